@@ -1,0 +1,1 @@
+"""quorumlab: a discrete-event simulator for distributed systems."""
