@@ -1,0 +1,118 @@
+"""Named random streams: each random decision of a run has an address.
+
+``Streams(seed)["link/n0->n1/latency"]`` is the same sequence in every run with that seed, whatever else the
+run draws. So turning loss on never shifts the workload, and algorithms that are compared under one seed meet
+the same arrivals and the same crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence, Sequence
+from hashlib import blake2b
+from math import log
+from typing import TypeVar
+
+import numpy as np
+
+__all__ = ["Stream", "Streams"]
+
+T = TypeVar("T")
+
+_FIRST_BLOCK = 16
+_LARGEST_BLOCK = 1024
+
+
+class Stream:
+    """A stream of random numbers for scalar use, drawn from NumPy in blocks.
+
+    All draws derive from one sequence of uniform numbers, so the k-th draw does not depend on block sizes.
+    """
+
+    __slots__ = ("_block", "_generator", "_next", "_size")
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+        self._block: list[float] = []
+        self._next = 0
+        self._size = _FIRST_BLOCK
+
+    def random(self) -> float:
+        """A uniform number in [0, 1)."""
+        if self._next == len(self._block):
+            self._block = self._generator.random(self._size).tolist()
+            self._size = min(2 * self._size, _LARGEST_BLOCK)
+            self._next = 0
+        value = self._block[self._next]
+        self._next += 1
+        return value
+
+    def uniform(self, low: float, high: float) -> float:
+        """A uniform number in [low, high)."""
+        return low + (high - low) * self.random()
+
+    def exponential(self, mean: float) -> float:
+        """An exponentially distributed number with the given mean."""
+        return -mean * log(1.0 - self.random())
+
+    def below(self, n: int) -> int:
+        """A uniform integer in 0 … n-1. Raises ValueError when n < 1."""
+        if n < 1:
+            raise ValueError(f"cannot draw an integer below {n}")
+        return int(self.random() * n)
+
+    def choice(self, items: Sequence[T]) -> T:
+        """One of the items, each equally likely. Raises ValueError when there are none."""
+        return items[self.below(len(items))]
+
+    def sample(self, items: Sequence[T], k: int) -> list[T]:
+        """``k`` distinct items in random order. Raises ValueError when there are fewer than ``k``."""
+        if not 0 <= k <= len(items):
+            raise ValueError(f"cannot sample {k} of {len(items)} items")
+        pool = list(items)
+        for i in range(k):
+            j = i + self.below(len(pool) - i)
+            pool[i], pool[j] = pool[j], pool[i]
+        return pool[:k]
+
+    def shuffle(self, items: MutableSequence[T]) -> None:
+        """Permute ``items`` in place (Fisher-Yates)."""
+        for i in range(len(items) - 1, 0, -1):
+            j = self.below(i + 1)
+            items[i], items[j] = items[j], items[i]
+
+    def chance(self, probability: float) -> bool:
+        """True with the given probability."""
+        return self.random() < probability
+
+
+class Streams:
+    """All random streams of a run, by address.
+
+    Parameters
+    ----------
+    seed:
+        The seed of the run, an integer >= 0.
+    """
+
+    def __init__(self, seed: int) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"a seed is an integer >= 0, not {seed!r}")
+        self.seed = int(seed)
+        self._streams: dict[str, Stream] = {}
+
+    def generator(self, address: str) -> np.random.Generator:
+        """A fresh NumPy generator at the beginning of the stream with this address."""
+        digest = blake2b(address.encode(), digest_size=16).digest()
+        words = np.frombuffer(digest, dtype="<u4").tolist()
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=words)))
+
+    def __getitem__(self, address: str) -> Stream:
+        """The stream with this address; the same object, hence going on, at each look-up."""
+        stream = self._streams.get(address)
+        if stream is None:
+            stream = self._streams[address] = Stream(self.generator(address))
+        return stream
+
+    def uniforms(self, address: str) -> Callable[[], float]:
+        """The draw function of the stream with this address."""
+        return self[address].random

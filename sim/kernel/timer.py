@@ -1,0 +1,62 @@
+"""Timers that are cheap to re-arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any
+
+from sim.kernel.environment import Environment
+
+__all__ = ["Timer"]
+
+
+class Timer:
+    """Calls ``function(argument)`` once, when its deadline passes.
+
+    Re-arming to a later deadline (what every heartbeat does to an election timer) only writes a number:
+    the one heap entry that is there wakes up at the old time, sees the later deadline and moves on to it.
+    Only an earlier deadline needs a new entry; the old one then finds that it is no longer the one awaited.
+    """
+
+    __slots__ = ("_argument", "_awaited", "_deadline", "_environment", "_function")
+
+    def __init__(self, environment: Environment, function: Callable[[Any], object], argument: Any = None) -> None:
+        self._environment = environment
+        self._function = function
+        self._argument = argument
+        self._deadline: float | None = None
+        self._awaited: float | None = None  # time of the heap entry that will wake this timer
+
+    @property
+    def deadline(self) -> float | None:
+        """The simulated time (seconds) at which the timer will fire; None when it is not armed."""
+        return self._deadline
+
+    def arm_at(self, deadline: float) -> None:
+        """(Re-)arm the timer to fire at ``deadline`` (simulated seconds, not in the past)."""
+        self._deadline = deadline
+        if self._awaited is None or deadline < self._awaited:
+            self._wake_at(deadline)
+
+    def cancel(self) -> None:
+        """Disarm the timer; harmless when it is not armed."""
+        self._deadline = None
+
+    def _wake_at(self, time: float) -> None:
+        environment = self._environment
+        self._awaited = time
+        heappush(environment._heap, (time, 1, next(environment._eid), self._wake, time))
+
+    def _wake(self, time: float) -> None:
+        if time != self._awaited:
+            return  # an entry that an earlier deadline has overtaken
+        self._awaited = None
+        deadline = self._deadline
+        if deadline is None:
+            return
+        if deadline > time:
+            self._wake_at(deadline)
+            return
+        self._deadline = None
+        self._function(self._argument)
