@@ -1,0 +1,57 @@
+# Everything below sets up .venv by itself; the machine needs Python >= 3.11, pip and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PINS   := requirements-test.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test nightly lint bench docs clean
+
+help:  ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.ready-dev  ## install everything needed for developing into .venv
+
+demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames go to results/
+	$(BIN)/sim demo
+
+test: $(VENV)/.ready-dev  ## run all tests but the nightly campaigns
+	$(BIN)/python -m pytest -n auto -m "not nightly"
+
+nightly: $(VENV)/.ready-dev  ## run the long campaigns
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m nightly
+
+lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready-dev  ## measure speed beside what people would use instead
+	for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+docs: $(VENV)/.ready-dev  ## run the code in README.md and docs/
+	$(BIN)/python -m pytest -n 0 tests/test_docs.py
+
+clean:  ## remove .venv, caches and results
+	rm -rf $(VENV) results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment without ensurepip (Debian without python3-venv) gets its packages from the machine's pip.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "quorumlab needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+
+PIP = $$($(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || \
+  echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check --quiet
+
+# What a user needs. On a Python too new for the pinned versions, whatever is current.
+$(VENV)/.ready: pyproject.toml $(PINS) | $(BIN)/python
+	$(PIP) install -c $(PINS) -e . || $(PIP) install -e .
+	@touch $@
+
+# What a developer and CI need: exactly the pinned versions.
+$(VENV)/.ready-dev: pyproject.toml $(PINS) | $(BIN)/python
+	$(PIP) install -c $(PINS) -e '.[dev]'
+	@touch $@ $(VENV)/.ready
