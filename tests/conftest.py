@@ -1,0 +1,69 @@
+"""What all tests share: repeatable Hypothesis, a screenless matplotlib, golden files, fresh interpreters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Examples are drawn from the test's own source, so a red test is red again; the nightly campaign explores.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("nightly", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="write tests/golden/ anew instead of comparing"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden(name, text)`` asserts that ``text`` is what tests/golden/``name`` says."""
+
+    def compare(name: str, text: str) -> None:
+        path = ROOT / "tests" / "golden" / name
+        text = text.rstrip("\n") + "\n"
+        if request.config.getoption("--rewrite-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.exists(), f"there is no golden file {name}: run pytest --rewrite-golden and review it"
+        expected = path.read_text(encoding="utf-8")
+        assert text.splitlines() == expected.splitlines(), (
+            f"{name} differs: if the new text is right, run pytest --rewrite-golden and review the diff"
+        )
+
+    return compare
+
+
+@pytest.fixture
+def fresh_python() -> Callable[..., str]:
+    """``fresh_python(code, hash_seed=0)`` runs code in a new interpreter and returns what it printed."""
+
+    def run(code: str, *, hash_seed: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

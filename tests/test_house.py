@@ -1,0 +1,281 @@
+"""The house keeps its order: imports run one way; no simulation looks at a clock or at hidden randomness."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted((ROOT / "sim").rglob("*.py"))
+
+UPPER = {"lab", "analysis", "faults", "workload", "protocols", "cli", "__main__"}
+
+# Part of sim -> the parts that it must not import. A part that is not named may import anything.
+FORBIDDEN = {
+    "node": UPPER | {"cluster", "network", "recorder", "kernel"},
+    "system": UPPER | {"cluster", "network", "recorder", "kernel"},
+    "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
+    "network": UPPER | {"cluster", "recorder", "node", "system"},
+    "recorder": UPPER | {"cluster", "network", "node", "system"},
+    "cluster": UPPER,
+    "protocols": {"kernel", "cluster", "lab", "analysis", "network", "recorder", "faults", "cli", "__main__"},
+    "workload": {"lab", "analysis", "faults", "cli", "__main__"},
+    "faults": {"lab", "analysis", "workload", "cli", "__main__"},
+    "analysis": {
+        "lab",
+        "cluster",
+        "kernel",
+        "network",
+        "node",
+        "protocols",
+        "workload",
+        "faults",
+        "cli",
+        "__main__",
+    },
+    "lab": {"cli", "__main__"},
+}
+
+# Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
+SIMULATED = {"kernel", "network", "node", "system", "cluster", "protocols", "workload", "faults", "recorder"}
+
+# Parts that `sim --help` and a bare simulation reach: pandas and matplotlib would cost a second.
+LIGHT = SIMULATED | {"cli", "__init__", "__main__"}
+
+
+CLOCKS = ("datetime.now", "datetime.utcnow", "date.today", "os.urandom")
+
+
+def part_of(path: Path) -> str:
+    """`sim/network/links.py` -> "network"; `sim/node.py` -> "node"."""
+    first = path.relative_to(ROOT / "sim").parts[0]
+    return first.removesuffix(".py")
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of each import below ``tree``; ``from a import b`` gives ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def top_level_imports(tree: ast.Module, package: str) -> Iterator[tuple[int, str]]:
+    """Imports that happen when the module is loaded: not those inside functions or TYPE_CHECKING blocks."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield from imported(node, package)
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def wrong_directions(path: Path, source: ast.Module) -> list[str]:
+    forbidden = FORBIDDEN.get(part_of(path), set())
+    wrong = []
+    for line, name in imported(source, package_of(path)):
+        parts = name.split(".")
+        if parts[0] == "sim" and len(parts) > 1 and parts[1] in forbidden:
+            wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    return wrong
+
+
+def hidden_inputs(path: Path, source: ast.Module) -> list[str]:
+    """Uses of the machine's clock and of randomness that has no address."""
+    wrong = []
+    simulated = part_of(path) in SIMULATED
+    banned = {"random", "secrets"} | ({"time", "uuid"} if simulated else set())
+    for line, name in imported(source, package_of(path)):
+        if name.split(".")[0] in banned or name == "time.time":
+            wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    for node in ast.walk(source):
+        if isinstance(node, ast.Attribute):
+            text = ast.unparse(node)
+            if text == "time.time" or text.endswith(
+                ("datetime.now", "datetime.utcnow", "date.today", "os.urandom")
+            ):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} uses {text}")
+    return wrong
+
+
+def is_set(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id in {"set", "frozenset"}
+    return isinstance(node, ast.Set | ast.SetComp)
+
+
+def unstable_orders(path: Path, source: ast.Module) -> list[str]:
+    """Loops over what is plainly a set, and calls of `hash` outside `__hash__`."""
+    wrong = []
+    in_hash_method = {
+        id(inner)
+        for node in ast.walk(source)
+        if isinstance(node, ast.FunctionDef) and node.name == "__hash__"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(source):
+        loop = node.iter if isinstance(node, ast.For | ast.comprehension) else None
+        if loop is not None and is_set(loop):
+            wrong.append(f"{path.relative_to(ROOT)}:{loop.lineno} iterates over a set")
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id == "hash" and id(node) not in in_hash_method:
+            wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} calls hash()")
+    return wrong
+
+
+def heavy_imports(path: Path, source: ast.Module) -> list[str]:
+    heavy = {"scipy", "pyarrow"} | ({"pandas", "matplotlib", "IPython"} if part_of(path) in LIGHT else set())
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for line, name in top_level_imports(source, package_of(path))
+        if name.split(".")[0] in heavy
+    ]
+
+
+def beyond_standard_library(path: Path, source: ast.Module) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for line, name in imported(source, package_of(path))
+        if name.split(".")[0] not in sys.stdlib_module_names | {"sim"}
+    ]
+
+
+def is_public(path: Path) -> bool:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return not any(name.startswith("_") and name != "__init__" for name in names) and path.stat().st_size > 0
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+PUBLIC = [path for path in FILES if is_public(path)]
+
+
+def offences(check: Callable[[Path, ast.Module], list[str]], files: list[Path]) -> list[str]:
+    return [line for path in files for line in check(path, parse(path))]
+
+
+def test_imports_run_one_way() -> None:
+    assert not offences(wrong_directions, FILES)
+
+
+def test_nothing_uses_the_clock_of_the_machine_or_randomness_without_an_address() -> None:
+    assert not offences(hidden_inputs, FILES)
+
+
+def test_nothing_in_a_simulation_depends_on_the_order_of_a_set_or_on_a_hash() -> None:
+    assert not offences(unstable_orders, [path for path in FILES if part_of(path) in SIMULATED])
+
+
+def test_heavy_libraries_are_imported_only_where_they_are_used() -> None:
+    assert not offences(heavy_imports, FILES)
+
+
+def test_node_and_system_need_the_standard_library_only() -> None:
+    assert not offences(
+        beyond_standard_library, [path for path in FILES if part_of(path) in {"node", "system"}]
+    )
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=dotted)
+def test_a_public_module_says_what_it_is_and_what_it_offers(path: Path) -> None:
+    tree = parse(path)
+    assert ast.get_docstring(tree), "no docstring"
+    module = importlib.import_module(dotted(path))
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    assert not [name for name in module.__all__ if not hasattr(module, name)]
+
+
+# The checks above are checked themselves: each sees the offence it is there for.
+
+EXAMPLES = [
+    (wrong_directions, "sim/protocols/x.py", "from sim.kernel import Environment"),
+    (wrong_directions, "sim/protocols/x.py", "import sim.lab"),
+    (wrong_directions, "sim/protocols/x.py", "from sim import cluster"),
+    (wrong_directions, "sim/cluster/x.py", "from sim.protocols.consensus.raft import Raft"),
+    (wrong_directions, "sim/cluster/x.py", "from ..protocols import raft"),
+    (wrong_directions, "sim/cluster/x.py", "def f():\n    from sim.protocols import raft"),
+    (wrong_directions, "sim/analysis/x.py", "from sim.lab import Run"),
+    (wrong_directions, "sim/analysis/plots/x.py", "from ...lab import Run"),
+    (wrong_directions, "sim/kernel/x.py", "from sim.network import links"),
+    (wrong_directions, "sim/node.py", "from sim.kernel import Environment"),
+    (hidden_inputs, "sim/lab/x.py", "import random"),
+    (hidden_inputs, "sim/lab/x.py", "from random import choice"),
+    (hidden_inputs, "sim/lab/x.py", "import time\nt = time.time()"),
+    (hidden_inputs, "sim/lab/x.py", "from time import time"),
+    (hidden_inputs, "sim/lab/x.py", "t = datetime.now()"),
+    (hidden_inputs, "sim/lab/x.py", "t = datetime.datetime.now()"),
+    (hidden_inputs, "sim/cluster/x.py", "from time import monotonic"),
+    (unstable_orders, "sim/cluster/x.py", "for x in set(y):\n    pass"),
+    (unstable_orders, "sim/cluster/x.py", "z = [x for x in {1, 2}]"),
+    (unstable_orders, "sim/cluster/x.py", "z = hash('a')"),
+    (heavy_imports, "sim/analysis/x.py", "import scipy.stats"),
+    (heavy_imports, "sim/analysis/x.py", "try:\n    import pyarrow\nexcept ImportError:\n    pass"),
+    (heavy_imports, "sim/cli.py", "import pandas as pd"),
+    (heavy_imports, "sim/__init__.py", "from matplotlib import pyplot"),
+    (beyond_standard_library, "sim/node.py", "import numpy as np"),
+]
+
+
+@pytest.mark.parametrize(("check", "name", "code"), EXAMPLES)
+def test_each_check_sees_an_offence(
+    check: Callable[[Path, ast.Module], list[str]], name: str, code: str
+) -> None:
+    assert len(check(ROOT / name, ast.parse(code))) >= 1
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "code"),
+    [
+        (wrong_directions, "sim/protocols/x.py", "from sim.node import Node\nfrom .quorums import Majority"),
+        (hidden_inputs, "sim/lab/x.py", "from time import perf_counter"),
+        (unstable_orders, "sim/cluster/x.py", "for x in sorted({1, 2}):\n    pass"),
+        (
+            unstable_orders,
+            "sim/cluster/x.py",
+            "def __hash__(self):\n    return hash((1, 2))",
+        ),
+        (heavy_imports, "sim/analysis/x.py", "import pandas\ndef f():\n    import scipy.stats"),
+        (heavy_imports, "sim/cli.py", "if TYPE_CHECKING:\n    import pandas"),
+        (beyond_standard_library, "sim/node.py", "import dataclasses\nfrom sim.units import ms"),
+    ],
+)
+def test_each_check_lets_the_allowed_pass(
+    check: Callable[[Path, ast.Module], list[str]], name: str, code: str
+) -> None:
+    assert check(ROOT / name, ast.parse(code)) == []
+
+
+def test_help_answers_without_pandas_and_matplotlib(fresh_python: Callable[..., str]) -> None:
+    code = """
+import sys
+from sim.cli import main
+try:
+    main(["--help"])
+except SystemExit as stop:
+    assert stop.code in (0, None), stop.code
+heavy = sorted({"pandas", "matplotlib", "scipy", "pyarrow"} & set(sys.modules))
+print("loaded:", heavy)
+"""
+    said = fresh_python(code)
+    assert "Usage" in said
+    assert said.endswith("loaded: []\n")
