@@ -1,0 +1,93 @@
+"""What each measure is called, in which unit it is kept, and how its numbers are written for people.
+
+Tables and charts ask here, so that a measure has one name, one label and one unit everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["QUANTITIES", "Quantity", "Scale", "decimals_for", "quantity", "time_scale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A measure's name (its column), label for people, unit as kept in frames, and which way is better."""
+
+    name: str
+    label: str
+    unit: str = ""
+    better: Literal["lower", "higher", ""] = ""
+
+    @property
+    def is_time(self) -> bool:
+        """Whether values are seconds, which people may rather read in ms or µs."""
+        return self.unit == "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Multiply a value as kept in a frame by `factor` to express it in `unit`."""
+
+    factor: float
+    unit: str
+
+
+QUANTITIES: dict[str, Quantity] = {
+    q.name: q
+    for q in (
+        Quantity("throughput", "throughput", "op/s", "higher"),
+        Quantity("offered", "offered load", "op/s"),
+        Quantity("mean", "mean latency", "s", "lower"),
+        Quantity("p50", "p50 latency", "s", "lower"),
+        Quantity("p95", "p95 latency", "s", "lower"),
+        Quantity("p99", "p99 latency", "s", "lower"),
+        Quantity("unavailability", "unavailability", "s", "lower"),
+        Quantity("acknowledged_lost", "acknowledged writes lost", "", "lower"),
+        Quantity("messages_per_operation", "replica messages per operation", "", "lower"),
+        Quantity("bytes_per_operation", "replica bytes per operation", "B", "lower"),
+        Quantity("attempts_per_operation", "attempts per operation", "", "lower"),
+        Quantity("operations", "operations"),
+        Quantity("ok", "ok operations", "", "higher"),
+        Quantity("fail", "failed operations", "", "lower"),
+        Quantity("info", "operations of unknown outcome", "", "lower"),
+        Quantity("unanswered", "unanswered operations", "", "lower"),
+        Quantity("utilisation_max", "utilisation of the busiest node"),
+        Quantity("queue_max", "longest queue of any node"),
+    )
+}
+
+
+def quantity(name: str) -> Quantity:
+    """The quantity kept in column `name`; `p99.9` and its like are latencies, other unknown names are bare."""
+    known = QUANTITIES.get(name)
+    if known is not None:
+        return known
+    if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
+        return Quantity(name, f"{name} latency", "s", "lower")
+    return Quantity(name, name.replace("_", " "))
+
+
+def time_scale(seconds: Iterable[float]) -> Scale:
+    """The unit (s, ms or µs) in which these times read best: that of their typical (geometric mean) size."""
+    logs = [math.log(abs(value)) for value in seconds if math.isfinite(value) and value != 0]
+    if not logs:
+        return Scale(1e3, "ms")
+    typical = math.exp(math.fsum(logs) / len(logs))
+    if typical >= 1.0:
+        return Scale(1.0, "s")
+    return Scale(1e3, "ms") if typical >= 1e-3 else Scale(1e6, "µs")
+
+
+def decimals_for(values: Iterable[float], significant: int = 3, most: int = 3) -> int:
+    """How many decimals show the smallest non-zero value with `significant` digits, but at most `most`.
+
+    Whole numbers need none.
+    """
+    sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
+    if not sizes or all(size == round(size) for size in sizes):
+        return 0
+    return min(most, max(0, significant - 1 - math.floor(math.log10(min(sizes)))))

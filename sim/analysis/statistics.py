@@ -1,0 +1,318 @@
+"""Statistics over seeds and over time: intervals, paired differences, warm-up truncation, batch means.
+
+No SciPy: importing it costs more than a second, and results may not depend on whether it is installed.
+The tests compare with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "AT_LEAST",
+    "Interval",
+    "batch_means",
+    "bootstrap_interval",
+    "differences",
+    "intervals",
+    "mean_interval",
+    "mser5",
+    "paired_difference",
+    "t_quantile",
+]
+
+AT_LEAST = "_at_least"
+"""Column `p99_at_least` says (1 or 0) whether the value in column `p99` is only a lower bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate (`mean`) with its confidence interval from `low` to `high`, out of `count` values.
+
+    `low` and `high` are NaN where the values say nothing of their spread (fewer than two).
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval; NaN with fewer than two values."""
+        return (self.high - self.low) / 2
+
+
+# ---- Student's t --------------------------------------------------------------------------------------------
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22)."""
+    if x <= 0.0 or x >= 1.0:
+        return 0.0 if x <= 0.0 else 1.0
+    if x > (a + 1) / (a + b + 2):  # the fraction converges fast only below; above, by symmetry
+        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    # Evaluated by the modified Lentz method (Thompson and Barnett 1986).
+    tiny = 1e-300
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    fraction = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        step = 1.0
+        for term in (even, odd):
+            d = 1.0 + term * d
+            c = 1.0 + term / c
+            d = 1.0 / (d if abs(d) > tiny else tiny)
+            c = c if abs(c) > tiny else tiny
+            step = c * d
+            fraction *= step
+        if abs(step - 1.0) < 1e-16:
+            break
+    return front * fraction / a
+
+
+@lru_cache(maxsize=1024)
+def t_quantile(p: float, df: float) -> float:
+    """The quantile of Student's t distribution with `df` degrees of freedom (0 < p < 1, df > 0)."""
+    if not 0.0 < p < 1.0:
+        raise ValueError(f"a probability must be in (0, 1), got {p!r}")
+    if not df > 0:
+        raise ValueError(f"degrees of freedom must be positive, got {df!r}")
+    if p == 0.5:
+        return 0.0
+    tail = min(p, 1.0 - p)
+
+    def beyond(t: float) -> float:  # P(T > t), Abramowitz and Stegun 26.7.1
+        return 0.5 * _incomplete_beta(df / 2, 0.5, df / (df + t * t))
+
+    low, high = 0.0, 1.0
+    while beyond(high) > tail:
+        low, high = high, 2 * high
+    while (middle := (low + high) / 2) not in (low, high):
+        if beyond(middle) > tail:
+            low = middle
+        else:
+            high = middle
+    return high if p > 0.5 else -high
+
+
+# ---- over seeds ---------------------------------------------------------------------------------------------
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return array[~np.isnan(array)]
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of independent values (one a seed) with its Student t interval; NaNs are left out."""
+    _check_confidence(confidence)
+    kept = _finite(values)
+    n = len(kept)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(kept.mean())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = t_quantile((1 + confidence) / 2, n - 1) * float(kept.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of `values - baseline`, paired by position (same seed), with its Student t interval.
+
+    Pairs of which one is NaN are left out. Pairing removes what both runs of a seed share (arrivals, crashes),
+    so the interval is often much tighter than the difference of two intervals.
+    """
+    left, right = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"paired values must have one shape, got {left.shape} and {right.shape}")
+    return mean_interval(left - right, confidence)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """A statistic of independent values with its percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13).
+
+    Args:
+        values: shape (n,); NaNs are left out.
+        statistic: takes an array and `axis=`, as NumPy's reductions do (`np.median`, `np.std` …).
+        resamples: how many times to draw n values with replacement.
+        seed: of the generator that draws them: the same interval on each call.
+    """
+    _check_confidence(confidence)
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
+    kept = _finite(values)
+    n = len(kept)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    estimate = float(statistic(kept, axis=0))
+    if n == 1:
+        return Interval(estimate, math.nan, math.nan, 1)
+    generator = np.random.default_rng(seed)
+    drawn = np.asarray(statistic(kept[generator.integers(0, n, size=(resamples, n))], axis=1))
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high), n)
+
+
+def _measures(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
+    missing = [name for name in (*by, *(measures or ())) if name not in summaries.columns]
+    if missing:
+        raise ValueError(f"summaries have no column {missing[0]!r}; they have {list(summaries.columns)}")
+    if measures is not None:
+        return list(measures)
+    numeric = summaries.select_dtypes("number").columns
+    return [c for c in numeric if c not in (*by, "seed") and not c.endswith(AT_LEAST)]
+
+
+def _bounded(group: pd.DataFrame, measure: str) -> bool:
+    flag = measure + AT_LEAST
+    return flag in group.columns and bool((group[flag].fillna(0) > 0).any())
+
+
+def intervals(
+    summaries: pd.DataFrame,
+    measures: Sequence[str] | None = None,
+    *,
+    by: Sequence[str] = ("run",),
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Each measure's mean over seeds with its interval.
+
+    Args:
+        summaries: one row a run and seed, a column a measure (`summary()` rows with `run` and `seed`).
+        measures: which columns; by default all numeric ones.
+        by: the columns that tell groups apart, each a group of seeds.
+
+    Returns:
+        Columns `by…, measure, mean, low, high, count, at_least`, groups in order of appearance; `at_least` where
+        a seed's value is only a lower bound, so the mean is too.
+    """
+    names = _measures(summaries, by, measures)
+    rows = []
+    for keys, group in summaries.groupby(list(by), sort=False, dropna=False):
+        for name in names:
+            found = mean_interval(group[name].to_numpy(dtype=float), confidence)
+            rows.append(
+                (*keys, name, found.mean, found.low, found.high, found.count, _bounded(group, name))
+            )
+    return pd.DataFrame(rows, columns=[*by, "measure", "mean", "low", "high", "count", "at_least"])
+
+
+def differences(
+    summaries: pd.DataFrame,
+    baseline: str,
+    measures: Sequence[str] | None = None,
+    *,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Each run's paired difference from the `baseline` run, seed by seed.
+
+    Returns:
+        Columns `run, measure, difference, low, high, relative, count, at_least`: `difference` is the mean over seeds
+        of the run's value minus the baseline's, `relative` that over the baseline's mean in the same seeds;
+        `at_least` where one of the values is a lower bound, so that the difference is rough in that direction.
+
+    Raises:
+        ValueError: no such run, a run has a seed twice, or it shares none with the baseline.
+    """
+    names = _measures(summaries, ("run", "seed"), measures)
+    runs = list(dict.fromkeys(summaries["run"]))
+    if baseline not in runs:
+        raise ValueError(f"no run {baseline!r} to compare with; there are {runs}")
+    if summaries.duplicated(["run", "seed"]).any():
+        twice = summaries.loc[summaries.duplicated(["run", "seed"]), ["run", "seed"]].iloc[0]
+        raise ValueError(f"run {twice['run']!r} has seed {twice['seed']!r} twice: cannot pair")
+    base = summaries[summaries["run"] == baseline].set_index("seed")
+    rows = []
+    for run in runs:
+        if run == baseline:
+            continue
+        other = summaries[summaries["run"] == run].set_index("seed")
+        shared = [seed for seed in base.index if seed in other.index]
+        if not shared:
+            raise ValueError(f"runs {run!r} and {baseline!r} share no seed: cannot pair")
+        mine, theirs = other.loc[shared], base.loc[shared]
+        for name in names:
+            left, right = mine[name].to_numpy(dtype=float), theirs[name].to_numpy(dtype=float)
+            found = paired_difference(left, right, confidence)
+            level = _finite(np.where(np.isnan(left), np.nan, right))
+            middle = float(level.mean()) if len(level) else math.nan
+            relative = found.mean / middle if middle else math.nan
+            rough = _bounded(mine, name) or _bounded(theirs, name)
+            rows.append((run, name, found.mean, found.low, found.high, relative, found.count, rough))
+    columns = ["run", "measure", "difference", "low", "high", "relative", "count", "at_least"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# ---- over time, within one run ------------------------------------------------------------------------------
+
+
+def mser5(values: ArrayLike) -> int:
+    """How many of the first values to drop as warm-up: the MSER-5 rule.
+
+    Values are averaged five at a time; the cut is where the standard error of the mean of what remains is least
+    (White 1997, "An effective truncation heuristic for bias reduction in simulation output", Simulation 69;
+    in fives: White, Cobb and Spratt 2000, WSC). Only cuts in the first half are considered: a result of about
+    half the length says that the run is too short to tell.
+
+    Args:
+        values: one run's output in order of time (latencies, queue lengths), shape (n,).
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if series.ndim != 1:
+        raise ValueError(f"mser5 takes one series, got shape {series.shape}")
+    count = len(series) // 5
+    if count < 2:
+        return 0
+    batches = series[: count * 5].reshape(count, 5).mean(axis=1)
+    batches = batches - batches.mean()  # sums of squares lose digits around a large mean
+    left = np.arange(count, 0, -1)  # how many batches remain after each cut
+    sums = np.cumsum(batches[::-1])[::-1]
+    squares = np.cumsum((batches**2)[::-1])[::-1]
+    spread = np.maximum(squares - sums**2 / left, 0.0) / left.astype(float) ** 2
+    return 5 * int(np.argmin(spread[: count // 2 + 1]))
+
+
+def batch_means(values: ArrayLike, batches: int = 20, confidence: float = 0.95) -> Interval:
+    """The mean of one long run's correlated output, its interval from the means of consecutive batches.
+
+    Batches long against the correlation are nearly independent (Law, "Simulation Modeling and Analysis",
+    5th ed., 9.5.3). What does not fill a batch is dropped at the start, where warm-up may linger.
+
+    Raises:
+        ValueError: fewer than two batches, or fewer values than batches.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    if batches < 2:
+        raise ValueError(f"batches must be at least 2, got {batches!r}")
+    if len(series) < batches:
+        raise ValueError(f"{len(series)} values do not fill {batches} batches")
+    size = len(series) // batches
+    means = series[len(series) - size * batches :].reshape(batches, size).mean(axis=1)
+    return mean_interval(means, confidence)
