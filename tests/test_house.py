@@ -17,10 +17,11 @@ UPPER = {"lab", "analysis", "faults", "workload", "protocols", "cli", "__main__"
 
 # Part of sim -> the parts that it must not import. A part that is not named may import anything.
 FORBIDDEN = {
+    "message": UPPER | {"cluster", "network", "recorder", "kernel"},
     "node": UPPER | {"cluster", "network", "recorder", "kernel"},
     "system": UPPER | {"cluster", "network", "recorder", "kernel"},
     "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
-    "network": UPPER | {"cluster", "recorder", "node", "system"},
+    "network": UPPER | {"cluster", "node", "system"},
     "recorder": UPPER | {"cluster", "network", "node", "system"},
     "cluster": UPPER,
     "protocols": {"kernel", "cluster", "lab", "analysis", "network", "recorder", "faults", "cli", "__main__"},
@@ -41,8 +42,11 @@ FORBIDDEN = {
     "lab": {"cli", "__main__"},
 }
 
+# What a protocol author imports: the standard library only.
+ALONE = {"message", "node", "system"}
+
 # Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
-SIMULATED = {"kernel", "network", "node", "system", "cluster", "protocols", "workload", "faults", "recorder"}
+SIMULATED = ALONE | {"kernel", "network", "cluster", "protocols", "workload", "faults", "recorder"}
 
 # Parts that `sim --help` and a bare simulation reach: pandas and matplotlib would cost a second.
 LIGHT = SIMULATED | {"cli", "__init__", "__main__"}
@@ -74,14 +78,15 @@ def imported(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
-def top_level_imports(tree: ast.Module, package: str) -> Iterator[tuple[int, str]]:
+def top_level_imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
     """Imports that happen when the module is loaded: not those inside functions or TYPE_CHECKING blocks."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(node, package)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        yield from imported(node, package)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from top_level_imports(node, package)
 
 
 def package_of(path: Path) -> str:
@@ -191,9 +196,7 @@ def test_heavy_libraries_are_imported_only_where_they_are_used() -> None:
 
 
 def test_node_and_system_need_the_standard_library_only() -> None:
-    assert not offences(
-        beyond_standard_library, [path for path in FILES if part_of(path) in {"node", "system"}]
-    )
+    assert not offences(beyond_standard_library, [path for path in FILES if part_of(path) in ALONE])
 
 
 @pytest.mark.parametrize("path", PUBLIC, ids=dotted)
@@ -255,6 +258,7 @@ def test_each_check_sees_an_offence(
             "def __hash__(self):\n    return hash((1, 2))",
         ),
         (heavy_imports, "sim/analysis/x.py", "import pandas\ndef f():\n    import scipy.stats"),
+        (heavy_imports, "sim/recorder.py", "class R:\n    def f(self):\n        import pandas"),
         (heavy_imports, "sim/cli.py", "if TYPE_CHECKING:\n    import pandas"),
         (beyond_standard_library, "sim/node.py", "import dataclasses\nfrom sim.units import ms"),
     ],
