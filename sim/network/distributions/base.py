@@ -1,0 +1,155 @@
+"""What every distribution of times can do, and shifting and stretching one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Affine", "Distribution", "Floats", "finite", "non_negative", "number", "positive", "probability"]
+
+Floats = NDArray[np.float64]
+
+_FIRST_BLOCK = 16
+_LARGEST_BLOCK = 1024
+
+
+class Distribution:
+    """A distribution of non-negative times, in seconds.
+
+    To define one, implement `draws`, `cdf`, `mean` and, where there is a formula, `quantile`.
+    """
+
+    __slots__ = ()
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        """A function of ``n`` that returns the next ``n`` draws, an array of shape (n,) in seconds.
+
+        The k-th draw depends on the state of ``rng`` at this call alone, not on how many are asked for.
+        """
+        raise NotImplementedError
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[], float]:
+        """A function without arguments that returns the next draw, in seconds.
+
+        Draws are made in blocks that grow from 16 to 1024, so the sampler should be the only user of ``rng``.
+        """
+        # chain's own __next__ is the cheapest function without arguments that Python offers.
+        return chain.from_iterable(self._blocks(rng)).__next__
+
+    def _blocks(self, rng: np.random.Generator) -> Iterator[list[float]]:
+        draws, size = self.draws(rng), _FIRST_BLOCK
+        while True:
+            yield draws(size).tolist()
+            size = min(2 * size, _LARGEST_BLOCK)
+
+    def mean(self) -> float:
+        """The mean, in seconds; infinite where it does not exist."""
+        raise NotImplementedError
+
+    def median(self) -> float:
+        """The median, in seconds."""
+        return self.quantile(0.5)
+
+    def cdf(self, x: float) -> float:
+        """The probability of at most ``x`` seconds."""
+        raise NotImplementedError
+
+    def quantile(self, q: float) -> float:
+        """The least time that at least a fraction ``q`` of the draws do not exceed.
+
+        Raises ValueError when ``q`` is not in [0, 1].
+        """
+        return self._bisect(probability("q", q))
+
+    def _bisect(self, q: float) -> float:
+        """The quantile by bisection of the cdf, to the last bit."""
+        if self.cdf(0.0) >= q:
+            return 0.0
+        low, high = 0.0, 1.0
+        while self.cdf(high) < q:
+            low, high = high, 2.0 * high
+            if not isfinite(high):
+                return high
+        while low < (middle := 0.5 * (low + high)) < high:
+            low, high = (middle, high) if self.cdf(middle) < q else (low, middle)
+        return high
+
+    def scaled(self, factor: float) -> Distribution:
+        """This distribution with every draw multiplied by ``factor`` (>= 0)."""
+        return Affine(self, factor=factor)
+
+    def shifted(self, seconds: float) -> Distribution:
+        """This distribution with ``seconds`` (>= 0) added to every draw."""
+        return Affine(self, shift=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Affine(Distribution):
+    """``factor`` times a draw of ``inner``, plus ``shift`` seconds (neither negative)."""
+
+    inner: Distribution
+    factor: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, Distribution):
+            raise ValueError(f"Affine: inner must be a Distribution, not {self.inner!r}")
+        non_negative("Affine: factor", self.factor)
+        non_negative("Affine: shift", self.shift)
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        inner, factor, shift = self.inner.draws(rng), self.factor, self.shift
+        return lambda n: factor * inner(n) + shift
+
+    def mean(self) -> float:
+        return self.factor * self.inner.mean() + self.shift if self.factor else self.shift
+
+    def cdf(self, x: float) -> float:
+        if self.factor == 0.0:
+            return float(x >= self.shift)
+        return self.inner.cdf((x - self.shift) / self.factor)
+
+    def quantile(self, q: float) -> float:
+        inner = self.inner.quantile(q)
+        return self.factor * inner + self.shift if self.factor else self.shift
+
+
+def number(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError naming it unless it is a real number."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    return float(value)
+
+
+def finite(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError unless it is finite."""
+    if not isfinite(number(name, value)):
+        raise ValueError(f"{name} must be finite, not {value!r}")
+    return float(value)
+
+
+def non_negative(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError unless it is finite and >= 0."""
+    if finite(name, value) < 0.0:
+        raise ValueError(f"{name} must be >= 0, not {value!r}")
+    return float(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError unless it is finite and > 0."""
+    if finite(name, value) <= 0.0:
+        raise ValueError(f"{name} must be > 0, not {value!r}")
+    return float(value)
+
+
+def probability(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError unless it is in [0, 1]."""
+    if not 0.0 <= finite(name, value) <= 1.0:
+        raise ValueError(f"{name} must be in [0, 1], not {value!r}")
+    return float(value)

@@ -1,0 +1,305 @@
+"""Topologies: which places there are, and what the directed link between two of them is like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
+
+import numpy as np
+
+from sim.network.distributions import Constant, Distribution, as_distribution
+from sim.network.distributions.base import non_negative, positive, probability
+
+__all__ = [
+    "GilbertElliott",
+    "Line",
+    "LinkSpec",
+    "Matrix",
+    "Topology",
+    "Transport",
+    "constant",
+    "lan",
+    "matrix",
+]
+
+Transport = Literal["datagram", "fifo", "stream"]
+
+
+class _Burstable(Protocol):
+    """What a burst process needs of a link: a place for its state."""
+
+    bad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GilbertElliott:
+    """Losses in bursts: the link is good or bad, and may change with each message.
+
+    Parameters
+    ----------
+    enter, leave:
+        Probability, per message, that a good link turns bad, and a bad one good (> 0). A bad spell lasts
+        ``1 / leave`` messages on average.
+    good, bad:
+        Probability of losing a message on a good and on a bad link.
+
+    Source: Gilbert, "Capacity of a burst-noise channel", Bell System Technical Journal 39 (1960);
+    Elliott, "Estimates of error rates for codes on burst-noise channels", ibid. 42 (1963).
+    """
+
+    enter: float
+    leave: float
+    good: float = 0.0
+    bad: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("enter", "leave", "good", "bad"):
+            probability(f"GilbertElliott: {name}", getattr(self, name))
+        positive("GilbertElliott: leave", self.leave)
+
+    @classmethod
+    def from_mean(cls, loss: float, burst: float) -> GilbertElliott:
+        """Loses a fraction ``loss`` (< 1) of all messages, in runs of ``burst`` (>= 1) on average."""
+        if not 0.0 <= loss < 1.0 or not burst >= 1.0 or loss > burst * (1.0 - loss):
+            raise ValueError(
+                f"no bursts of {burst!r} messages (at least 1) lose a fraction {loss!r} (below 1)"
+            )
+        return cls(enter=loss / (burst * (1.0 - loss)), leave=1.0 / burst)
+
+    @property
+    def mean_loss(self) -> float:
+        """The fraction of messages lost in the long run."""
+        return (self.leave * self.good + self.enter * self.bad) / (self.leave + self.enter)
+
+    def is_lost(self, link: _Burstable, draw: Callable[[], float]) -> bool:
+        """Decide on the next message of ``link`` with two uniform numbers: change of state, then loss."""
+        if draw() < (self.leave if link.bad else self.enter):
+            link.bad = not link.bad
+        return draw() < (self.bad if link.bad else self.good)
+
+
+class Line(TypedDict, total=False):
+    """What all links of a topology share; see `LinkSpec`."""
+
+    loss: float
+    duplicate: float
+    bandwidth: float | None
+    transport: Transport
+    burst: GilbertElliott | None
+    retransmit: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """What a directed link is like.
+
+    Parameters
+    ----------
+    latency:
+        One-way delay in seconds, a `Distribution` or whatever `as_distribution` takes.
+    loss, duplicate:
+        Probability that a message is lost, or arrives twice.
+    bandwidth:
+        Bytes per second; messages queue for it. None: infinite.
+    transport:
+        ``"datagram"`` loses and overtakes, ``"fifo"`` loses but keeps order, ``"stream"`` is like TCP: a loss
+        costs a retransmission, and what follows waits.
+    burst:
+        Losses in bursts, beside ``loss``.
+    retransmit:
+        Seconds until a stream first sends again; None: as Linux does, the round trip plus 200 ms
+        (RFC 6298 with TCP_RTO_MIN in place of its second).
+
+    Raises ValueError for a value out of range, and for a stream that would never get a message through.
+    """
+
+    latency: Distribution
+    loss: float = 0.0
+    duplicate: float = 0.0
+    bandwidth: float | None = None
+    transport: Transport = "datagram"
+    burst: GilbertElliott | None = None
+    retransmit: float | None = None
+    retransmission_timeout: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latency", as_distribution(self.latency, "latency"))
+        _check_line(self)
+        timeout = 0.2 + 2.0 * self.latency.median() if self.retransmit is None else self.retransmit
+        object.__setattr__(self, "retransmission_timeout", timeout)
+
+
+def _check_line(line: LinkSpec | Topology) -> None:
+    """Raise ValueError unless loss, transport and so on make sense."""
+    probability("loss", line.loss)
+    probability("duplicate", line.duplicate)
+    if line.bandwidth is not None:
+        positive("bandwidth (bytes per second)", line.bandwidth)
+    if line.transport not in get_args(Transport):
+        raise ValueError(f"transport must be one of {', '.join(get_args(Transport))}, not {line.transport!r}")
+    if line.burst is not None and not isinstance(line.burst, GilbertElliott):
+        raise ValueError(f"burst must be a GilbertElliott, not {line.burst!r}")
+    if line.retransmit is not None:
+        positive("retransmit (seconds)", line.retransmit)
+    if line.transport == "stream" and (line.loss == 1.0 or (line.burst and line.burst.mean_loss == 1.0)):
+        raise ValueError(
+            "a stream that loses everything would send the same message for ever: loss must be < 1"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Places and the links between them; a value. Subclasses say the `latency` from place to place.
+
+    All links have the same loss, duplication, bandwidth, transport and bursts (see `LinkSpec`), so
+    ``dataclasses.replace(topology, loss=0.01)`` is the same network with losses.
+    """
+
+    regions: tuple[str, ...]
+    loss: float = 0.0
+    duplicate: float = 0.0
+    bandwidth: float | None = None
+    transport: Transport = "datagram"
+    burst: GilbertElliott | None = None
+    retransmit: float | None = None
+    _links: dict[tuple[str, str], LinkSpec] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.regions, str) or not self.regions:
+            raise ValueError(f"a topology needs a tuple of names of places, not {self.regions!r}")
+        _check_line(self)
+
+    def place(self, index: int) -> str:
+        """Where the replica with this index (from 0) goes by default: round robin over the regions."""
+        return self.regions[index % len(self.regions)]
+
+    def resolve(self, place: str) -> str:
+        """The name under which a place is known here; ValueError, with candidates, if it is not."""
+        return choose(place, {name: name for name in self.regions})
+
+    def link(self, src_place: str, dst_place: str) -> LinkSpec:
+        """What a link from a host at one place to another host at that or another place is like."""
+        spec = self._links.get((src_place, dst_place))
+        if spec is None:
+            spec = self._links[src_place, dst_place] = LinkSpec(
+                latency=self.latency(self.resolve(src_place), self.resolve(dst_place)),
+                loss=self.loss,
+                duplicate=self.duplicate,
+                bandwidth=self.bandwidth,
+                transport=self.transport,
+                burst=self.burst,
+                retransmit=self.retransmit,
+            )
+        return spec
+
+    def latency(self, src: str, dst: str) -> Distribution:
+        """The one-way latency between two (resolved) places."""
+        raise NotImplementedError
+
+    def median_rtt(self, a: str, b: str) -> float:
+        """The median round trip in seconds between hosts at two places."""
+        return _median_of_sum(self.link(a, b).latency, self.link(b, a).latency)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix(Topology):
+    """Every latency written down: ``latencies[i][j]`` from ``regions[i]`` to ``regions[j]``; see `matrix`."""
+
+    latencies: tuple[tuple[Distribution, ...], ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # Zero-argument super() does not work in a slotted dataclass.
+        Topology.__post_init__(self)
+        n = len(self.regions)
+        if len(set(self.regions)) < n:
+            raise ValueError(f"the names of places must differ: {', '.join(self.regions)}")
+        if len(self.latencies) != n or any(len(row) != n for row in self.latencies):
+            raise ValueError(
+                f"{n} places need {n} rows of {n} latencies, not {[len(r) for r in self.latencies]}"
+            )
+
+    def latency(self, src: str, dst: str) -> Distribution:
+        return self.latencies[self.regions.index(src)][self.regions.index(dst)]
+
+
+def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unpack[Line]) -> Matrix:
+    """A network of your own.
+
+    Parameters
+    ----------
+    names:
+        Of the places.
+    latencies:
+        Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes.
+        The diagonal is for two hosts at one place.
+    **line:
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit`` of all links, as in
+        `LinkSpec`.
+
+    Raises ValueError when the shapes don't match or a value is out of range.
+    """
+    if isinstance(names, str):
+        raise ValueError(f"names must be a sequence of names of places, not {names!r}")
+    rows = tuple(
+        tuple(as_distribution(entry, f"the latency in row {i}, column {j}") for j, entry in enumerate(row))
+        for i, row in enumerate(latencies)
+    )
+    return Matrix(regions=tuple(names), latencies=rows, **line)
+
+
+def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:
+    """One region, ``"lan"``, in which all links are alike.
+
+    Parameters
+    ----------
+    latency:
+        One-way, seconds or whatever `as_distribution` takes. By default as measured between hosts of one EC2
+        zone (`sim.network.wan`): about 0.2 ms, with a long tail.
+    **line:
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit`` of all links, as in
+        `LinkSpec`.
+    """
+    if latency is None:
+        from sim.network.wan import wan  # it builds on this module
+
+        latency = wan("virginia").link("virginia", "virginia").latency
+    return matrix(("lan",), ((latency,),), **line)
+
+
+def constant(delta: float, **line: Unpack[Line]) -> Matrix:
+    """Every link takes exactly ``delta`` seconds: a network for counting message delays."""
+    return lan(Constant(non_negative("delta (seconds)", delta)), **line)
+
+
+def choose(name: str, known: Mapping[str, str]) -> str:
+    """The value of the key that equals ``name`` but for case, spaces, hyphens and underscores.
+
+    Raises ValueError that names the nearest keys.
+    """
+    plain = {_plain(key): value for key, value in known.items()}
+    if isinstance(name, str) and _plain(name) in plain:
+        return plain[_plain(name)]
+    near = get_close_matches(_plain(str(name)), plain, n=3, cutoff=0.6)
+    hint = (
+        f"did you mean {' or '.join(dict.fromkeys(plain[n] for n in near))}?"
+        if near
+        else (f"known are {', '.join(dict.fromkeys(known.values()))}")
+    )
+    raise ValueError(f"unknown place {name!r}: {hint}")
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate({ord(c): None for c in " -_"})
+
+
+def _median_of_sum(x: Distribution, y: Distribution) -> float:
+    """The median of a draw of each: exact for constants, else of 200 equally likely values a side."""
+    if x == y and isinstance(x, Constant):
+        return x.value + x.value
+    levels = (np.arange(200) + 0.5) / 200
+    xs, ys = (np.array([d.quantile(float(q)) for q in levels]) for d in (x, y))
+    return float(np.median(xs[:, None] + ys[None, :]))
