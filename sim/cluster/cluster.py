@@ -1,0 +1,169 @@
+"""The cluster: all hosts of a run. This is where nodes are made, crashed and restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sim.cluster.host import NodeHost
+from sim.cluster.profile import Host
+from sim.kernel import Environment, Streams
+from sim.network.links import HEADER_BYTES, Network
+from sim.network.topology import Topology
+from sim.node import Node
+from sim.recorder import Recorder
+from sim.system import Invariant, Member
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """Nodes on hosts, joined by a network.
+
+    Parameters
+    ----------
+    topology:
+        What links between places are like.
+    seed:
+        Seed of every random stream (>= 0).
+    tracing:
+        Record each message.
+    checking:
+        Ask the invariants after every event, and guard messages against being changed under way.
+    """
+
+    def __init__(
+        self, topology: Topology, seed: int = 0, *, tracing: bool = False, checking: bool = False
+    ) -> None:
+        self.env = Environment()
+        self.streams = Streams(seed)
+        self.recorder = Recorder()
+        self.checking = checking
+        self.network = Network(
+            self.env, self.streams, topology, self.recorder, tracing=tracing, checking=checking
+        )
+        self.hosts: dict[str, NodeHost] = {}
+        self.invariants: list[Invariant] = []
+        self._groups: dict[str, list[str]] = {}
+
+    # Making it
+
+    def add(
+        self,
+        member: Member,
+        *,
+        place: str,
+        profile: Host | None = None,
+        settings: Any = None,
+        beside: str | None = None,
+    ) -> NodeHost:
+        """Add a member at a place; ``beside`` puts it at the very node of that name, without network delay.
+
+        Raises ValueError when the name is taken.
+        """
+        if member.name in self.hosts:
+            raise ValueError(f"two members are named {member.name!r}")
+        self._groups.setdefault(member.group, []).append(member.name)
+        host = NodeHost(self, member, place, profile or Host(), settings)
+        self.hosts[member.name] = host
+        self.network.attach(host, place, beside)
+        return host
+
+    def watch(self, invariants: Iterable[Invariant]) -> None:
+        """Ask these invariants from now on (only with ``checking``)."""
+        for invariant in invariants:
+            invariant.now = lambda: float(self.env.now)
+            self.invariants.append(invariant)
+        if self.checking and self.invariants:
+            self.network.on_send = self._sent
+            self.network.rewire()
+
+    def boot(self) -> None:
+        """Start every member that is not a spare, in the order in which they were added."""
+        for host in self.hosts.values():
+            if not host.member.off and not host.is_up:
+                host.boot()
+
+    def group_of(self, name: str) -> tuple[str, ...]:
+        """All members of a node's group, itself included, in order."""
+        return tuple(self._groups[self.hosts[name].member.group]) if name in self.hosts else (name,)
+
+    def peers_of(self, name: str) -> tuple[str, ...]:
+        """The other members of a node's group."""
+        return tuple(other for other in self.group_of(name) if other != name)
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The live nodes, by name."""
+        return {name: host.node for name, host in self.hosts.items() if host.node is not None}
+
+    # What may happen to it
+
+    def crash(self, name: str) -> None:
+        """Crash a node: its object is thrown away, its disk remains. Nothing happens to one that is down."""
+        host = self._host(name)
+        if host.is_up:
+            self.record(name, "crash", {})
+            host.crash()
+
+    def restart(self, name: str, *, wiped: bool = False) -> None:
+        """Restart a crashed node, from its disk or, when ``wiped``, with an empty one."""
+        host = self._host(name)
+        if not host.is_up:
+            if wiped:
+                host.disk.wipe()
+            self.record(name, "restart", {"wiped": True} if wiped else {})
+            host.boot()
+
+    def _host(self, name: str) -> NodeHost:
+        if name not in self.hosts:
+            raise LookupError(f"there is no node {name!r}; there are {', '.join(self.hosts)}")
+        return self.hosts[name]
+
+    # What is seen of it
+
+    def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
+        """Append to the frame ``events``, and tell the invariants."""
+        self.recorder.events.append((self.env.now, node, event, detail))
+        if self.checking:
+            for invariant in self.invariants:
+                invariant.on_event(node, event, detail)
+
+    def before_delivery(self, src: str, dst: str, message: Any) -> None:
+        """Tell the invariants what is about to be handled."""
+        for invariant in self.invariants:
+            invariant.on_deliver(src, dst, message)
+
+    def after_step(self, node: Node) -> None:
+        """Tell the invariants that a handler of this node has run."""
+        for invariant in self.invariants:
+            invariant.on_step(node)
+
+    def _sent(self, src: str, dst: str, message: Any) -> None:
+        for invariant in self.invariants:
+            invariant.on_send(src, dst, message)
+
+    def sample(self, node: str, gauge: str, value: float) -> None:
+        """Append to the frame ``samples``."""
+        self.recorder.samples.append((self.env.now, node, gauge, value))
+
+    def finish(self) -> None:
+        """At the end of a run, write the counters of links and hosts into the recorder."""
+        self.network.trace_in_flight()
+        out: dict[str, list[int]] = {name: [0, 0] for name in self.hosts}
+        for (src, dst), link in self.network.links.items():
+            size = link.bytes + HEADER_BYTES * link.messages
+            out[src][0] += link.messages
+            out[src][1] += size
+            roles = (self.hosts[src].member.role, self.hosts[dst].member.role)
+            self.recorder.links.append((src, dst, *roles, link.messages, size, link.lost, link.duplicated))
+        now = self.env.now
+        for name, host in self.hosts.items():
+            busy = host.cpu.busy_until(now)
+            self.recorder.nodes.append(
+                (
+                    *(name, host.member.role, host.place, host.messages_in, *out[name], busy),
+                    *(busy / (now * host.cpu.cores) if now else 0.0, host.cpu.backlog_max),
+                    *(host.disk.syncs, host.disk.bytes, host.crashes),
+                )
+            )

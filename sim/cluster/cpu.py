@@ -1,0 +1,237 @@
+"""Simulated cores: messages and work queue for them. This is what makes throughput saturate."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from sim.cluster.profile import Host
+from sim.kernel import Environment
+
+__all__ = ["Cpu", "Job", "QueueingCpu", "SharedCpu", "make_cpu"]
+
+
+class Job:
+    """A piece of work: ``function(argument)`` runs when it is done."""
+
+    __slots__ = ("argument", "cancelled", "function", "priority", "running", "seconds", "started")
+
+    def __init__(
+        self, seconds: float, function: Callable[[Any], object], argument: Any, priority: int = 0
+    ) -> None:
+        self.seconds = seconds
+        self.function = function
+        self.argument = argument
+        self.priority = priority
+        self.cancelled = False
+        self.running = False
+        self.started = 0.0
+
+
+class Cpu:
+    """What all disciplines share: counters, and a speed that faults may change."""
+
+    def __init__(self, profile: Host, env: Environment) -> None:
+        self.cores = profile.cores
+        self.backlog = 0
+        self.backlog_max = 0
+        self.served = 0
+        self.busy = 0.0  # core-seconds of finished, cancelled and lost work
+        self.speed = 1.0  # work per second and core; below 1 while something slows the machine down
+        self._env = env
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> bool:
+        """Take a job off; False when it is already done."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forget all jobs: the machine crashed."""
+        raise NotImplementedError
+
+    def busy_until(self, now: float) -> float:
+        """Core-seconds spent up to ``now``, jobs under way included."""
+        raise NotImplementedError
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed of the cores for what starts from now on (FIFO) or at once (sharing)."""
+        if not speed > 0:
+            raise ValueError(f"a core's speed must be positive, not {speed!r}")
+        self.speed = speed
+
+    def _enter(self) -> None:
+        self.backlog += 1
+        if self.backlog > self.backlog_max:
+            self.backlog_max = self.backlog
+
+
+class QueueingCpu(Cpu):
+    """Each core serves one job at a time; others wait, first come first served or by priority."""
+
+    def __init__(self, profile: Host, env: Environment) -> None:
+        super().__init__(profile, env)
+        self._by_priority = profile.discipline == "priority"
+        self._waiting: deque[Job] = deque()
+        self._ranked: list[tuple[int, int, Job]] = []
+        self._serial = 0
+        self._running: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self._enter()
+        if len(self._running) < self.cores:
+            self._start(job)
+        elif self._by_priority:
+            self._serial += 1
+            heappush(self._ranked, (job.priority, self._serial, job))
+        else:
+            self._waiting.append(job)
+
+    def _start(self, job: Job) -> None:
+        env = self._env
+        job.running = True
+        job.started = env._now
+        self._running.append(job)
+        heappush(env._heap, (env._now + job.seconds / self.speed, 1, next(env._eid), self._finish, job))
+
+    def _finish(self, job: Job) -> None:
+        if not job.running:
+            return  # cancelled or lost in a crash while it ran
+        self._leave(job)
+        self.served += 1
+        job.function(job.argument)
+
+    def _leave(self, job: Job) -> None:
+        """Free the core of a running job and give it to the next one."""
+        job.running = False
+        self._running.remove(job)
+        self.busy += self._env._now - job.started
+        self.backlog -= 1
+        if self._by_priority:
+            while self._ranked and len(self._running) < self.cores:
+                following = heappop(self._ranked)[2]
+                if not following.cancelled:
+                    self._start(following)
+        else:
+            waiting = self._waiting
+            while waiting and len(self._running) < self.cores:
+                following = waiting.popleft()
+                if not following.cancelled:
+                    self._start(following)
+
+    def cancel(self, job: Job) -> bool:
+        if job.cancelled:
+            return False
+        if job.running:
+            job.cancelled = True
+            self._leave(job)
+            return True
+        if job in self._waiting or any(ranked[2] is job for ranked in self._ranked):
+            job.cancelled = True  # skipped when its turn comes
+            self.backlog -= 1
+            return True
+        return False
+
+    def clear(self) -> None:
+        now = self._env._now
+        for job in self._running:
+            job.running = False
+            self.busy += now - job.started
+        self._running.clear()
+        self._waiting.clear()
+        self._ranked.clear()
+        self.backlog = 0
+
+    def busy_until(self, now: float) -> float:
+        return self.busy + sum(now - job.started for job in self._running)
+
+
+class SharedCpu(Cpu):
+    """Processor sharing: n jobs on c cores each run at speed min(1, c/n).
+
+    Kept in virtual time: ``_virtual`` is the service that each job has had; a job ends when it reaches its own mark.
+    """
+
+    def __init__(self, profile: Host, env: Environment) -> None:
+        super().__init__(profile, env)
+        self._virtual = 0.0
+        self._updated = 0.0
+        self._marks: list[tuple[float, int, Job]] = []
+        self._serial = 0
+        self._generation = 0
+
+    def _rate(self) -> float:
+        return self.speed * min(1.0, self.cores / self.backlog) if self.backlog else 0.0
+
+    def _advance(self) -> None:
+        now = self._env._now
+        elapsed = now - self._updated
+        self._virtual += elapsed * self._rate()
+        self.busy += elapsed * min(self.backlog, self.cores)
+        self._updated = now
+
+    def _await_next(self) -> None:
+        """Wake up when the job with the lowest mark will be done, as things stand now."""
+        self._generation += 1
+        marks = self._marks
+        while marks and marks[0][2].cancelled:
+            heappop(marks)
+        if marks:
+            left = max(0.0, marks[0][0] - self._virtual)
+            self._env.call_after(left / self._rate(), self._wake, self._generation)
+
+    def submit(self, job: Job) -> None:
+        self._advance()
+        self._enter()
+        job.running = True
+        self._serial += 1
+        heappush(self._marks, (self._virtual + job.seconds, self._serial, job))
+        self._await_next()
+
+    def _wake(self, generation: int) -> None:
+        if generation != self._generation:
+            return
+        self._advance()
+        mark, _, job = heappop(self._marks)
+        self._virtual = max(self._virtual, mark)  # rounding must not leave it short of its mark
+        job.running = False
+        self.backlog -= 1
+        self.served += 1
+        self._await_next()
+        job.function(job.argument)
+
+    def cancel(self, job: Job) -> bool:
+        if job.cancelled or not job.running:
+            return False
+        self._advance()
+        job.cancelled = True
+        job.running = False
+        self.backlog -= 1
+        self._await_next()
+        return True
+
+    def clear(self) -> None:
+        self._advance()
+        for _, _, job in self._marks:
+            job.running = False
+            job.cancelled = True
+        self._marks.clear()
+        self.backlog = 0
+        self._generation += 1
+
+    def busy_until(self, now: float) -> float:
+        return self.busy + (now - self._updated) * min(self.backlog, self.cores)
+
+    def set_speed(self, speed: float) -> None:
+        self._advance()
+        super().set_speed(speed)
+        self._await_next()
+
+
+def make_cpu(profile: Host, env: Environment) -> Cpu:
+    """The cores for a host profile."""
+    return SharedCpu(profile, env) if profile.discipline == "processor-sharing" else QueueingCpu(profile, env)

@@ -1,0 +1,181 @@
+"""Simulated disks: what a crash leaves.
+
+A disk keeps an *image* (what survives) and the records that are written but not yet synced. What one handler
+writes is one record; a sync makes all records written before it began part of the image (group commit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sim.cluster.profile import Disk
+from sim.kernel import Environment, Streams
+from sim.message import size_of
+
+__all__ = ["InstantDisk", "SyncedDisk", "make_disk"]
+
+Change = tuple[str, str, Any]  # field, operation, argument
+
+
+class _Owner(Protocol):
+    """What a disk needs of the host it stands in."""
+
+    name: str
+    in_step: bool
+
+    def durable_fields(self) -> dict[str, Any]: ...
+    def flush(self) -> None: ...
+
+
+def apply_change(image: dict[str, Any], change: Change) -> None:
+    """Apply one journalled change to an image."""
+    field, operation, argument = change
+    if operation == "set":
+        image[field] = argument
+    elif operation == "append":
+        image.setdefault(field, []).append(argument)
+    elif operation == "truncate":
+        del image[field][argument:]
+    elif operation == "discard":
+        del image[field][:argument]
+    elif operation == "put":
+        image.setdefault(field, {})[argument[0]] = argument[1]
+    elif operation == "delete":
+        image[field].pop(argument, None)
+    elif operation == "reset":
+        image[field] = dict(argument) if isinstance(argument, dict) else list(argument)
+    else:
+        raise AssertionError(f"unknown journal operation {operation!r}")
+
+
+class InstantDisk:
+    """A disk whose writes are durable at once: the image is whatever the node held when it crashed."""
+
+    instant = True
+    unsynced = 0
+
+    def __init__(self, owner: _Owner) -> None:
+        self._owner = owner
+        self._image: dict[str, Any] = {}
+        self.syncs = 0
+        self.bytes = 0
+
+    def read(self, field: str, default: Any) -> Any:
+        """What the image holds for a field."""
+        return self._image.get(field, default)
+
+    def write(self, field: str, operation: str, argument: Any) -> None:
+        """One change of a durable field: durable at once."""
+        self.syncs += 1
+
+    def durable(self, field: str, default: Any = None) -> Any:
+        """What a crash right now would leave of a field."""
+        return self._owner.durable_fields().get(field, default)
+
+    def crash(self) -> None:
+        """Keep what is on disk at this moment."""
+        self._image = self._owner.durable_fields()
+
+    def wipe(self) -> None:
+        """Lose everything (the machine is replaced by a new one)."""
+        self._image = {}
+
+    def seal(self) -> None:
+        """End of a record; nothing to do."""
+
+
+class SyncedDisk:
+    """A disk whose syncs take time. A crash loses what is not synced, except a prefix drawn at random."""
+
+    instant = False
+
+    def __init__(self, owner: _Owner, profile: Disk, env: Environment, streams: Streams) -> None:
+        self._owner = owner
+        self._profile = profile
+        self._env = env
+        self._draw: Callable[[], float] = profile.latency.sampler(
+            streams.generator(f"disk/{owner.name}/fsync")
+        )
+        self._survivors = streams[f"disk/{owner.name}/survivors"]
+        self._image: dict[str, Any] = {}
+        self._current: list[Change] = []  # the record being written by the handler that runs
+        self._records: list[list[Change]] = []  # sealed and not yet synced
+        self._written = 0  # records sealed so far
+        self.synced = 0  # records in the image
+        self._syncing: int | None = None  # the record up to which the sync under way goes
+        self._epoch = 0  # a crash ends the sync under way
+        self.syncs = 0
+        self.bytes = 0
+
+    @property
+    def unsynced(self) -> int:
+        """The number of the last record that something sent now would depend on, or 0 if all is synced."""
+        needed = self._written + 1 if self._current else self._written
+        return needed if needed > self.synced else 0
+
+    def read(self, field: str, default: Any) -> Any:
+        """What the image holds for a field."""
+        return self._image.get(field, default)
+
+    def durable(self, field: str, default: Any = None) -> Any:
+        """What has certainly survived if the node crashes right now."""
+        return self._image.get(field, default)
+
+    def write(self, field: str, operation: str, argument: Any) -> None:
+        """One change of a durable field, journalled as part of the running handler's record."""
+        self._current.append((field, operation, argument))
+        if not self._owner.in_step:
+            self.seal()
+
+    def seal(self) -> None:
+        """End the record that is being written, and sync it as soon as the disk is free."""
+        if self._current:
+            self._records.append(self._current)
+            self._current = []
+            self._written += 1
+        if self._records and self._syncing is None:
+            self._begin_sync()
+
+    def _begin_sync(self) -> None:
+        self._syncing = self._written
+        size = sum(size_of(change[2]) for record in self._records for change in record)
+        self.bytes += size
+        self.syncs += 1
+        bandwidth = self._profile.bandwidth
+        duration = self._draw() + (size / bandwidth if bandwidth else 0.0)
+        self._env.call_after(duration, self._synced, self._epoch)
+
+    def _synced(self, epoch: int) -> None:
+        if epoch != self._epoch or self._syncing is None:
+            return  # the node crashed while this sync was under way
+        self._keep(self._syncing - self.synced)
+        self._syncing = None
+        self._owner.flush()
+        self.seal()
+
+    def _keep(self, count: int) -> None:
+        for record in self._records[:count]:
+            for change in record:
+                apply_change(self._image, change)
+        del self._records[:count]
+        self.synced += count
+
+    def crash(self) -> None:
+        """Lose what is not synced, except for a prefix of it, whose length is drawn at random."""
+        self._current = []
+        self._epoch += 1
+        self._syncing = None
+        self._keep(self._survivors.below(len(self._records) + 1))
+        self._records = []
+        self._written = self.synced
+
+    def wipe(self) -> None:
+        """Lose everything (the machine is replaced by a new one)."""
+        self.crash()
+        self._image = {}
+
+
+def make_disk(owner: _Owner, profile: Disk, env: Environment, streams: Streams) -> InstantDisk | SyncedDisk:
+    """The disk for a host profile."""
+    return InstantDisk(owner) if profile.instant else SyncedDisk(owner, profile, env, streams)

@@ -1,0 +1,421 @@
+"""A host: the machine on which a node lives. It injects the verbs and calls the handlers.
+
+A host outlives its node. A crash throws the node object away; a restart makes a new one from what was on the
+disk. Everything that could still reach the old object (timers, queued work, stories, held messages) is
+forgotten, and its verbs go dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+from simpy.events import AnyOf, Event, Process
+
+from sim.cluster.cpu import Job, make_cpu
+from sim.cluster.disk import make_disk
+from sim.cluster.profile import Host
+from sim.cluster.rpc import Calls, Return
+from sim.kernel import Timer
+from sim.node import Caller, Handlers, Node, Part
+
+if TYPE_CHECKING:
+    from sim.cluster.cluster import Cluster
+    from sim.system import Member
+
+__all__ = ["DeadHost", "NodeHost"]
+
+
+class NodeHost:
+    """Hosts one member of the cluster.
+
+    Attributes of interest to tests and notebooks: ``node`` (the live node, or None while it is down), ``disk``,
+    ``cpu``, ``incarnation``, ``messages_in``, ``crashes``.
+    """
+
+    def __init__(self, cluster: Cluster, member: Member, place: str, profile: Host, settings: Any) -> None:
+        self.cluster = cluster
+        self.member = member
+        self.name = member.name
+        self.place = place
+        self.profile = profile
+        self.settings = settings
+        self.env = cluster.env
+        self.node: Node | None = None
+        self.incarnation = -1
+        self.in_step = False
+        self.disk = make_disk(self, profile.disk, cluster.env, cluster.streams)
+        self.cpu = make_cpu(profile, cluster.env)
+        self.clock_offset = profile.clock.offset
+        self.clock_rate = 1.0 + profile.clock.drift
+        self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
+        self.messages_in = 0
+        self.crashes = 0
+        self.dropped = 0  # messages that came while the node was down
+        self._timers: dict[tuple[int, str, Any], Timer] = {}
+        self._jobs: dict[tuple[int, str, Any], Job] = {}
+        self._stories: dict[int, Process] = {}
+        self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
+        self._owners: list[Handlers] = []  # the node and its parts
+        self._calls = Calls(self)
+        self._routes = cluster.network.routes(self.name)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a node is alive here."""
+        return self.node is not None
+
+    @property
+    def direct(self) -> bool:
+        """Whether a message may go straight to its handler: no CPU cost, no disk to wait for, no checking."""
+        return self.profile.messages_are_free and self.disk.instant and not self.cluster.checking
+
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """The other members of this node's group."""
+        return self.cluster.peers_of(self.name)
+
+    @property
+    def backlog(self) -> int:
+        """Messages and work on this machine, waiting or being served."""
+        return self.cpu.backlog
+
+    # Life: boot, crash
+
+    def boot(self) -> None:
+        """Start the node, from what is on its disk."""
+        if self.node is not None:
+            raise RuntimeError(f"{self.name} is already up")
+        self.incarnation += 1
+        node = self.member.node_class(self)
+        self.node = node
+        self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
+        for owner in self._owners:
+            for kind, handler in type(owner)._handlers.items():
+                if kind in self.handlers:
+                    raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
+                self.handlers[kind] = getattr(owner, handler)
+        self.handlers.update(self._calls.handlers())
+        for owner in [*self._owners[1:], node]:
+            self._step(owner.on_start, ())
+
+    def crash(self) -> None:
+        """Throw the node away; only what is on the disk survives."""
+        if self.node is None:
+            return
+        self.crashes += 1
+        self.disk.crash()
+        for story in list(self._stories.values()):
+            _close(story)
+        self._stories.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._jobs.clear()
+        self.cpu.clear()
+        self._outbox.clear()
+        self._calls.clear()
+        self.handlers.clear()
+        dead = DeadHost(self)
+        for owner in self._owners:
+            owner.host = dead
+            for verb in ("send", "broadcast"):
+                owner.__dict__.pop(verb, None)
+        self._owners = []
+        self.node = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a new node object is given."""
+        given: dict[str, Any] = {
+            "host": self,
+            "name": self.name,
+            "members": self.cluster.group_of(self.name),
+            "peers": self.peers,
+            "settings": self.settings,
+            "random": self.cluster.streams[f"node/{self.name}"],
+            "incarnation": self.incarnation,
+        }
+        if self.disk.instant:
+            given["send"] = self._direct_send()
+        return given
+
+    def _direct_send(self) -> Callable[..., None]:
+        """`Verbs.send` for a disk without delay: nothing ever waits."""
+        routes = self._routes
+
+        def send(dst: str, msg: Any, *, hold: bool = True) -> None:
+            routes[dst](msg)
+
+        return send
+
+    def durable_fields(self) -> dict[str, Any]:
+        """The durable state that the live node holds, by field."""
+        fields: dict[str, Any] = {}
+        for owner in self._owners:
+            prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
+            for field in type(owner)._durables:
+                value = owner.__dict__[field]
+                items = getattr(value, "items", None)
+                fields[prefix + field] = list(items) if isinstance(items, list) else _copy_map(value)
+        return fields
+
+    # Messages in
+
+    def receive(self, src: str, message: Any) -> None:
+        """A message has arrived at the machine."""
+        if not self.handlers:
+            self.lost_at_door()
+            return
+        self.messages_in += 1
+        profile = self.profile
+        if profile.messages_are_free:
+            self.handle((src, message))
+        else:
+            cost = profile.per_message + profile.per_byte * message.wire_bytes
+            self.cpu.submit(Job(cost, self.handle, (src, message)))
+
+    def lost_at_door(self) -> None:
+        """A message came while the node was down."""
+        self.dropped += 1
+
+    def handle(self, delivery: tuple[str, Any]) -> None:
+        """Give a message to its handler."""
+        src, message = delivery
+        handler = self.handlers.get(message.__class__)
+        if handler is None:
+            raise TypeError(
+                f"{self.name} ({self.member.node_class.__name__}) has no handler for {message!r} from {src}"
+            )
+        if self.cluster.checking:
+            self.cluster.before_delivery(src, self.name, message)
+        self._step(handler, (src, message))
+
+    def _step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Run one atomic step of the node: all that it writes is one record."""
+        node = self.node
+        nested = self.in_step
+        self.in_step = True
+        try:
+            handler(*arguments)
+        except Exception as error:
+            self.blame(error)
+            raise
+        finally:
+            self.in_step = nested
+        if not nested and node is self.node:
+            self.disk.seal()
+            if self.cluster.checking and node is not None:
+                self.cluster.after_step(node)
+
+    def blame(self, error: Exception) -> None:
+        """Note on an exception where and when it happened."""
+        error.add_note(f"on {self.name} ({self.member.node_class.__name__}) at {self.env.now:.6f} s")
+
+    # Messages out
+
+    def send(self, dst: str, message: Any, hold: bool) -> None:
+        """See `Verbs.send`."""
+        if hold:
+            needed = self.disk.unsynced
+            if needed:
+                self._outbox.append((needed, dst, message))
+                return
+        self._routes[dst](message)
+
+    def flush(self) -> None:
+        """Send what waited for the disk and need wait no longer, in order."""
+        synced = self.disk.synced if not self.disk.instant else 0  # type: ignore[union-attr]
+        outbox = self._outbox
+        ready = 0
+        while ready < len(outbox) and outbox[ready][0] <= synced:
+            ready += 1
+        going, self._outbox = outbox[:ready], outbox[ready:]
+        for _, dst, message in going:
+            self._routes[dst](message)
+
+    def reply(self, src: str, message: Any, hold: bool) -> None:
+        """See `Verbs.reply`."""
+        if isinstance(src, Caller):
+            message = Return(src.call_id, message)
+        self.send(src, message, hold)
+
+    # Timers and work
+
+    def clock(self) -> float:
+        """The time on this node's own clock, in seconds."""
+        return self.clock_offset + self.clock_rate * self.env._now
+
+    def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
+        """Let the clock jump (to ``offset`` seconds ahead of simulated time) or drift from now on."""
+        now = self.env._now
+        shown = self.clock() if offset is None else now + offset
+        if drift is not None:
+            self.clock_rate = 1.0 + drift
+        self.clock_offset = shown - self.clock_rate * now
+
+    def set_timer(self, owner: Handlers, name: str, delay: float, key: Any) -> None:
+        """See `Verbs.set_timer`."""
+        if not delay >= 0:
+            raise ValueError(f"{self.name}: timer {name!r} cannot be set {delay!r} s ahead")
+        timer = self._timers.get((id(owner), name, key))  # id: a look-up, never an order
+        if timer is None:
+            function = self._callback(owner, f"on_{name}_timeout", key)
+            timer = self._timers[id(owner), name, key] = Timer(self.env, self._run, function)
+            if key is not None:
+                timer_key = (id(owner), name, key)
+                timer._argument = self._once(timer_key, function)
+        timer.arm_at(self.env._now + delay / self.clock_rate)
+
+    def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], None]) -> Callable[[], None]:
+        """Keyed timers come in any number, so one that has fired is forgotten."""
+
+        def fire() -> None:
+            self._timers.pop(timer_key, None)
+            function()
+
+        return fire
+
+    def cancel_timer(self, owner: Handlers, name: str, key: Any) -> None:
+        """See `Verbs.cancel_timer`."""
+        if key is None:
+            timer = self._timers.get((id(owner), name, None))
+        else:
+            timer = self._timers.pop((id(owner), name, key), None)
+        if timer is not None:
+            timer.cancel()
+
+    def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], None]:
+        handler = getattr(owner, method, None)
+        if handler is None:
+            raise TypeError(f"{type(owner).__name__} has no handler {method}")
+        return handler if key is None else lambda: handler(key)
+
+    def _run(self, function: Callable[[], None]) -> None:
+        self._step(function, ())
+
+    def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
+        """See `Verbs.work`."""
+        if not seconds >= 0:
+            raise ValueError(f"{self.name}: work {name!r} cannot take {seconds!r} s")
+        handler = getattr(owner, f"on_{name}_done", None)
+        if handler is None:
+            raise TypeError(f"{type(owner).__name__} has no handler on_{name}_done")
+        job_key = (id(owner), name, key)
+        job = Job(seconds, self._work_done, (job_key, handler, key), priority)
+        self._jobs[job_key] = job
+        self.cpu.submit(job)
+
+    def _work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
+        job_key, handler, key = done
+        self._jobs.pop(job_key, None)
+        self._step(handler, () if key is None else (key,))
+
+    def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
+        """See `Verbs.cancel_work`."""
+        job = self._jobs.pop((id(owner), name, key), None)
+        return job is not None and self.cpu.cancel(job)
+
+    # The rest of the verbs
+
+    def record(self, event: str, detail: dict[str, Any]) -> None:
+        """See `Verbs.record`."""
+        self.cluster.record(self.name, event, detail)
+
+    def barrier(self) -> None:
+        """See `Verbs.barrier`."""
+        self.disk.seal()
+
+    def spawn(self, story: Generator[Any, Any, Any]) -> Process:
+        """See `Verbs.spawn`."""
+        process = self.env.process(story)
+        self._stories[id(process)] = process
+        process.callbacks.append(self._story_ended)
+        return process
+
+    def _story_ended(self, process: Event) -> None:
+        self._stories.pop(id(process), None)
+
+    def sleep(self, seconds: float) -> Event:
+        """See `Verbs.sleep`."""
+        return self.env.timeout(seconds / self.clock_rate)
+
+    def event(self) -> Event:
+        """See `Verbs.event`."""
+        return self.env.event()
+
+    def call(self, dst: str, request: Any, timeout: float | None) -> Event:
+        """See `Verbs.call`."""
+        return self._calls.start(dst, request, timeout)
+
+    def first_of(self, events: Iterable[Event]) -> AnyOf:
+        """See `Verbs.first_of`."""
+        return self.env.any_of(list(events))
+
+
+class DeadHost:
+    """What the verbs of a crashed node object reach: nothing happens any more."""
+
+    def __init__(self, host: NodeHost) -> None:
+        self._host = host
+        self.peers = host.peers
+        self.backlog = 0
+        self.disk = _NoDisk()
+
+    def clock(self) -> float:
+        """Even a dead node may be asked the time, by whoever inspects it."""
+        return self._host.clock()
+
+    def event(self) -> Event:
+        """An event that nobody will trigger."""
+        return self._host.env.event()
+
+    def cancel_work(self, *_: Any) -> bool:
+        """There is no work."""
+        return False
+
+    def spawn(self, story: Generator[Any, Any, Any]) -> None:
+        """A story of a dead node never begins."""
+        story.close()
+
+    def _nothing(self, *_: Any) -> None:
+        """Sends, timers, work and records of a dead node are no more."""
+
+    send = reply = set_timer = cancel_timer = work = record = _nothing
+
+    def barrier(self) -> None:
+        """Nothing is written."""
+
+    def sleep(self, seconds: float) -> Event:
+        """A dead node sleeps for ever."""
+        return self._host.env.event()
+
+    def call(self, dst: str, request: Any, timeout: float | None) -> Event:
+        """Nobody will answer."""
+        return self._host.env.event()
+
+    def first_of(self, events: Iterable[Event]) -> Event:
+        """None of them comes."""
+        return self._host.env.event()
+
+
+class _NoDisk:
+    """The disk under a dead node: writes go nowhere."""
+
+    def write(self, field: str, operation: str, argument: Any) -> None:
+        """Nothing is written."""
+
+
+def _copy_map(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _close(story: Process) -> None:
+    """End a story for good: nothing that it waited for will resume it."""
+    if not story.is_alive:
+        return
+    waiting_for = story.target
+    resume = story._resume
+    if waiting_for is not None and waiting_for.callbacks is not None and resume in waiting_for.callbacks:
+        waiting_for.callbacks.remove(resume)
+    story._generator.close()

@@ -1,0 +1,81 @@
+"""Request and reply: the plumbing under `Verbs.call` and `Verbs.reply`.
+
+A call travels in a `Call` envelope with a number; the callee's ordinary handler gets the request, with a
+`Caller` as its ``src``; `Verbs.reply` to that caller travels back in a `Return` with the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from simpy.events import Event
+
+from sim.message import message
+from sim.node import Caller
+
+if TYPE_CHECKING:
+    from sim.cluster.host import NodeHost
+
+__all__ = ["Call", "Calls", "Return"]
+
+
+@message
+class Call:
+    """A request that expects a reply."""
+
+    call_id: int
+    request: Any
+
+
+@message
+class Return:
+    """The reply to a call."""
+
+    call_id: int
+    reply: Any
+
+
+class Calls:
+    """The calls of one host that wait for their replies."""
+
+    def __init__(self, host: NodeHost) -> None:
+        self._host = host
+        self._pending: dict[int, Event] = {}
+        self._last_id = 0
+
+    def handlers(self) -> dict[type, Callable[[Any, Any], Any]]:
+        """The handlers that every node has for calls."""
+        return {Call: self._on_call, Return: self._on_return}
+
+    def start(self, dst: str, request: Any, timeout: float | None) -> Event:
+        """Send a request; the event's value is the reply, or None when ``timeout`` seconds are over."""
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"{self._host.name}: a call's timeout must be at least 0 s, not {timeout!r}")
+        self._last_id += 1
+        answered = self._host.env.event()
+        self._pending[self._last_id] = answered
+        self._host.send(dst, Call(self._last_id, request), True)
+        if timeout is not None:
+            self._host.env.call_after(timeout / self._host.clock_rate, self._on_timeout, self._last_id)
+        return answered
+
+    def clear(self) -> None:
+        """The node crashed: nobody waits any more. Numbers go on, so that no old reply fits a new call."""
+        self._pending.clear()
+
+    def _on_call(self, src: str, call: Call) -> None:
+        handler = self._host.handlers.get(call.request.__class__)
+        if handler is None:
+            raise TypeError(f"{self._host.name} has no handler for the call {call.request!r} from {src}")
+        handler(Caller(src, call.call_id), call.request)
+
+    def _on_return(self, src: str, answer: Return) -> None:
+        waiting = self._pending.pop(answer.call_id, None)
+        if waiting is not None:
+            waiting.succeed(answer.reply)
+
+    def _on_timeout(self, call_id: int) -> None:
+        waiting = self._pending.pop(call_id, None)
+        if waiting is not None:
+            waiting.succeed(None)

@@ -1,0 +1,209 @@
+"""Durable state: fields of a node that survive a crash.
+
+``promised = durable(Ballot.ZERO)`` in a class body declares a field on disk. What a handler writes there is on
+disk before anything that the node sends afterwards leaves it (see `sim.node`); a crash loses what is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from sim.message import is_message
+
+__all__ = ["Durable", "DurableLog", "DurableMap", "durable", "durable_log", "durable_map"]
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+_IMMUTABLE = (str, int, float, bool, bytes, type(None), frozenset)
+
+
+class Durable:
+    """A field on disk. It has ``__set__`` but no ``__get__``, so reading costs what any attribute costs."""
+
+    def __init__(self, default: Any) -> None:
+        if not _is_immutable(default):
+            raise TypeError(f"durable({default!r}): the value is mutable; use durable_log() or durable_map()")
+        self.default = default
+        self.field = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.field = name
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value.__class__ not in _SCALARS and not _is_immutable(value):
+            raise TypeError(f"durable field {self.field!r}: {value!r} is mutable")
+        instance.__dict__[self.field] = value
+        prefix = instance.__dict__.get("part_name")
+        instance.host.disk.write(f"{prefix}.{self.field}" if prefix else self.field, "set", value)
+
+    def restore(self, disk: Any, field: str) -> Any:
+        return disk.read(field, self.default)
+
+
+class _DurableContainer(Durable):
+    """A durable log or map: its first value is an empty container that journals each change."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.field = ""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        raise TypeError(f"durable field {self.field!r} is changed in place, not assigned")
+
+    def restore(self, disk: Any, field: str) -> Any:
+        return self.kind(disk.read(field, ()), _journal(disk, field))
+
+
+def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
+    write = disk.write
+
+    def journal(operation: str, argument: Any) -> None:
+        write(field, operation, argument)
+
+    return journal
+
+
+def _is_immutable(value: Any) -> bool:
+    if isinstance(value, _IMMUTABLE) or is_message(value):
+        return True
+    if isinstance(value, tuple):
+        return all(_is_immutable(v) for v in value)
+    return getattr(getattr(type(value), "__dataclass_params__", None), "frozen", False) or (
+        type(value).__module__ == "enum" or hasattr(type(value), "__members__")
+    )
+
+
+class DurableLog(Generic[T]):
+    """A log on disk, 0-based: `append`, `truncate` the end, `discard` the beginning, `reset`.
+
+    Each change is journalled in O(1). ``items`` is the list itself, to read and never to change.
+    """
+
+    __slots__ = ("_journal", "items")
+
+    def __init__(self, items: Iterable[T], journal: Callable[[str, Any], None]) -> None:
+        self.items: list[T] = list(items)
+        self._journal = journal
+
+    def append(self, item: T) -> None:
+        """Add an item (immutable) at the end."""
+        self.items.append(item)
+        self._journal("append", item)
+
+    def extend(self, items: Iterable[T]) -> None:
+        """Add items at the end, in order."""
+        for item in items:
+            self.append(item)
+
+    def truncate(self, length: int) -> None:
+        """Keep only the first ``length`` items."""
+        if not 0 <= length <= len(self.items):
+            raise IndexError(f"cannot truncate a log of {len(self.items)} items to {length}")
+        if length < len(self.items):
+            del self.items[length:]
+            self._journal("truncate", length)
+
+    def discard(self, count: int) -> None:
+        """Drop the first ``count`` items (log compaction)."""
+        if not 0 <= count <= len(self.items):
+            raise IndexError(f"cannot discard {count} of {len(self.items)} items")
+        if count:
+            del self.items[:count]
+            self._journal("discard", count)
+
+    def reset(self, items: Iterable[T] = ()) -> None:
+        """Replace everything."""
+        self.items[:] = items
+        self._journal("reset", tuple(self.items))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self.items[index]
+
+    def __repr__(self) -> str:
+        return f"DurableLog({self.items!r})"
+
+
+class DurableMap(dict[K, V]):
+    """A map on disk: a dict whose every change is journalled in O(1). Keys and values are immutable."""
+
+    def __init__(self, items: Any, journal: Callable[[str, Any], None]) -> None:
+        super().__init__(items)
+        self._journal = journal
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self._journal("put", (key, value))
+
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        self._journal("delete", key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        if key in self:
+            value = self[key]
+            del self[key]
+            return value
+        if default:
+            return default[0]
+        raise KeyError(key)
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def clear(self) -> None:
+        self.replace({})
+
+    def replace(self, items: dict[K, V]) -> None:
+        """Replace everything."""
+        super().clear()
+        super().update(items)
+        self._journal("reset", dict(items))
+
+    def popitem(self) -> tuple[K, V]:
+        raise TypeError("a durable map has no popitem: say which key")
+
+
+if TYPE_CHECKING:
+
+    def durable(default: T) -> T:
+        """A field on disk: it survives a crash once synced. Takes immutable values only."""
+
+    def durable_log() -> DurableLog[Any]:
+        """An empty log on disk (`DurableLog`)."""
+
+    def durable_map() -> DurableMap[Any, Any]:
+        """An empty map on disk (`DurableMap`)."""
+
+else:
+
+    def durable(default):
+        """A field on disk: it survives a crash once synced. Takes immutable values only."""
+        return Durable(default)
+
+    def durable_log():
+        """An empty log on disk (`DurableLog`)."""
+        return _DurableContainer(DurableLog)
+
+    def durable_map():
+        """An empty map on disk (`DurableMap`)."""
+        return _DurableContainer(DurableMap)

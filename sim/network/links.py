@@ -1,0 +1,416 @@
+"""Links: where a message is sent, delayed, lost, duplicated, and delivered.
+
+A link is directed and made on first use. What `send` costs decides how fast everything is, so a link is a
+*closure* over its own state: a plain datagram link draws a delay and pushes one heap entry, nothing else.
+Whatever else is asked of a link (transport, bandwidth, bursts, tracing, holding messages back) is in
+`_careful_link`, which keeps the same order of random draws.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from heapq import heappush
+from typing import Any, Protocol
+
+from sim.kernel import Environment, Streams
+from sim.message import digest_of
+from sim.network.distributions import Constant
+from sim.network.topology import LinkSpec, Topology
+from sim.recorder import Recorder
+
+__all__ = ["HEADER_BYTES", "Held", "Link", "Network"]
+
+HEADER_BYTES = 54
+"""Bytes beside the payload: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
+
+Send = Callable[[Any], None]
+
+
+class Receiver(Protocol):
+    """What a link needs of the host at its end."""
+
+    name: str
+    handlers: dict[type, Callable[[Any, Any], Any]]
+    messages_in: int
+
+    @property
+    def direct(self) -> bool: ...
+
+    def receive(self, src: str, message: Any) -> None: ...
+    def lost_at_door(self) -> None: ...
+    def blame(self, error: Exception) -> None: ...
+
+
+@dataclass(slots=True)
+class Held:
+    """A message that arrived while its link was held back; `Network.release` delivers it."""
+
+    src: str
+    dst: str
+    message: Any
+    sent: float
+    digest: Any
+
+
+class Link:
+    """The state of one directed link; what is sent over it goes through its current ``send`` closure."""
+
+    def __init__(self, src: str, dst: str, spec: LinkSpec) -> None:
+        self.src = src
+        self.dst = dst
+        self.spec = spec
+        self.messages = 0
+        self.bytes = 0  # payload
+        self.lost = 0
+        self.duplicated = 0
+        self.free_at = 0.0  # when the wire has sent everything that queues for it
+        self.last_arrival = 0.0  # for transports that keep order
+        self.cuts = 0  # how many cuts are in force
+        self.waiting: deque[Any] = deque()  # of a stream, while it is cut
+        self.bad = False  # state of the burst process
+        self.slowdown = 1.0  # factor on latency, set by faults
+        self.extra_loss = 0.0  # loss added by faults
+        self.draw_latency: Callable[[], float] = lambda: 0.0
+        self.draw_loss: Callable[[], float] = lambda: 1.0
+        self.draw_burst: Callable[[], float] = lambda: 1.0
+        self.draw_duplicate: Callable[[], float] = lambda: 1.0
+
+    def open_streams(self, streams: Streams) -> None:
+        """Give the link its own random streams: each decision has an address."""
+        address = f"link/{self.src}->{self.dst}"
+        if isinstance(self.spec.latency, Constant):
+            delay = self.spec.latency.sampler(streams.generator("constant"))
+            self.draw_latency = delay
+        else:
+            self.draw_latency = self.spec.latency.sampler(streams.generator(f"{address}/latency"))
+        self.draw_loss = streams.uniforms(f"{address}/loss")
+        self.draw_burst = streams.uniforms(f"{address}/burst")
+        self.draw_duplicate = streams.uniforms(f"{address}/duplicate")
+
+
+class _Routes(dict[str, Send]):
+    """The links that leave one node, made on first use."""
+
+    def __init__(self, network: Network, src: str) -> None:
+        super().__init__()
+        self._network = network
+        self._src = src
+
+    def __missing__(self, dst: str) -> Send:
+        send = self[dst] = self._network.connect(self._src, str(dst))
+        return send
+
+
+class Network:
+    """All links of a run.
+
+    Parameters
+    ----------
+    env, streams, recorder:
+        Simulated time, random streams, and where traced messages go.
+    topology:
+        What the link between two places is like.
+    tracing:
+        Record each message (the frame ``messages``).
+    checking:
+        Digest each message at send and compare at delivery: shared mutable state may not travel.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        streams: Streams,
+        topology: Topology,
+        recorder: Recorder,
+        *,
+        tracing: bool = False,
+        checking: bool = False,
+    ) -> None:
+        self.env = env
+        self.streams = streams
+        self.topology = topology
+        self.recorder = recorder
+        self.tracing = tracing
+        self.checking = checking
+        self.links: dict[tuple[str, str], Link] = {}
+        self.places: dict[str, str] = {}
+        self.on_send: Callable[[str, str, Any], None] | None = None  # invariants listen here
+        self._receivers: dict[str, Receiver] = {}
+        self._routes: dict[str, _Routes] = {}
+        self._beside: dict[str, str] = {}  # client -> the node at which it stands
+        self._cuts: dict[tuple[str, str], int] = {}
+        self._holding: Callable[[str, str, Any], bool] | None = None
+        self._held: list[Held] = []
+        self._in_flight: dict[int, tuple[Any, ...]] = {}
+        self._serial = 0
+
+    # Who is there
+
+    def attach(self, receiver: Receiver, place: str, beside: str | None = None) -> None:
+        """Connect a host at a place; with ``beside``, at the very node of that name, without delay."""
+        self._receivers[receiver.name] = receiver
+        self.places[receiver.name] = place
+        if beside is not None:
+            self._beside[receiver.name] = beside
+
+    def routes(self, src: str) -> dict[str, Send]:
+        """For a node: destination -> function that sends a message there."""
+        return self._routes.setdefault(src, _Routes(self, src))
+
+    def connect(self, src: str, dst: str) -> Send:
+        """The send function of a link as things stand; raises LookupError for an unknown destination."""
+        if dst not in self._receivers:
+            raise LookupError(f"{src} sends to {dst!r}: there is no node of that name")
+        link = self.links.get((src, dst))
+        if link is None:
+            link = self.links[src, dst] = Link(src, dst, self._spec(src, dst))
+            link.cuts = self._cuts.get((src, dst), 0)
+            link.open_streams(self.streams)
+        if self._is_plain(link):
+            return _plain_link(self.env, link, self._receivers[dst])
+        return _careful_link(self, link, self._receivers[dst])
+
+    def _spec(self, src: str, dst: str) -> LinkSpec:
+        if src == dst or self._beside.get(src) == dst or self._beside.get(dst) == src:
+            return LinkSpec(Constant(0.0))
+        return self.topology.link(self.places[src], self.places[dst])
+
+    def _is_plain(self, link: Link) -> bool:
+        spec = link.spec
+        busy = self.tracing or self.checking or self.on_send is not None or self._holding is not None
+        special = spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram"
+        changed = link.cuts or link.extra_loss or link.slowdown != 1.0
+        return not (busy or special or changed)
+
+    def rewire(self) -> None:
+        """Make all send functions anew at their next use: something about links has changed."""
+        for routes in self._routes.values():
+            routes.clear()
+
+    # What may happen to links
+
+    def cut(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Cut directed links: what is sent over them is lost (of a stream: waits). Cuts add up."""
+        for src, dst in pairs:
+            self._cuts[src, dst] = self._cuts.get((src, dst), 0) + 1
+            if (src, dst) in self.links:
+                self.links[src, dst].cuts += 1
+        self.rewire()
+
+    def heal(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take back one cut of each of these directed links."""
+        healed = []
+        for src, dst in pairs:
+            left = max(0, self._cuts.get((src, dst), 0) - 1)
+            self._cuts[src, dst] = left
+            if (src, dst) in self.links:
+                self.links[src, dst].cuts = left
+                healed.append(self.links[src, dst])
+        self.rewire()
+        for link in healed:
+            self._resume(link)
+
+    def heal_all(self) -> None:
+        """Take back all cuts, slow-downs and added losses."""
+        for link in self.links.values():
+            link.slowdown = 1.0
+            link.extra_loss = 0.0
+        self.heal([pair for pair, count in self._cuts.items() for _ in range(count)])
+
+    def _resume(self, link: Link) -> None:
+        """Send what a stream kept while it was cut."""
+        if link.cuts == 0 and link.waiting:
+            kept = list(link.waiting)
+            link.waiting.clear()
+            for message in kept:
+                self.routes(link.src)[link.dst](message)
+
+    def is_cut(self, src: str, dst: str) -> bool:
+        """Whether a directed link is cut now."""
+        return self._cuts.get((src, dst), 0) > 0
+
+    def disturb(self, src: str, dst: str, *, slowdown: float = 1.0, loss: float = 0.0) -> None:
+        """Multiply a link's latency, and add to its loss, until `disturb` is called again."""
+        if not slowdown > 0 or not 0 <= loss <= 1:
+            raise ValueError(f"cannot disturb {src}->{dst} with slowdown={slowdown!r}, loss={loss!r}")
+        self.routes(src)[dst]  # so that the link exists
+        link = self.links[src, dst]
+        link.slowdown, link.extra_loss = slowdown, loss
+        self.rewire()
+
+    # Holding messages back, for live sessions
+
+    def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
+        """From now on keep back messages that arrive and match ``matches(src, dst, message)``."""
+        self._holding = matches
+        self.rewire()
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """The messages kept back, in order of arrival."""
+        return tuple(self._held)
+
+    def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
+        """Deliver held messages (all, or the chosen ones) now; ``stop`` holding. Returns how many."""
+        if stop:
+            self._holding = None
+            self.rewire()
+        ready = [h for h in self._held if chosen is None or chosen(h)]
+        self._held = [h for h in self._held if h not in ready]
+        for held in ready:
+            self.env.call_after(0.0, self._deliver_held, held)
+        return len(ready)
+
+    def _deliver_held(self, held: Held) -> None:
+        self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.digest)
+
+    # Delivery of what takes the careful path
+
+    def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
+        """A message of a careful link has reached the other end."""
+        link, receiver, message, sent, digest, serial = flight
+        self._in_flight.pop(serial, None)
+        if self._holding is not None and self._holding(link.src, link.dst, message):
+            self._held.append(Held(link.src, link.dst, message, sent, digest))
+            return
+        self._hand_over(receiver, link.src, message, sent, digest)
+
+    def _hand_over(self, receiver: Receiver, src: str, message: Any, sent: float, digest: Any) -> None:
+        if self.checking and digest_of(message) != digest:
+            raise AssertionError(
+                f"{message!r} from {src} to {receiver.name} was changed after it was sent: "
+                "messages carry values, not shared mutable state"
+            )
+        if self.tracing:
+            fate = "delivered" if receiver.handlers else "crashed"
+            self._trace(src, receiver.name, message, sent, self.env._now, fate)
+        receiver.receive(src, message)
+
+    def launch(self, link: Link, receiver: Receiver, message: Any, delay: float) -> None:
+        """Put a message of a careful link on its way."""
+        env = self.env
+        self._serial += 1
+        digest = digest_of(message) if self.checking else None
+        flight = (link, receiver, message, env._now, digest, self._serial)
+        if self.tracing:
+            self._in_flight[self._serial] = flight
+        heappush(env._heap, (env._now + delay, 1, next(env._eid), self.arrive, flight))
+
+    def drop(self, link: Link, message: Any, fate: str) -> None:
+        """Count, and when tracing record, a message that will not arrive."""
+        link.lost += 1
+        if self.tracing:
+            self._trace(link.src, link.dst, message, self.env._now, float("nan"), fate)
+
+    def _trace(self, src: str, dst: str, message: Any, sent: float, delivered: float, fate: str) -> None:
+        size = HEADER_BYTES + message.wire_bytes
+        self.recorder.messages.append((type(message).__name__, src, dst, sent, delivered, fate, size))
+
+    def trace_in_flight(self) -> None:
+        """At the end of a traced run, record what is still on its way."""
+        for link, _, message, sent, _, _ in self._in_flight.values():
+            self._trace(link.src, link.dst, message, sent, float("nan"), "in flight")
+        self._in_flight.clear()
+
+
+def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
+    """A datagram link with latency and loss: the hot path of every simulation."""
+    heap, serial, push = env._heap, env._eid.__next__, heappush
+    draw_latency, draw_loss, loss, src = link.draw_latency, link.draw_loss, link.spec.loss, link.src
+    handlers = receiver.handlers  # emptied while the node is down, so a crash needs no check of its own
+    direct = receiver.direct
+
+    def arrive(message: Any) -> None:
+        if direct:
+            handler = handlers.get(message.__class__)
+            if handler is not None:
+                receiver.messages_in += 1
+                try:
+                    handler(src, message)
+                except Exception as error:
+                    receiver.blame(error)
+                    raise
+                return
+        receiver.receive(src, message)
+
+    def send(message: Any) -> None:
+        link.messages += 1
+        link.bytes += message.wire_bytes
+        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
+
+    def send_or_lose(message: Any) -> None:
+        link.messages += 1
+        link.bytes += message.wire_bytes
+        if draw_loss() < loss:
+            link.lost += 1
+            return
+        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
+
+    return send_or_lose if loss else send
+
+
+def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
+    """A link with everything that a link can have."""
+    env, spec, src, dst = network.env, link.spec, link.src, link.dst
+    in_order = spec.transport in ("fifo", "stream")
+    stream = spec.transport == "stream"
+    on_send = network.on_send
+
+    def is_lost() -> bool:
+        lost = bool(spec.loss) and link.draw_loss() < spec.loss
+        if link.extra_loss:
+            lost = link.draw_burst() < link.extra_loss or lost
+        if spec.burst is not None:
+            lost = spec.burst.is_lost(link, link.draw_burst) or lost
+        return lost
+
+    def retransmission_delay() -> float:
+        """How long a stream needs to get a segment through: its timeout doubles at each loss (RFC 6298)."""
+        timeout, delay = spec.retransmission_timeout, 0.0
+        while is_lost():
+            link.lost += 1
+            delay += timeout
+            timeout = min(2 * timeout, 60.0)
+        return delay
+
+    def queueing_delay(message: Any) -> float:
+        if spec.bandwidth is None:
+            return 0.0
+        start = max(env._now, link.free_at)
+        link.free_at = start + (HEADER_BYTES + message.wire_bytes) / spec.bandwidth
+        return link.free_at - env._now
+
+    def launch(message: Any, waited: float) -> None:
+        delay = waited + link.draw_latency() * link.slowdown
+        if in_order:
+            arrival = max(env._now + delay, link.last_arrival)
+            link.last_arrival = arrival
+            delay = arrival - env._now
+        network.launch(link, receiver, message, delay)
+
+    def send(message: Any) -> None:
+        if link.cuts and stream:
+            link.waiting.append(message)
+            return
+        link.messages += 1
+        link.bytes += message.wire_bytes
+        if on_send is not None:
+            on_send(src, dst, message)
+        if link.cuts:
+            network.drop(link, message, "cut")
+            return
+        waited = queueing_delay(message)
+        if stream:
+            launch(message, waited + retransmission_delay())
+            return
+        if is_lost():
+            network.drop(link, message, "lost")
+        else:
+            launch(message, waited)
+        if spec.duplicate and link.draw_duplicate() < spec.duplicate:
+            link.duplicated += 1
+            launch(message, waited)
+
+    return send

@@ -1,0 +1,291 @@
+"""Nodes: all that a protocol author needs.
+
+A replica (or client, or server) is a class of *handlers* over *verbs*. A handler is one "upon receiving ..."
+of the paper: ``on_prepare(self, src, msg)`` is called for each message of class ``Prepare``; it is atomic and
+never waits. Verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...) are injected by whatever hosts the node:
+the simulator (`sim.cluster`), or a test that hands it messages by hand (`sim.testing`). This module knows
+neither simulated time nor the network; it imports nothing but the standard library.
+
+>>> @message
+... class Ping:
+...     n: int
+>>> class Echo(Node):
+...     count = durable(0)                  # survives a crash
+...     def on_ping(self, src, msg):
+...         self.count += 1                 # on disk before anything that is sent after it
+...         self.send(src, Ping(msg.n))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, MutableSequence, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
+
+from sim.durable import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
+from sim.message import caller_namespace, message, module_messages
+
+__all__ = [
+    "Caller",
+    "DurableLog",
+    "DurableMap",
+    "Handlers",
+    "Node",
+    "Part",
+    "RandomSource",
+    "Verbs",
+    "durable",
+    "durable_log",
+    "durable_map",
+    "message",
+    "part",
+]
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Caller(str):
+    """The name of a node that waits for a reply (`Verbs.call`), with the number of its call."""
+
+    __slots__ = ("call_id",)
+    call_id: int
+
+    def __new__(cls, name: str, call_id: int) -> Caller:
+        caller = super().__new__(cls, name)
+        caller.call_id = call_id
+        return caller
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Caller, (str(self), self.call_id))
+
+
+class RandomSource(Protocol):
+    """What ``self.random`` offers (see `sim.kernel.Stream`)."""
+
+    def random(self) -> float: ...
+    def uniform(self, low: float, high: float) -> float: ...
+    def exponential(self, mean: float) -> float: ...
+    def below(self, n: int) -> int: ...
+    def choice(self, items: Sequence[T]) -> T: ...
+    def sample(self, items: Sequence[T], k: int) -> list[T]: ...
+    def shuffle(self, items: MutableSequence[T]) -> None: ...
+    def chance(self, probability: float) -> bool: ...
+
+
+class Verbs:
+    """What a node, or a part of one, can do. All times are in seconds, on the node's own clock."""
+
+    name: str
+    """The name of the node."""
+    random: RandomSource
+    """The node's own stream of random numbers."""
+    incarnation: int
+    """0 at first boot, one more at each restart."""
+    peers: tuple[str, ...]
+    """The other members of its group."""
+    host: Any
+    """Whatever hosts this node; protocol code has no need of it."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def now(self) -> float:
+            """The time (seconds) on this node's clock, which may be skewed or drift."""
+
+    else:
+
+        @property
+        def now(self):
+            return self.host.clock()
+
+    def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
+        """Send a message. It leaves only when everything this node wrote before is on its disk.
+
+        With ``hold=False`` it leaves at once: for messages that promise nothing about this node's disk.
+        """
+        self.host.send(dst, msg, hold)
+
+    def broadcast(self, msg: Any, *, to: Iterable[str] | None = None, hold: bool = True) -> None:
+        """Send a message to all of ``to`` (default: all peers, not itself), in order."""
+        for dst in self.peers if to is None else to:
+            self.send(dst, msg, hold=hold)
+
+    def reply(self, src: str, msg: Any, *, hold: bool = True) -> None:
+        """Answer ``src``: to the very call it waits in when it used `call`, else as a plain message."""
+        self.host.reply(src, msg, hold)
+
+    def set_timer(self, name: str, delay: float, key: Any = None) -> None:
+        """In ``delay`` seconds call ``on_<name>_timeout()``, or ``on_<name>_timeout(key)`` for a keyed timer.
+
+        There is one timer per (name, key): setting it again replaces its deadline. Raises ValueError for a
+        negative delay, TypeError when there is no such handler.
+        """
+        self.host.set_timer(self, name, delay, key)
+
+    def cancel_timer(self, name: str, key: Any = None) -> None:
+        """Forget a timer; harmless when it is not set."""
+        self.host.cancel_timer(self, name, key)
+
+    def work(self, name: str, seconds: float, key: Any = None, *, priority: int = 0) -> None:
+        """Queue ``seconds`` of work on the cores, then call ``on_<name>_done()`` or ``on_<name>_done(key)``.
+
+        ``priority`` orders the queue on hosts with ``discipline="priority"`` (lower first).
+        """
+        self.host.work(self, name, seconds, key, priority)
+
+    def cancel_work(self, name: str, key: Any = None) -> bool:
+        """Take work off the queue or the cores; False when there is none of that name and key."""
+        return bool(self.host.cancel_work(self, name, key))
+
+    @property
+    def backlog(self) -> int:
+        """How much work (messages and `work`) waits for or occupies this node's cores."""
+        return int(self.host.backlog)
+
+    def record(self, event: str, **detail: Any) -> None:
+        """Append a row to the frame ``events``: this node, now, ``event`` with its details."""
+        self.host.record(event, detail)
+
+    def barrier(self) -> None:
+        """Split what this handler writes: a crash may lose what follows and keep what went before."""
+        self.host.barrier()
+
+    # Stories: processes that read "do this, wait for that or a timeout, then ..."
+
+    def spawn(self, story: Generator[Any, Any, Any]) -> Any:
+        """Start a process of this node; it is closed when the node crashes."""
+        return self.host.spawn(story)
+
+    def sleep(self, seconds: float) -> Any:
+        """For a story to yield: wait."""
+        return self.host.sleep(seconds)
+
+    def event(self) -> Any:
+        """For a story to yield: an event that someone else triggers by ``event.succeed(value)``."""
+        return self.host.event()
+
+    def call(self, dst: str, request: Any, timeout: float | None = None) -> Any:
+        """For a story to yield: send a request; the value is the reply, or None after ``timeout`` seconds."""
+        return self.host.call(dst, request, timeout)
+
+    def first_of(self, *events: Any) -> Any:
+        """For a story to yield: wait until one of the events has happened."""
+        return self.host.first_of(events)
+
+
+class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
+    """Declare a part of a node: ``detector = part(PhiDetector, threshold=8.0)``.
+
+    The keyword arguments become attributes of the part before its ``on_start`` runs.
+    """
+
+    def __init__(self, cls: type[T], **settings: Any) -> None:
+        self.cls = cls
+        self.settings = settings
+
+    def build(self, node: Node, name: str) -> T:
+        made = self.cls(node, name)  # type: ignore[call-arg]
+        made.__dict__.update(self.settings)
+        return made
+
+    @overload
+    def __get__(self, node: None, owner: type) -> part[T]: ...
+    @overload
+    def __get__(self, node: Node, owner: type) -> T: ...
+    def __get__(self, node: Node | None, owner: type) -> Any:
+        # The instance's own dictionary, where Node puts the part, goes before a descriptor without __set__.
+        if node is None:
+            return self
+        raise AttributeError("parts are made when a host boots the node")
+
+
+class Handlers(Verbs):
+    """A class whose ``on_...`` methods are found by name when the class is defined."""
+
+    _handlers: ClassVar[dict[type, str]] = {}  # message class -> method name
+    _durables: ClassVar[dict[str, Any]] = {}  # field -> what makes its first value
+    _parts: ClassVar[dict[str, part[Any]]] = {}
+    _lifecycle: ClassVar[frozenset[str]] = frozenset({"on_start"})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handlers = _find_handlers(cls, caller_namespace(1))
+        cls._durables = _collect(cls, Durable, "_durables")
+        cls._parts = _collect(cls, part, "_parts")
+
+    def on_start(self) -> None:
+        """Boot, and every restart: set the volatile state here."""
+
+
+def _collect(cls: type, kind: type, table: str) -> dict[str, Any]:
+    found = {}
+    for base in reversed(cls.__mro__[1:]):
+        found.update(base.__dict__.get(table, {}))
+    found.update({k: v for k, v in cls.__dict__.items() if isinstance(v, kind)})
+    return found
+
+
+def _find_handlers(cls: type, visible: dict[str, Any]) -> dict[type, str]:
+    """Message class -> handler name, for all the ``on_...`` methods of a class.
+
+    Raises TypeError for a handler whose message class cannot be found: it would never be called.
+    """
+    table: dict[type, str] = {}
+    for base in reversed(cls.__mro__[1:]):
+        table.update(base.__dict__.get("_handlers", {}))
+    known = {name: kind for kind, name in table.items()}
+    for name, method in cls.__dict__.items():
+        if not name.startswith("on_") or not callable(method):
+            continue
+        if name in Handlers._lifecycle or name.endswith(("_timeout", "_done")) or name in known:
+            continue
+        scope = {**getattr(method, "__globals__", {}), **visible, **cls.__dict__}
+        kind = module_messages(scope).get(name.removeprefix("on_"))
+        if kind is None:
+            raise TypeError(
+                f"{cls.__name__}.{name} handles no message: no message class of that name is in sight"
+            )
+        table[kind] = name
+    return table
+
+
+class Node(Handlers):
+    """A member of a system, or a client of one.
+
+    The host makes it by ``cls(host)``: on the first boot with an empty disk, on a restart with what was on
+    its disk. Attributes that the host provides besides the verbs:
+    """
+
+    members: tuple[str, ...]
+    """The names of all members of this node's group, itself included, in order."""
+    settings: Any
+    """What the system gave this member to know; for most protocols the frozen system itself."""
+
+    def __init__(self, host: Any) -> None:
+        self.__dict__.update(host.identity)
+        for field, declared in self._durables.items():
+            self.__dict__[field] = declared.restore(host.disk, field)
+        for name, declaration in self._parts.items():
+            self.__dict__[name] = declaration.build(self, name)
+
+
+class Part(Handlers):
+    """A piece of a node (a failure detector, a broadcast) with its own handlers, timers and durable fields.
+
+    It shares its node's identity, disk, clock and crash; ``self.node`` is the node.
+    """
+
+    node: Node
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.node = node
+        self.host = node.host
+        self.name = node.name
+        self.peers = node.peers
+        self.random = node.random
+        self.incarnation = node.incarnation
+        self.part_name = name
+        for field, declared in self._durables.items():
+            declared_name = f"{name}.{field}"
+            self.__dict__[field] = declared.restore(node.host.disk, declared_name)

@@ -1,0 +1,1 @@
+"""Consensus: one file a protocol, next to its paper."""

@@ -1,0 +1,132 @@
+"""The state machine that every replicated system serves: a key-value store with client sessions.
+
+A command carries its session and its number in it. The store remembers, per session, the last number and its
+result, so a retried command takes effect once (Ongaro, thesis, section 6.3; Liskov & Cowling 2012, section 4.1).
+A session has one command outstanding, so one remembered result per session is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sim.message import message, size_of
+
+__all__ = ["NOOP", "READS", "Command", "KeyValueStore", "Result"]
+
+READS = frozenset({"get"})
+"""Kinds of command that change nothing."""
+
+
+@message
+class Command:
+    """A client's command: ``kind`` of ``key`` with ``value``, number ``sequence`` of ``session``.
+
+    ``value`` is the argument: what to put or append, the amount to increment by, ``(expected, new)`` for cas.
+    ``size`` adds to the bytes of the value, for workloads with value sizes.
+    """
+
+    session: int
+    sequence: int
+    kind: str
+    key: str
+    value: Any = None
+    size: int = 0
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire: session, sequence, one byte of kind, key, value."""
+        return 17 + len(self.key) + size_of(self.value) + self.size
+
+
+NOOP = Command(-1, 0, "noop", "")
+"""Does nothing; leaders fill gaps and open terms with it."""
+
+
+@message
+class Result:
+    """What became of a command: ``status`` ok or fail, ``value`` read, and any other ``result``."""
+
+    status: str
+    value: Any = None
+    result: Any = None
+
+
+class KeyValueStore:
+    """Applies commands in the order in which they are given; equal orders give equal states.
+
+    Attributes: ``data`` (key -> value), ``sessions`` (session -> (last sequence, its result)), ``skipped``
+    (session -> ranges of numbers that were never applied although a later one was; reads that bypass the
+    log leave such gaps too).
+    """
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self.sessions: dict[int, tuple[int, Result]] = {}
+        self.skipped: dict[int, tuple[tuple[int, int], ...]] = {}
+
+    def apply(self, command: Command) -> Result | None:
+        """Apply a command unless its session has already had it; None for an outdated duplicate or no-op."""
+        if command.session < 0:
+            return None
+        last, result = self.sessions.get(command.session, (0, None))
+        if command.sequence == last:
+            return result
+        if command.sequence < last:
+            return None
+        if command.sequence > last + 1:
+            gap = (last + 1, command.sequence - 1)
+            self.skipped[command.session] = (*self.skipped.get(command.session, ()), gap)
+        result = self.execute(command)
+        self.sessions[command.session] = (command.sequence, result)
+        return result
+
+    def known(self, command: Command) -> Result | None:
+        """The remembered result if this very command has been applied; None otherwise."""
+        last, result = self.sessions.get(command.session, (0, None))
+        return result if last == command.sequence else None
+
+    def execute(self, command: Command) -> Result:
+        """Carry out a command, without regard to sessions. Raises ValueError for an unknown kind."""
+        kind, key, value, data = command.kind, command.key, command.value, self.data
+        if kind == "get":
+            return Result("ok", data.get(key))
+        if kind == "put":
+            data[key] = value
+            return Result("ok", value)
+        if kind == "cas":
+            if data.get(key) != value[0]:
+                return Result("fail", value, data.get(key))
+            data[key] = value[1]
+            return Result("ok", value)
+        if kind == "append":
+            data[key] = (data.get(key) or "") + value
+            return Result("ok", value)
+        if kind == "increment":
+            data[key] = (data.get(key) or 0) + value
+            return Result("ok", value, data[key])
+        if kind == "delete":
+            data.pop(key, None)
+            return Result("ok")
+        raise ValueError(f"unknown kind of command: {kind!r}")
+
+    def has_applied(self, session: int, sequence: int) -> bool:
+        """Whether this very command has taken effect in this state."""
+        if sequence > self.sessions.get(session, (0, None))[0]:
+            return False
+        return not any(first <= sequence <= last for first, last in self.skipped.get(session, ()))
+
+    def missing(self, commands: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Those of the commands (session, sequence) that have not taken effect in this state."""
+        return [c for c in commands if not self.has_applied(*c)]
+
+    def snapshot(self) -> tuple[tuple[Any, ...], ...]:
+        """The whole state, sessions included, as an immutable value."""
+        return tuple(self.data.items()), tuple(self.sessions.items()), tuple(self.skipped.items())
+
+    def restore(self, snapshot: tuple[tuple[Any, ...], ...]) -> None:
+        """Become what a snapshot says."""
+        data, sessions, skipped = snapshot
+        self.data = dict(data)
+        self.sessions = dict(sessions)
+        self.skipped = dict(skipped)

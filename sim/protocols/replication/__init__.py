@@ -1,0 +1,1 @@
+"""Replication: primary-backup to multi-primary."""

@@ -1,0 +1,72 @@
+"""The recorder: appends flat rows while a simulation runs, and builds the frames once, after the run."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "Recorder"]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "operations": (
+        *("process", "kind", "key", "value", "result", "call", "return", "status"),
+        *("latency", "node", "region", "attempts"),
+    ),
+    "messages": ("kind", "src", "dst", "sent", "delivered", "fate", "bytes"),
+    "events": ("time", "node", "event", "detail"),
+    "links": ("src", "dst", "src_role", "dst_role", "messages", "bytes", "lost", "duplicated"),
+    "nodes": (
+        *("node", "role", "region", "messages_in", "messages_out", "bytes_out", "busy", "utilisation"),
+        *("queue_max", "disk_syncs", "disk_bytes", "crashes"),
+    ),
+    "samples": ("time", "node", "gauge", "value"),
+}
+"""The columns of each frame (docs: Frames)."""
+
+
+class Recorder:
+    """Rows of a run, one list of tuples per frame."""
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[Any, ...]] = []
+        self.messages: list[tuple[Any, ...]] = []
+        self.events: list[tuple[Any, ...]] = []
+        self.links: list[tuple[Any, ...]] = []
+        self.nodes: list[tuple[Any, ...]] = []
+        self.samples: list[tuple[Any, ...]] = []
+        self._processes = 0
+
+    def new_process(self) -> int:
+        """The number of a new client session."""
+        self._processes += 1
+        return self._processes - 1
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Build one frame. Raises KeyError for a name that is not in `COLUMNS`."""
+        import pandas as pd
+
+        columns = COLUMNS[name]
+        rows = getattr(self, name)
+        if not rows:
+            return pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
+        frame = pd.DataFrame.from_records(rows, columns=list(columns))
+        if name == "operations":
+            frame = frame.sort_values(["call", "process"], kind="stable", ignore_index=True)
+        return frame
+
+    def digest(self) -> str:
+        """A digest of everything recorded: equal for equal runs, in every process."""
+        digest = blake2b(digest_size=16)
+        for name in COLUMNS:
+            digest.update(name.encode())
+            for row in getattr(self, name):
+                digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+
+def _dtype(column: str) -> str:
+    numeric = {"call", "return", "latency", "sent", "delivered", "time", "busy", "utilisation"}
+    return "float64" if column in numeric else "object"

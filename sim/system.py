@@ -1,0 +1,235 @@
+"""Systems: what is simulated. A system is a frozen value that names its members and what it promises.
+
+A protocol's file defines its messages, its node class and, at the foot, its system: a frozen dataclass that
+derives from `System`. Systems defined outside this package are full citizens; there is no registry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from sim.node import Node
+
+__all__ = ["Invariant", "LivenessViolation", "Member", "SafetyViolation", "System", "Timing", "Violation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Failure-detection times, derived from the network by the same rule for every system.
+
+    Attributes (seconds)
+    --------------------
+    heartbeat:
+        max(50 ms, the largest median round trip between members), etcd's rule of thumb.
+    detection:
+        10 heartbeats; randomised timeouts draw from [detection, 2 x detection).
+    """
+
+    heartbeat: float = 0.05
+    detection: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a system.
+
+    Attributes
+    ----------
+    name:
+        Unique in the system, such as ``"n0"``.
+    node_class:
+        The `Node` subclass that runs there.
+    group:
+        Members of one group are each other's peers; other groups are known by name through ``settings``.
+    settings:
+        What the node finds as ``self.settings``; the system itself unless given.
+    place:
+        The name of a place of the network; None: the topology places replicas round robin.
+    near:
+        The name of another member at whose place this one stands; for services without a region of their own.
+    role:
+        ``"replica"``, ``"service"`` (a view service, a configuration master) or ``"balancer"``; messages
+        between replicas are what `messages per operation` counts.
+    off:
+        A spare: declared, but off until a `Join`.
+    """
+
+    name: str
+    node_class: type[Node]
+    group: str = "replicas"
+    settings: Any = None
+    place: str | None = None
+    near: str | None = None
+    role: str = "replica"
+    off: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """Base of all systems. Subclasses add their fields and override what differs.
+
+    Parameters
+    ----------
+    heartbeat, detection:
+        Failure-detection times in seconds; None: derived from the network (see `Timing`).
+    unsafe:
+        Accept settings that are refused for safety. Marked UNSAFE in every table and chart.
+    """
+
+    heartbeat: float | None = None
+    detection: float | None = None
+    unsafe: bool = False
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
+    """The kinds of client operation that it serves; a workload that asks for more is refused."""
+    leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
+    """Names under which faults may address whoever leads."""
+
+    def __post_init__(self) -> None:
+        for name in ("heartbeat", "detection"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{type(self).__name__}: {name} must be positive seconds, not {value!r}")
+        if self.heartbeat is not None and self.detection is not None and self.detection <= self.heartbeat:
+            raise ValueError(
+                f"{type(self).__name__}: detection ({self.detection} s) must be longer than "
+                f"heartbeat ({self.heartbeat} s)"
+            )
+
+    # What a system says of itself
+
+    def members(self) -> tuple[Member, ...]:
+        """All members, in the order in which they are placed and started."""
+        raise NotImplementedError(f"{type(self).__name__} names no members")
+
+    @property
+    def client_class(self) -> type[Node]:
+        """The node class of its clients (see `sim.protocols.client.Client`)."""
+        raise NotImplementedError(f"{type(self).__name__} names no client class")
+
+    @property
+    def claims(self) -> str | None:
+        """The consistency model it claims, a name that `sim.analysis.checks.check` knows; None: none."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and charts: the class name and the fields that differ from their defaults.
+
+        The times that the scenario derived are left out; UNSAFE stands first where it applies.
+        """
+        shown = []
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.name in {"heartbeat", "detection", "unsafe"} or not f.repr:
+                continue
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            if value != default:
+                shown.append(f"{f.name}={getattr(value, 'label', value)}")
+        text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
+        return f"UNSAFE {text}" if self.unsafe else text
+
+    def with_timing(self, timing: Timing) -> Self:
+        """This system with the failure-detection times filled in where they were not given."""
+        heartbeat = timing.heartbeat if self.heartbeat is None else self.heartbeat
+        detection = 10 * heartbeat if self.detection is None else self.detection
+        return dataclasses.replace(self, heartbeat=heartbeat, detection=detection)
+
+    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
+        """This system with its first leader or primary at ``place``; ``places``: member -> place.
+
+        Leaderless systems return themselves. Raises ValueError where no member is at that place.
+        """
+        return self
+
+    # What the rest of the simulator asks of it
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        """Who holds ``role`` now, among the live ``nodes`` (name -> node); None while it is vacant.
+
+        A leaderless system raises LookupError: the scenario then takes the replica nearest to most clients.
+        """
+        raise LookupError(f"{type(self).__name__} has no {role}")
+
+    def invariants(self) -> Iterable[Invariant]:
+        """Fresh invariants for one run; they are asked after every event when checking is on."""
+        return ()
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """How many acknowledged writes no live member remembers at the end; None: not counted.
+
+        ``acknowledged``: (session, sequence) -> command, for every write that a client saw succeed.
+        """
+        return None
+
+
+class Violation(Exception):
+    """A promise that was broken, with what is needed to see it again.
+
+    Attributes
+    ----------
+    law: the name of the broken invariant.
+    time: simulated seconds. nodes: who was involved. facts: what contradicts what.
+    seed, scenario: filled in by the run; with them the same violation comes back.
+    """
+
+    def __init__(self, law: str, time: float, nodes: tuple[str, ...], facts: tuple[str, ...]) -> None:
+        super().__init__(law, time, nodes, facts)
+        self.law = law
+        self.time = time
+        self.nodes = nodes
+        self.facts = facts
+        self.seed: int | None = None
+        self.scenario: Any = None
+
+    def __str__(self) -> str:
+        where = f" with seed {self.seed}" if self.seed is not None else ""
+        facts = "; but ".join(self.facts)
+        return f"{self.law} violated at {self.time:.6f} s on {', '.join(self.nodes)}{where}: {facts}"
+
+
+class SafetyViolation(Violation):
+    """Something bad happened."""
+
+
+class LivenessViolation(Violation):
+    """Something good did not happen in time."""
+
+
+@dataclass
+class Invariant:
+    """Something that must hold after every event of a run. Subclasses override the hooks they need.
+
+    Hooks are told what changed, and keep a *ghost* record of all that was ever sent, accepted or committed:
+    a bug often erases its own evidence. `violated` raises the `SafetyViolation`.
+    """
+
+    law: ClassVar[str] = "an unnamed law"
+    now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
+    """Set by the run: the simulated time."""
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        """A message has left a node: what it depends on is synced, unless it was sent with hold=False."""
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        """A message is about to be handled by ``dst``."""
+
+    def on_step(self, node: Node) -> None:
+        """A handler of ``node`` has just run (its boot included)."""
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        """A node recorded a protocol event, or the nemesis a fault (``crash``, ``restart``)."""
+
+    def on_acknowledged(self, client: str, operation: Any) -> None:
+        """A client has seen an operation succeed (an `sim.protocols.client.Outcome`)."""
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        """The run is over; whole-state forms go here. ``nodes``: the live members."""
+
+    def violated(self, nodes: Iterable[str], *facts: str) -> None:
+        """Raise the violation: who, and the facts that contradict each other."""
+        raise SafetyViolation(self.law, self.now(), tuple(nodes), facts)
