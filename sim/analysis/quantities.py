@@ -54,7 +54,6 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("ok", "ok operations", "", "higher"),
         Quantity("fail", "failed operations", "", "lower"),
         Quantity("info", "operations of unknown outcome", "", "lower"),
-        Quantity("unanswered", "unanswered operations", "", "lower"),
         Quantity("utilisation_max", "utilisation of the busiest node"),
         Quantity("queue_max", "longest queue of any node"),
     )

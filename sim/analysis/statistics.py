@@ -33,6 +33,10 @@ AT_LEAST = "_at_least"
 """Column `p99_at_least` says (1 or 0) whether the value in column `p99` is only a lower bound."""
 
 
+# (is a lower bound taken from, is a lower bound subtracted) → what the difference is.
+_BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "?"}
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An estimate (`mean`) with its confidence interval from `low` to `high`, out of `count` values.
@@ -218,9 +222,7 @@ def intervals(
     for keys, group in summaries.groupby(list(by), sort=False, dropna=False):
         for name in names:
             found = mean_interval(group[name].to_numpy(dtype=float), confidence)
-            rows.append(
-                (*keys, name, found.mean, found.low, found.high, found.count, _bounded(group, name))
-            )
+            rows.append((*keys, name, found.mean, found.low, found.high, found.count, _bounded(group, name)))
     return pd.DataFrame(rows, columns=[*by, "measure", "mean", "low", "high", "count", "at_least"])
 
 
@@ -234,9 +236,10 @@ def differences(
     """Each run's paired difference from the `baseline` run, seed by seed.
 
     Returns:
-        Columns `run, measure, difference, low, high, relative, count, at_least`: `difference` is the mean over seeds
-        of the run's value minus the baseline's, `relative` that over the baseline's mean in the same seeds;
-        `at_least` where one of the values is a lower bound, so that the difference is rough in that direction.
+        Columns `run, measure, difference, low, high, relative, count, bound`: `difference` is the mean over seeds
+        of the run's value minus the baseline's, `relative` that over the baseline's mean in the same seeds; `bound`
+        is "≥" where a value of the run is only a lower bound (so that the difference is one), "≤" where one
+        of the baseline is, "?" where both are, else "".
 
     Raises:
         ValueError: no such run, a run has a seed twice, or it shares none with the baseline.
@@ -264,9 +267,9 @@ def differences(
             level = _finite(np.where(np.isnan(left), np.nan, right))
             middle = float(level.mean()) if len(level) else math.nan
             relative = found.mean / middle if middle else math.nan
-            rough = _bounded(mine, name) or _bounded(theirs, name)
-            rows.append((run, name, found.mean, found.low, found.high, relative, found.count, rough))
-    columns = ["run", "measure", "difference", "low", "high", "relative", "count", "at_least"]
+            bound = _BOUNDS[_bounded(mine, name), _bounded(theirs, name)]
+            rows.append((run, name, found.mean, found.low, found.high, relative, found.count, bound))
+    columns = ["run", "measure", "difference", "low", "high", "relative", "count", "bound"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,0 +1,282 @@
+"""The measures of a run, each defined once: pure functions from frames to numbers (docs/measures.md).
+
+Times are simulated seconds. `duration` is the instant at which the run ended and `warmup` the instant from
+which it counts: the *window* is [warmup, duration). The frames are those of one run unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from sim.analysis.outages import outages
+from sim.analysis.statistics import AT_LEAST
+from sim.analysis.survival import Bounded, Survival, survival
+
+__all__ = [
+    "QUANTILES",
+    "imbalance",
+    "in_window",
+    "latencies",
+    "latency_cdf",
+    "latency_quantiles",
+    "per_operation",
+    "quantile_name",
+    "summary",
+    "timeline",
+]
+
+QUANTILES: tuple[float, ...] = (0.5, 0.95, 0.99)
+
+_NO_LINKS = pd.DataFrame({c: [] for c in ("src_role", "dst_role", "messages", "bytes")})
+_NO_NODES = pd.DataFrame({c: [] for c in ("utilisation", "queue_max")})
+
+
+def quantile_name(q: float) -> str:
+    """The column of a latency quantile: 0.5 → "p50", 0.999 → "p99.9"."""
+    if not 0.0 < q <= 1.0:
+        raise ValueError(f"a quantile must be in (0, 1], got {q!r}")
+    return f"p{100 * q:.10g}"
+
+
+def _require(frame: pd.DataFrame, name: str, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"the {name} frame has no column {missing[0]!r}; it has {list(frame.columns)}")
+
+
+def _window(warmup: float, duration: float) -> float:
+    if not (0.0 <= warmup < duration < math.inf):
+        raise ValueError(
+            f"need 0 <= warmup < duration (seconds), got warmup={warmup!r}, duration={duration!r}"
+        )
+    return duration - warmup
+
+
+def in_window(operations: pd.DataFrame, duration: float, warmup: float = 0.0) -> pd.DataFrame:
+    """The operations that were called in [warmup, duration)."""
+    _window(warmup, duration)
+    _require(operations, "operations", ("call",))
+    call = operations["call"].to_numpy(dtype=float)
+    return operations[(call >= warmup) & (call < duration)]
+
+
+def latencies(operations: pd.DataFrame, duration: float) -> Survival:
+    """The distribution of latencies of these operations, as the clients lived through it.
+
+    An `ok` operation took `return - call`; `call` is when the operation was due (an open loop's scheduled
+    arrival), so time spent waiting for a free session counts. One without a known outcome (`info`, or no answer
+    yet) took at least as long as its client waited: its `latency` where recorded, else up to its `return`, else
+    until `duration`. A `fail` is a definite answer but no service rendered: left out here, and counted apart.
+    """
+    _require(operations, "operations", ("call", "return", "status"))
+    status = operations["status"].to_numpy(dtype=object)
+    call = operations["call"].to_numpy(dtype=float)
+    returned = operations["return"].to_numpy(dtype=float)
+    ok = status == "ok"
+    if np.isnan(returned[ok]).any():
+        culprit = call[ok][np.isnan(returned[ok])][0]
+        raise ValueError(f"an ok operation must have a return time; the one called at {culprit} s has none")
+    known = returned - call
+    if "latency" in operations.columns:
+        recorded = operations["latency"].to_numpy(dtype=float)
+        known = np.where(ok | np.isnan(recorded), known, recorded)
+    known = np.where(np.isnan(known), np.maximum(duration - call, 0.0), known)
+    kept = status != "fail"
+    return survival(known[kept], ok[kept])
+
+
+def latency_cdf(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
+    """The distribution of latency: columns `latency` (seconds, ascending) and `fraction` answered within it.
+
+    The last fraction is below 1 if the slowest operations were never answered (Kaplan-Meier; see `survival`).
+    """
+    found = latencies(in_window(operations, duration, warmup), duration)
+    return pd.DataFrame({"latency": found.times, "fraction": found.fractions})
+
+
+def _put(row: dict[str, float], name: str, found: Bounded) -> None:
+    row[name] = found.value
+    row[name + AT_LEAST] = float(found.at_least)
+
+
+def _latency_row(found: Survival, quantiles: Sequence[float]) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for q in quantiles:
+        _put(row, quantile_name(q), found.quantile(q))
+    _put(row, "mean", found.mean())
+    return row
+
+
+def latency_quantiles(
+    operations: pd.DataFrame,
+    *,
+    by: Sequence[str] = ("run",),
+    quantiles: Sequence[float] = QUANTILES,
+    duration: float,
+    warmup: float = 0.0,
+) -> pd.DataFrame:
+    """Latency quantiles and mean of each group of operations, such as `by=("run", "seed", "region")`.
+
+    Returns:
+        Columns `by…, count, p50, p50_at_least, …, mean, mean_at_least`, in order of appearance.
+    """
+    _require(operations, "operations", by)
+    rows = []
+    for keys, group in in_window(operations, duration, warmup).groupby(list(by), sort=False):
+        found = latencies(group, duration)
+        rows.append(
+            dict(zip(by, keys, strict=True)) | {"count": found.count} | _latency_row(found, quantiles)
+        )
+    names = [quantile_name(q) for q in quantiles] + ["mean"]
+    columns = [*by, "count", *(column for name in names for column in (name, name + AT_LEAST))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _longest(found: pd.DataFrame) -> Bounded:
+    """The longest of these outages; a lower bound if the end of the run cut it off."""
+    gaps = found["gap"].to_numpy(dtype=float)
+    if not len(gaps):
+        return Bounded(math.nan)
+    worst = int(gaps.argmax())
+    return Bounded(float(gaps[worst]), bool(found["at_least"].to_numpy(dtype=bool)[worst]))
+
+
+def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "messages") -> float:
+    """Messages (or `column="bytes"`) sent from replica to replica, for each `ok` operation, over the whole run.
+
+    Background traffic (heartbeats, elections, catching up) is in it; clients' requests and the traffic of services
+    are not. NaN when no operation succeeded.
+    """
+    _require(links, "links", ("src_role", "dst_role", column))
+    between = (links["src_role"] == "replica") & (links["dst_role"] == "replica")
+    done = int((operations["status"] == "ok").sum())
+    return float(links.loc[between, column].sum()) / done if done else math.nan
+
+
+def summary(
+    operations: pd.DataFrame,
+    events: pd.DataFrame,
+    links: pd.DataFrame | None = None,
+    nodes: pd.DataFrame | None = None,
+    *,
+    duration: float,
+    warmup: float = 0.0,
+    quantiles: Sequence[float] = QUANTILES,
+    lost: int | None = None,
+) -> pd.Series:
+    """All measures of one run.
+
+    Args:
+        operations, events, links, nodes: the run's frames; without links or nodes their measures are NaN.
+        duration: seconds; when the run ended.
+        warmup: seconds; operations called before are excluded.
+        quantiles: of latency, in (0, 1].
+        lost: how many acknowledged writes did not survive, where this was counted.
+
+    Returns:
+        A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
+        `p99`, `mean` (seconds), `unavailability` (seconds, see `outages`; NaN without a fault), `acknowledged_lost`,
+        `messages_per_operation`, `bytes_per_operation`, `attempts_per_operation`, `operations` called in the window
+        and how many of them were `ok`, `fail` and `info`, `utilisation_max`, `queue_max`; and `<measure>_at_least`,
+        1 where the value is only a lower bound.
+    """
+    span = _window(warmup, duration)
+    _require(operations, "operations", ("call", "return", "status"))
+    called = in_window(operations, duration, warmup)
+    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    served = int(((returned >= warmup) & (returned < duration)).sum())
+    row: dict[str, float] = {"throughput": served / span}
+    row |= _latency_row(latencies(called, duration), quantiles)
+    found = outages(operations, events, duration=duration, warmup=warmup)
+    _put(row, "unavailability", _longest(found))
+    row["acknowledged_lost"] = math.nan if lost is None else float(lost)
+    links = _NO_LINKS if links is None else links
+    row["messages_per_operation"] = per_operation(operations, links) if len(links) else math.nan
+    row["bytes_per_operation"] = per_operation(operations, links, "bytes") if len(links) else math.nan
+    attempts = called["attempts"].astype(float) if "attempts" in called.columns else pd.Series(dtype=float)
+    row["attempts_per_operation"] = float(attempts.mean())
+    row["operations"] = float(len(called))
+    counts = called["status"].value_counts()
+    for status in ("ok", "fail", "info"):
+        row[status] = float(counts.get(status, 0))
+    nodes = _NO_NODES if nodes is None else nodes
+    _require(nodes, "nodes", ("utilisation", "queue_max"))
+    row["utilisation_max"] = float(nodes["utilisation"].astype(float).max())
+    row["queue_max"] = float(nodes["queue_max"].astype(float).max())
+    return pd.Series(row, dtype=float)
+
+
+def timeline(
+    operations: pd.DataFrame,
+    width: float,
+    *,
+    duration: float,
+    warmup: float = 0.0,
+    quantiles: Sequence[float] = QUANTILES,
+) -> pd.DataFrame:
+    """Throughput and latency over time, in bins of `width` seconds from `warmup` to `duration`.
+
+    Returns:
+        One row a bin: `start`, `end` (seconds; the last bin may be shorter), `offered` (operations called per
+        second), `throughput` (ok operations returned per second), and latency quantiles *of the operations called in
+        the bin*, so that an outage shows when its victims asked; with `<quantile>_at_least`. NaN in empty bins.
+    """
+    span = _window(warmup, duration)
+    if not 0.0 < width < math.inf:
+        raise ValueError(f"the width of a bin must be positive seconds, got {width!r}")
+    # A remainder that is only rounding is not a bin.
+    count = max(1, math.ceil(span / width - 1e-9))
+    edges = np.minimum(warmup + width * np.arange(count + 1), duration)
+    edges[-1] = duration
+    called = in_window(operations, duration, warmup)
+    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    sizes = np.diff(edges)
+
+    def bins(times: NDArray[np.float64]) -> NDArray[np.intp]:
+        return np.searchsorted(edges, times, side="right") - 1
+
+    inside = returned[(returned >= warmup) & (returned < duration)]
+    of_call = bins(called["call"].to_numpy(dtype=float))
+    frame = pd.DataFrame(
+        {
+            "start": edges[:-1],
+            "end": edges[1:],
+            "offered": np.bincount(of_call, minlength=count) / sizes,
+            "throughput": np.bincount(bins(inside), minlength=count) / sizes,
+        }
+    )
+    # Operations of one bin are neighbours after a stable sort, so that each bin is a slice.
+    ordered = called.iloc[np.argsort(of_call, kind="stable")]
+    cuts = np.searchsorted(np.sort(of_call), np.arange(count + 1))
+    rows = [
+        _latency_row(latencies(ordered.iloc[first:last], duration), quantiles)
+        for first, last in pairwise(cuts.tolist())
+    ]
+    return pd.concat([frame, pd.DataFrame(rows)], axis=1)
+
+
+def imbalance(loads: ArrayLike) -> pd.Series:
+    """How unevenly servers are loaded: `max_over_mean`, `cv` (coefficient of variation), `jain` (Jain's index).
+
+    Jain's fairness index is (Σx)² / (n Σx²): 1 when even, 1/n when one server does it all (Jain, Chiu and Hawe 1984,
+    DEC TR-301). `loads` are requests, busy seconds or queue lengths, one a server; NaN if all are zero.
+    """
+    values = np.asarray(loads, dtype=float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"loads must be one finite number >= 0 a server, got {loads!r}")
+    mean = values.mean()
+    if mean == 0:
+        return pd.Series({"max_over_mean": math.nan, "cv": math.nan, "jain": math.nan})
+    return pd.Series(
+        {
+            "max_over_mean": float(values.max() / mean),
+            "cv": float(values.std() / mean),
+            "jain": float(values.sum() ** 2 / (len(values) * (values**2).sum())),
+        }
+    )

@@ -1,0 +1,151 @@
+"""What faults did to the clients: when each fault lasted, and how long nobody was served after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["ENDS", "fault_spans", "outages"]
+
+ENDS: dict[str, str] = {"crash": "restart", "cut": "heal", "partition": "heal"}
+"""The events that break something, and the event that mends each."""
+
+_OUTAGE = {"time": float, "fault": str, "start": float, "end": float, "gap": float, "at_least": bool}
+_SPAN = {"start": float, "end": float, "event": str, "label": str}
+
+
+class _Event(NamedTuple):
+    time: float
+    node: str
+    event: str
+    detail: Mapping[str, Any]
+
+
+def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
+    """The events of these names, in order of time."""
+    missing = [column for column in ("time", "node", "event") if column not in events.columns]
+    if missing:
+        raise ValueError(f"the events frame has no column {missing[0]!r}; it has {list(events.columns)}")
+    chosen = events[events["event"].isin(list(names))].sort_values("time", kind="stable")
+    details = chosen["detail"].tolist() if "detail" in chosen.columns else [None] * len(chosen)
+    columns = (chosen["time"].tolist(), chosen["node"].tolist(), chosen["event"].tolist(), details)
+    return [
+        _Event(
+            float(time),
+            node if isinstance(node, str) else "",
+            event,
+            detail if isinstance(detail, Mapping) else {},
+        )
+        for time, node, event, detail in zip(*columns, strict=True)
+    ]
+
+
+def _label(fault: _Event) -> str:
+    """What a fault event reads like: "crash n0", "cut n0→n1", "partition"."""
+    detail = fault.detail
+    if "label" in detail:
+        return str(detail["label"])
+    if "src" in detail and "dst" in detail:
+        return f"{fault.event} {detail['src']}→{detail['dst']}"
+    return f"{fault.event} {fault.node}".strip()
+
+
+def _joined(labels: Iterable[str], most: int = 3) -> str:
+    distinct = list(dict.fromkeys(labels))
+    if len(distinct) > most:
+        return f"{distinct[0]} and {len(distinct) - 1} more"
+    return ", ".join(distinct)
+
+
+def _mends(fault: _Event, mend: _Event) -> bool:
+    """Whether this restart or heal undoes that fault: nothing that both of them say may differ."""
+    if ENDS[fault.event] != mend.event or mend.time < fault.time:
+        return False
+    if fault.event == "crash":
+        return fault.node == mend.node
+    return all(
+        mend.detail.get(name, value) == value for name, value in fault.detail.items() if name != "label"
+    )
+
+
+def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
+    """From when to when each fault lasted.
+
+    A crash ends with the next restart of its node; a cut or partition with the next `heal` whose detail agrees with
+    its own (one without detail heals everything); what is never mended lasts until `duration`. Faults of one kind
+    with the same start and end are one row.
+
+    Returns:
+        Columns `start, end` (seconds), `event`, `label` (what happened, for people); by start.
+    """
+    mends = _events(events, ENDS.values())
+    spans: dict[tuple[float, float, str], list[str]] = {}
+    for fault in _events(events, ENDS):
+        if fault.time < duration:
+            end = next((mend.time for mend in mends if _mends(fault, mend)), duration)
+            spans.setdefault((fault.time, min(end, duration), fault.event), []).append(_label(fault))
+    rows = [(*span, _joined(labels)) for span, labels in spans.items()]
+    return pd.DataFrame(rows, columns=list(_SPAN)).astype(_SPAN)
+
+
+def _waiting_from(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], operations: pd.DataFrame, duration: float
+) -> NDArray[np.float64]:
+    """In each gap from start to end, the first moment at which some client waits (its end if none does)."""
+    call = operations["call"].to_numpy(dtype=float)
+    until = operations["return"].to_numpy(dtype=float)
+    if "latency" in operations.columns:  # a client that gave up stopped waiting, though it got no return
+        until = np.where(np.isnan(until), call + operations["latency"].to_numpy(dtype=float), until)
+    until = np.where(np.isnan(until), duration, until)
+    call, until = np.sort(call), np.sort(until)
+    waiting = np.searchsorted(call, starts, side="right") > np.searchsorted(until, starts, side="right")
+    following = np.append(call, math.inf)[np.searchsorted(call, starts, side="right")]
+    return np.where(waiting, starts, np.minimum(following, ends))
+
+
+def outages(
+    operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
+) -> pd.DataFrame:
+    """For each fault, the longest time after it in which no operation returned `ok` although a client waited.
+
+    A gap runs from one `ok` to the next (of any client). The gap in which a fault strikes counts from the
+    fault, not from the `ok` before it. A gap counts from the moment that some operation is waiting for its answer,
+    so that idle time is not an outage. It belongs to the latest fault before it began, even if another
+    strikes while it lasts. One that the end of the run cuts off is a lower bound (`at_least`).
+    Without any fault nothing is measured; the gaps of normal operation (about 1/rate) are not subtracted.
+
+    Args:
+        operations, events: of one run; crash, cut and partition events are faults.
+        duration: seconds; the run's end. Later returns don't count.
+        warmup: seconds; a fault before it counts from there.
+
+    Returns:
+        One row an instant at which faults struck: `time`, `fault` (label), `start` and `end` of the longest gap, `gap`
+        (its length, 0 if nobody waited), `at_least`.
+    """
+    labels: dict[float, list[str]] = {}
+    for fault in _events(events, ENDS):
+        if fault.time < duration:
+            labels.setdefault(max(fault.time, warmup), []).append(_label(fault))
+    times = np.array(list(labels), dtype=float)
+    served = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    served = np.sort(served[served < duration])
+    starts = np.sort(np.concatenate((times, served[served >= times[0]] if len(times) else served[:0])))
+    after = np.searchsorted(served, starts, side="right")
+    ends = np.append(served, duration)[after]
+    begins = _waiting_from(starts, ends, operations, duration)
+    lengths = ends - begins
+    owner = np.searchsorted(times, starts, side="right") - 1
+    rows = []
+    for index, (time, names) in enumerate(labels.items()):
+        mine = np.flatnonzero(owner == index)
+        worst = mine[np.argmax(lengths[mine])]
+        length = float(lengths[worst])
+        cut_off = bool(after[worst] == len(served)) and length > 0
+        rows.append((time, _joined(names), float(begins[worst]), float(ends[worst]), length, cut_off))
+    return pd.DataFrame(rows, columns=list(_OUTAGE)).astype(_OUTAGE)

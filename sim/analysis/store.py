@@ -1,0 +1,176 @@
+"""Frames on disk: CSV always, Parquet too where pyarrow is installed. A file is there whole or not at all.
+
+Columns that hold any value (keys, values, results, event details) are written as text: a string as it is, unless it
+could be taken for JSON, and anything else as JSON. A missing value is an empty field. Tuples come back as lists,
+and what JSON doesn't know comes back as its text.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["ANY_VALUE", "TEXT", "atomic", "read_frame", "read_frames", "write_frame", "write_frames"]
+
+ANY_VALUE = frozenset({"process", "key", "value", "result", "detail"})
+"""Columns whose cells may be of any type."""
+
+TEXT = frozenset(
+    {"run", "system", "guarantee", "checked", "kind", "status", "node", "region", "event", "gauge", "fate"}
+    | {"src", "dst", "role", "src_role", "dst_role", "measure", "fault", "label"}
+)
+"""Columns of text, which stay text even where they look like numbers."""
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; on success it takes the place of `path`, else it is gone.
+
+    The suffix stays, for writers that tell the format by it. Folders are made.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def has_parquet() -> bool:
+    """Whether pyarrow is installed (it is not imported)."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def _encode(value: Any) -> str | None:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value or '""'
+    return json.dumps(_plain(value), ensure_ascii=False, default=_unknown)
+
+
+def _plain(value: Any) -> Any:
+    """The value with mappings' keys as text: JSON refuses tuples there."""
+    if isinstance(value, Mapping):
+        return {name if isinstance(name, str) else str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(map(_plain, value), key=str)
+    if hasattr(value, "item"):  # a NumPy scalar
+        return value.item()
+    return str(value)
+
+
+def _decode(text: Any) -> Any:
+    if not isinstance(text, str):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _encoded(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = {
+        name: pd.Series([_encode(value) for value in frame[name]], index=frame.index, dtype=object)
+        for name in frame.columns
+        if name in ANY_VALUE
+    }
+    return frame.assign(**columns)
+
+
+def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = {
+        name: pd.Series([_decode(text) for text in frame[name]], index=frame.index, dtype=object)
+        for name in frame.columns
+        if name in ANY_VALUE
+    }
+    return frame.assign(**columns)
+
+
+def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
+    """Write one frame, without its index, as CSV or Parquet by the suffix of `path`; returns the path.
+
+    Raises:
+        ValueError: another suffix, or Parquet without pyarrow.
+    """
+    target = Path(path)
+    if target.suffix not in {".csv", ".parquet"}:
+        raise ValueError(f"frames are written as .csv or .parquet, not {target.name!r}")
+    if target.suffix == ".parquet" and not has_parquet():
+        raise ValueError(f"{target.name!r}: Parquet needs pyarrow (pip install quorumlab[parquet])")
+    encoded = _encoded(frame)
+    with atomic(target) as temporary:
+        if target.suffix == ".csv":
+            encoded.to_csv(temporary, index=False, lineterminator="\n")
+        else:
+            encoded.to_parquet(temporary, index=False)
+    return target
+
+
+def write_frames(
+    frames: Mapping[str, pd.DataFrame], folder: Path | str, *, parquet: bool | None = None
+) -> list[Path]:
+    """Write each frame as `<name>.csv` in `folder`, and as `<name>.parquet` too; returns the paths.
+
+    Args:
+        frames: name → frame.
+        folder: made if missing.
+        parquet: whether to write Parquet too; None: where pyarrow is installed.
+    """
+    wanted = has_parquet() if parquet is None else parquet
+    suffixes = (".csv", ".parquet") if wanted else (".csv",)
+    return [
+        write_frame(frame, Path(folder) / f"{name}{suffix}")
+        for name, frame in frames.items()
+        for suffix in suffixes
+    ]
+
+
+def read_frame(path: Path | str) -> pd.DataFrame:
+    """Read a frame that `write_frame` wrote.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: neither .csv nor .parquet.
+    """
+    source = Path(path)
+    if source.suffix == ".parquet":
+        return _decoded(pd.read_parquet(source))
+    if source.suffix != ".csv":
+        raise ValueError(f"frames are read from .csv or .parquet, not {source.name!r}")
+    text: dict[str, Any] = dict.fromkeys(sorted(TEXT | ANY_VALUE), str)
+    # Only an empty field is missing: a region may be called "NA".
+    frame = pd.read_csv(
+        source, dtype=text, keep_default_na=False, na_values=[""], float_precision="round_trip"
+    )
+    return _decoded(frame)
+
+
+def read_frames(folder: Path | str) -> dict[str, pd.DataFrame]:
+    """All frames of a folder by name, from its CSV files.
+
+    Raises:
+        FileNotFoundError: no CSV file there.
+    """
+    paths = sorted(Path(folder).glob("[!.]*.csv"))
+    if not paths:
+        raise FileNotFoundError(f"no .csv file in {str(folder)!r}")
+    return {path.stem: read_frame(path) for path in paths}

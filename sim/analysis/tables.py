@@ -1,0 +1,190 @@
+"""Comparison tables: one row a system, each measure with its 95 % confidence interval over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
+from sim.analysis.statistics import intervals
+
+__all__ = ["MEASURES", "comparison_table", "difference_table", "render"]
+
+MEASURES: tuple[str, ...] = (
+    "throughput",
+    "p50",
+    "p99",
+    "unavailability",
+    "acknowledged_lost",
+    "messages_per_operation",
+)
+
+_HEADS = {
+    "p50": "p50",
+    "p95": "p95",
+    "p99": "p99",
+    "acknowledged_lost": "acked lost",
+    "messages_per_operation": "msgs/op",
+    "bytes_per_operation": "bytes/op",
+    "attempts_per_operation": "attempts/op",
+    "utilisation_max": "busiest",
+    "queue_max": "longest queue",
+}
+_TEXT = ("system", "guarantee", "checked")
+_UNSAFE = "UNSAFE"
+
+
+def comparison_table(
+    summaries: pd.DataFrame,
+    *,
+    guarantees: Mapping[str, str] | None = None,
+    checked: Mapping[str, str] | None = None,
+    measures: Sequence[str] = MEASURES,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """One row a system, in order of appearance.
+
+    Args:
+        summaries: one row a run and seed: columns `run`, `seed` and measures.
+        guarantees: run → what the system claims ("linearizable"); runs that are missing claim nothing ("none").
+        checked: run → what came of checking it ("20/20 valid"); missing ones are "not checked".
+        measures: which to show; one that no run has (all NaN) is left out.
+        confidence: of the intervals.
+
+    Returns:
+        Columns `system, guarantee, checked, unsafe` (bool: the label says UNSAFE), `seeds`, and for each measure its
+        mean over seeds, with `<measure>_low`, `<measure>_high` and `<measure>_bound` ("≥": a lower bound, or "").
+    """
+    for name in (*(guarantees or {}), *(checked or {})):
+        if name not in set(summaries["run"]):
+            raise ValueError(f"no run {name!r} among {list(dict.fromkeys(summaries['run']))}")
+    kept = [name for name in measures if name not in summaries.columns or summaries[name].notna().any()]
+    found = intervals(summaries, kept, confidence=confidence)
+    rows = []
+    for run, group in summaries.groupby("run", sort=False):
+        name = str(run)
+        row: dict[str, object] = {
+            "system": name,
+            "guarantee": (guarantees or {}).get(name, "none"),
+            "checked": (checked or {}).get(name, "not checked"),
+            "unsafe": _UNSAFE in name.split(),
+            "seeds": group["seed"].nunique(),
+        }
+        for line in found[found["run"] == run].to_dict("records"):
+            measure = str(line["measure"])
+            row[measure] = line["mean"]
+            row[f"{measure}_low"], row[f"{measure}_high"] = line["low"], line["high"]
+            row[f"{measure}_bound"] = "≥" if line["at_least"] else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+    """The frame of `statistics.differences` as a table like `comparison_table`'s, for `render`."""
+    rows = []
+    for run, group in differences.groupby("run", sort=False):
+        row: dict[str, object] = {"system": str(run), "seeds": int(group["count"].max())}
+        for line in group.to_dict("records"):
+            measure = str(line["measure"])
+            if measure in measures and not math.isnan(float(line["difference"])):
+                row[measure] = line["difference"]
+                row[f"{measure}_low"], row[f"{measure}_high"] = line["low"], line["high"]
+                row[f"{measure}_bound"] = line["bound"]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _measures_of(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if f"{name}_low" in table.columns]
+
+
+def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[str]]:
+    """The head and the aligned cells ("≥ 12.3 ± 0.4") of one measure."""
+    known = quantity(measure)
+    means = [float(value) for value in table[measure]]
+    scale = time_scale(means) if known.is_time else Scale(1.0, known.unit)
+    halves = [
+        (float(high) - float(low)) / 2
+        for low, high in zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
+    ]
+    means, halves = [v * scale.factor for v in means], [v * scale.factor for v in halves]
+    bounds = [bound if isinstance(bound, str) else "" for bound in table[f"{measure}_bound"]]
+    most = 1 if scale.unit == "op/s" else 3
+    decimals = decimals_for(means, most=most)
+    # An interval shorter than the last digit of the means shows one digit of its own: ± 0.0 would claim exactness.
+    decimals = max(
+        [decimals, *(decimals_for([half], significant=1, most=most) for half in halves if half > 0)]
+    )
+    form = f"{'+' if signed else ''},.{decimals}f"
+    texts = ["–" if math.isnan(mean) else format(mean, form) for mean in means]
+    spreads = ["" if math.isnan(half) else f"± {half:,.{decimals}f}" for half in halves]
+    wide, wider = max(map(len, texts)), max(map(len, spreads))
+    marks = 2 if any(bounds) else 0
+    cells = [
+        (bound.ljust(marks) + text.rjust(wide) + " " + spread.ljust(wider)).rstrip()
+        for text, spread, bound in zip(texts, spreads, bounds, strict=True)
+    ]
+    head = _HEADS.get(measure, known.label)
+    return (f"{head} [{scale.unit}]" if scale.unit else head), cells
+
+
+def _columns(table: pd.DataFrame, signed: bool) -> list[tuple[str, list[str], bool]]:
+    """Head, cells and whether these are numbers, of each column to show."""
+    columns: list[tuple[str, list[str], bool]] = []
+    for name in _TEXT:
+        if name in table.columns:
+            cells = [str(value) for value in table[name]]
+            if name == "system" and "unsafe" in table.columns:
+                marks = table["unsafe"].astype(bool)
+                cells = [
+                    f"{_UNSAFE} {cell}" if unsafe and _UNSAFE not in cell.split() else cell
+                    for cell, unsafe in zip(cells, marks, strict=True)
+                ]
+            columns.append((name, cells, False))
+    columns.extend((*_column(table, measure, signed), True) for measure in _measures_of(table))
+    return columns
+
+
+def _lines(
+    columns: Sequence[tuple[str, list[str], bool]], joint: str, edge: str, rule: Callable[[int, bool], str]
+) -> list[str]:
+    widths = [max(len(head), *(len(cell) for cell in cells)) for head, cells, _ in columns]
+
+    def line(parts: Sequence[str]) -> str:
+        return (edge + joint.join(parts) + edge[::-1]).rstrip()
+
+    def pad(text: str, width: int, numbers: bool) -> str:
+        return text.rjust(width) if numbers else text.ljust(width)
+
+    numeric = [numbers for *_, numbers in columns]
+    # The cells of a column of numbers are as long as the longest, so that points and ± stand below each other.
+    blocks = [
+        [cell.ljust(max(map(len, cells))) if numbers else cell for cell in cells]
+        for _, cells, numbers in columns
+    ]
+    heads = [pad(head, width, n) for (head, *_), width, n in zip(columns, widths, numeric, strict=True)]
+    rules = [rule(width, n) for width, n in zip(widths, numeric, strict=True)]
+    rows = [
+        line([pad(cell, width, n) for cell, width, n in zip(cells, widths, numeric, strict=True)])
+        for cells in zip(*blocks, strict=True)
+    ]
+    return [line(heads), line(rules), *rows]
+
+
+def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False) -> str:
+    """A comparison table as aligned text (or Markdown), in units that read well.
+
+    A number is the mean over seeds "± half the 95 % interval" (nothing after it with a single seed); "≥" says
+    that it is a lower bound, because operations went unanswered; "–" that the measure does not apply. `signed`
+    writes a plus before positive numbers, for tables of differences.
+    """
+    if not len(table):
+        return "(no runs)"
+    columns = _columns(table, signed)
+    if markdown:
+        return "\n".join(
+            _lines(columns, " | ", "| ", lambda width, n: "-" * (width - 1) + (":" if n else "-"))
+        )
+    return "\n".join(_lines(columns, "  ", "", lambda width, _: "─" * width))
