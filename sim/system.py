@@ -84,7 +84,9 @@ class System:
     detection: float | None = None
     unsafe: bool = False
 
-    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
+    operations: ClassVar[frozenset[str]] = frozenset(
+        {"get", "put", "cas", "append", "increment", "delete", "scan"}
+    )
     """The kinds of client operation that it serves; a workload that asks for more is refused."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
     """Names under which faults may address whoever leads."""
@@ -138,6 +140,10 @@ class System:
         heartbeat = timing.heartbeat if self.heartbeat is None else self.heartbeat
         detection = 10 * heartbeat if self.detection is None else self.detection
         return dataclasses.replace(self, heartbeat=heartbeat, detection=detection)
+
+    def contacts(self) -> tuple[str, ...]:
+        """The members that clients may ask; by default all replicas that are not spares."""
+        return tuple(m.name for m in self.members() if m.role == "replica" and not m.off)
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         """This system with its first leader or primary at ``place``; ``places``: member -> place.

@@ -14,7 +14,7 @@ from sim.message import message, size_of
 
 __all__ = ["NOOP", "READS", "Command", "KeyValueStore", "Result"]
 
-READS = frozenset({"get"})
+READS = frozenset({"get", "scan"})
 """Kinds of command that change nothing."""
 
 
@@ -22,7 +22,8 @@ READS = frozenset({"get"})
 class Command:
     """A client's command: ``kind`` of ``key`` with ``value``, number ``sequence`` of ``session``.
 
-    ``value`` is the argument: what to put or append, the amount to increment by, ``(expected, new)`` for cas.
+    ``value`` is the argument: what to put or append, the amount to increment by, ``(expected, new)`` for cas,
+    how many keys to scan.
     ``size`` adds to the bytes of the value, for workloads with value sizes.
     """
 
@@ -105,6 +106,8 @@ class KeyValueStore:
         if kind == "increment":
             data[key] = (data.get(key) or 0) + value
             return Result("ok", value, data[key])
+        if kind == "scan":
+            return Result("ok", tuple((k, data[k]) for k in sorted(k for k in data if k >= key)[:value]))
         if kind == "delete":
             data.pop(key, None)
             return Result("ok")

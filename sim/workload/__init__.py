@@ -1,0 +1,20 @@
+"""Workloads: which operations clients issue, when, and from where."""
+
+from sim.workload.keys import HotSpot, Keys, Latest, Uniform, Zipf
+from sim.workload.load import Arrival, ClosedLoop, OpenLoop, Trace, Workload
+from sim.workload.mix import YCSB, Mix
+
+__all__ = [
+    "YCSB",
+    "Arrival",
+    "ClosedLoop",
+    "HotSpot",
+    "Keys",
+    "Latest",
+    "Mix",
+    "OpenLoop",
+    "Trace",
+    "Uniform",
+    "Workload",
+    "Zipf",
+]

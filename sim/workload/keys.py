@@ -1,0 +1,119 @@
+"""Which keys clients use: uniform, Zipf, a hot spot, or the latest."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["HotSpot", "Keys", "Latest", "Uniform", "Zipf"]
+
+Uniforms = Callable[[], float]
+
+
+class Keys(Protocol):
+    """A choice of keys, a frozen value. Keys are named ``k0``, ``k1``, …"""
+
+    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+        """A function that draws the next key from a stream of uniform numbers in [0, 1)."""
+        ...
+
+
+def _check_count(owner: str, count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"{owner}: the number of keys must be an integer of at least 1, not {count!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """``count`` keys, all equally likely."""
+
+    count: int = 1000
+
+    def __post_init__(self) -> None:
+        _check_count("Uniform", self.count)
+
+    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+        names = [f"k{i}" for i in range(self.count)]
+        count = self.count
+        return lambda: names[int(uniform() * count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Zipf:
+    """``count`` keys, the i-th (from 1) with probability proportional to ``1 / i**exponent``.
+
+    The default exponent 0.99 is YCSB's (Cooper et al., SoCC 2010, section 5.2).
+    """
+
+    count: int = 1000
+    exponent: float = 0.99
+
+    def __post_init__(self) -> None:
+        _check_count("Zipf", self.count)
+        if not 0 <= self.exponent < float("inf"):
+            raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
+
+    def _cumulative(self) -> list[float]:
+        weights = np.arange(1, self.count + 1, dtype=float) ** -self.exponent
+        cumulative = np.cumsum(weights / weights.sum())
+        cumulative[-1] = 1.0
+        return [float(c) for c in cumulative]
+
+    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+        names = [f"k{i}" for i in range(self.count)]
+        cumulative = self._cumulative()
+        return lambda: names[bisect_left(cumulative, uniform())]
+
+
+@dataclass(frozen=True, slots=True)
+class HotSpot:
+    """``count`` keys, of which the first ``hot`` fraction gets a ``share`` of the accesses."""
+
+    count: int = 1000
+    hot: float = 0.2
+    share: float = 0.8
+
+    def __post_init__(self) -> None:
+        _check_count("HotSpot", self.count)
+        if not 0 < self.hot <= 1 or not 0 <= self.share <= 1:
+            raise ValueError(
+                f"HotSpot: 0 < hot <= 1 and 0 <= share <= 1 must hold, not {self.hot!r}, {self.share!r}"
+            )
+
+    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+        names = [f"k{i}" for i in range(self.count)]
+        hot = max(1, round(self.hot * self.count))
+        cold = self.count - hot
+
+        def draw() -> str:
+            if uniform() < self.share or cold == 0:
+                return names[int(uniform() * hot)]
+            return names[hot + int(uniform() * cold)]
+
+        return draw
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The most recently inserted keys are the most popular (YCSB workload D).
+
+    The driver says how many keys have been inserted so far; ranks from the newest are Zipf distributed.
+    """
+
+    count: int = 1000
+    exponent: float = 0.99
+
+    def __post_init__(self) -> None:
+        Zipf(self.count, self.exponent)
+
+    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+        return self.newest(uniform, lambda: self.count)
+
+    def newest(self, uniform: Uniforms, inserted: Callable[[], int]) -> Callable[[], str]:
+        """Draw by rank from the newest of ``inserted()`` keys."""
+        cumulative = Zipf(self.count, self.exponent)._cumulative()
+        return lambda: f"k{max(0, inserted() - 1 - bisect_left(cumulative, uniform()))}"

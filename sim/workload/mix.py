@@ -1,0 +1,142 @@
+"""What clients do: which operations, on which keys, with which values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.kernel import Streams
+from sim.network.distributions import as_distribution
+from sim.protocols.client import Operation
+from sim.workload.keys import Keys, Latest, Uniform, Zipf
+
+__all__ = ["YCSB", "Mix", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A mix of operations.
+
+    Parameters
+    ----------
+    weights:
+        kind -> weight (> 0; they need not sum to 1).
+    keys:
+        Which keys (see `sim.workload.keys`).
+    value_bytes:
+        Size of written values in bytes: a number, a distribution, or samples.
+    """
+
+    weights: tuple[tuple[str, float], ...] = (("get", 0.5), ("put", 0.5))
+    keys: Keys = field(default=Uniform(1000))
+    value_bytes: Any = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weights, Mapping):
+            object.__setattr__(self, "weights", tuple(self.weights.items()))
+        if not self.weights:
+            raise ValueError("Mix: at least one kind of operation is needed")
+        for kind, weight in self.weights:
+            if not weight > 0:
+                raise ValueError(f"Mix: the weight of {kind!r} must be positive, not {weight!r}")
+        object.__setattr__(self, "value_bytes", as_distribution(self.value_bytes))
+
+    @classmethod
+    def reads(cls, fraction: float, keys: Keys | None = None, value_bytes: Any = 0.0) -> Mix:
+        """Gets, a ``fraction`` (0 to 1) of all, and puts."""
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"the fraction of reads must be between 0 and 1, not {fraction!r}")
+        weights = (("get", fraction), ("put", 1 - fraction))
+        return cls(tuple(w for w in weights if w[1] > 0), keys or Uniform(1000), value_bytes)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of operation that servers will be asked for."""
+        asked = {kind for kind, _ in self.weights}
+        if "read-modify-write" in asked:
+            asked = asked - {"read-modify-write"} | {"get", "put"}
+        if "insert" in asked:
+            asked = asked - {"insert"} | {"put"}
+        return frozenset(asked)
+
+
+YCSB: dict[str, Mix] = {
+    "A": Mix((("get", 0.5), ("put", 0.5)), Zipf(1000)),
+    "B": Mix((("get", 0.95), ("put", 0.05)), Zipf(1000)),
+    "C": Mix((("get", 1.0),), Zipf(1000)),
+    "D": Mix((("get", 0.95), ("insert", 0.05)), Latest(1000)),
+    "E": Mix((("scan", 0.95), ("insert", 0.05)), Zipf(1000)),
+    "F": Mix((("get", 0.5), ("read-modify-write", 0.5)), Zipf(1000)),
+}
+"""The core workloads of the Yahoo! Cloud Serving Benchmark (Cooper et al., SoCC 2010, table 2)."""
+
+
+class Source:
+    """Draws one client's operations from streams of its own.
+
+    Parameters
+    ----------
+    mix: what to draw. streams: of the run. name: of the client; its streams are ``workload/<name>/...``.
+    writer: number that makes the values of this client unlike all others; writers: how many there are.
+    """
+
+    def __init__(self, mix: Mix, streams: Streams, name: str, writer: int, writers: int) -> None:
+        self._kinds = [kind for kind, _ in mix.weights]
+        total = sum(weight for _, weight in mix.weights)
+        bounds, reached = [], 0.0
+        for _, weight in mix.weights:
+            reached += weight / total
+            bounds.append(reached)
+        self._bounds = bounds
+        self._draw_kind = streams.uniforms(f"workload/{name}/kind")
+        self._writer, self._writers = writer, writers
+        self._written = 0
+        self._inserted = getattr(mix.keys, "count", 0)
+        uniform = streams.uniforms(f"workload/{name}/key")
+        keys = mix.keys
+        self._draw_key: Callable[[], str] = (
+            keys.newest(uniform, lambda: self._inserted)
+            if isinstance(keys, Latest)
+            else keys.sampler(uniform)
+        )
+        self._draw_bytes = mix.value_bytes.sampler(streams.generator(f"workload/{name}/bytes"))
+        self._seen: dict[str, Any] = {}  # what this client last saw of a key, to expect in a cas
+
+    def next(self) -> Operation:
+        """The next operation."""
+        drawn = self._draw_kind()
+        kind = next(
+            (k for k, bound in zip(self._kinds, self._bounds, strict=True) if drawn < bound), self._kinds[-1]
+        )
+        return self.make(kind, self._draw_key())
+
+    def make(self, kind: str, key: str, size: int | None = None) -> Operation:
+        """An operation of a given kind on a given key, with a fresh value where it writes one."""
+        if kind in ("get", "read", "delete", "dequeue", "read-modify-write"):
+            return Operation(kind, key)
+        if kind == "scan":
+            return Operation(kind, key, 1 + int(100 * self._draw_kind()))
+        if kind == "increment":
+            return Operation(kind, key, 1)
+        if kind == "insert":
+            # Each client inserts keys of its own, so that no insert overwrites another.
+            key = f"k{self._inserted + self._writer * 1_000_000}"
+            self._inserted += 1
+            kind = "put"
+        value = self._fresh()
+        bytes_ = int(self._draw_bytes()) if size is None else size
+        if kind == "append":
+            return Operation(kind, key, f"{value},", bytes_)
+        if kind == "cas":
+            return Operation(kind, key, (self._seen.get(key), value), bytes_)
+        return Operation(kind, key, value, bytes_)
+
+    def _fresh(self) -> int:
+        """A value that nobody else writes."""
+        self._written += 1
+        return self._written * self._writers + self._writer
+
+    def saw(self, key: str, value: Any) -> None:
+        """The client has seen this value of a key."""
+        self._seen[key] = value
