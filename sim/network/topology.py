@@ -171,6 +171,7 @@ class Topology:
     def __post_init__(self) -> None:
         if isinstance(self.regions, str) or not self.regions:
             raise ValueError(f"a topology needs a tuple of names of places, not {self.regions!r}")
+        object.__setattr__(self, "regions", tuple(self.regions))
         _check_line(self)
 
     def place(self, index: int) -> str:
@@ -280,6 +281,8 @@ def choose(name: str, known: Mapping[str, str]) -> str:
 
     Raises ValueError that names the nearest keys.
     """
+    if name in known:
+        return known[name]
     plain = {_plain(key): value for key, value in known.items()}
     if isinstance(name, str) and _plain(name) in plain:
         return plain[_plain(name)]

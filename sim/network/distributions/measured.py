@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, fsum, isfinite
+from math import ceil, fsum
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sim.network.csvfile import figure, read_csv
 from sim.network.distributions.base import Distribution, Floats, non_negative, positive, probability
 from sim.units import ms, us
 
@@ -66,21 +65,21 @@ class Empirical(Distribution):
 
         Raises ValueError naming file, line and value when a figure is no number >= 0.
         """
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or []
-            if column is None and len(names) == 1:
-                column = names[0]
-            if column is None or column not in names:
-                raise ValueError(f"{path}: column {column!r} is not among {', '.join(names) or 'none'}")
-            if unit is None:
-                unit = next((u for end, u in _UNITS.items() if column.endswith(end)), 1.0)
-            positive("unit", unit)
-            values = [
-                _figure(row[column], f"{path}, line {reader.line_num}, column {column!r}") for row in reader
-            ]
+        name = column or ""
+
+        def check(columns: Sequence[str]) -> None:
+            nonlocal name
+            if column is None and len(columns) == 1:
+                name = columns[0]
+            if name not in columns:
+                raise ValueError(f"column {column!r} is not among {', '.join(columns) or 'none'}")
+
+        values = [figure(line, name) for line in read_csv(path, check)]
         if not values:
-            raise ValueError(f"{path}: no samples under column {column!r}")
+            raise ValueError(f"{path}: no samples under column {name!r}")
+        if unit is None:
+            unit = next((u for end, u in _UNITS.items() if name.endswith(end)), 1.0)
+        positive("unit", unit)
         return cls(tuple(unit * value for value in values))
 
     def __repr__(self) -> str:
@@ -202,14 +201,3 @@ class Scipy(Distribution):
 
     def quantile(self, q: float) -> float:
         return max(0.0, float(self.frozen.ppf(probability("q", q))))
-
-
-def _figure(text: str | None, where: str) -> float:
-    """A number >= 0 read from a file; ValueError saying where it stands."""
-    try:
-        value = float(text if text is not None else "")
-    except ValueError:
-        value = -1.0
-    if not (isfinite(value) and value >= 0.0):
-        raise ValueError(f"{where}: a number >= 0 is needed, not {text!r}")
-    return value

@@ -1,0 +1,243 @@
+"""Tables of measured round trips: reading them, merging both directions, and whose row serves two places.
+
+Two formats are read, told apart by their columns:
+
+- ``src,dst,mean_ms,p50_ms,p75_ms,p95_ms,p99_ms,p99.9_ms,p99.99_ms,p99.999_ms``: percentiles, a line a pair;
+- ``time,src,dst,rtt_ms``: samples, a line a round trip (the time is not used); their percentiles become the table.
+
+Names of places are free. Those that read like Amazon's are understood: ``us-east-1 (Virginia)`` is a region,
+called ``virginia`` here; ``us-east-1b`` is a zone of it, called ``virginia-b``; ``us-east-1b host 2`` is a host
+in that zone, and the rows between hosts of a zone describe two hosts at one place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from sim.network.csvfile import Line, figure, read_csv
+from sim.network.fit import LEVELS
+from sim.network.topology import choose
+from sim.units import ms
+
+__all__ = ["Measured", "RttTable", "read_table", "shipped_table"]
+
+_PERCENTILES = tuple(f"p{round(100 * level, 3):g}_ms" for level in LEVELS)
+_TABLE = ("src", "dst", "mean_ms", *_PERCENTILES)
+_SAMPLES = ("time", "src", "dst", "rtt_ms")
+_AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+)?( \((?P<city>.+)\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Round trips between two places (of two hosts at one place, if they are the same), in seconds.
+
+    ``percentiles`` are at `sim.network.fit.LEVELS`.
+    """
+
+    src: str
+    dst: str
+    mean: float
+    percentiles: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RttTable:
+    """Measured round trips between places, both directions merged.
+
+    Attributes
+    ----------
+    name:
+        Of the file.
+    rows:
+        One for each pair of places that was measured.
+    """
+
+    name: str
+    rows: tuple[Measured, ...]
+    _names: dict[str, str] = field(compare=False)  # every known spelling -> place
+    _region: dict[str, str] = field(compare=False)  # zone -> its region
+    _pairs: dict[tuple[str, str], Measured] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pairs = {(row.src, row.dst): row for row in self.rows}
+        pairs.update({(row.dst, row.src): row for row in self.rows})
+        object.__setattr__(self, "_pairs", pairs)
+
+    def __repr__(self) -> str:
+        return f"<RttTable {self.name}: {len(self.rows)} pairs>"
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The places that are not zones of a region, in the file's order."""
+        return tuple(place for place in dict.fromkeys(self._names.values()) if place not in self._region)
+
+    def resolve(self, place: str) -> str:
+        """The place that a spelling means (``us-east-1``, ``Sao Paulo``); ValueError with candidates if none."""
+        return choose(place, self._names)
+
+    def between(self, a: str, b: str) -> Measured:
+        """The row that describes a host at one place and another host at that or another place.
+
+        A region that stands for a host means its zone with measured hosts. For two hosts at one place of which
+        nothing was measured, the rows between hosts of a zone serve: of the same region, else of the shipped
+        table. Between zones of different regions the regions' row serves.
+
+        Raises ValueError when the pair was not measured.
+        """
+        x, y = self.serving(a, b)
+        row = self._pairs.get((x, y))
+        if row is None and x == y:
+            row = self._near(x)
+        if row is None:
+            raise ValueError(f"{self.name} has no row between {a} and {b}")
+        return row
+
+    def serving(self, a: str, b: str) -> tuple[str, str]:
+        """The places whose measurements stand for ``a`` and ``b`` when they talk to each other."""
+        region, other = self._region.get(a, a), self._region.get(b, b)
+        return (self._zone(a), self._zone(b)) if region == other else (region, other)
+
+    def _zone(self, place: str) -> str:
+        """The zone that a region stands for among its zones: the one with measured hosts."""
+        zones = (
+            zone for zone, region in self._region.items() if region == place and (zone, zone) in self._pairs
+        )
+        return next(zones, place) if (place, place) not in self._pairs else place
+
+    def _near(self, place: str) -> Measured:
+        """What two hosts at a place are like when nobody measured them."""
+        own = self._zone(self._region.get(place, place))
+        return self._pairs.get((own, own)) or shipped_table().between("virginia", "virginia")
+
+
+@cache
+def shipped_table() -> RttTable:
+    """Round trips between EC2 regions, zones and hosts over a week.
+
+    Source: Bailis, "Communication Costs in Real-world Networks", 17 May 2013,
+    bailis.org/blog/communication-costs-in-real-world-networks.
+    """
+    return read_table(Path(__file__).parent / "data" / "ec2_rtt_2013.csv")
+
+
+def read_table(path: str | PathLike[str]) -> RttTable:
+    """Read a CSV file of either format (see the module) and merge directions.
+
+    Raises ValueError naming file, line, column and value for what cannot be used.
+    """
+    samples = False
+
+    def check(columns: Sequence[str]) -> None:
+        nonlocal samples
+        samples = "rtt_ms" in columns
+        needed = _SAMPLES if samples else _TABLE
+        missing = [name for name in needed if name not in columns]
+        if missing or len(set(columns)) < len(columns):
+            formats = f"{','.join(_TABLE)} (a table) or {','.join(_SAMPLES)} (samples)"
+            raise ValueError(
+                f"the columns must be {formats}, each once, not {','.join(columns) or 'nothing'}"
+            )
+
+    lines = read_csv(path, check)
+    first = next(lines, None)
+    if first is None:
+        raise ValueError(f"{path}: there are no measurements in it")
+    raw = (_summarise if samples else _percentile_lines)(_chain(first, lines))
+    return _build(Path(path).name, raw)
+
+
+def _chain(first: Line, rest: Iterable[Line]) -> Iterable[Line]:
+    yield first
+    yield from rest
+
+
+def _ends(line: Line) -> tuple[str, str]:
+    for column in ("src", "dst"):
+        if not line[column]:
+            raise ValueError(
+                f"{line.where}, column {column!r}: the name of a place is needed, not {line[column]!r}"
+            )
+    return line["src"], line["dst"]
+
+
+def _percentile_lines(lines: Iterable[Line]) -> list[Measured]:
+    rows: dict[tuple[str, str], Measured] = {}
+    for line in lines:
+        ends = _ends(line)
+        if ends in rows:
+            raise ValueError(f"{line.where}: a second line from {ends[0]!r} to {ends[1]!r}")
+        figures = [figure(line, name, zero=False) for name in _PERCENTILES]
+        for i in range(1, len(figures)):
+            if figures[i] < figures[i - 1]:
+                name, before = _PERCENTILES[i], _PERCENTILES[i - 1]
+                raise ValueError(
+                    f"{line.where}, column {name!r}: {line[name]} is below {before!r}, {line[before]}"
+                )
+        mean = figure(line, "mean_ms", zero=False)
+        rows[ends] = Measured(*ends, mean * ms, tuple(ms * x for x in figures))
+    return list(rows.values())
+
+
+def _summarise(lines: Iterable[Line]) -> list[Measured]:
+    """Samples to percentiles."""
+    samples: dict[tuple[str, str], list[float]] = {}
+    for line in lines:
+        samples.setdefault(_ends(line), []).append(ms * figure(line, "rtt_ms", zero=False))
+    return [
+        Measured(*ends, float(np.mean(values)), tuple(float(x) for x in np.quantile(values, LEVELS)))
+        for ends, values in samples.items()
+    ]
+
+
+def _build(name: str, raw: Sequence[Measured]) -> RttTable:
+    spellings = list(dict.fromkeys(end for row in raw for end in (row.src, row.dst)))
+    cities = {m["code"]: m["city"] for m in map(_AMAZON.fullmatch, spellings) if m and m["city"]}
+    names: dict[str, str] = {}
+    region: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for spelling in spellings:
+        place, aliases, inside = _place(spelling, cities)
+        places[spelling] = place
+        names.update(dict.fromkeys((place, spelling, *aliases), place))
+        if inside is not None:
+            region[place] = inside
+    # First the two directions, then the several pairs of hosts in one zone.
+    both = _merged([(frozenset((row.src, row.dst)), row) for row in raw])
+    there = [Measured(places[r.src], places[r.dst], r.mean, r.percentiles) for r in both]
+    rows = _merged([(frozenset((row.src, row.dst)), row) for row in there])
+    return RttTable(name, tuple(rows), names, region)
+
+
+def _place(spelling: str, cities: dict[str, str]) -> tuple[str, tuple[str, ...], str | None]:
+    """Of a name as measured: the place's name, other spellings of it, and of a zone its region."""
+    match = _AMAZON.fullmatch(spelling)
+    if match is None or match["code"] not in cities:
+        return spelling, (), None
+    code, zone, city = match["code"], match["zone"], cities[match["code"]]
+    short = "".join(city.lower().split())
+    if zone is None:
+        return short, (code, city), None
+    return f"{short}-{zone}", (code + zone,), short
+
+
+def _merged(keyed: Sequence[tuple[frozenset[str], Measured]]) -> list[Measured]:
+    """One row per key: the geometric mean of each column."""
+    groups: dict[frozenset[str], list[Measured]] = {}
+    for key, row in keyed:
+        groups.setdefault(key, []).append(row)
+    return [_geometric(rows) for rows in groups.values()]
+
+
+def _geometric(rows: Sequence[Measured]) -> Measured:
+    if len(rows) == 1:
+        return rows[0]
+    columns = np.array([(row.mean, *row.percentiles) for row in rows])
+    mean, *percentiles = (float(x) for x in np.exp(np.log(columns).mean(axis=0)))
+    return Measured(rows[0].src, rows[0].dst, mean, tuple(percentiles))
