@@ -1,7 +1,8 @@
 """Simulated time: a `simpy.Environment` with a light path beside it.
 
-Everything that SimPy can do works here unchanged: processes, resources, conditions, interrupts,
-`run(until=...)`, failing events. Beside it, `call_at` and `call_after` schedule a *plain call*: one heap
+Everything that SimPy 4.1 can do works here unchanged: processes, resources, conditions, interrupts,
+`run(until=...)`, failing events, subclasses and wrappers of `step` (SimPy's own test-suite says so:
+``validation/simpy_suite.py``). Beside it, `call_at` and `call_after` schedule a *plain call*: one heap
 entry ``(time, priority, serial, function, argument)`` and no `Event` object, no callback list, no process.
 Messages, timers and CPU completions of a simulation travel on that path; stories (clients, faults) are
 SimPy processes.
@@ -14,16 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from math import isnan
-from typing import Any
+from math import inf
+from typing import Any, NoReturn
 
 import simpy
-from simpy.core import EmptySchedule, StopSimulation
-from simpy.events import NORMAL, URGENT, Event
+from simpy.core import BoundClass, EmptySchedule, StopSimulation
+from simpy.events import NORMAL, URGENT, Event, EventPriority
 
 __all__ = ["Environment"]
 
-_EVENT_ENTRY = 4  # SimPy's heap entries have four fields, plain calls have five
+_AT_ONCE = EventPriority(-1)  # before all else: how SimPy puts an event back that a stop interrupted
 
 
 class Environment(simpy.Environment):
@@ -32,97 +33,133 @@ class Environment(simpy.Environment):
     Parameters
     ----------
     initial_time:
-        Simulated time at the start, in seconds.
+        Simulated time at the start, in seconds. As in SimPy, times keep the type they are given in.
     """
 
-    def __init__(self, initial_time: float = 0.0) -> None:
+    def __init__(self, initial_time: float = 0) -> None:
         super().__init__(initial_time)
-        self._heap: list[Any] = self._queue  # the same list, seen without SimPy's entry type
+        # The same list as SimPy's queue, seen without the type of its entries: an event's have four fields
+        # (time, priority, serial, event), a plain call's have five.
+        self._heap: list[Any] = self._queue
+        # `self.timeout` and its like, bound once: SimPy does so for its own class, not for subclasses.
+        for name, value in vars(simpy.Environment).items():
+            if isinstance(value, BoundClass):
+                setattr(self, name, getattr(self, name))
 
     def call_at(self, time: float, function: Callable[[Any], object], argument: Any = None) -> None:
         """Call ``function(argument)`` at simulated ``time`` (seconds).
 
-        Raises ValueError when the time lies in the past or is not a number.
+        Raises ValueError when the time lies in the past or is not finite.
         """
-        if time < self._now or isnan(time):
+        if not self._now <= time < inf:
             raise ValueError(f"cannot call at {time!r} s: it is {self._now!r} s now")
         heappush(self._heap, (time, NORMAL, next(self._eid), function, argument))
 
     def call_after(self, delay: float, function: Callable[[Any], object], argument: Any = None) -> None:
-        """Call ``function(argument)`` after ``delay`` seconds (>= 0, else ValueError)."""
-        if delay < 0 or isnan(delay):
-            raise ValueError(f"cannot call after {delay!r} s: a delay is at least 0")
+        """Call ``function(argument)`` after ``delay`` seconds (>= 0 and finite, else ValueError)."""
+        if not 0 <= delay < inf:
+            raise ValueError(f"cannot call after {delay!r} s: a delay is finite and at least 0")
         heappush(self._heap, (self._now + delay, NORMAL, next(self._eid), function, argument))
 
     def step(self) -> None:
         """Process the next entry. Raises `simpy.core.EmptySchedule` when there is none."""
-        if not self._heap:
-            raise EmptySchedule
-        entry = heappop(self._heap)
+        try:
+            entry = heappop(self._heap)
+        except IndexError:
+            raise EmptySchedule from None
         self._now = entry[0]
-        if len(entry) == _EVENT_ENTRY:
-            self._fire(entry[3])
-        else:
+        if len(entry) == 5:
             entry[3](entry[4])
+            return
+        event = entry[3]
+        callbacks, event.callbacks = event.callbacks, None
+        try:
+            for callback in callbacks:
+                callback(event)
+        except StopSimulation:
+            self._put_back(event, callbacks, callback)
+            raise
+        if not event._ok and not hasattr(event, "_defused"):
+            raise _copy_of(event._value)
 
     def run(self, until: float | Event | None = None) -> Any:
         """Run until a time (seconds), an event, or, by default, until nothing is scheduled any more.
 
         As in SimPy, entries at exactly the time ``until`` are not processed, and the value of an event
         given as ``until`` is returned.
+
+        Raises ValueError when the time is not in the future, RuntimeError when the event never happens,
+        and whatever a callback, a plain call or a process that nobody waits for raises.
         """
-        stop = self._stop_event(until)
-        if stop is not None and stop.callbacks is None:
-            return stop.value  # triggered and processed before the run began
+        if isinstance(until, Event):
+            if until.callbacks is None:
+                return until.value  # already processed
+            until.callbacks.append(StopSimulation.callback)
+        elif until is not None:
+            self._stop_at(until)
+        try:
+            self._run()
+        except StopSimulation as reached:
+            return reached.args[0]
+        if isinstance(until, Event):
+            raise RuntimeError(f'No scheduled events left but "until" event was not triggered: {until}')
+        return None
+
+    def _stop_at(self, until: float) -> None:
+        """End the run at a time, before everything else that happens then (unless just as urgent)."""
+        at = until if isinstance(until, int) else float(until)
+        if not at > self._now:
+            raise ValueError(f"until ({at}) must be greater than the current simulation time ({self._now})")
+        heappush(self._heap, (at, URGENT, next(self._eid), _stop, None))
+
+    def _run(self) -> None:
+        """Process entries until there are none: `step` in a loop, but inlined, since all time is spent here."""
+        if type(self).step is not Environment.step or "step" in vars(self):
+            self._run_by_steps()
+            return
         heap = self._heap
         pop = heappop
         try:
-            while heap:
-                entry = pop(heap)
+            # `while True`, not `while heap`: CPython 3.11 specialises a function's instructions when it has
+            # been called, or has jumped back unconditionally, a few times. This one is called once.
+            while True:
+                try:
+                    entry = pop(heap)
+                except IndexError:
+                    return
                 self._now = entry[0]
                 if len(entry) == 5:
                     entry[3](entry[4])
                 else:
-                    self._fire(entry[3])
-        except StopSimulation as reached:
-            return reached.args[0]
-        if isinstance(until, Event):
-            raise RuntimeError(f"No scheduled events left but {until} was not triggered")
-        return None
-
-    def _stop_event(self, until: float | Event | None) -> Event | None:
-        """The event that ends a run, with the callback that ends it; None for an endless run."""
-        if until is None:
-            return None
-        if isinstance(until, Event):
-            if until.callbacks is not None:
-                until.callbacks.append(StopSimulation.callback)
-            return until
-        at = float(until)
-        if at <= self._now:
-            raise ValueError(f"until ({at}) must be greater than the current simulation time ({self._now})")
-        stop = Event(self)
-        stop._ok = True
-        stop._value = None
-        stop.callbacks.append(StopSimulation.callback)
-        # Urgent, so that it goes before everything else that happens at the same time.
-        heappush(self._heap, (at, URGENT, next(self._eid), stop))
-        return stop
-
-    def _fire(self, event: Event) -> None:
-        """Run the callbacks of a SimPy event; an unhandled failure is raised, as in SimPy."""
-        callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
-        try:
-            for callback in callbacks:
-                callback(event)
+                    event = entry[3]
+                    callbacks, event.callbacks = event.callbacks, None
+                    for callback in callbacks:
+                        callback(event)
+                    if not event._ok and not hasattr(event, "_defused"):
+                        raise _copy_of(event._value)
         except StopSimulation:
-            # The rest of the callbacks must still run when the simulation goes on after this stop.
-            if len(callbacks) > 1:
-                event.callbacks = callbacks[callbacks.index(callback) + 1 :]
-                self.schedule(event, URGENT)
+            if len(entry) == 4:
+                self._put_back(event, callbacks, callback)
             raise
-        if not event._ok and not event.defused:
-            raise _copy_of(event._value)
+
+    def _run_by_steps(self) -> None:
+        """The loop for those who override or wrap `step` (real time, tracing)."""
+        try:
+            while True:
+                self.step()
+        except EmptySchedule:
+            return
+
+    def _put_back(
+        self, event: Event, callbacks: list[Callable[[Event], None]], stopped_in: Callable[[Event], None]
+    ) -> None:
+        """Schedule what a stop left undone of an event, for when the simulation goes on."""
+        event.callbacks = callbacks[callbacks.index(stopped_in) + 1 :]
+        self.schedule(event, _AT_ONCE)
+
+
+def _stop(_: None) -> NoReturn:
+    raise StopSimulation(None)
 
 
 def _copy_of(failure: BaseException) -> BaseException:

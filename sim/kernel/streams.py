@@ -7,8 +7,9 @@ the same arrivals and the same crashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from hashlib import blake2b
+from itertools import chain
 from math import log
 from typing import TypeVar
 
@@ -20,34 +21,34 @@ T = TypeVar("T")
 
 _FIRST_BLOCK = 16
 _LARGEST_BLOCK = 1024
+_EXACT = 2**53  # a uniform double has this many values
+
+
+def _blocks(generator: np.random.Generator) -> Iterator[list[float]]:
+    """Uniform numbers in blocks that grow: a stream that is used twice costs little, a busy one is fast."""
+    size = _FIRST_BLOCK
+    while True:
+        yield generator.random(size).tolist()
+        size = min(2 * size, _LARGEST_BLOCK)
 
 
 class Stream:
     """A stream of random numbers for scalar use, drawn from NumPy in blocks.
 
     All draws derive from one sequence of uniform numbers, so the k-th draw does not depend on block sizes.
+    The basic draw, ``random()``, gives the next uniform number in [0, 1); it is an attribute and not a method
+    so that a draw costs one call of C code.
     """
 
-    __slots__ = ("_block", "_generator", "_next", "_size")
+    __slots__ = ("random",)
+
+    random: Callable[[], float]
 
     def __init__(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-        self._block: list[float] = []
-        self._next = 0
-        self._size = _FIRST_BLOCK
-
-    def random(self) -> float:
-        """A uniform number in [0, 1)."""
-        if self._next == len(self._block):
-            self._block = self._generator.random(self._size).tolist()
-            self._size = min(2 * self._size, _LARGEST_BLOCK)
-            self._next = 0
-        value = self._block[self._next]
-        self._next += 1
-        return value
+        self.random = chain.from_iterable(_blocks(generator)).__next__
 
     def uniform(self, low: float, high: float) -> float:
-        """A uniform number in [low, high)."""
+        """A uniform number in [low, high); rounding may give ``high`` itself."""
         return low + (high - low) * self.random()
 
     def exponential(self, mean: float) -> float:
@@ -55,8 +56,8 @@ class Stream:
         return -mean * log(1.0 - self.random())
 
     def below(self, n: int) -> int:
-        """A uniform integer in 0 … n-1. Raises ValueError when n < 1."""
-        if n < 1:
+        """A uniform integer in 0 … n-1. Raises ValueError unless 1 <= n <= 2**53."""
+        if not 1 <= n <= _EXACT:
             raise ValueError(f"cannot draw an integer below {n}")
         return int(self.random() * n)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
+from math import inf
 from typing import Any
+
+from simpy.events import NORMAL
 
 from sim.kernel.environment import Environment
 
@@ -17,11 +20,14 @@ class Timer:
     Re-arming to a later deadline (what every heartbeat does to an election timer) only writes a number:
     the one heap entry that is there wakes up at the old time, sees the later deadline and moves on to it.
     Only an earlier deadline needs a new entry; the old one then finds that it is no longer the one awaited.
+    Among entries of the same time the timer's place is that of its last heap entry, not of its last arming.
     """
 
     __slots__ = ("_argument", "_awaited", "_deadline", "_environment", "_function")
 
-    def __init__(self, environment: Environment, function: Callable[[Any], object], argument: Any = None) -> None:
+    def __init__(
+        self, environment: Environment, function: Callable[[Any], object], argument: Any = None
+    ) -> None:
         self._environment = environment
         self._function = function
         self._argument = argument
@@ -34,7 +40,12 @@ class Timer:
         return self._deadline
 
     def arm_at(self, deadline: float) -> None:
-        """(Re-)arm the timer to fire at ``deadline`` (simulated seconds, not in the past)."""
+        """(Re-)arm the timer to fire at ``deadline`` (simulated seconds).
+
+        Raises ValueError when the deadline lies in the past or is not finite; the timer is then as before.
+        """
+        if not self._environment._now <= deadline < inf:
+            raise ValueError(f"cannot arm a timer for {deadline!r} s: it is {self._environment._now!r} s now")
         self._deadline = deadline
         if self._awaited is None or deadline < self._awaited:
             self._wake_at(deadline)
@@ -46,7 +57,7 @@ class Timer:
     def _wake_at(self, time: float) -> None:
         environment = self._environment
         self._awaited = time
-        heappush(environment._heap, (time, 1, next(environment._eid), self._wake, time))
+        heappush(environment._heap, (time, NORMAL, next(environment._eid), self._wake, time))
 
     def _wake(self, time: float) -> None:
         if time != self._awaited:
