@@ -93,19 +93,34 @@ def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_SPAN)).astype(_SPAN)
 
 
-def _waiting_from(
-    starts: NDArray[np.float64], ends: NDArray[np.float64], operations: pd.DataFrame, duration: float
-) -> NDArray[np.float64]:
-    """In each gap from start to end, the first moment at which some client waits (its end if none does)."""
+def _waits(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From when and until when clients waited for their operations, each sorted."""
     call = operations["call"].to_numpy(dtype=float)
     until = operations["return"].to_numpy(dtype=float)
     if "latency" in operations.columns:  # a client that gave up stopped waiting, though it got no return
         until = np.where(np.isnan(until), call + operations["latency"].to_numpy(dtype=float), until)
     until = np.where(np.isnan(until), duration, until)
-    call, until = np.sort(call), np.sort(until)
-    waiting = np.searchsorted(call, starts, side="right") > np.searchsorted(until, starts, side="right")
-    following = np.append(call, math.inf)[np.searchsorted(call, starts, side="right")]
-    return np.where(waiting, starts, np.minimum(following, ends))
+    during = call < duration
+    return np.sort(call[during]), np.sort(np.minimum(until[during], duration))
+
+
+def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float) -> pd.DataFrame:
+    """Every gap that begins with a fault (at `times`, ascending) or with an `ok` after the first of them."""
+    served = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    served = np.sort(served[served < duration])
+    starts = np.sort(np.concatenate((times, served[served >= times[0]])))
+    call, until = _waits(operations, duration)
+    last = float(until[-1]) if len(until) else 0.0
+    following = np.searchsorted(served, starts, side="right")
+    ends = np.maximum(np.append(served, last)[following], starts)
+    # Whoever called before a gap starts and got nothing by then waits in it from its start; else the next caller does.
+    called = np.searchsorted(call, starts, side="right")
+    waiting = called > np.searchsorted(until, starts, side="right")
+    begins = np.where(waiting, starts, np.minimum(np.append(call, math.inf)[called], ends))
+    frame = pd.DataFrame({"start": begins, "end": ends, "gap": ends - begins})
+    frame["at_least"] = (following == len(served)) & (last >= duration) & (frame["gap"] > 0)
+    frame["fault"] = np.searchsorted(times, starts, side="right") - 1
+    return frame
 
 
 def outages(
@@ -113,11 +128,11 @@ def outages(
 ) -> pd.DataFrame:
     """For each fault, the longest time after it in which no operation returned `ok` although a client waited.
 
-    A gap runs from one `ok` to the next (of any client). The gap in which a fault strikes counts from the
-    fault, not from the `ok` before it. A gap counts from the moment that some operation is waiting for its answer,
-    so that idle time is not an outage. It belongs to the latest fault before it began, even if another
-    strikes while it lasts. One that the end of the run cuts off is a lower bound (`at_least`).
-    Without any fault nothing is measured; the gaps of normal operation (about 1/rate) are not subtracted.
+    A gap runs from one `ok` to the next, of any client. The gap in which a fault strikes counts from the fault, not
+    from the `ok` before it. Idle time is no outage: a gap counts from the first moment in it at which some client
+    waits, and the last one, which no `ok` ends, to the last such moment; if somebody still waits when the run ends,
+    it is a lower bound (`at_least`). A gap belongs to the latest fault before it began, even if another strikes
+    while it lasts. Gaps of normal operation (about one over the rate) are not subtracted.
 
     Args:
         operations, events: of one run; crash, cut and partition events are faults.
@@ -125,27 +140,16 @@ def outages(
         warmup: seconds; a fault before it counts from there.
 
     Returns:
-        One row an instant at which faults struck: `time`, `fault` (label), `start` and `end` of the longest gap, `gap`
-        (its length, 0 if nobody waited), `at_least`.
+        One row an instant at which faults struck, none without faults: `time`, `fault` (label), `start` and `end` of
+        the longest gap, `gap` (its length, 0 if nobody waited), `at_least`.
     """
     labels: dict[float, list[str]] = {}
     for fault in _events(events, ENDS):
         if fault.time < duration:
             labels.setdefault(max(fault.time, warmup), []).append(_label(fault))
-    times = np.array(list(labels), dtype=float)
-    served = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
-    served = np.sort(served[served < duration])
-    starts = np.sort(np.concatenate((times, served[served >= times[0]] if len(times) else served[:0])))
-    after = np.searchsorted(served, starts, side="right")
-    ends = np.append(served, duration)[after]
-    begins = _waiting_from(starts, ends, operations, duration)
-    lengths = ends - begins
-    owner = np.searchsorted(times, starts, side="right") - 1
-    rows = []
-    for index, (time, names) in enumerate(labels.items()):
-        mine = np.flatnonzero(owner == index)
-        worst = mine[np.argmax(lengths[mine])]
-        length = float(lengths[worst])
-        cut_off = bool(after[worst] == len(served)) and length > 0
-        rows.append((time, _joined(names), float(begins[worst]), float(ends[worst]), length, cut_off))
-    return pd.DataFrame(rows, columns=list(_OUTAGE)).astype(_OUTAGE)
+    if not labels:
+        return pd.DataFrame(columns=list(_OUTAGE)).astype(_OUTAGE)
+    gaps = _gaps(np.array(list(labels)), operations, duration)
+    longest = gaps.loc[gaps.groupby("fault")["gap"].idxmax()].reset_index(drop=True)
+    longest["time"], longest["fault"] = list(labels), [_joined(names) for names in labels.values()]
+    return longest[list(_OUTAGE)].astype(_OUTAGE)

@@ -106,6 +106,21 @@ def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
+def _typed(column: pd.Series) -> pd.Series:
+    """A column of texts as bool, int or float, whichever all of it is, or else as it is."""
+    missing = column.isna().to_numpy()
+    if len(column) and not missing.any() and column.isin(["True", "False"]).all():
+        return column == "True"
+    kinds = (float,) if missing.any() or not len(column) else (int, float)
+    for kind in kinds:
+        try:
+            values = [math.nan if gap else kind(text) for text, gap in zip(column, missing, strict=True)]
+        except ValueError:
+            continue
+        return pd.Series(values, index=column.index, dtype=kind)
+    return column
+
+
 def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
     """Write one frame, without its index, as CSV or Parquet by the suffix of `path`; returns the path.
 
@@ -156,12 +171,11 @@ def read_frame(path: Path | str) -> pd.DataFrame:
         return _decoded(pd.read_parquet(source))
     if source.suffix != ".csv":
         raise ValueError(f"frames are read from .csv or .parquet, not {source.name!r}")
-    text: dict[str, Any] = dict.fromkeys(sorted(TEXT | ANY_VALUE), str)
-    # Only an empty field is missing: a region may be called "NA".
-    frame = pd.read_csv(
-        source, dtype=text, keep_default_na=False, na_values=[""], float_precision="round_trip"
-    )
-    return _decoded(frame)
+    # Only an empty field is missing: a region may be called "NA". Numbers are read by Python's own float, which
+    # gives back each bit; pandas' readers differ between versions in that.
+    frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
+    numbers = {name: _typed(frame[name]) for name in frame.columns if name not in TEXT | ANY_VALUE}
+    return _decoded(frame.assign(**numbers))
 
 
 def read_frames(folder: Path | str) -> dict[str, pd.DataFrame]:

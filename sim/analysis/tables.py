@@ -114,9 +114,8 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     most = 1 if scale.unit == "op/s" else 3
     decimals = decimals_for(means, most=most)
     # An interval shorter than the last digit of the means shows one digit of its own: ± 0.0 would claim exactness.
-    decimals = max(
-        [decimals, *(decimals_for([half], significant=1, most=most) for half in halves if half > 0)]
-    )
+    real = [half for half, mean in zip(halves, means, strict=True) if half > 1e-9 * abs(mean)]
+    decimals = max([decimals, *(decimals_for([half], significant=1, most=most) for half in real)])
     form = f"{'+' if signed else ''},.{decimals}f"
     texts = ["–" if math.isnan(mean) else format(mean, form) for mean in means]
     spreads = ["" if math.isnan(half) else f"± {half:,.{decimals}f}" for half in halves]
