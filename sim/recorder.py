@@ -52,7 +52,13 @@ class Recorder:
         rows = getattr(self, name)
         if not rows:
             return pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
-        frame = pd.DataFrame.from_records(rows, columns=list(columns))
+        # Values are whatever clients read and wrote: None is a value there, and an int stays an int.
+        frame = pd.DataFrame(
+            {
+                column: pd.Series(list(values), dtype=object) if column in _ANY_VALUE else list(values)
+                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+            }
+        )
         if name == "operations":
             frame = frame.sort_values(["call", "process"], kind="stable", ignore_index=True)
         return frame
@@ -65,6 +71,9 @@ class Recorder:
             for row in getattr(self, name):
                 digest.update(repr(row).encode())
         return digest.hexdigest()
+
+
+_ANY_VALUE = frozenset({"value", "result", "detail"})
 
 
 def _dtype(column: str) -> str:

@@ -152,6 +152,14 @@ class System:
         """
         return self
 
+    @property
+    def most_down(self) -> int | None:
+        """How many members may be down at once without leaving its fault model; None: any number.
+
+        Systems that keep nothing on disk state F here, and chaos respects it.
+        """
+        return None
+
     # What the rest of the simulator asks of it
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:

@@ -8,6 +8,7 @@ Whatever else is asked of a link (transport, bandwidth, bursts, tracing, holding
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -218,6 +219,13 @@ class Network:
             link.slowdown = 1.0
             link.extra_loss = 0.0
         self.heal([pair for pair, count in self._cuts.items() for _ in range(count)])
+
+    def calm(self) -> None:
+        """From now on no link loses or duplicates anything, and all cuts and disturbances are taken back."""
+        self.topology = dataclasses.replace(self.topology, loss=0.0, duplicate=0.0, burst=None)
+        for link in self.links.values():
+            link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None)
+        self.heal_all()
 
     def _resume(self, link: Link) -> None:
         """Send what a stream kept while it was cut."""

@@ -88,7 +88,10 @@ class KeyValueStore:
         return result if last == command.sequence else None
 
     def execute(self, command: Command) -> Result:
-        """Carry out a command, without regard to sessions. Raises ValueError for an unknown kind."""
+        """Carry out a command, without regard to sessions. Raises ValueError for an unknown kind.
+
+        Appending to what is no string, and incrementing what is no number, fails and changes nothing.
+        """
         kind, key, value, data = command.kind, command.key, command.value, self.data
         if kind == "get":
             return Result("ok", data.get(key))
@@ -101,10 +104,16 @@ class KeyValueStore:
             data[key] = value[1]
             return Result("ok", value)
         if kind == "append":
-            data[key] = (data.get(key) or "") + value
+            old = data.get(key)
+            if old is not None and not isinstance(old, str):
+                return Result("fail", value, f"{key} holds no string")
+            data[key] = (old or "") + value
             return Result("ok", value)
         if kind == "increment":
-            data[key] = (data.get(key) or 0) + value
+            old = data.get(key)
+            if old is not None and not isinstance(old, int | float):
+                return Result("fail", value, f"{key} holds no number")
+            data[key] = (old or 0) + value
             return Result("ok", value, data[key])
         if kind == "scan":
             return Result("ok", tuple((k, data[k]) for k in sorted(k for k in data if k >= key)[:value]))

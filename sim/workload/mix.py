@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,14 @@ YCSB: dict[str, Mix] = {
 """The core workloads of the Yahoo! Cloud Serving Benchmark (Cooper et al., SoCC 2010, table 2)."""
 
 
+_FAMILY = {"append": ".log", "increment": ".count"}
+
+
+def _families(kinds: list[str]) -> list[str]:
+    plain = [""] if any(kind not in (*_FAMILY, "get", "delete") for kind in kinds) else []
+    return plain + [_FAMILY[kind] for kind in kinds if kind in _FAMILY] or [""]
+
+
 class Source:
     """Draws one client's operations from streams of its own.
 
@@ -89,6 +98,7 @@ class Source:
             reached += weight / total
             bounds.append(reached)
         self._bounds = bounds
+        self._families = _families(self._kinds)
         self._draw_kind = streams.uniforms(f"workload/{name}/kind")
         self._writer, self._writers = writer, writers
         self._written = 0
@@ -106,10 +116,17 @@ class Source:
     def next(self) -> Operation:
         """The next operation."""
         drawn = self._draw_kind()
-        kind = next(
-            (k for k, bound in zip(self._kinds, self._bounds, strict=True) if drawn < bound), self._kinds[-1]
-        )
-        return self.make(kind, self._draw_key())
+        kind = self._kinds[bisect_right(self._bounds, drawn, hi=len(self._bounds) - 1)]
+        return self.make(kind, self._draw_key() + self._family(kind))
+
+    def _family(self, kind: str) -> str:
+        """Strings and counters have keys of their own; reads and deletes turn to all kinds of key alike."""
+        if kind in _FAMILY:
+            return _FAMILY[kind]
+        families = self._families
+        if len(families) == 1 or kind not in ("get", "delete"):
+            return ""
+        return families[int(self._draw_kind() * len(families))]
 
     def make(self, kind: str, key: str, size: int | None = None) -> Operation:
         """An operation of a given kind on a given key, with a fresh value where it writes one."""

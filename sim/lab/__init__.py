@@ -1,0 +1,22 @@
+"""The lab: scenarios, runs, comparisons, sweeps. What a user calls."""
+
+from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.compare import Comparison, compare, compare_scenarios
+from sim.lab.run import Check, Run
+from sim.lab.scenario import Scenario
+from sim.lab.simulation import Simulation
+from sim.lab.sweep import Sweep, sweep
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "Run",
+    "Scenario",
+    "Simulation",
+    "Sweep",
+    "chaos",
+    "chaos_scenario",
+    "compare",
+    "compare_scenarios",
+    "sweep",
+]

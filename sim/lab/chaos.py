@@ -1,0 +1,147 @@
+"""Chaos: a storm drawn from a seed, safety watched while it rages; then calm, and progress is demanded.
+
+The method is that of TigerBeetle's simulator: each seed draws its own mix of fault rates (a *swarm*), so that
+some seeds lose many messages and crash nothing, and others the reverse. While the storm lasts, invariants are
+asked after every event. Then all faults end, everything restarts, and each client must finish what it has
+begun within a stated bound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from sim.cluster import Disk, Host
+from sim.faults import Fault, RandomCrashes, RandomPartitions
+from sim.kernel import Stream, Streams
+from sim.lab.run import Run
+from sim.lab.scenario import Scenario
+from sim.lab.simulation import Simulation
+from sim.network.distributions import Exponential, Mixture
+from sim.network.topology import lan
+from sim.protocols.client import Client, Retry
+from sim.system import LivenessViolation, System, Violation
+from sim.workload import ClosedLoop, Mix, Uniform
+
+__all__ = ["chaos", "chaos_scenario", "progress_bound"]
+
+_STORM = 8.0  # simulated seconds of faults
+_WEIGHTS = {"get": 4.0, "put": 3.0, "cas": 1.0, "append": 1.0, "increment": 1.0, "delete": 0.3}
+
+
+def chaos_scenario(
+    system: System,
+    seed: int,
+    *,
+    storm: float = _STORM,
+    clients: int = 4,
+    keys: int = 3,
+    extra_faults: Iterable[Fault] = (),
+) -> Scenario:
+    """The storm that a seed draws for a system.
+
+    Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
+    lose unsynced writes, partitions of all shapes, syncs of milliseconds.
+    """
+    stream = Streams(seed)["chaos"]
+    latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
+    network = lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
+    return Scenario(
+        system=system,
+        network=network,
+        workload=ClosedLoop(clients=clients, think=Exponential(0.02), mix=_mix(system, keys)),
+        faults=(*_faults(system, stream, storm), *extra_faults),
+        duration=storm,
+        hosts=Host(disk=Disk(fsync=Exponential(stream.choice((0.0005, 0.005))))),
+        retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
+        check=True,
+        name=f"chaos {seed}",
+    )
+
+
+def _mix(system: System, keys: int) -> Mix:
+    weights = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in system.operations)
+    if not weights:
+        weights = tuple((kind, 1.0) for kind in sorted(system.operations))
+    return Mix(weights, Uniform(keys))
+
+
+def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
+    faults: list[Fault] = []
+    shape = stream.below(4)  # both kinds of fault in half of the seeds
+    if shape != 0:
+        mttf = stream.choice((1.0, 3.0, 8.0))
+        faults.append(
+            RandomCrashes(mttf, stream.choice((0.1, 1.0)), most_down=system.most_down, start=0.2, end=storm)
+        )
+    if shape != 1:
+        faults.append(
+            RandomPartitions(stream.choice((0.5, 2.0)), stream.choice((0.3, 1.5)), start=0.2, end=storm)
+        )
+    return faults
+
+
+def progress_bound(scenario: Scenario) -> float:
+    """Seconds after the storm within which every client must have its answer.
+
+    Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
+    elections may split, and a replica may have much to catch up with, but not for ever.
+    """
+    system = scenario.resolved_system()
+    detection = system.detection or 10 * (system.heartbeat or 0.05)
+    retry = scenario.resolved_retry()
+    return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
+
+
+def chaos(system: System, seed: int, *, scenario: Scenario | None = None, bound: float | None = None) -> Run:
+    """Run one storm. ``run.violation`` says what broke: a safety law, or progress after the storm; else None.
+
+    Parameters
+    ----------
+    scenario:
+        The storm, if not the one that `chaos_scenario` draws.
+    bound:
+        Seconds after the storm within which all clients must finish; None: `progress_bound`.
+    """
+    storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
+    limit = progress_bound(storm) if bound is None else bound
+    simulation = Simulation(storm, seed)
+    violation: Violation | None = None
+    try:
+        simulation.run()
+        _calm_down(simulation)
+        _demand_progress(simulation, limit)
+        simulation.finish()
+    except Violation as broken:
+        violation = broken
+        violation.seed, violation.scenario = seed, storm
+        violation.__traceback__ = None
+        simulation.cluster.invariants.clear()
+        simulation.finish()
+    return Run(simulation, violation, 0.0)
+
+
+def _calm_down(simulation: Simulation) -> None:
+    """End all faults: the network is whole and loses nothing, and everyone is up."""
+    simulation.cluster.network.calm()
+    for name in simulation.replicas:
+        simulation.restart(name)
+    simulation.stop_clients()
+
+
+def _demand_progress(simulation: Simulation, limit: float) -> None:
+    """Run until every client has its answer; a `LivenessViolation` when one has not after ``limit`` seconds."""
+    end = simulation.now + limit
+    while waiting := _waiting(simulation):
+        if simulation.now >= end:
+            raise LivenessViolation(
+                "progress after healing",
+                simulation.now,
+                tuple(waiting),
+                (f"all faults ended {limit:g} s ago", f"{', '.join(waiting)} still wait for an answer"),
+            )
+        simulation.run(until=min(end, simulation.now + 0.1))
+
+
+def _waiting(simulation: Simulation) -> list[str]:
+    return [n for n, node in simulation.nodes.items() if isinstance(node, Client) and node.pending]

@@ -1,0 +1,145 @@
+"""Many runs on many cores: a process pool with a progress bar, or one's own executor.
+
+Tasks and results travel by cloudpickle, so classes defined in a notebook or a script work, by fork and by spawn.
+A pool that breaks (a worker was killed) is rebuilt, and its unfinished tasks run again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import cloudpickle
+
+__all__ = ["default_workers", "run_all"]
+
+T = TypeVar("T")
+
+_ATTEMPTS = 3  # times that a task may be running when its pool breaks
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _call(task: bytes) -> bytes:
+    """In the worker: run a task, and send back its result or what it raised."""
+    function, arguments = cloudpickle.loads(task)
+    result: bytes = cloudpickle.dumps(function(*arguments))
+    return result
+
+
+def run_all(
+    function: Callable[..., T],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    start_method: str | None = None,
+    progress: str | None = None,
+) -> list[T]:
+    """``[function(*a) for a in arguments]``, in parallel, in that order.
+
+    Parameters
+    ----------
+    workers:
+        Processes; None: one for each core; 1: in this process.
+    executor:
+        Any `concurrent.futures.Executor` instead (such as Dask's ``Client.get_executor()``).
+    start_method:
+        ``"fork"``, ``"spawn"``, ``"forkserver"``; None: the platform's default.
+    progress:
+        Title of a progress bar (tqdm); None: no bar.
+
+    Raises ValueError when ``workers`` is below 1, and whatever a task raises.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers!r}")
+    count = min(workers or default_workers(), max(1, len(arguments)))
+    with _bar(progress, len(arguments)) as advance:
+        if executor is not None:
+            return _through(executor, function, arguments, advance)
+        if count == 1:
+            return [_and(function(*a), advance) for a in arguments]
+        return _through_pools(function, arguments, count, start_method, advance)
+
+
+def _and(result: T, advance: Callable[[], None]) -> T:
+    advance()
+    return result
+
+
+class _bar:  # noqa: N801 - a context manager used like a function
+    """A tqdm progress bar, or nothing."""
+
+    def __init__(self, title: str | None, total: int) -> None:
+        self._bar: Any = None
+        if title is not None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, desc=title, unit="run", leave=False)
+
+    def __enter__(self) -> Callable[[], None]:
+        return self._advance
+
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _through(
+    executor: Executor,
+    function: Callable[..., T],
+    arguments: Sequence[tuple[Any, ...]],
+    advance: Callable[[], None],
+) -> list[T]:
+    futures = {executor.submit(_call, cloudpickle.dumps((function, a))): i for i, a in enumerate(arguments)}
+    results: list[Any] = [None] * len(arguments)
+    for future in _completed(futures):
+        results[futures[future]] = cloudpickle.loads(future.result())
+        advance()
+    return results
+
+
+def _completed(futures: dict[Future[bytes], int]) -> Iterator[Future[bytes]]:
+    return as_completed(futures)
+
+
+def _through_pools(
+    function: Callable[..., T],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: int,
+    start_method: str | None,
+    advance: Callable[[], None],
+) -> list[T]:
+    tasks = [cloudpickle.dumps((function, a)) for a in arguments]
+    results: dict[int, Any] = {}
+    for _ in range(_ATTEMPTS):
+        left = [i for i in range(len(tasks)) if i not in results]
+        if not left:
+            break
+        context = multiprocessing.get_context(start_method)
+        pool = ProcessPoolExecutor(workers, mp_context=context)
+        try:
+            futures = {pool.submit(_call, tasks[i]): i for i in left}
+            for future in _completed(futures):
+                results[futures[future]] = cloudpickle.loads(future.result())
+                advance()
+        except BrokenProcessPool:
+            continue
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    if len(results) < len(tasks):
+        raise RuntimeError(
+            f"workers died {_ATTEMPTS} times; {len(tasks) - len(results)} of {len(tasks)} runs are missing"
+        )
+    return [results[i] for i in range(len(tasks))]

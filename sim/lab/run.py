@@ -1,0 +1,209 @@
+"""Runs: what a scenario under a seed gave. Frames, measures, verdicts, charts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sim.lab.simulation import Simulation
+from sim.recorder import COLUMNS
+from sim.system import Violation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.analysis.checks import Verdict
+    from sim.lab.plots import RunPlots
+    from sim.lab.scenario import Scenario
+
+__all__ = ["Check", "Run", "execute"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """The verdicts on a run.
+
+    Attributes
+    ----------
+    claim: what the system claims (a consistency model), or None.
+    verdict: whether the history satisfies it; None when there is no claim.
+    violation: the invariant or liveness law that broke; None when none did.
+    invariants_checked: whether invariants were asked (``Scenario(check=True)``).
+    """
+
+    claim: str | None
+    verdict: Verdict | None
+    violation: Violation | None
+    invariants_checked: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found wrong (an unknown verdict is not ok)."""
+        return self.violation is None and (self.verdict is None or self.verdict.valid is True)
+
+    @property
+    def status(self) -> str:
+        """``"valid"``, ``"invalid"``, ``"unknown"``, or ``"no claim"``."""
+        if self.violation is not None:
+            return "invalid"
+        return "no claim" if self.verdict is None else self.verdict.status
+
+    def __str__(self) -> str:
+        lines = []
+        if self.verdict is not None:
+            lines.append(f"{self.claim}: {self.verdict.status}. {self.verdict.reason}".strip())
+        if self.violation is not None:
+            lines.append(str(self.violation))
+        elif self.invariants_checked:
+            lines.append("invariants: held after every event")
+        else:
+            lines.append("invariants: not asked (Scenario(check=True) asks them)")
+        return "\n".join(lines)
+
+
+class Run:
+    """What a scenario under a seed gave. Frames are built at first use.
+
+    Attributes
+    ----------
+    scenario, seed, label: what ran.
+    violation: the invariant that broke and ended the run early, or None.
+    acknowledged_lost: acknowledged writes that are no longer in the state; None: not counted.
+    ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
+    """
+
+    def __init__(self, simulation: Simulation, violation: Violation | None, wall_seconds: float) -> None:
+        self.scenario: Scenario = simulation.scenario
+        self.seed = simulation.seed
+        self.label = simulation.system.label
+        self.violation = violation
+        self.ended = simulation.now
+        self.wall_seconds = wall_seconds
+        self.events_processed = int(next(simulation.env._eid))
+        self.acknowledged_lost = simulation.acknowledged_lost() if violation is None else None
+        self._recorder: Any = simulation.recorder
+        self._digest: str | None = None
+
+    # Frames
+
+    @property
+    def operations(self) -> pd.DataFrame:
+        """One row per client operation."""
+        return self._frames["operations"]
+
+    @property
+    def messages(self) -> pd.DataFrame:
+        """One row per message sent; empty unless the scenario has ``trace=True``."""
+        return self._frames["messages"]
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """One row per protocol or fault event."""
+        return self._frames["events"]
+
+    @property
+    def links(self) -> pd.DataFrame:
+        """One row per link, over the whole run."""
+        return self._frames["links"]
+
+    @property
+    def nodes(self) -> pd.DataFrame:
+        """One row per node, over the whole run."""
+        return self._frames["nodes"]
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row per sample of a gauge; empty unless the scenario has ``sample_every``."""
+        return self._frames["samples"]
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """All frames by name."""
+        return dict(self._frames)
+
+    @cached_property
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        frames = {name: self._recorder.frame(name) for name in COLUMNS}
+        self.digest()
+        self._recorder = None
+        return frames
+
+    def digest(self) -> str:
+        """A digest of everything recorded: equal runs have equal digests, in every process."""
+        if self._digest is None:
+            self._digest = self._recorder.digest()
+        return self._digest
+
+    def __getstate__(self) -> dict[str, Any]:
+        _ = self._frames  # frames travel between processes better than rows
+        return self.__dict__
+
+    # Measures and verdicts
+
+    def summary(self) -> pd.Series:
+        """Throughput, latency quantiles, unavailability, messages per operation (see `sim.analysis.measures`)."""
+        from sim.analysis import measures
+
+        return measures.summary(
+            self.operations,
+            self.events,
+            self.links,
+            self.nodes,
+            duration=self.ended,
+            warmup=min(self.scenario.warmup, self.ended / 2),
+            lost=self.acknowledged_lost,
+        )
+
+    def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
+        """Judge the history by what the system claims, or by another consistency model."""
+        claim = consistency if consistency is not None else self.scenario.resolved_system().claims
+        return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
+
+    def _judge(self, claim: str | None, model: str) -> Verdict | None:
+        if claim is None:
+            return None
+        from sim.analysis.checks import check
+
+        operations = self.operations
+        # A scan reads many keys, and checks are made key by key: leaving reads out never excuses a write.
+        operations = operations[operations["kind"] != "scan"]
+        return check(operations, claim, model=model)
+
+    @property
+    def plot(self) -> RunPlots:
+        """Charts of this run: ``run.plot.timeline()`` and so on."""
+        from sim.lab.plots import RunPlots
+
+        return RunPlots(self)
+
+    def save(self, folder: Any) -> list[Any]:
+        """Write all frames into a folder as CSV (Parquet too where pyarrow is); returns the paths."""
+        from sim.analysis.store import write_frames
+
+        return write_frames({k: v for k, v in self._frames.items() if len(v)}, folder)
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.label}, seed {self.seed}: {self.ended:g} s simulated, {self.events_processed} events>"
+
+
+def execute(scenario: Scenario, seed: int) -> Run:
+    """Run a scenario to its end. A violated invariant ends the run early and stands in ``run.violation``."""
+    begun = time.perf_counter()  # cost of the run, never part of it
+    violation: Violation | None = None
+    simulation = Simulation(scenario, seed)
+    try:
+        simulation.run()
+        simulation.finish()
+    except Violation as broken:
+        violation = broken
+        violation.__traceback__ = None
+        _finish_broken(simulation)
+    return Run(simulation, violation, time.perf_counter() - begun)
+
+
+def _finish_broken(simulation: Simulation) -> None:
+    """Write the books of a run that ended early; a second violation adds nothing to the first."""
+    simulation.cluster.invariants.clear()
+    simulation.finish()

@@ -1,0 +1,234 @@
+"""Scenarios: which system, which network, which load, what goes wrong. A frozen value; with a seed it is a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sim.cluster import Host
+from sim.faults import Fault
+from sim.faults.fault import check_targets
+from sim.network.topology import Topology, lan
+from sim.protocols.client import Retry
+from sim.system import Member, System, Timing
+from sim.workload import ClosedLoop, Workload
+
+if TYPE_CHECKING:
+    from sim.lab.run import Run
+    from sim.lab.simulation import Simulation
+    from sim.lab.sweep import Sweep
+
+__all__ = ["Scenario"]
+
+_LEAST_HEARTBEAT = 0.05
+_LEAST_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is simulated, where, under which load, and what goes wrong.
+
+    Parameters
+    ----------
+    system:
+        The system (see `sim.protocols`).
+    network:
+        A topology (see `sim.network`): `lan`, `wan`, ...
+    workload:
+        What clients do (see `sim.workload`).
+    faults:
+        What goes wrong (see `sim.faults`).
+    duration:
+        Simulated seconds.
+    warmup:
+        Seconds at the beginning that measures leave out.
+    hosts:
+        The machine of every member; or a mapping from member names to machines, ``"*"`` for all others.
+    leader:
+        The place where leaders and primaries start, in whatever system.
+    retry:
+        How clients retry; its ``timeout`` is derived from the network where None.
+    check:
+        Ask the invariants after every event, and guard messages against being changed under way.
+    trace:
+        Record each message (the frame ``messages``).
+    sample_every:
+        Seconds between samples of the gauges that nodes offer (the frame ``samples``); None: no samples.
+    name:
+        For titles.
+
+    Raises ValueError on construction for whatever cannot work.
+    """
+
+    system: System
+    network: Topology = field(default_factory=lan)
+    workload: Workload = field(default_factory=ClosedLoop)
+    faults: Sequence[Fault] = ()
+    duration: float = 10.0
+    warmup: float = 0.0
+    hosts: Host | Mapping[str, Host] = field(default_factory=Host)
+    leader: str | None = None
+    retry: Retry = field(default_factory=Retry)
+    check: bool = False
+    trace: bool = False
+    sample_every: float | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for what, kind in (
+            ("system", System),
+            ("network", Topology),
+            ("workload", Workload),
+            ("retry", Retry),
+        ):
+            value = getattr(self, what)
+            if not isinstance(value, kind):
+                raise ValueError(f"Scenario: {what} must be a {kind.__name__}, not {value!r}")
+        if not 0 < self.duration < float("inf"):
+            raise ValueError(f"Scenario: duration must be positive seconds, not {self.duration!r}")
+        if not 0 <= self.warmup < self.duration:
+            raise ValueError(
+                f"Scenario: warmup must be at least 0 and below the duration, not {self.warmup!r}"
+            )
+        if self.sample_every is not None and not self.sample_every > 0:
+            raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
+        object.__setattr__(self, "faults", tuple(self.faults))
+        self._check_operations()
+        self._check_places()
+
+    def _check_operations(self) -> None:
+        unsupported = sorted(self.workload.kinds - self.system.operations)
+        if unsupported:
+            raise ValueError(
+                f"Scenario: {self.system.label} does not support {', '.join(unsupported)}; "
+                f"it supports {', '.join(sorted(self.system.operations))}"
+            )
+
+    def _check_places(self) -> None:
+        places = self.places()
+        for where in dict.fromkeys(self.workload.spots(self.network.regions)):
+            if where not in places:
+                self.network.resolve(where)
+        known = {**places, **dict.fromkeys(self.network.regions)}
+        check_targets(self.faults, known, self.system.leader_roles)
+        if self.leader is not None:
+            self.resolved_system()
+        if isinstance(self.hosts, Mapping):
+            for name in self.hosts:
+                if name != "*" and name not in places:
+                    raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
+        elif not isinstance(self.hosts, Host):
+            raise ValueError(f"Scenario: hosts must be a Host or a mapping of them, not {self.hosts!r}")
+
+    # What is derived
+
+    def places(self) -> dict[str, str]:
+        """Member -> the place of the network where it stands."""
+        places: dict[str, str] = {}
+        index = 0
+        members = self.system.members()
+        for member in members:
+            if member.place is not None:
+                places[member.name] = self.network.resolve(member.place)
+            elif member.near is None:
+                places[member.name] = self.network.place(index)
+                index += 1
+        for member in members:
+            if member.near is not None and member.place is None:
+                if member.near not in places:
+                    raise ValueError(
+                        f"{member.name} is to stand near {member.near!r}, which is no member with a place"
+                    )
+                places[member.name] = places[member.near]
+        return {member.name: places[member.name] for member in members}
+
+    def largest_rtt(self) -> float:
+        """The largest median round trip (seconds) between members."""
+        places = list(dict.fromkeys(self.places().values()))
+        pairs = [(a, b) for a in places for b in places]
+        return max(self.network.median_rtt(a, b) for a, b in pairs)
+
+    def timing(self) -> Timing:
+        """Failure-detection times, the same rule for all systems: see `sim.system.Timing`."""
+        heartbeat = max(_LEAST_HEARTBEAT, self.largest_rtt())
+        return Timing(heartbeat, 10 * heartbeat)
+
+    def resolved_system(self) -> System:
+        """The system with its times and its first leader filled in."""
+        system = self.system.with_timing(self.timing())
+        if self.leader is not None:
+            system = system.with_leader(self.network.resolve(self.leader), self.places())
+        return system
+
+    def resolved_retry(self) -> Retry:
+        """The clients' patience: max(1 s, 4 x the largest median round trip), unless given."""
+        if self.retry.timeout is not None:
+            return self.retry
+        return dataclasses.replace(self.retry, timeout=max(_LEAST_PATIENCE, 4 * self.largest_rtt()))
+
+    def host_of(self, member: Member) -> Host:
+        """The machine of a member."""
+        if isinstance(self.hosts, Host):
+            return self.hosts
+        return self.hosts.get(member.name) or self.hosts.get("*") or Host()
+
+    @property
+    def derived(self) -> dict[str, Any]:
+        """All values that were derived and not given, for printing with results (seconds)."""
+        system = self.resolved_system()
+        return {
+            "heartbeat": system.heartbeat,
+            "detection": system.detection,
+            "client_timeout": self.resolved_retry().timeout,
+            "places": self.places(),
+        }
+
+    # What a user does with it
+
+    def start(self, seed: int = 0) -> Simulation:
+        """A live simulation, to run step by step."""
+        from sim.lab.simulation import Simulation
+
+        return Simulation(self, seed)
+
+    def run(self, seed: int = 0) -> Run:
+        """Run it to its end under a seed (an integer >= 0)."""
+        from sim.lab.run import execute
+
+        return execute(self, seed)
+
+    def sweep(
+        self, *, seeds: Iterable[int] = (0,), workers: int | None = None, **fields: Iterable[Any]
+    ) -> Sweep:
+        """Run it for every combination of values of the given fields, and every seed.
+
+        A field is one of the scenario (``duration``), or, with two underscores, one of a value in it
+        (``system__nodes``, ``workload__rate``). ``workers``: processes; None: one for each core.
+        """
+        from sim.lab.sweep import sweep
+
+        return sweep(self, fields, seeds=seeds, workers=workers)
+
+    def vary(self, field_path: str, value: Any) -> Scenario:
+        """This scenario with one field changed; ``workload__rate`` names a field of a field."""
+        head, _, rest = field_path.partition("__")
+        if head not in {f.name for f in dataclasses.fields(self)}:
+            names = ", ".join(f.name for f in dataclasses.fields(self))
+            raise ValueError(f"a scenario has no field {head!r}; it has {names}")
+        if rest:
+            value = _vary(getattr(self, head), rest, value, head)
+        return dataclasses.replace(self, **{head: value})
+
+
+def _vary(owner: Any, path: str, value: Any, where: str) -> Any:
+    head, _, rest = path.partition("__")
+    if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
+        raise ValueError(f"{where} is {owner!r}, whose fields cannot be varied")
+    names = [f.name for f in dataclasses.fields(owner) if f.init]
+    if head not in names:
+        raise ValueError(f"{where} ({type(owner).__name__}) has no field {head!r}; it has {', '.join(names)}")
+    if rest:
+        value = _vary(getattr(owner, head), rest, value, f"{where}__{head}")
+    return dataclasses.replace(owner, **{head: value})

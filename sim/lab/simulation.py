@@ -1,0 +1,321 @@
+"""A live simulation: a scenario under a seed, to run, stop, look into and disturb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from simpy.core import EmptySchedule
+
+from sim.cluster import Cluster, NodeHost
+from sim.faults import unleash
+from sim.network.links import Held
+from sim.node import Node
+from sim.protocols.client import Client, ClientSettings, Outcome
+from sim.protocols.kv import READS
+from sim.recorder import Recorder
+from sim.system import Member, System, Violation
+
+if TYPE_CHECKING:
+    from sim.lab.scenario import Scenario
+
+__all__ = ["Simulation"]
+
+
+class Simulation:
+    """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
+
+    Attributes
+    ----------
+    cluster: hosts and network. system: the resolved system. nodes: the live nodes by name.
+    now: simulated seconds. recorder: the rows so far.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.system: System = scenario.resolved_system()
+        self.cluster = Cluster(scenario.network, seed, tracing=scenario.trace, checking=scenario.check)
+        self.env = self.cluster.env
+        self.streams = self.cluster.streams
+        self.acknowledged: dict[tuple[int, int], Outcome] = {}
+        """Writes that a client saw succeed, by (session, sequence)."""
+        self._members = {m.name: m for m in self.system.members()}
+        self._finished = False
+        self._add_members()
+        self._add_clients()
+        self._watch()
+        self._boot()
+        unleash(self, scenario.faults)
+        if scenario.sample_every is not None:
+            self.env.process(self._sampling(scenario.sample_every))
+
+    # Making it
+
+    def _add_members(self) -> None:
+        places = self.scenario.places()
+        for member in self._members.values():
+            settings = self.system if member.settings is None else member.settings
+            self.cluster.add(
+                member, place=places[member.name], profile=self.scenario.host_of(member), settings=settings
+            )
+
+    def _add_clients(self) -> None:
+        retry = self.scenario.resolved_retry()
+        network = self.scenario.network
+        for plan in self.scenario.workload.plan(network.regions, self.streams):
+            beside = plan.where if plan.where in self._members else None
+            place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
+            member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
+            settings = ClientSettings(
+                system=self.system,
+                contacts=self._nearest(place, beside),
+                retry=retry,
+                driver=plan.driver,
+                report=self._report,
+                new_session=self.recorder.new_process,
+            )
+            self.cluster.add(member, place=place, settings=settings, beside=beside)
+
+    def _nearest(self, place: str, beside: str | None) -> tuple[str, ...]:
+        """The members that a client at a place may ask, nearest first."""
+        contacts = self.system.contacts()
+
+        def distance(name: str) -> float:
+            if name == beside:
+                return -1.0
+            return self.scenario.network.median_rtt(place, self.cluster.hosts[name].place)
+
+        return tuple(sorted(contacts, key=distance))
+
+    def _watch(self) -> None:
+        if self.scenario.check:
+            self.cluster.watch(self.system.invariants())
+
+    def _boot(self) -> None:
+        try:
+            self.cluster.boot()
+        except Exception as error:
+            raise self._explain(error) from None
+
+    def _sampling(self, period: float) -> Any:
+        while True:
+            for name, host in self.cluster.hosts.items():
+                gauges = getattr(host.node, "gauges", None)
+                if gauges is not None:
+                    for gauge, value in gauges().items():
+                        self.cluster.sample(name, gauge, value)
+                if host.member.role != "client":
+                    self.cluster.sample(name, "backlog", host.backlog)
+            yield self.env.timeout(period)
+
+    # Running it
+
+    @property
+    def now(self) -> float:
+        """The simulated time in seconds."""
+        return self.env._now
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The live members and clients, by name."""
+        return self.cluster.nodes
+
+    @property
+    def members(self) -> Mapping[str, Node]:
+        """The live members of the system, by name."""
+        hosts = self.cluster.hosts
+        return {name: node for name in self._members if (node := hosts[name].node) is not None}
+
+    @property
+    def recorder(self) -> Recorder:
+        """The rows recorded so far."""
+        return self.cluster.recorder
+
+    def run(self, until: float | None = None) -> None:
+        """Run until a simulated time (seconds), by default to the scenario's duration.
+
+        Raises `SafetyViolation` when an invariant breaks (with ``check=True``); any exception in a handler
+        carries a note with seed, time and node.
+        """
+        end = self.scenario.duration if until is None else until
+        if end <= self.now:
+            return
+        try:
+            self.env.run(until=end)
+        except Exception as error:
+            raise self._explain(error) from error.__cause__
+
+    def step(self) -> bool:
+        """Process one event; False when there is nothing left to happen."""
+        try:
+            self.env.step()
+        except EmptySchedule:
+            return False
+        except Exception as error:
+            raise self._explain(error) from error.__cause__
+        return True
+
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, Violation):
+            error.seed, error.scenario = self.seed, self.scenario
+        else:
+            error.add_note(f"in a run with seed {self.seed} at {self.now:.6f} s of {self.system.label}")
+        return error
+
+    def finish(self) -> None:
+        """Close the books: unanswered operations, counters of links and nodes, and whole-state invariants."""
+        if self._finished:
+            return
+        self._finished = True
+        for host in self.cluster.hosts.values():
+            if isinstance(host.node, Client):
+                for pending in host.node.pending.values():
+                    self._report_row(pending.outcome, host)
+        self.cluster.finish()
+        for invariant in self.cluster.invariants:
+            try:
+                invariant.at_end(self.members)
+            except Violation as error:
+                raise self._explain(error) from None
+
+    # What clients saw
+
+    def _report(self, outcome: Outcome) -> None:
+        self._report_row(outcome, self.cluster.hosts[outcome.client])
+        if outcome.status == "ok":
+            if outcome.operation.kind not in READS:
+                self.acknowledged[outcome.session, outcome.sequence] = outcome
+            if self.scenario.check:
+                for invariant in self.cluster.invariants:
+                    invariant.on_acknowledged(outcome.client, outcome)
+
+    def _report_row(self, outcome: Outcome, host: NodeHost) -> None:
+        operation = outcome.operation
+        answered = outcome.returned is not None and outcome.status != "info"
+        value = outcome.value if operation.kind in READS and outcome.status == "ok" else operation.value
+        if operation.kind in READS and outcome.status != "ok":
+            value = None
+        self.recorder.operations.append(
+            (
+                *(outcome.session, operation.kind, operation.key, value, outcome.result, outcome.called),
+                outcome.returned if answered else float("nan"),
+                outcome.status,
+                (outcome.returned - outcome.called) if answered and outcome.returned else float("nan"),
+                *(outcome.node, host.place, outcome.attempts),
+            )
+        )
+
+    def acknowledged_lost(self) -> int | None:
+        """How many acknowledged writes are not in the state any more; None where the system does not count."""
+        return self.system.acknowledged_lost(self.acknowledged, self.members)
+
+    # Faults (what the nemesis, and a user of a live session, acts upon)
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The members that have been started, clients excluded."""
+        return tuple(name for name in self._members if self.cluster.hosts[name].incarnation >= 0)
+
+    def is_up(self, name: str) -> bool:
+        """Whether a member is alive."""
+        return self.cluster.hosts[name].is_up
+
+    def leader(self) -> str | None:
+        """Who leads now; None while nobody does."""
+        found = self.find(self.system.leader_roles[0])
+        return found[0] if found else None
+
+    def find(self, target: str) -> tuple[str, ...]:
+        """The members that a name, a region, a role or ``"random"`` means right now."""
+        if target in self._members:
+            return (target,)
+        if target in self.system.leader_roles:
+            return self._holder(target)
+        if target == "random":
+            alive = [name for name in self.replicas if self.is_up(name)]
+            return (self.streams["faults/random-target"].choice(alive),) if alive else ()
+        place = self.scenario.network.resolve(target)
+        return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
+
+    def _holder(self, role: str) -> tuple[str, ...]:
+        try:
+            holder = self.system.holder(role, self.members)
+        except LookupError:
+            return self._most_central()
+        return (holder,) if holder is not None else ()
+
+    def _most_central(self) -> tuple[str, ...]:
+        """In a leaderless system: the live replica that is nearest to most clients."""
+        votes: dict[str, int] = {}
+        for host in self.cluster.hosts.values():
+            if host.member.role == "client":
+                alive = [name for name in host.settings.contacts if self.is_up(name)]
+                if alive:
+                    votes[alive[0]] = votes.get(alive[0], 0) + 1
+        return (max(votes, key=lambda name: votes[name]),) if votes else ()
+
+    def everyone(self, region: str | None = None) -> tuple[str, ...]:
+        """All nodes, clients included; of a region, or none when that is no region."""
+        if region is None:
+            return tuple(self.cluster.hosts)
+        if region in self._members or region in self.system.leader_roles or region == "random":
+            return ()
+        place = self.scenario.network.resolve(region)
+        return tuple(name for name, host in self.cluster.hosts.items() if host.place == place)
+
+    def crash(self, name: str) -> None:
+        """Crash a member."""
+        self.cluster.crash(name)
+
+    def restart(self, name: str, *, wiped: bool = False) -> None:
+        """Restart a crashed member; ``wiped``: with an empty disk."""
+        self.cluster.restart(name, wiped=wiped)
+
+    def cut(self, pairs: list[tuple[str, str]], label: str = "") -> None:
+        """Cut directed links."""
+        self.record("", "cut", {"pairs": len(pairs), "label": f"cut {label or pairs}"})
+        self.cluster.network.cut(pairs)
+
+    def heal(self, pairs: list[tuple[str, str]], label: str = "") -> None:
+        """Take a cut back."""
+        self.record("", "heal", {"pairs": len(pairs), "label": f"cut {label or pairs}"})
+        self.cluster.network.heal(pairs)
+
+    def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
+        """Slow links down and let them lose."""
+        for src, dst in pairs:
+            self.cluster.network.disturb(src, dst, slowdown=slowdown, loss=loss)
+
+    def set_speed(self, name: str, speed: float) -> None:
+        """Change the speed of a member's cores (1 is normal)."""
+        self.cluster.hosts[name].cpu.set_speed(speed)
+
+    def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:
+        """Let a member's clock jump or drift."""
+        self.cluster.hosts[name].set_clock(offset=offset, drift=drift)
+
+    def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
+        """Append to the frame ``events``."""
+        self.cluster.record(node, event, detail)
+
+    def stop_clients(self) -> None:
+        """Clients issue nothing new from now on; what is under way goes on."""
+        for host in self.cluster.hosts.values():
+            if isinstance(host.node, Client):
+                host.settings.driver.stopped = True
+
+    # Holding messages back, for notebooks
+
+    def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
+        """Keep back the messages that arrive from now on and match ``matches(src, dst, message)``."""
+        self.cluster.network.hold(matches)
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """The messages kept back."""
+        return self.cluster.network.held
+
+    def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
+        """Deliver held messages (all, or the chosen ones); returns how many."""
+        return self.cluster.network.release(chosen, stop=stop)
