@@ -1,0 +1,486 @@
+"""Raft, as figure 2 of its paper has it, to be read beside it.
+
+Ongaro & Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended Version)", 2014. Section and
+figure numbers are that paper's. Everything beyond figure 2 and section 8 (membership, snapshots, cheaper
+reads ...) is in `sim.protocols.consensus.raft_thesis`, which extends this node by overriding its methods.
+
+Assumptions: nodes crash and come back with their disks; messages are lost, duplicated, overtaken and delayed;
+clocks matter for progress only.
+
+Departures, each because a message is not an RPC:
+
+- A reply says which request it answers: `AppendEntriesReply.index`.
+- A leader sends itself its vote and its acknowledgements. Self-sends wait for the disk, so it counts itself
+  when its own log is durable, while its AppendEntries leave at once (thesis, section 10.2.1).
+- The heartbeat is also the retry: it carries what the follower has not acknowledged, `WINDOW` entries at most.
+- A deposed leader tells the clients that wait for it to ask elsewhere.
+- ``leader`` names a member whose first election timeout is immediate, so that runs need not begin with an outage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sim.node import Node, durable, durable_log, message
+from sim.protocols.client import Client, Redirect, Reply, Request
+from sim.protocols.kv import NOOP, Command, KeyValueStore
+from sim.system import Invariant, Member, System
+
+__all__ = [
+    "WINDOW",
+    "AppendEntries",
+    "AppendEntriesReply",
+    "BasicRaft",
+    "Entry",
+    "RaftNode",
+    "RequestVote",
+    "RequestVoteReply",
+]
+
+WINDOW = 128
+"""How many entries are on their way to one follower at most; more wait for an acknowledgement."""
+
+
+@message
+class Entry:
+    """A log entry: the term in which a leader received a command, and the command."""
+
+    term: int
+    command: Command
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire and on disk."""
+        return 8 + self.command.wire_bytes
+
+
+@message
+class RequestVote:
+    """Invoked by candidates to gather votes (figure 2, section 5.2)."""
+
+    term: int
+    candidate: str
+    last_log_index: int
+    last_log_term: int
+
+
+@message
+class RequestVoteReply:
+    """The voter's term, and whether the candidate has its vote."""
+
+    term: int
+    granted: bool
+
+
+@message
+class AppendEntries:
+    """Invoked by the leader to replicate log entries; also the heartbeat (figure 2, section 5.3)."""
+
+    term: int
+    leader: str
+    prev_log_index: int
+    prev_log_term: int
+    entries: tuple[Entry, ...]
+    leader_commit: int
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire."""
+        size = 32 + len(self.leader)
+        for entry in self.entries:
+            size += entry.wire_bytes
+        return size
+
+
+@message
+class AppendEntriesReply:
+    """The follower's term, and whether it held an entry that matches ``prev_log_index, prev_log_term``.
+
+    ``index``: on success the last entry that is now known to match, ``prev_log_index + len(entries)``;
+    on failure the ``prev_log_index`` that was refused.
+    """
+
+    term: int
+    success: bool
+    index: int
+
+
+class RaftNode(Node):
+    """One server."""
+
+    settings: BasicRaft
+
+    # Persistent state on all servers
+    current_term = durable(0)
+    voted_for: str | None = durable(None)
+    log = durable_log()  # of Entry; the paper's index 1 is item 0
+
+    def on_start(self) -> None:
+        self.detection = self.settings.detection_timeout
+        # Volatile state on all servers
+        self.commit_index = 0
+        self.last_applied = 0
+        self.store = KeyValueStore()
+        self.role = "follower"
+        self.leader: str | None = None  # of the current term, once it has been heard of
+        self.votes: set[str] = set()
+        # Volatile state on leaders, set anew after each election
+        self.next_index: dict[str, int] = {}
+        self.match_index: dict[str, int] = {}
+        self.sent_index: dict[str, int] = {}  # the last entry that is on its way to each follower
+        self.waiting: dict[int, tuple[str, Command]] = {}  # index -> the client that waits for it
+        self.record("role", role="follower", term=self.current_term)
+        first = self.settings.leader or self.members[0]
+        if self.incarnation == 0 and self.name == first:
+            self.set_timer("election", 0.0)
+        else:
+            self.reset_election_timer()
+
+    # The log, counted from 1 as in the paper
+
+    def last_index(self) -> int:
+        """The index of the last entry; 0 when there is none."""
+        return len(self.log.items)
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry at ``index``; 0 before the first."""
+        return self.log.items[index - 1].term if index else 0
+
+    def entry_at(self, index: int) -> Entry:
+        """The entry at ``index``."""
+        return self.log.items[index - 1]  # type: ignore[no-any-return]
+
+    def entries_from(self, index: int) -> tuple[Entry, ...]:
+        """The entries from ``index`` on, as many as go into a message."""
+        return tuple(self.log.items[index - 1 : index - 1 + WINDOW])
+
+    def truncate_from(self, index: int) -> None:
+        """Delete the entry at ``index`` and all that follow it."""
+        self.log.truncate(index - 1)
+
+    # Rules for all servers
+
+    def observe_term(self, term: int) -> None:
+        """If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower."""
+        if term > self.current_term:
+            self.current_term = term
+            self.voted_for = None
+            self.become_follower(None)
+
+    def become_follower(self, leader: str | None) -> None:
+        """Follow ``leader`` in the current term (None: whoever will win it)."""
+        if self.role == "leader":
+            self.cancel_timer("heartbeat")
+            self.reset_election_timer()
+        self.leader = leader
+        if self.role != "follower":
+            self.role = "follower"
+            self.record("role", role="follower", term=self.current_term)
+        waiting, self.waiting = self.waiting, {}
+        for client, command in waiting.values():
+            self.redirect(client, command)
+
+    def apply_committed(self) -> None:
+        """If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (5.3)."""
+        while self.last_applied < self.commit_index:
+            self.last_applied += 1
+            self.apply(self.last_applied, self.entry_at(self.last_applied))
+
+    def apply(self, index: int, entry: Entry) -> None:
+        """Apply one entry; a leader respond[s] after entry applied to state machine (5.3)."""
+        result = self.store.apply(entry.command)
+        if self.waiting and index in self.waiting:
+            client, command = self.waiting.pop(index)
+            if result is not None:
+                answer = Reply(command.session, command.sequence, result.status, result.value, result.result)
+                self.send(client, answer, hold=False)
+
+    # Leader election (5.2)
+
+    def reset_election_timer(self) -> None:
+        """Wait for a time chosen randomly from a fixed interval (5.2) to hear of a leader or a candidate."""
+        self.set_timer("election", self.random.uniform(self.detection, 2 * self.detection))
+
+    def on_election_timeout(self) -> None:
+        """Follower hears from nobody, or candidate wins no election: begin an election."""
+        self.campaign()
+
+    def campaign(self) -> None:
+        """On conversion to candidate: increment currentTerm, vote for self, reset timer, ask all for votes."""
+        self.current_term += 1
+        self.voted_for = self.name
+        self.role = "candidate"
+        self.leader = None
+        self.votes = set()
+        self.record("role", role="candidate", term=self.current_term)
+        self.reset_election_timer()
+        self.send(self.name, RequestVoteReply(self.current_term, True))
+        self.broadcast(self.vote_request())
+
+    def vote_request(self) -> RequestVote:
+        """What a candidate asks the others."""
+        last = self.last_index()
+        return RequestVote(self.current_term, self.name, last, self.term_at(last))
+
+    def on_request_vote(self, src: str, msg: RequestVote) -> None:
+        self.observe_term(msg.term)
+        # 1. Reply false if term < currentTerm (5.1). 2. If votedFor is null or candidateId, and candidate's
+        # log is at least as up-to-date as receiver's log, grant vote (5.2, 5.4).
+        granted = (
+            msg.term == self.current_term
+            and self.voted_for in (None, msg.candidate)
+            and self.is_up_to_date(msg.last_log_term, msg.last_log_index)
+        )
+        if granted:
+            self.voted_for = msg.candidate
+            self.reset_election_timer()
+        self.send(src, RequestVoteReply(self.current_term, granted))
+
+    def is_up_to_date(self, last_log_term: int, last_log_index: int) -> bool:
+        """Whether a log that ends so is at least as up-to-date as this one (5.4.1)."""
+        last = self.last_index()
+        return (last_log_term, last_log_index) >= (self.term_at(last), last)
+
+    def on_request_vote_reply(self, src: str, msg: RequestVoteReply) -> None:
+        self.observe_term(msg.term)
+        if self.role == "candidate" and msg.term == self.current_term and msg.granted:
+            self.votes.add(src)
+            if self.is_quorum(self.votes):
+                self.become_leader()
+
+    def is_quorum(self, servers: set[str]) -> bool:
+        """Whether these servers are a majority."""
+        return 2 * len(servers) > len(self.members)
+
+    def become_leader(self) -> None:
+        """If votes received from majority of servers: become leader."""
+        self.role = "leader"
+        self.leader = self.name
+        last = self.last_index()
+        self.next_index = dict.fromkeys(self.peers, last + 1)
+        self.sent_index = dict.fromkeys(self.peers, last)
+        self.match_index = dict.fromkeys(self.members, 0)
+        self.record("role", role="leader", term=self.current_term)
+        self.record("elected", term=self.current_term)
+        self.cancel_timer("election")
+        self.set_timer("heartbeat", self.settings.heartbeat_interval)
+        # Each leader commits a blank no-op entry at the start of its term (section 8). It is the first
+        # heartbeat too, upon election.
+        self.append(NOOP)
+
+    # Log replication (5.3)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        """If command received from client: append entry to local log."""
+        command = msg.command
+        if self.role != "leader":
+            self.redirect(src, command)
+            return
+        known = self.store.known(command)
+        if known is not None:  # a retry of what has already been applied (section 8)
+            answer = Reply(command.session, command.sequence, known.status, known.value, known.result)
+            self.send(src, answer, hold=False)
+            return
+        index = self.append(command)
+        self.waiting[index] = (src, command)
+
+    def redirect(self, client: str, command: Command) -> None:
+        """Reject a client's request and tell it about the most recent leader (section 8)."""
+        self.send(client, Redirect(command.session, command.sequence, self.leader), hold=False)
+
+    def append(self, command: Command) -> int:
+        """Append an entry of this term to the leader's log, and replicate it; returns its index."""
+        self.log.append(Entry(self.current_term, command))
+        index = self.last_index()
+        self.send(self.name, AppendEntriesReply(self.current_term, True, index))
+        for peer in self.peers:
+            if index - self.next_index[peer] < WINDOW:
+                self.replicate(peer)
+        return index
+
+    def replicate(self, peer: str) -> None:
+        """If last log index >= nextIndex for a follower: send AppendEntries with entries from nextIndex on."""
+        previous = self.next_index[peer] - 1
+        entries = self.entries_from(previous + 1)
+        self.sent_index[peer] = previous + len(entries)
+        self.send(
+            peer,
+            AppendEntries(
+                self.current_term, self.name, previous, self.term_at(previous), entries, self.commit_index
+            ),
+            hold=False,
+        )
+
+    def on_heartbeat_timeout(self) -> None:
+        """Repeat during idle periods to prevent election timeouts (5.2); retry what was not acknowledged."""
+        self.set_timer("heartbeat", self.settings.heartbeat_interval)
+        for peer in self.peers:
+            self.replicate(peer)
+
+    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
+        self.observe_term(msg.term)
+        previous = msg.prev_log_index
+        if msg.term < self.current_term:  # 1. Reply false if term < currentTerm (5.1)
+            self.send(src, AppendEntriesReply(self.current_term, False, previous))
+            return
+        if self.leader != msg.leader or self.role != "follower":  # a candidate gives way, too (5.2)
+            self.become_follower(msg.leader)
+        self.reset_election_timer()
+        # 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm (5.3)
+        if previous > self.last_index() or self.term_at(previous) != msg.prev_log_term:
+            self.send(src, AppendEntriesReply(self.current_term, False, previous))
+            return
+        if msg.entries:
+            self.accept(previous, msg.entries)
+        # 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)
+        last_new = previous + len(msg.entries)
+        if msg.leader_commit > self.commit_index and last_new > self.commit_index:
+            self.commit_index = min(msg.leader_commit, last_new)
+            self.apply_committed()
+        self.send(src, AppendEntriesReply(self.current_term, True, last_new))
+
+    def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        """Make the log agree with ``entries``, which follow the entry at ``previous``."""
+        index = previous
+        last = self.last_index()
+        for i, entry in enumerate(entries):
+            index += 1
+            if index <= last:
+                if self.term_at(index) == entry.term:
+                    continue
+                # 3. If an existing entry conflicts with a new one (same index but different terms), delete
+                # the existing entry and all that follow it (5.3)
+                self.truncate_from(index)
+            self.log.extend(entries[i:])  # 4. Append any new entries not already in the log
+            return
+
+    def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
+        self.observe_term(msg.term)
+        if self.role != "leader" or msg.term != self.current_term:
+            return
+        if msg.success:
+            self.acknowledged(src, msg.index)
+        elif (
+            self.match_index[src] < msg.index == self.next_index[src] - 1
+        ):  # else it answers an older request
+            # If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (5.3)
+            self.next_index[src] -= 1
+            self.replicate(src)
+
+    def acknowledged(self, src: str, index: int) -> None:
+        """If successful: update nextIndex and matchIndex for follower (5.3)."""
+        if index > self.match_index[src]:
+            self.match_index[src] = index
+            if src != self.name:
+                self.next_index[src] = index + 1
+                if self.sent_index[src] < self.last_index():  # the window was full
+                    self.replicate(src)
+            if index > self.commit_index:
+                self.advance_commit_index()
+
+    def advance_commit_index(self) -> None:
+        """If there exists an N > commitIndex, a majority of matchIndex[i] >= N, and log[N].term ==
+        currentTerm: set commitIndex = N (5.3, 5.4)."""
+        n = self.replicated_index()
+        if n > self.commit_index and self.term_at(n) == self.current_term:
+            self.commit_index = n
+            self.apply_committed()
+
+    def replicated_index(self) -> int:
+        """The highest index that a majority has acknowledged."""
+        return sorted(self.match_index.values())[(len(self.members) - 1) // 2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasicRaft(System):
+    """Raft of figure 2: no options beyond its size.
+
+    Parameters
+    ----------
+    nodes:
+        How many servers (>= 1), named n0, n1, ...
+    leader:
+        The server whose first election timeout is immediate; None: n0.
+    heartbeat, detection, unsafe:
+        See `sim.system.System`. Election timeouts are uniform in [detection, 2 x detection) seconds.
+    """
+
+    nodes: int = 5
+    leader: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
+            raise ValueError(
+                f"{type(self).__name__}: nodes must be an integer of at least 1, not {self.nodes!r}"
+            )
+        if self.leader is not None and self.leader not in self.names:
+            raise ValueError(
+                f"{type(self).__name__}: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the servers."""
+        return tuple(f"n{i}" for i in range(self.nodes))
+
+    @property
+    def heartbeat_interval(self) -> float:
+        """Seconds between heartbeats; 50 ms where neither the user nor the scenario gave any."""
+        return 0.05 if self.heartbeat is None else self.heartbeat
+
+    @property
+    def detection_timeout(self) -> float:
+        """The shortest election timeout in seconds: ten heartbeats unless given."""
+        return 10 * self.heartbeat_interval if self.detection is None else self.detection
+
+    def members(self) -> tuple[Member, ...]:
+        """The servers."""
+        return tuple(Member(name, RaftNode) for name in self.names)
+
+    @property
+    def client_class(self) -> type[Node]:
+        """Clients that follow redirects to the leader."""
+        return Client
+
+    @property
+    def claims(self) -> str | None:
+        """Reads go through the log."""
+        return "linearizable"
+
+    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
+        """This system with its first leader at ``place``."""
+        for name in self.names:
+            if places.get(name) == place:
+                return dataclasses.replace(self, leader=name)
+        raise ValueError(f"{type(self).__name__}: no server stands in {place!r}")
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        """The live leader of the highest term."""
+        if role not in self.leader_roles:
+            return super().holder(role, nodes)
+        leaders = [(node.current_term, name) for name, node in _servers(nodes) if node.role == "leader"]
+        return max(leaders)[1] if leaders else None
+
+    def invariants(self) -> Iterable[Invariant]:
+        """The laws of figure 3, and what they rest on."""
+        from sim.protocols.consensus.raft_invariants import raft_invariants
+
+        return raft_invariants()
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged writes that are neither in the state nor in the log of the most up-to-date server."""
+        servers = [node for _, node in _servers(nodes)]
+        if not servers:
+            return None
+        best = max(servers, key=lambda node: (node.term_at(node.last_index()), node.last_index()))
+        later = (best.entry_at(i).command for i in range(best.last_applied + 1, best.last_index() + 1))
+        to_come = {(command.session, command.sequence) for command in later}
+        return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)
+
+
+def _servers(nodes: Mapping[str, Node]) -> list[tuple[str, RaftNode]]:
+    return [(name, node) for name, node in nodes.items() if isinstance(node, RaftNode)]

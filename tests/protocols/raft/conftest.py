@@ -1,0 +1,167 @@
+"""A stage for hand-made schedules of Raft: who campaigns, who hears whom, who crashes, is said line by line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from sim.cluster import Cluster, Disk, Host
+from sim.network.topology import constant
+from sim.node import Node
+from sim.protocols import Raft
+from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.kv import Command
+from sim.system import Member
+
+DELTA = 0.001
+
+
+class Asker(Node):
+    """A client that only keeps what it is told."""
+
+    def on_start(self) -> None:
+        self.replies: list[Reply] = []
+        self.redirects: list[Redirect] = []
+
+    def on_reply(self, src: str, msg: Reply) -> None:
+        self.replies.append(msg)
+
+    def on_redirect(self, src: str, msg: Redirect) -> None:
+        self.redirects.append(msg)
+
+
+class Stage:
+    """Servers of a Raft system on a network of constant delay; nobody campaigns unless told to.
+
+    ``fsync`` in seconds; ``node_class`` replaces the servers' class (mutants); ``quiet=False`` leaves the
+    timers of the system as they are.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        node_class: type[Node] | None = None,
+        system: Any = None,
+        fsync: float = 0.0,
+        quiet: bool = True,
+        seed: int = 0,
+        delta: float = DELTA,
+        hosts: dict[str, Host] | None = None,
+    ) -> None:
+        system = system or Raft(nodes=nodes)
+        if quiet:
+            system = dataclasses.replace(system, heartbeat=1e6, detection=1e7)
+        self.system = system
+        self.cluster = Cluster(constant(delta), seed, checking=True, tracing=True)
+        for member in system.members():
+            if node_class is not None:
+                member = dataclasses.replace(member, node_class=node_class)
+            profile = (hosts or {}).get(member.name, Host(disk=Disk(fsync=fsync)))
+            settings = system if member.settings is None else member.settings
+            self.cluster.add(member, place="lan", profile=profile, settings=settings)
+        self.cluster.add(Member("client", Asker, group="clients", role="client"), place="lan", settings=None)
+        self.cluster.watch(system.invariants())
+        self.cluster.boot()
+        if quiet:
+            self.node("n0").cancel_timer("election")
+        self.sequence = 0
+
+    @property
+    def now(self) -> float:
+        return float(self.cluster.env.now)
+
+    @property
+    def client(self) -> Any:
+        return self.cluster.hosts["client"].node
+
+    def node(self, name: str) -> Any:
+        return self.cluster.hosts[name].node
+
+    def run(self, seconds: float = 0.1) -> None:
+        """Let simulated time pass; by default long enough for everything to settle."""
+        self.cluster.env.run(until=self.now + seconds)
+
+    def settle(self) -> None:
+        self.run(0.1)
+
+    def step(self, name: str, method: str, *arguments: Any) -> None:
+        """Run one handler of a node, as its host would."""
+        host = self.cluster.hosts[name]
+        host._step(getattr(host.node, method), arguments)
+
+    def campaign(self, name: str, seconds: float = 0.1) -> None:
+        """The election timer of a node fires; then time passes."""
+        self.step(name, "on_election_timeout")
+        self.run(seconds)
+
+    def heartbeat(self, name: str, seconds: float = 0.1) -> None:
+        self.step(name, "on_heartbeat_timeout")
+        self.run(seconds)
+
+    def ask(self, name: str, kind: str = "put", key: str = "x", value: Any = None, **more: Any) -> int:
+        """The client sends a command to a server; returns its sequence number."""
+        self.sequence = more.pop("sequence", self.sequence + 1)
+        session = more.pop("session", 1)
+        command = Command(session, self.sequence, kind, key, self.sequence if value is None else value)
+        self.client.send(name, Request(command))
+        return self.sequence
+
+    def deliver(self, src: str, dst: str, message: Any) -> None:
+        """Hand a server a message, out of the blue (a copy, a late one)."""
+        self.cluster.hosts[dst].handle((src, message))
+
+    def cut(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
+        """Cut the links from each of the sources to each of the destinations."""
+        destinations = list(destinations)
+        self.cluster.network.cut([(a, b) for a in sources for b in destinations if a != b])
+
+    def partition(self, *groups: Iterable[str]) -> None:
+        """Only members of one group hear each other."""
+        split = [list(group) for group in groups]
+        for one in split:
+            for other in split:
+                if one is not other:
+                    self.cut(one, other)
+
+    def heal(self) -> None:
+        self.cluster.network.heal_all()
+
+    def crash(self, *names: str) -> None:
+        for name in names:
+            self.cluster.crash(name)
+
+    def restart(self, *names: str) -> None:
+        for name in names:
+            self.cluster.restart(name)
+
+    def logs(self) -> dict[str, list[int]]:
+        """The terms of each live server's entries."""
+        return {
+            name: [entry.term for entry in node.log]
+            for name, node in self.cluster.nodes.items()
+            if name != "client"
+        }
+
+    def messages(self, kind: str, *, since: float = 0.0) -> list[tuple[str, str]]:
+        """(src, dst) of the messages of a kind sent since a time, self-sends excluded."""
+        self.cluster.network.trace_in_flight()
+        return [
+            (src, dst)
+            for k, src, dst, sent, *_ in self.cluster.recorder.messages
+            if k == kind and src != dst and sent >= since
+        ]
+
+    def finish(self) -> None:
+        """The invariants' whole-state forms."""
+        for invariant in self.cluster.invariants:
+            invariant.at_end(self.cluster.nodes)
+
+
+@pytest.fixture
+def stage() -> Callable[..., Stage]:
+    """``stage(nodes, ...)`` makes a `Stage`."""
+    return Stage
