@@ -297,7 +297,7 @@ def _search(mean: float, targets: Floats, symmetric: bool) -> tuple[_Curve, _Cur
 def _least(mean: float, targets: Floats) -> float:
     """The least round trip: such that the mean comes out if the lower half is uniform, within reason."""
     upper = np.diff(_LEVELS) @ (targets[1:] + targets[:-1]) / 2.0 + (1.0 - _LEVELS[-1]) * targets[-1]
-    return float(np.clip(4.0 * (mean - upper) - targets[0], 0.5, 0.98))
+    return float(np.clip(4.0 * (mean - upper) - targets[0], 0.5, 0.999))
 
 
 def _start(knots: Floats, levels: Floats, times: Floats, floor: float) -> Floats:

@@ -164,7 +164,7 @@ class PercentileTable(Distribution):
         return float(np.interp(probability("q", q), levels, times))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scipy(Distribution):
     """A frozen distribution of ``scipy.stats`` (one-dimensional), drawn by its ``ppf``.
 
@@ -175,11 +175,12 @@ class Scipy(Distribution):
     frozen: Any
 
     def __post_init__(self) -> None:
-        if not all(callable(getattr(self.frozen, name, None)) for name in ("ppf", "cdf", "mean")):
+        try:
+            median = np.asarray(self.frozen.ppf(0.5))
+        except (AttributeError, TypeError):  # something else; multivariate; parameters still missing
             raise ValueError(
                 f"Scipy: {self.frozen!r} is not a frozen one-dimensional scipy.stats distribution"
-            )
-        median = np.asarray(self.frozen.ppf(0.5))
+            ) from None
         if median.ndim or not np.isfinite(median):
             raise ValueError(
                 f"Scipy: the median must be one finite number, not {median}; check the parameters"
@@ -189,6 +190,14 @@ class Scipy(Distribution):
             raise ValueError(
                 f"Scipy: {100.0 * below:.3g} % of the draws would be negative times; truncate or shift it"
             )
+
+    def __repr__(self) -> str:
+        # SciPy's own shows an address in memory, which differs from run to run.
+        frozen = self.frozen
+        if not all(hasattr(frozen, part) for part in ("dist", "args", "kwds")):
+            return f"Scipy({type(frozen).__name__})"
+        values = [*map(repr, frozen.args), *(f"{name}={value!r}" for name, value in frozen.kwds.items())]
+        return f"Scipy({frozen.dist.name}({', '.join(values)}))"
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: np.maximum(self.frozen.ppf(rng.random(n)), 0.0)

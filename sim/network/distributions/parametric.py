@@ -247,6 +247,8 @@ def _incomplete_gamma(a: float, x: float) -> float:
     Its power series left of the mean, Legendre's continued fraction (by Lentz's method) right of it:
     Abramowitz and Stegun, Handbook of Mathematical Functions, 6.5.29 and 6.5.31.
     """
+    if x == inf:
+        return 1.0
     front = exp(a * log(x) - x - lgamma(a))
     if x < a + 1.0:
         term = total = 1.0 / a
