@@ -13,6 +13,7 @@ from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.consensus.raft import AppendEntries
 from sim.protocols.kv import Command
 from sim.system import Member
 
@@ -154,6 +155,30 @@ class Stage:
             for k, src, dst, sent, *_ in self.cluster.recorder.messages
             if k == kind and src != dst and sent >= since
         ]
+
+    def figure_8(self) -> None:
+        """Figure 8 of the paper, (a) to (c): S1 is n0, terms are one lower, index 1 is the first no-op."""
+        self.campaign("n0")
+        self.partition(["n0", "n1"], ["n2", "n3", "n4"])
+        self.ask("n0")  # (a) S1 leads, and replicates index 2 to S2 only
+        self.settle()
+        self.crash("n0")
+        self.heal()
+        self.cut(["n4"], ["n1"])
+        self.campaign("n4", 1.5 * DELTA)  # (b) S5 is elected by S3, S4 and itself ...
+        self.cut(["n4"], ["n2", "n3"])
+        self.settle()  # ... and accepts another entry at index 2, which it sends to nobody
+        self.crash("n4")
+        self.heal()
+        self.restart("n0")  # (c) S5 crashes, S1 is elected (term 2 is lost, n2 and n3 voted for S5 in it)
+        self.campaign("n0")
+        self.campaign("n0", 1.5 * DELTA)
+        self.cut(["n0"], ["n1", "n2", "n3"])
+        self.settle()
+        entry = self.node("n0").entry_at(2)  # it continues replication: index 2 is on S1, S2, S3
+        self.deliver("n0", "n1", AppendEntries(3, "n0", 1, 1, (entry,), 1))
+        self.deliver("n0", "n2", AppendEntries(3, "n0", 1, 1, (entry,), 1))
+        self.settle()
 
     def finish(self) -> None:
         """The invariants' whole-state forms."""
