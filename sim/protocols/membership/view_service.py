@@ -1,0 +1,183 @@
+"""A view service: the one node that says who is primary and who follows.
+
+After the view service of MIT 6.824, lab 2 ("Primary/Backup Key/Value Service", 2012-2015; DSLabs lab 2 is its
+descendant). Members ping it; it answers with the current view; when the primary is silent it promotes a backup,
+and it takes dead backups out and recovered ones in. It is a node on the network and may crash like any other:
+its view is on disk, and while it is down views simply do not change.
+
+Assumptions: crash faults; clocks may be wrong, but their rates differ by less than `LEASE` allows.
+
+Departures from the lab:
+
+- There may be several backups: a view is an ordered list of members, the first of which is primary (or head).
+- The lab's service leaves view v only after the primary of v has acknowledged v, so that it never promotes a
+  server without state; a primary that dies before its acknowledgement blocks the lab's service for ever. Here a
+  member may be promoted if it belongs to *every* view since the last acknowledged one (`ViewService.ready`).
+  A view that adds members is thus in force only once it is acknowledged, as in the lab; but a member that was
+  initialised all along may take over at any time.
+- State is on disk, so a primary that restarts has lost none of it. It may lead again, in a new view.
+- Answers grant the primary a lease: the service deposes nobody within ``detection`` of a ping that it answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sim.message import message
+from sim.node import Node, durable
+
+__all__ = ["LEASE", "NO_VIEW", "Ping", "View", "ViewIs", "ViewService", "ViewSettings"]
+
+LEASE = 0.9
+"""A lease lasts this fraction of the detection time: clock rates may differ by a tenth."""
+
+
+@message
+class View:
+    """Who serves: ``members`` in order, the first is primary (of a chain: the head, and the last the tail).
+
+    ``after``: the last view that had been acknowledged when this one was made. Whoever leads this view must
+    hold the log of that one.
+    """
+
+    number: int
+    members: tuple[str, ...]
+    after: int = 0
+
+    @property
+    def primary(self) -> str:
+        """The first member."""
+        return self.members[0]
+
+    @property
+    def backups(self) -> tuple[str, ...]:
+        """The members after the first."""
+        return self.members[1:]
+
+
+NO_VIEW = View(0, ("",))
+
+
+@message
+class Ping:
+    """A member is alive and knows view ``view``; the rest counts from the primary of that view.
+
+    ``serving``: it acts as primary in ``view``. False for good once it has crashed or resigned in that view.
+    ``synced``: all members of the view hold the whole log: this acknowledges the view.
+    ``silent``: backups that have not answered for the detection time. ``joined``: outsiders that have caught up.
+    ``asked``: when this left, on the sender's clock.
+    """
+
+    view: int
+    asked: float
+    serving: bool = False
+    synced: bool = False
+    silent: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+
+
+@message
+class ViewIs:
+    """The current view. ``asked``: of the last ping on which a lease of the receiver may rest."""
+
+    view: View
+    asked: float | None
+
+
+class ViewSettings(Protocol):
+    """What the service needs to know of the system that it serves."""
+
+    heartbeat: float | None
+    detection: float | None
+
+    @property
+    def first_view(self) -> View: ...
+
+
+class ViewService(Node):
+    """Decides on views. One per system; its own crash stops view changes, not the view in force."""
+
+    settings: Any  # a system with ViewSettings
+    view = durable(NO_VIEW)
+    ready: tuple[str, ...] = durable(())  # members of every view since the last acknowledged one
+    acknowledged = durable(0)  # the last view whose primary said that all its members hold its log
+
+    def on_start(self) -> None:
+        if self.view.number == 0:
+            self.view = self.settings.first_view
+            self.ready = self.view.members  # all are empty, and so is the history
+        # A service that was down does not know who pinged meanwhile, nor on which leases they rely.
+        self.heard = dict.fromkeys(self.settings.first_view.members, self.now)
+        self.asked: dict[str, float] = {}
+        self._begin()
+        self.set_timer("check", self.settings.heartbeat)
+
+    def _begin(self) -> None:
+        """A view begins: nothing is known yet of how it goes."""
+        self.since = self.now
+        self.taken_up = False  # the primary has pinged with this view's number
+        self.resigned = False
+        self.silent: tuple[str, ...] = ()
+        self.joined: tuple[str, ...] = ()
+
+    def on_ping(self, src: str, msg: Ping) -> None:
+        self.heard[src] = self.now
+        current = msg.view == self.view.number
+        if current or src != self.view.primary:
+            self.asked[src] = msg.asked
+        if current and src == self.view.primary:
+            self._hear_primary(msg)
+        self._reconsider()
+        self.send(src, ViewIs(self.view, self.asked.get(src)))
+
+    def _hear_primary(self, msg: Ping) -> None:
+        self.taken_up = True
+        self.resigned = self.resigned or not msg.serving
+        self.silent, self.joined = msg.silent, msg.joined
+        if msg.synced and self.acknowledged < msg.view:
+            self.acknowledged = msg.view
+            self.ready = self.view.members
+
+    def on_check_timeout(self) -> None:
+        self.set_timer("check", self.settings.heartbeat)
+        self._reconsider()
+
+    # Deciding
+
+    def is_alive(self, member: str) -> bool:
+        """Whether a member has pinged within the detection time."""
+        return self.now - self.heard[member] < float(self.settings.detection)
+
+    def _reconsider(self) -> None:
+        """Make the next view, if there is reason to and it is safe."""
+        view = self.view
+        unheeded = not self.taken_up and self.now - self.since >= float(self.settings.detection)
+        if self.is_alive(view.primary) and not self.resigned and not unheeded:
+            members = self._without_dead_with_joined()
+            if members != view.members:
+                self._install(members)
+            return
+        alive = [m for m in view.members if self.is_alive(m)]
+        # A primary that has come back holds everything; one that does not heed its view is of no use.
+        candidates = [m for m in alive if m in self.ready and not (unheeded and m == view.primary)]
+        if candidates:
+            first = self.choose(candidates)
+            self._install((first, *[m for m in alive if m != first]))
+
+    def _without_dead_with_joined(self) -> tuple[str, ...]:
+        view = self.view
+        kept = [b for b in view.backups if self.is_alive(b) and b not in self.silent]
+        new = [m for m in self.joined if m not in view.members and self.is_alive(m)]
+        return (view.primary, *kept, *new)
+
+    def choose(self, candidates: list[str]) -> str:
+        """Whom to promote among the initialised members that are alive."""
+        return candidates[0]
+
+    def _install(self, members: tuple[str, ...]) -> None:
+        self.view = View(self.view.number + 1, members, self.acknowledged)
+        self.ready = tuple(m for m in self.ready if m in members)
+        self._begin()
+        self.record("view", view=self.view.number, primary=members[0], backups=members[1:])
+        for member in self.heard:
+            self.send(member, ViewIs(self.view, self.asked.get(member)))
