@@ -1,0 +1,36 @@
+"""Ballots: the proposal numbers of Paxos and its kin."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sim.message import message
+from sim.protocols.kv import Command
+
+__all__ = ["ZERO", "Ballot", "Vote"]
+
+
+class Ballot(NamedTuple):
+    """A proposal number: ordered by round, then by proposer, so that no two proposers share one.
+
+    "Different proposers choose their numbers from disjoint sets of numbers, so two different proposers never
+    issue a proposal with the same number" (Lamport 2001, section 2.5).
+    """
+
+    round: int
+    proposer: str
+
+    def __str__(self) -> str:
+        return f"{self.round}.{self.proposer}" if self.proposer else str(self.round)
+
+
+ZERO = Ballot(0, "")
+"""Below every ballot."""
+
+
+@message
+class Vote:
+    """A proposal that an acceptor has accepted: the command, under the ballot."""
+
+    ballot: Ballot
+    command: Command

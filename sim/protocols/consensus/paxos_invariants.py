@@ -1,0 +1,312 @@
+"""What must always hold in Paxos, per slot, judged against a ghost of all that was ever promised and accepted.
+
+The ghost is told of a message when it leaves its sender, so it keeps the promises and the votes of acceptors
+that crash and forget. It knows messages by the names of their classes and fields, and so serves single-decree
+Paxos (whose only slot is 0) and Multi-Paxos alike.
+
+Sources: Lamport, "Paxos Made Simple" (2001), P1a, P2c and section 2.5; Howard, Malkhi, Spiegelman 2016 for
+quorums that differ between the phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.kv import KeyValueStore, Result
+from sim.protocols.quorums import QuorumTest
+from sim.system import Invariant, SafetyViolation
+
+__all__ = ["MultiPaxosSafety", "PaxosSafety"]
+
+Slot = int
+ONLY_SLOT: Slot = 0
+
+
+@dataclass
+class PaxosSafety(Invariant):
+    """Agreement, P1a, P2c, one value and one proposer's life per ballot, nothing sent before it is on disk.
+
+    Parameters: which sets of acceptors are quorums of phase 1 and of phase 2.
+    """
+
+    is_phase1_quorum: QuorumTest = field(kw_only=True)
+    is_phase2_quorum: QuorumTest = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.proposed: dict[tuple[Slot, Ballot], Any] = {}
+        self.votes: dict[Slot, dict[str, list[Ballot]]] = {}
+        self.voters: dict[tuple[Slot, Ballot], dict[str, None]] = {}
+        self.chosen: dict[Slot, tuple[Ballot, Any]] = {}
+        self.promised: dict[str, Ballot] = {}
+        self.promisers: dict[Ballot, dict[str, Slot]] = {}  # with the first slot that they reported
+        self.owners: dict[Ballot, tuple[str, int]] = {}
+        self.lives: dict[str, int] = {}
+        self.hosts: dict[str, Any] = {}
+        self._told: dict[type, Callable[[str, Any], None] | None] = {}
+
+    # What is told
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        kind = message.__class__
+        if kind not in self._told:
+            self._told[kind] = getattr(self, f"sent_{kind.__name__.lower()}", None)
+        told = self._told[kind]
+        if told is not None:
+            told(src, message)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":
+            self.lives[node] = self.lives.get(node, 0) + 1
+
+    def on_step(self, node: Node) -> None:
+        promised = getattr(node, "promised", None)
+        if promised is not None:
+            self.hosts[node.name] = node.host
+            told = self.promised.get(node.name, ZERO)
+            if promised < told:
+                self.broken("promise kept", node.name, f"it promised {told}", f"it now holds {promised}")
+        self.check_learnt(node)
+
+    def check_learnt(self, node: Node) -> None:
+        """A learner holds what was chosen."""
+        learnt = getattr(node, "chosen", None)
+        if learnt is not None:
+            self.check_chosen(node.name, ONLY_SLOT, learnt)
+
+    # The laws, message by message
+
+    def sent_prepare(self, src: str, msg: Any) -> None:
+        """A ballot belongs to one life of one proposer (section 2.5)."""
+        life = (src, self.lives.get(src, 0))
+        owner = self.owners.setdefault(msg.ballot, life)
+        if owner != life or msg.ballot.proposer != src:
+            self.broken(
+                "ballot used once",
+                src,
+                f"{msg.ballot} is of {owner[0]}, life {owner[1]}",
+                f"life {life[1]} uses it",
+            )
+
+    def sent_promise(self, src: str, msg: Any) -> None:
+        """P1a, and section 2.5: an acceptor records its intended response before it sends it."""
+        self.check_promise_kept(src, msg.ballot, "promises")
+        self.promisers.setdefault(msg.ballot, {})[src] = getattr(msg, "first", ONLY_SLOT)
+        disk = self.slow_disk(src)
+        if disk is not None and disk.durable("promised", ZERO) < msg.ballot:
+            self.broken(
+                "durable before send",
+                src,
+                f"it promises {msg.ballot}",
+                f"its disk says {disk.durable('promised', ZERO)}",
+            )
+
+    def sent_accept(self, src: str, msg: Any) -> None:
+        """P2c, and one value per ballot."""
+        slot, ballot = getattr(msg, "slot", ONLY_SLOT), msg.ballot
+        known = self.proposed.get((slot, ballot))
+        if known is None:
+            self.sent_prepare(src, msg)
+            self.check_p2c(src, slot, ballot, msg.command)
+            self.proposed[slot, ballot] = msg.command
+        elif known != msg.command:
+            self.broken(
+                "one value per ballot",
+                src,
+                f"{ballot} proposed {known!r} in slot {slot}",
+                f"it proposes {msg.command!r}",
+            )
+
+    def sent_accepted(self, src: str, msg: Any) -> None:
+        """P1a, and agreement: of a slot, one value is ever accepted by a quorum."""
+        slot, ballot = getattr(msg, "slot", ONLY_SLOT), msg.ballot
+        self.check_promise_kept(src, ballot, "accepts")
+        disk = self.slow_disk(src)
+        if disk is not None and not self.vote_on_disk(disk, slot, ballot):
+            self.broken(
+                "durable before send", src, f"it has accepted {ballot} in slot {slot}", "its disk has not"
+            )
+        own = self.votes.setdefault(slot, {}).setdefault(src, [])
+        if not own or ballot > own[-1]:
+            own.append(ballot)
+        voters = self.voters.setdefault((slot, ballot), {})
+        if src not in voters:
+            voters[src] = None
+            if self.is_phase2_quorum(voters.keys()):
+                self.choose(slot, ballot, src)
+
+    def sent_chosen(self, src: str, msg: Any) -> None:
+        """Nobody is told of a value that was not chosen."""
+        self.check_chosen(src, ONLY_SLOT, msg.command)
+
+    # The laws themselves
+
+    def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
+        """A quorum has accepted a proposal."""
+        command = self.proposed.get((slot, ballot))
+        if command is None:
+            self.broken("validity", src, f"it has accepted {ballot} in slot {slot}", "nobody proposed that")
+        before = self.chosen.setdefault(slot, (ballot, command))
+        if before[1] != command:
+            voters = ", ".join(self.voters[slot, ballot])
+            self.broken(
+                "agreement",
+                src,
+                f"ballot {before[0]} chose {before[1]!r} in slot {slot} "
+                f"(accepted by {', '.join(self.voters[slot, before[0]])})",
+                f"ballot {ballot} chose {command!r} (accepted by {voters})",
+            )
+
+    def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
+        """What an acceptor says it promised or accepted is never below what it said before."""
+        told = self.promised.get(src, ZERO)
+        if ballot < told:
+            self.broken("promise kept", src, f"it promised {told}", f"it {what} {ballot}")
+        self.promised[src] = ballot
+
+    def check_p2c(self, src: str, slot: Slot, ballot: Ballot, command: Any) -> None:
+        """A quorum has promised the ballot, and had accepted nothing below it, or this value last."""
+        last: dict[str, Ballot] = {}
+        for acceptor, first in self.promisers.get(ballot, {}).items():
+            if first <= slot:
+                cast = self.votes.get(slot, {}).get(acceptor, ())
+                last[acceptor] = max((b for b in cast if b < ballot), default=ZERO)
+        if not self.is_phase1_quorum(last.keys()):
+            self.broken(
+                "P2c", src, f"it proposes by {ballot} in slot {slot}", f"only {list(last)} promised it"
+            )
+        for highest in sorted(dict.fromkeys(last.values())):
+            if self.is_phase1_quorum([a for a, b in last.items() if b <= highest]) and (
+                highest == ZERO or self.proposed[slot, highest] == command
+            ):
+                return
+        votes = {acceptor: str(b) for acceptor, b in last.items()}
+        self.broken("P2c", src, f"of slot {slot} {votes} had been accepted", f"{ballot} proposes {command!r}")
+
+    def check_chosen(self, name: str, slot: Slot, command: Any) -> None:
+        """This very command was chosen in this slot."""
+        known = self.chosen.get(slot)
+        if known is None:
+            self.broken(
+                "learnt is chosen", name, f"it takes {command!r} for chosen in slot {slot}", "nothing was"
+            )
+        elif known[1] != command:
+            self.broken(
+                "learnt is chosen",
+                name,
+                f"{known[0]} chose {known[1]!r} in slot {slot}",
+                f"it takes {command!r} for chosen",
+            )
+
+    # Helpers
+
+    def slow_disk(self, name: str) -> Any:
+        """The disk of a node, if a crash may lose something that was written to it."""
+        host = self.hosts.get(name)
+        return None if host is None or host.disk.instant else host.disk
+
+    def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
+        """Whether a crash would leave a vote at least this high."""
+        vote = disk.durable("vote")
+        return vote is not None and vote.ballot >= ballot
+
+    def broken(self, law: str, name: str, *facts: str) -> None:
+        """Raise the violation of one of the laws."""
+        raise SafetyViolation(law, self.now(), (name,), facts)
+
+
+@dataclass
+class MultiPaxosSafety(PaxosSafety):
+    """The laws of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
+
+    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.folded = 0
+        self.store = KeyValueStore()
+        self.results: dict[tuple[int, int], Result] = {}
+        self.applied: dict[str, tuple[int, int]] = {}  # node -> its life, how far it had applied
+
+    def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
+        super().choose(slot, ballot, src)
+        while self.folded + 1 in self.chosen:
+            self.folded += 1
+            for command in commands_of(self.chosen[self.folded][1]):
+                result = self.store.apply(command)
+                if result is not None:
+                    self.results[command.session, command.sequence] = result
+
+    def check_learnt(self, node: Node) -> None:
+        """Each slot that a node has newly applied is chosen, and so are all before it."""
+        applied = getattr(node, "applied", None)
+        if applied is None:
+            return
+        life, before = self.applied.get(node.name, (node.incarnation, 0))
+        if life == node.incarnation:
+            if applied == before:
+                return
+            if applied < before:
+                self.broken("applied only grows", node.name, f"it applied {before} slots", f"now {applied}")
+        else:
+            before = 0
+        self.applied[node.name] = (node.incarnation, applied)
+        votes = getattr(node, "votes", {})
+        for slot in range(before + 1, applied + 1):
+            vote = votes.get(slot)
+            if vote is not None:
+                self.check_chosen(node.name, slot, vote.command)
+            elif slot not in self.chosen:
+                self.broken(
+                    "learnt is chosen", node.name, f"it has applied slot {slot}", "nothing was chosen there"
+                )
+
+    def sent_reply(self, src: str, msg: Any) -> None:
+        """A reply says what the chosen commands, in order, make of the command; and none comes before."""
+        truth = self.results.get((msg.session, msg.sequence))
+        if truth is None:
+            self.broken(
+                "acknowledged is chosen",
+                src,
+                f"it answers {msg!r}",
+                f"{self.folded} slots are chosen, none with it",
+            )
+        elif (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
+            self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
+
+    def sent_learned(self, src: str, msg: Any) -> None:
+        """Nobody is told of a value that was not chosen."""
+        for offset, command in enumerate(msg.commands):
+            self.check_chosen(src, msg.first + offset, command)
+
+    def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
+        vote = disk.durable("votes", {}).get(slot)
+        return vote is not None and vote.ballot >= ballot
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
+        replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
+        store, folded = KeyValueStore(), 0
+        for node in sorted(replicas, key=lambda node: int(node.applied)):
+            while folded < node.applied:
+                folded += 1
+                for command in commands_of(self.chosen[folded][1]):
+                    store.apply(command)
+            held = node.store
+            if (held.data, held.sessions) != (store.data, store.sessions):
+                self.broken(
+                    "state is the fold of the chosen",
+                    node.name,
+                    f"{folded} chosen commands make {store.data!r}",
+                    f"it holds {held.data!r}",
+                )
+
+
+def commands_of(value: Any) -> tuple[Any, ...]:
+    """The commands in the value of a slot: itself, or those of a batch."""
+    batch: tuple[Any, ...] = getattr(value, "commands", None) or (value,)
+    return batch

@@ -1,0 +1,258 @@
+"""Quorum systems: which sets of nodes suffice.
+
+A quorum is a predicate over a set of node names, and never a mere number of answers: whoever answers twice
+counts once. A quorum system is a frozen value that is bound to members later, by `QuorumSystem.over`.
+
+Sources: Gifford, "Weighted Voting for Replicated Data" (SOSP 1979); Cheung, Ammar, Ahamad, "The Grid Protocol"
+(ICDE 1990); Howard, Malkhi, Spiegelman, "Flexible Paxos: Quorum Intersection Revisited" (OPODIS 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+__all__ = [
+    "Columns",
+    "Count",
+    "Explicit",
+    "Grid",
+    "Majority",
+    "QuorumSystem",
+    "QuorumTest",
+    "Rows",
+    "Weighted",
+    "as_quorums",
+    "disjoint_pair",
+]
+
+QuorumTest = Callable[[Collection[str]], bool]
+"""Whether a collection of distinct names contains a quorum."""
+
+
+@dataclass(frozen=True)
+class QuorumSystem:
+    """Base of all quorum systems. Any superset of a quorum is a quorum."""
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        """The predicate over sets of these members. Raises ValueError when the system does not fit them."""
+        raise NotImplementedError
+
+    def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """The minimal quorums, each in the order of ``members``, in a fixed order."""
+        enough = self.over(members)
+        for size in range(1, len(members) + 1):
+            for chosen in combinations(members, size):
+                if enough(chosen) and not any(enough([m for m in chosen if m != out]) for out in chosen):
+                    yield chosen
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and charts."""
+        return repr(self)
+
+
+@dataclass(frozen=True)
+class Count(QuorumSystem):
+    """Any ``size`` members."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise ValueError(f"a quorum counts at least 1 member, not {self.size!r}")
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        size = self.size
+        if size > len(members):
+            raise ValueError(f"a quorum of {size} members cannot be had from {len(members)}")
+        return lambda names: len(names) >= size
+
+    def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        yield from combinations(members, self.size)
+
+    @property
+    def label(self) -> str:
+        return str(self.size)
+
+
+@dataclass(frozen=True)
+class Majority(QuorumSystem):
+    """More than half of the members."""
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        return self.count(members).over(members)
+
+    def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        return self.count(members).minimal(members)
+
+    @staticmethod
+    def count(members: Sequence[str]) -> Count:
+        """The same as a count."""
+        return Count(len(members) // 2 + 1)
+
+    @property
+    def label(self) -> str:
+        return "majority"
+
+
+@dataclass(frozen=True)
+class Weighted(QuorumSystem):
+    """Members whose weights, given in the order of the members, sum to at least ``threshold``.
+
+    ``threshold=None``: more than half of the sum (Gifford 1979).
+    """
+
+    weights: tuple[float, ...]
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(self.weights))
+        for weight in self.weights:
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"a weight must be at least 0, not {weight!r}")
+        total = sum(self.weights)
+        if self.threshold is not None and not 0 < self.threshold <= total:
+            raise ValueError(
+                f"the threshold must be above 0 and within the sum {total}, not {self.threshold!r}"
+            )
+        if not total > 0:
+            raise ValueError(f"some weight must be above 0, not {self.weights!r}")
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        if len(self.weights) != len(members):
+            raise ValueError(f"{len(self.weights)} weights do not fit {len(members)} members")
+        weight = dict(zip(members, self.weights, strict=True))
+        half, threshold = sum(self.weights) / 2, self.threshold
+        if threshold is None:
+            return lambda names: sum([weight.get(name, 0) for name in names]) > half
+        return lambda names: sum([weight.get(name, 0) for name in names]) >= threshold
+
+
+@dataclass(frozen=True)
+class Explicit(QuorumSystem):
+    """The given sets of names, and whatever contains one of them."""
+
+    quorums: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        quorums = tuple(tuple(sorted(set(quorum))) for quorum in self.quorums)
+        object.__setattr__(self, "quorums", quorums)
+        if not quorums or not all(quorums):
+            raise ValueError(f"at least one quorum is needed, and none may be empty: {self.quorums!r}")
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        for quorum in self.quorums:
+            for name in quorum:
+                if name not in members:
+                    raise ValueError(f"the quorum {quorum} names {name!r}, which is not a member")
+        sets = [frozenset(quorum) for quorum in self.quorums]
+        return lambda names: any(s.issubset(names) for s in sets)
+
+    def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        sets = [frozenset(quorum) for quorum in dict.fromkeys(self.quorums)]
+        for quorum in sets:
+            if not any(other < quorum for other in sets):
+                yield tuple(m for m in members if m in quorum)
+
+
+@dataclass(frozen=True)
+class Rows(QuorumSystem):
+    """Members stand in a grid, row by row; a quorum is one full row."""
+
+    rows: int
+    columns: int
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{type(self).__name__}: {name} must be at least 1, not {value!r}")
+
+    def lines(self, members: Sequence[str]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+        """The rows and the columns of the grid. Raises ValueError unless the members fill it."""
+        if len(members) != self.rows * self.columns:
+            raise ValueError(
+                f"a grid of {self.rows} x {self.columns} holds {self.rows * self.columns} members, "
+                f"not {len(members)}"
+            )
+        width = self.columns
+        rows = [tuple(members[i : i + width]) for i in range(0, len(members), width)]
+        return rows, [tuple(row[i] for row in rows) for i in range(width)]
+
+    def quorums(self, members: Sequence[str]) -> list[tuple[str, ...]]:
+        """All minimal quorums."""
+        return self.lines(members)[0]
+
+    def over(self, members: Sequence[str]) -> QuorumTest:
+        sets = [frozenset(quorum) for quorum in self.quorums(members)]
+        return lambda names: any(s.issubset(names) for s in sets)
+
+    def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        yield from self.quorums(members)
+
+
+@dataclass(frozen=True)
+class Columns(Rows):
+    """Members stand in a grid, row by row; a quorum is one full column. Every column meets every row."""
+
+    def quorums(self, members: Sequence[str]) -> list[tuple[str, ...]]:
+        return self.lines(members)[1]
+
+
+@dataclass(frozen=True)
+class Grid(Rows):
+    """Members stand in a grid, row by row; a quorum is one full row and one full column."""
+
+    def quorums(self, members: Sequence[str]) -> list[tuple[str, ...]]:
+        rows, columns = self.lines(members)
+        return [tuple(m for m in members if m in row or m in column) for row in rows for column in columns]
+
+
+def as_quorums(given: QuorumSystem | int | None) -> QuorumSystem:
+    """A quorum system from a value: None is the majority, an integer a count."""
+    if given is None:
+        return Majority()
+    if isinstance(given, QuorumSystem):
+        return given
+    if isinstance(given, int):
+        return Count(given)
+    raise ValueError(f"not a quorum system: {given!r}")
+
+
+def disjoint_pair(
+    first: QuorumSystem, second: QuorumSystem, members: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """A quorum of ``first`` and one of ``second`` that do not meet; None when all of them do.
+
+    Raises ValueError when a system does not fit the members. Takes time in the number of minimal quorums.
+    """
+    if isinstance(first, Majority):
+        first = first.count(members)
+    if isinstance(second, Majority):
+        second = second.count(members)
+    if isinstance(first, Count) and not isinstance(second, Count):
+        found = disjoint_pair(second, first, members)
+        return (found[1], found[0]) if found else None
+    first.over(members)  # both must fit
+    also = second.over(members)
+    if isinstance(first, Count) and isinstance(second, Count):
+        if first.size + second.size > len(members):
+            return None
+        return tuple(members[: first.size]), tuple(members[-second.size :])
+    for quorum in first.minimal(members):
+        rest = [m for m in members if m not in quorum]
+        if also(rest):
+            return quorum, _shrink(rest, also)
+    return None
+
+
+def _shrink(names: Sequence[str], enough: QuorumTest) -> tuple[str, ...]:
+    """A minimal quorum within a set that holds one."""
+    kept = list(names)
+    for name in names:
+        without = [m for m in kept if m != name]
+        if enough(without):
+            kept = without
+    return tuple(kept)
