@@ -1,1 +1,76 @@
-"""quorumlab: a discrete-event simulator for distributed systems."""
+"""quorumlab: a discrete-event simulator for distributed systems.
+
+>>> from sim import Scenario, compare
+>>> from sim.protocols import Raft
+>>> run = Scenario(system=Raft(nodes=3), duration=2.0).run(seed=1)
+>>> bool(len(run.operations))
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.cluster import Clock, Disk, Host
+    from sim.lab import Comparison, Run, Scenario, Simulation, Sweep, chaos, compare, compare_scenarios, sweep
+    from sim.message import message
+    from sim.node import Node, Part, durable, durable_log, durable_map, part
+    from sim.protocols.client import Retry
+    from sim.system import Invariant, LivenessViolation, Member, SafetyViolation, System
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "sim.cluster": ("Clock", "Disk", "Host"),
+    "sim.lab": (
+        *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
+        *("chaos", "compare", "compare_scenarios", "sweep"),
+    ),
+    "sim.message": ("message",),
+    "sim.node": ("Node", "Part", "durable", "durable_log", "durable_map", "part"),
+    "sim.protocols.client": ("Retry",),
+    "sim.system": ("Invariant", "LivenessViolation", "Member", "SafetyViolation", "System"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Clock",
+    "Comparison",
+    "Disk",
+    "Host",
+    "Invariant",
+    "LivenessViolation",
+    "Member",
+    "Node",
+    "Part",
+    "Retry",
+    "Run",
+    "SafetyViolation",
+    "Scenario",
+    "Simulation",
+    "Sweep",
+    "System",
+    "chaos",
+    "compare",
+    "compare_scenarios",
+    "durable",
+    "durable_log",
+    "durable_map",
+    "message",
+    "part",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Names are fetched from their homes at first use, so that `sim --help` answers at once.
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sim' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

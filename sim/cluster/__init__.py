@@ -2,6 +2,6 @@
 
 from sim.cluster.cluster import Cluster
 from sim.cluster.host import NodeHost
-from sim.cluster.profile import Clock, Disk, Host
+from sim.cluster.profile import CLOUD_HOST, Clock, Disk, Host
 
-__all__ = ["Clock", "Cluster", "Disk", "Host", "NodeHost"]
+__all__ = ["CLOUD_HOST", "Clock", "Cluster", "Disk", "Host", "NodeHost"]

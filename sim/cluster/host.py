@@ -119,8 +119,10 @@ class NodeHost:
         dead = DeadHost(self)
         for owner in self._owners:
             owner.host = dead
-            for verb in ("send", "broadcast"):
-                owner.__dict__.pop(verb, None)
+            owner.__dict__.pop("send", None)
+            for field in type(owner)._durables:
+                if hasattr(owner.__dict__[field], "_journal"):
+                    owner.__dict__[field]._journal = _write_nothing
         self._owners = []
         self.node = None
 
@@ -404,6 +406,10 @@ class _NoDisk:
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         """Nothing is written."""
+
+
+def _write_nothing(operation: str, argument: Any) -> None:
+    """The journal of a dead node's logs and maps."""
 
 
 def _copy_map(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The subcommands of `sim`, one a file; `sim.cli` imports each only when it is called."""

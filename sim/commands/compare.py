@@ -1,0 +1,51 @@
+"""`sim compare`: several systems in one scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range
+
+__all__ = ["command"]
+
+
+@click.command("compare", epilog="Example: sim compare Raft \"PrimaryBackup(mode='async')\" --seeds 5")
+@click.argument("systems", nargs=-1, required=True)
+@click.option("--scenario", "script", default=None, help="Scenario script; default: five measured regions.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds.")
+@click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/compare"), show_default=True)
+def command(
+    systems: tuple[str, ...],
+    script: str | None,
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    workers: int | None,
+    out: Path,
+) -> None:
+    """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds."""
+    from sim.lab import compare
+    from sim.lab.demo import failover_scenario
+    from sim.lab.story import save
+
+    chosen = [parse_system(text) for text in systems]
+    scenario = failover_scenario() if script is None else load_scenario(script)
+    comparison = compare(
+        chosen,
+        apply_settings(scenario, settings),
+        seeds=seed_range(seeds, first_seed),
+        workers=workers,
+    )
+    click.echo(comparison.text())
+    out.mkdir(parents=True, exist_ok=True)
+    comparison.save(out)
+    save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
+    save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")
+    click.echo(f"charts and frames: {out}")

@@ -1,0 +1,55 @@
+"""`sim list`: what there is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command("list")
+@click.option("--scenarios", "folder", type=click.Path(path_type=Path), default=Path("scenarios"))
+def command(folder: Path) -> None:
+    """List systems, networks, workloads, faults and the scenarios of a folder (default: scenarios/)."""
+    import sim.faults
+    import sim.network
+    import sim.protocols
+    import sim.workload
+    from sim.faults import Fault
+    from sim.system import System
+
+    def show(title: str, rows: list[tuple[str, str]]) -> None:
+        if rows:
+            click.secho(title, bold=True)
+            width = max(len(name) for name, _ in rows)
+            for name, text in rows:
+                click.echo(f"  {name.ljust(width)}  {text}")
+
+    def classes(module: object, base: type | None) -> list[tuple[str, str]]:
+        found = [(name, getattr(module, name)) for name in sorted(getattr(module, "__all__", ()))]
+        return [
+            (name, _first_line(thing.__doc__))
+            for name, thing in found
+            if callable(thing)
+            and (base is None or (isinstance(thing, type) and issubclass(thing, base) and thing is not base))
+        ]
+
+    show("Systems", classes(sim.protocols, System))
+    show("Networks", [row for row in classes(sim.network, None) if row[0][0].islower()])
+    show("Workloads", classes(sim.workload, sim.workload.Workload))
+    show("Faults", classes(sim.faults, Fault))
+    show("Scenarios", [(str(path), title) for path in sorted(folder.glob("*.py")) if (title := _title(path))])
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "").strip().split("\n")[0]
+
+
+def _title(path: Path) -> str:
+    try:
+        return _first_line(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+    except (SyntaxError, UnicodeDecodeError):
+        return "(cannot be read)"

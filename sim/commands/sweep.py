@@ -1,0 +1,55 @@
+"""`sim sweep`: a scenario with fields varied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range
+
+__all__ = ["command"]
+
+
+@click.command("sweep", epilog="Example: sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7")
+@click.argument("script")
+@click.option(
+    "--vary", "varied", multiple=True, required=True, metavar="FIELD=A,B,C", help="Values of a field."
+)
+@click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds.")
+@click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/sweep"), show_default=True)
+def command(
+    script: str,
+    varied: tuple[str, ...],
+    seeds: int,
+    first_seed: int,
+    settings: tuple[str, ...],
+    workers: int | None,
+    out: Path,
+) -> None:
+    """Run the scenario of SCRIPT for every combination of the varied values, and every seed."""
+    from sim.analysis.store import write_frames
+    from sim.lab import sweep
+
+    fields = dict(_values(text) for text in varied)
+    scenario = apply_settings(load_scenario(script), settings)
+    done = sweep(scenario, fields, seeds=seed_range(seeds, first_seed), workers=workers)
+    table = done.table()
+    click.echo(table.to_string(index=False, float_format=lambda x: f"{x:.6g}"))
+    out.mkdir(parents=True, exist_ok=True)
+    write_frames({"sweep": done.summaries, "table": table}, out)
+    click.echo(f"frames: {out}")
+
+
+def _values(text: str) -> tuple[str, list[Any]]:
+    name, equals, listed = text.partition("=")
+    if not equals or not listed:
+        raise click.UsageError(f"{text!r} varies nothing: write field=a,b,c, such as system.nodes=3,5,7")
+    parsed = [parse_setting(f"{name}={value}") for value in listed.split(",")]
+    return parsed[0][0], [value for _, value in parsed]

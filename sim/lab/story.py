@@ -1,0 +1,55 @@
+"""Stories: scenario scripts that end in a chart and a conclusion.
+
+A script in ``scenarios/`` is a module with
+
+- a docstring, whose first line is its title;
+- ``scenario``, the `Scenario` that ``sim run --set`` and ``sim sweep`` vary;
+- ``tell(scenario, seed, folder) -> str``: runs it, writes charts and frames into the folder, and returns a
+  two-line conclusion computed from what happened;
+- at the foot ``if __name__ == "__main__": main(__file__, scenario, tell)``, so that plain Python runs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sim.lab.scenario import Scenario
+
+__all__ = ["main", "save", "tell_default"]
+
+Tell = Callable[[Scenario, int, Path], str]
+
+
+def main(file: str, scenario: Scenario, tell: Tell, seed: int = 1) -> None:
+    """Tell a story from a script run as plain Python; an optional argument is the seed."""
+    chosen = int(sys.argv[1]) if len(sys.argv) > 1 else seed
+    folder = Path("results") / Path(file).stem
+    folder.mkdir(parents=True, exist_ok=True)
+    print(tell(scenario, chosen, folder))
+    print(f"charts and frames: {folder}")
+
+
+def save(axes: Any, path: Path) -> Path:
+    """Write the figure of some Axes (or an array of them) as PNG, and close it; returns the path."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+def tell_default(scenario: Scenario, seed: int, folder: Path) -> str:
+    """What `sim run` does with a script that has no ``tell``: run, judge, save frames and a timeline."""
+    run = scenario.run(seed)
+    run.save(folder)
+    save(run.plot.timeline(), folder / "timeline.png")
+    summary = run.summary()
+    return (
+        f"{run.label}, seed {seed}: {summary['throughput']:.1f} operations/s, "
+        f"p50 {1e3 * summary['p50']:.1f} ms, p99 {1e3 * summary['p99']:.1f} ms\n{run.check()}"
+    )
