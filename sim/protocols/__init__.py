@@ -1,6 +1,30 @@
 """Protocols: one file a protocol, next to its paper. They know `sim.node` and `sim.system`, never the kernel."""
 
+from sim.protocols.balancing import (
+    Balanced,
+    Random,
+    RoundRobin,
+    Server,
+    SmoothWeightedRoundRobin,
+    WeightedRandom,
+)
+from sim.protocols.balancing import Balanced
+from sim.protocols.consensus.multipaxos import MultiPaxos
+from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
+from sim.protocols.replication.primary_backup import PrimaryBackup
 
-__all__ = ["BasicRaft", "Raft"]
+__all__ = [
+    "Balanced",
+    "BasicRaft",
+    "MultiPaxos",
+    "Paxos",
+    "PrimaryBackup",
+    "Raft",
+    "Random",
+    "RoundRobin",
+    "Server",
+    "SmoothWeightedRoundRobin",
+    "WeightedRandom",
+]

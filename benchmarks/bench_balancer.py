@@ -1,0 +1,155 @@
+"""Requests per second through a balancer to ten servers: this package beside idiomatic SimPy, in one run.
+
+The same model twice: Poisson arrivals, constant 0.5 ms links, round-robin over ten servers with one core and
+exponential service times at 80 % load, answers back through the balancer, latency of each request kept.
+SimPy's way: a Store as each mailbox, a process for each message under way, a Resource for the cores of each
+server and a process for each request in it. CPU seconds are counted, and the two take turns in rounds.
+
+    python benchmarks/bench_balancer.py [requests]
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from sim.cluster import Cluster
+from sim.network.topology import constant
+from sim.node import Node
+from sim.protocols.balancing import Balanced, Exponential, RoundRobin
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.kv import Command
+from sim.system import Member
+
+REQUESTS = 200_000
+SERVERS = 10
+SERVICE = 0.010
+RATE = 0.8 * SERVERS / SERVICE
+DELTA = 0.0005
+
+
+class Source(Node):
+    """Sends requests at random times and keeps the latencies of the answers."""
+
+    def on_start(self) -> None:
+        self.started: list[float] = []
+        self.latencies: list[float] = []
+        self.command = Command(0, 1, "get", "key")
+        self.set_timer("arrival", self.random.exponential(1.0 / RATE))
+
+    def on_arrival_timeout(self) -> None:
+        self.send("b0", Ask(len(self.started), self.command))
+        self.started.append(self.now)
+        if len(self.started) < self.settings:
+            self.set_timer("arrival", self.random.exponential(1.0 / RATE))
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        self.latencies.append(self.now - self.started[msg.ticket])
+
+
+def ours(requests: int) -> tuple[list[float], int]:
+    """Latencies (seconds) and the number of events."""
+    system = Balanced(servers=SERVERS, policy=RoundRobin(), service=Exponential(SERVICE))
+    cluster = Cluster(constant(DELTA), seed=1)
+    for member in system.members():
+        cluster.add(member, place="lan", settings=member.settings or system)
+    source = cluster.add(Member("source", Source), place="lan", settings=requests)
+    cluster.boot()
+    cluster.env.run()
+    node: Any = source.node
+    return node.latencies, next(cluster.env._eid)
+
+
+class SimPyModel:
+    """The same in idiomatic SimPy."""
+
+    def __init__(self, requests: int) -> None:
+        self.env = simpy.Environment()
+        self.random = random.Random(1)
+        self.requests = requests
+        self.latencies: list[float] = []
+        self.client, self.balancer = simpy.Store(self.env), simpy.Store(self.env)
+        self.servers = [simpy.Store(self.env) for _ in range(SERVERS)]
+
+    def deliver(self, mailbox: simpy.Store, message: Any) -> Generator[Any, Any, None]:
+        yield self.env.timeout(DELTA)
+        yield mailbox.put(message)
+
+    def send(self, mailbox: simpy.Store, message: Any) -> None:
+        self.env.process(self.deliver(mailbox, message))
+
+    def arrivals(self) -> Generator[Any, Any, None]:
+        for _ in range(self.requests):
+            yield self.env.timeout(self.random.expovariate(RATE))
+            self.send(self.balancer, ("ask", self.env.now))
+
+    def balance(self) -> Generator[Any, Any, None]:
+        turn = 0
+        while True:
+            kind, sent = yield self.balancer.get()
+            if kind == "ask":
+                self.send(self.servers[turn], sent)
+                turn = (turn + 1) % SERVERS
+            else:
+                self.send(self.client, sent)
+
+    def serve(self, mailbox: simpy.Store) -> Generator[Any, Any, None]:
+        cores = simpy.Resource(self.env, capacity=1)
+        while True:
+            sent = yield mailbox.get()
+            self.env.process(self.work(cores, sent))
+
+    def work(self, cores: simpy.Resource, sent: float) -> Generator[Any, Any, None]:
+        with cores.request() as turn:
+            yield turn
+            yield self.env.timeout(self.random.expovariate(1.0 / SERVICE))
+        self.send(self.balancer, ("answer", sent))
+
+    def collect(self) -> Generator[Any, Any, None]:
+        while True:
+            sent = yield self.client.get()
+            self.latencies.append(self.env.now - sent)
+
+    def run(self) -> tuple[list[float], int]:
+        for process in (self.arrivals(), self.balance(), self.collect(), *map(self.serve, self.servers)):
+            self.env.process(process)
+        self.env.run()
+        return self.latencies, next(self.env._eid)
+
+
+def theirs(requests: int) -> tuple[list[float], int]:
+    """Latencies (seconds) and the number of events."""
+    return SimPyModel(requests).run()
+
+
+def measure(requests: int = REQUESTS, rounds: int = 4) -> dict[str, float]:
+    """Requests per CPU second of both, events per request, mean latency, and the ratio of the rates.
+
+    The requests are shared among ``rounds`` of both in turn. Raises AssertionError if a request is lost.
+    """
+    figures: dict[str, float] = {}
+    spent = {"ours": 0.0, "simpy": 0.0}
+    share = requests // rounds
+    for _ in range(rounds):
+        for name, run in (("ours", ours), ("simpy", theirs)):
+            begun = time.process_time()
+            latencies, events = run(share)
+            spent[name] += time.process_time() - begun
+            if len(latencies) != share:
+                raise AssertionError(f"{name}: {len(latencies)} of {share} requests were answered")
+            figures[f"{name} events/request"] = events / share
+            figures[f"{name} mean latency [ms]"] = 1e3 * sum(latencies) / share
+    for name, seconds in spent.items():
+        figures[f"{name} requests/s"] = rounds * share / seconds
+    figures["ratio"] = spent["simpy"] / spent["ours"]
+    return figures
+
+
+if __name__ == "__main__":
+    for name, figure in measure(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS).items():
+        print(f"{name:<24}{figure:>12,.2f}")

@@ -1,0 +1,34 @@
+"""A balancer: a node that stands between clients and servers, and forwards each request to one of these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.node import Node, part
+from sim.protocols.balancing.dispatcher import Dispatcher
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.pool import Backend
+
+__all__ = ["BalancerNode"]
+
+
+class BalancerNode(Node):
+    """Forwards requests to servers, and their answers to clients."""
+
+    dispatcher = part(Dispatcher)
+
+    @property
+    def balanced(self) -> Any:
+        """The system."""
+        return self.settings
+
+    def on_ask(self, src: str, msg: Ask) -> None:
+        self.dispatcher.dispatch(msg.command, src, msg.ticket, msg.patience)
+
+    def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
+        """Give the client what its request came to."""
+        self.send(client, Answer(ticket, answer.status, answer.load, answer.value, answer.result))
+
+    def gauges(self) -> dict[str, float]:
+        """Requests under way through this balancer."""
+        return {"under_way": float(self.dispatcher.under_way)}

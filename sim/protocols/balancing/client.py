@@ -1,0 +1,82 @@
+"""Clients of balanced systems: one that asks a balancer, and one that balances for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.node import part
+from sim.protocols.balancing.dispatcher import Dispatcher
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.pool import Backend
+from sim.protocols.client import Client, Reply
+from sim.protocols.kv import Command
+
+__all__ = ["BalancedClient", "BalancingClient", "reply_to"]
+
+_VERDICTS = {"rejected": "fail", "error": "fail", "expired": "info"}
+
+
+def reply_to(session: int, sequence: int, answer: Answer) -> Reply:
+    """What an answer means to a client: rejections and errors certainly did nothing, the expired may have."""
+    status = _VERDICTS.get(answer.status)
+    if status is None:
+        return Reply(session, sequence, answer.status, answer.value, answer.result)
+    return Reply(session, sequence, status, None, answer.status)
+
+
+class BalancedClient(Client):
+    """Asks a balancer: with several, one at random each time, but not the one that has just kept silent."""
+
+    def on_start(self) -> None:
+        self._balancers: tuple[str, ...] = self.settings.system.balancer_names
+        self._silent: str | None = None
+        super().on_start()
+
+    def target(self, command: Command, attempt: int) -> str:
+        balancers = self._balancers
+        if len(balancers) == 1:
+            return balancers[0]
+        return self.random.choice([name for name in balancers if name != self._silent])
+
+    def request(self, command: Command) -> Ask:
+        """The ticket is the command's own identity, so that a late answer finds nothing that waits for it."""
+        return Ask((command.session, command.sequence), command, self._patience)
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        session, sequence = msg.ticket
+        self.on_reply(src, reply_to(session, sequence, msg))
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Nobody leads."""
+        self._silent = None
+
+    def _suspect(self, target: str) -> None:
+        self._silent = target
+
+
+class BalancingClient(Client):
+    """Balances for itself: picks a server for each request. Its balancing part is the one of a balancer."""
+
+    dispatcher = part(Dispatcher)
+
+    @property
+    def balanced(self) -> Any:
+        """The system."""
+        return self.settings.system
+
+    def _attempt(self, pending: Any) -> None:
+        command = pending.command
+        pending.outcome.attempts += 1
+        self.set_timer("attempt", self._patience, command.session)
+        self.dispatcher.dispatch(command, self.name, (command.session, command.sequence), self._patience)
+
+    def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
+        """A request of this client is over."""
+        session, sequence = ticket
+        self.on_reply(backend.name if backend else "", reply_to(session, sequence, answer))
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Nobody leads."""
+
+    def _suspect(self, target: str) -> None:
+        """The dispatcher's business."""

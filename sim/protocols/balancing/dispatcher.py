@@ -1,0 +1,109 @@
+"""The heart of a balancer, wherever it runs: picks a backend for each request, sends it, awaits the answer.
+
+The same part serves in a balancer node and in a client that balances for itself. This is the plain one: each
+request is sent once, and whatever comes back is the answer. Retries, timeouts, hedges and the like are in
+`sim.protocols.balancing.resilient`.
+
+The law of its counters, at every moment: ``arrived = done + refused + lost + under way``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from sim.node import Part
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.policy import Policy
+from sim.protocols.balancing.pool import Backend, Pool
+from sim.protocols.kv import Command
+
+__all__ = ["FAILURES", "REFUSED", "Attempt", "Dispatcher"]
+
+FAILURES = frozenset({"rejected", "error", "expired"})
+"""Statuses of an `Answer` that are not one."""
+
+REFUSED = Answer(0, "rejected")
+"""What a request comes to for which there is no backend."""
+
+
+class Attempt:
+    """A request at a backend: who awaits the answer, under which ticket; sent and given up when (seconds)."""
+
+    __slots__ = ("backend", "client", "deadline", "sent", "ticket")
+
+    def __init__(self, backend: Backend, client: str, ticket: Any, sent: float, deadline: float) -> None:
+        self.backend = backend
+        self.client = client
+        self.ticket = ticket
+        self.sent = sent
+        self.deadline = deadline
+
+
+class Dispatcher(Part):
+    """Picks, sends, awaits. Counters: ``arrived``, ``done`` (answered by a backend), ``refused``, ``lost``.
+
+    Its node offers ``balanced``, the system, and ``concluded(client, ticket, answer, backend)``.
+    """
+
+    def on_start(self) -> None:
+        system = self.node.balanced  # type: ignore[attr-defined]
+        self.policy: Policy = system.policy
+        self.pool = Pool(self.random, lambda: self.now)
+        for index, (name, server) in enumerate(zip(system.names, system.all_servers, strict=True)):
+            self.pool.by_name[name] = Backend(name, index, server.weight)
+        self.attempts: dict[int, Attempt] = {}
+        self.arrived = self.done = self.refused = self.lost = self.late = 0
+        # Numbers go on where an earlier incarnation stopped, so that no old answer fits a new request.
+        self._number = self.incarnation << 40
+        self._policy_learns = type(self.policy).answered is not Policy.answered
+        self._set_members(tuple(self.pool.by_name))
+
+    def _set_members(self, names: Sequence[str]) -> None:
+        pool = self.pool
+        pool.set_members(pool.by_name[name] for name in names)
+        pool.state = self.policy.start(pool)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that have no answer yet."""
+        return len(self.attempts)
+
+    # A request comes
+
+    def dispatch(self, command: Command, client: str, ticket: Any, patience: float = inf) -> None:
+        """Take on a request; `concluded` of the node will be told what became of it."""
+        self.arrived += 1
+        pool = self.pool
+        if not pool.available:
+            self.refused += 1
+            self._conclude(client, ticket, REFUSED, None)
+            return
+        backend = self.policy.pick(pool, pool.available, command.key)
+        self._number = number = self._number + 1
+        now = self.now
+        self.attempts[number] = Attempt(backend, client, ticket, now, now + patience)
+        backend.in_flight += 1
+        backend.picked += 1
+        self.node.send(backend.name, Ask(number, command))
+
+    # A backend answers
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        attempt = self.attempts.pop(msg.ticket, None)
+        if attempt is None:
+            self.late += 1
+            return
+        backend = attempt.backend
+        backend.in_flight -= 1
+        backend.reported = msg.load
+        if self._policy_learns:
+            ok = msg.status not in FAILURES
+            self.policy.answered(self.pool, backend, self.now - attempt.sent, ok)
+        self.done += 1
+        self._conclude(attempt.client, attempt.ticket, msg, backend)
+
+    def _conclude(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
+        node: Any = self.node
+        node.concluded(client, ticket, answer, backend)

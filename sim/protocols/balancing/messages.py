@@ -1,0 +1,132 @@
+"""The messages between clients, balancers and servers."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from sim.message import message, size_of
+from sim.protocols.kv import Command
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "Cancel",
+    "CheckHealth",
+    "Drain",
+    "Healthy",
+    "Idle",
+    "InFlight",
+    "Join",
+    "Load",
+    "Probe",
+]
+
+
+@message
+class Ask:
+    """A request: to a balancer, or from one to a server.
+
+    Fields
+    ------
+    ticket: the number, or pair of numbers, under which the sender awaits the answer.
+    patience: for how many seconds the sender will wait; carried as a duration, since clocks differ.
+    tied_to, tied_ticket: the server that holds the other copy of a tied request, and its number there.
+    """
+
+    ticket: Any
+    command: Command
+    patience: float = inf
+    tied_to: str = ""
+    tied_ticket: int = 0
+
+    @property
+    def wire_bytes(self) -> int:
+        """Ticket, patience, the tie if any, and the command."""
+        tie = 8 + len(self.tied_to) if self.tied_to else 0
+        return 16 + tie + self.command.wire_bytes
+
+
+@message
+class Answer:
+    """What became of a request.
+
+    ``status``: ``ok``; ``fail`` or ``info`` (a backend store's own verdict); ``rejected`` (not tried: full, shed,
+    limited), ``error`` (tried, failed), ``expired`` (too late). ``load``: requests at the server, this one not
+    counted.
+    """
+
+    ticket: Any
+    status: str
+    load: int = 0
+    value: Any = None
+    result: Any = None
+
+    @property
+    def wire_bytes(self) -> int:
+        """Ticket, load, one byte of status, and the value."""
+        return 17 + (0 if self.value is None else size_of(self.value))
+
+
+@message
+class Cancel:
+    """The sender no longer wants the answer to its request ``ticket``, or, for ``owner``, to that one's."""
+
+    ticket: int
+    owner: str = ""
+
+
+@message
+class Probe:
+    """How loaded are you? ``number`` comes back."""
+
+    number: int
+
+
+@message
+class Load:
+    """Answer to a probe: requests in the server now, and its latency (seconds) at about that load."""
+
+    number: int
+    requests: int
+    latency: float = 0.0
+
+
+@message
+class Idle:
+    """From a server to one balancer: I have nothing to do (join-idle-queue)."""
+
+
+@message
+class InFlight:
+    """Gossip between balancers: how many requests the sender has in flight at each server, in their order."""
+
+    counts: tuple[int, ...]
+
+
+@message
+class CheckHealth:
+    """Are you well? (An active health check.)"""
+
+    number: int
+
+
+@message
+class Healthy:
+    """Answer to a health check."""
+
+    number: int
+
+
+@message
+class Join:
+    """From whoever operates the system: send requests to ``member`` from now on."""
+
+    member: str
+
+
+@message
+class Drain:
+    """From whoever operates the system: send nothing new to ``member``; what it has, it finishes."""
+
+    member: str

@@ -1,0 +1,123 @@
+"""What the tests of load balancing share: a lean source of requests, and statistics over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+from typing import Any
+
+import pytest
+
+from sim.cluster import Cluster, Host
+from sim.network.topology import constant
+from sim.node import Node
+from sim.protocols.balancing import Balanced
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.kv import Command
+from sim.system import Invariant, Member
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a source does: Poisson arrivals at ``rate`` per second, ``count`` of them, keys drawn from ``keys``."""
+
+    rate: float
+    count: int
+    keys: tuple[str, ...] = ("key",)
+    patience: float = inf
+    targets: tuple[str, ...] = ("b0",)
+
+
+class Source(Node):
+    """Sends requests at random times; notes when each came and how it was answered."""
+
+    settings: Plan
+
+    def on_start(self) -> None:
+        self.started: list[float] = []
+        self.latency: dict[int, float] = {}
+        self.status: dict[int, str] = {}
+        self.commands = [Command(0, 1, "get", key) for key in self.settings.keys]
+        self.set_timer("arrival", self.random.exponential(1.0 / self.settings.rate))
+
+    def on_arrival_timeout(self) -> None:
+        plan = self.settings
+        command = self.commands[0] if len(self.commands) == 1 else self.random.choice(self.commands)
+        target = plan.targets[0] if len(plan.targets) == 1 else self.random.choice(plan.targets)
+        self.send(target, Ask(len(self.started), command, plan.patience))
+        self.started.append(self.now)
+        if len(self.started) < plan.count:
+            self.set_timer("arrival", self.random.exponential(1.0 / plan.rate))
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        assert msg.ticket not in self.status, "answered twice"
+        self.latency[msg.ticket] = self.now - self.started[msg.ticket]
+        self.status[msg.ticket] = msg.status
+
+
+@dataclass
+class Loaded:
+    """A balanced system under a source, not yet run."""
+
+    cluster: Cluster
+    source: Source
+
+    @property
+    def env(self) -> Any:
+        return self.cluster.env
+
+    def node(self, name: str) -> Any:
+        return self.cluster.hosts[name].node
+
+    def run(self, until: float | None = None) -> Loaded:
+        self.cluster.env.run(until)
+        return self
+
+    def latencies(self, skip: int = 0) -> list[float]:
+        return [seconds for ticket, seconds in sorted(self.source.latency.items()) if ticket >= skip]
+
+
+def load(
+    system: Balanced,
+    rate: float,
+    count: int,
+    *,
+    seed: int = 0,
+    delta: float = 0.0,
+    host: Host | None = None,
+    keys: Sequence[str] = ("key",),
+    patience: float = inf,
+    invariants: Sequence[Invariant] = (),
+) -> Loaded:
+    """A system under a source, booted."""
+    cluster = Cluster(constant(delta), seed=seed, checking=bool(invariants))
+    for member in system.members():
+        role_host = host if member.role == "replica" else None
+        cluster.add(member, place="lan", profile=role_host, settings=member.settings or system)
+    plan = Plan(rate, count, tuple(keys), patience, system.balancer_names)
+    made = cluster.add(Member("source", Source, group="source", role="client"), place="lan", settings=plan)
+    cluster.watch(invariants)
+    cluster.boot()
+    assert isinstance(made.node, Source)
+    return Loaded(cluster, made.node)
+
+
+@pytest.fixture(scope="session")
+def under_load() -> Callable[..., Loaded]:
+    """``under_load(system, rate, count, seed=…, delta=…, host=…)``: the system under Poisson arrivals."""
+    return load
+
+
+def standard_errors(values: Sequence[float], expected: float) -> float:
+    """By how many standard errors the mean of independent values is off."""
+    n = len(values)
+    mean = sum(values) / n
+    variance = sum((v - mean) ** 2 for v in values) / (n - 1)
+    return abs(mean - expected) / sqrt(variance / n)
+
+
+@pytest.fixture(scope="session")
+def off_by() -> Callable[[Sequence[float], float], float]:
+    """``off_by(means, expected)``: the deviation of the mean of independent means, in standard errors."""
+    return standard_errors

@@ -1,0 +1,122 @@
+"""The system of balanced servers: costs, counters, limits, and settings that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.lab import Scenario
+from sim.network.topology import constant
+from sim.protocols.balancing import Balanced, Deterministic, Exponential, Random, Server
+from sim.protocols.balancing.service_times import (
+    Bimodal,
+    Inverse,
+    Lognormal,
+    Measured,
+    Pareto,
+    as_service_time,
+)
+from sim.workload import ClosedLoop
+
+Load = Callable[..., Any]
+DELTA = 0.010
+
+
+def test_a_balanced_request_costs_two_delays_per_hop(under_load: Load) -> None:
+    run = under_load(Balanced(servers=3, service=Deterministic(1e-9)), 5.0, 50, delta=DELTA).run()
+    assert run.latencies() == pytest.approx([4 * DELTA] * 50, abs=1e-6)
+
+
+@pytest.mark.parametrize(("where", "hops"), [("balancer", 2), ("client", 1)])
+def test_clients_of_a_scenario_see_two_delays_per_hop(where: Any, hops: int) -> None:
+    run = Scenario(
+        system=Balanced(servers=3, service=Deterministic(1e-9), where=where),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=2, think=0.01, operations=20),
+        duration=5.0,
+    ).run(seed=1)
+    assert (run.operations["status"] == "ok").all()
+    assert len(run.operations) == 40
+    assert run.operations["latency"].tolist() == pytest.approx([2 * hops * DELTA] * 40, abs=1e-6)
+
+
+def test_a_full_server_refuses_and_says_so(under_load: Load) -> None:
+    run = under_load(Balanced(servers=(Server(queue_limit=3),), service=1.0), 1000.0, 100).run()
+    server = run.node("s0")
+    statuses = list(run.source.status.values())
+    assert (statuses.count("ok"), statuses.count("rejected")) == (server.served, server.refused)
+    assert server.served + server.refused == server.received == 100
+    assert server.refused > 90
+
+
+def test_a_full_server_that_drops_says_nothing(under_load: Load) -> None:
+    run = under_load(
+        Balanced(servers=(Server(queue_limit=3, when_full="drop"),), service=1.0), 1000.0, 100
+    ).run()
+    server = run.node("s0")
+    assert server.dropped == 100 - len(run.source.status) > 90
+
+
+def test_many_balancers_share_the_requests(under_load: Load) -> None:
+    run = under_load(Balanced(servers=4, balancers=3, service=0.001, policy=Random()), 500.0, 3000).run()
+    arrived = [run.node(f"b{i}").dispatcher.arrived for i in range(3)]
+    assert sum(arrived) == 3000
+    assert min(arrived) > 900
+
+
+@pytest.mark.parametrize(
+    ("make", "value"),
+    [
+        (lambda: Balanced(servers=0), "0"),
+        (lambda: Balanced(servers=(1, 2)), "1, 2"),  # type: ignore[arg-type]
+        (lambda: Balanced(balancers=0), "0"),
+        (lambda: Balanced(where="nowhere"), "nowhere"),  # type: ignore[arg-type]
+        (lambda: Balanced(where="client", balancers=2), "2"),
+        (lambda: Balanced(policy="random"), "random"),  # type: ignore[arg-type]
+        (lambda: Balanced(service=-1.0), "-1.0"),
+        (lambda: Balanced(service="slow"), "slow"),
+        (lambda: Server(weight=0.0), "0.0"),
+        (lambda: Server(weight=-2.0), "-2.0"),
+        (lambda: Server(queue_limit=0), "0"),
+        (lambda: Server(when_full="panic"), "panic"),  # type: ignore[arg-type]
+        (lambda: Exponential(0.0), "0.0"),
+        (lambda: Lognormal(1.0, cv=-1.0), "-1.0"),
+        (lambda: Bimodal(1.0, 2.0, 1.5), "1.5"),
+        (lambda: Pareto(1.0, alpha=1.0), "1.0"),
+        (lambda: Measured(()), r"\(\)"),
+        (lambda: Measured((1.0, -3.0)), "-3.0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[], Any], value: str) -> None:
+    with pytest.raises(ValueError, match=value):
+        make()
+
+
+LAWS = [
+    Exponential(2.0),
+    Lognormal(2.0, cv=0.7),
+    Bimodal(1.0, 9.0, 0.1),
+    Pareto(2.0, 3.5),
+    Measured((1.0, 4.0)),
+]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+def test_service_times_have_the_mean_and_variance_that_they_claim(law: Any) -> None:
+    from sim.kernel import Streams
+
+    stream = Streams(3)["draws"]
+    draws = [law.draw(stream) for _ in range(40_000)]
+    mean = sum(draws) / len(draws)
+    assert abs(mean - law.mean) < 4 * (law.variance / len(draws)) ** 0.5
+    assert sum((d - mean) ** 2 for d in draws) / len(draws) == pytest.approx(law.variance, rel=0.15)
+
+
+def test_a_distribution_of_the_network_is_a_service_time() -> None:
+    from sim.network import distributions
+
+    law = as_service_time(distributions.Exponential(0.5))
+    assert isinstance(law, Inverse)
+    assert (law.mean, law.variance) == pytest.approx((0.5, 0.25), rel=1e-2)

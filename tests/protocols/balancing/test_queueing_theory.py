@@ -1,0 +1,73 @@
+"""A server behind a balancer is the queue of the textbook: means within 3 standard errors over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import factorial
+from typing import Any
+
+import pytest
+
+from sim.cluster import Host
+from sim.protocols.balancing import Balanced, Bimodal, Deterministic, Exponential, Lognormal, ServiceTime
+
+Load = Callable[..., Any]
+OffBy = Callable[[Sequence[float], float], float]
+SEEDS = 10
+
+
+def erlang_c(c: int, rho: float) -> float:
+    """The probability that a customer of an M/M/c queue waits (Erlang 1917)."""
+    a = c * rho
+    waiting = a**c / (factorial(c) * (1 - rho))
+    return waiting / (sum(a**k / factorial(k) for k in range(c)) + waiting)
+
+
+def mean_times(
+    under_load: Load, service: ServiceTime, rate: float, host: Host, count: int = 5000
+) -> list[float]:
+    """The mean time in system of each of several independent runs, the first tenth left out."""
+    means = []
+    for seed in range(SEEDS):
+        run = under_load(Balanced(servers=1, service=service), rate, count, seed=seed, host=host).run()
+        latencies = run.latencies(skip=count // 10)
+        means.append(sum(latencies) / len(latencies))
+    return means
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.8])
+def test_one_core_and_exponential_service_is_m_m_1(under_load: Load, off_by: OffBy, rho: float) -> None:
+    means = mean_times(under_load, Exponential(1.0), rho, Host())
+    assert off_by(means, 1 / (1 - rho)) < 3
+
+
+def test_five_cores_are_m_m_5(under_load: Load, off_by: OffBy) -> None:
+    expected = 1 + erlang_c(5, 0.8) / (5 * (1 - 0.8))
+    assert expected == pytest.approx(1.55411, abs=1e-5)  # shared/data/published.json, queueing, MMc
+    assert off_by(mean_times(under_load, Exponential(1.0), 4.0, Host(cores=5)), expected) < 3
+
+
+@pytest.mark.parametrize(
+    "service",
+    [Deterministic(1.0), Lognormal(1.0, cv=1.5), Bimodal(0.5, 3.0, 0.2)],
+    ids=["M/D/1", "lognormal", "bimodal"],
+)
+def test_any_service_law_follows_pollaczek_and_khinchine(
+    under_load: Load, off_by: OffBy, service: ServiceTime
+) -> None:
+    rho = 0.6
+    expected = 1 + rho * (1 + service.cv2) / (2 * (1 - rho))
+    assert off_by(mean_times(under_load, service, rho, Host()), expected) < 3
+
+
+@pytest.mark.parametrize("service", [Exponential(1.0), Bimodal(0.5, 3.0, 0.2), Deterministic(1.0)], ids=repr)
+def test_processor_sharing_depends_on_the_mean_alone(
+    under_load: Load, off_by: OffBy, service: ServiceTime
+) -> None:
+    means = mean_times(under_load, service, 0.6, Host(discipline="processor-sharing"))
+    assert off_by(means, 1 / (1 - 0.6)) < 3
+
+
+def test_the_yardstick_sees_a_server_that_is_a_tenth_too_slow(under_load: Load, off_by: OffBy) -> None:
+    means = mean_times(under_load, Exponential(1.1), 0.8, Host())
+    assert off_by(means, 1 / (1 - 0.8)) > 3
