@@ -8,7 +8,6 @@ from sim.protocols.balancing import (
     SmoothWeightedRoundRobin,
     WeightedRandom,
 )
-from sim.protocols.balancing import Balanced
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
