@@ -46,15 +46,24 @@ WINDOW = 128
 
 @message
 class Entry:
-    """A log entry: the term in which a leader received a command, and the command."""
+    """A log entry: the term in which a leader received a command, the command, and its size in bytes."""
 
     term: int
     command: Command
+    size: int = 0
+
+    @classmethod
+    def of(cls, term: int, command: Command) -> Entry:
+        """A new entry; its size is worked out once, because an entry is sent many times."""
+        return cls(term, command, 8 + command.wire_bytes)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.term}, {self.command!r})"
 
     @property
     def wire_bytes(self) -> int:
         """Bytes on the wire and on disk."""
-        return 8 + self.command.wire_bytes
+        return self.size
 
 
 @message
@@ -89,10 +98,7 @@ class AppendEntries:
     @property
     def wire_bytes(self) -> int:
         """Bytes on the wire."""
-        size = 32 + len(self.leader)
-        for entry in self.entries:
-            size += entry.wire_bytes
-        return size
+        return 32 + len(self.leader) + sum([entry.size for entry in self.entries])
 
 
 @message
@@ -119,7 +125,7 @@ class RaftNode(Node):
     log = durable_log()  # of Entry; the paper's index 1 is item 0
 
     def on_start(self) -> None:
-        self.detection = self.settings.detection_timeout
+        self.patience = self.draw_patience()
         # Volatile state on all servers
         self.commit_index = 0
         self.last_applied = 0
@@ -168,6 +174,7 @@ class RaftNode(Node):
         if term > self.current_term:
             self.current_term = term
             self.voted_for = None
+            self.patience = self.draw_patience()
             self.become_follower(None)
 
     def become_follower(self, leader: str | None) -> None:
@@ -200,9 +207,14 @@ class RaftNode(Node):
 
     # Leader election (5.2)
 
+    def draw_patience(self) -> float:
+        """Election timeouts are chosen randomly from a fixed interval (5.2), here anew for each term."""
+        shortest = self.settings.detection_timeout
+        return self.random.uniform(shortest, 2 * shortest)
+
     def reset_election_timer(self) -> None:
-        """Wait for a time chosen randomly from a fixed interval (5.2) to hear of a leader or a candidate."""
-        self.set_timer("election", self.random.uniform(self.detection, 2 * self.detection))
+        """Wait to hear of a leader or a candidate."""
+        self.set_timer("election", self.patience)
 
     def on_election_timeout(self) -> None:
         """Follower hears from nobody, or candidate wins no election: begin an election."""
@@ -216,6 +228,7 @@ class RaftNode(Node):
         self.leader = None
         self.votes = set()
         self.record("role", role="candidate", term=self.current_term)
+        self.patience = self.draw_patience()
         self.reset_election_timer()
         self.send(self.name, RequestVoteReply(self.current_term, True))
         self.broadcast(self.vote_request())
@@ -293,32 +306,36 @@ class RaftNode(Node):
 
     def append(self, command: Command) -> int:
         """Append an entry of this term to the leader's log, and replicate it; returns its index."""
-        self.log.append(Entry(self.current_term, command))
+        self.log.append(Entry.of(self.current_term, command))
         index = self.last_index()
         self.send(self.name, AppendEntriesReply(self.current_term, True, index))
-        for peer in self.peers:
-            if index - self.next_index[peer] < WINDOW:
-                self.replicate(peer)
+        self.replicate([peer for peer in self.peers if index - self.next_index[peer] < WINDOW])
         return index
 
-    def replicate(self, peer: str) -> None:
-        """If last log index >= nextIndex for a follower: send AppendEntries with entries from nextIndex on."""
-        previous = self.next_index[peer] - 1
+    def replicate(self, followers: Iterable[str]) -> None:
+        """If last log index >= nextIndex for a follower: send AppendEntries with entries from nextIndex on.
+
+        Followers that are equally far get the same message.
+        """
+        made: dict[int, AppendEntries] = {}
+        for follower in followers:
+            previous = self.next_index[follower] - 1
+            request = made.get(previous)
+            if request is None:
+                request = made[previous] = self.append_entries(previous)
+            self.sent_index[follower] = previous + len(request.entries)
+            self.send(follower, request, hold=False)
+
+    def append_entries(self, previous: int) -> AppendEntries:
+        """What to send to a follower whose log is believed to match up to ``previous``."""
         entries = self.entries_from(previous + 1)
-        self.sent_index[peer] = previous + len(entries)
-        self.send(
-            peer,
-            AppendEntries(
-                self.current_term, self.name, previous, self.term_at(previous), entries, self.commit_index
-            ),
-            hold=False,
-        )
+        term = self.term_at(previous)
+        return AppendEntries(self.current_term, self.name, previous, term, entries, self.commit_index)
 
     def on_heartbeat_timeout(self) -> None:
         """Repeat during idle periods to prevent election timeouts (5.2); retry what was not acknowledged."""
         self.set_timer("heartbeat", self.settings.heartbeat_interval)
-        for peer in self.peers:
-            self.replicate(peer)
+        self.replicate(self.peers)
 
     def on_append_entries(self, src: str, msg: AppendEntries) -> None:
         self.observe_term(msg.term)
@@ -344,18 +361,13 @@ class RaftNode(Node):
 
     def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
         """Make the log agree with ``entries``, which follow the entry at ``previous``."""
-        index = previous
-        last = self.last_index()
-        for i, entry in enumerate(entries):
-            index += 1
-            if index <= last:
-                if self.term_at(index) == entry.term:
-                    continue
-                # 3. If an existing entry conflicts with a new one (same index but different terms), delete
-                # the existing entry and all that follow it (5.3)
-                self.truncate_from(index)
-            self.log.extend(entries[i:])  # 4. Append any new entries not already in the log
-            return
+        agree = min(self.last_index() - previous, len(entries))  # so many of their indices are in the log
+        if agree and self.term_at(previous + agree) != entries[agree - 1].term:
+            # 3. If an existing entry conflicts with a new one (same index but different terms), delete the
+            # existing entry and all that follow it (5.3). Where the last one agrees, all do: log matching.
+            agree = next(i for i, e in enumerate(entries) if self.term_at(previous + 1 + i) != e.term)
+            self.truncate_from(previous + agree + 1)
+        self.log.extend(entries[agree:])  # 4. Append any new entries not already in the log
 
     def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
         self.observe_term(msg.term)
@@ -368,7 +380,7 @@ class RaftNode(Node):
         ):  # else it answers an older request
             # If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (5.3)
             self.next_index[src] -= 1
-            self.replicate(src)
+            self.replicate((src,))
 
     def acknowledged(self, src: str, index: int) -> None:
         """If successful: update nextIndex and matchIndex for follower (5.3)."""
@@ -377,7 +389,7 @@ class RaftNode(Node):
             if src != self.name:
                 self.next_index[src] = index + 1
                 if self.sent_index[src] < self.last_index():  # the window was full
-                    self.replicate(src)
+                    self.replicate((src,))
             if index > self.commit_index:
                 self.advance_commit_index()
 
