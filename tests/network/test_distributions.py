@@ -41,6 +41,7 @@ CONTINUOUS = [
     BIMODAL,
     PercentileTable({0.0: 1 * ms, 0.5: 2 * ms, 0.99: 9 * ms, 1.0: 50 * ms}),
     Scipy(scipy.stats.weibull_min(1.5, scale=2 * ms)),
+    Scipy(scipy.stats.betaprime(2.0, 5.0)),  # whose rvs are quotients, drawn block after block
     Exponential(2 * ms).scaled(3.0).shifted(1 * ms),
 ]
 DISCRETE = [

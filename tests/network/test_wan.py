@@ -98,6 +98,23 @@ def test_a_drawn_round_trip_has_the_percentiles_of_the_table(a, b):
     assert within_bounds(np.quantile(trips, LEVELS[:4]), figures(a, b)[1:])
 
 
+def test_no_shipped_pair_uses_more_than_four_fifths_of_a_bound():
+    for a, b in PAIRS:
+        mean, *percentiles = figures(a, b)
+        used = np.abs(fit_one_way(mean, tuple(percentiles)).deviations[:4]) / BOUNDS
+        assert used.max() <= 0.8
+
+
+def test_percentiles_between_two_modes_do_not_hang_by_a_hair():
+    """Singapore to Ireland had two routes, 80 ms apart: a median next to the gap would jump across it in samples."""
+    network = wan("singapore", "ireland")
+    there, back = network.link("singapore", "ireland").latency, network.link("ireland", "singapore").latency
+    levels = np.array(LEVELS[:4])
+    for off in (-0.04, 0.04):  # four standard errors of 10,000 samples
+        near = round_trip_quantiles(there, back, levels + off * np.sqrt(levels * (1 - levels)))
+        assert within_bounds(near, figures("singapore", "ireland")[1:])
+
+
 def test_both_directions_of_all_shipped_pairs_are_alike():
     network = wan()
     assert all(network.link(a, b).latency == network.link(b, a).latency for a, b in PAIRS)
@@ -261,6 +278,17 @@ def test_a_row_from_a_place_to_itself_serves_its_hosts(tmp_path):
     network = wan("a", "b", csv=table_file(tmp_path, f"a,b,{LINE}", "a,a,1,1,1,1,1,1,1,1"))
     assert network.median_rtt("a", "a") == 1 * ms
     assert network.link("a", "a").latency.median() == pytest.approx(0.5 * ms, rel=0.01)
+
+
+def test_hosts_of_a_zone_are_merged_both_ways_first(tmp_path):
+    zone = "eu-west-7a host"
+    hosts = [f"{zone} {i},{zone} {j}{8 * f',{x}'}" for i, j, x in ((1, 2, 1), (2, 1, 4), (1, 3, 16))]
+    table = read_table(table_file(tmp_path, *hosts, f"eu-west-7 (Cork),eu-west-8 (Kerry),{LINE}"))
+    # Pairs 1-2 (both ways) and 1-3 (one way): the root of 2 * 16, not the cube root of 1 * 4 * 16.
+    assert table.between("cork", "cork").percentiles[0] == pytest.approx(sqrt(32) * ms)
+    assert table.between("cork-a", "kerry").percentiles[0] == 10 * ms
+    assert table.between("kerry", "kerry").percentiles[0] == pytest.approx(merged(*HOSTS)[1])
+    assert table.regions == ("cork", "kerry")
 
 
 def test_regions_default_to_all_and_every_pair_needs_a_row(tmp_path):
