@@ -124,13 +124,14 @@ def test_stepping_is_running(program: list[list[tuple[str, int]]]) -> None:
 
 def test_a_run_until_a_time_stops_before_what_happens_then_and_at_exactly_that_time(env: Environment) -> None:
     happened = []
-    env.call_at(0.3, happened.append, "at 0.3")
-    env.timeout(0.3).callbacks.append(lambda _: happened.append("event at 0.3"))
-    env.run(until=0.1)
-    env.run(until=0.3)  # SimPy's 0.1 + (0.3 - 0.1) is 0.30000000000000004
-    assert (env.now, happened) == (0.3, [])
+    env.call_at(0.9, happened.append, "call at 0.9")
+    env.timeout(0.9).callbacks.append(lambda _: happened.append("event at 0.9"))
+    env.run(until=0.2)
+    assert 0.2 + (0.9 - 0.2) != 0.9  # what SimPy computes
+    env.run(until=0.9)
+    assert (env.now, happened) == (0.9, [])
     env.run()
-    assert happened == ["at 0.3", "event at 0.3"]
+    assert happened == ["call at 0.9", "event at 0.9"]
 
 
 def test_a_run_until_a_time_leaves_nothing_behind(env: Environment) -> None:

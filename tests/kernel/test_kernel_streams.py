@@ -157,6 +157,7 @@ def test_chances_come_true_as_often_as_they_say_and_certainties_always() -> None
     assert rest(np.array([stream.chance(0.3) for _ in range(N)]), 0.3, sqrt(0.21)) < 3
     assert not any(stream.chance(0.0) for _ in range(1000))
     assert all(stream.chance(1.0) for _ in range(1000))
+    assert not Stream(Lowest()).chance(0.0)  # type: ignore[arg-type]
 
 
 def test_every_permutation_and_every_sample_is_equally_likely() -> None:
@@ -175,6 +176,13 @@ def test_every_permutation_and_every_sample_is_equally_likely() -> None:
 
 
 # --- Values -----------------------------------------------------------------------------------------------
+
+
+class Lowest:
+    """A generator that only draws 0."""
+
+    def random(self, size: int) -> np.ndarray:
+        return np.zeros(size)
 
 
 class Highest:

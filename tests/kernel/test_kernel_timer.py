@@ -64,6 +64,19 @@ def test_an_earlier_deadline_wins_and_the_overtaken_entry_does_nothing(env: Envi
     assert env.now == 10  # the overtaken entry was still there
 
 
+def test_an_overtaken_entry_adds_none_when_it_finds_the_timer_armed_anew(env: Environment) -> None:
+    fired = []
+    timer = Timer(env, lambda _: fired.append(env.now))
+    timer.arm_at(10)
+    timer.arm_at(4)
+    env.run(until=5)
+    timer.arm_at(20)
+    env.run(until=15)
+    assert len(env._heap) == 1
+    env.run()
+    assert fired == [4, 20]
+
+
 def test_a_cancelled_timer_does_not_fire_and_may_be_armed_again(env: Environment) -> None:
     fired = []
     timer = Timer(env, lambda _: fired.append(env.now))
