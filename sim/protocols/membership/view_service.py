@@ -60,8 +60,9 @@ NO_VIEW = View(0, ("",))
 
 @message
 class Ping:
-    """A member is alive and knows view ``view``; the rest counts from the primary of that view.
+    """A member is alive, knows view ``view`` and holds the log of view ``holds`` (or none: it lost its disk).
 
+    The rest counts from the primary of that view.
     ``serving``: it acts as primary in ``view``. False for good once it has crashed or resigned in that view.
     ``synced``: all members of the view hold the whole log: this acknowledges the view.
     ``silent``: backups that have not answered for the detection time. ``joined``: outsiders that have caught up.
@@ -69,6 +70,7 @@ class Ping:
     """
 
     view: int
+    holds: int
     asked: float
     serving: bool = False
     synced: bool = False
@@ -109,6 +111,7 @@ class ViewService(Node):
         # A service that was down does not know who pinged meanwhile, nor on which leases they rely.
         self.heard = dict.fromkeys(self.settings.first_view.members, self.now)
         self.asked: dict[str, float] = {}
+        self.holds = dict.fromkeys(self.heard, 0)
         self._begin()
         self.set_timer("check", self.settings.heartbeat)
 
@@ -122,6 +125,7 @@ class ViewService(Node):
 
     def on_ping(self, src: str, msg: Ping) -> None:
         self.heard[src] = self.now
+        self.holds[src] = msg.holds
         current = msg.view == self.view.number
         if current or src != self.view.primary:
             self.asked[src] = msg.asked
@@ -148,6 +152,10 @@ class ViewService(Node):
         """Whether a member has pinged within the detection time."""
         return self.now - self.heard[member] < float(self.settings.detection)
 
+    def is_initialised(self, member: str) -> bool:
+        """Whether a member holds all that was ever acknowledged: it was there all the time, and still has it."""
+        return member in self.ready and self.holds[member] >= self.acknowledged
+
     def _reconsider(self) -> None:
         """Make the next view, if there is reason to and it is safe."""
         view = self.view
@@ -158,8 +166,9 @@ class ViewService(Node):
                 self._install(members)
             return
         alive = [m for m in view.members if self.is_alive(m)]
-        # A primary that has come back holds everything; one that does not heed its view is of no use.
-        candidates = [m for m in alive if m in self.ready and not (unheeded and m == view.primary)]
+        candidates = [m for m in alive if self.is_initialised(m)]
+        if unheeded:  # a primary that has come back may lead again; one that does not heed its view is no use
+            candidates = [m for m in candidates if m != view.primary]
         if candidates:
             first = self.choose(candidates)
             self._install((first, *[m for m in alive if m != first]))

@@ -132,7 +132,6 @@ class PrimaryBackupNode(Node):
         self.lease_until = self.now + LEASE * self._detection  # the service counts from its own start, too
         if first.primary == self.name:
             self._lead(first)
-            self.match = dict.fromkeys(self.members, 0)
             self.streaming = dict.fromkeys(self.peers, True)
             self.synced = True
         else:
@@ -166,7 +165,8 @@ class PrimaryBackupNode(Node):
 
     def _lead(self, view: View) -> None:
         """Become the primary of a view (again)."""
-        known = self.match if self.role == "primary" else {}
+        again = self.role == "primary"
+        known = self.match if again else {}
         self.role, self.primary, self.view = "primary", self.name, view
         self.view_number = self.log_view = view.number
         self.start = len(self.log)
@@ -182,7 +182,8 @@ class PrimaryBackupNode(Node):
         self.probe += 1
         self.reads = [(self.probe, client, command) for _, client, command in self.reads]
         self.record("role", role="primary", view=view.number)
-        self.record("elected", view=view.number, backups=view.backups)
+        if not again:
+            self.record("elected", view=view.number)
         self.send(self.name, AppendOk(view.number, self.start, self.probe))
 
     def _follow(self, view: int, primary: str | None) -> None:
@@ -258,9 +259,7 @@ class PrimaryBackupNode(Node):
         entries = tuple(self.log.items[position : position + BATCH])
         self.next[peer] = position + len(entries)
         last_view = self.log[position - 1].view if position else 0
-        message = Append(
-            self.view_number, self.start, position, last_view, entries, self.commit, self.probe
-        )
+        message = Append(self.view_number, self.start, position, last_view, entries, self.commit, self.probe)
         # Nothing of a view may leave before its number is on disk: the view has one primary, and one life of it.
         self.send(peer, message, hold=not self.established)
 
@@ -321,11 +320,12 @@ class PrimaryBackupNode(Node):
     def on_mismatch(self, src: str, msg: Mismatch) -> None:
         if self.role != "primary" or msg.view != self.view_number:
             return
-        self.answered[src] = self.now
         position = msg.position
         while position > 0 and self.log[position - 1].view > msg.last_view:
             position -= 1
-        if position >= self.match[src]:  # else it was sent before what has matched since
+        # Less than what has matched: sent before, or by one that lost its disk and will be put out of the view.
+        if position >= self.match[src]:
+            self.answered[src] = self.now
             self.next[src] = position
             self._ship(src)
 
@@ -402,14 +402,14 @@ class PrimaryBackupNode(Node):
         self._ship(peer)
 
     def _ping(self) -> None:
-        ping = Ping(self.view_number, self.now)
+        ping = Ping(self.view_number, self.log_view, self.now)
         if self.view is not None:
             since = self.now - self._detection
             silent = tuple(b for b in self.view.backups if self.answered[b] < since)
             outside = [p for p in self.peers if p not in self.view.members]
             joined = tuple(p for p in outside if self.match[p] >= self.goal and self.streaming[p])
             self.goal = max(self.commit, self.start)
-            ping = Ping(self.view_number, self.now, True, self.synced, silent, joined)
+            ping = Ping(self.view_number, self.log_view, self.now, True, self.synced, silent, joined)
         self.send(self.settings.service, ping)
 
 
@@ -442,6 +442,8 @@ class PrimaryBackup(System):
     fencing: bool = True
 
     service: ClassVar[str] = "views"
+    node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
+    service_class: ClassVar[type[ViewService]] = ViewService
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -456,7 +458,9 @@ class PrimaryBackup(System):
                     f"not {getattr(self, field)!r}"
                 )
         if not self.fencing and not self.unsafe:
-            raise ValueError("PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well")
+            raise ValueError(
+                "PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well"
+            )
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -470,9 +474,10 @@ class PrimaryBackup(System):
         return View(1, (first, *[m for m in self.replicas if m != first]))
 
     def members(self) -> tuple[Member, ...]:
-        replicas = [Member(name, PrimaryBackupNode) for name in self.replicas]
+        replicas = [Member(name, self.node_class) for name in self.replicas]
         near = self.near or max(self.first_view.backups, default=self.first_view.primary)
-        return (*replicas, Member(self.service, ViewService, group="services", near=near, role="service"))
+        service = Member(self.service, self.service_class, group="services", near=near, role="service")
+        return (*replicas, service)
 
     @property
     def client_class(self) -> type[Node]:

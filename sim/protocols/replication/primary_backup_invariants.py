@@ -58,8 +58,9 @@ class OnePrimaryPerView(Invariant):
     primaries: dict[int, tuple[str, int]] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
 
-    def on_step(self, node: Node) -> None:
-        self.lives[node.name] = node.incarnation
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":
+            self.lives[node] = self.lives.get(node, 0) + 1
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Append:
@@ -87,10 +88,6 @@ class NoAnswerFromThePast(Invariant):
     def on_step(self, node: Node) -> None:
         if isinstance(node, PrimaryBackupNode):
             self.views[node.name] = node.view_number
-
-    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event == "elected":  # recorded within the step in which it may answer already
-            self.views[node] = detail["view"]
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Reply and src in self.views:
@@ -150,6 +147,10 @@ class ViewMonotone(Invariant):
     law: ClassVar[str] = "view numbers never go back"
     told: dict[str, int] = field(default_factory=dict)
 
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart" and detail.get("wiped"):
+            self.told.pop(node, None)  # a new machine under an old name
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__
         if kind is Ping or kind is AppendOk or kind is Append:
@@ -189,7 +190,9 @@ class DurableBeforeSend(Invariant):
 
     def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
         node = self.nodes.get(name)
-        if node is None or node.host.disk.instant:
+        if node is None or getattr(
+            node.host.disk, "instant", True
+        ):  # a node just booting has not stepped yet
             return
         stored = node.host.disk.durable(field_name)
         if stored is None:
@@ -235,10 +238,6 @@ class AcknowledgedSurvives(Invariant):
     views: dict[str, int] = field(default_factory=dict)
     newest: int = 0
     node_of: dict[int, str] = field(default_factory=dict)
-
-    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event == "elected":
-            self.views[node] = detail["view"]
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, PrimaryBackupNode) or node.role != "primary":
