@@ -260,9 +260,12 @@ class MultiPaxosSafety(PaxosSafety):
             vote = votes.get(slot)
             if vote is not None:
                 self.check_chosen(node.name, slot, vote.command)
-            elif slot not in self.chosen:
+            elif slot > getattr(node, "snapshot_index", 0):
                 self.broken(
-                    "learnt is chosen", node.name, f"it has applied slot {slot}", "nothing was chosen there"
+                    "applied without gaps",
+                    node.name,
+                    f"it has applied {applied} slots",
+                    f"it never had {slot}",
                 )
 
     def sent_reply(self, src: str, msg: Any) -> None:
@@ -277,6 +280,14 @@ class MultiPaxosSafety(PaxosSafety):
             )
         elif (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
             self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
+
+    def sent_accepted(self, src: str, msg: Any) -> None:
+        """A leader without peers sends no proposal; its own vote tells what it proposes."""
+        if msg.ballot.proposer == src and (msg.slot, msg.ballot) not in self.proposed:
+            command = self.hosts[src].node.votes[msg.slot].command
+            self.check_p2c(src, msg.slot, msg.ballot, command)
+            self.proposed[msg.slot, msg.ballot] = command
+        super().sent_accepted(src, msg)
 
     def sent_learned(self, src: str, msg: Any) -> None:
         """Nobody is told of a value that was not chosen."""

@@ -1,0 +1,311 @@
+"""Known bugs of Paxos implementations (bugs.json of the project's material, by id), each caught by a law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.protocols.client import Request
+from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
+from sim.protocols.consensus.multipaxos import Accepted as SlotAccepted
+from sim.protocols.consensus.multipaxos import MultiPaxos, MultiPaxosNode
+from sim.protocols.consensus.paxos import Accept, Accepted, Nack, Paxos, PaxosNode, Prepare, Promise
+from sim.protocols.kv import NOOP, Command
+from sim.system import SafetyViolation
+
+DELTA = 0.01
+
+
+def law_broken(run: Callable[[], Any]) -> str:
+    with pytest.raises(SafetyViolation) as caught:
+        run()
+    return str(caught.value.law)
+
+
+class PromisesUnsynced(PaxosNode):
+    """PX1: the answer to a prepare request does not wait for the disk."""
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        if msg.ballot >= self.promised:
+            self.promised = msg.ballot
+            self.send(src, Promise(msg.ballot, self.vote), hold=False)
+
+
+class AcceptsUnsynced(PaxosNode):
+    """PX1: nor does the answer to an accept request."""
+
+    def on_accept(self, src: str, msg: Accept) -> None:
+        if msg.ballot >= self.promised:
+            self.promised, self.vote = msg.ballot, Vote(msg.ballot, msg.command)
+            self.send(src, Accepted(msg.ballot, msg.command), hold=False)
+
+
+@pytest.mark.parametrize("mutant", [PromisesUnsynced, AcceptsUnsynced])
+def test_px1_an_answer_that_overtakes_the_disk_is_caught(stage: Callable[..., Any], mutant: Any) -> None:
+    s = stage(Paxos(nodes=3), mutant=mutant, fsync=0.005)
+    s.ask("n0", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "durable before send"
+
+
+class Forgets(PaxosNode):
+    """PX1, another way: what was promised and accepted is no durable field but a volatile one."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.__dict__.update(promised=ZERO, vote=None)
+
+
+def test_px1_an_acceptor_that_forgets_its_promise_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=Forgets)
+    s.ask("n0", value="v")
+    s.run(0.5)
+    s.crash("n1")
+    assert law_broken(lambda: s.restart("n1")) == "promise kept"
+
+
+class RestartsRounds(PaxosNode):
+    """PX2: the round is not on disk."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.__dict__["round"] = 0
+
+
+def test_px2_a_proposer_that_uses_a_ballot_in_two_lives_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=RestartsRounds)
+    s.ask("n0", value="a")
+    s.run(1.5 * DELTA)
+    s.crash("n0")
+    s.restart("n0")
+    s.ask("n0", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "ballot used once"
+
+
+class CountsOneTooFew(PaxosNode):
+    """PX4: a quorum of phase 2 is ``2 * votes >= n - 1``."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.is_phase2_quorum = lambda voters: 2 * len(voters) >= len(self.members) - 1
+
+
+def test_px4_a_quorum_that_is_one_vote_short_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=CountsOneTooFew)
+    s.ask("n0", value="v")
+    s.run(2.5 * DELTA)  # the promises are under way
+    s.isolate("n0")
+    assert law_broken(lambda: s.run(1.0)) == "learnt is chosen"
+
+
+def test_px4_quorums_that_do_not_meet_choose_two_values_and_agreement_says_so(
+    stage: Callable[..., Any],
+) -> None:
+    s = stage(Paxos(nodes=4, phase1=2, phase2=2, unsafe=True))
+    s.isolate("n0", "n1")
+    s.ask("n0", value="a", session=1)
+    s.ask("n2", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "agreement"
+
+
+class IgnoresVotes(PaxosNode):
+    """The proposer proposes its own value, whatever the promises say."""
+
+    def on_promise(self, src: str, msg: Promise) -> None:
+        super().on_promise(src, Promise(msg.ballot, None))
+
+
+def test_a_proposer_that_ignores_accepted_values_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=IgnoresVotes)
+    s.ask("n0", value="a", session=1)
+    s.run(3.5 * DELTA)
+    s.crash("n0")  # n1 and n2 have just accepted
+    s.ask("n1", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "P2c"
+
+
+class AcceptsAnything(PaxosNode):
+    """The acceptor does not look at what it promised."""
+
+    def on_accept(self, src: str, msg: Accept) -> None:
+        self.vote = Vote(msg.ballot, msg.command)
+        self.send(src, Accepted(msg.ballot, msg.command))
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        if msg.ballot < self.promised:
+            self.send(src, Nack(msg.ballot, self.promised))
+        else:
+            self.promised = msg.ballot
+            self.send(src, Promise(msg.ballot, self.vote))
+
+
+def test_an_acceptor_that_breaks_its_promise_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=AcceptsAnything)
+    s.ask("n0", value="a", session=1)
+    s.run(1.5 * DELTA)
+    s.ask("n1", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "promise kept"
+
+
+class ChangesItsMind(PaxosNode):
+    """The proposer proposes to each acceptor the latest of its clients' values, under one ballot."""
+
+    def on_request(self, src: str, msg: Request) -> None:
+        super().on_request(src, msg)
+        if self.phase == 2:
+            self.broadcast(Accept(self.ballot, msg.command), to=self.settings.acceptor_names)
+
+
+def test_two_values_under_one_ballot_are_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=ChangesItsMind)
+    s.ask("n0", value="a", session=1)
+    s.run(2.5 * DELTA)
+    s.ask("n0", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "one value per ballot"
+
+
+# Multi-Paxos
+
+
+class FillsGapsFromItsOwnLog(MultiPaxosNode):
+    """MP1: what the promises report is ignored; a slot in which it has not voted itself gets a no-op."""
+
+    def lead(self) -> None:
+        own = self.promises[self.name]
+        last = max(slot for p in self.promises.values() for slot, _ in p.votes)
+        held = dict(own.votes)
+        filled = [(s, held.get(s, Vote(ZERO, NOOP))) for s in range(own.first, last + 1)]
+        self.promises = {self.name: type(own)(own.ballot, own.first, tuple(filled))}
+        super().lead()
+
+
+def test_mp1_a_no_op_over_a_value_that_was_chosen_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=FillsGapsFromItsOwnLog)
+    s.node("n0").lead = lambda: MultiPaxosNode.lead(s.node("n0"))  # the first leader has nothing to recover
+    s.run(0.055)
+    s.isolate("n2")
+    s.ask("n0", value="chosen")
+    s.run(0.1)
+    s.crash("n0")
+    s.heal()
+    s.step("n2", "campaign")
+    assert law_broken(lambda: s.run(1.0)) == "P2c"
+
+
+class VotesUnsynced(MultiPaxosNode):
+    """The vote does not wait for the disk."""
+
+    def accept(self, leader: str, ballot: Ballot, slot: int, command: Command) -> None:
+        self.votes[slot] = Vote(ballot, command)
+        self.send(leader, SlotAccepted(ballot, slot), hold=False)
+
+
+class AnswersEarly(MultiPaxosNode):
+    """The leader answers when it proposes."""
+
+    def propose(self, slot: int, command: Command) -> None:
+        super().propose(slot, command)
+        self.answer("client", command, self.store.execute(command))
+
+
+class AppliesWithGaps(MultiPaxosNode):
+    """A chosen slot is applied although the one before it is not known."""
+
+    def advance(self) -> None:
+        super().advance()
+        for slot in sorted(self.chosen):
+            self.applied = slot - 1
+            super().advance()
+
+
+class AppliesRetriesAgain(MultiPaxosNode):
+    """Sessions are forgotten: a retried command takes effect again."""
+
+    def on_request(self, src: str, msg: Request) -> None:
+        self.store.sessions.clear()
+        super().on_request(src, msg)
+
+    def advance(self) -> None:
+        self.store.sessions.clear()
+        super().advance()
+
+
+class TrustsAnyVote(MultiPaxosNode):
+    """A slot up to the commit index is taken for chosen whatever ballot its vote is of."""
+
+    def hear_commit(self, ballot: Ballot, commit: int) -> None:
+        self.chosen.update(slot for slot in range(self.applied + 1, commit + 1) if slot in self.votes)
+        super().hear_commit(ballot, commit)
+
+
+def test_multi_paxos_votes_wait_for_the_disk(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=VotesUnsynced, fsync=0.005)
+    s.ask("n0", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "durable before send"
+
+
+def test_an_answer_before_a_quorum_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=AnswersEarly)
+    s.ask("n0", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+
+
+def test_a_retried_command_that_takes_effect_twice_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=AppliesRetriesAgain)
+    s.ask("n0", "increment", 1)
+    s.run(0.1)
+    s.ask_again("n0", "increment", 1)
+    assert law_broken(lambda: s.run(1.0)) == "exactly once"
+
+
+def gap_at_a_follower(s: Any) -> None:
+    """n2 misses slot 1 and gets slot 2."""
+    s.run(0.055)
+    s.isolate("n2")
+    s.ask("n0", value="a", session=1)
+    s.run(0.03)
+    s.heal()
+    s.ask("n0", value="b", session=2)
+
+
+def test_applying_over_a_gap_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3, heartbeat=0.2, detection=2.0), mutant=AppliesWithGaps)
+    gap_at_a_follower(s)
+    assert law_broken(lambda: s.run(0.35)) == "applied without gaps"
+
+
+class AppliesBackwards(MultiPaxosNode):
+    """Of two slots that are applied together, the later is applied first."""
+
+    def advance(self) -> None:
+        last = self.applied
+        while last + 1 in self.chosen:
+            last += 1
+        for slot in range(last, self.applied, -1):
+            self.store.apply(self.votes[slot].command)
+        self.applied = last
+
+
+def test_applying_in_another_order_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=AppliesBackwards)
+    s.run(0.055)
+    for session in (1, 2):
+        s.ask("n0", value=session, session=session)
+    s.run(0.3)
+    assert law_broken(s.finish) == "state is the fold of the chosen"
+
+
+def test_taking_an_old_vote_for_chosen_is_caught(stage: Callable[..., Any]) -> None:
+    """n0 votes alone in slot 1; n1 gets another command chosen there, and tells n0 its commit index."""
+    s = stage(MultiPaxos(nodes=3), mutant=TrustsAnyVote)
+    s.run(0.055)
+    s.isolate("n0")
+    s.ask("n0", value="lost", session=1)
+    s.run(0.02)
+    s.step("n1", "campaign")
+    s.run(0.03)
+    s.ask("n1", value="kept", session=2)
+    s.run(0.03)
+    s.heal()
+    assert law_broken(lambda: s.run(1.0)) == "learnt is chosen"
