@@ -31,9 +31,9 @@ def command(
     out: Path,
 ) -> None:
     """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds."""
+    from sim.analysis.plots import save
     from sim.lab import compare
     from sim.lab.demo import failover_scenario
-    from sim.lab.story import save
 
     chosen = [parse_system(text) for text in systems]
     scenario = failover_scenario() if script is None else load_scenario(script)

@@ -55,7 +55,7 @@ def compare(
     """
     scenarios = [dataclasses.replace(scenario, system=system) for system in systems]
     return compare_scenarios(
-        {s.resolved_system().label: s for s in _distinct(scenarios)},
+        {s.system.label: s for s in _distinct(scenarios)},
         seeds=seeds,
         judge=judge,
         workers=workers,
@@ -66,7 +66,7 @@ def compare(
 
 
 def _distinct(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
-    labels = [s.resolved_system().label for s in scenarios]
+    labels = [s.system.label for s in scenarios]
     if not labels:
         raise ValueError("nothing to compare: give at least one system")
     twice = [label for i, label in enumerate(labels) if label in labels[:i]]

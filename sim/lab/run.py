@@ -77,7 +77,7 @@ class Run:
     def __init__(self, simulation: Simulation, violation: Violation | None, wall_seconds: float) -> None:
         self.scenario: Scenario = simulation.scenario
         self.seed = simulation.seed
-        self.label = simulation.system.label
+        self.label = simulation.scenario.system.label
         self.violation = violation
         self.ended = simulation.now
         self.wall_seconds = wall_seconds

@@ -14,11 +14,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sim.lab.scenario import Scenario
 
-__all__ = ["main", "save", "tell_default"]
+__all__ = ["main", "tell_default"]
 
 Tell = Callable[[Scenario, int, Path], str]
 
@@ -32,19 +31,10 @@ def main(file: str, scenario: Scenario, tell: Tell, seed: int = 1) -> None:
     print(f"charts and frames: {folder}")
 
 
-def save(axes: Any, path: Path) -> Path:
-    """Write the figure of some Axes (or an array of them) as PNG, and close it; returns the path."""
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-    return path
-
-
 def tell_default(scenario: Scenario, seed: int, folder: Path) -> str:
     """What `sim run` does with a script that has no ``tell``: run, judge, save frames and a timeline."""
+    from sim.analysis.plots import save
+
     run = scenario.run(seed)
     run.save(folder)
     save(run.plot.timeline(), folder / "timeline.png")

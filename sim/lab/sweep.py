@@ -14,6 +14,8 @@ from sim.lab.scenario import Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.lab.plots import SweepPlots
+
 __all__ = ["Sweep", "sweep"]
 
 
@@ -47,6 +49,13 @@ class Sweep:
             for point, run in zip(self.points, self.runs, strict=True)
         ]
         return pd.DataFrame(rows)
+
+    @property
+    def plot(self) -> SweepPlots:
+        """Charts of the sweep: ``sweep.plot.throughput_latency()`` and so on."""
+        from sim.lab.plots import SweepPlots
+
+        return SweepPlots(self)
 
     def table(self, measures: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per point and measure: mean over seeds with its 95 % interval."""

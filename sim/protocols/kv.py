@@ -7,6 +7,7 @@ A session has one command outstanding, so one remembered result per session is e
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
@@ -64,7 +65,7 @@ class KeyValueStore:
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
         self.sessions: dict[int, tuple[int, Result]] = {}
-        self.skipped: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.skipped: dict[int, list[tuple[int, int]]] = {}
 
     def apply(self, command: Command) -> Result | None:
         """Apply a command unless its session has already had it; None for an outdated duplicate or no-op."""
@@ -76,8 +77,7 @@ class KeyValueStore:
         if command.sequence < last:
             return None
         if command.sequence > last + 1:
-            gap = (last + 1, command.sequence - 1)
-            self.skipped[command.session] = (*self.skipped.get(command.session, ()), gap)
+            self.skipped.setdefault(command.session, []).append((last + 1, command.sequence - 1))
         result = self.execute(command)
         self.sessions[command.session] = (command.sequence, result)
         return result
@@ -126,7 +126,11 @@ class KeyValueStore:
         """Whether this very command has taken effect in this state."""
         if sequence > self.sessions.get(session, (0, None))[0]:
             return False
-        return not any(first <= sequence <= last for first, last in self.skipped.get(session, ()))
+        gaps = self.skipped.get(session, [])
+        before = bisect_right(gaps, (sequence, sequence)) - 1  # the last gap that begins no later than it
+        if before + 1 < len(gaps) and gaps[before + 1][0] == sequence:
+            return False
+        return before < 0 or gaps[before][1] < sequence
 
     def missing(self, commands: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """Those of the commands (session, sequence) that have not taken effect in this state."""
@@ -134,11 +138,12 @@ class KeyValueStore:
 
     def snapshot(self) -> tuple[tuple[Any, ...], ...]:
         """The whole state, sessions included, as an immutable value."""
-        return tuple(self.data.items()), tuple(self.sessions.items()), tuple(self.skipped.items())
+        skipped = tuple((session, tuple(gaps)) for session, gaps in self.skipped.items())
+        return tuple(self.data.items()), tuple(self.sessions.items()), skipped
 
     def restore(self, snapshot: tuple[tuple[Any, ...], ...]) -> None:
         """Become what a snapshot says."""
         data, sessions, skipped = snapshot
         self.data = dict(data)
         self.sessions = dict(sessions)
-        self.skipped = dict(skipped)
+        self.skipped = {session: list(gaps) for session, gaps in skipped}

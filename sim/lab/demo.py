@@ -1,0 +1,108 @@
+"""The demo: real protocols on measured networks with a leader crash in the middle, and balancing under load."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from sim.cluster import CLOUD_HOST, Host
+from sim.faults import Crash
+from sim.lab.compare import Comparison, compare
+from sim.lab.scenario import Scenario
+from sim.network import lan, wan
+from sim.protocols import MultiPaxos, PrimaryBackup, Raft
+from sim.protocols.balancing import Balanced, Exponential, Random, RoundRobin, SmoothWeightedRoundRobin
+from sim.workload import ClosedLoop, OpenLoop, Zipf
+
+__all__ = ["REGIONS", "balancing_scenario", "demo", "failover_scenario"]
+
+REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
+"""The five measured EC2 regions of the demo."""
+
+_SERVERS = 10
+_SERVICE = 0.010  # seconds of mean service time
+_LOAD = 0.8
+
+
+def failover_scenario() -> Scenario:
+    """Five replicas on five measured regions, clients in each, the leader (in Virginia) crashing at 10 s."""
+    return Scenario(
+        system=Raft(nodes=5),
+        network=wan(*REGIONS),
+        workload=ClosedLoop(clients=10, keys=Zipf(1000), reads=0.5),
+        faults=[Crash("leader", at=10.0, down=5.0)],
+        duration=30.0,
+        hosts=CLOUD_HOST,
+        leader="virginia",
+        name="failover on five regions",
+    )
+
+
+def balancing_scenario() -> Scenario:
+    """A balancer before ten equal servers at 80 % load, requests arriving at random."""
+    return Scenario(
+        system=Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=RoundRobin()),
+        network=lan(),
+        workload=OpenLoop(rate=_LOAD * _SERVERS / _SERVICE, reads=1.0, clients=1),
+        duration=20.0,
+        warmup=2.0,
+        hosts={"*": Host()},
+        name="ten servers at 80 % load",
+    )
+
+
+def compare_failover(seeds: int, workers: int | None, progress: bool = True) -> Comparison:
+    """Raft, Multi-Paxos and primary-backup (sync and async) in `failover_scenario`."""
+    systems = [
+        Raft(nodes=5),
+        MultiPaxos(nodes=5),
+        PrimaryBackup(nodes=5, mode="sync"),
+        PrimaryBackup(nodes=5, mode="async"),
+    ]
+    title = "failover" if progress else None
+    return compare(systems, failover_scenario(), seeds=range(seeds), workers=workers, progress=title)
+
+
+def compare_balancing(seeds: int, workers: int | None, progress: bool = True) -> Comparison:
+    """The balancing policies in `balancing_scenario`."""
+    scenario = balancing_scenario()
+    policies = [Random(), RoundRobin(), SmoothWeightedRoundRobin()]
+    systems = [dataclasses.replace(scenario.system, policy=policy) for policy in policies]  # type: ignore[call-arg]
+    title = "balancing" if progress else None
+    return compare(systems, scenario, seeds=range(seeds), workers=workers, progress=title)
+
+
+def demo(folder: Path, *, seeds: int, workers: int | None, say: Callable[[str], None]) -> None:
+    """Run both comparisons, print their tables, write charts and frames into a folder."""
+    from sim.analysis.plots import save
+
+    failover = compare_failover(seeds, workers)
+    say(
+        f"\nFive replicas on {', '.join(REGIONS)}; the leader crashes at 10 s, for 5 s. {seeds} seeds, mean ± 95 %.\n"
+    )
+    say(failover.text())
+    derived = next(iter(failover.derived.values()))
+    say(
+        f"derived for all alike: heartbeat {derived['heartbeat']:.3f} s, failure detection after "
+        f"{derived['detection']:.2f} s to {2 * derived['detection']:.2f} s, client timeout "
+        f"{derived['client_timeout']:.2f} s"
+    )
+    out = folder / "failover"
+    failover.save(out)
+    save(failover.plot.latency_cdf(), out / "latency_cdf.png")
+    save(failover.plot.latency_percentiles(), out / "latency_percentiles.png")
+    save(failover.plot.timeline(), out / "timeline.png")
+    save(failover.plot.unavailability(), out / "unavailability.png")
+
+    balancing = compare_balancing(max(2, seeds // 2), workers)
+    say(
+        f"\n{_SERVERS} servers of {1e3 * _SERVICE:.0f} ms mean service time at {_LOAD:.0%} load, one balancer.\n"
+    )
+    measures = ("throughput", "p50", "p99", "queue_max")
+    say(balancing.text(measures))
+    out = folder / "balancing"
+    balancing.save(out)
+    save(balancing.plot.latency_cdf(tail=True), out / "latency_tail.png")
+    save(balancing.plot.latency_percentiles(), out / "latency_percentiles.png")
+    say(f"\ncharts (PNG) and frames (CSV): {folder}/failover and {folder}/balancing")

@@ -1,0 +1,40 @@
+"""Networks: distributions of latency, links, topologies, measured wide-area latencies."""
+
+from sim.network.distributions import (
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Gamma,
+    LogNormal,
+    Mixture,
+    Pareto,
+    PercentileTable,
+    Scipy,
+    Uniform,
+    as_distribution,
+)
+from sim.network.topology import GilbertElliott, LinkSpec, Topology, constant, lan, matrix
+from sim.network.wan import wan
+
+__all__ = [
+    "Constant",
+    "Distribution",
+    "Empirical",
+    "Exponential",
+    "Gamma",
+    "GilbertElliott",
+    "LinkSpec",
+    "LogNormal",
+    "Mixture",
+    "Pareto",
+    "PercentileTable",
+    "Scipy",
+    "Topology",
+    "Uniform",
+    "as_distribution",
+    "constant",
+    "lan",
+    "matrix",
+    "wan",
+]

@@ -1,0 +1,100 @@
+"""The same scenario and seed give the same run, bit for bit, in every process; and seeds pair runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from sim import Scenario
+from sim.cluster import Disk, Host
+from sim.faults import Crash, RandomCrashes
+from sim.network import Exponential, lan
+from sim.protocols import PrimaryBackup, Raft
+from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform, Zipf
+
+_DIGEST = """
+from sim import Scenario
+from sim.cluster import Disk, Host
+from sim.faults import Crash, RandomCrashes, RandomPartitions
+from sim.network import wan
+from sim.protocols import *
+from sim.protocols import {system} as system
+from sim.workload import ClosedLoop, Zipf
+scenario = Scenario(
+    system=system(nodes=3),
+    network=wan("virginia", "california", "oregon", loss=0.02, duplicate=0.02),
+    workload=ClosedLoop(clients=5, keys=Zipf(50)),
+    faults=[Crash("leader", at=2.0, down=1.0), RandomCrashes(5.0, 1.0), RandomPartitions(4.0, 1.0)],
+    hosts=Host(cores=2, per_message=1e-4, disk=Disk(fsync=0.002)),
+    duration=8.0, trace=True, check=True,
+)
+run = scenario.run(seed=3)
+assert run.violation is None and len(run.messages) > 100 and len(run.operations) > 20
+print(run.digest())
+"""
+
+
+@pytest.mark.parametrize("system", ["Raft", "MultiPaxos", "PrimaryBackup"])
+def test_the_trace_digest_is_equal_in_processes_with_different_hash_seeds(
+    fresh_python: Callable[..., str], system: str
+) -> None:
+    digests = {fresh_python(_DIGEST.format(system=system), hash_seed=hash_seed) for hash_seed in (0, 1, 4242)}
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 32
+
+
+def scenario(**changes: object) -> Scenario:
+    base = Scenario(
+        system=Raft(nodes=3),
+        network=lan(Exponential(0.002)),
+        workload=OpenLoop(rate=50.0, keys=Zipf(100), reads=0.5, clients=2),
+        duration=5.0,
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def _arrivals(one: Scenario, seed: int = 5) -> pd.DataFrame:
+    frame = one.run(seed).operations
+    return frame[["call", "kind", "key", "region"]].reset_index(drop=True)
+
+
+def test_turning_loss_on_leaves_the_arrivals_unchanged() -> None:
+    quiet = _arrivals(scenario())
+    lossy = _arrivals(scenario(network=lan(Exponential(0.002), loss=0.2)))
+    assert len(quiet) > 200
+    pd.testing.assert_frame_equal(quiet, lossy)
+
+
+def test_another_seed_gives_other_arrivals() -> None:
+    assert not _arrivals(scenario(), 5)["call"].equals(_arrivals(scenario(), 6)["call"])
+
+
+def test_systems_compared_under_one_seed_meet_the_same_arrivals_and_the_same_random_crashes() -> None:
+    faults = (RandomCrashes(1.0, 0.3, members=("n1", "n2")),)
+    runs = [scenario(faults=faults, system=s).run(5) for s in (Raft(nodes=3), PrimaryBackup(nodes=3))]
+    first, second = (r.operations[["call", "kind", "key"]].reset_index(drop=True) for r in runs)
+    pd.testing.assert_frame_equal(first, second)
+    crashes = [
+        r.events[r.events["event"].isin(["crash", "restart"])][["time", "node", "event"]].values.tolist() for r in runs
+    ]
+    assert crashes[0] == crashes[1]
+    assert len(crashes[0]) > 4
+
+
+def test_tracing_and_sampling_do_not_change_what_happens() -> None:
+    plain = scenario(faults=(Crash("leader", at=1.0, down=1.0),))
+    watched = dataclasses.replace(plain, trace=True, sample_every=0.1)
+    pd.testing.assert_frame_equal(plain.run(1).operations, watched.run(1).operations)
+
+
+def test_checking_does_not_change_what_happens() -> None:
+    plain = scenario(
+        faults=(Crash("leader", at=1.0, down=1.0),),
+        hosts=Host(disk=Disk(fsync=0.001)),
+        workload=ClosedLoop(clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, Uniform(5))),
+    )
+    checked = dataclasses.replace(plain, check=True)
+    pd.testing.assert_frame_equal(plain.run(1).operations, checked.run(1).operations)
