@@ -74,21 +74,27 @@ def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     yet) took at least as long as its client waited: its `latency` where recorded, else up to its `return`, else
     until `duration`. A `fail` is a definite answer but no service rendered: left out here, and counted apart.
     """
+    return survival(*_watched(operations, duration))
+
+
+def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How long each operation that did not fail was watched, and whether that ended in an answer."""
     _require(operations, "operations", ("call", "return", "status"))
-    status = operations["status"].to_numpy(dtype=object)
+    ok = (operations["status"] == "ok").to_numpy(dtype=bool)
     call = operations["call"].to_numpy(dtype=float)
     returned = operations["return"].to_numpy(dtype=float)
-    ok = status == "ok"
-    if np.isnan(returned[ok]).any():
-        culprit = call[ok][np.isnan(returned[ok])][0]
-        raise ValueError(f"an ok operation must have a return time; the one called at {culprit} s has none")
-    known = returned - call
+    unreturned = ok & np.isnan(returned)
+    if unreturned.any():
+        raise ValueError(
+            f"an ok operation must have a return time; the one called at {call[unreturned][0]} s has none"
+        )
+    watched = returned - call
     if "latency" in operations.columns:
         recorded = operations["latency"].to_numpy(dtype=float)
-        known = np.where(ok | np.isnan(recorded), known, recorded)
-    known = np.where(np.isnan(known), np.maximum(duration - call, 0.0), known)
-    kept = status != "fail"
-    return survival(known[kept], ok[kept])
+        watched = np.where(ok | np.isnan(recorded), watched, recorded)
+    watched = np.where(np.isnan(watched), np.maximum(duration - call, 0.0), watched)
+    failed = (operations["status"] == "fail").to_numpy(dtype=bool)
+    return watched[~failed], ok[~failed]
 
 
 def latency_cdf(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
@@ -105,10 +111,15 @@ def _put(row: dict[str, float], name: str, found: Bounded) -> None:
     row[name + AT_LEAST] = float(found.at_least)
 
 
-def _latency_row(found: Survival, quantiles: Sequence[float]) -> dict[str, float]:
+def _quantiles(found: Survival, quantiles: Sequence[float]) -> dict[str, float]:
     row: dict[str, float] = {}
     for q in quantiles:
         _put(row, quantile_name(q), found.quantile(q))
+    return row
+
+
+def _latency_row(found: Survival, quantiles: Sequence[float]) -> dict[str, float]:
+    row = _quantiles(found, quantiles)
     _put(row, "mean", found.mean())
     return row
 
@@ -234,28 +245,27 @@ def timeline(
     count = max(1, math.ceil(span / width - 1e-9))
     edges = np.minimum(warmup + width * np.arange(count + 1), duration)
     edges[-1] = duration
-    called = in_window(operations, duration, warmup)
-    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
     sizes = np.diff(edges)
-
-    def bins(times: NDArray[np.float64]) -> NDArray[np.intp]:
-        return np.searchsorted(edges, times, side="right") - 1
-
-    inside = returned[(returned >= warmup) & (returned < duration)]
-    of_call = bins(called["call"].to_numpy(dtype=float))
+    call = in_window(operations, duration, warmup)["call"].to_numpy(dtype=float)
+    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    returned = returned[(returned >= warmup) & (returned < duration)]
     frame = pd.DataFrame(
         {
             "start": edges[:-1],
             "end": edges[1:],
-            "offered": np.bincount(of_call, minlength=count) / sizes,
-            "throughput": np.bincount(bins(inside), minlength=count) / sizes,
+            "offered": np.histogram(call, edges)[0] / sizes,
+            "throughput": np.histogram(returned, edges)[0] / sizes,
         }
     )
-    # Operations of one bin are neighbours after a stable sort, so that each bin is a slice.
-    ordered = called.iloc[np.argsort(of_call, kind="stable")]
-    cuts = np.searchsorted(np.sort(of_call), np.arange(count + 1))
+    if not quantiles:
+        return frame
+    # Each bin is a slice of what is sorted by call.
+    ordered = in_window(operations, duration, warmup).sort_values("call", kind="stable")
+    ordered = ordered[ordered["status"] != "fail"]
+    watched, answered = _watched(ordered, duration)
+    cuts = np.searchsorted(ordered["call"].to_numpy(dtype=float), edges)
     rows = [
-        _latency_row(latencies(ordered.iloc[first:last], duration), quantiles)
+        _quantiles(survival(watched[first:last], answered[first:last]), quantiles)
         for first, last in pairwise(cuts.tolist())
     ]
     return pd.concat([frame, pd.DataFrame(rows)], axis=1)

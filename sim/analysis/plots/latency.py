@@ -1,0 +1,180 @@
+"""Latency of several systems side by side: whole distributions, and percentiles with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from sim.analysis.measures import QUANTILES, in_window, latencies, quantile_name
+from sim.analysis.plots.style import (
+    GREY,
+    MARKERS,
+    colours,
+    label_of,
+    legend,
+    log_ticks,
+    one_axes,
+    runs_of,
+    scale_of,
+)
+from sim.analysis.quantities import Quantity, quantity
+from sim.analysis.statistics import intervals
+from sim.analysis.survival import Survival
+
+__all__ = ["latency_cdf", "latency_percentiles"]
+
+_LATENCY = Quantity("latency", "latency", "s")
+
+
+def _thinned(count: int, most: int = 2000, tail: int = 1000) -> NDArray[np.intp]:
+    """Indices that show a curve of `count` points as well as all of them: evenly spaced, and the whole tail."""
+    if count <= most + tail:
+        return np.arange(count)
+    even = np.linspace(0, count - 1, most).astype(np.intp)
+    return np.unique(np.concatenate((even, np.arange(count - tail, count))))
+
+
+def _by_run(operations: pd.DataFrame, duration: float, warmup: float) -> dict[str, Survival]:
+    window = in_window(operations, duration, warmup)
+    found: dict[str, Survival] = {}
+    for run in runs_of(operations):
+        mine = window[window["run"] == run] if "run" in window.columns else window
+        found[run] = latencies(mine, duration)
+    return found
+
+
+def _name(run: str, one: Survival) -> str:
+    """The label of a curve: the run, and how many of its operations stay unanswered, if any do."""
+    unanswered = 100 * (1.0 - float(one.fractions[-1]))
+    if unanswered <= 0:
+        return run
+    return f"{run} ({'< 0.1' if unanswered < 0.1 else format(unanswered, '.1f')} % unanswered)".strip()
+
+
+def latency_cdf(
+    operations: pd.DataFrame,
+    *,
+    duration: float,
+    warmup: float = 0.0,
+    tail: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
+    """The distribution of latency of each run, seeds pooled, on a logarithmic axis of time.
+
+    A curve of which some operations were never answered ends below 1 (Kaplan-Meier) and goes on as dots, with an
+    arrow; the legend says how many.
+
+    Args:
+        operations: one run, or several told apart by `run` (and `seed`).
+        duration, warmup: seconds; operations called in [warmup, duration) count.
+        tail: draw the fraction *slower* than each latency, on a logarithmic axis: for the slowest few.
+    """
+    found = _by_run(operations, duration, warmup)
+    times = np.concatenate([one.times for one in found.values()])
+    scale = scale_of(_LATENCY, times)
+    ax = one_axes(ax)
+    palette = colours(found)
+    edge = 1.8 * float(times.max(initial=0.0)) * scale.factor
+    for run, one in found.items():
+        if len(one.times):
+            kept = _thinned(len(one.times))
+            x = np.concatenate((one.times[:1], one.times[kept])) * scale.factor
+            y = np.concatenate(([0.0], one.fractions[kept]))
+            y = 1.0 - y if tail else y
+            ax.plot(x, y, drawstyle="steps-post", color=palette[run], label=_name(run, one), linewidth=1.6)
+            if one.fractions[-1] < 1.0:
+                end = min(one.longest * scale.factor, edge)
+                ax.plot([x[-1], end], y[[-1, -1]], color=palette[run], linestyle=":", linewidth=1.6)
+                ax.plot(
+                    [end],
+                    y[-1:],
+                    color=palette[run],
+                    marker=">",
+                    markersize=5,
+                    linestyle="none",
+                    clip_on=False,
+                )
+    ax.set_xscale("log")
+    if edge > 0.0:
+        ax.set_xlim(right=edge)
+    log_ticks(ax.xaxis)
+    ax.set_xlabel(label_of(_LATENCY, scale))
+    if tail:
+        ax.set_yscale("log")
+        log_ticks(ax.yaxis)
+        ax.set_ylabel("fraction of operations slower")
+    else:
+        ax.set_ylim(0.0, 1.01)
+        ax.set_ylabel("fraction of operations answered")
+    if list(found) != [""]:
+        legend(ax)
+    return ax
+
+
+def latency_percentiles(
+    summaries: pd.DataFrame,
+    *,
+    quantiles: Sequence[float] = QUANTILES,
+    confidence: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Latency percentiles of each run, a row a run: means over seeds with their intervals.
+
+    A percentile that is only a lower bound (operations went unanswered) is drawn as an arrow to the right.
+
+    Args:
+        summaries: one row a run and seed, with columns `run`, `seed`, `p50` … (rows of `summary`).
+        quantiles: which to draw.
+        confidence: of the intervals.
+    """
+    names = [quantile_name(q) for q in quantiles]
+    found = intervals(summaries, names, confidence=confidence)
+    scale = scale_of(quantity(names[0]), found["mean"])
+    runs = runs_of(summaries)
+    ax = one_axes(ax, height=1.2 + 0.62 * len(runs))
+    palette = colours(runs)
+    dodge = np.linspace(-0.24, 0.24, len(names)) if len(names) > 1 else np.zeros(1)
+    for row, run in enumerate(runs):
+        mine = found[found["run"] == run].set_index("measure").loc[names]
+        x = mine["mean"].to_numpy(dtype=float) * scale.factor
+        half = np.nan_to_num((mine["high"] - mine["low"]).to_numpy(dtype=float) / 2 * scale.factor)
+        y = row + dodge
+        ax.plot(x, y, color=palette[run], linewidth=1.2, alpha=0.3, zorder=1, label=run)
+        for i, bounded in enumerate(mine["at_least"]):
+            ax.errorbar(
+                x[i],
+                y[i],
+                # An interval that reaches below zero has no place on a logarithmic axis: it ends at a tenth of x.
+                xerr=[[min(half[i], 0.9 * x[i])], [half[i]]],
+                color=palette[run],
+                marker=">" if bounded else MARKERS[i % len(MARKERS)],
+                markersize=6,
+                capsize=3,
+                elinewidth=1.2,
+                linestyle="none",
+            )
+            text = f"{'≥ ' if bounded else ''}{float(f'{x[i]:.3g}'):,g}"
+            ax.annotate(
+                text, (x[i] + half[i], y[i]), (7, 0), textcoords="offset points", va="center", fontsize=7.5,
+                color=palette[run],
+            )  # fmt: skip
+    ax.set_yticks(range(len(runs)), runs)
+    ax.set_ylim(len(runs) - 0.5, -0.5)
+    ax.set_xscale("log")
+    ax.margins(x=0.1)
+    log_ticks(ax.xaxis)
+    ax.grid(False, axis="y")
+    ax.set_xlabel(label_of(_LATENCY, scale))
+    handles = [
+        Line2D(
+            [], [], color=GREY, marker=MARKERS[i % len(MARKERS)], linestyle="none", markersize=6, label=name
+        )
+        for i, name in enumerate(names)
+    ]
+    legend(ax, handles)
+    return ax

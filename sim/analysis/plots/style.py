@@ -1,0 +1,190 @@
+"""One look for all charts, set on each Axes: no global state is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from sim.analysis.quantities import Quantity, Scale, time_scale
+from sim.analysis.store import atomic
+
+__all__ = [
+    "GREY",
+    "MARKERS",
+    "PALETTE",
+    "SHADE",
+    "colours",
+    "dress",
+    "label_of",
+    "legend",
+    "log_ticks",
+    "natural",
+    "one_axes",
+    "runs_of",
+    "save",
+    "scale_of",
+    "stacked_axes",
+]
+
+PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito (2008), "Color universal design", without the yellow that fades on white."""
+
+MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
+
+GREY = "#6E6E6E"
+SHADE = "#D9D9D9"
+
+_TEXT = 9.0
+_SMALL = 8.0
+
+
+def runs_of(frame: pd.DataFrame) -> list[str]:
+    """The labels in column `run`, in order of appearance ([""] for the frame of a single, unnamed run)."""
+    return [str(run) for run in frame["run"].unique()] if "run" in frame.columns else [""]
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name, by its place."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def one_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
+    """The Axes to draw on, in our style: `ax`, or those of a new figure of this size in inches."""
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
+    dress(ax)
+    return ax
+
+
+def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) -> np.ndarray[Any, Any]:
+    """`rows` Axes below each other that share the x axis: `ax` (an array or sequence of so many), or new ones.
+
+    Raises:
+        ValueError: `ax` holds another number of Axes.
+    """
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(rows, 1, sharex=True, figsize=(width, height), layout="constrained")
+    axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(axes) != rows:
+        raise ValueError(f"this chart needs {rows} axes, got {len(axes)}")
+    for one in axes:
+        dress(one)
+    return axes
+
+
+def dress(ax: Axes) -> None:
+    """Give an Axes our look: no box, light grid behind the data, small ticks."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(GREY)
+    ax.set_axisbelow(True)
+    ax.grid(True, color="#E5E5E5", linewidth=0.7)
+    ax.tick_params(color=GREY, labelsize=_SMALL)
+    ax.xaxis.label.set_fontsize(_TEXT)
+    ax.yaxis.label.set_fontsize(_TEXT)
+
+
+def scale_of(known: Quantity, values: Iterable[float]) -> Scale:
+    """The scale in which values of this quantity are drawn."""
+    return time_scale(values) if known.is_time else Scale(1.0, known.unit)
+
+
+def label_of(known: Quantity, scale: Scale) -> str:
+    """An axis label with its unit: "p99 latency (ms)"."""
+    return f"{known.label} ({scale.unit})" if scale.unit else known.label
+
+
+def _plain(value: float, _: int | None = None) -> str:
+    """A tick in plain figures: 0.5, 10, 2,000."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis in plain figures: at 1, 10, 100 …, and at 2 and 5 of each where decades are few."""
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low) if low > 0 else 9.0
+    subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=20))
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _fitting(letters: Sequence[int], width: float) -> int:
+    """How many columns of a legend with entries of so many letters fit into `width` inches."""
+    for rows in range(1, len(letters)):
+        heads = range(0, len(letters), rows)  # columns are filled one after the other
+        # A letter of 8 points is about 0.062 inches wide; line and gaps take as much as seven.
+        if sum(0.062 * (max(letters[head : head + rows]) + 7) for head in heads) <= width:
+            return len(heads)
+    return 1
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts n2 before n10."""
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part
+    ]
+
+
+def legend(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
+    """A legend above the Axes, in as many columns as fit its width; nothing if there is nothing to tell apart."""
+    made: Sequence[Any] = ax.get_legend_handles_labels()[0] if handles is None else handles
+    if not made:
+        return
+    figure = ax.get_figure(root=True)
+    width = (figure.get_size_inches()[0] if figure is not None else 6.4) * ax.get_position().width
+    ax.legend(
+        handles=list(made),
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.01),
+        borderaxespad=0.0,
+        ncols=_fitting([len(str(handle.get_label())) for handle in made], width),
+        frameon=False,
+        fontsize=_SMALL,
+        handlelength=1.8,
+        columnspacing=1.4,
+        **options,
+    )
+
+
+def _figure_of(drawn: Any) -> Figure:
+    if isinstance(drawn, Figure):
+        return drawn
+    first = np.asarray(drawn, dtype=object).ravel()[0]
+    figure = first.get_figure(root=True)
+    if not isinstance(figure, Figure):
+        raise ValueError(f"cannot tell the figure of {drawn!r}")
+    return figure
+
+
+_UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+def save(drawn: Any, path: Path | str, *, dpi: float = 200.0) -> Path:
+    """Write the figure of these Axes (one, an array of them, or the figure) to `path`, and close it.
+
+    The format goes by the suffix. The file is there whole or not at all, and equal data give equal bytes: no dates,
+    and in SVG stable ids and text as text.
+    """
+    from matplotlib import pyplot
+
+    figure, target = _figure_of(drawn), Path(path)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "quorumlab"}), atomic(target) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata=_UNDATED.get(target.suffix))
+    pyplot.close(figure)
+    return target

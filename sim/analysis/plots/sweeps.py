@@ -1,0 +1,145 @@
+"""What varies with a field of the scenario: a measure against it, and throughput against latency."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from sim.analysis.plots.style import (
+    MARKERS,
+    colours,
+    label_of,
+    legend,
+    log_ticks,
+    one_axes,
+    runs_of,
+    scale_of,
+)
+from sim.analysis.quantities import quantity
+from sim.analysis.statistics import intervals
+
+__all__ = ["sweep_lines", "throughput_latency"]
+
+
+def _levels(summaries: pd.DataFrame, field: str, measure: str, run: str, confidence: float) -> pd.DataFrame:
+    """Mean and interval of a measure at each level of the field, by level, for one run."""
+    mine = summaries[summaries["run"] == run] if "run" in summaries.columns else summaries
+    return intervals(mine, [measure], by=(field,), confidence=confidence).sort_values(field)
+
+
+def _mark_bounds(
+    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], frame: pd.DataFrame, colour: str
+) -> None:
+    """An arrow head above each point that is only a lower bound."""
+    for at, value in zip(x[frame["at_least"]], y[frame["at_least"]], strict=True):
+        ax.annotate(
+            "", (at, value), (0, 16), textcoords="offset points",
+            arrowprops={"arrowstyle": "<|-", "color": colour, "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
+
+
+def sweep_lines(
+    summaries: pd.DataFrame,
+    field: str,
+    measure: str,
+    *,
+    log: bool = False,
+    confidence: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """A measure against a numeric field that was swept: a line a run, with its interval over seeds as a band.
+
+    An arrow upwards marks a value that is only a lower bound.
+
+    Args:
+        summaries: one row a run, seed and level, with columns `run`, `seed`, `field` and `measure`.
+        field: the column that was varied.
+        measure: the column to draw.
+        log: whether the axis of the measure is logarithmic.
+        confidence: of the intervals.
+    """
+    known = quantity(measure)
+    runs = runs_of(summaries)
+    found = {run: _levels(summaries, field, measure, run, confidence) for run in runs}
+    scale = scale_of(known, [value for frame in found.values() for value in frame["mean"]])
+    ax = one_axes(ax)
+    palette = colours(runs)
+    for i, (run, frame) in enumerate(found.items()):
+        x = frame[field].to_numpy(dtype=float)
+        mean, low, high = (
+            frame[side].to_numpy(dtype=float) * scale.factor for side in ("mean", "low", "high")
+        )
+        marker = MARKERS[i % len(MARKERS)]
+        ax.plot(x, mean, color=palette[run], marker=marker, markersize=4.5, linewidth=1.5, label=run)
+        ax.fill_between(x, low, high, color=palette[run], alpha=0.18, linewidth=0)
+        _mark_bounds(ax, x, mean, frame, palette[run])
+    ax.set_xlabel(label_of(quantity(field), scale_of(quantity(field), [])) if field == "offered" else field)
+    ax.set_ylabel(label_of(known, scale))
+    if log:
+        ax.set_yscale("log")
+        log_ticks(ax.yaxis)
+    if runs != [""]:
+        legend(ax)
+    return ax
+
+
+def throughput_latency(
+    summaries: pd.DataFrame,
+    load: str,
+    *,
+    latency: str = "p99",
+    confidence: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Latency against the throughput that was reached as load grows (the hockey stick): a line a run.
+
+    Points are means over seeds, with the intervals of both; they are joined in order of load, so that a curve
+    bends back where more load means less service. An arrow upwards marks a latency that is only a lower bound.
+
+    Args:
+        summaries: one row a run, seed and load, with columns `run`, `seed`, `load`, `throughput` and `latency`.
+        load: the column that was varied, such as the arrival rate or the number of clients.
+        latency: the column of the y axis.
+        confidence: of the intervals.
+    """
+    runs = runs_of(summaries)
+    across = {run: _levels(summaries, load, "throughput", run, confidence) for run in runs}
+    up = {run: _levels(summaries, load, latency, run, confidence) for run in runs}
+    scale = scale_of(quantity(latency), [value for frame in up.values() for value in frame["mean"]])
+    ax = one_axes(ax)
+    palette = colours(runs)
+    for i, run in enumerate(runs):
+        x, y = across[run]["mean"].to_numpy(dtype=float), up[run]["mean"].to_numpy(dtype=float) * scale.factor
+        halves = [
+            (frame["high"] - frame["low"]).to_numpy(dtype=float) / 2 for frame in (across[run], up[run])
+        ]
+        # On a logarithmic axis an interval that reaches below zero has no place: it ends at a tenth of the mean.
+        spread = np.nan_to_num(halves[1] * scale.factor)
+        ax.errorbar(
+            x,
+            y,
+            xerr=np.nan_to_num(halves[0]),
+            yerr=[np.minimum(spread, 0.9 * y), spread],
+            color=palette[run],
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=4.5,
+            linewidth=1.5,
+            elinewidth=0.9,
+            capsize=2,
+        )
+        _mark_bounds(ax, x, y, up[run], palette[run])
+    ax.set_xlim(left=0.0)
+    ax.set_yscale("log")
+    ax.margins(y=0.1)
+    log_ticks(ax.yaxis)
+    ax.set_xlabel(label_of(quantity("throughput"), scale_of(quantity("throughput"), [])))
+    ax.set_ylabel(label_of(quantity(latency), scale))
+    if runs != [""]:
+        markers = {run: MARKERS[i % len(MARKERS)] for i, run in enumerate(runs)}
+        legend(
+            ax, [Line2D([], [], color=palette[r], marker=markers[r], markersize=4.5, label=r) for r in runs]
+        )
+    return ax

@@ -1,0 +1,184 @@
+"""A run over time: throughput and latency, with the faults in the background."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from sim.analysis.measures import quantile_name
+from sim.analysis.measures import timeline as timeline_frame
+from sim.analysis.outages import fault_spans
+from sim.analysis.plots.style import (
+    GREY,
+    SHADE,
+    colours,
+    label_of,
+    legend,
+    log_ticks,
+    runs_of,
+    scale_of,
+    stacked_axes,
+)
+from sim.analysis.quantities import Quantity, quantity
+from sim.analysis.statistics import AT_LEAST, mean_interval
+
+__all__ = ["nice_width", "shade_faults", "timeline"]
+
+_LATENCY = Quantity("latency", "latency", "s")
+_Dashes = Literal["-", "--", ":", "-."]
+_DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.")
+
+
+def nice_width(span: float, bins: int = 60) -> float:
+    """The bin width, of 1, 2 or 5 times a power of ten, that comes nearest to cutting `span` seconds into `bins`."""
+    rough = span / bins
+    power = 10.0 ** math.floor(math.log10(rough))
+    return float(power * min((1, 2, 5, 10), key=lambda step: abs(math.log(step * power / rough))))
+
+
+def _groups(frame: pd.DataFrame, run: str) -> Iterator[pd.DataFrame]:
+    """The parts of a frame that belong to one seed each of this run."""
+    mine = frame[frame["run"] == run] if "run" in frame.columns else frame
+    if "seed" not in mine.columns:
+        yield mine
+    else:
+        yield from (part for _, part in mine.groupby("seed", sort=False))
+
+
+def _merged(spans: pd.DataFrame) -> list[tuple[float, float]]:
+    """The time that any of the spans covers, as disjoint stretches."""
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(zip(spans["start"].tolist(), spans["end"].tolist(), strict=True)):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float, most: int = 6) -> None:
+    """Shade the time during which something is broken, and say at the top of the first Axes what, if it is little.
+
+    The x axis is in seconds. Faults of several runs and seeds at one time are one; if they strike different nodes,
+    only their kind is told. More than `most` are not labelled.
+    """
+    panels = list(axes)
+    parts = [part for run in runs_of(events) for part in _groups(events, run)]
+    found = [fault_spans(part, duration=duration) for part in parts]
+    spans = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["start", "end"])
+    for start, end in _merged(spans):
+        for ax in panels:
+            ax.axvspan(start, end, color=SHADE, alpha=0.6, linewidth=0, zorder=0)
+    by_start = list(spans.groupby("start"))
+    if not by_start or len(by_start) > most:
+        return
+    for when, group in by_start:
+        labels, kinds = list(dict.fromkeys(group["label"])), list(dict.fromkeys(group["event"]))
+        panels[0].annotate(
+            labels[0] if len(labels) == 1 else " / ".join(kinds),
+            (float(np.asarray(when)), 1.0),
+            (3, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=7.5,
+            color=GREY,
+        )
+
+
+def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, label: str) -> float:
+    """Draw the mean over seeds in each bin, as steps, and its 95 % interval as a band; returns the highest mean."""
+    values = np.array([frame["throughput"].to_numpy(dtype=float) for frame in seeds])
+    edges = np.append(seeds[0]["start"], seeds[0]["end"].iloc[-1])
+    mean = values.mean(axis=0)
+    ax.stairs(mean, edges, color=colour, linewidth=1.4, label=label, baseline=None)
+    if len(seeds) > 1:
+        found = [mean_interval(column) for column in values.T]
+        low, high = (np.array([getattr(one, side) for one in found]) for side in ("low", "high"))
+        ax.stairs(
+            high, edges, baseline=np.maximum(low, 0.0), color=colour, alpha=0.15, fill=True, linewidth=0
+        )
+    return float(mean.max())
+
+
+def _latency(ax: Axes, frame: pd.DataFrame, name: str, factor: float, colour: str, dashes: _Dashes) -> None:
+    """One quantile in each bin; bins in which it is only a lower bound carry an arrow upwards."""
+    middle = (frame["start"] + frame["end"]).to_numpy(dtype=float) / 2
+    values = frame[name].to_numpy(dtype=float) * factor
+    ax.plot(middle, values, color=colour, linestyle=dashes, linewidth=1.4)
+    bounded = frame[name + AT_LEAST].to_numpy(dtype=float) > 0
+    if bounded.any():
+        ax.plot(middle[bounded], values[bounded], color=colour, marker="^", markersize=4, linestyle="none")
+
+
+def timeline(
+    operations: pd.DataFrame,
+    events: pd.DataFrame,
+    *,
+    duration: float,
+    warmup: float = 0.0,
+    width: float | None = None,
+    quantiles: Sequence[float] | None = None,
+    ax: Any = None,
+) -> np.ndarray[Any, Any]:
+    """Throughput (above) and latency (below) over time, faults shaded.
+
+    Throughput is the mean over seeds with its 95 % interval. Latency is that of the operations *called* in each bin,
+    all seeds together, so that the victims of an outage show when they asked; a triangle marks a lower bound:
+    operations of that bin went unanswered.
+
+    Args:
+        operations, events: of one run, or several told apart by `run` and `seed`.
+        duration, warmup: seconds.
+        width: of a bin in seconds; None: about sixty bins.
+        quantiles: of latency; None: the median and the 99th percentile for one run, only the latter for several.
+        ax: None, or an array of two Axes.
+
+    Returns:
+        An array of the two Axes.
+    """
+    runs = runs_of(operations)
+    step = nice_width(duration - warmup) if width is None else width
+    chosen = quantiles or ((0.5, 0.99) if len(runs) == 1 else (0.99,))
+    names = [quantile_name(q) for q in chosen]
+    axes = stacked_axes(ax, 2)
+    upper, lower = axes
+    palette = colours(runs)
+    options = {"duration": duration, "warmup": warmup}
+    pooled = {
+        run: timeline_frame(pd.concat(_groups(operations, run)), step, quantiles=chosen, **options)
+        for run in runs
+    }
+    scale = scale_of(
+        _LATENCY, [value for frame in pooled.values() for name in names for value in frame[name]]
+    )
+    tops: list[float] = []
+    for run in runs:
+        seeds = [timeline_frame(part, step, quantiles=(), **options) for part in _groups(operations, run)]
+        tops.append(_throughput(upper, seeds, palette[run], run))
+        for name, dashes in zip(names, _DASHES, strict=False):
+            _latency(lower, pooled[run], name, scale.factor, palette[run], dashes)
+    shade_faults(axes, events, duration=duration)
+    upper.set_ylim(0.0, 1.2 * max(tops) or 1.0)
+    upper.set_xlim(warmup, duration)
+    upper.set_ylabel(label_of(quantity("throughput"), scale_of(quantity("throughput"), [])))
+    lower.set_xlim(warmup, duration)
+    lower.set_yscale("log")
+    log_ticks(lower.yaxis)
+    lower.set_xlabel("time (s)")
+    one = quantity(names[0]) if len(names) == 1 else _LATENCY
+    lower.set_ylabel(label_of(one, scale))
+    if runs != [""]:
+        legend(upper)
+    if len(names) > 1:
+        legend(
+            lower,
+            [Line2D([], [], color=GREY, linestyle=d, label=n) for n, d in zip(names, _DASHES, strict=False)],
+        )
+    return axes
