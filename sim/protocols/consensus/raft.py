@@ -58,7 +58,8 @@ class Entry:
         return cls(term, command, 8 + command.wire_bytes)
 
     def __repr__(self) -> str:
-        return f"Entry({self.term}, {self.command!r})"
+        command = "no-op" if self.command == NOOP else repr(self.command)
+        return f"Entry({self.term}, {command})"
 
     @property
     def wire_bytes(self) -> int:

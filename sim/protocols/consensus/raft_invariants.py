@@ -460,24 +460,26 @@ class AckedIsKept(RaftLaw):
     """Within a term a follower never drops an entry that it has acknowledged."""
 
     law: ClassVar[str] = "acknowledged entries are kept"
-    acked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is AppendEntriesReply and message.success:
-            term, index = self.acked.get(src, (0, 0))
-            if message.term > term or (message.term == term and message.index > index):
-                self.acked[src] = (message.term, message.index)
+        server = self.history.servers.get(src)
+        if message.__class__ is not AppendEntriesReply or not message.success or server is None:
+            return
+        if (message.term, message.index) > self.acked.get(src, (0, 0))[:2]:
+            node, index = server.node, message.index
+            if node.current_term == message.term and server.first <= index <= node.last_index():
+                self.acked[src] = (message.term, index, node.term_at(index))
 
     def check(self, node: RaftNode) -> None:
-        if not self.history.removed:
+        term, index, of_term = self.acked.get(node.name, (0, 0, 0))
+        if node.current_term != term or not self.history.removed:
             return
-        term, acked = self.acked.get(node.name, (0, 0))
-        index = self.history.removed[0][0]
-        if node.current_term == term and index <= acked:
+        if index > node.last_index() or node.term_at(index) != of_term:
             self.violated(
                 (node.name,),
-                f"{node.name} acknowledged index {acked} in term {term}",
-                f"in that term it deletes its log from index {index} on",
+                f"{node.name} acknowledged index {index}, of term {of_term}, in term {term}",
+                f"in that term it deletes its log from index {self.history.removed[0][0]} on",
             )
 
 

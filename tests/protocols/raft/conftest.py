@@ -26,9 +26,11 @@ class Asker(Node):
     def on_start(self) -> None:
         self.replies: list[Reply] = []
         self.redirects: list[Redirect] = []
+        self.answered: list[float] = []
 
     def on_reply(self, src: str, msg: Reply) -> None:
         self.replies.append(msg)
+        self.answered.append(self.now)
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
         self.redirects.append(msg)
@@ -37,8 +39,8 @@ class Asker(Node):
 class Stage:
     """Servers of a Raft system on a network of constant delay; nobody campaigns unless told to.
 
-    ``fsync`` in seconds; ``node_class`` replaces the servers' class (mutants); ``quiet=False`` leaves the
-    timers of the system as they are.
+    ``fsync`` in seconds; ``client_at`` puts the client beside a server; ``node_class`` replaces the servers'
+    class (mutants); ``quiet=False`` leaves the timers of the system as they are.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Stage:
         seed: int = 0,
         delta: float = DELTA,
         hosts: dict[str, Host] | None = None,
+        client_at: str | None = None,
     ) -> None:
         system = system or Raft(nodes=nodes)
         if quiet:
@@ -64,7 +67,12 @@ class Stage:
             profile = (hosts or {}).get(member.name, Host(disk=Disk(fsync=fsync)))
             settings = system if member.settings is None else member.settings
             self.cluster.add(member, place="lan", profile=profile, settings=settings)
-        self.cluster.add(Member("client", Asker, group="clients", role="client"), place="lan", settings=None)
+        self.cluster.add(
+            Member("client", Asker, group="clients", role="client"),
+            place="lan",
+            settings=None,
+            beside=client_at,
+        )
         self.cluster.watch(system.invariants())
         self.cluster.boot()
         if quiet:
@@ -146,6 +154,17 @@ class Stage:
             for name, node in self.cluster.nodes.items()
             if name != "client"
         }
+
+    def took(self, server: str, kind: str = "put", **more: Any) -> float:
+        """Seconds from asking a server to its answer, as the client sees it."""
+        asked = self.now
+        self.ask(server, kind, **more)
+        self.settle()
+        return float(self.client.answered[-1] - asked)
+
+    def events(self, name: str) -> list[tuple[float, str, dict[str, Any]]]:
+        """(time, node, detail) of the events of a name."""
+        return [(t, node, detail) for t, node, event, detail in self.cluster.recorder.events if event == name]
 
     def messages(self, kind: str, *, since: float = 0.0) -> list[tuple[str, str]]:
         """(src, dst) of the messages of a kind sent since a time, self-sends excluded."""
