@@ -88,6 +88,8 @@ class System:
         {"get", "put", "cas", "append", "increment", "delete", "scan"}
     )
     """The kinds of client operation that it serves; a workload that asks for more is refused."""
+    label_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that its label shows even when they have their defaults."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
     """Names under which faults may address whoever leads."""
 
@@ -130,7 +132,7 @@ class System:
             if f.name in {"heartbeat", "detection", "unsafe"} or not f.repr:
                 continue
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-            if value != default:
+            if value != default or f.name in self.label_fields:
                 shown.append(f"{f.name}={getattr(value, 'label', value)}")
         text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
         return f"UNSAFE {text}" if self.unsafe else text

@@ -10,6 +10,7 @@ from sim.cluster import CLOUD_HOST, Host
 from sim.faults import Crash
 from sim.lab.compare import Comparison, compare
 from sim.lab.scenario import Scenario
+from sim.network import Exponential as ThinkTime
 from sim.network import lan, wan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
 from sim.protocols.balancing import Balanced, Exponential, Random, RoundRobin, SmoothWeightedRoundRobin
@@ -20,6 +21,7 @@ __all__ = ["REGIONS", "balancing_scenario", "demo", "failover_scenario"]
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 """The five measured EC2 regions of the demo."""
 
+_THINK = 0.1  # seconds that a client thinks between operations, on average
 _SERVERS = 10
 _SERVICE = 0.010  # seconds of mean service time
 _LOAD = 0.8
@@ -29,8 +31,8 @@ def failover_scenario() -> Scenario:
     """Five replicas on five measured regions, clients in each, the leader (in Virginia) crashing at 10 s."""
     return Scenario(
         system=Raft(nodes=5),
-        network=wan(*REGIONS),
-        workload=ClosedLoop(clients=10, keys=Zipf(1000), reads=0.5),
+        network=wan(*REGIONS, transport="stream"),
+        workload=ClosedLoop(clients=10, think=ThinkTime(_THINK), keys=Zipf(1000), reads=0.5),
         faults=[Crash("leader", at=10.0, down=5.0)],
         duration=30.0,
         hosts=CLOUD_HOST,

@@ -296,15 +296,15 @@ class Network:
             self._trace(src, receiver.name, message, sent, self.env._now, fate)
         receiver.receive(src, message)
 
-    def launch(self, link: Link, receiver: Receiver, message: Any, delay: float) -> None:
-        """Put a message of a careful link on its way."""
+    def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
+        """Put a message of a careful link on its way, to arrive at a simulated time."""
         env = self.env
         self._serial += 1
         digest = digest_of(message) if self.checking else None
         flight = (link, receiver, message, env._now, digest, self._serial)
         if self.tracing:
             self._in_flight[self._serial] = flight
-        heappush(env._heap, (env._now + delay, 1, next(env._eid), self.arrive, flight))
+        heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
 
     def drop(self, link: Link, message: Any, fate: str) -> None:
         """Count, and when tracing record, a message that will not arrive."""
@@ -391,12 +391,11 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return link.free_at - env._now
 
     def launch(message: Any, waited: float) -> None:
-        delay = waited + link.draw_latency() * link.slowdown
+        # An absolute time: the difference of two, added again, could round to before the last arrival.
+        arrival = env._now + waited + link.draw_latency() * link.slowdown
         if in_order:
-            arrival = max(env._now + delay, link.last_arrival)
-            link.last_arrival = arrival
-            delay = arrival - env._now
-        network.launch(link, receiver, message, delay)
+            arrival = link.last_arrival = max(arrival, link.last_arrival)
+        network.launch(link, receiver, message, arrival)
 
     def send(message: Any) -> None:
         if link.cuts and stream:
