@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
@@ -238,7 +239,7 @@ def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unp
         Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes.
         The diagonal is for two hosts at one place.
     **line:
-        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit`` of all links, as in
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as in
         `LinkSpec`.
 
     Raises ValueError when the shapes don't match or a value is out of range.
@@ -261,7 +262,7 @@ def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:
         One-way, seconds or whatever `as_distribution` takes. By default as measured between hosts of one EC2
         zone (`sim.network.wan`): about 0.2 ms, with a long tail.
     **line:
-        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit`` of all links, as in
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as in
         `LinkSpec`.
     """
     if latency is None:
@@ -299,8 +300,12 @@ def _plain(name: str) -> str:
     return name.casefold().translate({ord(c): None for c in " -_"})
 
 
+@lru_cache(maxsize=4096)
 def _median_of_sum(x: Distribution, y: Distribution) -> float:
-    """The median of a draw of each: exact for constants, else of 200 equally likely values a side."""
+    """The median of a draw of each: exact for constants, else of 200 equally likely values a side.
+
+    Remembered, because the quantiles of mixtures are found by bisection and each pair of places asks.
+    """
     if x == y and isinstance(x, Constant):
         return x.value + x.value
     levels = (np.arange(200) + 0.5) / 200
