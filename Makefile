@@ -28,7 +28,7 @@ lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy --strict
 	$(BIN)/mypy
 
 bench: $(VENV)/.ready-dev  ## measure speed beside what people would use instead
-	for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
 
 docs: $(VENV)/.ready-dev  ## run the code in README.md and docs/
 	$(BIN)/python -m pytest -n 0 tests/test_docs.py
@@ -41,17 +41,21 @@ clean:  ## remove .venv, caches and results
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "quorumlab needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 
-PIP = $$($(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || \
-  echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check --quiet
+define install
+@echo "installing $(1) into $(VENV): a minute or two ..."
+@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+  else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+  install="$$pip --disable-pip-version-check install --quiet"; $(2)
+@touch $@
+endef
 
 # What a user needs. On a Python too new for the pinned versions, whatever is current.
 $(VENV)/.ready: pyproject.toml $(PINS) | $(BIN)/python
-	$(PIP) install -c $(PINS) -e . || $(PIP) install -e .
-	@touch $@
+	$(call install,quorumlab,$$install -c $(PINS) -e . || $$install -e .)
 
 # What a developer and CI need: exactly the pinned versions.
 $(VENV)/.ready-dev: pyproject.toml $(PINS) | $(BIN)/python
-	$(PIP) install -c $(PINS) -e '.[dev]'
-	@touch $@ $(VENV)/.ready
+	$(call install,quorumlab and its tools,$$install -c $(PINS) -e '.[dev]')
+	@touch $(VENV)/.ready
