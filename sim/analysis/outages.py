@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 __all__ = ["ENDS", "fault_spans", "outages"]
 
-ENDS: dict[str, str] = {"crash": "restart", "cut": "heal", "partition": "heal"}
+ENDS: dict[str, str] = {
+    "crash": "restart",
+    "cut": "heal",
+    "partition": "heal",
+    "flaky": "steady",
+    "slow": "steady",
+}
 """The events that break something, and the event that mends each."""
 
 _OUTAGE = {"time": float, "fault": str, "start": float, "end": float, "gap": float, "at_least": bool}
@@ -63,22 +69,18 @@ def _joined(labels: Iterable[str], most: int = 3) -> str:
 
 
 def _mends(fault: _Event, mend: _Event) -> bool:
-    """Whether this restart or heal undoes that fault: nothing that both of them say may differ."""
-    if ENDS[fault.event] != mend.event or mend.time < fault.time:
+    """Whether this event undoes that fault: it is of the right name and node, and the details agree where both tell."""
+    if ENDS[fault.event] != mend.event or fault.node != mend.node or mend.time < fault.time:
         return False
-    if fault.event == "crash":
-        return fault.node == mend.node
-    return all(
-        mend.detail.get(name, value) == value for name, value in fault.detail.items() if name != "label"
-    )
+    return all(mend.detail.get(name, value) == value for name, value in fault.detail.items())
 
 
 def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     """From when to when each fault lasted.
 
-    A crash ends with the next restart of its node; a cut or partition with the next `heal` whose detail agrees with
-    its own (one without detail heals everything); what is never mended lasts until `duration`. Faults of one kind
-    with the same start and end are one row.
+    Each ends with the next event that mends it (see `ENDS`) at the same node, whose detail agrees with its own where
+    both tell: a `heal` without detail heals every cut. What is never mended lasts until `duration`. Faults of one
+    kind with the same start and end are one row.
 
     Returns:
         Columns `start, end` (seconds), `event`, `label` (what happened, for people); by start.
@@ -135,7 +137,7 @@ def outages(
     while it lasts. Gaps of normal operation (about one over the rate) are not subtracted.
 
     Args:
-        operations, events: of one run; crash, cut and partition events are faults.
+        operations, events: of one run; which events are faults, see `ENDS`.
         duration: seconds; the run's end. Later returns don't count.
         warmup: seconds; a fault before it counts from there.
 

@@ -162,6 +162,29 @@ def test_a_heal_mends_what_it_names_and_a_bare_one_everything() -> None:
     ]
 
 
+def test_cuts_are_healed_by_their_labels() -> None:
+    rows = [
+        (1.0, "cut", "region a"),
+        (2.0, "cut", "region b"),
+        (3.0, "heal", "region b"),
+        (4.0, "heal", "region a"),
+    ]
+    named = events(*[(t, "", what, {"pairs": 4, "label": f"cut {label}"}) for t, what, label in rows])
+    found = fault_spans(named, duration=9.0)
+    assert found[["start", "end", "label"]].to_numpy().tolist() == [
+        [1.0, 4.0, "cut region a"],
+        [2.0, 3.0, "cut region b"],
+    ]
+
+
+def test_a_slow_node_is_a_fault_until_it_is_steady() -> None:
+    found = fault_spans(
+        events((1.0, "n0", "slow", {"speed": 0.1}), (2.0, "n1", "steady", {}), (3.0, "n0", "steady", {})),
+        duration=9.0,
+    )
+    assert found.to_numpy().tolist() == [[1.0, 3.0, "slow", "slow n0"]]
+
+
 def test_cuts_that_come_and_go_together_are_one_span() -> None:
     cuts = [(1.0, None, "cut", {"src": f"n{i}", "dst": "n9"}) for i in range(4)]
     found = fault_spans(events(*cuts, (3.0, None, "heal", {})), duration=9.0)
