@@ -196,12 +196,14 @@ class Simulation:
         value = outcome.value if operation.kind in READS and outcome.status == "ok" else operation.value
         if operation.kind in READS and outcome.status != "ok":
             value = None
+        # Without an answer it took at least as long as its client has waited, and the measures need to know that.
+        until = outcome.returned if answered and outcome.returned is not None else self.env.now
         self.recorder.operations.append(
             (
                 *(outcome.session, operation.kind, operation.key, value, outcome.result, outcome.called),
                 outcome.returned if answered else float("nan"),
                 outcome.status,
-                (outcome.returned - outcome.called) if answered and outcome.returned else float("nan"),
+                until - outcome.called,
                 *(outcome.node, host.place, outcome.attempts),
             )
         )
