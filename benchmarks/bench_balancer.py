@@ -19,6 +19,7 @@ from typing import Any
 import simpy
 
 from sim.cluster import Cluster
+from sim.network import distributions as gaps
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.balancing import Balanced, Exponential, RoundRobin
@@ -34,19 +35,16 @@ DELTA = 0.0005
 
 
 class Source(Node):
-    """Sends requests at random times and keeps the latencies of the answers."""
+    """Sends a request at each arrival, and keeps the latencies of the answers."""
 
     def on_start(self) -> None:
         self.started: list[float] = []
         self.latencies: list[float] = []
         self.command = Command(0, 1, "get", "key")
-        self.set_timer("arrival", self.random.exponential(1.0 / RATE))
 
-    def on_arrival_timeout(self) -> None:
+    def request(self) -> None:
         self.send("b0", Ask(len(self.started), self.command))
         self.started.append(self.now)
-        if len(self.started) < self.settings:
-            self.set_timer("arrival", self.random.exponential(1.0 / RATE))
 
     def on_answer(self, src: str, msg: Answer) -> None:
         self.latencies.append(self.now - self.started[msg.ticket])
@@ -60,8 +58,17 @@ def ours(requests: int) -> tuple[list[float], int]:
         cluster.add(member, place="lan", settings=member.settings or system)
     source = cluster.add(Member("source", Source), place="lan", settings=requests)
     cluster.boot()
-    cluster.env.run()
-    node: Any = source.node
+    env, node = cluster.env, source.node
+    assert isinstance(node, Source)
+    gap = gaps.Exponential(1.0 / RATE).sampler(cluster.streams.generator("arrivals"))
+
+    def arrive(left: int) -> None:
+        node.request()
+        if left:
+            env.call_after(gap(), arrive, left - 1)
+
+    env.call_after(gap(), arrive, requests - 1)
+    env.run()
     return node.latencies, next(cluster.env._eid)
 
 

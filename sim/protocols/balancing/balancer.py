@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.node import Node, part
 from sim.protocols.balancing.dispatcher import Dispatcher
-from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.messages import Answer
 from sim.protocols.balancing.pool import Backend
 
 __all__ = ["BalancerNode"]
@@ -21,9 +21,6 @@ class BalancerNode(Node):
     def balanced(self) -> Any:
         """The system."""
         return self.settings
-
-    def on_ask(self, src: str, msg: Ask) -> None:
-        self.dispatcher.dispatch(msg.command, src, msg.ticket, msg.patience)
 
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
         """Give the client what its request came to."""

@@ -68,7 +68,8 @@ class BalancingClient(Client):
         command = pending.command
         pending.outcome.attempts += 1
         self.set_timer("attempt", self._patience, command.session)
-        self.dispatcher.dispatch(command, self.name, (command.session, command.sequence), self._patience)
+        ticket = (command.session, command.sequence)
+        self.dispatcher.on_ask(self.name, Ask(ticket, command, self._patience))
 
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
         """A request of this client is over."""

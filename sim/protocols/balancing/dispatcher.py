@@ -9,15 +9,13 @@ The law of its counters, at every moment: ``arrived = done + refused + lost + un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sim.node import Part
 from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
-from sim.protocols.kv import Command
 
 __all__ = ["FAILURES", "REFUSED", "Attempt", "Dispatcher"]
 
@@ -57,6 +55,8 @@ class Dispatcher(Part):
         self.arrived = self.done = self.refused = self.lost = self.late = 0
         # Numbers go on where an earlier incarnation stopped, so that no old answer fits a new request.
         self._number = self.incarnation << 40
+        node: Any = self.node
+        self._conclude: Callable[[str, Any, Answer, Backend | None], None] = node.concluded
         self._policy_learns = type(self.policy).answered is not Policy.answered
         self._set_members(tuple(self.pool.by_name))
 
@@ -72,18 +72,18 @@ class Dispatcher(Part):
 
     # A request comes
 
-    def dispatch(self, command: Command, client: str, ticket: Any, patience: float = inf) -> None:
-        """Take on a request; `concluded` of the node will be told what became of it."""
+    def on_ask(self, src: str, msg: Ask) -> None:
         self.arrived += 1
         pool = self.pool
         if not pool.available:
             self.refused += 1
-            self._conclude(client, ticket, REFUSED, None)
+            self._conclude(src, msg.ticket, REFUSED, None)
             return
+        command = msg.command
         backend = self.policy.pick(pool, pool.available, command.key)
         self._number = number = self._number + 1
         now = self.now
-        self.attempts[number] = Attempt(backend, client, ticket, now, now + patience)
+        self.attempts[number] = Attempt(backend, src, msg.ticket, now, now + msg.patience)
         backend.in_flight += 1
         backend.picked += 1
         self.node.send(backend.name, Ask(number, command))
@@ -103,7 +103,3 @@ class Dispatcher(Part):
             self.policy.answered(self.pool, backend, self.now - attempt.sent, ok)
         self.done += 1
         self._conclude(attempt.client, attempt.ticket, msg, backend)
-
-    def _conclude(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
-        node: Any = self.node
-        node.concluded(client, ticket, answer, backend)

@@ -92,7 +92,7 @@ class Exponential(ServiceTime):
         _positive(self, seconds=self.seconds)
 
     def draw(self, random: RandomSource) -> float:
-        return random.exponential(self.seconds)
+        return -self.seconds * log(1.0 - random.random())
 
     @property
     def mean(self) -> float:
