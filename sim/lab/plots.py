@@ -22,7 +22,7 @@ class RunPlots:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._span = {"duration": run.ended, "warmup": min(run.scenario.warmup, run.ended / 2)}
+        self._span: Any = {"duration": run.ended, "warmup": min(run.scenario.warmup, run.ended / 2)}
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
         """The distribution of latency; ``tail``: on a logarithmic axis of how many took longer."""
@@ -77,7 +77,7 @@ class ComparisonPlots:
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
         first = next(iter(comparison.scenarios.values()))
-        self._span = {"duration": max(run.ended for run in comparison.runs), "warmup": first.warmup}
+        self._span: Any = {"duration": max(run.ended for run in comparison.runs), "warmup": first.warmup}
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
         """The distribution of latency of each system, all seeds together."""

@@ -1,0 +1,53 @@
+"""Consensus and replication compared on a wide area: who waits how long, from where.
+
+The same clients, the same measured latencies, the same seeds; leaders start in Virginia. A leader-based
+protocol costs a client the way to the leader and the leader's way to a majority; synchronous primary-backup
+waits for the farthest backup; asynchronous waits for nobody, and promises less.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from sim import Scenario, compare
+from sim.analysis.plots import save
+from sim.cluster import CLOUD_HOST
+from sim.lab.story import main
+from sim.network import Exponential, wan
+from sim.protocols import MultiPaxos, PrimaryBackup, Raft
+from sim.workload import ClosedLoop, Zipf
+
+scenario = Scenario(
+    system=Raft(nodes=5),
+    network=wan("virginia", "california", "oregon", "tokyo", "ireland", transport="stream"),
+    workload=ClosedLoop(clients=10, think=Exponential(0.1), keys=Zipf(1000), reads=0.5),
+    duration=15.0,
+    warmup=1.0,
+    hosts=CLOUD_HOST,
+    leader="virginia",
+)
+
+systems = [Raft(nodes=5), MultiPaxos(nodes=5), PrimaryBackup(nodes=5), PrimaryBackup(nodes=5, mode="async")]
+
+
+def tell(scenario: Scenario, seed: int, folder: Path) -> str:
+    """Compare; draw distributions and percentiles."""
+    comparison = compare(systems, dataclasses.replace(scenario), seeds=range(seed, seed + 5), progress=None)
+    comparison.save(folder)
+    save(comparison.plot.latency_cdf(), folder / "latency_cdf.png")
+    save(comparison.plot.latency_percentiles(), folder / "latency_percentiles.png")
+    print(comparison.text())
+    writes = comparison.operations[comparison.operations["kind"] == "put"]
+    medians: pd.Series = writes.groupby(["run", "region"])["latency"].median()
+    fastest = {region: medians.xs(region, level="region").idxmin() for region in scenario.network.regions}
+    linearizable = comparison.table().query("guarantee == 'linearizable'")
+    best = linearizable.loc[linearizable["p50"].idxmin()]
+    return (
+        f"Of those that promise linearizability, {best['system']} has the lowest median: {1e3 * best['p50']:.0f} ms.\n"
+        f"Fastest median write by region: {', '.join(f'{r}: {s}' for r, s in fastest.items())}."
+    )
+
+
+if __name__ == "__main__":
+    main(__file__, scenario, tell)
