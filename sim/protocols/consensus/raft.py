@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from sim.node import Node, durable, durable_log, message
 from sim.protocols.client import Client, Redirect, Reply, Request
-from sim.protocols.kv import NOOP, Command, KeyValueStore
+from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
 from sim.system import Invariant, Member, System
 
 __all__ = [
@@ -170,13 +170,12 @@ class RaftNode(Node):
 
     # Rules for all servers
 
-    def observe_term(self, term: int) -> None:
+    def adopt_term(self, term: int) -> None:
         """If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower."""
-        if term > self.current_term:
-            self.current_term = term
-            self.voted_for = None
-            self.patience = self.draw_patience()
-            self.become_follower(None)
+        self.current_term = term
+        self.voted_for = None
+        self.patience = self.draw_patience()
+        self.become_follower(None)
 
     def become_follower(self, leader: str | None) -> None:
         """Follow ``leader`` in the current term (None: whoever will win it)."""
@@ -195,16 +194,20 @@ class RaftNode(Node):
         """If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (5.3)."""
         while self.last_applied < self.commit_index:
             self.last_applied += 1
-            self.apply(self.last_applied, self.entry_at(self.last_applied))
+            self.apply(self.last_applied, self.entry_at(self.last_applied).command)
 
-    def apply(self, index: int, entry: Entry) -> None:
-        """Apply one entry; a leader respond[s] after entry applied to state machine (5.3)."""
-        result = self.store.apply(entry.command)
+    def apply(self, index: int, command: Command) -> None:
+        """Apply one command; a leader respond[s] after entry applied to state machine (5.3)."""
+        result = self.store.apply(command)
         if self.waiting and index in self.waiting:
-            client, command = self.waiting.pop(index)
+            client, _ = self.waiting.pop(index)
             if result is not None:
-                answer = Reply(command.session, command.sequence, result.status, result.value, result.result)
-                self.send(client, answer, hold=False)
+                self.answer(client, command, result)
+
+    def answer(self, client: str, command: Command, result: Result) -> None:
+        """Respond to a client. What a reply tells is committed, so it waits for no disk."""
+        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
+        self.send(client, reply, hold=False)
 
     # Leader election (5.2)
 
@@ -240,7 +243,8 @@ class RaftNode(Node):
         return RequestVote(self.current_term, self.name, last, self.term_at(last))
 
     def on_request_vote(self, src: str, msg: RequestVote) -> None:
-        self.observe_term(msg.term)
+        if msg.term > self.current_term:
+            self.adopt_term(msg.term)
         # 1. Reply false if term < currentTerm (5.1). 2. If votedFor is null or candidateId, and candidate's
         # log is at least as up-to-date as receiver's log, grant vote (5.2, 5.4).
         granted = (
@@ -259,7 +263,8 @@ class RaftNode(Node):
         return (last_log_term, last_log_index) >= (self.term_at(last), last)
 
     def on_request_vote_reply(self, src: str, msg: RequestVoteReply) -> None:
-        self.observe_term(msg.term)
+        if msg.term > self.current_term:
+            self.adopt_term(msg.term)
         if self.role == "candidate" and msg.term == self.current_term and msg.granted:
             self.votes.add(src)
             if self.is_quorum(self.votes):
@@ -295,8 +300,7 @@ class RaftNode(Node):
             return
         known = self.store.known(command)
         if known is not None:  # a retry of what has already been applied (section 8)
-            answer = Reply(command.session, command.sequence, known.status, known.value, known.result)
-            self.send(src, answer, hold=False)
+            self.answer(src, command, known)
             return
         index = self.append(command)
         self.waiting[index] = (src, command)
@@ -339,42 +343,48 @@ class RaftNode(Node):
         self.replicate(self.peers)
 
     def on_append_entries(self, src: str, msg: AppendEntries) -> None:
-        self.observe_term(msg.term)
         previous = msg.prev_log_index
-        if msg.term < self.current_term:  # 1. Reply false if term < currentTerm (5.1)
-            self.send(src, AppendEntriesReply(self.current_term, False, previous))
-            return
+        if msg.term != self.current_term:
+            if msg.term < self.current_term:  # 1. Reply false if term < currentTerm (5.1)
+                self.send(src, AppendEntriesReply(self.current_term, False, previous))
+                return
+            self.adopt_term(msg.term)
         if self.leader != msg.leader or self.role != "follower":  # a candidate gives way, too (5.2)
             self.become_follower(msg.leader)
-        self.reset_election_timer()
+        self.set_timer("election", self.patience)
         # 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm (5.3)
-        if previous > self.last_index() or self.term_at(previous) != msg.prev_log_term:
+        last = self.last_index()
+        if previous > last or self.term_at(previous) != msg.prev_log_term:
             self.send(src, AppendEntriesReply(self.current_term, False, previous))
             return
-        if msg.entries:
-            self.accept(previous, msg.entries)
+        entries = msg.entries
+        last_new = previous + len(entries)
+        if previous == last:
+            self.log.extend(entries)  # 4. Append any new entries not already in the log
+        elif entries:
+            self.accept(previous, entries)
         # 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)
-        last_new = previous + len(msg.entries)
-        if msg.leader_commit > self.commit_index and last_new > self.commit_index:
+        if self.commit_index < msg.leader_commit and self.commit_index < last_new:
             self.commit_index = min(msg.leader_commit, last_new)
             self.apply_committed()
         self.send(src, AppendEntriesReply(self.current_term, True, last_new))
 
     def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """Make the log agree with ``entries``, which follow the entry at ``previous``."""
+        """Make the log, which goes on after ``previous``, agree with the entries that follow it there."""
         agree = min(self.last_index() - previous, len(entries))  # so many of their indices are in the log
         if agree and self.term_at(previous + agree) != entries[agree - 1].term:
             # 3. If an existing entry conflicts with a new one (same index but different terms), delete the
             # existing entry and all that follow it (5.3). Where the last one agrees, all do: log matching.
             agree = next(i for i, e in enumerate(entries) if self.term_at(previous + 1 + i) != e.term)
             self.truncate_from(previous + agree + 1)
-        self.log.extend(entries[agree:])  # 4. Append any new entries not already in the log
+        self.log.extend(entries[agree:])
 
     def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
-        self.observe_term(msg.term)
-        if self.role != "leader" or msg.term != self.current_term:
+        if msg.term > self.current_term:
+            self.adopt_term(msg.term)
+        elif self.role != "leader" or msg.term < self.current_term:
             return
-        if msg.success:
+        elif msg.success:
             self.acknowledged(src, msg.index)
         elif (
             self.match_index[src] < msg.index == self.next_index[src] - 1

@@ -353,9 +353,9 @@ def test_a_reply_before_the_commit(stage: Any) -> None:
 class AppliesRetries(RaftNode):
     """The state machine does not look at sessions (section 8)."""
 
-    def apply(self, index: int, entry: Entry) -> None:
-        self.store.sessions.pop(entry.command.session, None)
-        super().apply(index, entry)
+    def apply(self, index: int, command: Command) -> None:
+        self.store.sessions.pop(command.session, None)
+        super().apply(index, command)
 
 
 def retried(stage: Any, mutant: type[RaftNode]) -> None:
@@ -380,7 +380,7 @@ class VotesTwice(RaftNode):
     """The vote is granted to whoever asks."""
 
     def on_request_vote(self, src: str, msg: RequestVote) -> None:
-        self.observe_term(msg.term)
+        self.adopt_term(msg.term)
         self.send(src, RequestVoteReply(self.current_term, True))
 
 
