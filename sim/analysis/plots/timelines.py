@@ -31,6 +31,9 @@ from sim.analysis.statistics import AT_LEAST, mean_interval
 __all__ = ["nice_width", "shade_faults", "timeline"]
 
 _LATENCY = Quantity("latency", "latency", "s")
+_BAND = 5
+"""From how many seeds on the interval of a bin is drawn: of fewer it is wide and says little."""
+
 _Dashes = Literal["-", "--", ":", "-."]
 _DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.")
 
@@ -93,12 +96,12 @@ def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float,
 
 
 def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, label: str) -> float:
-    """Draw the mean over seeds in each bin, as steps, and its 95 % interval as a band; returns the highest mean."""
+    """Draw the mean over seeds in each bin, as steps, and of five seeds or more its 95 % interval; returns the highest mean."""
     values = np.array([frame["throughput"].to_numpy(dtype=float) for frame in seeds])
     edges = np.append(seeds[0]["start"], seeds[0]["end"].iloc[-1])
     mean = values.mean(axis=0)
     ax.stairs(mean, edges, color=colour, linewidth=1.4, label=label, baseline=None)
-    if len(seeds) > 1:
+    if len(seeds) >= _BAND:
         found = [mean_interval(column) for column in values.T]
         low, high = (np.array([getattr(one, side) for one in found]) for side in ("low", "high"))
         ax.stairs(
@@ -129,7 +132,7 @@ def timeline(
 ) -> np.ndarray[Any, Any]:
     """Throughput (above) and latency (below) over time, faults shaded.
 
-    Throughput is the mean over seeds with its 95 % interval. Latency is that of the operations *called* in each bin,
+    Throughput is the mean over seeds, from five on with its 95 % interval. Latency is that of the operations *called* in each bin,
     all seeds together, so that the victims of an outage show when they asked; a triangle marks a lower bound:
     operations of that bin went unanswered.
 

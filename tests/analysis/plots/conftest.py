@@ -61,13 +61,13 @@ def _events(run: str, seed: int) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def operations() -> pd.DataFrame:
     return pd.concat(
-        [_operations(run, seed, 120.0) for run in SYSTEMS for seed in range(4)], ignore_index=True
+        [_operations(run, seed, 100.0) for run in SYSTEMS for seed in range(5)], ignore_index=True
     )
 
 
 @pytest.fixture(scope="session")
 def events() -> pd.DataFrame:
-    return pd.concat([_events(run, seed) for run in SYSTEMS for seed in range(4)], ignore_index=True)
+    return pd.concat([_events(run, seed) for run in SYSTEMS for seed in range(5)], ignore_index=True)
 
 
 @pytest.fixture(scope="session")
