@@ -1,0 +1,51 @@
+"""Paxos and Multi-Paxos under chaos: safety while each storm rages, progress after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.lab.chaos import chaos, chaos_scenario
+from sim.protocols.consensus.multipaxos import MultiPaxos
+from sim.protocols.consensus.paxos import Paxos
+from sim.system import System
+
+BATCH = 20
+
+
+def paxos(seed: int) -> Paxos:
+    learning = ("proposer", "broadcast", "distinguished")[seed % 3]
+    if seed % 2:
+        return Paxos(nodes=3 + 2 * (seed % 4 == 1), learning=learning)
+    return Paxos(proposers=3, acceptors=3, learners=1, learning=learning)
+
+
+def multi_paxos(seed: int) -> MultiPaxos:
+    if seed % 5 == 4:
+        return MultiPaxos(nodes=5, phase1=4, phase2=2)
+    return MultiPaxos(nodes=3 + 2 * (seed % 2))
+
+
+def weather(system: System, seed: int, storm: float) -> None:
+    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
+    assert run.violation is None, run.violation
+    assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
+
+
+@pytest.mark.parametrize("first", range(0, 200, BATCH))
+def test_paxos_is_safe_in_every_storm_and_decides_after_it(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        weather(paxos(seed), seed, storm=0.6)  # the one decree falls early
+
+
+@pytest.mark.parametrize("first", range(0, 200, BATCH))
+def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        weather(multi_paxos(seed), seed, storm=2.0)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(1000, 2000, BATCH))
+def test_a_thousand_storms(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        weather(paxos(seed), seed, storm=1.0)
+        weather(multi_paxos(seed), seed, storm=8.0)
