@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from sim.kernel import Environment, Streams
 from sim.message import digest_of
 from sim.network.distributions import Constant
+from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
 
@@ -74,6 +75,7 @@ class Link:
         self.slowdown = 1.0  # factor on latency, set by faults
         self.extra_loss = 0.0  # loss added by faults
         self.draw_latency: Callable[[], float] = lambda: 0.0
+        self.latency_at: Callable[[float], float] = lambda now: 0.0  # of a transport that keeps order
         self.draw_loss: Callable[[], float] = lambda: 1.0
         self.draw_burst: Callable[[], float] = lambda: 1.0
         self.draw_duplicate: Callable[[], float] = lambda: 1.0
@@ -84,8 +86,13 @@ class Link:
         if isinstance(self.spec.latency, Constant):
             delay = self.spec.latency.sampler(streams.generator("constant"))
             self.draw_latency = delay
+            self.latency_at = lambda now: delay()
         else:
-            self.draw_latency = self.spec.latency.sampler(streams.generator(f"{address}/latency"))
+            latency, generator = self.spec.latency, streams.generator(f"{address}/latency")
+            if self.spec.transport == "datagram":
+                self.draw_latency = latency.sampler(generator)
+            else:
+                self.latency_at = latency_over_time(latency, self.spec.coherence_time, generator)
         self.draw_loss = streams.uniforms(f"{address}/loss")
         self.draw_burst = streams.uniforms(f"{address}/burst")
         self.draw_duplicate = streams.uniforms(f"{address}/duplicate")
@@ -391,8 +398,9 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return link.free_at - env._now
 
     def launch(message: Any, waited: float) -> None:
+        latency = link.latency_at(env._now) if in_order else link.draw_latency()
         # An absolute time: the difference of two, added again, could round to before the last arrival.
-        arrival = env._now + waited + link.draw_latency() * link.slowdown
+        arrival = env._now + waited + latency * link.slowdown
         if in_order:
             arrival = link.last_arrival = max(arrival, link.last_arrival)
         network.launch(link, receiver, message, arrival)

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.network.distributions import Constant, Distribution, as_distribution
 from sim.network.distributions.base import non_negative, positive, probability
+from sim.network.steady import coherence_time
 
 __all__ = [
     "GilbertElliott",
@@ -90,6 +91,7 @@ class Line(TypedDict, total=False):
     transport: Transport
     burst: GilbertElliott | None
     retransmit: float | None
+    coherence: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,9 @@ class LinkSpec:
     retransmit:
         Seconds until a stream first sends again; None: as Linux does, the round trip plus 200 ms
         (RFC 6298 with TCP_RTO_MIN in place of its second).
+    coherence:
+        Seconds for which an ordered transport (fifo, stream) keeps one latency before the next is drawn
+        (`sim.network.steady` says why). None: long against the variation; 0: each message draws its own.
 
     Raises ValueError for a value out of range, and for a stream that would never get a message through.
     """
@@ -123,13 +128,18 @@ class LinkSpec:
     transport: Transport = "datagram"
     burst: GilbertElliott | None = None
     retransmit: float | None = None
+    coherence: float | None = None
     retransmission_timeout: float = field(init=False, repr=False, compare=False)
+    coherence_time: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "latency", as_distribution(self.latency, "latency"))
         _check_line(self)
         timeout = 0.2 + 2.0 * self.latency.median() if self.retransmit is None else self.retransmit
         object.__setattr__(self, "retransmission_timeout", timeout)
+        derived = self.transport != "datagram" and self.coherence is None
+        kept = coherence_time(self.latency) if derived else self.coherence or 0.0
+        object.__setattr__(self, "coherence_time", kept)
 
 
 def _check_line(line: LinkSpec | Topology) -> None:
@@ -144,6 +154,8 @@ def _check_line(line: LinkSpec | Topology) -> None:
         raise ValueError(f"burst must be a GilbertElliott, not {line.burst!r}")
     if line.retransmit is not None:
         positive("retransmit (seconds)", line.retransmit)
+    if line.coherence is not None:
+        non_negative("coherence (seconds)", line.coherence)
     if line.transport == "stream" and (line.loss == 1.0 or (line.burst and line.burst.mean_loss == 1.0)):
         raise ValueError(
             "a stream that loses everything would send the same message for ever: loss must be < 1"
@@ -165,6 +177,7 @@ class Topology:
     transport: Transport = "datagram"
     burst: GilbertElliott | None = None
     retransmit: float | None = None
+    coherence: float | None = None
     _links: dict[tuple[str, str], LinkSpec] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -195,6 +208,7 @@ class Topology:
                 transport=self.transport,
                 burst=self.burst,
                 retransmit=self.retransmit,
+                coherence=self.coherence,
             )
         return spec
 
@@ -239,8 +253,8 @@ def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unp
         Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes.
         The diagonal is for two hosts at one place.
     **line:
-        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as in
-        `LinkSpec`.
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
+        in `LinkSpec`.
 
     Raises ValueError when the shapes don't match or a value is out of range.
     """
@@ -262,8 +276,8 @@ def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:
         One-way, seconds or whatever `as_distribution` takes. By default as measured between hosts of one EC2
         zone (`sim.network.wan`): about 0.2 ms, with a long tail.
     **line:
-        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as in
-        `LinkSpec`.
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
+        in `LinkSpec`.
     """
     if latency is None:
         from sim.network.wan import wan  # it builds on this module

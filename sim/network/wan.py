@@ -66,8 +66,8 @@ def wan(*regions: str, csv: str | PathLike[str] | None = None, **line: Unpack[Li
     csv:
         Your own measurements, in the columns of the shipped table or as samples (`sim.network.measurements`).
     **line:
-        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit`` of all links, as in
-        `sim.network.topology.LinkSpec`.
+        ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
+        in `sim.network.topology.LinkSpec`.
 
     Raises ValueError for an unknown region (with candidates), for a pair without measurements and for a bad file.
     Warns when your own measurements cannot be fitted within the bounds.
