@@ -96,7 +96,7 @@ def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float,
 
 
 def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, label: str) -> float:
-    """Draw the mean over seeds in each bin, as steps, and of five seeds or more its 95 % interval; returns the highest mean."""
+    """Draw the mean over seeds in each bin, and its interval if there are enough; returns the highest mean."""
     values = np.array([frame["throughput"].to_numpy(dtype=float) for frame in seeds])
     edges = np.append(seeds[0]["start"], seeds[0]["end"].iloc[-1])
     mean = values.mean(axis=0)
@@ -132,8 +132,8 @@ def timeline(
 ) -> np.ndarray[Any, Any]:
     """Throughput (above) and latency (below) over time, faults shaded.
 
-    Throughput is the mean over seeds, from five on with its 95 % interval. Latency is that of the operations *called* in each bin,
-    all seeds together, so that the victims of an outage show when they asked; a triangle marks a lower bound:
+    Throughput is the mean over seeds, from five on with its 95 % interval. Latency is that of the operations *called*
+    in each bin, all seeds together, so that the victims of an outage show when they asked; a triangle marks a lower bound:
     operations of that bin went unanswered.
 
     Args:
