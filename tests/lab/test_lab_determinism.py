@@ -78,7 +78,8 @@ def test_systems_compared_under_one_seed_meet_the_same_arrivals_and_the_same_ran
     first, second = (r.operations[["call", "kind", "key"]].reset_index(drop=True) for r in runs)
     pd.testing.assert_frame_equal(first, second)
     crashes = [
-        r.events[r.events["event"].isin(["crash", "restart"])][["time", "node", "event"]].values.tolist() for r in runs
+        r.events[r.events["event"].isin(["crash", "restart"])][["time", "node", "event"]].values.tolist()
+        for r in runs
     ]
     assert crashes[0] == crashes[1]
     assert len(crashes[0]) > 4
@@ -94,7 +95,9 @@ def test_checking_does_not_change_what_happens() -> None:
     plain = scenario(
         faults=(Crash("leader", at=1.0, down=1.0),),
         hosts=Host(disk=Disk(fsync=0.001)),
-        workload=ClosedLoop(clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, Uniform(5))),
+        workload=ClosedLoop(
+            clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, Uniform(5))
+        ),
     )
     checked = dataclasses.replace(plain, check=True)
     pd.testing.assert_frame_equal(plain.run(1).operations, checked.run(1).operations)

@@ -85,7 +85,9 @@ def test_it_is_compared_and_checked(lone: type) -> None:
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
-def test_it_is_swept_in_worker_processes(lone: type, start_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_swept_in_worker_processes(
+    lone: type, start_method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path[:1]))
     done = sweep(
         scenario(lone()),

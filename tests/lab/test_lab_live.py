@@ -1,0 +1,164 @@
+"""Live simulations: step by step, look, crash, hold and release; comparisons and their differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim import Scenario, compare, sweep
+from sim.lab.parallel import run_all
+from sim.network import Exponential, constant, lan
+from sim.protocols import MultiPaxos, PrimaryBackup, Raft
+from sim.workload import ClosedLoop, Uniform
+
+
+def scenario(**changes: object) -> Scenario:
+    base: dict[str, object] = {
+        "system": Raft(nodes=3),
+        "network": constant(0.01),
+        "workload": ClosedLoop(clients=2, keys=Uniform(3)),
+        "duration": 3.0,
+    }
+    return Scenario(**{**base, **changes})  # type: ignore[arg-type]
+
+
+def test_running_in_pieces_or_by_single_steps_is_running_at_once() -> None:
+    whole = scenario(trace=True).start(seed=2)
+    whole.run()
+    pieces = scenario(trace=True).start(seed=2)
+    for until in (0.1, 0.5, 1.7):
+        pieces.run(until=until)
+        assert pieces.now == until
+    while pieces.env.peek() < 3.0:
+        assert pieces.step()
+    for simulation in (whole, pieces):
+        simulation.finish()
+    answered = [[r for r in s.recorder.operations if r[7] != "info"] for s in (whole, pieces)]
+    assert len(answered[0]) > 100
+    assert answered[0] == answered[1]
+    assert [r for r in whole.recorder.messages if r[4] < 3.0] == [
+        r for r in pieces.recorder.messages if r[4] < 3.0
+    ]
+
+
+def test_a_crash_by_hand_is_seen_and_survived() -> None:
+    simulation = scenario(check=True).start(seed=1)
+    simulation.run(until=1.0)
+    leader = simulation.leader()
+    assert leader is not None
+    simulation.crash(leader)
+    assert simulation.leader() is None
+    assert leader not in simulation.members
+    simulation.run(until=2.9)
+    assert simulation.leader() not in (None, leader)
+    simulation.restart(leader)
+    simulation.run()
+    assert simulation.nodes[leader].incarnation == 1
+
+
+def test_holding_back_the_leaders_messages_starves_its_followers_until_release() -> None:
+    simulation = scenario(duration=10.0).start(seed=1)
+    simulation.run(until=1.0)
+    leader = simulation.leader()
+    simulation.hold(lambda src, dst, message: src == leader and dst.startswith("n"))
+    simulation.run(until=3.0)
+    assert simulation.leader() != leader or len(simulation.held) > 0
+    held = len(simulation.held)
+    assert held > 10
+    assert simulation.release() == held
+    simulation.run(until=5.0)
+    assert simulation.held == ()
+    assert simulation.leader() is not None
+
+
+def test_an_error_in_a_handler_says_seed_time_and_node() -> None:
+    simulation = scenario().start(seed=7)
+    simulation.run(until=0.5)
+    simulation.nodes["n1"].on_append_entries = None  # type: ignore[attr-defined]
+    simulation.cluster.hosts["n1"].handlers.clear()
+    simulation.cluster.hosts["n1"].handlers[str] = print  # type: ignore[assignment]
+    with pytest.raises(TypeError, match=r"n1 .* has no handler for AppendEntries") as caught:
+        simulation.run()
+    notes = " ".join(caught.value.__notes__)
+    assert "seed 7" in notes
+
+
+def test_a_comparison_pairs_seeds_and_reports_differences() -> None:
+    systems = [Raft(nodes=3), PrimaryBackup(nodes=3, mode="async")]
+    base = scenario(network=lan(Exponential(0.01)))
+    comparison = compare(systems, base, seeds=range(4), workers=1, progress=None)
+    assert list(comparison.summaries["run"].unique()) == [system.label for system in systems]
+    assert len(comparison.summaries) == 8
+    difference = comparison.difference(systems[0])
+    p50 = difference[difference["measure"] == "p50"].iloc[0]
+    medians = comparison.summaries.pivot(index="seed", columns="run", values="p50")
+    expected = medians[systems[1].label] - medians[systems[0].label]
+    assert p50["difference"] == pytest.approx(expected.mean())
+    assert p50["low"] < p50["difference"] < p50["high"] < 0
+    text = comparison.text()
+    assert "linearizable" in text
+    assert "4/4 valid" in text
+
+
+def test_the_same_comparison_in_processes_and_in_this_one_is_equal() -> None:
+    systems = [Raft(nodes=3), MultiPaxos(nodes=3)]
+    here = compare(systems, scenario(), seeds=range(2), workers=1, progress=None)
+    there = compare(systems, scenario(), seeds=range(2), workers=2, progress=None)
+    assert [r.digest() for r in here.runs] == [r.digest() for r in there.runs]
+
+
+def test_wrong_comparisons_and_sweeps_are_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to compare"):
+        compare([], scenario())
+    with pytest.raises(ValueError, match="two systems are labelled"):
+        compare([Raft(nodes=3), Raft(nodes=3)], scenario())
+    with pytest.raises(ValueError, match="at least one seed is needed"):
+        compare([Raft(nodes=3)], scenario(), seeds=[])
+    with pytest.raises(ValueError, match="nothing to sweep: duration has no values"):
+        sweep(scenario(), {"duration": []})
+    with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
+        compare([Raft(nodes=3)], scenario(), workers=0)
+
+
+def test_a_sweep_has_a_row_for_each_point_and_seed() -> None:
+    done = scenario().sweep(system__nodes=[3, 5], workload__clients=[1, 2], seeds=range(2), workers=1)
+    frame = done.summaries
+    assert len(frame) == 8
+    assert frame[["system__nodes", "workload__clients"]].drop_duplicates().values.tolist() == [
+        [3, 1],
+        [3, 2],
+        [5, 1],
+        [5, 2],
+    ]
+    table = done.table(["p50"])
+    assert len(table) == 4
+    assert np.isfinite(table["mean"]).all()
+
+
+def _square(x: int) -> int:
+    if x == 13:
+        raise ValueError("13 is unlucky")
+    return x * x
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order_and_errors_come_through(workers: int) -> None:
+    assert run_all(_square, [(n,) for n in range(6)], workers=workers) == [0, 1, 4, 9, 16, 25]
+    with pytest.raises(ValueError, match="13 is unlucky"):
+        run_all(_square, [(1,), (13,)], workers=workers)
+
+
+def _die_once(path: str, x: int) -> int:
+    import os
+    from pathlib import Path
+
+    marker = Path(path)
+    if x == 1 and not marker.exists():
+        marker.touch()
+        os._exit(9)  # as when the system kills a worker
+    return x
+
+
+def test_a_killed_worker_loses_no_result(tmp_path: object) -> None:
+    arguments = [(f"{tmp_path}/died", n) for n in range(5)]
+    assert run_all(_die_once, arguments, workers=2) == [0, 1, 2, 3, 4]
