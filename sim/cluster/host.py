@@ -91,6 +91,7 @@ class NodeHost:
         self.node = node
         self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
         for owner in self._owners:
+            owner.__dict__["set_timer"] = self._timer_verb(owner)
             for kind, handler in type(owner)._handlers.items():
                 if kind in self.handlers:
                     raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
@@ -268,6 +269,19 @@ class NodeHost:
                 timer_key = (id(owner), name, key)
                 timer._argument = self._once(timer_key, function)
         timer.arm_at(self.env._now + delay / self.clock_rate)
+
+    def _timer_verb(self, owner: Handlers) -> Callable[..., None]:
+        """`Verbs.set_timer` for one owner. A timer that is there is moved without further ado."""
+        known, env, address = self._timers, self.env, id(owner)  # id: a look-up, never an order
+
+        def set_timer(name: str, delay: float, key: Any = None) -> None:
+            timer = known.get((address, name, key))
+            if timer is None or not delay >= 0:
+                self.set_timer(owner, name, delay, key)
+            else:
+                timer.arm_at(env._now + delay / self.clock_rate)
+
+        return set_timer
 
     def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], None]) -> Callable[[], None]:
         """Keyed timers come in any number, so one that has fired is forgotten."""
