@@ -23,10 +23,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sim.message import message
 from sim.node import Node, durable, durable_map
 from sim.protocols.client import Client, Redirect, Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
+from sim.protocols.consensus.multipaxos_messages import (
+    Accept,
+    Accepted,
+    Heartbeat,
+    Learn,
+    Learned,
+    Nack,
+    Prepare,
+    Promise,
+)
 from sim.protocols.consensus.paxos_invariants import MultiPaxosSafety
 from sim.protocols.consensus.settings import at_least, names, refuse_disjoint
 from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
@@ -48,73 +57,6 @@ __all__ = [
 
 _LEARNED_AT_ONCE = 500  # chosen slots in one answer to a replica that lags
 _RESENT_AT_ONCE = 100  # unanswered proposals that are sent again with one heartbeat
-
-
-@message
-class Prepare:
-    """1a, for all slots from ``first`` on: accept nothing below ``ballot``; what have you accepted there?"""
-
-    ballot: Ballot
-    first: int
-
-
-@message
-class Promise:
-    """1b: nothing below ``ballot``; ``votes`` are the proposals accepted in slots from ``first`` on."""
-
-    ballot: Ballot
-    first: int
-    votes: tuple[tuple[int, Vote], ...]
-
-
-@message
-class Accept:
-    """2a: accept (ballot, command) in ``slot``; the leader has applied all slots up to ``commit``."""
-
-    ballot: Ballot
-    slot: int
-    command: Command
-    commit: int
-
-
-@message
-class Accepted:
-    """2b: the sender has accepted what the leader of ``ballot`` proposed in ``slot``."""
-
-    ballot: Ballot
-    slot: int
-
-
-@message
-class Nack:
-    """``ballot`` is refused, because ``promised`` is higher."""
-
-    ballot: Ballot
-    promised: Ballot
-
-
-@message
-class Heartbeat:
-    """The leader of ``ballot`` lives, and has applied all slots up to ``commit``."""
-
-    ballot: Ballot
-    commit: int
-
-
-@message
-class Learn:
-    """What was chosen from slot ``first`` on?"""
-
-    first: int
-
-
-@message
-class Learned:
-    """These commands were chosen in the slots from ``first`` on, says the leader of ``ballot``."""
-
-    ballot: Ballot
-    first: int
-    commands: tuple[Command, ...]
 
 
 class MultiPaxosNode(Node):
@@ -146,12 +88,16 @@ class MultiPaxosNode(Node):
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
         self.heartbeat, self.detection = self.settings.times
-        self.chosen.update(range(1, self.executed + 1))
-        self.advance()
+        self.recover()
         if self.incarnation == 0 and self.name == self.settings.first_leader:
             self.campaign()
         else:
             self.expect_leader()
+
+    def recover(self) -> None:
+        """Execute anew what is known to be chosen from its own disk."""
+        self.chosen.update(range(self.applied + 1, self.executed + 1))
+        self.advance()
 
     # Election: whoever hears no leader campaigns
 
@@ -263,9 +209,13 @@ class MultiPaxosNode(Node):
             self.answer(src, command, result)
         elif self.clients.get(command.session, (0, src))[0] < command.sequence:
             self.clients[command.session] = (command.sequence, src)
-            slot = self.next_slot
-            self.next_slot += 1
-            self.propose(slot, command)
+            self.assign(command)
+
+    def assign(self, command: Command) -> None:
+        """Give a command the next free slot."""
+        slot = self.next_slot
+        self.next_slot += 1
+        self.propose(slot, command)
 
     def propose(self, slot: int, command: Command) -> None:
         """Phase 2(a). Promises nothing about this node's disk but its ballot, which has long been there."""
@@ -314,12 +264,16 @@ class MultiPaxosNode(Node):
             missing = [name for name in self.peers if name not in self.promises]
             self.broadcast(Prepare(self.ballot, self.applied + 1), to=missing)
             return
-        self.broadcast(Heartbeat(self.ballot, self.applied), hold=False)
+        self.beat()
         for slot, voters in list(self.open.items())[:_RESENT_AT_ONCE]:
             if slot < self.resend_below:  # older than a whole heartbeat
                 again = Accept(self.ballot, slot, self.votes[slot].command, self.applied)
                 self.broadcast(again, to=[name for name in self.peers if name not in voters], hold=False)
         self.resend_below, self.resend_next = self.resend_next, self.next_slot
+
+    def beat(self) -> None:
+        """Tell the others who leads, and how far."""
+        self.broadcast(Heartbeat(self.ballot, self.applied), hold=False)
 
     # Learning what was chosen
 
@@ -361,18 +315,17 @@ class MultiPaxosNode(Node):
         while self.applied + 1 in self.chosen:
             slot = self.applied + 1
             self.chosen.discard(slot)
-            command = self.votes[slot].command
-            result = self.store.apply(command)
             self.applied = slot
-            if self.clients:
-                self.applied_for_client(command, result)
+            self.apply(self.votes[slot].command)
 
-    def applied_for_client(self, command: Command, result: Result | None) -> None:
-        """Answer the client that waits for this very command."""
-        sequence, client = self.clients.get(command.session, (0, ""))
-        if sequence == command.sequence and result is not None:
-            del self.clients[command.session]
-            self.answer(client, command, result)
+    def apply(self, command: Command) -> None:
+        """Apply a command, and answer the client that waits for it here."""
+        result = self.store.apply(command)
+        if self.clients:
+            sequence, client = self.clients.get(command.session, (0, ""))
+            if sequence == command.sequence and result is not None:
+                del self.clients[command.session]
+                self.answer(client, command, result)
 
     def answer(self, client: str, command: Command, result: Result) -> None:
         """Reply. It is chosen, so that this node's disk does not matter any more."""
