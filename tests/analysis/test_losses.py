@@ -45,6 +45,8 @@ def test_a_write_of_unknown_outcome_may_take_effect_later_and_is_not_missed() ->
     frame = history(("put", 1, 0, math.nan, "info"), ("put", 2, 9, 10, "ok"))
     assert lost(frame, 1) == []
     assert lost(frame, None) == [2]
+    given_up = history(("put", 1, 0, 1, "info"), ("put", 2, 9, 10, "ok"))
+    assert lost(given_up, 1) == []
 
 
 def test_a_failed_write_and_reads_do_not_matter() -> None:

@@ -53,7 +53,8 @@ def test_an_unanswered_operation_took_as_long_as_its_client_is_known_to_have_wai
     assert found.quantile(0.5).at_least
     # The one that gave up after 0.25 s does not hold up what was answered later.
     answered = pd.concat([frame.iloc[[2]], operations((0.0, 1.0, "ok"))])
-    assert latencies(answered, 10.0).quantile(0.5).value == 1.0
+    assert latencies(answered, 10.0).quantile(0.9).value == 1.0
+    assert not latencies(answered, 10.0).quantile(0.9).at_least
 
 
 def test_failed_operations_are_no_service_and_no_latency() -> None:
@@ -163,6 +164,14 @@ def test_messages_per_operation_count_replicas_only_and_nothing_served_is_nan() 
     assert math.isnan(per_operation(operations((0.0, 1.0, "fail")), links))
     with pytest.raises(ValueError, match="src_role"):
         per_operation(operations((0.0, 1.0, "ok")), pd.DataFrame({"messages": [1]}))
+
+
+def test_the_window_holds_its_beginning_and_not_its_end() -> None:
+    frame = operations(*[(float(call), call + 1.0, "ok") for call in range(6)])
+    assert in_window(frame, 4.0, 2.0)["call"].tolist() == [2.0, 3.0]
+    assert (
+        summary(frame, NO_EVENTS, duration=4.0, warmup=2.0)["throughput"] == 1.0
+    )  # returned at 2 and 3, not at 4
 
 
 @pytest.mark.parametrize(("warmup", "duration"), [(5.0, 5.0), (-1.0, 5.0), (0.0, math.inf), (0.0, math.nan)])

@@ -133,8 +133,8 @@ def timeline(
     """Throughput (above) and latency (below) over time, faults shaded.
 
     Throughput is the mean over seeds, from five on with its 95 % interval. Latency is that of the operations *called*
-    in each bin, all seeds together, so that the victims of an outage show when they asked; a triangle marks a lower bound:
-    operations of that bin went unanswered.
+    in each bin, all seeds together, so that the victims of an outage show when they asked; a triangle marks a
+    lower bound: operations of that bin went unanswered.
 
     Args:
         operations, events: of one run, or several told apart by `run` and `seed`.
