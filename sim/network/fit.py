@@ -124,8 +124,9 @@ class _Curve:
 
     def integrate(self, x: Floats) -> tuple[Floats, Floats]:
         """The distribution function at each ``x``, and its integral up to there."""
-        i = np.clip(np.searchsorted(self.times, x, side="right") - 1, 0, len(self.widths) - 1)
-        inside = np.clip(x, self.times[0], self.times[-1]) - self.times[i]
+        # Most of a fit's time is spent here, and numpy.clip is slower than its two halves.
+        i = np.minimum(np.maximum(np.searchsorted(self.times, x, side="right") - 1, 0), len(self.widths) - 1)
+        inside = np.minimum(np.maximum(x, self.times[0]), self.times[-1]) - self.times[i]
         function = self.levels[i] + self.slopes[i] * inside
         integral = self.area[i] + inside * (self.levels[i] + function) / 2.0
         return function, integral + np.maximum(x - self.times[-1], 0.0)
