@@ -152,6 +152,10 @@ class RaftNode(Node):
         """The index of the last entry; 0 when there is none."""
         return len(self.log.items)
 
+    def floor(self) -> int:
+        """The index before the first entry that the log still holds: here it holds all."""
+        return 0
+
     def term_at(self, index: int) -> int:
         """The term of the entry at ``index``; 0 before the first."""
         return self.log.items[index - 1].term if index else 0
@@ -235,7 +239,11 @@ class RaftNode(Node):
         self.patience = self.draw_patience()
         self.reset_election_timer()
         self.send(self.name, RequestVoteReply(self.current_term, True))
-        self.broadcast(self.vote_request())
+        self.broadcast(self.vote_request(), to=self.electors())
+
+    def electors(self) -> tuple[str, ...]:
+        """Whose votes a candidate asks for."""
+        return self.peers
 
     def vote_request(self) -> RequestVote:
         """What a candidate asks the others."""
@@ -355,7 +363,7 @@ class RaftNode(Node):
         # 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm (5.3)
         last = self.last_index()
         if previous > last or self.term_at(previous) != msg.prev_log_term:
-            self.send(src, AppendEntriesReply(self.current_term, False, previous))
+            self.refuse(src, previous)
             return
         entries = msg.entries
         last_new = previous + len(entries)
@@ -368,6 +376,10 @@ class RaftNode(Node):
             self.commit_index = min(msg.leader_commit, last_new)
             self.apply_committed()
         self.send(src, AppendEntriesReply(self.current_term, True, last_new))
+
+    def refuse(self, src: str, previous: int) -> None:
+        """There is no entry like the leader's at ``previous``."""
+        self.send(src, AppendEntriesReply(self.current_term, False, previous))
 
     def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
         """Make the log, which goes on after ``previous``, agree with the entries that follow it there."""
