@@ -1,9 +1,20 @@
-"""Load balancing and request resilience.
+"""Load balancing and request resilience: policies, balancers, servers, and what protects them.
 
-Systems: `Balanced`. Policies: `Random`, `WeightedRandom`, `RoundRobin`, `SmoothWeightedRoundRobin`.
+Systems: `Balanced` (stateless servers) and `BalancedStore` (a replicated store behind balancers).
 """
 
+from sim.protocols.balancing.autoscale import Autoscale
 from sim.protocols.balancing.balanced import Balanced
+from sim.protocols.balancing.hashing import BoundedLoad, JumpHash, Maglev, Rendezvous, RingHash
+from sim.protocols.balancing.load import (
+    JoinIdleQueue,
+    JoinShortestQueue,
+    LeastConnections,
+    PeakEwma,
+    PowerOfChoices,
+)
+from sim.protocols.balancing.messages import Drain, Join
+from sim.protocols.balancing.placement import keys_moved, place_keys
 from sim.protocols.balancing.policy import (
     Policy,
     Random,
@@ -12,7 +23,21 @@ from sim.protocols.balancing.policy import (
     WeightedRandom,
 )
 from sim.protocols.balancing.pool import Backend, Pool
-from sim.protocols.balancing.server import Server
+from sim.protocols.balancing.prequal import Prequal
+from sim.protocols.balancing.resilience import (
+    CircuitBreaker,
+    ConnectionLimit,
+    HealthChecks,
+    Hedge,
+    OutlierEjection,
+    RateLimit,
+    Retries,
+    RetryBudget,
+    SlowStart,
+    Tied,
+    Timeout,
+)
+from sim.protocols.balancing.server import Codel, Server
 from sim.protocols.balancing.service_times import (
     Bimodal,
     Deterministic,
@@ -22,22 +47,52 @@ from sim.protocols.balancing.service_times import (
     Pareto,
     ServiceTime,
 )
+from sim.protocols.balancing.store import BalancedStore
 
 __all__ = [
+    "Autoscale",
     "Backend",
     "Balanced",
+    "BalancedStore",
     "Bimodal",
+    "BoundedLoad",
+    "CircuitBreaker",
+    "Codel",
+    "ConnectionLimit",
     "Deterministic",
+    "Drain",
     "Exponential",
+    "HealthChecks",
+    "Hedge",
+    "Join",
+    "JoinIdleQueue",
+    "JoinShortestQueue",
+    "JumpHash",
+    "LeastConnections",
     "Lognormal",
+    "Maglev",
     "Measured",
+    "OutlierEjection",
     "Pareto",
+    "PeakEwma",
     "Policy",
     "Pool",
+    "PowerOfChoices",
+    "Prequal",
     "Random",
+    "RateLimit",
+    "Rendezvous",
+    "Retries",
+    "RetryBudget",
+    "RingHash",
     "RoundRobin",
     "Server",
     "ServiceTime",
+    "SlowStart",
     "SmoothWeightedRoundRobin",
+    "Tied",
+    "Timeout",
     "WeightedRandom",
+    "keys_moved",
+    "place_keys",
 ]

@@ -2,82 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
-from sim.protocols.balancing.balancer import BalancerNode
-from sim.protocols.balancing.client import BalancedClient, BalancingClient
+from sim.protocols.balancing.autoscale import Autoscale, ScalerNode
+from sim.protocols.balancing.balanced_invariants import WorkConserved
+from sim.protocols.balancing.balancer import BalancerNode, ResilientBalancerNode
+from sim.protocols.balancing.client import BalancedClient, BalancingClient, ResilientBalancingClient
 from sim.protocols.balancing.policy import Policy, RoundRobin
-from sim.protocols.balancing.server import Server, ServerNode
+from sim.protocols.balancing.resilience import Guards, Resilience
+from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode
 from sim.protocols.balancing.service_times import Exponential, as_service_time
-from sim.system import Member, System
+from sim.system import Invariant, Member, System
 
-__all__ = ["Balanced"]
+__all__ = ["Balanced", "Balancing"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Balanced(System):
+class Balancing(System):
+    """What `Balanced` and `BalancedStore` share: how requests are spread, and what protects them.
+
+    Parameters
+    ----------
+    policy:
+        Whom a request is sent to.
+    balancers:
+        How many balancers; each has its own view, and clients spread their requests over them at random.
+    resilience:
+        What protects requests and servers: values of `sim.protocols.balancing.resilience`, each kind once.
+    poll:
+        Every so many seconds the balancers ask all servers for their load; None: they know it from answers.
+    gossip:
+        Every so many seconds the balancers tell each other what they have in flight; None: they don't.
+    """
+
+    policy: Policy = field(default_factory=RoundRobin)
+    balancers: int = 1
+    resilience: tuple[Resilience, ...] = ()
+    poll: float | None = None
+    gossip: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "resilience", tuple(self.resilience))
+        owner = type(self).__name__
+        if isinstance(self.balancers, bool) or not isinstance(self.balancers, int) or self.balancers < 1:
+            raise ValueError(f"{owner}: balancers must be an integer of at least 1, not {self.balancers!r}")
+        if not isinstance(self.policy, Policy):
+            raise ValueError(f"{owner}: policy must be a Policy value, not {self.policy!r}")
+        for name in ("poll", "gossip"):
+            period = getattr(self, name)
+            if period is not None and not 0 < period < inf:
+                raise ValueError(f"{owner}: {name} must be positive seconds, not {period!r}")
+        if self.policy.needs == "shared" and self.gossip is None:
+            raise ValueError(f"{owner}: {self.policy!r} goes by what balancers gossip, but gossip is None")
+        if self.gossip is not None and self.balancers < 2:
+            raise ValueError(f"{owner}: gossip={self.gossip!r}, but there is nobody to gossip with")
+        _ = self.guards
+
+    # What the parts of a balancer ask
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the backends."""
+        raise NotImplementedError
+
+    @property
+    def all_servers(self) -> tuple[Server, ...]:
+        """One `Server` for each backend."""
+        raise NotImplementedError
+
+    @property
+    def spare_names(self) -> tuple[str, ...]:
+        """The backends that get nothing until they join."""
+        return tuple(name for name, server in zip(self.names, self.all_servers, strict=True) if server.spare)
+
+    @property
+    def balancer_names(self) -> tuple[str, ...]:
+        """The balancers' names: b0, b1, ..."""
+        return tuple(f"b{i}" for i in range(self.balancers))
+
+    @cached_property
+    def guards(self) -> Guards:
+        """The resilience values by kind."""
+        return Guards.of(self.resilience)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the lean balancer will do: no resilience, and no news of load but its own."""
+        return not self.guards.any and self.policy.needs in ("", "own") and not (self.poll or self.gossip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(Balancing):
     """Stateless servers behind a balancing policy.
 
     Assumptions: any server can answer any request; servers keep nothing. A request travels from the client to
     a balancer, from there to a server, and back the same way: 2 one-way delays per hop.
 
-    Parameters
+    Parameters (besides those of `Balancing`)
     ----------
     servers:
         How many servers, or one `Server` for each.
-    policy:
-        Whom a request is sent to.
     service:
         Seconds of work per request on servers that don't say otherwise: see `as_service_time`.
-    balancers:
-        How many balancers; each has its own view, and clients spread their requests over them at random.
     where:
         ``"balancer"``, or ``"client"``: there are no balancers, each client balances for itself.
+    priorities:
+        Kinds of operation, the most urgent first, for hosts with ``discipline="priority"``; empty: all alike.
+    autoscale:
+        A rule by which servers are added and drained; None: they are as they are.
     """
 
     servers: int | tuple[Server, ...] = 10
-    policy: Policy = field(default_factory=RoundRobin)
     service: Any = field(default_factory=lambda: Exponential(0.010))
-    balancers: int = 1
     where: Literal["balancer", "client"] = "balancer"
+    priorities: tuple[str, ...] = ()
+    autoscale: Autoscale | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
     """Requests that read and that write; servers keep nothing, so both are just work."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not isinstance(self.servers, int):
             object.__setattr__(self, "servers", tuple(self.servers))
         object.__setattr__(self, "service", as_service_time(self.service))
-        self._check_shape()
-        self.policy.check(len(self.all_servers))
+        super().__post_init__()
+        self._check_servers()
+        self._check_where()
+        self.policy.check(len(self.names) - len(self.spare_names))
 
-    def _check_shape(self) -> None:
+    def _check_servers(self) -> None:
         count = self.servers if isinstance(self.servers, int) else len(self.servers)
         if isinstance(count, bool) or count < 1:
             raise ValueError(f"Balanced: there must be at least 1 server, not {self.servers!r}")
         if isinstance(self.servers, tuple) and not all(isinstance(s, Server) for s in self.servers):
             raise ValueError(f"Balanced: servers must be a number or Server values, not {self.servers!r}")
-        if isinstance(self.balancers, bool) or not isinstance(self.balancers, int) or self.balancers < 1:
-            raise ValueError(f"Balanced: balancers must be an integer of at least 1, not {self.balancers!r}")
+        if all(server.spare for server in self.all_servers):
+            raise ValueError(f"Balanced: all servers are spares: {self.servers!r}")
+        if self.guards.tied and any(server.workers is None for server in self.all_servers):
+            raise ValueError(f"Balanced: {self.guards.tied!r} needs servers with workers: {self.servers!r}")
+        for kind in self.priorities:
+            if kind not in self.operations:
+                raise ValueError(f"Balanced: priorities names {kind!r}, which is no kind of request")
+
+    def _check_where(self) -> None:
         if self.where not in ("balancer", "client"):
             raise ValueError(f"Balanced: where must be 'balancer' or 'client', not {self.where!r}")
-        if self.where == "client" and self.balancers != 1:
+        if self.where == "balancer":
+            return
+        if self.balancers != 1:
             raise ValueError(f"Balanced: where clients balance there are no balancers: {self.balancers!r}")
-        if not isinstance(self.policy, Policy):
-            raise ValueError(f"Balanced: policy must be a Policy value, not {self.policy!r}")
+        if self.policy.needs == "idle":
+            raise ValueError(f"Balanced: servers don't know the clients, as {self.policy!r} would need")
+        if self.autoscale is not None:
+            raise ValueError(
+                f"Balanced: nobody tells the clients of servers, as {self.autoscale!r} would need"
+            )
 
     # Who there is
 
-    @property
+    @cached_property
     def all_servers(self) -> tuple[Server, ...]:
-        """One `Server` for each server."""
         return (Server(),) * self.servers if isinstance(self.servers, int) else self.servers
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The servers' names: s0, s1, ..."""
         return tuple(f"s{i}" for i in range(len(self.all_servers)))
@@ -85,26 +178,47 @@ class Balanced(System):
     @property
     def balancer_names(self) -> tuple[str, ...]:
         """The balancers' names: b0, b1, ...; none where clients balance."""
-        return tuple(f"b{i}" for i in range(self.balancers)) if self.where == "balancer" else ()
+        return super().balancer_names if self.where == "balancer" else ()
+
+    @property
+    def priority_of(self) -> dict[str, int]:
+        """Kind of operation -> its rank, 0 the most urgent; empty when all are alike."""
+        ranks = {kind: rank for rank, kind in enumerate(self.priorities)}
+        return {kind: ranks.get(kind, len(ranks)) for kind in sorted(self.operations)} if ranks else {}
 
     def members(self) -> tuple[Member, ...]:
-        balancers = (
-            Member(name, BalancerNode, group="balancers", role="balancer") for name in self.balancer_names
-        )
-        servers = (
-            Member(name, ServerNode, group="servers", settings=(self, server), place=server.place)
+        balancer = BalancerNode if self.plain else ResilientBalancerNode
+        balancers = [
+            Member(name, balancer, group="balancers", role="balancer") for name in self.balancer_names
+        ]
+        servers = [
+            Member(
+                name,
+                ServerNode if server.workers is None else QueueingServerNode,
+                group="servers",
+                settings=(self, server),
+                place=server.place,
+            )
             for name, server in zip(self.names, self.all_servers, strict=True)
-        )
-        return (*balancers, *servers)
+        ]
+        if self.autoscale is None:
+            return (*balancers, *servers)
+        scaler = Member("scaler", ScalerNode, group="scaler", near=self.balancer_names[0], role="service")
+        return (*balancers, *servers, scaler)
 
     @property
     def client_class(self) -> type[Node]:
-        return BalancedClient if self.where == "balancer" else BalancingClient
+        if self.where == "balancer":
+            return BalancedClient
+        return BalancingClient if self.plain else ResilientBalancingClient
 
     def contacts(self) -> tuple[str, ...]:
         """Clients ask balancers, or, where they balance for themselves, servers."""
         return self.balancer_names or self.names
 
+    def invariants(self) -> Iterable[Invariant]:
+        return (WorkConserved(),)
+
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """A balancer is addressed by its name; nobody leads."""
+        """Nobody leads."""
         raise LookupError(f"Balanced has no {role}")

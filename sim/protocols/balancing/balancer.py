@@ -7,9 +7,11 @@ from typing import Any
 from sim.node import Node, part
 from sim.protocols.balancing.dispatcher import Dispatcher
 from sim.protocols.balancing.messages import Answer
+from sim.protocols.balancing.news import HealthWatch, LoadNews
 from sim.protocols.balancing.pool import Backend
+from sim.protocols.balancing.resilient import ResilientDispatcher
 
-__all__ = ["BalancerNode"]
+__all__ = ["BalancerNode", "ResilientBalancerNode"]
 
 
 class BalancerNode(Node):
@@ -29,3 +31,11 @@ class BalancerNode(Node):
     def gauges(self) -> dict[str, float]:
         """Requests under way through this balancer."""
         return {"under_way": float(self.dispatcher.under_way)}
+
+
+class ResilientBalancerNode(BalancerNode):
+    """A balancer with everything that is not plain: resilience, probes, gossip, polls, health checks."""
+
+    dispatcher = part(ResilientDispatcher)
+    news = part(LoadNews)
+    health = part(HealthWatch)

@@ -7,11 +7,13 @@ from typing import Any
 from sim.node import part
 from sim.protocols.balancing.dispatcher import Dispatcher
 from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.news import HealthWatch, LoadNews
 from sim.protocols.balancing.pool import Backend
+from sim.protocols.balancing.resilient import ResilientDispatcher
 from sim.protocols.client import Client, Reply
 from sim.protocols.kv import Command
 
-__all__ = ["BalancedClient", "BalancingClient", "reply_to"]
+__all__ = ["BalancedClient", "BalancingClient", "ResilientBalancingClient", "reply_to"]
 
 _VERDICTS = {"rejected": "fail", "error": "fail", "expired": "info"}
 
@@ -44,6 +46,9 @@ class BalancedClient(Client):
 
     def on_answer(self, src: str, msg: Answer) -> None:
         session, sequence = msg.ticket
+        pending = self.pending.get(session)
+        if pending is not None and msg.status == "rejected" and pending.outcome.attempts > 1:
+            msg = Answer(msg.ticket, "expired", msg.load)  # an earlier attempt may have been carried out
         self.on_reply(src, reply_to(session, sequence, msg))
 
     def learn(self, src: str, msg: Reply) -> None:
@@ -81,3 +86,11 @@ class BalancingClient(Client):
 
     def _suspect(self, target: str) -> None:
         """The dispatcher's business."""
+
+
+class ResilientBalancingClient(BalancingClient):
+    """Balances for itself, with everything that is not plain."""
+
+    dispatcher = part(ResilientDispatcher)
+    news = part(LoadNews)
+    health = part(HealthWatch)

@@ -10,10 +10,11 @@ The law of its counters, at every moment: ``arrived = done + refused + lost + un
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 from sim.node import Part
-from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.messages import Answer, Ask, Drain, Join
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
 
@@ -58,12 +59,28 @@ class Dispatcher(Part):
         node: Any = self.node
         self._conclude: Callable[[str, Any, Answer, Backend | None], None] = node.concluded
         self._policy_learns = type(self.policy).answered is not Policy.answered
-        self._set_members(tuple(self.pool.by_name))
+        self._sweeping = False
+        spares = system.spare_names
+        self._set_members([name for name in system.names if name not in spares])
 
     def _set_members(self, names: Sequence[str]) -> None:
         pool = self.pool
         pool.set_members(pool.by_name[name] for name in names)
         pool.state = self.policy.start(pool)
+
+    def on_join(self, src: str, msg: Join) -> None:
+        """Send requests to this server from now on."""
+        backend = self.pool.by_name[msg.member]
+        if backend not in self.pool.members:
+            backend.joined_at = self.now
+            self._set_members([*(b.name for b in self.pool.members), msg.member])
+            self.record("joined", server=msg.member)
+
+    def on_drain(self, src: str, msg: Drain) -> None:
+        """Send this server nothing new; what it has, it finishes."""
+        if self.pool.by_name[msg.member] in self.pool.members:
+            self._set_members([b.name for b in self.pool.members if b.name != msg.member])
+            self.record("drained", server=msg.member)
 
     @property
     def under_way(self) -> int:
@@ -86,6 +103,9 @@ class Dispatcher(Part):
         self.attempts[number] = Attempt(backend, src, msg.ticket, now, now + msg.patience)
         backend.in_flight += 1
         backend.picked += 1
+        if msg.patience < inf and not self._sweeping:
+            self._sweeping = True
+            self.set_timer("sweep", msg.patience)
         self.node.send(backend.name, Ask(number, command))
 
     # A backend answers
@@ -101,5 +121,22 @@ class Dispatcher(Part):
         if self._policy_learns:
             ok = msg.status not in FAILURES
             self.policy.answered(self.pool, backend, self.now - attempt.sent, ok)
-        self.done += 1
+        if msg.status == "rejected":
+            self.refused += 1
+        else:
+            self.done += 1
         self._conclude(attempt.client, attempt.ticket, msg, backend)
+
+    def on_sweep_timeout(self) -> None:
+        """Forget the requests that nobody awaits any more; their servers may have crashed."""
+        now = self.now
+        for number, attempt in list(self.attempts.items()):
+            if attempt.deadline <= now:
+                del self.attempts[number]
+                attempt.backend.in_flight -= 1
+                self.lost += 1
+        deadlines = [attempt.deadline for attempt in self.attempts.values() if attempt.deadline < inf]
+        self._sweeping = bool(deadlines)
+        if deadlines:
+            # Not at each deadline of its own: one sweep a tenth of a second serves many.
+            self.set_timer("sweep", max(0.1, min(deadlines) - now))

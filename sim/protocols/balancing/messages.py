@@ -85,11 +85,16 @@ class Probe:
 
 @message
 class Load:
-    """Answer to a probe: requests in the server now, and its latency (seconds) at about that load."""
+    """Answer to a probe.
+
+    ``requests``: in the server now. ``latency``: its median (seconds) at about that load, where the policy
+    wants to know. ``work_done``: seconds of work since it started.
+    """
 
     number: int
     requests: int
     latency: float = 0.0
+    work_done: float = 0.0
 
 
 @message

@@ -21,11 +21,12 @@ class Backend:
     others: requests that other balancers had in flight there when they last said so.
     reported: requests in the server when it last said so (in an answer, or when polled).
     healthy: what active health checks say. ejected: thrown out for its errors, for a while.
-    full: at its limit of connections. breaker: its circuit breaker, if there are any.
+    joined_at: when it joined (seconds); -inf for those of the beginning.
+    breaker: its circuit breaker, if there are any.
     """
 
     __slots__ = (
-        *("breaker", "ejected", "ejections", "errors_in_row", "full", "healthy", "in_flight"),
+        *("breaker", "ejected", "ejections", "errors_in_row", "healthy", "in_flight"),
         *("index", "joined_at", "name", "others", "picked", "reported", "weight"),
     )
 
@@ -41,8 +42,7 @@ class Backend:
         self.ejected = False
         self.ejections = 0
         self.errors_in_row = 0
-        self.full = False
-        self.joined_at = 0.0
+        self.joined_at = -float("inf")
         self.breaker: Any = None
 
     @property

@@ -1,19 +1,42 @@
 """A server: works on requests for as long as its service times say, on the cores of its host.
 
 The host's discipline (first come first served, processor sharing, priority) decides who is served, and its
-cores how many at once, unless the server has a number of ``workers`` and so a queue of its own.
+cores how many at once, unless the server has a number of ``workers`` and so a queue of its own. Only then does
+it know when a request begins, and can drop the expired, control the delay, and untie.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 from sim.node import Node
-from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.guards import CodelQueue
+from sim.protocols.balancing.messages import Answer, Ask, Cancel, CheckHealth, Healthy, Idle, Load, Probe
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
 
-__all__ = ["Server", "ServerNode"]
+__all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode"]
+
+Key = tuple[str, Any]  # who asked, and the ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Codel:
+    """Controlled delay: drop from the queue while its waits stay above ``target`` for ``interval`` seconds.
+
+    Source: Nichols, Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
+    """
+
+    target: float = 0.005
+    interval: float = 0.100
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target < self.interval < inf:
+            raise ValueError(
+                f"Codel: 0 < target < interval must hold, not {self.target!r} s, {self.interval!r} s"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,40 +49,87 @@ class Server:
         Seconds of work per request: see `as_service_time`. None: the system's.
     weight:
         Its share, for policies that weigh (> 0).
+    workers:
+        How many requests it works on at once; others wait in its own queue, first come first served. None:
+        all go to the host at once, whose cores and discipline decide.
     queue_limit:
         How many requests it holds, those being served included; None: any number.
     when_full:
         ``"reject"`` answers at once that it is full; ``"drop"`` says nothing.
+    codel:
+        Controlled delay of its queue (needs ``workers``).
+    warm_up, cold:
+        After it starts, a request takes ``cold`` times as long; that wears off linearly within ``warm_up`` seconds.
+    errors, error_time:
+        The fraction of requests that fail, after ``error_time`` seconds of work (a server that fails fast
+        attracts requests from policies that look at load or latency alone).
+    spare:
+        Not sent anything until a `Join`.
     place:
         Where it stands; None: the topology decides.
     """
 
     service: Any = None
     weight: float = 1.0
+    workers: int | None = None
     queue_limit: int | None = None
     when_full: Literal["reject", "drop"] = "reject"
+    codel: Codel | None = None
+    warm_up: float = 0.0
+    cold: float = 1.0
+    errors: float = 0.0
+    error_time: float = 0.001
+    spare: bool = False
     place: str | None = None
 
     def __post_init__(self) -> None:
         if self.service is not None:
             object.__setattr__(self, "service", as_service_time(self.service))
-        if not 0 < self.weight < float("inf"):
-            raise ValueError(f"Server: weight must be positive, not {self.weight!r}")
-        if self.queue_limit is not None and not self.queue_limit >= 1:
-            raise ValueError(f"Server: queue_limit must be at least 1, not {self.queue_limit!r}")
-        if self.when_full not in ("reject", "drop"):
-            raise ValueError(f"Server: when_full must be 'reject' or 'drop', not {self.when_full!r}")
+        rules = (
+            ("weight", 0 < self.weight < inf, "positive"),
+            ("workers", self.workers is None or self.workers >= 1, "at least 1"),
+            ("queue_limit", self.queue_limit is None or self.queue_limit >= 1, "at least 1"),
+            ("when_full", self.when_full in ("reject", "drop"), "'reject' or 'drop'"),
+            ("warm_up", 0 <= self.warm_up < inf, "at least 0 seconds"),
+            ("cold", 1 <= self.cold < inf, "at least 1"),
+            ("errors", 0 <= self.errors <= 1, "in [0, 1]"),
+            ("error_time", 0 <= self.error_time < inf, "at least 0 seconds"),
+        )
+        for name, holds, rule in rules:
+            if not holds:
+                raise ValueError(f"Server: {name} must be {rule}, not {getattr(self, name)!r}")
+        if self.codel is not None and self.workers is None:
+            raise ValueError(f"Server: {self.codel!r} needs a queue of the server's own: set workers")
 
 
 class ServerNode(Node):
-    """Serves requests. Counters: ``received = served + refused + dropped + requests`` (in the server now)."""
+    """Serves requests, as many at once as the host does.
+
+    Counters: ``received = served + failed + refused + dropped + cancelled + expired + requests``, the last
+    being those in the server now. ``work_done``: seconds of work that it has taken on.
+    """
 
     def on_start(self) -> None:
         system, server = self.settings
         self.server: Server = server
         self.service: ServiceTime = server.service or system.service
-        self.limit = float("inf") if server.queue_limit is None else server.queue_limit
-        self.requests = self.received = self.served = self.refused = self.dropped = 0
+        self.limit = inf if server.queue_limit is None else server.queue_limit
+        self.requests = self.received = self.served = self.failed = 0
+        self.refused = self.dropped = self.cancelled = self.expired = 0
+        self.work_done = 0.0
+        self._priority: dict[str, int] = system.priority_of
+        self._started = self.now
+        self._special = bool(server.errors or server.warm_up)
+        self._doomed: dict[Key, None] = {}  # being worked on, and bound to fail
+        self._balancers: tuple[str, ...] = system.balancer_names
+        self._tells_idle = system.policy.needs == "idle"
+        self._reports = system.policy.needs == "reports"
+        self._came: dict[Key, tuple[float, int]] = {}  # when, and how many others there were: for reports
+        self._history: deque[tuple[int, float]] = deque(maxlen=64)  # (others at arrival, latency)
+        if self._tells_idle:
+            self.send(self.random.choice(self._balancers), Idle())
+
+    # A request comes, and is done
 
     def on_ask(self, src: str, msg: Ask) -> None:
         self.received += 1
@@ -67,7 +137,47 @@ class ServerNode(Node):
             self.turn_away(src, msg)
             return
         self.requests += 1
-        self.work("serve", self.service.draw(self.random), (src, msg.ticket))
+        if self._reports:
+            self._came[src, msg.ticket] = (self.now, self.requests - 1)
+        self.begin(src, msg)
+
+    def begin(self, src: str, msg: Ask) -> None:
+        """Put the request to work."""
+        seconds = self.service.draw(self.random)
+        if self._special:
+            seconds = self._adjusted((src, msg.ticket), seconds)
+        self.work_done += seconds
+        if self._priority:
+            rank = self._priority.get(msg.command.kind, 0)
+            self.work("serve", seconds, (src, msg.ticket), priority=rank)
+        else:
+            self.work("serve", seconds, (src, msg.ticket))
+
+    def _adjusted(self, key: Key, seconds: float) -> float:
+        server = self.server
+        if server.errors and self.random.chance(server.errors):
+            self._doomed[key] = None
+            return server.error_time
+        age = self.now - self._started
+        if age < server.warm_up:
+            return seconds * (server.cold + (1.0 - server.cold) * age / server.warm_up)
+        return seconds
+
+    def on_serve_done(self, key: Key) -> None:
+        src, ticket = key
+        self.requests -= 1
+        if self._doomed and key in self._doomed:
+            del self._doomed[key]
+            self.failed += 1
+            self.send(src, Answer(ticket, "error", self.requests))
+        else:
+            self.served += 1
+            self.send(src, Answer(ticket, "ok", self.requests))
+        if self._reports:
+            at, others = self._came.pop(key)
+            self._history.append((others, self.now - at))
+        if self._tells_idle and self.requests == 0:
+            self.send(self.random.choice(self._balancers), Idle())
 
     def turn_away(self, src: str, msg: Ask) -> None:
         """The queue is full."""
@@ -77,12 +187,90 @@ class ServerNode(Node):
             self.refused += 1
             self.send(src, Answer(msg.ticket, "rejected", self.requests))
 
-    def on_serve_done(self, key: tuple[str, int]) -> None:
-        src, ticket = key
-        self.requests -= 1
-        self.served += 1
-        self.send(src, Answer(ticket, "ok", self.requests))
+    def on_cancel(self, src: str, msg: Cancel) -> None:
+        key = (msg.owner or src, msg.ticket)
+        if self.take_off(key, begun_too=not msg.owner):
+            self.requests -= 1
+            self.cancelled += 1
+            self._doomed.pop(key, None)
+            self._came.pop(key, None)
+            if self._tells_idle and self.requests == 0:
+                self.send(self.random.choice(self._balancers), Idle())
+
+    def take_off(self, key: Key, begun_too: bool) -> bool:
+        """Take a request out of the server; False when it is not there."""
+        return begun_too and self.cancel_work("serve", key)
+
+    # What others want to know
+
+    def on_probe(self, src: str, msg: Probe) -> None:
+        self.send(src, Load(msg.number, self.requests, self._latency_estimate(), self.work_done))
+
+    def _latency_estimate(self) -> float:
+        """The median latency of the recent requests that came when the server was about as full as now."""
+        if not self._history:
+            return 0.0
+        nearest = min(abs(others - self.requests) for others, _ in self._history)
+        alike = sorted(s for others, s in self._history if abs(others - self.requests) == nearest)
+        return alike[len(alike) // 2]
+
+    def on_check_health(self, src: str, msg: CheckHealth) -> None:
+        self.send(src, Healthy(msg.number))
 
     def gauges(self) -> dict[str, float]:
         """Requests in the server now, those being served included."""
         return {"requests": float(self.requests)}
+
+
+class QueueingServerNode(ServerNode):
+    """A server with ``workers`` and a queue of its own."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.queue: OrderedDict[Key, tuple[Ask, float]] = OrderedDict()
+        self.busy = 0
+        codel = self.server.codel
+        self._codel = CodelQueue(codel.target, codel.interval) if codel is not None else None
+
+    def begin(self, src: str, msg: Ask) -> None:
+        self.queue[src, msg.ticket] = (msg, self.now)
+        self._next()
+
+    def _next(self) -> None:
+        """Take requests off the queue while there are workers for them."""
+        assert self.server.workers is not None
+        while self.queue and self.busy < self.server.workers:
+            key, (msg, came) = self.queue.popitem(last=False)
+            if self._is_to_go(key, msg, came):
+                self.busy += 1
+                if msg.tied_to:
+                    self.send(msg.tied_to, Cancel(msg.tied_ticket, owner=key[0]))
+                super().begin(key[0], msg)
+
+    def _is_to_go(self, key: Key, msg: Ask, came: float) -> bool:
+        """Whether to work on it: it is not too late for it, and the queue has not been slow for too long."""
+        now = self.now
+        if now - came >= msg.patience:
+            self.requests -= 1
+            self.expired += 1
+            return False
+        if self._codel is not None and self._codel.drops(now - came, len(self.queue), now):
+            self.requests -= 1
+            self.refused += 1
+            self.send(key[0], Answer(key[1], "rejected", self.requests))
+            return False
+        return True
+
+    def on_serve_done(self, key: Key) -> None:
+        self.busy -= 1
+        super().on_serve_done(key)
+        self._next()
+
+    def take_off(self, key: Key, begun_too: bool) -> bool:
+        if self.queue.pop(key, None) is not None:
+            return True
+        if begun_too and self.cancel_work("serve", key):
+            self.busy -= 1
+            self._next()
+            return True
+        return False

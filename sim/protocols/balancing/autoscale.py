@@ -1,0 +1,122 @@
+"""Adding and draining servers by a utilisation rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, inf
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.balancing.messages import Drain, Join, Load, Probe
+
+__all__ = ["Autoscale", "ScalerNode"]
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscale:
+    """Keep the mean utilisation of the servers near ``target``.
+
+    Every ``every`` seconds: wanted = ceil(servers x utilisation / target), unless the utilisation is within a
+    tenth of the target (the rule of Kubernetes' horizontal pod autoscaler). Spares join ``start_delay``
+    seconds after they were wanted; servers are drained only when fewer have been wanted for ``calm`` seconds.
+
+    ``least``: never fewer servers than this. There are as many servers at most as the system declares.
+    """
+
+    target: float = 0.6
+    every: float = 5.0
+    start_delay: float = 10.0
+    calm: float = 30.0
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("target", 0 < self.target <= 1, "in (0, 1]"),
+            ("every", 0 < self.every < inf, "positive seconds"),
+            ("start_delay", 0 <= self.start_delay < inf, "at least 0 seconds"),
+            ("calm", 0 <= self.calm < inf, "at least 0 seconds"),
+            ("least", self.least >= 1, "at least 1"),
+        )
+        for name, holds, rule in rules:
+            if not holds:
+                raise ValueError(f"Autoscale: {name} must be {rule}, not {getattr(self, name)!r}")
+
+
+class ScalerNode(Node):
+    """Watches the servers' utilisation, and tells the balancers who joins and who is drained."""
+
+    def on_start(self) -> None:
+        system = self.settings
+        self.rule: Autoscale = system.autoscale
+        self.names: tuple[str, ...] = system.names
+        self.workers = {
+            name: server.workers or 1 for name, server in zip(system.names, system.all_servers, strict=True)
+        }
+        spares = system.spare_names
+        self.active = [name for name in self.names if name not in spares]
+        self.starting: list[str] = []
+        self._work: dict[str, float] = {}  # done until the last round
+        self._utilisation: dict[str, float] = {}
+        self._fewer_since: float | None = None
+        self.set_timer("round", self.rule.every)
+        for name in self.names:
+            self.send(name, Probe(0))
+
+    def on_load(self, src: str, msg: Load) -> None:
+        before = self._work.get(src)
+        self._work[src] = msg.work_done
+        if before is not None:
+            self._utilisation[src] = min(
+                1.0, (msg.work_done - before) / (self.rule.every * self.workers[src])
+            )
+
+    def on_round_timeout(self) -> None:
+        """Ask every server, and judge when they have had time to answer."""
+        self.set_timer("round", self.rule.every)
+        self.set_timer("judge", self.rule.every / 10)
+        for name in self.names:
+            self.send(name, Probe(0))
+
+    def on_judge_timeout(self) -> None:
+        """Judge by what the servers said."""
+        known = [self._utilisation[name] for name in self.active if name in self._utilisation]
+        if known:
+            self._judge(sum(known) / len(known))
+
+    def _judge(self, utilisation: float) -> None:
+        rule, now = self.rule, self.now
+        have = len(self.active) + len(self.starting)
+        off = utilisation / rule.target
+        wanted = have if abs(off - 1.0) <= 0.1 else max(rule.least, ceil(len(self.active) * off))
+        if wanted > have:
+            self._start(wanted - have)
+        if wanted >= len(self.active):
+            self._fewer_since = None
+        elif self._fewer_since is None:
+            self._fewer_since = now
+        elif now - self._fewer_since >= rule.calm:
+            self._fewer_since = None
+            for name in self.active[wanted:]:
+                self._tell(Drain(name))
+            del self.active[wanted:]
+
+    def _start(self, count: int) -> None:
+        off = [name for name in self.names if name not in self.active and name not in self.starting]
+        for name in off[:count]:
+            self.starting.append(name)
+            self.set_timer("started", self.rule.start_delay, name)
+            self.record("starting", server=name)
+
+    def on_started_timeout(self, name: str) -> None:
+        """A spare has come up."""
+        self.starting.remove(name)
+        self.active.append(name)
+        self._tell(Join(name))
+
+    def _tell(self, msg: Any) -> None:
+        for balancer in self.settings.balancer_names:
+            self.send(balancer, msg)
+
+    def gauges(self) -> dict[str, float]:
+        """How many servers there are, those starting not counted."""
+        return {"servers": float(len(self.active))}

@@ -1,0 +1,237 @@
+"""Policies that keep a key at its server: hash ring, jump hash, rendezvous, Maglev, and bounded loads.
+
+Each maps a key onto the *members*; while that member is not available, onto the next one of its order, so a
+server that is down for a while moves only its own keys.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from math import ceil, log
+from typing import Any
+
+from sim.protocols.balancing.policy import Policy
+from sim.protocols.balancing.pool import Backend, Pool
+
+__all__ = [
+    "BoundedLoad",
+    "JumpHash",
+    "Maglev",
+    "Rendezvous",
+    "RingHash",
+    "hash64",
+    "is_prime",
+    "jump",
+    "maglev_table",
+]
+
+_MASK = (1 << 64) - 1
+
+
+@lru_cache(maxsize=1 << 16)
+def hash64(text: str) -> int:
+    """A 64-bit hash of a string: the same in every process (BLAKE2b)."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def mix(number: int) -> int:
+    """Scramble 64 bits (the finaliser of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
+    number = (number ^ (number >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    number = (number ^ (number >> 27)) * 0x94D049BB133111EB & _MASK
+    return number ^ (number >> 31)
+
+
+def _may_be(candidates: list[Backend]) -> set[int]:
+    return {backend.index for backend in candidates}
+
+
+@dataclass(frozen=True, slots=True)
+class RingHash(Policy):
+    """Consistent hashing: servers own points on a ring; a key belongs to the first point after its hash.
+
+    A server has ``points`` points per unit of weight; more of them make shares more equal (the standard
+    deviation of a share is about 1/sqrt(points)).
+
+    Source: Karger et al., "Consistent Hashing and Random Trees", STOC 1997.
+    """
+
+    points: int = 160
+
+    def __post_init__(self) -> None:
+        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
+            raise ValueError(f"RingHash: points must be an integer of at least 1, not {self.points!r}")
+
+    def start(self, pool: Pool) -> tuple[list[int], list[Backend]]:
+        ring = [
+            (hash64(f"{backend.name}#{i}"), backend.index, backend)
+            for backend in pool.members
+            for i in range(max(1, round(self.points * backend.weight)))
+        ]
+        ring.sort(key=lambda point: point[:2])
+        return [point[0] for point in ring], [point[2] for point in ring]
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        hashes, owners = pool.state
+        allowed = _may_be(candidates)
+        start = bisect_right(hashes, hash64(key))
+        for step in range(len(owners)):
+            owner: Backend = owners[(start + step) % len(owners)]
+            if owner.index in allowed:
+                return owner
+        return candidates[hash64(key) % len(candidates)]  # none of them is a member
+
+
+def jump(key: int, buckets: int) -> int:
+    """The bucket of a 64-bit key: Lamping & Veach 2014, "A Fast, Minimal Memory, Consistent Hash Algorithm"."""
+    bucket, following = -1, 0
+    while following < buckets:
+        bucket = following
+        key = (key * 2862933555777941757 + 1) & _MASK
+        following = int((bucket + 1) * ((1 << 31) / ((key >> 33) + 1)))
+    return bucket
+
+
+@dataclass(frozen=True, slots=True)
+class JumpHash(Policy):
+    """Jump consistent hash: perfectly even, no memory; but servers come and go at the end of the list only.
+
+    While a key's server is not available, the key is hashed again.
+    """
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        allowed = _may_be(candidates)
+        members = pool.members
+        hashed = hash64(key)
+        for _ in range(8 * len(members)):
+            backend = members[jump(hashed, len(members))]
+            if backend.index in allowed:
+                return backend
+            hashed = mix(hashed)
+        return candidates[hashed % len(candidates)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendezvous(Policy):
+    """Highest random weight: every server bids for the key, the highest bid wins.
+
+    Weighted bids are -weight / ln(u), with u in (0, 1) hashed from key and server.
+
+    Source: Thaler, Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998;
+    weights: Schindelhauer, Schomaker, SPAA 2005.
+    """
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        hashed = hash64(key)
+
+        def bid(backend: Backend) -> float:
+            u = ((mix(hashed ^ hash64(backend.name)) >> 11) + 0.5) * 2.0**-53
+            return -backend.weight / log(u)
+
+        return max(candidates, key=bid)
+
+
+def is_prime(n: int) -> bool:
+    """Whether n is a prime number, by trial division."""
+    return n > 1 and all(n % i for i in range(2, int(n**0.5) + 1))
+
+
+@lru_cache(maxsize=64)
+def maglev_table(names: tuple[str, ...], weights: tuple[float, ...], size: int) -> tuple[int, ...]:
+    """Maglev's lookup table: ``size`` (a prime) entries, each the number of a name.
+
+    Each name has its own permutation of the entries; in turns each takes its next free one, as many a round
+    as its weight is of the largest weight. Source: Eisenbud et al., "Maglev", NSDI 2016, section 3.4.
+    """
+    offsets = [hash64(f"offset {name}") % size for name in names]
+    skips = [hash64(f"skip {name}") % (size - 1) + 1 for name in names]
+    positions = [0] * len(names)
+    credits = [0.0] * len(names)
+    heaviest = max(weights)
+    table = [-1] * size
+    filled = 0
+    while True:
+        for i in range(len(names)):
+            credits[i] += weights[i] / heaviest
+            if credits[i] < 1.0 - 1e-12:
+                continue
+            credits[i] -= 1.0
+            entry = (offsets[i] + positions[i] * skips[i]) % size
+            while table[entry] >= 0:
+                positions[i] += 1
+                entry = (offsets[i] + positions[i] * skips[i]) % size
+            table[entry] = i
+            positions[i] += 1
+            filled += 1
+            if filled == size:
+                return tuple(table)
+
+
+@dataclass(frozen=True, slots=True)
+class Maglev(Policy):
+    """Maglev hashing: a look-up table that is almost perfectly even and almost consistent.
+
+    ``table``: its size, a prime, much larger than the number of servers (the paper: 65537, at least a hundred
+    times as many entries as servers).
+    """
+
+    table: int = 65537
+
+    def __post_init__(self) -> None:
+        if isinstance(self.table, bool) or not isinstance(self.table, int) or not is_prime(self.table):
+            raise ValueError(f"Maglev: table must be a prime, not {self.table!r}")
+
+    def check(self, backends: int) -> None:
+        if self.table < backends:
+            raise ValueError(f"Maglev: table={self.table!r} is too small for {backends} backends")
+
+    def start(self, pool: Pool) -> tuple[int, ...]:
+        if not pool.members:
+            return ()
+        names = tuple(backend.name for backend in pool.members)
+        return maglev_table(names, tuple(backend.weight for backend in pool.members), self.table)
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        allowed = _may_be(candidates)
+        start = hash64(key) % self.table
+        for step in range(self.table):
+            backend: Backend = pool.members[pool.state[(start + step) % self.table]]
+            if backend.index in allowed:
+                return backend
+        return candidates[start % len(candidates)]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedLoad(Policy):
+    """A hash policy that passes over servers which are full: none gets more than ``c`` times its share.
+
+    With m requests in flight and the new one, the capacity of a server is ceil(c (m + 1) w / W): its weight w
+    of all weights W, times c > 1.
+
+    Source: Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018.
+    """
+
+    inner: Policy = field(default_factory=RingHash)
+    c: float = 1.25
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, RingHash | JumpHash | Rendezvous | Maglev):
+            raise ValueError(f"BoundedLoad: inner must be a hash policy, not {self.inner!r}")
+        if not 1.0 < self.c < float("inf"):
+            raise ValueError(f"BoundedLoad: c must be above 1, not {self.c!r}")
+
+    def check(self, backends: int) -> None:
+        self.inner.check(backends)
+
+    def start(self, pool: Pool) -> Any:
+        return self.inner.start(pool)
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        in_flight = sum(backend.in_flight for backend in candidates)
+        weight = sum(backend.weight for backend in candidates)
+        # Shaved by less than one part in 10^12, so that rounding does not lift a whole number to the next.
+        share = self.c * (in_flight + 1) / weight * (1.0 - 1e-13)
+        open_ones = [b for b in candidates if b.in_flight < ceil(share * b.weight)]
+        return self.inner.pick(pool, open_ones or candidates, key)

@@ -1,0 +1,194 @@
+"""Policies that look at load: least connections, power of d choices, shortest queue, idle queue, peak EWMA."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import ClassVar, Literal, get_args
+
+from sim.node import RandomSource
+from sim.protocols.balancing.policy import Policy
+from sim.protocols.balancing.pool import Backend, Pool, least
+
+__all__ = [
+    "JoinIdleQueue",
+    "JoinShortestQueue",
+    "LeastConnections",
+    "LoadView",
+    "PeakEwma",
+    "PowerOfChoices",
+    "distinct",
+]
+
+LoadView = Literal["own", "shared", "reported", "probe"]
+"""How a balancer knows the load of a server: its own requests in flight; with what other balancers gossiped;
+what the server last reported; or by asking it before each pick."""
+
+_LOADS = {
+    "own": lambda backend: backend.in_flight,
+    "shared": lambda backend: backend.in_flight + backend.others,
+    "reported": lambda backend: backend.reported,
+    "probe": lambda backend: backend.reported,  # the probes have just come back
+}
+
+
+def _check_view(owner: object, by: str) -> None:
+    if by not in get_args(LoadView):
+        raise ValueError(f"{type(owner).__name__}: by must be one of {get_args(LoadView)}, not {by!r}")
+
+
+def distinct(items: Sequence[Backend], d: int, random: RandomSource) -> list[Backend]:
+    """``d`` different items, each combination equally likely; all of them when there are no more."""
+    n = len(items)
+    if d >= n:
+        return list(items)
+    if d == 2:
+        i = random.below(n)
+        j = random.below(n - 1)
+        return [items[i], items[j if j < i else j + 1]]
+    return random.sample(items, d)
+
+
+@dataclass(frozen=True, slots=True)
+class LeastConnections(Policy):
+    """The backend with the fewest of this balancer's requests in flight; ties at random.
+
+    ``weighted``: the fewest per weight, the new request included: the least (in flight + 1) / weight.
+    """
+
+    weighted: bool = False
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        if self.weighted:
+            return least(candidates, lambda backend: (backend.in_flight + 1) / backend.weight, pool.random)
+        return least(candidates, _LOADS["own"], pool.random)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOfChoices(Policy):
+    """The least loaded of ``d`` different backends drawn at random (the supermarket model).
+
+    With ``by="probe"`` these d are asked first, which costs another round trip.
+
+    Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001.
+    """
+
+    d: int = 2
+    by: LoadView = "own"
+
+    def __post_init__(self) -> None:
+        _check_view(self, self.by)
+        if isinstance(self.d, bool) or not isinstance(self.d, int) or self.d < 1:
+            raise ValueError(f"PowerOfChoices: d must be an integer of at least 1, not {self.d!r}")
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        return self.by
+
+    def check(self, backends: int) -> None:
+        if self.d > backends:
+            raise ValueError(f"PowerOfChoices: d={self.d!r} choices among {backends} backends")
+
+    def probes(self, pool: Pool, candidates: list[Backend]) -> Sequence[Backend]:
+        return distinct(candidates, self.d, pool.random) if self.by == "probe" else ()
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        drawn = candidates if self.by == "probe" else distinct(candidates, self.d, pool.random)
+        return least(drawn, _LOADS[self.by], pool.random)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinShortestQueue(Policy):
+    """The backend with the fewest requests of anybody; ties at random.
+
+    As good as what it knows: with ``by="reported"`` and many balancers all of them run to the server that was
+    the shortest when it last said so (Mitzenmacher, "How Useful Is Old Information?", IEEE TPDS 11(1), 2000).
+    With ``by="probe"`` every server is asked before each pick.
+    """
+
+    by: LoadView = "reported"
+
+    def __post_init__(self) -> None:
+        _check_view(self, self.by)
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        return self.by
+
+    def probes(self, pool: Pool, candidates: list[Backend]) -> Sequence[Backend]:
+        return candidates if self.by == "probe" else ()
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        return least(candidates, _LOADS[self.by], pool.random)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinIdleQueue(Policy):
+    """A server that has said it is idle, else any at random.
+
+    A server that runs out of work tells one balancer, drawn at random; no message is on the path of a request.
+
+    Source: Lu, Xie, Kliot, Geller, Larus, Greenberg, "Join-Idle-Queue", Performance Evaluation 68(11), 2011.
+    """
+
+    needs: ClassVar[str] = "idle"
+
+    def start(self, pool: Pool) -> deque[Backend]:
+        members = {backend.name for backend in pool.members}
+        return deque(backend for backend in pool.state or () if backend.name in members)
+
+    def idle(self, pool: Pool, backend: Backend) -> None:
+        if backend not in pool.state:
+            pool.state.append(backend)
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        idle: deque[Backend] = pool.state
+        while idle:
+            backend = idle.popleft()
+            if backend in candidates:
+                return backend
+        return pool.random.choice(candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class PeakEwma(Policy):
+    """The cheaper of two at random, by moving average of latency times requests in flight.
+
+    The average jumps up to a latency above it at once, and forgets within ``decay`` seconds (Finagle's
+    ``PeakEwma``). A failed attempt counts as at least ``penalty`` seconds: else a server that answers errors
+    quickly would look like the best one.
+    """
+
+    decay: float = 10.0
+    penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("decay", self.decay), ("penalty", self.penalty)):
+            if not 0 < value < float("inf"):
+                raise ValueError(f"PeakEwma: {name} must be positive seconds, not {value!r}")
+
+    def start(self, pool: Pool) -> dict[str, tuple[float, float]]:
+        kept = pool.state or {}
+        return {backend.name: kept.get(backend.name, (0.0, 0.0)) for backend in pool.members}
+
+    def answered(self, pool: Pool, backend: Backend, seconds: float, ok: bool) -> None:
+        if backend.name not in pool.state:
+            return
+        now = pool.now
+        average, at = pool.state[backend.name]
+        seen = seconds if ok else max(seconds, self.penalty)
+        kept = exp(-(now - at) / self.decay)
+        average = seen if seen > average * kept else average * kept + seen * (1.0 - kept)
+        pool.state[backend.name] = (average, now)
+
+    def cost(self, pool: Pool, backend: Backend) -> float:
+        """Expected seconds of the requests in flight there and the new one, as far as remembered."""
+        average, at = pool.state[backend.name]
+        if average == 0.0:
+            return self.penalty * backend.in_flight  # nothing is known: try it, once
+        return float(average * exp(-(pool.now - at) / self.decay) * (backend.in_flight + 1))
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        return least(distinct(candidates, 2, pool.random), lambda b: self.cost(pool, b), pool.random)

@@ -1,0 +1,111 @@
+"""How balancers hear of load that is not their own: polls, gossip, idle servers; and of health: checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.node import Part
+from sim.protocols.balancing.messages import CheckHealth, Healthy, Idle, InFlight, Probe
+
+if TYPE_CHECKING:
+    from sim.protocols.balancing.dispatcher import Dispatcher
+
+__all__ = ["HealthWatch", "LoadNews"]
+
+POLL = 0
+"""The number of probes by which a balancer refreshes what it knows of all servers."""
+
+
+class LoadNews(Part):
+    """Polls all servers, gossips with the other balancers, listens to idle servers: as the system says.
+
+    All balancers poll, and gossip, at the same moments, the multiples of the period: the "bulletin board" that
+    is renewed every so often (Mitzenmacher, "How Useful Is Old Information?").
+    """
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The part that picks."""
+        node: Any = self.node
+        found: Dispatcher = node.dispatcher
+        return found
+
+    def on_start(self) -> None:
+        node: Any = self.node
+        self._poll: float | None = node.balanced.poll
+        self._gossip: float | None = node.balanced.gossip
+        self._heard: dict[str, tuple[int, ...]] = {}
+        if self._poll is not None:
+            self.on_poll_timeout()
+        if self._gossip is not None:
+            self.set_timer("gossip", self._gossip)
+
+    def on_poll_timeout(self) -> None:
+        """Ask every server how loaded it is."""
+        assert self._poll is not None
+        self.set_timer("poll", self._poll)
+        for backend in self.dispatcher.pool.members:
+            self.node.send(backend.name, Probe(POLL))
+
+    def on_gossip_timeout(self) -> None:
+        """Tell the other balancers what is in flight from here."""
+        assert self._gossip is not None
+        self.set_timer("gossip", self._gossip)
+        counts = tuple(backend.in_flight for backend in self.dispatcher.pool.by_name.values())
+        self.node.broadcast(InFlight(counts))
+
+    def on_in_flight(self, src: str, msg: InFlight) -> None:
+        self._heard[src] = msg.counts
+        for backend in self.dispatcher.pool.by_name.values():
+            backend.others = sum(counts[backend.index] for counts in self._heard.values())
+
+    def on_idle(self, src: str, msg: Idle) -> None:
+        pool = self.dispatcher.pool
+        self.dispatcher.policy.idle(pool, pool.by_name[src])
+
+
+class HealthWatch(Part):
+    """Active health checks: see `sim.protocols.balancing.resilience.HealthChecks`."""
+
+    def on_start(self) -> None:
+        node: Any = self.node
+        self.checks = node.balanced.guards.checks
+        self._number = self.incarnation << 40
+        self._well: dict[str, None] = {}
+        self._streak: dict[str, int] = {}  # checks in a row that speak against the present verdict
+        if self.checks is not None:
+            self.set_timer("check", self.checks.interval)
+
+    def on_check_timeout(self) -> None:
+        """Ask everybody."""
+        node: Any = self.node
+        self._number += 1
+        self._well.clear()
+        self.set_timer("check", self.checks.interval)
+        self.set_timer("judge", self.checks.timeout)
+        for backend in node.dispatcher.pool.members:
+            node.send(backend.name, CheckHealth(self._number))
+
+    def on_healthy(self, src: str, msg: Healthy) -> None:
+        if msg.number == self._number:
+            self._well[src] = None
+
+    def on_judge_timeout(self) -> None:
+        """Who has not answered in time has failed this check."""
+        node: Any = self.node
+        pool = node.dispatcher.pool
+        for backend in pool.members:
+            if (backend.name in self._well) == backend.healthy:
+                self._streak[backend.name] = 0
+                continue
+            self._streak[backend.name] = streak = self._streak.get(backend.name, 0) + 1
+            if streak >= (self.checks.fall if backend.healthy else self.checks.rise):
+                backend.healthy = not backend.healthy
+                self._streak[backend.name] = 0
+                if backend.healthy:
+                    backend.joined_at = self.now
+                self.record("healthy" if backend.healthy else "unhealthy", server=backend.name)
+        was_panicking = pool.panicking
+        pool.refresh()
+        if pool.panicking != was_panicking:
+            self.record("panic" if pool.panicking else "calm")

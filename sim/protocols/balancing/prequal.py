@@ -1,0 +1,160 @@
+"""Prequal: probes beside the requests, and a choice by requests in flight first, latency second.
+
+Wydrowski, Kleinberg, Rumble, Archer: "Load is not what you should balance: Introducing Prequal", NSDI 2024.
+Departures: probes go out with requests only (no probing while idle), and the threshold of hot and cold is taken
+from the last 128 probe responses.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sim.protocols.balancing.load import distinct
+from sim.protocols.balancing.policy import Policy
+from sim.protocols.balancing.pool import Backend, Pool
+
+__all__ = ["Prequal"]
+
+_RECENT = 128
+
+
+class _Response:
+    """A probe response in the pool; it may be used so many times more."""
+
+    __slots__ = ("at", "backend", "latency", "requests", "uses")
+
+    def __init__(self, backend: Backend, requests: int, latency: float, at: float, uses: float) -> None:
+        self.backend = backend
+        self.requests = requests
+        self.latency = latency
+        self.at = at
+        self.uses = uses
+
+
+class _State:
+    """The pool of responses, oldest first, and what is needed to run it."""
+
+    def __init__(self) -> None:
+        self.responses: list[_Response] = []
+        self.recent: deque[int] = deque(maxlen=_RECENT)
+        self.probe_credit = 0.0
+        self.remove_credit = 0.0
+        self.remove_worst = False
+        self.threshold = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Prequal(Policy):
+    """Hot-cold lexicographic choice among a pool of recent probe responses.
+
+    Parameters
+    ----------
+    probes_per_request, removals_per_request:
+        r_probe and r_remove of the paper (section 4.2); may be fractions.
+    pool:
+        The most responses kept.
+    age:
+        Seconds after which a response is too old.
+    hot_quantile:
+        Q_RIF: a server is hot when its requests in flight exceed this quantile of what servers report.
+    delta:
+        Responses are reused so often that the pool grows by this much net (section 4.2, equation 1).
+    """
+
+    probes_per_request: float = 3.0
+    removals_per_request: float = 1.0
+    pool: int = 16
+    age: float = 1.0
+    hot_quantile: float = 0.84
+    delta: float = 1.0
+
+    needs: ClassVar[str] = "reports"
+
+    def __post_init__(self) -> None:
+        if not self.probes_per_request > 0:
+            raise ValueError(f"Prequal: probes_per_request must be positive, not {self.probes_per_request!r}")
+        if not 0 <= self.removals_per_request < self.probes_per_request:
+            raise ValueError(
+                "Prequal: removals_per_request must be at least 0 and below probes_per_request, "
+                f"not {self.removals_per_request!r}"
+            )
+        if isinstance(self.pool, bool) or self.pool < 2:
+            raise ValueError(f"Prequal: pool must be at least 2, not {self.pool!r}")
+        if not 0 < self.age < float("inf"):
+            raise ValueError(f"Prequal: age must be positive seconds, not {self.age!r}")
+        if not 0 <= self.hot_quantile <= 1:
+            raise ValueError(f"Prequal: hot_quantile must be in [0, 1], not {self.hot_quantile!r}")
+        if not self.delta > 0:
+            raise ValueError(f"Prequal: delta must be positive, not {self.delta!r}")
+
+    def start(self, pool: Pool) -> _State:
+        state: _State = pool.state or _State()
+        members = {backend.name for backend in pool.members}
+        state.responses = [r for r in state.responses if r.backend.name in members]
+        return state
+
+    # Probing, beside the requests
+
+    def probes_beside(self, pool: Pool) -> Sequence[Backend]:
+        state: _State = pool.state
+        state.probe_credit += self.probes_per_request
+        count = int(state.probe_credit)
+        state.probe_credit -= count
+        return distinct(pool.available, count, pool.random) if count else ()
+
+    def probed(self, pool: Pool, backend: Backend, requests: int, latency: float) -> None:
+        state: _State = pool.state
+        state.recent.append(requests)
+        ranked = sorted(state.recent)
+        state.threshold = ranked[min(len(ranked) - 1, int(self.hot_quantile * len(ranked)))]
+        if len(state.responses) == self.pool:
+            state.responses.pop(0)
+        state.responses.append(_Response(backend, requests, latency, pool.now, self._uses(len(pool.members))))
+
+    def _uses(self, servers: int) -> float:
+        """b_reuse: how often a response may be used (section 4.2, equation 1)."""
+        net = (1.0 - self.pool / servers) * self.probes_per_request - self.removals_per_request
+        return max(1.0, (1.0 + self.delta) / net) if net > 0 else float("inf")
+
+    # Picking
+
+    def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
+        state: _State = pool.state
+        oldest = pool.now - self.age
+        state.responses = [r for r in state.responses if r.at >= oldest]
+        usable = [r for r in state.responses if r.backend in candidates]
+        chosen = self._best(usable, state.threshold) if len(usable) >= 2 else None
+        if chosen is not None:
+            chosen.requests += 1  # the request that goes there now
+            chosen.uses -= 1
+            if chosen.uses < 1:
+                state.responses.remove(chosen)
+        self._remove(state)
+        return chosen.backend if chosen is not None else pool.random.choice(candidates)
+
+    @staticmethod
+    def _best(responses: list[_Response], threshold: float) -> _Response:
+        """The cold one with the least latency; if all are hot, the one with the fewest requests."""
+        cold = [r for r in responses if r.requests <= threshold]
+        return min(cold, key=lambda r: r.latency) if cold else min(responses, key=lambda r: r.requests)
+
+    def _remove(self, state: _State) -> None:
+        """Drop, in turns, the oldest response and the worst one."""
+        state.remove_credit += self.removals_per_request
+        while state.remove_credit >= 1.0:
+            state.remove_credit -= 1.0
+            if not state.responses:
+                continue
+            if state.remove_worst:
+                state.responses.remove(self._worst(state.responses, state.threshold))
+            else:
+                state.responses.pop(0)
+            state.remove_worst = not state.remove_worst
+
+    @staticmethod
+    def _worst(responses: list[_Response], threshold: float) -> _Response:
+        hot = [r for r in responses if r.requests > threshold]
+        return max(hot, key=lambda r: r.requests) if hot else max(responses, key=lambda r: r.latency)

@@ -1,0 +1,172 @@
+"""A layer of balancers in front of a replicated store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sim.node import Node, part
+from sim.protocols.balancing.balanced import Balancing
+from sim.protocols.balancing.balancer import ResilientBalancerNode
+from sim.protocols.balancing.client import BalancedClient
+from sim.protocols.balancing.dispatcher import FAILURES
+from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.resilient import Copy, ResilientDispatcher
+from sim.protocols.balancing.server import Server
+from sim.protocols.client import Redirect, Reply, Request
+from sim.system import Invariant, Member, System, Timing
+
+__all__ = ["BalancedStore"]
+
+
+class StoreDispatcher(ResilientDispatcher):
+    """Speaks the store's own language to the backends: requests, replies and redirects.
+
+    A copy keeps its session and sequence number, so that the store applies it once, however often it is sent.
+    A redirect is followed to the leader it names, as the same attempt.
+    """
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._numbers: dict[tuple[int, int, str], int] = {}  # session, sequence, backend -> attempt
+
+    def transmit(self, number: int, copy: Copy, ask: Ask) -> None:
+        command = ask.command
+        self._numbers[command.session, command.sequence, copy.backend.name] = number
+        self.node.send(copy.backend.name, Request(command))
+
+    def _cancel(self, number: int, copy: Copy) -> None:
+        """A store cannot take a command back."""
+
+    def _settle(self, number: int, ok: bool | None) -> None:
+        copy = self.attempts[number]
+        command = copy.job.command
+        key = (command.session, command.sequence, copy.backend.name)
+        if self._numbers.get(key) == number:  # the client may have asked again meanwhile
+            del self._numbers[key]
+        super()._settle(number, ok)
+
+    def on_reply(self, src: str, msg: Reply) -> None:
+        number = self._numbers.get((msg.session, msg.sequence, src))
+        if number is None:
+            self.late += 1
+            return
+        self.on_answer(src, Answer(number, msg.status, 0, msg.value, msg.result))
+
+    def on_redirect(self, src: str, msg: Redirect) -> None:
+        number = self._numbers.pop((msg.session, msg.sequence, src), None)
+        if number is None:
+            self.late += 1
+            return
+        leader = self.pool.by_name.get(msg.leader) if msg.leader is not None else None
+        copy = self.attempts[number]
+        known = (msg.session, msg.sequence, msg.leader)
+        if leader is None or leader is copy.backend or known in self._numbers:
+            self.on_answer(src, Answer(number, "rejected"))
+            return
+        copy.backend.in_flight -= 1
+        copy.backend = leader
+        leader.in_flight += 1
+        self.transmit(number, copy, Ask(number, copy.job.command))
+
+
+class StoreBalancerNode(ResilientBalancerNode):
+    """A balancer whose backends are the replicas of a store."""
+
+    dispatcher = part(StoreDispatcher)
+
+
+class StoreClient(BalancedClient):
+    """Tries again where the balancer had no luck: the store sees to it that a command takes effect once."""
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        session, sequence = msg.ticket
+        pending = self.pending.get(session)
+        if msg.status not in FAILURES:
+            super().on_answer(src, msg)
+        elif pending is not None and pending.command.sequence == sequence:
+            self._back_off(pending)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalancedStore(Balancing):
+    """A replicated store behind balancers: a system in a system.
+
+    Clients ask a balancer, which asks a replica of its policy's choice and follows redirects to the leader. The
+    store promises what it promises without balancers; the balancers keep nothing.
+
+    ``store``: the system behind, whose replicas handle `Request`. See `Balancing` for the rest.
+    """
+
+    store: System
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.store, System) or isinstance(self.store, Balancing):
+            raise ValueError(f"BalancedStore: store must be a replicated system, not {self.store!r}")
+        super().__post_init__()
+        for kind in ("checks", "tied"):
+            value = getattr(self.guards, kind)
+            if value is not None:
+                raise ValueError(f"BalancedStore: replicas of a store cannot serve {value!r}")
+        if self.policy.needs not in ("", "own", "shared") or self.poll is not None:
+            raise ValueError(
+                f"BalancedStore: replicas report no load, as {self.policy!r}, poll={self.poll!r} would need"
+            )
+        self.policy.check(len(self.names))
+
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of the store."""
+        return self.store.operations
+
+    @property
+    def leader_roles(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the store."""
+        return self.store.leader_roles
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.store.contacts()
+
+    @property
+    def all_servers(self) -> tuple[Server, ...]:
+        return tuple(Server() for _ in self.names)
+
+    def members(self) -> tuple[Member, ...]:
+        behind = [
+            dataclasses.replace(member, settings=self.store if member.settings is None else member.settings)
+            for member in self.store.members()
+        ]
+        front = [
+            Member(name, StoreBalancerNode, group="balancers", role="balancer", settings=self)
+            for name in self.balancer_names
+        ]
+        return (*behind, *front)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return StoreClient
+
+    def contacts(self) -> tuple[str, ...]:
+        return self.balancer_names
+
+    @property
+    def claims(self) -> str | None:
+        return self.store.claims
+
+    def with_timing(self, timing: Timing) -> Self:
+        return dataclasses.replace(super().with_timing(timing), store=self.store.with_timing(timing))
+
+    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
+        return dataclasses.replace(self, store=self.store.with_leader(place, places))
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        return self.store.holder(role, nodes)
+
+    def invariants(self) -> Iterable[Invariant]:
+        return self.store.invariants()
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        return self.store.acknowledged_lost(acknowledged, nodes)
