@@ -5,6 +5,8 @@ catch-up. Handlers follow the phases: election, phase 1 and the recovery of valu
 
 Assumptions: as in single-decree Paxos; what an acceptor promised and accepted survives on disk.
 
+Leases, batches, the window and compaction are in `multipaxos_options`.
+
 Departures, or where the papers are silent:
 - The leader is whoever last completed phase 1. It sends heartbeats; a replica that misses them for one to two
   detection timeouts campaigns with a higher ballot.
@@ -36,8 +38,8 @@ from sim.protocols.consensus.multipaxos_messages import (
     Prepare,
     Promise,
 )
-from sim.protocols.consensus.paxos_invariants import MultiPaxosSafety
-from sim.protocols.consensus.settings import at_least, names, refuse_disjoint
+from sim.protocols.consensus.paxos_invariants import MultiPaxosSafety, commands_of
+from sim.protocols.consensus.settings import at_least, check_options, names, refuse_disjoint
 from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
 from sim.system import Invariant, Member, System
@@ -82,6 +84,7 @@ class MultiPaxosNode(Node):
         self.promises: dict[str, Promise] = {}
         self.open: dict[int, set[str]] = {}  # proposed and not yet chosen: who has accepted
         self.next_slot = 1
+        self.recovered_to = 0  # the last slot that this leader's phase 1 recovered
         self.resend_below = self.resend_next = 0
         self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence proposed for it, client
         self.early: list[tuple[str, Request]] = []  # requests that came during phase 1
@@ -119,6 +122,11 @@ class MultiPaxosNode(Node):
         self.send(self.name, self.promise(self.ballot, self.applied + 1))
         self.set_timer("heartbeat", 2 * self.heartbeat)
         self.expect_leader()
+
+    def repeat_prepare(self) -> None:
+        """Ask those again that have not promised."""
+        missing = [name for name in self.peers if name not in self.promises]
+        self.broadcast(Prepare(self.ballot, self.applied + 1), to=missing)
 
     def become(self, role: str) -> None:
         """Change the role."""
@@ -178,6 +186,7 @@ class MultiPaxosNode(Node):
                 if slot >= first and (slot not in recovered or vote.ballot > recovered[slot].ballot):
                     recovered[slot] = vote
         self.next_slot = max(recovered, default=self.applied) + 1
+        self.recovered_to = self.next_slot - 1
         self.resend_below, self.resend_next = first, self.next_slot
         self.leader = self.name
         self.become("leader")
@@ -261,8 +270,7 @@ class MultiPaxosNode(Node):
         """The leader says that it lives; and what seems lost is sent again."""
         self.set_timer("heartbeat", self.heartbeat)
         if self.role == "candidate":
-            missing = [name for name in self.peers if name not in self.promises]
-            self.broadcast(Prepare(self.ballot, self.applied + 1), to=missing)
+            self.repeat_prepare()
             return
         self.beat()
         for slot, voters in list(self.open.items())[:_RESENT_AT_ONCE]:
@@ -332,6 +340,10 @@ class MultiPaxosNode(Node):
         reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
         self.send(client, reply, hold=False)
 
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {"applied": self.applied, "log": len(self.votes), "open slots": len(self.open)}
+
     # Catching up
 
     def on_catch_up_timeout(self) -> None:
@@ -379,6 +391,18 @@ class MultiPaxos(System):
     phase1, phase2:
         Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
         meet every quorum of phase 2.
+    lease:
+        Seconds for which acceptors answer nobody but the leader, so that it reads without a slot; None: reads
+        go through the log. Longer than a heartbeat, and, under the drift, no longer than the detection timeout.
+    drift:
+        Clocks run at rates between ``1 - drift`` and ``1 + drift``; what leases rely on.
+    window:
+        How many slots may be proposed and not yet chosen; None: any number.
+    batch, linger:
+        Up to ``batch`` commands that wait for the window share a slot, or that come within ``linger`` seconds.
+    snapshot_every, retain:
+        A snapshot is taken every so many slots, and the log before the last ``retain`` (None: as many as
+        ``snapshot_every``) slots of it deleted; None: the log is kept whole.
 
     Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
     """
@@ -387,6 +411,13 @@ class MultiPaxos(System):
     leader: str | None = None
     phase1: QuorumSystem | int | None = None
     phase2: QuorumSystem | int | None = None
+    lease: float | None = None
+    drift: float = 0.0
+    window: int | None = None
+    batch: int = 1
+    linger: float = 0.0
+    snapshot_every: int | None = None
+    retain: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -394,6 +425,17 @@ class MultiPaxos(System):
         if self.leader is not None and self.leader not in self.names:
             raise ValueError(f"{type(self).__name__}: there is no member {self.leader!r} to lead")
         refuse_disjoint(self, self.phase1, self.phase2, self.names)
+        check_options(self)
+
+    @property
+    def retained(self) -> int:
+        """How many slots before a snapshot are kept for replicas that lag a little."""
+        return (self.snapshot_every or 0) if self.retain is None else self.retain
+
+    @property
+    def usable_lease(self) -> float:
+        """Seconds on the leader's clock for which a lease certainly holds, counted from its request."""
+        return (self.lease or 0.0) * (1 - self.drift) / (1 + self.drift)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -420,7 +462,12 @@ class MultiPaxos(System):
         return as_quorums(self.phase2).over(self.names)
 
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, MultiPaxosNode) for name in self.names)
+        node_class: type[Node] = MultiPaxosNode
+        if any((self.lease, self.window, self.batch > 1, self.snapshot_every)):
+            from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
+
+            node_class = FullMultiPaxosNode
+        return tuple(Member(name, node_class) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:
@@ -445,7 +492,12 @@ class MultiPaxos(System):
         return max(leaders, key=lambda node: node.ballot).name if leaders else None
 
     def invariants(self) -> Iterable[Invariant]:
-        return (MultiPaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),)
+        laws = MultiPaxosSafety(
+            is_phase1_quorum=self.phase1_test(),
+            is_phase2_quorum=self.phase2_test(),
+            leases=self.lease is not None,
+        )
+        return (laws,)
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that neither the most advanced replica has applied nor any live one has accepted."""
@@ -454,9 +506,10 @@ class MultiPaxos(System):
             return None
         best = max(replicas, key=lambda node: node.applied)
         to_come = {
-            (vote.command.session, vote.command.sequence)
+            (command.session, command.sequence)
             for node in replicas
             for slot, vote in node.votes.items()
             if slot > best.applied
+            for command in commands_of(vote.command)
         }
         return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.kv import KeyValueStore, Result
+from sim.protocols.kv import READS, KeyValueStore, Result
 from sim.protocols.quorums import QuorumTest
 from sim.system import Invariant, SafetyViolation
 
@@ -222,14 +222,20 @@ class PaxosSafety(Invariant):
 class MultiPaxosSafety(PaxosSafety):
     """The laws of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
 
-    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says.
+    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says. With
+    ``leases``, a read may also be answered from the state of a replica that has applied all acknowledged writes.
     """
+
+    leases: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.folded = 0
         self.store = KeyValueStore()
         self.results: dict[tuple[int, int], Result] = {}
+        self.slots: dict[tuple[int, int], Slot] = {}
+        self.acknowledged: Slot = 0  # the last slot of which a client was told
+        self.reads: dict[tuple[int, int], Any] = {}
         self.applied: dict[str, tuple[int, int]] = {}  # node -> its life, how far it had applied
 
     def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
@@ -240,6 +246,7 @@ class MultiPaxosSafety(PaxosSafety):
                 result = self.store.apply(command)
                 if result is not None:
                     self.results[command.session, command.sequence] = result
+                    self.slots.setdefault((command.session, command.sequence), self.folded)
 
     def check_learnt(self, node: Node) -> None:
         """Each slot that a node has newly applied is chosen, and so are all before it."""
@@ -270,16 +277,41 @@ class MultiPaxosSafety(PaxosSafety):
 
     def sent_reply(self, src: str, msg: Any) -> None:
         """A reply says what the chosen commands, in order, make of the command; and none comes before."""
-        truth = self.results.get((msg.session, msg.sequence))
-        if truth is None:
-            self.broken(
-                "acknowledged is chosen",
-                src,
-                f"it answers {msg!r}",
-                f"{self.folded} slots are chosen, none with it",
-            )
-        elif (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
+        identity = (msg.session, msg.sequence)
+        truth = self.results.get(identity)
+        if truth is not None and (truth.status, truth.value, truth.result) == (
+            msg.status,
+            msg.value,
+            msg.result,
+        ):
+            self.acknowledged = max(self.acknowledged, self.slots[identity])
+        elif self.leases and identity in self.reads:
+            self.check_read(src, msg, self.reads[identity])
+        elif truth is None:
+            facts = (f"it answers {msg!r}", f"{self.folded} slots are chosen, none with it")
+            self.broken("acknowledged is chosen", src, *facts)
+        else:
             self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
+
+    def sent_request(self, src: str, msg: Any) -> None:
+        """Reads may be answered without a slot."""
+        if self.leases and msg.command.kind in READS:
+            self.reads[msg.command.session, msg.command.sequence] = msg.command
+
+    def check_read(self, src: str, msg: Any, command: Any) -> None:
+        """A read sees every write of which any client was told before."""
+        node = self.hosts[src].node
+        if node.applied < self.acknowledged:
+            self.broken(
+                "a read sees acknowledged writes",
+                src,
+                f"slot {self.acknowledged} was acknowledged",
+                f"it answers {msg!r} having applied {node.applied}",
+            )
+        if node.store.execute(command).value != msg.value:
+            self.broken(
+                "a read sees acknowledged writes", src, f"{command!r} was asked", f"it answers {msg!r}"
+            )
 
     def sent_accepted(self, src: str, msg: Any) -> None:
         """A leader without peers sends no proposal; its own vote tells what it proposes."""
@@ -296,7 +328,9 @@ class MultiPaxosSafety(PaxosSafety):
 
     def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
         vote = disk.durable("votes", {}).get(slot)
-        return vote is not None and vote.ballot >= ballot
+        if vote is None:
+            return bool(slot <= disk.durable("compacted", 0))
+        return bool(vote.ballot >= ballot)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """Every replica's state is the fold of the chosen commands, as far as it has applied them."""

@@ -1,0 +1,353 @@
+"""Leases, batches, the window and compaction of Multi-Paxos: what they save, and what keeps them safe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.lab.chaos import chaos, chaos_scenario
+from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.multipaxos import MultiPaxos, MultiPaxosNode
+from sim.protocols.consensus.multipaxos_messages import Prepare, Promise
+from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
+from sim.system import SafetyViolation
+
+DELTA = 0.01
+LEASED = MultiPaxos(nodes=3, lease=0.4, drift=0.01)
+
+
+def settled(stage: Callable[..., Any], system: MultiPaxos, **more: Any) -> Any:
+    """A stage whose leader n0 has won, and has its lease."""
+    s = stage(system, **more)
+    s.run(0.055)
+    assert s.node("n0").role == "leader"
+    return s
+
+
+def law_broken(run: Callable[[], Any]) -> str:
+    with pytest.raises(SafetyViolation) as caught:
+        run()
+    return str(caught.value.law)
+
+
+def test_without_options_the_plain_node_runs() -> None:
+    assert {m.node_class for m in MultiPaxos(nodes=3).members()} == {MultiPaxosNode}
+    assert {m.node_class for m in LEASED.members()} == {FullMultiPaxosNode}
+
+
+# Leases
+
+
+@pytest.mark.parametrize(("beside", "delays"), [(None, 2), ("n0", 0)])
+def test_a_read_under_a_lease_costs_the_way_to_the_leader_and_no_message(
+    stage: Callable[..., Any], beside: str | None, delays: int
+) -> None:
+    s = settled(stage, LEASED, beside=beside)
+    s.ask("n0", value="v")
+    s.run(0.05)
+    start = s.now
+    s.ask("n0", "get")
+    s.run(0.04)
+    assert s.client.replies[-1][0] - start == pytest.approx(delays * DELTA)
+    assert s.replies[-1].value == "v"
+    assert not [m for m in s.messages(since=start) if m[0] in ("Accept", "Accepted")]
+
+
+def isolated_leader(s: Any) -> None:
+    """n0 is cut off; the others elect another leader as soon as they can, which writes at once."""
+    s.ask("n0", value="old")
+    s.run(0.1)
+    s.isolate("n0")
+    while not any(s.node(n).role == "leader" for n in ("n1", "n2")):
+        s.run(0.005)
+        s.ask("n0", "get", session=2)
+    leader = next(n for n in ("n1", "n2") if s.node(n).role == "leader")
+    s.ask(leader, value="new")
+    for _ in range(20):
+        s.run(0.005)
+        s.ask("n0", "get", session=2)
+    s.run(0.1)
+
+
+def test_a_cut_off_leader_stops_reading_before_another_leader_writes(stage: Callable[..., Any]) -> None:
+    s = settled(stage, LEASED)
+    isolated_leader(s)
+    reads = [r for r in s.replies if r.session == 2]
+    assert reads
+    assert {r.value for r in reads} == {"old"}
+    assert [r.value for r in s.replies if r.session == 1] == ["old", "new"]
+
+
+class NeverLetsGo(FullMultiPaxosNode):
+    """The leader takes its lease for ever."""
+
+    def holds_lease(self) -> bool:
+        return bool(self.grants)
+
+
+def test_a_lease_that_never_ends_is_caught(stage: Callable[..., Any]) -> None:
+    s = settled(stage, LEASED, mutant=NeverLetsGo)
+    assert law_broken(lambda: isolated_leader(s)) == "a read sees acknowledged writes"
+
+
+class NeverBound(FullMultiPaxosNode):
+    """Acceptors do not keep their grants."""
+
+    def is_bound(self, candidate: str) -> bool:
+        return False
+
+
+def hurried(s: Any) -> None:
+    """Another replica campaigns while the lease runs, and the old leader is asked meanwhile."""
+    s.ask("n0", value="old")
+    s.run(0.1)
+    s.isolate("n0")
+    s.step("n1", "campaign")
+    s.run(0.03)
+    s.ask("n1", value="new")
+    s.run(0.05)
+    s.ask("n0", "get", session=2)
+    s.run(0.05)
+
+
+def test_grants_that_are_not_kept_are_caught_and_kept_ones_hold_a_candidate_back(
+    stage: Callable[..., Any],
+) -> None:
+    assert law_broken(lambda: hurried(settled(stage, LEASED, mutant=NeverBound))) == (
+        "a read sees acknowledged writes"
+    )
+    s = settled(stage, LEASED)
+    hurried(s)
+    assert s.node("n1").role == "candidate"
+    assert s.replies[-1].value == "old"
+
+
+class ForgetsItsGrant(FullMultiPaxosNode):
+    """A restarted acceptor does not wait a lease before it answers."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.granted_until = 0.0
+
+
+def restarted(s: Any) -> None:
+    """The other acceptors restart, campaign, and the old leader is asked meanwhile."""
+    s.ask("n0", value="old")
+    s.run(0.1)
+    s.isolate("n0")
+    for name in ("n1", "n2"):
+        s.crash(name)
+        s.restart(name)
+    s.step("n1", "campaign")
+    s.run(0.03)
+    s.ask("n1", value="new")
+    s.run(0.05)
+    s.ask("n0", "get", session=2)
+    s.run(0.05)
+
+
+def test_an_acceptor_that_restarts_waits_a_lease_before_it_answers(stage: Callable[..., Any]) -> None:
+    assert law_broken(lambda: restarted(settled(stage, LEASED, mutant=ForgetsItsGrant))) == (
+        "a read sees acknowledged writes"
+    )
+    s = settled(stage, LEASED)
+    restarted(s)
+    assert s.replies[-1].value == "old"
+    s.heal()
+    s.run(3.0)
+    s.ask("n1", "get", session=3)
+    s.run(0.3)
+
+
+def drifting(stage: Callable[..., Any], drift: float) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, lease=0.4, drift=0.05))
+    s.cluster.hosts["n0"].set_clock(drift=-drift)  # the leader's clock is slow, the others' are fast
+    for name in ("n1", "n2"):
+        s.cluster.hosts[name].set_clock(drift=drift)
+    isolated_leader(s)
+
+
+def test_leases_bear_the_stated_drift_and_no_more(stage: Callable[..., Any]) -> None:
+    drifting(stage, 0.05)
+    assert law_broken(lambda: drifting(stage, 0.6)) == "a read sees acknowledged writes"
+
+
+# Batches and the window
+
+
+def test_commands_that_come_together_share_a_slot(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, batch=8, linger=0.005))
+    start = s.now
+    for session in range(16):
+        s.ask("n0", "increment", 1, session=session)
+    s.run(0.04)
+    assert len(s.replies) == 16
+    assert Counter(m[0] for m in s.messages(since=start))["Accept"] == 2 * 2  # two slots, two followers
+    s.ask("n0", "increment", 1, session=1)
+    s.run(0.06)
+    assert s.replies[-1].result == 17
+    assert s.client.replies[-1][0] - s.client.replies[-2][0] > 4 * DELTA + 0.004  # alone, it lingers in vain
+    s.finish()
+
+
+def test_no_more_slots_are_open_than_the_window_has(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, window=2))
+    start = s.now
+    for session in range(6):
+        s.ask("n0", value=session, session=session)
+    s.run(0.1)
+    sent = Counter(round((m[3] - start) / DELTA) for m in s.messages(since=start) if m[0] == "Accept")
+    assert sent == {1: 4, 3: 4, 5: 4}  # two slots at a time, to two followers each, every two delays
+    assert len(s.replies) == 6
+
+
+def test_what_waits_for_the_window_goes_together(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, window=1, batch=10))
+    for session in range(6):
+        s.ask("n0", value=session, session=session)
+    s.run(0.2)
+    assert s.node("n0").applied == 2
+    assert len(s.replies) == 6
+
+
+# Compaction
+
+
+def test_the_log_stays_short_and_a_lagging_replica_gets_the_snapshot(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=10, retain=3))
+    s.crash("n2")
+    for session in range(40):
+        s.ask("n0", "increment", 1, session=session)
+        s.run(0.01)
+    s.run(0.1)
+    assert len(s.node("n0").votes) <= 13
+    s.restart("n2")
+    s.run(0.3)
+    assert s.node("n2").store.data == {"x": 40}
+    assert [e[1] for e in s.events("snapshot")] == ["n2"]
+    s.finish()
+
+
+def test_a_replica_that_lags_a_little_learns_from_the_log(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=10))
+    for session in range(25):
+        if session == 12:
+            s.crash("n2")
+        s.ask("n0", "increment", 1, session=session)
+        s.run(0.02)
+    s.restart("n2")
+    s.run(0.3)
+    assert s.node("n2").store.data == {"x": 25}
+    assert not s.events("snapshot")
+
+
+def lagging_candidate(s: Any) -> None:
+    """n2 knows nothing, the others have deleted what it would ask for, and it campaigns."""
+    s.isolate("n2")
+    for session in range(12):
+        s.ask("n0", "increment", 1, session=session)
+        s.run(0.02)
+    s.crash("n0")
+    s.heal()
+    s.step("n2", "campaign")
+    s.run(0.2)
+    s.ask("n2", "increment", 1, session=20)
+    s.run(0.3)
+
+
+def test_a_candidate_that_lags_behind_the_log_gets_the_snapshot_first(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=3, retain=0))
+    lagging_candidate(s)
+    assert s.node("n2").role == "leader"
+    assert s.replies[-1].result == 13
+    assert [e[1] for e in s.events("snapshot")] == ["n2"]
+    s.finish()
+
+
+class DeletesAndForgets(FullMultiPaxosNode):
+    """MP4: slots are deleted where this replica has executed them, and a promise reports nothing of them."""
+
+    def promise(self, ballot: Ballot, first: int) -> Promise:
+        return MultiPaxosNode.promise(self, ballot, first)
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        MultiPaxosNode.on_prepare(self, src, msg)
+
+
+def test_mp4_a_deleted_slot_taken_for_a_free_one_is_caught(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=3, retain=0), mutant=DeletesAndForgets)
+    assert law_broken(lambda: lagging_candidate(s)) == "P2c"
+
+
+def test_a_replica_restarts_from_its_snapshot_sessions_included(stage: Callable[..., Any]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=4, retain=0))
+    for session in range(9):
+        s.ask("n0", "increment", 1, session=session)
+        s.run(0.05)
+    for name in ("n0", "n1", "n2"):
+        s.crash(name)
+        s.restart(name)
+    assert s.node("n0").applied >= 8
+    s.run(3.0)
+    leader = next(n for n in ("n0", "n1", "n2") if s.node(n).role == "leader")
+    s.ask_again(leader, "increment", 1, session=0)
+    s.run(0.1)
+    assert (s.replies[-1].session, s.replies[-1].result) == (0, 1)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lease": -1.0}, "-1.0"),
+        ({"lease": 0.6, "heartbeat": 0.05, "detection": 0.5}, "longer than the detection timeout of 0.5"),
+        ({"lease": 0.49, "drift": 0.1, "heartbeat": 0.05, "detection": 0.5}, "longer than the detection"),
+        ({"lease": 0.05, "heartbeat": 0.05, "detection": 0.5}, "before it is renewed"),
+        ({"drift": 1.0}, "1.0"),
+        ({"window": 0}, "not 0"),
+        ({"batch": 0}, "not 0"),
+        ({"batch": 4}, "batch=4 never fills"),
+        ({"linger": 0.1}, "batch=1 allows none"),
+        ({"linger": -0.1}, "-0.1"),
+        ({"snapshot_every": 0}, "not 0"),
+        ({"retain": 5}, "needs snapshot_every"),
+        ({"snapshot_every": 5, "retain": -1}, "not -1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MultiPaxos(**settings)
+
+
+# Storms
+
+VARIANTS = (
+    {"lease": 0.4},
+    {"window": 2, "batch": 4},
+    {"batch": 8, "linger": 0.002},
+    {"snapshot_every": 5, "retain": 0},
+    {"snapshot_every": 5, "retain": 2, "lease": 0.3, "window": 3, "batch": 3},
+)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_each_option_is_safe_in_every_storm(variant: dict[str, Any]) -> None:
+    for seed in range(20):
+        system = MultiPaxos(nodes=3 + 2 * (seed % 2), **variant)
+        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=2.0))
+        assert run.violation is None, run.violation
+        assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_each_option_is_safe_in_a_thousand_storms(variant: dict[str, Any]) -> None:
+    for seed in range(1000, 2000):
+        system = MultiPaxos(nodes=3 + 2 * (seed % 2), **variant)
+        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=4.0))
+        assert run.violation is None, run.violation
