@@ -1,0 +1,115 @@
+"""What a quorum system costs and survives: load, availability, resilience, computed and not simulated.
+
+Naor, Wool, "The Load, Capacity, and Availability of Quorum Systems", SIAM J. Computing 27(2), 1998.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import comb
+
+from sim.protocols.quorums import Count, Majority, QuorumSystem
+
+__all__ = ["availability", "load", "resilience"]
+
+_MOST_MEMBERS = 20  # subsets are enumerated
+
+
+def load(system: QuorumSystem, members: Sequence[str]) -> Fraction:
+    """The load of the busiest member under the best strategy, as a fraction of all operations.
+
+    A strategy says how often which quorum is used. The best one solves a linear program (Naor & Wool, section
+    3): minimise the largest share of operations that any one member takes part in. Exact; for other systems
+    than counts it takes time in the number of minimal quorums.
+    """
+    if isinstance(system, Majority):
+        system = system.count(members)
+    if isinstance(system, Count):
+        system.over(members)
+        return Fraction(system.size, len(members))
+    quorums = list(system.minimal(members))
+    rows = [[Fraction(member in quorum) for quorum in quorums] for member in members]
+    return 1 / _maximise(rows)
+
+
+def _maximise(rows: list[list[Fraction]]) -> Fraction:
+    """The largest sum of x >= 0 with ``rows @ x <= 1``, by the simplex method with Bland's rule."""
+    height, width = len(rows), len(rows[0])
+    table = [[*row, *(Fraction(i == j) for j in range(height)), Fraction(1)] for i, row in enumerate(rows)]
+    goal = [*([Fraction(-1)] * width), *([Fraction(0)] * (height + 1))]
+    basis = list(range(width, width + height))
+    while (enter := next((j for j, c in enumerate(goal[:-1]) if c < 0), None)) is not None:
+        ratios = [(row[-1] / row[enter], basis[i], i) for i, row in enumerate(table) if row[enter] > 0]
+        pivot = min(ratios)[2]
+        basis[pivot] = enter
+        scale = table[pivot][enter]
+        leading = table[pivot] = [value / scale for value in table[pivot]]
+        for i, row in enumerate(table):
+            if i != pivot and row[enter]:
+                table[i] = _minus(row, row[enter], leading)
+        goal = _minus(goal, goal[enter], leading)
+    return goal[-1]
+
+
+def _minus(row: list[Fraction], factor: Fraction, other: list[Fraction]) -> list[Fraction]:
+    return [a - factor * b if b else a for a, b in zip(row, other, strict=True)]
+
+
+def availability(system: QuorumSystem, members: Sequence[str], up: float | Mapping[str, float]) -> float:
+    """The probability that the members that are up contain a quorum, each being up independently.
+
+    Parameters: ``up``, the probability that a member is up, for all or by name.
+
+    Raises ValueError for a probability outside [0, 1], and for more than 20 members unless all are alike.
+    """
+    chances = [up if isinstance(up, int | float) else up[member] for member in members]
+    for chance in chances:
+        if not 0 <= chance <= 1:
+            raise ValueError(f"a member is up with a probability in [0, 1], not {chance!r}")
+    if isinstance(system, Majority):
+        system = system.count(members)
+    if isinstance(system, Count) and len(set(chances)) == 1:
+        n, p = len(members), chances[0]
+        return float(sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(system.size, n + 1)))
+    enough = system.over(members)
+    return float(sum(probability for alive, probability in _subsets(members, chances) if enough(alive)))
+
+
+def _subsets(members: Sequence[str], chances: Sequence[float]) -> list[tuple[tuple[str, ...], float]]:
+    if len(members) > _MOST_MEMBERS:
+        raise ValueError(
+            f"the subsets of {len(members)} members are too many; at most {_MOST_MEMBERS} can be had"
+        )
+    subsets: list[tuple[tuple[str, ...], float]] = [((), 1.0)]
+    for member, chance in zip(members, chances, strict=True):
+        subsets = [
+            *((alive, p * (1 - chance)) for alive, p in subsets if chance < 1),
+            *(((*alive, member), p * chance) for alive, p in subsets if chance > 0),
+        ]
+    return subsets
+
+
+def resilience(system: QuorumSystem, members: Sequence[str]) -> int:
+    """The largest f such that a quorum remains whichever f members fail (Naor & Wool, section 2.2)."""
+    if isinstance(system, Majority):
+        system = system.count(members)
+    if isinstance(system, Count):
+        system.over(members)
+        return len(members) - system.size
+    quorums = [frozenset(quorum) for quorum in system.minimal(members)]
+    return _smallest_transversal(quorums, len(members)) - 1
+
+
+def _smallest_transversal(quorums: list[frozenset[str]], limit: int) -> int:
+    """The size of the smallest set that meets every quorum, at most ``limit``; branch and bound."""
+    if not quorums:
+        return 0
+    best = limit
+    smallest: frozenset[str] = min(quorums, key=len)
+    for member in sorted(smallest):
+        if best <= 1:
+            break
+        rest = [quorum for quorum in quorums if member not in quorum]
+        best = min(best, 1 + _smallest_transversal(rest, best - 1))
+    return best
