@@ -118,8 +118,6 @@ class AppendEntriesReply:
 class RaftNode(Node):
     """One server."""
 
-    settings: BasicRaft
-
     # Persistent state on all servers
     current_term = durable(0)
     voted_for: str | None = durable(None)
@@ -398,11 +396,13 @@ class RaftNode(Node):
             return
         elif msg.success:
             self.acknowledged(src, msg.index)
-        elif (
-            self.match_index[src] < msg.index == self.next_index[src] - 1
-        ):  # else it answers an older request
-            # If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (5.3)
-            self.next_index[src] -= 1
+        else:
+            self.rejected(src, msg.index, msg.index)
+
+    def rejected(self, src: str, index: int, next_index: int) -> None:
+        """If AppendEntries fails because of log inconsistency: decrement nextIndex and retry (5.3)."""
+        if self.match_index[src] < index == self.next_index[src] - 1:  # else it answers an older request
+            self.next_index[src] = next_index
             self.replicate((src,))
 
     def acknowledged(self, src: str, index: int) -> None:

@@ -107,6 +107,13 @@ class History(Invariant):
         """Find what was taken from the end of the log, and what was put there."""
         self.removed, self.added = [], []
         old, new = server.log, node.log.items
+        floor = node.floor()
+        if floor >= server.first:  # a snapshot took the beginning, or everything
+            del old[: floor + 1 - server.first]
+            server.first = floor + 1
+        elif floor + 1 < server.first:  # a crash lost an unsynced snapshot, and brought the entries back
+            old.clear()
+            server.first = floor + 1
         if len(old) == len(new) and (not new or old[-1] is new[-1]):
             return
         same = min(len(old), len(new))
@@ -140,6 +147,11 @@ class History(Invariant):
         """The term of the entry at ``index`` on a server's disk; None where there is none."""
         log = self.on_disk(name, "log", ())
         at = index - 1
+        if "beginning" in type(self.servers[name].node)._durables:  # it takes snapshots
+            floor, term = self.on_disk(name, "beginning", (0, 0))
+            at -= floor
+            if index == floor:
+                return int(term)
         return log[at].term if 0 <= at < len(log) else None
 
 
@@ -246,7 +258,7 @@ class LogMatching(RaftLaw):
 
     def check(self, node: RaftNode) -> None:
         for index, entry in self.history.added:
-            found = (entry.command, node.term_at(index - 1))
+            found = (entry.command, node.term_at(index - 1) if index > node.floor() else 0)
             expected = self.known.setdefault((index, entry.term), found)
             if expected[0] is not found[0] and expected != found:
                 self._differ(node, index, entry, expected, found)
@@ -309,18 +321,27 @@ class StateMachineSafety(RaftLaw):
 
     def check(self, node: RaftNode) -> None:
         committed = self.history.committed
+        floor = node.floor()  # what is below it came with a snapshot, which is compared as a whole
         for index in self.history.newly_committed:
+            if index <= floor:
+                self._must_be_committed(node, index)
+                continue
             entry = self._entry(node, index)
             if index > len(committed):
                 committed.append(entry)
             elif committed[index - 1] is not entry and committed[index - 1] != entry:
                 self._differ(node, index, "commits", entry)
         for index in self.history.newly_applied:
+            self._must_be_committed(node, index)
+            if index <= floor:
+                continue
             entry = self._entry(node, index)
-            if index > len(committed):
-                self.violated((node.name,), f"{node.name} applies index {index}", "it is not committed")
             if committed[index - 1] is not entry and committed[index - 1] != entry:
                 self._differ(node, index, "applies", entry)
+
+    def _must_be_committed(self, node: RaftNode, index: int) -> None:
+        if index > len(self.history.committed):
+            self.violated((node.name,), f"{node.name} applies index {index}", "it is not committed")
 
     def _entry(self, node: RaftNode, index: int) -> Entry:
         if index > node.last_index():
@@ -364,7 +385,7 @@ class LeaderCompleteness(RaftLaw):
         """By log matching, whoever has the last committed entry has all of them."""
         while index and self.committed_in[index - 1] >= node.current_term:
             index -= 1
-        if index == 0:
+        if index <= node.floor():
             return
         entry = self.history.committed[index - 1]
         if index > node.last_index() or node.term_at(index) != entry.term:
@@ -416,6 +437,8 @@ class DurableBeforeSend(RaftLaw):
         """The acknowledged entry must be on disk."""
         node = self.history.servers[src].node
         on_disk = self.history.durable_term_at(src, message.index)
+        if message.index < node.floor():
+            return  # in the snapshot
         known = node.term_at(message.index) if message.index <= node.last_index() else None
         if on_disk is None or on_disk != known:
             self.violated(
@@ -440,6 +463,8 @@ class MatchIndex(RaftLaw):
             return
         if leader.leading != message.term or follower.node.current_term != message.term:
             return  # the leader's log is no longer what it was
+        if message.index < max(leader.node.floor(), follower.node.floor()):
+            return  # in a snapshot
         theirs = self.term_of(leader, message.index)
         mine = self.term_of(follower, message.index)
         if theirs != mine:
@@ -475,6 +500,8 @@ class AckedIsKept(RaftLaw):
         term, index, of_term = self.acked.get(node.name, (0, 0, 0))
         if node.current_term != term or not self.history.removed:
             return
+        if index < node.floor():
+            return  # in the snapshot
         if index > node.last_index() or node.term_at(index) != of_term:
             self.violated(
                 (node.name,),

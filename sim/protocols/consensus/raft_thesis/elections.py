@@ -1,0 +1,266 @@
+"""Elections that disturb less: leader stickiness, CheckQuorum, PreVote, leadership transfer.
+
+Ongaro, "Consensus: Bridging Theory and Practice", Stanford 2014, sections 3.10, 4.2.3, 6.2 and 9.6. Times are
+those of each server's own clock.
+"""
+
+from __future__ import annotations
+
+from sim.node import message
+from sim.protocols.admin import AdminReply, Drain, Transfer
+from sim.protocols.client import Request
+from sim.protocols.consensus.raft import (
+    AppendEntries,
+    AppendEntriesReply,
+    RaftNode,
+    RequestVote,
+)
+
+__all__ = [
+    "CheckQuorum",
+    "LeadershipTransfer",
+    "PreVote",
+    "PreVoteReply",
+    "PreVoting",
+    "Stickiness",
+    "TimeoutNow",
+    "TransferVote",
+]
+
+
+class Stickiness(RaftNode):
+    """Who has just heard from a leader elects no other (4.2.3)."""
+
+    def on_start(self) -> None:
+        # A server that has crashed does not remember whom it heard; it must not break a promise it made.
+        self.leader_contact = self.now if self.incarnation else -float("inf")
+        super().on_start()
+
+    def trusts_leader(self) -> bool:
+        """Whether this server leads, or has heard from a leader within the minimum election timeout."""
+        return self.role == "leader" or self.now < self.leader_contact + self.settings.detection_timeout
+
+    def heard_leader(self) -> None:
+        """The current leader has spoken."""
+        self.leader_contact = self.now
+
+    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
+        super().on_append_entries(src, msg)
+        if msg.term == self.current_term:
+            self.heard_leader()
+
+    def on_request_vote(self, src: str, msg: RequestVote) -> None:
+        """If a server receives a RequestVote request within the minimum election timeout of hearing from a
+        current leader, it does not update its term or grant its vote (4.2.3)."""
+        if msg.term > self.current_term and self.trusts_leader():
+            return
+        super().on_request_vote(src, msg)
+
+
+class CheckQuorum(Stickiness):
+    """A leader steps down if an election timeout elapses without a successful round of heartbeats to a
+    majority of its cluster (6.2)."""
+
+    def on_start(self) -> None:
+        self.heard: dict[str, float] = {}
+        super().on_start()
+
+    def become_leader(self) -> None:
+        self.heard = {}
+        self.set_timer("quorum", self.settings.detection_timeout)
+        super().become_leader()
+
+    def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
+        self.heard[src] = self.now
+        super().on_append_entries_reply(src, msg)
+
+    def on_quorum_timeout(self) -> None:
+        if self.role != "leader":
+            return
+        since = self.now - self.settings.detection_timeout
+        alive = {name for name, heard in self.heard.items() if heard >= since}
+        if self.is_quorum(alive | {self.name}):
+            self.set_timer("quorum", self.settings.detection_timeout)
+        else:
+            self.become_follower(None)
+
+
+@message
+class PreVote:
+    """Would you vote for me in the term ``proposed``? The sender has not begun it."""
+
+    proposed: int
+    candidate: str
+    last_log_index: int
+    last_log_term: int
+
+
+@message
+class PreVoteReply:
+    """The voter's own term, and its answer for the term ``proposed``."""
+
+    term: int
+    granted: bool
+    proposed: int
+
+
+class PreVoting(Stickiness):
+    """A candidate increments its term only if it learns from a majority that they would vote for it (9.6)."""
+
+    def on_start(self) -> None:
+        self.pre_votes: set[str] = set()
+        super().on_start()
+
+    def on_election_timeout(self) -> None:
+        self.patience = self.draw_patience()
+        self.reset_election_timer()
+        self.leader = None
+        self.pre_votes = {self.name}
+        if self.is_quorum(self.pre_votes):
+            self.campaign()
+            return
+        last = self.last_index()
+        request = PreVote(self.current_term + 1, self.name, last, self.term_at(last))
+        self.broadcast(request, to=self.electors())
+
+    def on_pre_vote(self, src: str, msg: PreVote) -> None:
+        """Granted if the candidate's log is up-to-date enough, and this server has not heard from a valid
+        leader for at least a baseline election timeout (9.6). Nothing changes here."""
+        free = msg.proposed > self.current_term or (
+            msg.proposed == self.current_term and self.voted_for in (None, msg.candidate)
+        )
+        granted = (
+            free and not self.trusts_leader() and self.is_up_to_date(msg.last_log_term, msg.last_log_index)
+        )
+        self.send(src, PreVoteReply(self.current_term, granted, msg.proposed))
+
+    def on_pre_vote_reply(self, src: str, msg: PreVoteReply) -> None:
+        asking = self.pre_votes and self.leader is None and self.role != "leader"
+        if msg.granted and asking and msg.proposed == self.current_term + 1:
+            self.pre_votes.add(src)
+            if self.is_quorum(self.pre_votes):
+                self.campaign()
+        elif msg.term > self.current_term:
+            self.adopt_term(msg.term)  # or a server of a low term with a long log would ask in vain for ever
+
+    def adopt_term(self, term: int) -> None:
+        self.pre_votes = set()
+        super().adopt_term(term)
+
+    def campaign(self) -> None:
+        self.pre_votes = set()
+        super().campaign()
+
+
+@message
+class TimeoutNow:
+    """To the server that shall lead: start an election at once (3.10)."""
+
+    term: int
+
+
+@message
+class TransferVote:
+    """A RequestVote of a campaign that the leader itself has asked for: no reason to hold on to it (4.2.3)."""
+
+    term: int
+    candidate: str
+    last_log_index: int
+    last_log_term: int
+
+
+class LeadershipTransfer(RaftNode):
+    """A leader hands over to a server of its choice (3.10)."""
+
+    def on_start(self) -> None:
+        self.heir: str | None = None  # to whom leadership is being transferred
+        self.asked_by: str | None = None
+        self.is_heir = False
+        super().on_start()
+
+    def on_transfer(self, src: str, msg: Transfer) -> None:
+        if self.role != "leader":
+            self.reply(src, AdminReply(False, self.leader, "does not lead"), hold=False)
+            return
+        heir = self.best_prepared() if msg.to is None else msg.to
+        if heir == self.name:
+            self.reply(src, AdminReply(True, self.name), hold=False)
+        elif heir not in self.electors():
+            self.reply(src, AdminReply(False, self.name, f"{heir} cannot lead"), hold=False)
+        elif self.heir is not None:
+            self.reply(src, AdminReply(False, self.name, f"{self.heir} is to lead"), hold=False)
+        else:
+            self.begin_transfer(heir, src)
+
+    def on_drain(self, src: str, msg: Drain) -> None:
+        """A server that is to be drained leads no longer."""
+        if self.role == "leader" and msg.member == self.name:
+            self.on_transfer(src, Transfer())
+        else:
+            known = self.leader is not None and self.leader != msg.member
+            self.reply(src, AdminReply(known, self.leader), hold=False)
+
+    def best_prepared(self) -> str:
+        """The follower with the longest matching log."""
+        return max(self.electors(), key=lambda peer: self.match_index.get(peer, 0), default=self.name)
+
+    def begin_transfer(self, heir: str, asked_by: str | None) -> None:
+        """1. The prior leader stops accepting new client requests. 2. It fully updates the target server's
+        log. 3. It sends a TimeoutNow request. Without success for an election timeout it gives up."""
+        self.heir, self.asked_by = heir, asked_by
+        self.set_timer("transfer", self.settings.detection_timeout)
+        if self.match_index[heir] == self.last_index():
+            self.hand_over()
+        else:
+            self.replicate((heir,))
+
+    def hand_over(self) -> None:
+        """The heir has everything."""
+        if self.heir is not None:
+            self.send(self.heir, TimeoutNow(self.current_term), hold=False)
+
+    def acknowledged(self, src: str, index: int) -> None:
+        behind = self.match_index.get(src, 0) < self.last_index()
+        super().acknowledged(src, index)
+        if src == self.heir and behind and self.match_index[src] == self.last_index():
+            self.hand_over()
+
+    def on_transfer_timeout(self) -> None:
+        self.end_transfer(self.name, "took longer than an election timeout")
+
+    def end_transfer(self, leader: str | None, reason: str) -> None:
+        """Tell whoever asked whom to ask now."""
+        if self.heir is not None:
+            if self.asked_by is not None:
+                self.reply(self.asked_by, AdminReply(False, leader, reason))
+            self.heir = self.asked_by = None
+            self.cancel_timer("transfer")
+
+    def become_follower(self, leader: str | None) -> None:
+        # Whoever asked may ask the heir, who answers that it leads if it does.
+        self.end_transfer(self.heir, "no longer leads")
+        super().become_follower(leader)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        if self.heir is not None and self.role == "leader":
+            self.leader, known = None, self.leader  # the client tries again in a while
+            self.redirect(src, msg.command)
+            self.leader = known
+            return
+        super().on_request(src, msg)
+
+    def on_timeout_now(self, src: str, msg: TimeoutNow) -> None:
+        if msg.term == self.current_term and self.role == "follower" and self.electors():
+            self.is_heir = True
+            self.campaign()
+            self.is_heir = False
+
+    def vote_request(self) -> RequestVote:
+        request = super().vote_request()
+        if not self.is_heir:
+            return request
+        return TransferVote(request.term, self.name, request.last_log_index, request.last_log_term)  # type: ignore[return-value]
+
+    def on_transfer_vote(self, src: str, msg: TransferVote) -> None:
+        request = RequestVote(msg.term, msg.candidate, msg.last_log_index, msg.last_log_term)
+        RaftNode.on_request_vote(self, src, request)

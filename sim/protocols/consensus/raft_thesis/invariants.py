@@ -1,0 +1,59 @@
+"""What must hold beyond figure 3 when the thesis' extensions are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.protocols.consensus.raft import RaftNode
+from sim.protocols.consensus.raft_invariants import RaftLaw, raft_invariants
+from sim.protocols.kv import KeyValueStore
+from sim.system import Invariant
+
+__all__ = ["SnapshotIsFold", "thesis_invariants"]
+
+
+@dataclass
+class SnapshotIsFold(RaftLaw):
+    """A snapshot holds what the committed entries up to its index make of an empty state, sessions included."""
+
+    law: ClassVar[str] = "a snapshot is the fold of the log"
+    models: dict[str, KeyValueStore] = field(default_factory=dict)
+    folded: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, node: RaftNode) -> None:
+        snapshot = getattr(node, "snapshot", None)
+        if snapshot is None or snapshot is self.seen.get(node.name) or not snapshot.index:
+            return
+        self.seen[node.name] = snapshot
+        model = self.model(node.name, snapshot.index)
+        found = KeyValueStore()
+        found.restore(snapshot.state)
+        for what in ("data", "sessions"):
+            if getattr(found, what) != getattr(model, what):
+                self.violated(
+                    (node.name,),
+                    f"the committed entries up to {snapshot.index} make {what} {getattr(model, what)!r}",
+                    f"the snapshot of {node.name} has {getattr(found, what)!r}",
+                )
+
+    def model(self, name: str, index: int) -> KeyValueStore:
+        """The state after the committed entries up to an index; a server's snapshots only move on."""
+        model, done = self.models.setdefault(name, KeyValueStore()), self.folded.get(name, 0)
+        if index < done:
+            model, done = KeyValueStore(), 0
+        for entry in self.history.committed[done:index]:
+            model.apply(entry.command)
+        self.models[name], self.folded[name] = model, index
+        return model
+
+
+def thesis_invariants(system: Any) -> Iterable[Invariant]:
+    """Fresh invariants for one run of a system with these options."""
+    laws = list(raft_invariants())
+    history = laws[0]
+    if system.snapshot_every is not None:
+        laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
+    return laws

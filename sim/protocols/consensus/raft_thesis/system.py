@@ -1,0 +1,99 @@
+"""The system: which of the thesis' extensions are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.consensus.raft import BasicRaft, RaftNode
+from sim.protocols.consensus.raft_thesis.elections import CheckQuorum, LeadershipTransfer, PreVoting
+from sim.protocols.consensus.raft_thesis.replication import Batching, FastBacktracking, Pipelining
+from sim.protocols.consensus.raft_thesis.snapshots import Snapshots
+from sim.system import Invariant, Member
+
+__all__ = ["Raft", "raft_node"]
+
+
+def raft_node(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
+    """The node class with these extensions, the outermost first; without any it is that of figure 2."""
+    return _composed(extensions) if extensions else RaftNode
+
+
+@cache
+def _composed(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
+    return type("RaftNode", extensions, {"__doc__": "Raft with extensions.", "__module__": __name__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raft(BasicRaft):
+    """Raft, with as much of the thesis as is asked for. Without options it is the Raft of figure 2.
+
+    Parameters
+    ----------
+    pre_vote:
+        Ask before a campaign whether it could be won (9.6).
+    check_quorum:
+        A leader that hears from no majority steps down (6.2), and who hears from a leader elects no other
+        (4.2.3).
+    fast_backtracking:
+        A rejection of AppendEntries names the conflicting term (5.3 of the paper).
+    snapshot_every:
+        Snapshot the state after so many entries (>= 1), and compact the log; None: never (chapter 5).
+    transfer:
+        Serve `Transfer` and `Drain`: a leader hands over to another server (3.10).
+    batch, batch_wait:
+        Replicate up to ``batch`` commands together that come within ``batch_wait`` seconds (10.2.2).
+    pipeline:
+        Send each entry once, with so many AppendEntries under way per follower (>= 1); None: as in figure 2,
+        where each AppendEntries carries all that is not acknowledged (10.2.1). Better on transports in order.
+    """
+
+    pre_vote: bool = False
+    check_quorum: bool = False
+    fast_backtracking: bool = False
+    snapshot_every: int | None = None
+    transfer: bool = False
+    batch: int = 1
+    batch_wait: float = 0.0
+    pipeline: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("snapshot_every", "pipeline", "batch"):
+            value = getattr(self, name)
+            if value is None and name != "batch":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Raft: {name} must be an integer of at least 1, not {value!r}")
+        if not 0 <= self.batch_wait < float("inf"):
+            raise ValueError(f"Raft: batch_wait must be at least 0 seconds, not {self.batch_wait!r}")
+        if self.batch_wait > 0 and self.batch == 1:
+            raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
+
+    @property
+    def extensions(self) -> tuple[type[RaftNode], ...]:
+        """What is on, the outermost first."""
+        wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
+            (self.transfer, LeadershipTransfer),
+            (self.batch > 1, Batching),
+            (self.snapshot_every is not None, Snapshots),
+            (self.pipeline is not None, Pipelining),
+            (self.fast_backtracking, FastBacktracking),
+            (self.pre_vote, PreVoting),
+            (self.check_quorum, CheckQuorum),
+        )
+        return tuple(extension for on, extension in wanted if on)
+
+    def members(self) -> tuple[Member, ...]:
+        """The servers."""
+        node_class: type[Node] = raft_node(self.extensions)
+        return tuple(Member(name, node_class) for name in self.names)
+
+    def invariants(self) -> Iterable[Invariant]:
+        """The laws of figure 2, and those of the extensions."""
+        from sim.protocols.consensus.raft_thesis.invariants import thesis_invariants
+
+        return thesis_invariants(self)
