@@ -164,24 +164,23 @@ class ViewService(Node):
             members = self._without_dead_with_joined()
             if members != view.members:
                 self._install(members)
-            return
-        alive = [m for m in view.members if self.is_alive(m)]
+        else:
+            self._replace_primary(unheeded)
+
+    def _replace_primary(self, unheeded: bool) -> None:
+        """Promote an initialised member, or let the primary that has come back go on in a new view."""
+        alive = [m for m in self.view.members if self.is_alive(m)]
         candidates = [m for m in alive if self.is_initialised(m)]
-        if unheeded:  # a primary that has come back may lead again; one that does not heed its view is no use
-            candidates = [m for m in candidates if m != view.primary]
+        if unheeded:  # one that does not heed its view is no use
+            candidates = [m for m in candidates if m != self.view.primary]
         if candidates:
-            first = self.choose(candidates)
-            self._install((first, *[m for m in alive if m != first]))
+            self._install((candidates[0], *[m for m in alive if m != candidates[0]]))
 
     def _without_dead_with_joined(self) -> tuple[str, ...]:
         view = self.view
         kept = [b for b in view.backups if self.is_alive(b) and b not in self.silent]
         new = [m for m in self.joined if m not in view.members and self.is_alive(m)]
         return (view.primary, *kept, *new)
-
-    def choose(self, candidates: list[str]) -> str:
-        """Whom to promote among the initialised members that are alive."""
-        return candidates[0]
 
     def _install(self, members: tuple[str, ...]) -> None:
         self.view = View(self.view.number + 1, members, self.acknowledged)

@@ -4,122 +4,70 @@ Alsberg & Day, "A principle for resilient sharing of distributed resources", ICS
 Schneider & Toueg, "The primary-backup approach", in Distributed Systems (ed. Mullender), 1993; views and their
 service as in MIT 6.824 lab 2 (`sim.protocols.membership.view_service`).
 
-``sync``: a command takes effect when every backup of the view has it on disk. ``async``: when the primary has;
-what it had not shipped when it failed is lost.
+A command takes effect, and is acknowledged, when it is on the disk of the primary and of
 
-The log is shipped by position, and each entry knows the view in which it was appended. One primary per view and
-logs that only grow within a view give log matching: two logs with an entry of the same view at the same position
-agree up to there (as in Raft; in Kafka since KIP-101). A backup cuts off only what contradicts the primary's log.
+- ``sync``: every backup of the view;
+- ``semi-sync``: ``acks`` backups (MySQL's rpl_semi_sync_wait_for_replica_count); with a ``fallback`` time, after
+  which the primary goes on alone, as MySQL does, but says so in its replies (`Unreplicated`);
+- ``async``: nobody else. What it had not shipped when it failed is lost.
+
+The log is shipped by position (`sim.protocols.replication.shipped_log`); a backup cuts off only what contradicts
+the primary's log, never what it merely does not know to be committed (Kafka, KIP-101).
 
 Fencing, that is, why an old primary acknowledges nothing once a new view is in force:
 
 - sync: a write needs all backups of its view, and a read is confirmed by all of them in its view; the new primary
   was one of them, and a backup that knows a newer view refuses the old one. No clock is involved.
-- async: nobody else is asked, so the primary answers only under a lease of the view service.
+- semi-sync: the same with ``acks`` backups, as the view service has all but ``acks - 1`` of them refuse the old
+  view before it promotes the most advanced.
+- async, and the fallback: nobody else is asked, so the primary answers only under a lease of the view service.
 
-Assumptions: crash faults; stable storage; for async, bounded clock rates. Departure: a view does not stall while
-a recovering member is brought up to date; it becomes a backup, in the next view, once it has caught up.
+Assumptions: crash faults; stable storage; where a lease is used, bounded clock rates. Departure: a view does not
+stall while a recovering member is brought up to date; it becomes a backup, in the next view, once it has caught up.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from sim.message import message
-from sim.node import Node, durable, durable_log
-from sim.protocols.client import Client, Redirect, Reply, Request
+from sim.node import Node
+from sim.protocols.client import Client, Redirect, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
+from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
 from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs, ViewService
+from sim.protocols.replication.backup_reads import NearestReader, SessionReader
+from sim.protocols.replication.log_shipping import AppendOk, LogShipping
+from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant, Member, System
 
-if TYPE_CHECKING:
-    from sim.node import DurableLog
-
-__all__ = [
-    "Append",
-    "AppendOk",
-    "Entry",
-    "Mismatch",
-    "PrimaryBackup",
-    "PrimaryBackupNode",
-    "StaleView",
-]
-
-BATCH = 256  # entries in one message at most, so that state transfer comes in pieces
+__all__ = ["PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
 
 
 @message
-class Entry:
-    """A command in the log, and the view in which it was appended."""
+class Unreplicated:
+    """In place of a reply's ``result``: the primary had to go on without its backups; a failover may lose it."""
 
-    view: int
-    command: Command
-
-
-@message
-class Append:
-    """The primary of ``view`` ships the ``entries`` that follow ``position`` (whose entry is of ``last_view``).
-
-    ``start``: the length of its log when the view began; what a backup has beyond it is of no view any more.
-    ``commit``: up to where commands have taken effect. ``probe``: to be echoed; confirms reads.
-    """
-
-    view: int
-    start: int
-    position: int
-    last_view: int
-    entries: tuple[Entry, ...]
-    commit: int
-    probe: int
+    result: Any = None
 
 
-@message
-class AppendOk:
-    """The sender's log on disk equals the primary's up to ``position``, and it follows ``view``."""
-
-    view: int
-    position: int
-    probe: int
-
-
-@message
-class Mismatch:
-    """The sender has no such entry; its own at ``position`` (which may be right) is of ``last_view``."""
-
-    view: int
-    position: int
-    last_view: int
-
-
-@message
-class StaleView:
-    """The sender knows a newer view."""
-
-    view: int
-
-
-class PrimaryBackupNode(Node):
+class PrimaryBackupNode(LogShipping):
     """A replica: primary of its view, backup in it, or outside of it and catching up."""
 
     settings: PrimaryBackup
-    view_number = durable(0)  # the newest view that it has followed
-    log_view = durable(0)  # the newest view whose log, as it was when that view began, it holds whole
-    log: DurableLog[Entry] = durable_log()
 
     def on_start(self) -> None:
-        self.role = "backup"
-        self.primary: str | None = None  # of the view, as far as known: clients are sent there
-        self.view: View | None = None  # while primary
-        self.store = KeyValueStore()
-        self.commit = 0  # entries known to have taken effect
-        self.applied = 0  # entries that the store has seen
+        self.recover()
+        self.role, self.primary, self.view = "backup", None, None
         self.waiting: dict[tuple[int, int], str] = {}  # (session, sequence) -> client
         self.reads: list[tuple[int, str, Command]] = []  # (probe that confirms it, client, command)
         self.probe = 0
         self.lease_until = self.now
+        self.start_reading()
         if self.incarnation == 0 and self.view_number == 0:
             self._begin_first_view()
         else:
@@ -133,10 +81,9 @@ class PrimaryBackupNode(Node):
         if first.primary == self.name:
             self._lead(first)
             self.streaming = dict.fromkeys(self.peers, True)
-            self.synced = True
         else:
             self.log_view = first.number
-            self._follow(first.number, first.primary)
+            self.follow(first.number, first.primary)
 
     @property
     def _detection(self) -> float:
@@ -148,12 +95,12 @@ class PrimaryBackupNode(Node):
         view = msg.view
         if view.number > self.view_number:
             if view.primary != self.name:
-                self._follow(view.number, view.primary)
+                self.follow(view.number, view.primary)
             elif self.log_view >= view.after:  # else it has lost its disk, and must not lead
                 self._grant_lease(msg)
                 self._lead(view)
                 for peer in self.peers:
-                    self._ship(peer)
+                    self.ship(peer)
         elif view.number == self.view_number:
             self._grant_lease(msg)
             if view.primary != self.name:
@@ -169,16 +116,11 @@ class PrimaryBackupNode(Node):
         known = self.match if again else {}
         self.role, self.primary, self.view = "primary", self.name, view
         self.view_number = self.log_view = view.number
-        self.start = len(self.log)
-        self.established = False  # that it leads this view is on its own disk
         self.synced = False  # all backups of the view hold the whole log
-        self.match: dict[str, int] = dict.fromkeys(self.members, 0)
-        self.next = {peer: known.get(peer, self.start) for peer in self.peers}
-        self.streaming = dict.fromkeys(self.peers, False)
-        self.confirmed = dict.fromkeys(self.peers, 0)
-        self.answered = dict.fromkeys(self.peers, self.now)
-        self.progress = dict.fromkeys(self.peers, -1)  # match at the last heartbeat
+        self.alone = False  # semi-sync has fallen back to async
+        self.begin_shipping(known)
         self.goal = self.start  # an outsider that has got here has caught up
+        self.patience: deque[tuple[float, int]] = deque()  # (when to go on alone, position)
         self.probe += 1
         self.reads = [(self.probe, client, command) for _, client, command in self.reads]
         self.record("role", role="primary", view=view.number)
@@ -186,14 +128,14 @@ class PrimaryBackupNode(Node):
             self.record("elected", view=view.number)
         self.send(self.name, AppendOk(view.number, self.start, self.probe))
 
-    def _follow(self, view: int, primary: str | None) -> None:
+    def follow(self, view: int, primary: str | None) -> None:
         """Become, or remain, a backup in a newer view."""
         self.view_number = view
-        self._resign()
+        self.resign()
         self.primary = primary
         self.record("role", role="backup", view=view)
 
-    def _resign(self) -> None:
+    def resign(self) -> None:
         """Act as primary no more in this view; clients had better ask elsewhere."""
         if self.role != "primary":
             return
@@ -207,15 +149,24 @@ class PrimaryBackupNode(Node):
 
     def _may_answer(self) -> bool:
         """Whether nobody else can have become primary without this one's knowing, or being asked."""
-        return self.settings.mode == "sync" or not self.settings.fencing or self.now < self.lease_until
+        return not self.settings.needs_lease or self.now < self.lease_until
+
+    def on_seal(self, src: str, msg: Seal) -> None:
+        """A new primary is being sought: promise to obey no older one, and say how far the log goes."""
+        if msg.view > self.view_number:
+            self.sealed = max(self.sealed, msg.view)
+            self.resign()
+            self.send(src, Sealed(msg.view, self.log_view, self.last))
 
     # Commands
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
         if self.role == "primary" and not self._may_answer():
-            self._resign()
-        if self.role != "primary":
+            self.resign()
+        if command.kind in READS and self.may_read_here():
+            self.reply_to(src, command, self.store.execute(command))
+        elif self.role != "primary":
             self.send(src, Redirect(command.session, command.sequence, self.primary), hold=False)
         elif command.kind in READS:
             self._read(src, command)
@@ -226,7 +177,7 @@ class PrimaryBackupNode(Node):
         identity = (command.session, command.sequence)
         known = self.store.known(command)
         if known is not None:
-            self._reply(client, command, known)
+            self.reply_to(client, command, known)
         elif identity in self.waiting:
             self.waiting[identity] = client
         elif not self.store.has_applied(*identity):
@@ -234,172 +185,126 @@ class PrimaryBackupNode(Node):
             self.log.append(Entry(self.view_number, command))
             for peer in self.peers:
                 if self.streaming[peer]:
-                    self._ship(peer)
-            self.send(self.name, AppendOk(self.view_number, len(self.log), self.probe))
+                    self.ship(peer)
+            self.send(self.name, AppendOk(self.view_number, self.last, self.probe))
+            if self.settings.fallback is not None and not self.alone:
+                self._be_patient()
 
     def _read(self, client: str, command: Command) -> None:
         assert self.view is not None
-        if self.settings.mode == "sync":
-            self.probe += 1
+        leased = self.settings.reads == "lease" and self.now < self.lease_until
+        probe = 0  # confirmed already
+        if self._acks_needed() and not leased:
+            probe = self.probe = self.probe + 1
             for backup in self.view.backups:
-                self._ship(backup)
-        self.reads.append((self.probe, client, command))
+                self.ship(backup)
+        self.reads.append((probe, client, command))
         self._answer_reads()
 
-    def _reply(self, client: str, command: Command, result: Any) -> None:
+    def reply_to(self, client: str, command: Command, result: Any) -> None:
         # What has taken effect is on every disk that it needs to be on: nothing more to wait for.
-        answer = Reply(command.session, command.sequence, result.status, result.value, result.result)
+        told = result.result
+        if self.role == "primary" and self.alone and command.kind not in READS:
+            told = Unreplicated(told)
+        answer = self.answer(command, result.status, result.value, told)
         self.send(client, answer, hold=False)
 
-    # Shipping the log
-
-    def _ship(self, peer: str) -> None:
-        """Send a peer what it has not been sent yet (nothing: a heartbeat)."""
-        position = self.next[peer]
-        entries = tuple(self.log.items[position : position + BATCH])
-        self.next[peer] = position + len(entries)
-        last_view = self.log[position - 1].view if position else 0
-        message = Append(self.view_number, self.start, position, last_view, entries, self.commit, self.probe)
-        # Nothing of a view may leave before its number is on disk: the view has one primary, and one life of it.
-        self.send(peer, message, hold=not self.established)
-
-    def on_append(self, src: str, msg: Append) -> None:
-        if msg.view < self.view_number:
-            self.send(src, StaleView(self.view_number))
-            return
-        if msg.view > self.view_number:
-            self._follow(msg.view, src)
-        self.primary = src
-        if not self._holds(msg.position, msg.last_view):
-            length = min(len(self.log), msg.position)
-            self.send(src, Mismatch(msg.view, length, self.log[length - 1].view if length else 0))
-            return
-        self._store(msg.position, msg.entries)
-        matched = msg.position + len(msg.entries)
-        if self.log_view < msg.view and matched >= msg.start:
-            self._cut(matched)  # a tail of older views, which never took effect
-            self.log_view = msg.view
-        self._take_effect(min(msg.commit, matched))
-        self.send(src, AppendOk(msg.view, matched, msg.probe))
-
-    def _holds(self, position: int, view: int) -> bool:
-        return position == 0 or (position <= len(self.log) and self.log[position - 1].view == view)
-
-    def _store(self, position: int, entries: tuple[Entry, ...]) -> None:
-        """Append what is new; cut the log where it contradicts the primary's, and nowhere else."""
-        for index, entry in enumerate(entries, position):
-            if index < len(self.log) and self.log[index].view != entry.view:
-                self._cut(index)
-            if index >= len(self.log):
-                self.log.append(entry)
-
-    def _cut(self, length: int) -> None:
-        """Drop the entries after the first ``length``, and what they did to the store."""
-        self.log.truncate(length)
-        if self.applied > length:  # async: the old primary had applied what nobody else has
-            self.store = KeyValueStore()
-            self.applied = 0
-            self.commit = min(self.commit, length)
-            self._apply()
-
-    def on_append_ok(self, src: str, msg: AppendOk) -> None:
-        if self.role != "primary" or msg.view != self.view_number:
-            return
-        self.match[src] = max(self.match[src], msg.position)
-        if src == self.name:
-            self.established = True
-        else:
-            self.answered[src] = self.now
-            self.confirmed[src] = max(self.confirmed[src], msg.probe)
-            self.streaming[src] = True
-            self.next[src] = max(self.next[src], msg.position)
-            if self.next[src] < len(self.log):
-                self._ship(src)
-        self._advance()
-
-    def on_mismatch(self, src: str, msg: Mismatch) -> None:
-        if self.role != "primary" or msg.view != self.view_number:
-            return
-        position = msg.position
-        while position > 0 and self.log[position - 1].view > msg.last_view:
-            position -= 1
-        # Less than what has matched: sent before, or by one that lost its disk and will be put out of the view.
-        if position >= self.match[src]:
-            self.answered[src] = self.now
-            self.next[src] = position
-            self._ship(src)
-
-    def on_stale_view(self, src: str, msg: StaleView) -> None:
-        if msg.view > self.view_number:
-            self._resign()
-
     # Taking effect
+
+    def _acks_needed(self) -> int:
+        """How many backups must have what takes effect."""
+        assert self.view is not None
+        return 0 if self.alone else self.settings.acks_of(len(self.view.backups))
 
     def replicated(self) -> int:
         """Up to where the log is on all the disks that the mode asks for."""
         assert self.view is not None
-        if not self.established:
-            return self.commit
-        needed = [self.match[self.name]]
-        if self.settings.mode == "sync":
-            needed += [self.match[backup] for backup in self.view.backups]
         # A backup that does not hold the log with which the view began may yet contradict it.
-        return min(needed) if min(needed) >= self.start else self.commit
+        held = [self.match[b] for b in self.view.backups if self.match[b] >= self.start]
+        needed = self._acks_needed()
+        if not self.established or len(held) < needed:
+            return self.commit
+        return min([self.match[self.name], *sorted(held, reverse=True)[:needed]])
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         assert self.view is not None
         if not self._may_answer():
-            self._resign()
+            self.resign()
             return
         if not self.synced and min(self.match[m] for m in self.view.members) >= self.start:
             self.synced = True
             self._ping()
-        self._take_effect(self.replicated())
+        self.take_effect(self.replicated())
+        if self.alone:
+            self._rejoin_backups()
         self._answer_reads()
 
-    def _take_effect(self, position: int) -> None:
+    def take_effect(self, position: int) -> None:
         if position > self.commit:
             self.commit = position
-            self._apply()
+            self.apply_committed()
+            if self.settings.keep is not None:
+                self.compact(self.settings.keep)
+            self.answer_parked()
 
-    def _apply(self) -> None:
-        while self.applied < self.commit:
-            command = self.log[self.applied].command
-            self.applied += 1
-            result = self.store.apply(command)
-            client = self.waiting.pop((command.session, command.sequence), None)
-            if client is not None and result is not None:
-                self._reply(client, command, result)
+    def after_apply(self, command: Command, result: Any) -> None:
+        client = self.waiting.pop((command.session, command.sequence), None)
+        if client is not None and result is not None:
+            self.reply_to(client, command, result)
 
     def _answer_reads(self) -> None:
-        """Answer the reads for which all backups have confirmed, since they came, that the view stands."""
+        """Answer the reads for which enough backups have confirmed, since they came, that the view stands."""
         assert self.view is not None
         if not self.reads or not self.established or self.commit < self.start:
             return
-        backups = self.view.backups if self.settings.mode == "sync" else ()
-        confirmed = min([self.confirmed[b] for b in backups], default=self.probe)
-        while self.reads and self.reads[0][0] <= confirmed:
-            _, client, command = self.reads.pop(0)
-            self._reply(client, command, self.store.execute(command))
+        needed = self._acks_needed()
+        newest = sorted([self.confirmed[b] for b in self.view.backups], reverse=True)[:needed]
+        confirmed = min(newest, default=self.probe) if len(newest) == needed else 0
+        ready = [read for read in self.reads if read[0] <= confirmed]
+        self.reads = [read for read in self.reads if read[0] > confirmed]
+        for _, client, command in ready:
+            self.reply_to(client, command, self.store.execute(command))
+
+    # Semi-sync falls back to async, and returns
+
+    def _be_patient(self) -> None:
+        assert self.settings.fallback is not None
+        if not self.patience:
+            self.set_timer("patience", self.settings.fallback)
+        self.patience.append((self.now + self.settings.fallback, self.last))
+
+    def on_patience_timeout(self) -> None:
+        if self.role != "primary":
+            return
+        while self.patience and self.patience[0][1] <= self.commit:
+            self.patience.popleft()
+        if self.patience and self.patience[0][0] <= self.now + 1e-9:
+            self.alone = True
+            self.patience.clear()
+            self.record("fallback", view=self.view_number)
+            self.advance()
+        elif self.patience:
+            self.set_timer("patience", self.patience[0][0] - self.now)
+
+    def _rejoin_backups(self) -> None:
+        """Ask for acknowledgements again once enough backups hold all that has taken effect."""
+        assert self.view is not None
+        held = sorted([self.match[b] for b in self.view.backups], reverse=True)
+        needed = self.settings.acks_of(len(self.view.backups))
+        if len(held) >= needed and held[needed - 1] >= max(self.commit, self.start):
+            self.alone = False
+            self.record("semi-sync", view=self.view_number)
 
     # Heartbeats
 
     def on_heartbeat_timeout(self) -> None:
         self.set_timer("heartbeat", float(self.settings.heartbeat or 0.0))
         if self.role == "primary" and not self._may_answer():
-            self._resign()
+            self.resign()
         if self.role == "primary":
             for peer in self.peers:
-                self._nudge(peer)
+                self.nudge(peer)
         self._ping()
-
-    def _nudge(self, peer: str) -> None:
-        """Send a heartbeat; if nothing has arrived since the last one, what was in flight is sent again."""
-        if self.match[peer] == self.progress[peer] and self.match[peer] >= self.start:
-            self.next[peer] = self.match[peer]
-            self.streaming[peer] = self.match[peer] == len(self.log)
-        self.progress[peer] = self.match[peer]
-        self._ship(peer)
 
     def _ping(self) -> None:
         ping = Ping(self.view_number, self.log_view, self.now)
@@ -412,6 +317,10 @@ class PrimaryBackupNode(Node):
             ping = Ping(self.view_number, self.log_view, self.now, True, self.synced, silent, joined)
         self.send(self.settings.service, ping)
 
+    def gauges(self) -> dict[str, float]:
+        """For the frame ``samples``: how long the log is, and how much of it has taken effect here."""
+        return {"log": self.last, "commit": self.commit, "applied": self.applied}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryBackup(System):
@@ -423,8 +332,22 @@ class PrimaryBackup(System):
         Replicas (>= 1), named "n0", "n1", ...
     mode:
         ``"sync"``: acknowledged when on the disk of every backup of the view; linearizable, survives all but
-        one. Reads are confirmed by the backups. ``"async"``: acknowledged when on the primary's disk; a
-        failover loses what was not shipped.
+        one. ``"semi-sync"``: on the disks of ``acks`` of them. ``"async"``: acknowledged when on the primary's
+        disk; a failover loses what was not shipped.
+    acks:
+        Semi-sync: how many backups (1 to ``nodes - 1``).
+    fallback:
+        Semi-sync: seconds after which the primary acknowledges without its backups, flagged `Unreplicated`, until
+        they have caught up; None: never, it waits.
+    reads:
+        ``"primary"``: at the primary, confirmed by as many backups as a write needs. ``"lease"``: at the primary
+        alone while it holds a lease. ``"backup"``: anywhere, however stale. ``"session"``: anywhere that has got
+        as far as all that the session has seen (read your writes, monotonic reads), by a token.
+    staleness:
+        For ``reads="backup"``: a backup that may be further behind (seconds) than this sends readers to the
+        primary; it trusts the primary's clock and its own. None: unbounded.
+    keep:
+        Applied entries that stay in the log before a snapshot replaces them; None: all.
     leader:
         The first primary; None: the first replica.
     near:
@@ -436,21 +359,37 @@ class PrimaryBackup(System):
     """
 
     nodes: int = 3
-    mode: Literal["sync", "async"] = "sync"
+    mode: Literal["sync", "semi-sync", "async"] = "sync"
+    acks: int = 1
+    fallback: float | None = None
+    reads: Literal["primary", "lease", "backup", "session"] = "primary"
+    staleness: float | None = None
+    keep: int | None = None
     leader: str | None = None
     near: str | None = None
     fencing: bool = True
 
     service: ClassVar[str] = "views"
     node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
-    service_class: ClassVar[type[ViewService]] = ViewService
+    service_class: ClassVar[type[ViewService] | None] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
             raise ValueError(f"PrimaryBackup: nodes must be an integer of at least 1, not {self.nodes!r}")
-        if self.mode not in ("sync", "async"):
-            raise ValueError(f"PrimaryBackup: mode must be 'sync' or 'async', not {self.mode!r}")
+        self._check_choices()
+        if self.mode == "semi-sync" and not 1 <= self.acks <= self.nodes - 1:
+            raise ValueError(
+                f"PrimaryBackup: acks must be from 1 to the number of backups ({self.nodes - 1}), not {self.acks!r}"
+            )
+        for field, needs in (("fallback", 'mode="semi-sync"'), ("staleness", 'reads="backup"')):
+            value = getattr(self, field)
+            if value is not None and (not 0 < value < float("inf") or not self._has(needs)):
+                raise ValueError(
+                    f"PrimaryBackup: {field} must be positive seconds, with {needs}, not {value!r}"
+                )
+        if self.keep is not None and self.keep < 0:
+            raise ValueError(f"PrimaryBackup: keep must be at least 0 entries, not {self.keep!r}")
         for field in ("leader", "near"):
             if getattr(self, field) not in (None, *self.replicas):
                 raise ValueError(
@@ -461,6 +400,29 @@ class PrimaryBackup(System):
             raise ValueError(
                 "PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well"
             )
+
+    def _check_choices(self) -> None:
+        for field, choices in (
+            ("mode", ("sync", "semi-sync", "async")),
+            ("reads", ("primary", "lease", "backup", "session")),
+        ):
+            if getattr(self, field) not in choices:
+                listed = ", ".join(map(repr, choices))
+                raise ValueError(
+                    f"PrimaryBackup: {field} must be one of {listed}, not {getattr(self, field)!r}"
+                )
+
+    def _has(self, setting: str) -> bool:
+        return setting in (f'mode="{self.mode}"', f'reads="{self.reads}"')
+
+    def acks_of(self, backups: int) -> int:
+        """How many of that many backups must have a write before it takes effect."""
+        return {"sync": backups, "semi-sync": self.acks, "async": 0}[self.mode]
+
+    @property
+    def needs_lease(self) -> bool:
+        """Whether a primary may answer without asking anybody, and so needs a lease."""
+        return self.fencing and (self.mode == "async" or self.fallback is not None)
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -476,16 +438,19 @@ class PrimaryBackup(System):
     def members(self) -> tuple[Member, ...]:
         replicas = [Member(name, self.node_class) for name in self.replicas]
         near = self.near or max(self.first_view.backups, default=self.first_view.primary)
-        service = Member(self.service, self.service_class, group="services", near=near, role="service")
+        kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
+        service = Member(self.service, kind, group="services", near=near, role="service")
         return (*replicas, service)
 
     @property
     def client_class(self) -> type[Node]:
-        return Client
+        return {"backup": NearestReader, "session": SessionReader}.get(self.reads, Client)
 
     @property
     def claims(self) -> str | None:
-        return "linearizable" if self.mode == "sync" and not self.unsafe else None
+        if self.mode == "async" or self.fallback is not None or self.unsafe:
+            return None  # a failover may take back what has been acknowledged, and read
+        return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         there = [m for m in self.replicas if places.get(m) == place]
@@ -513,8 +478,10 @@ class PrimaryBackup(System):
         replicas = [n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)]
         if not replicas:
             return None
-        holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, len(n.log)))
+        holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))
         store = KeyValueStore()
+        if holder.snapshot is not None:
+            store.restore(holder.snapshot)
         for entry in holder.log:
             store.apply(entry.command)
         return len(store.missing(acknowledged))

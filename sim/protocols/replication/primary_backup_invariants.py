@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.node import Node
-from sim.protocols.client import Reply
-from sim.protocols.kv import KeyValueStore
+from sim.protocols.client import Reply, Request
+from sim.protocols.kv import READS, KeyValueStore
 from sim.protocols.membership.view_service import Ping, ViewIs, ViewService
-from sim.protocols.replication.primary_backup import Append, AppendOk, Entry, PrimaryBackupNode
+from sim.protocols.replication.log_shipping import Append, AppendOk
+from sim.protocols.replication.primary_backup import PrimaryBackupNode, Unreplicated
+from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant
 
 if TYPE_CHECKING:
@@ -38,15 +40,17 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
     """The laws that a system of these settings promises."""
     laws: list[Invariant] = [
         OnePrimaryPerView(),
-        NoAnswerFromThePast(),
+        NoAnswerFromThePast(stale_reads=system.reads in ("backup", "session")),
         BackupIsPrefix(),
         ViewMonotone(),
         DurableBeforeSend(),
         InitialisedPrimary(),
         StoreIsLog(),
     ]
-    if system.mode == "sync":
-        laws += [AcknowledgedSurvives(), SameAnswer()]
+    if system.mode != "async":
+        laws.append(AcknowledgedSurvives())
+        if system.fallback is None:
+            laws.append(SameAnswer())
     return laws
 
 
@@ -82,15 +86,25 @@ class NoAnswerFromThePast(Invariant):
     """
 
     law: ClassVar[str] = "no answer of an old view"
+    stale_reads: bool = False  # the system answers reads anywhere
     views: dict[str, int] = field(default_factory=dict)
     newest: tuple[int, str] = (0, "")
+    read: dict[tuple[int, int], bool] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
         if isinstance(node, PrimaryBackupNode):
             self.views[node.name] = node.view_number
 
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if self.stale_reads and isinstance(message, Request):
+            command = message.command
+            self.read[command.session, command.sequence] = command.kind in READS
+
+    def _is_stale_read(self, message: Reply) -> bool:
+        return self.read.get((message.session, message.sequence), False)
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Reply and src in self.views:
+        if isinstance(message, Reply) and src in self.views and not self._is_stale_read(message):
             view = self.views[src]
             if view < self.newest[0]:
                 self.violated(
@@ -106,37 +120,40 @@ class BackupIsPrefix(Invariant):
     """The log of whoever holds a view's log is a prefix of what that view's primary has had."""
 
     law: ClassVar[str] = "backup log is a prefix of the primary's"
-    ghost: dict[int, list[Entry]] = field(default_factory=dict)  # view -> all that its primary ever had
+    ghost: dict[int, dict[int, Entry]] = field(
+        default_factory=dict
+    )  # view -> position -> what its primary had
+    origin: dict[int, int] = field(default_factory=dict)  # view -> what its primary had in a snapshot already
     checked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # incarnation, view, length
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, PrimaryBackupNode):
             return
-        log, view = node.log.items, node.log_view
-        incarnation, known, length = self.checked.get(node.name, (-1, 0, 0))
-        if (incarnation, known) != (node.incarnation, view) or len(log) < length:
-            length = 0
-        if length == len(log) and length > 0:
+        view = node.log_view
+        incarnation, known, last = self.checked.get(node.name, (-1, 0, -1))
+        if (incarnation, known) != (node.incarnation, view) or node.last < last:
+            last = -1
+        if last == node.last:
             return
-        self.checked[node.name] = (node.incarnation, view, len(log))
+        self.checked[node.name] = (node.incarnation, view, node.last)
+        first = max(last, node.base)
         if node.role == "primary":
-            ghost = self.ghost.setdefault(view, [])
-            if length == 0:
-                ghost[:] = log if len(log) >= len(ghost) else ghost
-            else:
-                ghost.extend(log[len(ghost) :])
+            ghost = self.ghost.setdefault(view, {})
+            self.origin.setdefault(view, node.base)
+            for position in range(max(first, max(ghost, default=0)), node.last):
+                ghost[position + 1] = node.log[position - node.base]
         if view in self.ghost:
-            self._compare(node.name, view, log, length)
+            self._compare(node, view, first)
 
-    def _compare(self, name: str, view: int, log: list[Entry], since: int) -> None:
+    def _compare(self, node: PrimaryBackupNode, view: int, since: int) -> None:
         ghost = self.ghost[view]
-        for position in range(since, len(log)):
-            theirs = ghost[position] if position < len(ghost) else None
-            if theirs != log[position]:
+        for position in range(max(since, self.origin[view]), node.last):
+            ours, theirs = node.log[position - node.base], ghost.get(position + 1)
+            if theirs != ours:
                 self.violated(
-                    (name,),
+                    (node.name,),
                     f"at position {position + 1} of view {view} the primary had {theirs!r}",
-                    f"{name}, which follows view {view}, has {log[position]!r}",
+                    f"{node.name}, which follows view {view}, has {ours!r}",
                 )
 
 
@@ -183,10 +200,21 @@ class DurableBeforeSend(Invariant):
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is AppendOk:
-            self._check(src, "log", message.position, message)
+            self._check_log(src, message)
             self._check(src, "view_number", message.view, message)
         elif message.__class__ is ViewIs:
             self._check(src, "view", message.view.number, message)
+
+    def _check_log(self, name: str, message: AppendOk) -> None:
+        node = self.nodes.get(name)
+        if node is None or getattr(
+            node.host.disk, "instant", True
+        ):  # a node just booting has not stepped yet
+            return
+        disk = node.host.disk
+        held = disk.durable("base", 0) + len(disk.durable("log", ()))
+        if held < message.position:
+            self.violated((name,), f"{name} says {message!r}", f"on its disk, the log ends at {held}")
 
     def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
         node = self.nodes.get(name)
@@ -195,12 +223,7 @@ class DurableBeforeSend(Invariant):
         ):  # a node just booting has not stepped yet
             return
         stored = node.host.disk.durable(field_name)
-        if stored is None:
-            held = 0
-        elif field_name == "log":
-            held = len(stored)
-        else:
-            held = stored.number if field_name == "view" else stored
+        held = 0 if stored is None else stored.number if field_name == "view" else stored
         if held < told:
             self.violated((name,), f"{name} says {message!r}", f"on its disk, {field_name} is at {held}")
 
@@ -245,25 +268,27 @@ class AcknowledgedSurvives(Invariant):
         view = self.views[node.name] = node.view_number
         begins = view not in self.present
         present = self.present.setdefault(view, set())
-        for entry in node.log.items[self.seen.get(view, 0) :]:
+        for entry in node.log.items[max(0, self.seen.get(view, 0) - node.base) :]:
             present.add((entry.command.session, entry.command.sequence))
-        self.seen[view] = len(node.log)
+        self.seen[view] = node.last
         if begins:
             self.node_of[view] = node.name
             self.newest = max(self.newest, view)
             for identity, said in self.acknowledged.items():
-                if said < view and identity not in present:
+                if said < view and identity not in present and not node.store.has_applied(*identity):
                     self._lost(identity, said, view)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is not Reply or message.status != "ok" or src not in self.views:
+        if not isinstance(message, Reply) or message.status != "ok" or src not in self.views:
             return
+        if isinstance(message.result, Unreplicated):
+            return  # it says itself that a failover may lose it
         identity = (message.session, message.sequence)
         view = self.views[src]
         if identity not in self.present.get(view, ()):
             return  # a read
         self.acknowledged.setdefault(identity, view)
-        if view < self.newest and identity not in self.present[self.newest]:
+        if view < self.newest and identity not in self.present[self.newest]:  # and in no snapshot: it is new
             self._lost(identity, view, self.newest)
 
     def _lost(self, identity: tuple[int, int], said: int, view: int) -> None:
@@ -279,8 +304,7 @@ class SameAnswer(Invariant):
     """All answers to one write are equal: it took effect once."""
 
     law: ClassVar[str] = "exactly once"
-    answers: dict[tuple[int, int], Reply] = field(default_factory=dict)
-    reads: ClassVar[frozenset[str]] = frozenset({"get"})
+    answers: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
@@ -289,14 +313,15 @@ class SameAnswer(Invariant):
             self.kinds[command.session, command.sequence] = command.kind
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is not Reply:
+        if not isinstance(message, Reply):
             return
         identity = (message.session, message.sequence)
-        if self.kinds.get(identity) in self.reads:
+        if self.kinds.get(identity) in READS:
             return
-        first = self.answers.setdefault(identity, message)
-        if first != message:
-            self.violated((src,), f"the answer was {first!r}", f"now it is {message!r}")
+        answer = (message.status, message.value, message.result)  # a session's token may differ
+        first = self.answers.setdefault(identity, answer)
+        if first != answer:
+            self.violated((src,), f"the answer to {identity} was {first!r}", f"now it is {answer!r}")
 
 
 @dataclass
@@ -309,8 +334,10 @@ class StoreIsLog(Invariant):
         for name, node in nodes.items():
             if isinstance(node, PrimaryBackupNode):
                 expected = KeyValueStore()
-                seen: set[tuple[int, int]] = set()
-                for entry in node.log.items[: node.applied]:
+                if node.snapshot is not None:
+                    expected.restore(node.snapshot)
+                seen = {(session, last) for session, (last, _) in expected.sessions.items()}
+                for entry in node.log.items[: node.applied - node.base]:
                     identity = (entry.command.session, entry.command.sequence)
                     if identity not in seen:
                         seen.add(identity)

@@ -92,6 +92,7 @@ class Stage:
         asked, before = self.now, len(self.client.replies)
         self.ask(name, kind, **more)
         while len(self.client.replies) == before:
+            assert self.now < asked + 5.0, "no reply"
             self.cluster.env.step()
         return float((self.now - asked) / self.delta)
 

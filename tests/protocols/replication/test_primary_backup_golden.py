@@ -7,7 +7,8 @@ from typing import Any
 
 from sim.protocols.client import Reply, Request
 from sim.protocols.membership.view_service import Ping, ViewIs
-from sim.protocols.replication.primary_backup import Append, AppendOk, Mismatch, PrimaryBackup
+from sim.protocols.replication.log_shipping import Append, AppendOk, Mismatch
+from sim.protocols.replication.primary_backup import PrimaryBackup
 from sim.system import Invariant
 
 

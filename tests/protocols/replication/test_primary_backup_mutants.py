@@ -13,12 +13,8 @@ from sim.message import replace
 from sim.node import durable
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.membership.view_service import NO_VIEW, View, ViewService
-from sim.protocols.replication.primary_backup import (
-    Append,
-    AppendOk,
-    PrimaryBackup,
-    PrimaryBackupNode,
-)
+from sim.protocols.replication.log_shipping import Append, AppendOk
+from sim.protocols.replication.primary_backup import PrimaryBackup, PrimaryBackupNode
 from sim.system import SafetyViolation
 
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")
@@ -114,7 +110,7 @@ def test_pb2_an_async_primary_without_a_lease(stage: Any) -> None:
 
 
 class KeepsItsTail(PrimaryBackupNode):
-    def _cut(self, length: int) -> None:
+    def cut(self, position: int) -> None:
         pass
 
 
@@ -147,8 +143,8 @@ class TruncatesToItsCommit(PrimaryBackupNode):
         self.log.truncate(min(len(self.log), self.high_watermark))
         super().on_start()
 
-    def _take_effect(self, position: int) -> None:
-        super()._take_effect(position)
+    def take_effect(self, position: int) -> None:
+        super().take_effect(position)
         self.high_watermark = self.commit
 
 
@@ -360,7 +356,7 @@ def test_messages_of_the_past_are_refused(stage: Any) -> None:
     s.ask("n1", "append", value="b")
     s.run(0.02)
     entry = replace(s.node("n1").log[0])
-    for late in (Append(1, 0, 0, 0, (entry,), 1, 1), AppendOk(1, 5, 9)):
+    for late in (Append(1, 0, 0, 0, (entry,), 1, 1, 0.0), AppendOk(1, 5, 9)):
         s.cluster.hosts["n2"].handle(("n0", late))
         s.cluster.hosts["n1"].handle(("n2", late))
     s.run(0.1)

@@ -1,0 +1,143 @@
+"""Reads that need not be answered by the primary: stale, of bounded staleness, or as fresh as a session's token.
+
+Session guarantees: Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994. The token is
+a position in the one log that all replicas apply; a replica that has applied as much serves read-your-writes and
+monotonic reads, and, as all sessions see prefixes of one order, sequential consistency (ZooKeeper, ATC 2010, does
+the same with its zxid).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.message import message
+from sim.protocols.client import Client, Redirect, Reply, Request
+from sim.protocols.kv import READS, Command
+from sim.protocols.replication.shipped_log import ShippedLog
+
+__all__ = ["NearestReader", "ReadsAtBackups", "SessionReader", "SessionReply", "SessionRequest"]
+
+
+@message
+class SessionRequest(Request):
+    """A command of a session that has seen the log up to ``position``, in ``view``."""
+
+    view: int = 0
+    position: int = 0
+
+
+@message
+class SessionReply(Reply):
+    """A reply from a replica that had applied the log up to ``position``, of ``view``."""
+
+    view: int = 0
+    position: int = 0
+
+
+class ReadsAtBackups(ShippedLog):
+    """What a replica adds to answer reads from what it has applied."""
+
+    role: str
+    lease_until: float
+
+    def start_reading(self) -> None:
+        """Nothing is known yet of how fresh the store is."""
+        self.fresh = float("-inf")  # the store is at least as new as this, on the primary's clock
+        self.view_start: float = float("inf")  # where the log of `log_view` began
+        self.parked: list[tuple[str, SessionRequest]] = []
+        self.astray = False  # our own snapshot contradicts the primary
+
+    def fresh_as_of(self, sent: float, commit: int) -> None:
+        """The primary said at ``sent`` that it had committed up to ``commit``."""
+        if self.applied >= commit:
+            self.fresh = max(self.fresh, sent)
+
+    def may_read_here(self) -> bool:
+        """Whether a plain read may be answered from the store as it is."""
+        if self.settings.reads != "backup":
+            return False
+        bound = self.settings.staleness
+        if bound is None:
+            return True
+        if self.role == "primary":
+            return self.now < self.lease_until  # nobody else can have written; else the backups are asked
+        return bool(self.now - self.fresh <= bound)
+
+    def on_session_request(self, src: str, msg: SessionRequest) -> None:
+        if msg.command.kind not in READS:
+            self.on_request(src, Request(msg.command))
+        elif self._has_reached(msg):
+            self.reply_to(src, msg.command, self.store.execute(msg.command))
+        else:
+            self.parked.append((src, msg))
+
+    def _has_reached(self, token: SessionRequest) -> bool:
+        """Whether the store holds all that the session has seen.
+
+        Positions of an older view count up to where this view began: a failover keeps what was acknowledged, or
+        (async) has lost it for good.
+        """
+        if token.view < self.log_view and self.applied >= self.view_start:
+            return True
+        return token.view <= self.log_view and self.applied >= token.position
+
+    def answer_parked(self) -> None:
+        """Answer the reads whose sessions the store has caught up with."""
+        if self.parked:
+            parked, self.parked = self.parked, []
+            for src, msg in parked:
+                self.on_session_request(src, msg)
+
+    def answer(self, command: Command, status: str, value: Any, result: Any) -> Reply:
+        """The reply to a command, with the token where sessions carry one."""
+        if self.settings.reads != "session":
+            return Reply(command.session, command.sequence, status, value, result)
+        return SessionReply(
+            command.session, command.sequence, status, value, result, self.log_view, self.applied
+        )
+
+    def on_request(self, src: str, msg: Request) -> None:
+        raise NotImplementedError
+
+    def reply_to(self, client: str, command: Command, result: Any) -> None:
+        """Answer a client."""
+        raise NotImplementedError
+
+
+class NearestReader(Client):
+    """Reads at the nearest replica, and at the primary when that one says that it is too far behind."""
+
+    def on_start(self) -> None:
+        self.referred: dict[int, bool] = {}  # sessions whose read is to go to the primary
+        super().on_start()
+
+    def target(self, command: Command, attempt: int) -> str:
+        if command.kind in READS and not self.referred.pop(command.session, False):
+            return self.settings.contacts[self._next_contact % len(self.settings.contacts)]
+        return super().target(command, attempt)
+
+    def on_redirect(self, src: str, msg: Redirect) -> None:
+        pending = self.pending.get(msg.session)
+        if pending is not None and pending.command.kind in READS and msg.leader is not None:
+            self.referred[msg.session] = True
+        super().on_redirect(src, msg)
+
+    def learn(self, src: str, msg: Reply) -> None:
+        if self.pending[msg.session].command.kind not in READS:
+            super().learn(src, msg)
+
+
+class SessionReader(NearestReader):
+    """Carries, per session, a token of what it has seen: reads your writes, at whichever replica is nearest."""
+
+    def on_start(self) -> None:
+        self.tokens: dict[int, tuple[int, int]] = {}  # session -> (view, position)
+        super().on_start()
+
+    def request(self, command: Command) -> SessionRequest:
+        return SessionRequest(command, *self.tokens.get(command.session, (0, 0)))
+
+    def on_session_reply(self, src: str, msg: SessionReply) -> None:
+        if msg.session in self.pending:
+            self.tokens[msg.session] = max(self.tokens.get(msg.session, (0, 0)), (msg.view, msg.position))
+        self.on_reply(src, msg)

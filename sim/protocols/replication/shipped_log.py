@@ -1,0 +1,115 @@
+"""A replicated log that is shipped by position, with a snapshot in place of its beginning.
+
+Positions count entries from 1, over the whole history: position p is the p-th command ever. The first ``base``
+entries may have been replaced by a snapshot of the store that they led to. Each entry knows the view in which it
+was appended; a view has one primary, whose log only grows, so two logs with an entry of the same view at the same
+position are equal up to there (log matching: Raft, section 5.3; Kafka, KIP-101).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.message import message
+from sim.node import Node, durable, durable_log
+from sim.protocols.kv import Command, KeyValueStore
+
+if TYPE_CHECKING:
+    from sim.node import DurableLog
+
+__all__ = ["Entry", "ShippedLog"]
+
+
+@message
+class Entry:
+    """A command in the log, and the view in which it was appended."""
+
+    view: int
+    command: Command
+
+
+class ShippedLog(Node):
+    """A node that keeps such a log, and the store to which it is applied."""
+
+    log_view = durable(0)  # the newest view whose log, as it was when that view began, it holds whole
+    log: DurableLog[Entry] = durable_log()  # the entries after the first `base`
+    base = durable(0)
+    base_view = durable(0)  # the view of entry number `base`
+    snapshot: Any = durable(None)  # the store after the first `base` entries
+
+    def recover(self) -> None:
+        """Start from what is on disk: the snapshot is applied, what follows waits to be known as committed."""
+        self.store = KeyValueStore()
+        if self.snapshot is not None:
+            self.store.restore(self.snapshot)
+        self.applied = self.base  # entries that the store has seen
+        self.commit = self.base  # entries known to have taken effect
+
+    # Looking
+
+    @property
+    def last(self) -> int:
+        """The position of the last entry."""
+        return self.base + len(self.log)
+
+    def view_at(self, position: int) -> int:
+        """The view of the entry at a position (from ``base`` to ``last``); 0 before the first."""
+        return self.log[position - self.base - 1].view if position > self.base else self.base_view
+
+    def entries_after(self, position: int, most: int) -> tuple[Entry, ...]:
+        """Up to ``most`` entries that follow a position (at least ``base``)."""
+        return tuple(self.log.items[position - self.base : position - self.base + most])
+
+    def holds(self, position: int, view: int) -> bool:
+        """Whether the entry at ``position`` is here, and of that view."""
+        return self.base <= position <= self.last and self.view_at(position) == view
+
+    # Changing
+
+    def store_entries(self, position: int, entries: tuple[Entry, ...]) -> None:
+        """Append what is new; cut the log where it contradicts these entries, and nowhere else."""
+        for number, entry in enumerate(entries, position + 1):
+            if number <= self.base:
+                continue
+            if number <= self.last and self.view_at(number) != entry.view:
+                self.cut(number - 1)
+            if number > self.last:
+                self.log.append(entry)
+
+    def cut(self, position: int) -> None:
+        """Drop the entries after a position, and what they did to the store."""
+        self.log.truncate(position - self.base)
+        if self.applied > position:  # an async primary had applied what nobody else has
+            commit = min(self.commit, position)
+            self.recover()
+            self.commit = commit
+            self.apply_committed()
+
+    def install(self, base: int, base_view: int, snapshot: Any) -> None:
+        """Take another's snapshot; keep what follows it, if it does."""
+        if self.holds(base, base_view):
+            self.log.discard(base - self.base)
+        else:
+            self.log.reset()
+        applied = self.applied
+        self.base, self.base_view, self.snapshot = base, base_view, snapshot
+        if applied < base or not len(self.log):
+            self.recover()
+
+    def compact(self, keep: int) -> None:
+        """Replace all applied entries by a snapshot once there are more than ``keep``."""
+        count = self.applied - self.base
+        if count > keep:
+            view = self.view_at(self.applied)
+            self.log.discard(count)
+            self.base, self.base_view, self.snapshot = self.applied, view, self.store.snapshot()
+
+    def apply_committed(self) -> None:
+        """Apply what has taken effect, in order."""
+        while self.applied < self.commit:
+            command = self.log[self.applied - self.base].command
+            self.applied += 1
+            self.after_apply(command, self.store.apply(command))
+
+    def after_apply(self, command: Command, result: Any) -> None:
+        """A command has just been applied, with this result (None: it was a repetition)."""
