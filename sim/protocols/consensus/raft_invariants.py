@@ -20,7 +20,7 @@ from sim.protocols.consensus.raft import (
     RequestVote,
     RequestVoteReply,
 )
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.kv import READS, Command, KeyValueStore, Result
 from sim.system import Invariant
 
 __all__ = [
@@ -521,6 +521,8 @@ class ExactlyOnce(RaftLaw):
     model: KeyValueStore = field(default_factory=KeyValueStore)
     results: dict[tuple[int, int], Result] = field(default_factory=dict)
     folded: int = 0
+    reads_in_log: bool = True
+    reads: set[tuple[int, int]] = field(default_factory=set)  # what clients have asked that bypasses the log
 
     def fold(self) -> None:
         """Apply what has been committed since the last time."""
@@ -535,7 +537,10 @@ class ExactlyOnce(RaftLaw):
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Reply and src in self.history.servers:
             self.fold_for(src)
-            self.compare(src, message)
+            if (message.session, message.sequence) not in self.reads:
+                self.compare(src, message)
+        elif message.__class__ is Request and not self.reads_in_log and message.command.kind in READS:
+            self.reads.add((message.command.session, message.command.sequence))
 
     def fold_for(self, src: str) -> None:
         """A leader replies in the very step in which it commits, before `on_step` has told the others."""
@@ -574,8 +579,11 @@ class AcknowledgedIsCommitted(RaftLaw):
     law: ClassVar[str] = "acknowledged is committed"
     commands: set[tuple[int, int]] = field(default_factory=set)
     seen: int = 0
+    reads_in_log: bool = True
 
     def on_acknowledged(self, client: str, operation: Any) -> None:
+        if operation.operation.kind in READS and not self.reads_in_log:
+            return
         committed = self.history.committed
         while self.seen < len(committed):
             command = committed[self.seen].command

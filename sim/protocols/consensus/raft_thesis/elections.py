@@ -176,6 +176,7 @@ class LeadershipTransfer(RaftNode):
         self.heir: str | None = None  # to whom leadership is being transferred
         self.asked_by: str | None = None
         self.is_heir = False
+        self.handed_over = 0  # the last term in which this leader told another to take over
         super().on_start()
 
     def on_transfer(self, src: str, msg: Transfer) -> None:
@@ -217,6 +218,7 @@ class LeadershipTransfer(RaftNode):
     def hand_over(self) -> None:
         """The heir has everything."""
         if self.heir is not None:
+            self.handed_over = self.current_term
             self.send(self.heir, TimeoutNow(self.current_term), hold=False)
 
     def acknowledged(self, src: str, index: int) -> None:

@@ -6,12 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.raft import RaftNode
-from sim.protocols.consensus.raft_invariants import RaftLaw, raft_invariants
-from sim.protocols.kv import KeyValueStore
+from sim.protocols.consensus.raft_invariants import (
+    AcknowledgedIsCommitted,
+    ExactlyOnce,
+    RaftLaw,
+    raft_invariants,
+)
+from sim.protocols.kv import READS, KeyValueStore
 from sim.system import Invariant
 
-__all__ = ["SnapshotIsFold", "thesis_invariants"]
+__all__ = ["ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
 
 
 @dataclass
@@ -50,10 +56,47 @@ class SnapshotIsFold(RaftLaw):
         return model
 
 
+@dataclass
+class ReadsAreFresh(RaftLaw):
+    """A read sees all that was committed when it was asked for (6.4): the read index covers it."""
+
+    law: ClassVar[str] = "reads are fresh"
+    asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> the commit index at its call
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Request and message.command.kind in READS:
+            command = message.command
+            self.asked.setdefault((command.session, command.sequence), len(self.history.committed))
+        elif message.__class__ is Reply and src in self.history.servers:
+            self.answered(src, message)
+
+    def answered(self, src: str, reply: Reply) -> None:
+        """A server has answered: its state must have come far enough."""
+        needed = self.asked.get((reply.session, reply.sequence))
+        applied = self.history.servers[src].node.last_applied
+        if needed is not None and applied < needed:
+            self.violated(
+                (src,),
+                f"number {reply.sequence} of session {reply.session} was asked with {needed} entries committed",
+                f"{src} answers after applying {applied}",
+            )
+
+
 def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
     laws = list(raft_invariants())
     history = laws[0]
+    if system.reads != "log":
+        laws = [_without_reads(law) for law in laws]
+        if system.reads != "stale":
+            laws.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.snapshot_every is not None:
         laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     return laws
+
+
+def _without_reads(law: Invariant) -> Invariant:
+    """The laws about what is in the log have no say in reads that bypass it."""
+    if isinstance(law, ExactlyOnce | AcknowledgedIsCommitted):
+        law.reads_in_log = False
+    return law

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sim.node import Node
 from sim.protocols.consensus.raft import BasicRaft, RaftNode
 from sim.protocols.consensus.raft_thesis.elections import CheckQuorum, LeadershipTransfer, PreVoting
+from sim.protocols.consensus.raft_thesis.reads import (
+    FollowerReads,
+    LeaseReads,
+    NearestReader,
+    ReadIndex,
+    StaleReads,
+)
 from sim.protocols.consensus.raft_thesis.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft_thesis.snapshots import Snapshots
 from sim.system import Invariant, Member
 
-__all__ = ["Raft", "raft_node"]
+__all__ = ["Raft", "Reads", "raft_node"]
+
+Reads = Literal["log", "index", "lease", "follower", "stale"]
+"""How reads are served."""
 
 
 def raft_node(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
@@ -49,6 +59,13 @@ class Raft(BasicRaft):
     pipeline:
         Send each entry once, with so many AppendEntries under way per follower (>= 1); None: as in figure 2,
         where each AppendEntries carries all that is not acknowledged (10.2.1). Better on transports in order.
+    reads:
+        ``"log"``: like writes. ``"index"``: a round of heartbeats instead (6.4). ``"lease"``: nothing, while the
+        leader holds a lease (6.4.1). ``"follower"``: at the nearest server, which asks the leader for the read
+        index (6.4). ``"stale"``: at the nearest server, from its state, without a claim to consistency.
+    lease, clock_drift:
+        Seconds of a lease; None: the longest that is safe, ``detection * (1 - d) / (1 + d)``, when no clock
+        gains or loses more than the fraction ``d = clock_drift``. A longer one is refused unless ``unsafe``.
     """
 
     pre_vote: bool = False
@@ -59,6 +76,9 @@ class Raft(BasicRaft):
     batch: int = 1
     batch_wait: float = 0.0
     pipeline: int | None = None
+    reads: Reads = "log"
+    lease: float | None = None
+    clock_drift: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,10 +93,54 @@ class Raft(BasicRaft):
         if self.batch_wait > 0 and self.batch == 1:
             raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
 
+        self._check_reads()
+
+    def _check_reads(self) -> None:
+        if self.reads not in get_args(Reads):
+            raise ValueError(f"Raft: reads must be one of {', '.join(get_args(Reads))}, not {self.reads!r}")
+        if not 0 <= self.clock_drift < 1:
+            raise ValueError(f"Raft: clock_drift must be in [0, 1), not {self.clock_drift!r}")
+        if self.lease is None:
+            return
+        if self.reads != "lease":
+            raise ValueError(f"Raft: lease is {self.lease!r} s, but reads are {self.reads!r}")
+        if not 0 < self.lease < float("inf"):
+            raise ValueError(f"Raft: lease must be positive seconds, not {self.lease!r}")
+        known = self.detection is not None or self.heartbeat is not None
+        if known and self.lease > self.longest_lease and not self.unsafe:
+            raise ValueError(
+                f"Raft: lease must be at most {self.longest_lease:g} s with an election timeout of "
+                f"{self.detection_timeout:g} s and a clock drift of {self.clock_drift:g}, not {self.lease!r} s"
+            )
+
+    @property
+    def longest_lease(self) -> float:
+        """Seconds that a leader may trust its clock not to outlast any voter's patience (6.4.1)."""
+        return self.detection_timeout * (1 - self.clock_drift) / (1 + self.clock_drift)
+
+    @property
+    def lease_duration(self) -> float:
+        """Seconds of a lease, from when its round of heartbeats was sent."""
+        return self.longest_lease if self.lease is None else self.lease
+
+    @property
+    def client_class(self) -> type[Node]:
+        """Clients that follow redirects to the leader, and read nearby where that is allowed."""
+        return NearestReader if self.reads in ("follower", "stale") else super().client_class
+
+    @property
+    def claims(self) -> str | None:
+        """Linearizable, unless reads are stale."""
+        return None if self.reads == "stale" else super().claims
+
     @property
     def extensions(self) -> tuple[type[RaftNode], ...]:
         """What is on, the outermost first."""
         wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
+            (self.reads == "stale", StaleReads),
+            (self.reads == "follower", FollowerReads),
+            (self.reads == "index", ReadIndex),
+            (self.reads == "lease", LeaseReads),
             (self.transfer, LeadershipTransfer),
             (self.batch > 1, Batching),
             (self.snapshot_every is not None, Snapshots),
