@@ -12,6 +12,7 @@ from sim.cluster import Cluster, Disk, Host
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols import Raft
+from sim.protocols.admin import AdminReply
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.consensus.raft import AppendEntries
 from sim.protocols.kv import Command
@@ -27,9 +28,14 @@ class Asker(Node):
         self.replies: list[Reply] = []
         self.redirects: list[Redirect] = []
         self.answered: list[float] = []
+        self.admin: list[AdminReply] = []
 
     def on_reply(self, src: str, msg: Reply) -> None:
         self.replies.append(msg)
+        self.answered.append(self.now)
+
+    def on_admin_reply(self, src: str, msg: AdminReply) -> None:
+        self.admin.append(msg)
         self.answered.append(self.now)
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
@@ -40,7 +46,7 @@ class Stage:
     """Servers of a Raft system on a network of constant delay; nobody campaigns unless told to.
 
     ``fsync`` in seconds; ``client_at`` puts the client beside a server; ``node_class`` replaces the servers'
-    class (mutants); ``quiet=False`` leaves the timers of the system as they are.
+    class, ``mutant`` makes another of it; ``quiet=False`` leaves the timers of the system as they are.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Stage:
         nodes: int = 3,
         *,
         node_class: type[Node] | None = None,
+        mutant: Callable[[Any], type[Node]] | None = None,
         system: Any = None,
         fsync: float = 0.0,
         quiet: bool = True,
@@ -62,6 +69,8 @@ class Stage:
         self.system = system
         self.cluster = Cluster(constant(delta), seed, checking=True, tracing=True)
         for member in system.members():
+            if mutant is not None:
+                member = dataclasses.replace(member, node_class=mutant(member.node_class))
             if node_class is not None:
                 member = dataclasses.replace(member, node_class=node_class)
             profile = (hosts or {}).get(member.name, Host(disk=Disk(fsync=fsync)))
@@ -118,6 +127,13 @@ class Stage:
         command = Command(session, self.sequence, kind, key, self.sequence if value is None else value)
         self.client.send(name, Request(command))
         return self.sequence
+
+    def admin(self, server: str, request: Any, seconds: float = 0.1) -> float:
+        """An administrator's request; returns the seconds to its answer."""
+        asked = self.now
+        self.client.send(server, request)
+        self.run(seconds)
+        return float(self.client.answered[-1] - asked) if self.client.answered else float("nan")
 
     def deliver(self, src: str, dst: str, message: Any) -> None:
         """Hand a server a message, out of the blue (a copy, a late one)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from sim.protocols.client import Reply, Request
@@ -17,7 +18,7 @@ from sim.protocols.consensus.raft_invariants import (
 from sim.protocols.kv import READS, KeyValueStore
 from sim.system import Invariant
 
-__all__ = ["ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
+__all__ = ["QuorumsIntersect", "ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
 
 
 @dataclass
@@ -82,6 +83,38 @@ class ReadsAreFresh(RaftLaw):
             )
 
 
+@dataclass
+class QuorumsIntersect(RaftLaw):
+    """A configuration and the one before it have no quorums without a common server (4.1, section 6).
+
+    Quorums are what the servers themselves take for one: every split of the servers is tried, once for each
+    pair of configurations.
+    """
+
+    law: ClassVar[str] = "quorums of successive configurations intersect"
+    tried: set[tuple[Any, Any]] = field(default_factory=set)
+
+    def check(self, node: RaftNode) -> None:
+        configs = node.configs  # type: ignore[attr-defined]
+        for (_, before), (_, after) in pairwise(configs):
+            if (before, after) not in self.tried:
+                self.tried.add((before, after))
+                self.try_all(node, before, after)
+
+    def try_all(self, node: Any, before: Any, after: Any) -> None:
+        """Try every split of the servers into two."""
+        servers = list(dict.fromkeys((*before.everyone, *after.everyone)))
+        for pattern in range(2 ** len(servers)):
+            one = {name for bit, name in enumerate(servers) if pattern >> bit & 1}
+            other = {name for name in servers if name not in one}
+            if node.is_quorum_of(before, one) and node.is_quorum_of(after, other):
+                self.violated(
+                    (node.name,),
+                    f"{', '.join(sorted(one))} are a quorum of {before!r}",
+                    f"{', '.join(sorted(other))} are one of {after!r}",
+                )
+
+
 def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
     laws = list(raft_invariants())
@@ -92,6 +125,8 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
             laws.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.snapshot_every is not None:
         laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
+    if system.membership is not None:
+        laws.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
     return laws
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from sim.node import Node
 from sim.protocols.consensus.raft import BasicRaft, RaftNode
 from sim.protocols.consensus.raft_thesis.elections import CheckQuorum, LeadershipTransfer, PreVoting
+from sim.protocols.consensus.raft_thesis.membership import Membership
 from sim.protocols.consensus.raft_thesis.reads import (
     FollowerReads,
     LeaseReads,
@@ -21,7 +22,10 @@ from sim.protocols.consensus.raft_thesis.replication import Batching, FastBacktr
 from sim.protocols.consensus.raft_thesis.snapshots import Snapshots
 from sim.system import Invariant, Member
 
-__all__ = ["Raft", "Reads", "raft_node"]
+__all__ = ["Change", "Raft", "Reads", "raft_node"]
+
+Change = Literal["single", "joint"]
+"""How membership changes."""
 
 Reads = Literal["log", "index", "lease", "follower", "stale"]
 """How reads are served."""
@@ -66,6 +70,10 @@ class Raft(BasicRaft):
     lease, clock_drift:
         Seconds of a lease; None: the longest that is safe, ``detection * (1 - d) / (1 + d)``, when no clock
         gains or loses more than the fraction ``d = clock_drift``. A longer one is refused unless ``unsafe``.
+    membership, spares:
+        Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set through
+        ``"joint"`` consensus (section 6 of the paper). ``spares`` more servers are declared, and off until
+        they join; ``nodes`` are members from the start. None: membership is fixed.
     """
 
     pre_vote: bool = False
@@ -79,6 +87,8 @@ class Raft(BasicRaft):
     reads: Reads = "log"
     lease: float | None = None
     clock_drift: float = 0.0
+    membership: Change | None = None
+    spares: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,6 +104,12 @@ class Raft(BasicRaft):
             raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
 
         self._check_reads()
+        if self.membership is not None and self.membership not in get_args(Change):
+            raise ValueError(f"Raft: membership must be 'single' or 'joint', not {self.membership!r}")
+        if isinstance(self.spares, bool) or not isinstance(self.spares, int) or self.spares < 0:
+            raise ValueError(f"Raft: spares must be an integer of at least 0, not {self.spares!r}")
+        if self.spares and self.membership is None:
+            raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
 
     def _check_reads(self) -> None:
         if self.reads not in get_args(Reads):
@@ -142,6 +158,7 @@ class Raft(BasicRaft):
             (self.reads == "index", ReadIndex),
             (self.reads == "lease", LeaseReads),
             (self.transfer, LeadershipTransfer),
+            (self.membership is not None, Membership),
             (self.batch > 1, Batching),
             (self.snapshot_every is not None, Snapshots),
             (self.pipeline is not None, Pipelining),
@@ -154,7 +171,11 @@ class Raft(BasicRaft):
     def members(self) -> tuple[Member, ...]:
         """The servers."""
         node_class: type[Node] = raft_node(self.extensions)
-        return tuple(Member(name, node_class) for name in self.names)
+        spares = (f"n{i}" for i in range(self.nodes, self.nodes + self.spares))
+        return (
+            *(Member(name, node_class) for name in self.names),
+            *(Member(name, node_class, off=True) for name in spares),
+        )
 
     def invariants(self) -> Iterable[Invariant]:
         """The laws of figure 2, and those of the extensions."""
