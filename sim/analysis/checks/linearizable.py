@@ -1,0 +1,155 @@
+"""Linearizability (Herlihy & Wing 1990): each operation takes effect at one moment between its call and its return.
+
+Linearizability is local, so keys are judged one by one: by zones where a key's written values are unique, by the
+just-in-time search otherwise and for all other data types.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.analysis.checks.columns import FAIL, INFO, OK, History
+from sim.analysis.checks.models import Model
+from sim.analysis.checks.search import Found, drop_unseen, search
+from sim.analysis.checks.shrink import REGISTERS, plain, shrink
+from sim.analysis.checks.verdict import Operation, Verdict
+from sim.analysis.checks.zones import judge_zones
+
+__all__ = ["initial_codes", "linearizable", "partitions"]
+
+
+def linearizable(
+    history: History,
+    model: Model,
+    initial: object = None,
+    *,
+    mismatch: bool = False,
+    budget: int = 10_000_000,
+    witness: bool = False,
+    progress: bool = False,
+) -> Verdict:
+    """Judge linearizability.
+
+    ``mismatch``: a failed cas asserts that the value was not the expected one at some moment of the operation (and
+    does not only say that it did not happen). ``budget``: transitions that the search may try over all keys.
+    ``witness``: return the order of a linearization, key by key. Raises ValueError when there are no times.
+    """
+    if not history.timed:
+        raise ValueError("linearizability needs the columns 'call' and 'return'")
+    return _Judge(history, model, initial, mismatch, budget, witness).verdict(progress)
+
+
+class _Judge:
+    def __init__(
+        self, history: History, model: Model, initial: object, mismatch: bool, budget: int, witness: bool
+    ) -> None:
+        self.history, self.model, self.initial = history, model, initial
+        self.mismatch, self.budget, self.witness = mismatch, budget, witness
+        self.order: list[int] = []
+        self.steps = 0
+        self.searched = 0  # the steps that count against the budget
+
+    def verdict(self, progress: bool) -> Verdict:
+        rest = np.ones(len(self.history.keys), dtype=bool)
+        if self.model.name in REGISTERS:
+            codes = initial_codes(self.history, self.model, self.initial)
+            zones = judge_zones(self.history, codes, mismatch=self.mismatch, witness=self.witness)
+            self.steps += int(np.count_nonzero(zones.judged[self.history.key]))
+            if zones.violation is not None:
+                shown = tuple(self.history.operation(r) for r in zones.violation.rows)
+                return self._verdict(False, zones.violation.reason, shown)
+            self.order += [] if zones.order is None else zones.order.tolist()
+            rest = ~zones.judged
+        spent = self._search(rest, progress)
+        if isinstance(spent, Verdict):
+            return spent
+        if spent:
+            keys = ", ".join(str(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
+            return self._verdict(
+                None,
+                f"The budget of {self.budget} steps was spent before an answer for {len(spent)} keys: {keys}.",
+            )
+        n = int(np.count_nonzero(self.history.status != FAIL))
+        return self._verdict(True, f"All {n} operations that may have happened fit one order per key.")
+
+    def _search(self, rest: NDArray[np.bool_], progress: bool) -> Verdict | list[object]:
+        """Search the keys that are left: a violation, or the keys for which the budget did not suffice."""
+        from tqdm.auto import tqdm
+
+        left: list[object] = []
+        groups = partitions(self.history, rest, self.model.by_key)
+        bar = tqdm(groups, unit=" keys", desc="searching", disable=None if progress and groups else True)
+        for rows in bar:
+            operations = self.operations(rows)
+            key = operations[0].key if operations and self.model.by_key else None
+            start = self.model.starting(self.initial, key)
+            found = search(self.model, operations, start, self.budget - self.searched, witness=self.witness)
+            self.steps += found.steps
+            self.searched += found.steps
+            if found.valid is None:
+                left.append(key)
+            elif not found.valid:
+                return self._explain(operations, start, found)
+            elif found.order is not None:
+                self.order += [operations[i].row for i in found.order]
+        return left
+
+    def operations(self, rows: NDArray[np.int64]) -> list[Operation]:
+        """The operations that bind: without those that failed, reads of unknown outcome, and unseen writes."""
+        h = self.history
+        operations = [h.operation(r) for r in rows if self._binds(int(r))]
+        return drop_unseen(operations) if plain(self.model, operations) else operations
+
+    def _binds(self, row: int) -> bool:
+        h = self.history
+        kind = h.kinds[h.kind[row]]
+        if kind == "scan":
+            return False
+        if h.status[row] == FAIL:
+            return self.mismatch and kind == "cas"
+        return bool(h.status[row] == OK) or kind not in self.model.reads
+
+    def _explain(self, operations: list[Operation], start: object, found: Found) -> Verdict:
+        failed = operations[found.failed] if found.failed is not None else operations[0]
+        small, since = shrink(self.model, operations, start, found)
+        states = " or ".join(_state(s) for s in found.states[:6]) + (" or …" if len(found.states) > 6 else "")
+        key = "" if failed.key is None else f"Key {failed.key}: "
+        reason = f"{key}no order of the operations explains {failed}; before it, the state can only have been {states}."
+        if since is not None:
+            reply, state = since
+            reason += (
+                f" When {reply} had returned, the state was {_state(state)} whatever the order; from there"
+            )
+            reason += " these operations contradict each other."
+        elif len(small) < len(operations):
+            reason += (
+                f" These {len(small)} of the {len(operations)} operations already contradict each other."
+            )
+        return self._verdict(False, reason, tuple(small))
+
+    def _verdict(self, valid: bool | None, reason: str, shown: tuple[Operation, ...] = ()) -> Verdict:
+        order = tuple(self.order) if self.witness and valid else None
+        return Verdict(valid, "linearizable", self.model.name, reason, shown, order, self.steps)
+
+
+def initial_codes(history: History, model: Model, initial: object) -> NDArray[np.int64]:
+    """The code of the value that each key starts with (register models)."""
+    starts = [model.starting(initial, key) for key in history.keys]
+    table = {start: history.code(start) for start in starts}
+    return np.array([table[start] for start in starts], dtype=np.int64)
+
+
+def partitions(history: History, wanted: NDArray[np.bool_], by_key: bool) -> list[NDArray[np.int64]]:
+    """The rows of each wanted key, fewest first; all rows at once where keys depend on each other."""
+    if not by_key:
+        return [np.arange(len(history))] if len(history) else []
+    order = np.argsort(history.key, kind="stable")
+    bounds = np.searchsorted(history.key[order], np.arange(len(history.keys) + 1))
+    groups = [order[bounds[k] : bounds[k + 1]] for k in np.flatnonzero(wanted)]
+    return sorted((g for g in groups if len(g)), key=len)
+
+
+def _state(state: object) -> str:
+    text = "null" if state is None else repr(state)
+    return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"

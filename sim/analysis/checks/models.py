@@ -1,0 +1,200 @@
+"""Data models: what an operation does to an object, one function each.
+
+A model is ``Model(initial, step)``: ``step(state, operation)`` returns the state after the operation, or `ILLEGAL`
+where the operation could not have been answered as it was in that state. States are hashable values. An operation
+of unknown outcome (``operation.status == "info"``) is stepped only where it may take effect; its reply says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sim.analysis.checks.columns import freeze
+from sim.analysis.checks.verdict import Operation
+
+__all__ = ["ILLEGAL", "MODELS", "Model", "choose"]
+
+
+class _Illegal:
+    def __repr__(self) -> str:
+        return "ILLEGAL"
+
+    def __bool__(self) -> bool:
+        raise TypeError("ILLEGAL is neither true nor false: compare it with `is`")
+
+
+ILLEGAL: Final = _Illegal()
+"""What `step` returns for an operation that cannot have had its reply in this state."""
+
+Step = Callable[[Any, Operation], Any]
+
+
+def _never(state: Any, op: Operation) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A sequential data type.
+
+    Parameters
+    ----------
+    initial: the state before the first operation (of each key), hashable.
+    step: ``(state, operation) -> state`` or `ILLEGAL`; pure, and blind to process and times.
+    reads: kinds that never change a state; the search takes them as soon as they are legal.
+    overwrites: kinds that set the state whatever it was, and are legal in every state.
+    additions: kinds that only make a state longer. ``leads(state, read)``: whether additions alone can turn a state
+        into one in which that read is legal. ``absorbs(state, addition)``: whether it is legal in this state and
+        in all that additions make of it. All three only speed the search up.
+    by_key: whether keys are independent objects, judged one by one.
+    kinds: the kinds that it knows; None: any.
+    name: for reports.
+    """
+
+    initial: Any
+    step: Step
+    reads: Collection[str] = frozenset()
+    overwrites: Collection[str] = frozenset()
+    additions: Collection[str] = frozenset()
+    leads: Callable[[Any, Operation], bool] | None = None
+    absorbs: Callable[[Any, Operation], bool] = _never
+    by_key: bool = True
+    kinds: Collection[str] | None = None
+    name: str = "user"
+
+    def pure(self, operation: Operation) -> bool:
+        """Whether the operation can only look: a read, or a cas that was refused."""
+        return operation.kind in self.reads or operation.status == "fail"
+
+    def starting(self, initial: Any, key: Any) -> Any:
+        """The state that ``key`` starts in: the model's own unless ``initial`` is given."""
+        if initial is None:
+            return self.initial
+        if self.name == "key-value" and isinstance(initial, Mapping):
+            return freeze(initial.get(key, initial.get(str(key))))
+        if self.name in {"set", "queue"}:
+            if isinstance(initial, (str, bytes)) or not isinstance(initial, Collection):
+                raise ValueError(f"the initial state of a {self.name} is a list, not {initial!r}")
+            items = [freeze(v) for v in initial]
+            return frozenset(items) if self.name == "set" else tuple(items)
+        if self.name == "counter" and not isinstance(initial, (int, float)):
+            raise ValueError(f"the initial state of a counter is a number, not {initial!r}")
+        return freeze(initial)
+
+
+def _register(state: Any, op: Operation) -> Any:
+    """Register, cas-register and key-value: the value of one key; null where there is none."""
+    kind = op.kind
+    if kind in {"read", "get"}:
+        return state if state == op.value else ILLEGAL
+    if kind in {"write", "put"}:
+        return op.value
+    if kind == "cas":
+        expected, new = op.value
+        if op.status == "fail":
+            return ILLEGAL if state == expected else state
+        return new if state == expected else ILLEGAL
+    if kind == "delete":
+        return None
+    if kind == "append":
+        return _appended(state, op.value)
+    return _increased(state, op)
+
+
+def _appended(state: Any, value: Any) -> Any:
+    """Lists grow by an element, strings by a string; null is the empty one of either, 0 the empty string."""
+    if isinstance(state, tuple):
+        return (*state, value)
+    if isinstance(value, str):
+        return (state or "") + value if isinstance(state, str) or not state else ILLEGAL
+    return (value,) if state is None else ILLEGAL
+
+
+def _begins(state: Any, read: Operation) -> bool:
+    """Whether what a read saw begins with the state (strings and lists; other states could become anything)."""
+    if isinstance(state, (str, tuple)) and state and isinstance(read.value, type(state)):
+        return bool(read.value[: len(state)] == state)
+    return not (isinstance(state, (str, tuple)) and state)
+
+
+def _absorbs(state: Any, op: Operation) -> bool:
+    return isinstance(state, tuple) or (isinstance(op.value, str) and (not state or isinstance(state, str)))
+
+
+def _increased(state: Any, op: Operation) -> Any:
+    amount = 1 if op.value is None else op.value
+    if (state and not isinstance(state, (int, float))) or not isinstance(amount, (int, float)):
+        return ILLEGAL
+    total = (state or 0) + amount
+    return ILLEGAL if op.known and op.result is not None and op.result != total else total
+
+
+def _counter(state: Any, op: Operation) -> Any:
+    if op.kind in {"read", "get"}:
+        return state if state == op.value else ILLEGAL
+    return _increased(state, op)
+
+
+def _set(state: Any, op: Operation) -> Any:
+    """``add`` and ``remove`` an element (a boolean result says whether it made a difference); ``read`` a list."""
+    if op.kind == "read":
+        elements = () if op.value is None else op.value
+        if not isinstance(elements, (tuple, frozenset)):
+            return ILLEGAL
+        return state if len(elements) == len(state) and frozenset(elements) == state else ILLEGAL
+    changed = (op.value in state) == (op.kind == "remove")
+    if op.known and isinstance(op.result, bool) and op.result != changed:
+        return ILLEGAL
+    return state if not changed else state | {op.value} if op.kind == "add" else state - {op.value}
+
+
+def _queue(state: Any, op: Operation) -> Any:
+    """First in, first out; a dequeue that came back with null found the queue empty."""
+    if op.kind == "enqueue":
+        return (*state, op.value)
+    if not state:
+        return ILLEGAL if op.known and op.value is not None else state
+    return ILLEGAL if op.known and op.value != state[0] else state[1:]
+
+
+_LOOK = frozenset({"read", "get"})
+_STORE = frozenset({"read", "get", "write", "put"})
+_SET = frozenset({"write", "put", "delete"})
+_KEY_VALUE = _STORE | {"cas", "append", "increment", "delete"}
+
+MODELS: Final[dict[str, Model]] = {
+    "register": Model(None, _register, _LOOK, _SET, kinds=_STORE, name="register"),
+    "cas-register": Model(None, _register, _LOOK, _SET, kinds=_STORE | {"cas"}, name="cas-register"),
+    "key-value": Model(
+        None, _register, _LOOK, _SET, {"append"}, _begins, _absorbs, kinds=_KEY_VALUE, name="key-value"
+    ),
+    "counter": Model(0, _counter, _LOOK, kinds=_LOOK | {"increment"}, name="counter"),
+    "set": Model(frozenset(), _set, {"read"}, kinds=frozenset({"read", "add", "remove"}), name="set"),
+    "queue": Model((), _queue, kinds=frozenset({"enqueue", "dequeue"}), name="queue"),
+}
+"""The data models by name."""
+
+_PREFERENCE = ("register", "cas-register", "queue", "set", "counter", "key-value")
+
+
+def choose(model: str | Model, kinds: Collection[str]) -> Model:
+    """The model by name, or with ``"auto"`` the narrowest that knows all the kinds.
+
+    A counter is chosen over key-value where there are only reads and increments. A `Model` is taken as it is.
+    Raises ValueError for an unknown name, or when no model (or not the given one) knows the kinds.
+    """
+    if isinstance(model, Model):
+        return model
+    if model == "auto":
+        for name in _PREFERENCE:
+            known = MODELS[name].kinds
+            if known is not None and set(kinds) <= set(known) and not (name == "counter" and "get" in kinds):
+                return MODELS[name]
+        raise ValueError(f"no data model knows all of these operations: {', '.join(sorted(kinds))}")
+    if model not in MODELS:
+        raise ValueError(
+            f"{model!r} is no data model; there are {', '.join(MODELS)}, auto, or a Model of your own"
+        )
+    return replace(MODELS[model])

@@ -1,0 +1,101 @@
+"""Slow and simple judges, written apart from the checkers: the tests compare the two.
+
+`wing_gong_lowe` is the classic search of Wing & Gong (1993) with Lowe's memory of visited configurations (2017), as
+Horn & Kroening (FORTE 2015) and Porcupine present it. The other functions try every choice that the axioms of a weak
+model leave open, and are meant for histories of a handful of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import Any
+
+from sim.analysis.checks.models import ILLEGAL, Model
+from sim.analysis.checks.verdict import Operation
+
+__all__ = ["Weak", "axioms", "wing_gong_lowe"]
+
+
+# Linearizability
+
+
+class _Entry:
+    """A call or a return in a doubly linked list; ``match`` is a call's return (None: it never returns)."""
+
+    __slots__ = ("after", "before", "match", "number", "operation")
+
+    def __init__(self, operation: Operation | None, number: int) -> None:
+        self.operation = operation
+        self.number = number
+        self.match: _Entry | None = None
+        self.before: _Entry | None = None
+        self.after: _Entry | None = None
+
+    def lift(self) -> None:
+        for entry in (self, self.match):
+            if entry is not None and entry.before is not None:
+                entry.before.after = entry.after
+                if entry.after is not None:
+                    entry.after.before = entry.before
+
+    def unlift(self) -> None:
+        for entry in (self.match, self):
+            if entry is not None and entry.before is not None:
+                entry.before.after = entry
+                if entry.after is not None:
+                    entry.after.before = entry
+
+
+def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any = None) -> bool:
+    """Whether the operations of one object have a linearization; no budget, no reductions.
+
+    Failed operations are taken as assertions, operations of unknown outcome as optional: leave out others before.
+    """
+    head = _entries(operations)
+    state = model.initial if initial is None else initial
+    required = sum(op.known for op in operations)
+    done = 0
+    visited: set[tuple[int, Hashable]] = set()
+    stack: list[tuple[_Entry, Any]] = []
+    mask = 0
+    entry = head.after
+    while required > done:
+        if entry is not None and entry.operation is not None:  # a call
+            new = model.step(state, entry.operation)
+            reached = (mask | 1 << entry.number, new)
+            if new is not ILLEGAL and reached not in visited:
+                visited.add(reached)
+                stack.append((entry, state))
+                mask, state = reached
+                done += entry.operation.known
+                entry.lift()
+                entry = head.after
+            else:
+                entry = entry.after
+            continue
+        if not stack:  # a return, or the end: an operation was missed
+            return False
+        entry, state = stack.pop()
+        mask &= ~(1 << entry.number)
+        assert entry.operation is not None
+        done -= entry.operation.known
+        entry.unlift()
+        entry = entry.after
+    return True
+
+
+def _entries(operations: Sequence[Operation]) -> _Entry:
+    timeline: list[tuple[float, int, int, _Entry]] = []
+    for i, op in enumerate(operations):
+        call = _Entry(op, i)
+        timeline.append((op.call, 0, i, call))
+        if op.known:
+            call.match = _Entry(None, i)
+            timeline.append((op.returned, 1, i, call.match))
+    head = last = _Entry(None, -1)
+    for *_, entry in sorted(timeline, key=lambda e: e[:3]):
+        last.after, entry.before = entry, last
+        last = entry
+    return head

@@ -1,0 +1,66 @@
+"""Numbers for the states and effects of a search, and the timeline that it walks along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.analysis.checks.models import ILLEGAL, Model
+from sim.analysis.checks.verdict import Operation
+
+__all__ = ["CALL", "RETURN", "States", "events"]
+
+CALL, RETURN = 0, 1
+
+
+class States:
+    """States and effects as small integers, and a table of what leads where, filled as it is asked."""
+
+    def __init__(self, model: Model, operations: Sequence[Operation], initial: object) -> None:
+        self._step = model.step
+        self._numbers: dict[object, int] = {}
+        self.states: list[object] = []
+        self._next: list[dict[int, int]] = []
+        self._start = initial
+        effects: dict[object, int] = {}
+        self.samples: list[Operation] = []
+        self.effect: list[int] = []  # of each operation
+        for op in operations:
+            name = (op.kind, op.key, op.value, op.result if op.known else None, op.status)
+            number = effects.setdefault(name, len(effects))
+            if number == len(self.samples):
+                self.samples.append(op)
+            self.effect.append(number)
+        self.initial = self._number(initial)
+
+    def forget(self, used: set[int]) -> dict[int, int]:
+        """Keep only these states; their new numbers."""
+        held = {number: self.states[number] for number in sorted(used)}
+        self._numbers, self.states, self._next = {}, [], []
+        return {number: self._number(state) for number, state in held.items()}
+
+    def restart(self) -> int:
+        """Forget all states but the initial one; its number."""
+        self.forget(set())
+        return self._number(self._start)
+
+    def _number(self, state: object) -> int:
+        number = self._numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+            self._next.append({})
+        return number
+
+    def after(self, state: int, effect: int) -> int:
+        """The state after an effect; -1 where it is illegal."""
+        row = self._next[state]
+        if effect not in row:
+            reached = self._step(self.states[state], self.samples[effect])
+            row[effect] = -1 if reached is ILLEGAL else self._number(reached)
+        return row[effect]
+
+
+def events(operations: Sequence[Operation]) -> list[tuple[float, int, int]]:
+    """(time, 0 for a call or 1 for a return, operation), in order; at equal times calls sort before returns."""
+    found = [(op.call, CALL, i) for i, op in enumerate(operations)]
+    found += [(op.returned, RETURN, i) for i, op in enumerate(operations) if op.known]
+    return sorted(found)

@@ -1,0 +1,132 @@
+"""What a check returns: a verdict, and the few operations that explain it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["Operation", "Verdict", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One client operation, as checks and user models see it.
+
+    Attributes
+    ----------
+    row: its position in the frame. process, kind, key: as in the frame.
+    value: the argument (cas: ``(expected, new)``; read, get, dequeue: what came back), made hashable.
+    result: any other reply, or None.
+    call, returned: seconds; ``returned`` is infinite when the outcome is unknown.
+    status: ``"ok"``, ``"fail"`` or ``"info"``.
+    label: the name of the row in the frame (the line number of a file that was read).
+    """
+
+    row: int
+    process: Any
+    kind: str
+    key: Any
+    value: Any
+    result: Any = None
+    call: float = math.nan
+    returned: float = math.nan
+    status: str = "ok"
+    label: Any = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the operation was answered: its reply then binds."""
+        return self.status != "info"
+
+    def what(self) -> str:
+        """The operation in words, without times: ``read x → 3``."""
+        key = "" if self.key is None else f" {self.key}"
+        if self.kind == "cas" and isinstance(self.value, tuple) and len(self.value) == 2:
+            value = f" {_show(self.value[0])} → {_show(self.value[1])}"
+        elif self.kind in {"read", "get", "dequeue"}:
+            value = f" → {_show(self.value)}" if self.known else ""
+        elif self.kind == "delete":
+            value = ""
+        else:
+            value = f" {_show(self.value)}"
+        reply = "" if self.result is None or not self.known else f" ⇒ {_show(self.result)}"
+        outcome = {"ok": "", "fail": " (failed)", "info": " (outcome unknown)"}[self.status]
+        return f"{self.kind}{key}{value}{reply}{outcome}"
+
+    def __str__(self) -> str:
+        who = "" if self.process is None else f" by process {self.process}"
+        if math.isnan(self.call):
+            return f"{self.what()}{who}"
+        end = "…" if math.isinf(self.returned) else seconds(self.returned)
+        return f"{self.what()}{who} [{seconds(self.call)}, {end}]"
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, frozenset):
+        return "{" + ", ".join(sorted(map(_show, value))) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_show, value)) + "]"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"
+
+
+def seconds(time: float) -> str:
+    """A time in seconds with as many digits as it needs (at most nine)."""
+    return f"{time:.9f}".rstrip("0").rstrip(".") + " s"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a check.
+
+    Attributes
+    ----------
+    valid: True, False, or None where the budget ran out or the question does not apply (unknown).
+    consistency: the consistency model that was asked for, by its canonical name.
+    model: the data model it was judged by (``"register"``, ``"key-value"`` …).
+    reason: one paragraph for people.
+    counterexample: the few operations that cannot be explained; empty unless invalid.
+    order: positions in the frame in the order of a witness (a linearization), where one was asked for.
+    steps: work done, a deterministic count; what a budget limits.
+    """
+
+    valid: bool | None
+    consistency: str
+    model: str
+    reason: str
+    counterexample: tuple[Operation, ...] = ()
+    order: tuple[int, ...] | None = field(default=None, repr=False)
+    steps: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the history was shown to be valid; unknown is not ok."""
+        return self.valid is True
+
+    @property
+    def status(self) -> str:
+        """``"valid"``, ``"invalid"`` or ``"unknown"``."""
+        return {True: "valid", False: "invalid", None: "unknown"}[self.valid]
+
+    def frame(self) -> pd.DataFrame:
+        """The counterexample as an operations frame; its index are positions in the frame that was judged."""
+        rows = [
+            (o.process, o.kind, o.key, o.value, o.result, o.call, o.returned, o.status)
+            for o in self.counterexample
+        ]
+        names = ["process", "kind", "key", "value", "result", "call", "return", "status"]
+        return pd.DataFrame(
+            rows, columns=names, index=pd.Index([o.row for o in self.counterexample], name="row")
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}: {self.consistency} ({self.model}). {self.reason}"]
+        for operation in self.counterexample:
+            label = f"{operation.label}: " if operation.label is not None else ""
+            lines.append(f"  {label}{operation}")
+        return "\n".join(lines)

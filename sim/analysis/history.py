@@ -1,0 +1,169 @@
+"""Histories on disk: one JSON object a line, the columns of the operations frame.
+
+``{"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}``
+
+Times are seconds; an operation that was never answered has no return (``null``). Read frames carry the line
+number as their index (named ``line``), so that every later complaint can name the line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["COLUMNS", "STATUSES", "HistoryError", "read_history", "write_history"]
+
+COLUMNS = (
+    "process",
+    "kind",
+    "key",
+    "value",
+    "result",
+    "call",
+    "return",
+    "status",
+    "latency",
+    "node",
+    "region",
+    "attempts",
+)
+"""The columns of the operations frame; a history may lack those that a check does not need."""
+STATUSES = ("ok", "fail", "info")
+"""Happened; certainly did not; unknown (may have happened, now or later)."""
+
+_TIMES = ("call", "return", "latency")
+_REPEATED = frozenset(
+    {"process", "kind", "key", "status", "node", "region"}
+)  # few distinct values: share them
+_CHUNK = 50_000  # lines held as dictionaries at once: memory stays linear with a small constant
+
+
+class HistoryError(ValueError):
+    """A history that cannot be read; the message starts with the line number."""
+
+
+def read_history(source: str | Path | IO[str], *, progress: bool = False) -> pd.DataFrame:
+    """Read a JSONL history from a path or an open text stream into an operations frame.
+
+    Blank lines are skipped and unknown fields ignored. ``progress`` shows a bar on standard error.
+    Raises `HistoryError` (a ValueError) that names the first bad line; OSError when the file cannot be opened.
+    """
+    if isinstance(source, (str, Path)):
+        with open(source, encoding="utf-8") as stream:
+            return _read(stream, progress)
+    return _read(source, progress)
+
+
+def _read(stream: IO[str], progress: bool) -> pd.DataFrame:
+    from tqdm.auto import tqdm
+
+    lines: list[int] = []
+    columns: dict[str, list[Any]] = {}
+    shared: dict[Any, Any] = {}
+    with tqdm(unit=" lines", desc="reading", disable=None if progress else True) as bar:
+        for numbers, records in _chunks(stream):
+            seen = set().union(*records) if records else set()  # membership only: its order is never used
+            for name in COLUMNS:
+                if name in seen and name not in columns:
+                    columns[name] = [_empty(name, len(lines))] if lines else []
+            for name, parts in columns.items():
+                parts.append(_column(name, numbers, records, shared))
+            lines.extend(numbers)
+            bar.update(len(numbers))
+    frame = pd.DataFrame(
+        {name: _joined(name, columns[name]) for name in COLUMNS if name in columns},
+        index=pd.Index(lines, name="line", dtype="int64"),
+    )
+    return frame
+
+
+def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """Line numbers and parsed objects, so many lines at a time."""
+    numbered = enumerate(stream, 1)
+    loads = json.loads
+    while chunk := list(islice(numbered, _CHUNK)):
+        numbers: list[int] = []
+        records: list[dict[str, Any]] = []
+        for number, line in chunk:
+            try:
+                record = loads(line)
+            except ValueError as error:
+                if not line.strip():
+                    continue
+                raise HistoryError(f"line {number}: not JSON: {error}") from None
+            if type(record) is not dict:
+                raise HistoryError(
+                    f"line {number}: not an object with an operation's fields: {line.strip()[:60]}"
+                )
+            numbers.append(number)
+            records.append(record)
+        yield numbers, records
+
+
+def _column(name: str, numbers: list[int], records: list[dict[str, Any]], shared: dict[Any, Any]) -> Any:
+    values = [record.get(name) for record in records]
+    if name in _TIMES:
+        for number, value in zip(numbers, values, strict=True):
+            if value is not None and (type(value) not in (float, int) or math.isnan(value)):
+                raise HistoryError(f"line {number}: {name} is {value!r}, not a number of seconds")
+        return np.array(values, dtype=np.float64)
+    if name in _REPEATED:
+        try:
+            return [shared.setdefault((type(value), value), value) for value in values]
+        except TypeError:
+            number, value = next(
+                (n, v) for n, v in zip(numbers, values, strict=True) if isinstance(v, (list, dict))
+            )
+            raise HistoryError(f"line {number}: {name} is {value!r}, not a string or a number") from None
+    return values
+
+
+def _empty(name: str, count: int) -> Any:
+    return np.full(count, np.nan) if name in _TIMES else [None] * count
+
+
+def _joined(name: str, parts: list[Any]) -> Any:
+    if name in _TIMES:
+        return np.concatenate(parts) if parts else np.empty(0)
+    joined = [value for part in parts for value in part]
+    if name in {"value", "result"}:  # keep None apart from NaN, and lists as they are
+        column = np.empty(len(joined), dtype=object)
+        column[:] = joined
+        return column
+    return joined
+
+
+def write_history(operations: pd.DataFrame, target: str | Path | IO[str]) -> None:
+    """Write an operations frame as JSONL: known columns only, NaN and missing as ``null``.
+
+    Raises TypeError for values that JSON cannot hold.
+    """
+    if isinstance(target, (str, Path)):
+        with open(target, "w", encoding="utf-8") as stream:
+            write_history(operations, stream)
+        return
+    names = [name for name in COLUMNS if name in operations.columns]
+    dumps = json.JSONEncoder(default=_plain, allow_nan=False).encode
+    for row in zip(*(operations[name].tolist() for name in names), strict=True):
+        record = {
+            name: None if isinstance(cell, float) and math.isnan(cell) else cell
+            for name, cell in zip(names, row, strict=True)
+        }
+        target.write(dumps(record) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if value is pd.NA or value is pd.NaT:
+        return None
+    raise TypeError(f"{value!r} cannot be written as JSON")
