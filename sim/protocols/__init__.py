@@ -8,6 +8,7 @@ from sim.protocols.balancing import (
     SmoothWeightedRoundRobin,
     WeightedRandom,
 )
+from sim.protocols.consensus.mencius import Mencius
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
@@ -17,6 +18,7 @@ from sim.protocols.replication.primary_backup import PrimaryBackup
 __all__ = [
     "Balanced",
     "BasicRaft",
+    "Mencius",
     "MultiPaxos",
     "Paxos",
     "PrimaryBackup",

@@ -1,0 +1,125 @@
+"""The messages of Mencius."""
+
+from __future__ import annotations
+
+from sim.message import message
+from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.kv import Command
+
+__all__ = [
+    "Accepted",
+    "Chosen",
+    "Fetch",
+    "Heartbeat",
+    "Known",
+    "Nack",
+    "Prepare",
+    "Promise",
+    "Revoke",
+    "Revoked",
+    "Skip",
+    "Suggest",
+]
+
+
+@message
+class Suggest:
+    """The coordinator's command for its slot; its own slots from ``first`` up to this one are skipped."""
+
+    slot: int
+    command: Command
+    first: int
+
+
+@message
+class Accepted:
+    """The suggestion is accepted under ``ballot``; the sender has skipped its slots from ``first`` below ``turn``."""
+
+    slot: int
+    ballot: Ballot
+    first: int
+    turn: int
+
+
+@message
+class Chosen:
+    """The suggestion of the sender for its slot was chosen."""
+
+    slot: int
+
+
+@message
+class Skip:
+    """To itself, once it is on disk: the slots from ``first`` below ``turn`` are skipped."""
+
+    first: int
+    turn: int
+
+
+@message
+class Heartbeat:
+    """How far the sender has executed, and which of its slots since its last suggestion it skipped."""
+
+    applied: int
+    first: int
+    turn: int
+
+
+@message
+class Fetch:
+    """What was chosen from ``first`` on?"""
+
+    first: int
+
+
+@message
+class Known:
+    """These commands were chosen in these slots."""
+
+    entries: tuple[tuple[int, Command], ...]
+
+
+@message
+class Prepare:
+    """1a, for one coordinator's slots from ``first`` to ``last``."""
+
+    ballot: Ballot
+    first: int
+    last: int
+
+
+@message
+class Promise:
+    """1b: nothing below ``ballot`` in these slots; ``votes`` is what was accepted in them."""
+
+    ballot: Ballot
+    first: int
+    last: int
+    votes: tuple[tuple[int, Vote], ...]
+
+
+@message
+class Revoke:
+    """2a: in these slots accept ``values``, and no-ops where there is none."""
+
+    ballot: Ballot
+    first: int
+    last: int
+    values: tuple[tuple[int, Command], ...]
+
+
+@message
+class Revoked:
+    """2b: what the revocation of ``ballot`` proposed is accepted in all these slots."""
+
+    ballot: Ballot
+    first: int
+    last: int
+
+
+@message
+class Nack:
+    """A revocation of ``ballot`` is refused, because ``promised`` is higher."""
+
+    ballot: Ballot
+    promised: Ballot

@@ -1,0 +1,346 @@
+"""Mencius: its four rules, what an operation costs, and the laws told on broken replicas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.lab.chaos import chaos, chaos_scenario
+from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.consensus.mencius import Mencius, MenciusNode
+from sim.protocols.consensus.mencius_messages import Accepted, Known, Prepare, Promise, Revoke, Suggest
+from sim.protocols.kv import NOOP, Command
+from sim.system import SafetyViolation
+from sim.testing import Bench
+
+DELTA = 0.01
+SLOW = Mencius(nodes=3, heartbeat=0.2, detection=2.0)
+MEMBERS = ("n0", "n1", "n2")
+
+
+def law_broken(run: Callable[[], Any]) -> str:
+    with pytest.raises(SafetyViolation) as caught:
+        run()
+    return str(caught.value.law)
+
+
+def work_messages(s: Any) -> Counter[str]:
+    return Counter(m[0] for m in s.messages() if m[0] != "Heartbeat")
+
+
+def replica(name: str = "n0", seed: int = 0) -> Bench[MenciusNode]:
+    bench = Bench(MenciusNode, name, members=MEMBERS, settings=SLOW, seed=seed)
+    bench.deliver_self()
+    return bench
+
+
+def put(value: Any, session: int = 1) -> Command:
+    return Command(session, 1, "put", "x", value)
+
+
+# Costs
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 7])
+@pytest.mark.parametrize(("beside", "delays"), [(None, 4), ("n0", 2)])
+def test_any_replica_serves_in_two_delays_and_three_messages_a_peer(
+    stage: Callable[..., Any], n: int, beside: str | None, delays: int
+) -> None:
+    s = stage(Mencius(nodes=n, heartbeat=5.0, detection=50.0), beside=beside and f"n{n - 1}")
+    s.ask(f"n{n - 1}", value="v")
+    s.run(1.0)
+    here = 0 if n > 1 else 2
+    assert s.client.replies[0][0] == pytest.approx((delays - here) * DELTA)
+    expected = {"Suggest": n - 1, "Accepted": n - 1, "Chosen": n - 1} if n > 1 else {}
+    assert work_messages(s) == expected
+
+
+def test_all_replicas_may_suggest_at_once_and_none_waits_for_another_leader(
+    stage: Callable[..., Any],
+) -> None:
+    s = stage(Mencius(nodes=5, heartbeat=5.0, detection=50.0))
+    for i in range(5):
+        s.ask(f"n{i}", "increment", 1, session=i)
+    s.run(1.0)
+    # The first slot's is answered at once, the others learn one delay later that it was chosen.
+    assert sorted(round(t / DELTA) for t, _ in s.client.replies) == [4, 5, 5, 5, 5]
+    assert sorted(r.result for r in s.replies) == [1, 2, 3, 4, 5]
+    s.finish()
+
+
+# The rules
+
+
+def test_slots_go_round_the_replicas() -> None:
+    bench = replica()
+    assert [bench.node.owner(slot) for slot in range(1, 7)] == ["n0", "n1", "n2"] * 2
+    for name, first in zip(MEMBERS, (1, 2, 3), strict=True):
+        node = replica(name).node
+        assert [node.own_after(slot) for slot in range(7)] == [
+            next(s for s in range(slot + 1, 99) if node.owner(s) == name) for slot in range(7)
+        ]
+        assert node.own_after(0) == first
+
+
+def test_rule_1_a_client_s_command_is_suggested_in_the_next_own_slot() -> None:
+    bench = replica("n1")
+    bench.node.suggest(put("a"))
+    bench.node.suggest(put("b", session=2))
+    assert [m.slot for m in bench.take("n0", Suggest)] == [2, 5]
+
+
+def test_rule_2_a_suggestion_makes_the_others_skip_their_slots_before_it() -> None:
+    bench = replica("n0")
+    bench.deliver("n1", Suggest(8, put("a"), 2))
+    assert bench.take("n1", Accepted) == [Accepted(8, Ballot(0, "n1"), 1, 10)]  # 1, 4 and 7 are skipped
+    bench.node.suggest(put("b", session=2))
+    assert bench.take("n1", Suggest) == [Suggest(10, put("b", session=2), 1)]
+
+
+def test_a_coordinator_s_skip_is_a_no_op_chosen_at_once() -> None:
+    bench = replica("n0")
+    bench.deliver("n2", Suggest(6, put("a"), 3))
+    assert bench.node.decided == {3: NOOP}
+    bench.deliver_self()  # its own skips of 1 and 4 are on disk
+    assert bench.node.applied == 1
+
+
+def test_rule_3_slots_that_hold_up_the_others_are_revoked(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3))
+    s.crash("n1")
+    s.ask("n0", value="v")
+    s.run(0.1)
+    s.ask("n0", value="w", session=2)  # slot 4; slot 2 is n1's
+    s.run(0.3)
+    assert [r.value for r in s.replies] == ["v"]
+    s.run(1.0)
+    assert [r.value for r in s.replies] == ["v", "w"]
+    asked = s.now
+    s.ask("n0", value="x", session=3)
+    s.run(0.2)
+    assert s.replies[-1].value == "x"  # n1's next slots were revoked with the first
+    assert s.client.replies[-1][0] - asked == pytest.approx(4 * DELTA)
+    s.restart("n1")
+    s.run(0.2)
+    s.ask("n1", value="y", session=4)
+    s.run(0.5)
+    assert s.replies[-1].value == "y"
+    s.finish()
+
+
+def test_rule_3_a_suggestion_that_somebody_accepted_is_recovered(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3, heartbeat=0.2, detection=2.0))
+    s.ask("n1", value="kept")
+    s.run(2.5 * DELTA)  # the suggestion has arrived
+    s.crash("n1")
+    s.ask("n0", value="later", key="y", session=2)
+    s.run(6.0)
+    assert s.node("n0").store.data == {"x": "kept", "y": "later"}
+    s.finish()
+
+
+def test_rule_4_a_revoked_command_is_suggested_again(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3))
+    s.isolate("n1")
+    s.ask("n1", value="stubborn", key="y")
+    s.run(0.1)
+    s.ask("n0", value="v", session=2)
+    s.run(2.0)  # n0 and n2 have revoked n1's slots
+    s.heal()
+    s.run(1.5)
+    assert {r.value for r in s.replies} == {"v", "stubborn"}
+    s.finish()
+
+
+def test_a_slot_in_which_nothing_was_accepted_gets_a_no_op_and_else_the_highest_vote() -> None:
+    bench = replica("n0")
+    bench.node.highest = 5
+    bench.node.revoke("n1", 1)
+    ballot = Ballot(1, "n0")
+    bench.take()
+    first = Promise(ballot, 2, 155, ())
+    second = Promise(ballot, 2, 155, ((5, Vote(Ballot(0, "n1"), put("a"))),))
+    bench.deliver("n1", first)
+    asked = bench.deliver("n2", second)
+    assert asked[0][1] == Revoke(ballot, 2, 155, ((5, put("a")),))
+
+
+def test_an_acceptor_that_promised_a_revocation_refuses_the_late_suggestion() -> None:
+    bench = replica("n2")
+    bench.deliver("n0", Prepare(Ballot(1, "n0"), 2, 8))
+    bench.take()
+    assert bench.deliver("n1", Suggest(2, put("late"), 2)) == []
+    assert 2 not in bench.node.votes
+
+
+def test_a_restarted_coordinator_uses_no_slot_twice_and_sends_again_what_it_had_suggested() -> None:
+    bench = replica("n1")
+    bench.node.suggest(put("a"))
+    bench.restart()
+    bench.deliver_self()
+    bench.node.suggest(put("b", session=2))
+    assert bench.take("n0", Suggest) == [Suggest(5, put("b", session=2), 5)]
+    assert bench.node.open.keys() == {2, 5}
+
+
+def test_a_replica_that_lags_asks_and_learns(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3, revoke_ahead=1000))
+    s.crash("n2")
+    for session in range(300):
+        s.ask("n0", "increment", 1, session=session)
+    s.run(3.0)
+    s.restart("n2")
+    s.run(1.0)
+    assert s.node("n2").store.data == {"x": 300}
+    s.finish()
+
+
+def test_each_command_takes_effect_once_though_two_replicas_suggest_it(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3))
+    s.ask("n0", "increment", 1)
+    s.ask_again("n1", "increment", 1)
+    s.run(0.3)
+    assert s.node("n2").store.data == {"x": 1}
+    assert {r.result for r in s.replies} == {1}
+
+
+@pytest.mark.parametrize(("settings", "message"), [({"nodes": 0}, "not 0"), ({"revoke_ahead": 0}, "not 0")])
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Mencius(**settings)
+
+
+# Mutants
+
+
+class SkipsUnsynced(MenciusNode):
+    """Skips are told before they are on disk."""
+
+    def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
+        self.host.send(dst, msg, False)
+
+
+def test_a_skip_that_overtakes_the_disk_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3), mutant=SkipsUnsynced, fsync=0.003)
+    s.run(0.02)
+    s.ask("n2", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "durable before send"
+
+
+class ForgetsItsTurn(MenciusNode):
+    """Which slots it used is not on disk."""
+
+    def on_start(self) -> None:
+        self.__dict__.update(used=0, last_suggested=0)
+        super().on_start()
+
+
+def test_a_slot_used_twice_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3), mutant=ForgetsItsTurn)
+    s.ask("n0", value="a")
+    s.run(0.1)
+    s.crash("n0")
+    s.restart("n0")
+    s.ask("n0", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "one value per ballot"
+
+
+class SuggestsWhereItSkipped(MenciusNode):
+    """The next own slot is counted from the last suggestion."""
+
+    def suggest(self, command: Command) -> None:
+        self.used = self.last_suggested
+        super().suggest(command)
+
+
+def test_a_suggestion_in_a_skipped_slot_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=3), mutant=SuggestsWhereItSkipped)
+    s.ask("n2", value="a")
+    s.run(0.1)
+    s.ask("n0", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "a skip is for ever"
+
+
+class RevokesBlindly(MenciusNode):
+    """A revocation puts no-ops everywhere, whatever the promises say."""
+
+    def on_promise(self, src: str, msg: Promise) -> None:
+        super().on_promise(src, Promise(msg.ballot, msg.first, msg.last, ()))
+
+
+def test_a_revocation_over_an_accepted_suggestion_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(SLOW, mutant=RevokesBlindly)
+    s.ask("n1", value="a")
+    s.run(2.5 * DELTA)
+    s.crash("n1")
+    assert law_broken(lambda: s.run(6.0)) == "P2c"
+
+
+class AcceptsLateSuggestions(MenciusNode):
+    """A promise to a revocation does not keep it from accepting the coordinator's suggestion."""
+
+    def on_suggest(self, src: str, msg: Suggest) -> None:
+        self.vote(msg.slot, Ballot(0, src), msg.command)
+        self.send(src, Accepted(msg.slot, Ballot(0, src), *self.skipped))
+
+
+def test_a_broken_promise_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(SLOW, mutant=AcceptsLateSuggestions)
+    s.step("n0", "revoke", "n1", 1)
+    s.run(0.05)
+    s.node("n1").used = 0
+    s.ask("n1", value="late")
+    assert law_broken(lambda: s.run(1.0)) in {"promise kept", "a skip is for ever", "one value per ballot"}
+
+
+class ProposesItsOwn(MenciusNode):
+    """A revoker puts a command of its own into a free slot."""
+
+    def broadcast(self, msg: Any, *, to: Any = None, hold: bool = True) -> None:
+        if isinstance(msg, Revoke):
+            msg = Revoke(msg.ballot, msg.first, msg.last, ((msg.first, put("own", session=9)),))
+        super().broadcast(msg, to=to, hold=hold)
+
+
+def test_a_value_of_the_revoker_s_own_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(SLOW, mutant=ProposesItsOwn)
+    s.step("n0", "revoke", "n1", 1)
+    assert law_broken(lambda: s.run(1.0)) == "validity"
+
+
+class TakesAnyVoteForChosen(MenciusNode):
+    """A suggestion is executed when it is accepted."""
+
+    def vote(self, slot: int, ballot: Ballot, command: Command) -> None:
+        super().vote(slot, ballot, command)
+        self.on_known(self.name, Known(((slot, command),)))
+
+
+def test_executing_what_is_not_chosen_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Mencius(nodes=5), mutant=TakesAnyVoteForChosen)
+    s.ask("n0", value="a")
+    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+
+
+# Storms
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_mencius_is_safe_in_every_storm_and_goes_on_after_it(first: int) -> None:
+    for seed in range(first, first + 20):
+        system = Mencius(nodes=3 + 2 * (seed % 2))
+        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=2.0))
+        assert run.violation is None, run.violation
+        assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(1000, 2000, 50))
+def test_a_thousand_storms(first: int) -> None:
+    for seed in range(first, first + 50):
+        system = Mencius(nodes=3 + 2 * (seed % 2))
+        run = chaos(system, seed)
+        assert run.violation is None, run.violation
