@@ -83,7 +83,8 @@ class Stage:
     def ask(self, name: str, kind: str = "put", key: str = "x", value: Any = None, **more: Any) -> int:
         """The client sends a command to a member; returns its sequence number."""
         self.sequence = more.pop("sequence", self.sequence + 1)
-        command = Command(1, self.sequence, kind, key, self.sequence if value is None else value)
+        session = more.pop("session", 1)
+        command = Command(session, self.sequence, kind, key, self.sequence if value is None else value)
         self.client.send(name, Request(command))
         return self.sequence
 

@@ -1,0 +1,149 @@
+"""The configuration master of a chain: who is in it, in which order.
+
+van Renesse & Schneider, "Chain replication for supporting high throughput and availability", OSDI 2004, section 3.
+There the master is assumed never to fail and servers to be fail-stop: a suspicion is never wrong. Here the master is
+a node on the network whose state is on disk (while it is down, the chain stands still), and suspicions may be wrong:
+
+- chains are numbered, and members heed messages of their own neighbours in the newest chain only;
+- each answer grants its member a *lease*; a member is taken out only when it has been silent, or its predecessor
+  has called it silent, for so long that its lease is over. So a tail that was taken out answers no query any more.
+
+A server that comes (back) is fed by the tail, and is made the new tail when it has caught up (section 3.2,
+"Extending a Chain"). It is *ready*, that is it may be what remains of the chain, when it says that it holds all that
+the old tail held when the chain was extended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.message import message
+from sim.node import Node, durable
+
+__all__ = ["Alive", "Chain", "ChainIs", "ConfigurationMaster"]
+
+
+@message
+class Chain:
+    """Members from head to tail; ``since``: with which number each of them came (was there all the time since)."""
+
+    number: int
+    members: tuple[str, ...]
+    since: tuple[int, ...]
+
+    @property
+    def head(self) -> str:
+        """Who takes updates."""
+        return self.members[0]
+
+    @property
+    def tail(self) -> str:
+        """Who answers queries."""
+        return self.members[-1]
+
+
+NO_CHAIN = Chain(0, ("",), (0,))
+
+
+@message
+class Alive:
+    """A server is alive, knows chain ``number`` and was initialised (holds a whole history) in chain ``holds``.
+
+    ``asked``: when this left, on its clock. ``silent``: its successor, if that has not answered for the detection
+    time. The tail says ``settled`` when it holds all that was acknowledged, and who has ``joined``: caught up.
+    """
+
+    number: int
+    holds: int
+    asked: float
+    silent: tuple[str, ...] = ()
+    settled: bool = False
+    joined: tuple[str, ...] = ()
+
+
+@message
+class ChainIs:
+    """The current chain. ``asked``: of the last `Alive` on which a lease of the receiver may rest."""
+
+    chain: Chain
+    asked: float | None
+
+
+class ConfigurationMaster(Node):
+    """Takes silent servers out of the chain, and extends it at the tail."""
+
+    settings: Any  # a system with heartbeat, detection, first_chain
+    chain = durable(NO_CHAIN)
+    ready: tuple[str, ...] = durable(())  # members that hold every acknowledged update
+
+    def on_start(self) -> None:
+        if self.chain.number == 0:
+            self.chain = self.settings.first_chain
+            self.ready = self.chain.members  # all are empty, and so is the history
+        self.heard = dict.fromkeys(self.settings.first_chain.members, self.now)
+        self.asked: dict[str, float] = {}
+        self._begin()
+        self.set_timer("check", self.settings.heartbeat)
+
+    def _begin(self) -> None:
+        self.began = self.now
+        self.heeded: dict[str, bool] = {}  # members that have told this chain's number
+        self.shut: dict[str, bool] = {}  # members whose leases are left to run out
+        self.joined: tuple[str, ...] = ()
+
+    def on_alive(self, src: str, msg: Alive) -> None:
+        current = msg.number == self.chain.number
+        member = src in self.chain.members
+        if member and current:
+            self._hear_member(src, msg)
+        if src not in self.shut:
+            self.heard[src] = self.now
+            if current or not member:
+                self.asked[src] = msg.asked
+        self._reconsider()
+        self.send(src, ChainIs(self.chain, self.asked.get(src)))
+
+    def _hear_member(self, src: str, msg: Alive) -> None:
+        chain = self.chain
+        self.heeded[src] = True
+        place = chain.members.index(src)
+        for successor in chain.members[place + 1 : place + 2]:
+            if successor in msg.silent:
+                self.shut[successor] = True
+        if src in self.ready and msg.holds < chain.since[place]:
+            self.shut[src] = True  # it has lost its disk
+        if src == chain.tail:
+            self.joined = msg.joined
+            if msg.settled:
+                self.ready = chain.members
+
+    def on_check_timeout(self) -> None:
+        self.set_timer("check", self.settings.heartbeat)
+        self._reconsider()
+
+    def is_alive(self, member: str) -> bool:
+        """Whether a server has been heard, and has heard us, within the detection time."""
+        detection = float(self.settings.detection)
+        heeds = member not in self.chain.members or member in self.heeded
+        return self.now - self.heard[member] < detection and (heeds or self.now - self.began < detection)
+
+    def _reconsider(self) -> None:
+        chain = self.chain
+        alive = tuple(m for m in chain.members if self.is_alive(m))
+        if alive != chain.members:
+            if alive and alive[0] in self.ready:  # whoever is not comes after those who are
+                self._install(alive)
+        else:
+            new = [m for m in self.joined if m not in chain.members and self.is_alive(m)]
+            if new:
+                self._install((*chain.members, new[0]))
+
+    def _install(self, members: tuple[str, ...]) -> None:
+        number = self.chain.number + 1
+        since = dict(zip(self.chain.members, self.chain.since, strict=True))
+        self.chain = Chain(number, members, tuple(since.get(m, number) for m in members))
+        self.ready = tuple(m for m in self.ready if m in members)
+        self._begin()
+        self.record("view", view=number, head=members[0], tail=members[-1], members=members)
+        for server in self.heard:
+            self.send(server, ChainIs(self.chain, self.asked.get(server)))

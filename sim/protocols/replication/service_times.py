@@ -1,0 +1,53 @@
+"""What operations cost a server's processor, beside what its host charges for messages.
+
+A system with ``costs`` runs its servers as `Paced` subclasses: requests and shipped updates wait in the queue of the
+cores (`Node.work`) before they are handled. van Renesse & Schneider (OSDI 2004, section 5.1) model servers so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.client import Request
+from sim.protocols.kv import READS
+
+__all__ = ["Paced", "ServiceTimes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTimes:
+    """Seconds of a core: a ``query``; an ``update`` where it is ordered and computed; and to ``apply`` its outcome.
+
+    Raises ValueError for a negative time.
+    """
+
+    query: float = 0.0
+    update: float = 0.0
+    apply: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("query", "update", "apply"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")
+
+    def of(self, request: Request) -> float:
+        """What a client's request costs the server that answers or orders it."""
+        return self.query if request.command.kind in READS else self.update
+
+
+class Paced(Node):
+    """Handles what `pace` was asked to, in order, when the cores have got to it."""
+
+    _paced = 0
+
+    def pace(self, seconds: float, handler: Callable[[str, Any], None], src: str, msg: Any) -> None:
+        """Call ``handler(src, msg)`` after ``seconds`` of work, queued behind what was there before."""
+        self._paced += 1
+        self.work("service", seconds, (self._paced, handler, src, msg))
+
+    def on_service_done(self, job: tuple[int, Callable[[str, Any], None], str, Any]) -> None:
+        _, handler, src, msg = job
+        handler(src, msg)
