@@ -123,11 +123,12 @@ class Weighted(QuorumSystem):
     def over(self, members: Sequence[str]) -> QuorumTest:
         if len(self.weights) != len(members):
             raise ValueError(f"{len(self.weights)} weights do not fit {len(members)} members")
-        weight = dict(zip(members, self.weights, strict=True))
+        weighted = tuple(zip(members, self.weights, strict=True))
         half, threshold = sum(self.weights) / 2, self.threshold
+        # In the order of the members: sums of floats depend on the order, and names may be a set.
         if threshold is None:
-            return lambda names: sum([weight.get(name, 0) for name in names]) > half
-        return lambda names: sum([weight.get(name, 0) for name in names]) >= threshold
+            return lambda names: sum([weight for name, weight in weighted if name in names]) > half
+        return lambda names: sum([weight for name, weight in weighted if name in names]) >= threshold
 
 
 @dataclass(frozen=True)

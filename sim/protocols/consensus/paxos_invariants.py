@@ -44,6 +44,7 @@ class PaxosSafety(Invariant):
         self.promised: dict[str, Ballot] = {}
         self.promisers: dict[Ballot, dict[str, Slot]] = {}  # with the first slot that they reported
         self.owners: dict[Ballot, tuple[str, int]] = {}
+        self.latest: dict[str, Ballot] = {}  # proposer -> its highest ballot
         self.lives: dict[str, int] = {}
         self.hosts: dict[str, Any] = {}
         self._told: dict[type, Callable[[str, Any], None] | None] = {}
@@ -80,8 +81,13 @@ class PaxosSafety(Invariant):
     # The laws, message by message
 
     def sent_prepare(self, src: str, msg: Any) -> None:
-        """A ballot belongs to one life of one proposer (section 2.5)."""
+        """A ballot belongs to one life of one proposer, and each new one is above its last (section 2.5)."""
         life = (src, self.lives.get(src, 0))
+        if msg.ballot not in self.owners:
+            latest = self.latest.get(src, ZERO)
+            if msg.ballot < latest:
+                self.broken("ballots grow", src, f"it has used {latest}", f"now it uses {msg.ballot}")
+            self.latest[src] = msg.ballot
         owner = self.owners.setdefault(msg.ballot, life)
         if owner != life or msg.ballot.proposer != src:
             self.broken(

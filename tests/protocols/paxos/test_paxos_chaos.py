@@ -7,6 +7,7 @@ import pytest
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
+from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.system import System
 
 BATCH = 20
@@ -22,6 +23,10 @@ def paxos(seed: int) -> Paxos:
 def multi_paxos(seed: int) -> MultiPaxos:
     if seed % 5 == 4:
         return MultiPaxos(nodes=5, phase1=4, phase2=2)
+    if seed % 10 == 3:
+        return MultiPaxos(nodes=6, phase1=Columns(2, 3), phase2=Rows(2, 3))
+    if seed % 10 == 8:
+        return MultiPaxos(nodes=4, phase1=Weighted((2, 1, 1, 1)), phase2=Weighted((2, 1, 1, 1)))
     return MultiPaxos(nodes=3 + 2 * (seed % 2))
 
 

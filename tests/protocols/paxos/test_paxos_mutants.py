@@ -83,6 +83,23 @@ def test_px2_a_proposer_that_uses_a_ballot_in_two_lives_is_caught(stage: Callabl
     assert law_broken(lambda: s.run(1.0)) == "ballot used once"
 
 
+class CountsDown(PaxosNode):
+    """Ballots do not grow."""
+
+    def propose(self) -> None:
+        self.highest_seen, self.round = 10 - self.refusals, 0
+        super().propose()
+
+
+def test_ballots_that_fall_are_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=CountsDown)
+    s.ask("n0", value="a", session=1)
+    s.run(1.5 * DELTA)
+    s.ask("n1", value="b", session=2)
+    s.node("n1").highest_seen = 20
+    assert law_broken(lambda: s.run(1.0)) == "ballots grow"
+
+
 class CountsOneTooFew(PaxosNode):
     """PX4: a quorum of phase 2 is ``2 * votes >= n - 1``."""
 
