@@ -364,7 +364,7 @@ def test_a_restart_goes_on_from_the_snapshot() -> None:
 
 def test_a_leader_sends_its_snapshot_where_it_has_discarded_the_next_entry() -> None:
     bench = leader(snapshot_every=2)
-    for k in range(1, 8):
+    for k in range(1, 9):
         bench.deliver("client", Request(put(k)))
         bench.deliver_self()
         acknowledge(bench, "n1", k + 1)
