@@ -13,11 +13,15 @@ from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
+from sim.protocols.replication.chain import ChainReplication
+from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
     "Balanced",
     "BasicRaft",
+    "ChainReplication",
+    "Craq",
     "Mencius",
     "MultiPaxos",
     "Paxos",

@@ -143,21 +143,21 @@ class NeverOlderThanCommitted(Invariant):
     position_of: dict[tuple[int, int], int] = field(default_factory=dict)
     committed: int = 0
     asked: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)  # read -> key, committed then
-    heads: tuple[int, str] = (0, "")
+    head: tuple[int, int, str] = (0, 0, "")  # chain number, incarnation, name
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, ChainNode) or node.role != "head" or not node.initialised:
             return
-        if node.view_number < self.heads[0]:
+        if node.view_number < self.head[0]:
             return  # an old head may go on by itself: nothing of that is ever committed
-        if (node.view_number, node.name) != self.heads:
-            self.heads = (node.view_number, node.name)
-            self._rewrite(node)
+        if (node.view_number, node.incarnation, node.name) != self.head:
+            self.head = (node.view_number, node.incarnation, node.name)
+            self._rewrite()
         for entry in node.log[len(self.history) :]:
             self._extend(entry.command)
 
-    def _rewrite(self, node: ChainNode) -> None:
-        """A new head: what its predecessor had, and nobody else, has never happened."""
+    def _rewrite(self) -> None:
+        """A new head, or a new life of it: what its predecessor had, and nobody else, has never happened."""
         self.history.clear()
         self.values.clear()
         self.position_of.clear()

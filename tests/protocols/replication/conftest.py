@@ -44,6 +44,7 @@ class Stage:
         *,
         node_class: type[Node] | None = None,
         service_class: type[Node] | None = None,
+        master_class: type[Node] | None = None,
         fsync: float = 0.0,
         delta: float = DELTA,
         seed: int = 0,
@@ -55,7 +56,7 @@ class Stage:
         self.delta = delta
         self.cluster = Cluster(constant(delta), seed, checking=True, tracing=True)
         for member in self.system.members():
-            changed = node_class if member.role == "replica" else service_class
+            changed = node_class if member.role == "replica" else service_class or master_class
             if changed is not None:
                 member = dataclasses.replace(member, node_class=changed)
             settings = self.system if member.settings is None else member.settings
