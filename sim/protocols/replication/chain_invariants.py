@@ -57,8 +57,11 @@ class UpdatePropagation(Invariant):
     def on_step(self, node: Node) -> None:
         if isinstance(node, ChainNode):
             self.nodes[node.name] = node
-            if node.initialised and node.pred is not None:
+            if node.initialised:
                 self._compare(node)
+                successor = self.nodes.get(node.succ or "")
+                if successor is not None and successor.initialised:
+                    self._compare(successor)
 
     def _compare(self, node: ChainNode) -> None:
         pred = self.nodes.get(node.pred or "")
@@ -67,7 +70,7 @@ class UpdatePropagation(Invariant):
         before, earlier, length, number = self.checked.get(node.name, (None, None, 0, 0))
         if before is not node or earlier is not pred or number != node.view_number or node.last < length:
             length = 0
-        for position in range(length, node.last):
+        for position in range(max(0, length - 1), node.last):  # the last one again: it may have been replaced
             theirs = pred.log[position] if position < pred.last else None
             if theirs != node.log[position]:
                 self.violated(
