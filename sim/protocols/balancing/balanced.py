@@ -35,7 +35,8 @@ class Balancing(System):
     resilience:
         What protects requests and servers: values of `sim.protocols.balancing.resilience`, each kind once.
     poll:
-        Every so many seconds the balancers ask all servers for their load; None: they know it from answers.
+        Every so many seconds the balancers ask all servers for their load; None: they know it from answers
+        to requests.
     gossip:
         Every so many seconds the balancers tell each other what they have in flight; None: they don't.
     """

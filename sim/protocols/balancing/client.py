@@ -79,7 +79,17 @@ class BalancingClient(Client):
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
         """A request of this client is over."""
         session, sequence = ticket
-        self.on_reply(backend.name if backend else "", reply_to(session, sequence, answer))
+        if backend is not None:
+            self.on_reply(backend.name, reply_to(session, sequence, answer))
+        elif answer.status == "rejected":
+            # Refused on the spot: pause, or a client that goes on at once would be refused for ever, in no time.
+            self.set_timer("refused", max(self.settings.retry.backoff, 0.001), ticket)
+        else:
+            self.on_reply(self.name, reply_to(session, sequence, answer))
+
+    def on_refused_timeout(self, ticket: tuple[int, int]) -> None:
+        """There was no server to send it to."""
+        self.on_reply(self.name, reply_to(*ticket, Answer(ticket, "rejected")))
 
     def learn(self, src: str, msg: Reply) -> None:
         """Nobody leads."""

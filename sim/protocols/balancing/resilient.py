@@ -78,6 +78,7 @@ class ResilientDispatcher(Dispatcher):
         super().on_start()
         system = self.node.balanced  # type: ignore[attr-defined]
         self.guards = guards = system.guards
+        self._polls = system.poll is not None  # then what was polled counts, and nothing else
         self.jobs: dict[int, Job] = {}
         self.retried = self.hedged = 0
         self._jobs_made = self.incarnation << 40
@@ -168,7 +169,7 @@ class ResilientDispatcher(Dispatcher):
         """Send a copy to this backend, and, if requests are tied, one to another."""
         others = [other for other in candidates if other is not backend] if self.guards.tied else []
         if others:
-            twin = self.policy.pick(self.pool, others, job.command.key)
+            twin = self.random.choice(others)  # a second turn of round-robin would pair the same two for ever
             first, second = self._number + 1, self._number + 2
             self._send(job, backend, twin.name, second)
             self._send(job, twin, backend.name, first)
@@ -208,7 +209,8 @@ class ResilientDispatcher(Dispatcher):
         if copy is None:
             self.late += 1
             return
-        copy.backend.reported = msg.load
+        if not self._polls:
+            copy.backend.reported = msg.load
         ok = msg.status not in FAILURES
         self._settle(msg.ticket, ok)
         job = copy.job

@@ -11,9 +11,12 @@ import pytest
 
 from sim.cluster import Cluster, Host
 from sim.network.topology import constant
-from sim.node import Node
+from sim.node import Node, part
 from sim.protocols.balancing import Balanced
+from sim.protocols.balancing.dispatcher import Dispatcher
 from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing.news import HealthWatch, LoadNews
+from sim.protocols.balancing.resilient import ResilientDispatcher
 from sim.protocols.kv import Command
 from sim.system import Invariant, Member
 
@@ -27,6 +30,7 @@ class Plan:
     keys: tuple[str, ...] = ("key",)
     patience: float = inf
     targets: tuple[str, ...] = ("b0",)
+    system: Balanced | None = None
 
 
 class Source(Node):
@@ -44,16 +48,49 @@ class Source(Node):
     def on_arrival_timeout(self) -> None:
         plan = self.settings
         command = self.commands[0] if len(self.commands) == 1 else self.random.choice(self.commands)
-        target = plan.targets[0] if len(plan.targets) == 1 else self.random.choice(plan.targets)
-        self.send(target, Ask(len(self.started), command, plan.patience))
+        ticket = len(self.started)
         self.started.append(self.now)
+        self.ask(Ask(ticket, command, plan.patience))
         if len(self.started) < plan.count:
             self.set_timer("arrival", self.random.exponential(1.0 / plan.rate))
 
+    def ask(self, ask: Ask) -> None:
+        targets = self.settings.targets
+        self.send(targets[0] if len(targets) == 1 else self.random.choice(targets), ask)
+
     def on_answer(self, src: str, msg: Answer) -> None:
-        assert msg.ticket not in self.status, "answered twice"
-        self.latency[msg.ticket] = self.now - self.started[msg.ticket]
-        self.status[msg.ticket] = msg.status
+        self.note(msg.ticket, msg.status)
+
+    def note(self, ticket: int, status: str) -> None:
+        assert ticket not in self.status, "answered twice"
+        self.latency[ticket] = self.now - self.started[ticket]
+        self.status[ticket] = status
+
+
+class BalancingSource(Node):
+    """A source that balances for itself."""
+
+    settings: Plan
+    dispatcher = part(Dispatcher)
+    on_start, on_arrival_timeout, note = Source.on_start, Source.on_arrival_timeout, Source.note  # type: ignore[assignment]
+
+    @property
+    def balanced(self) -> Any:
+        return self.settings.system
+
+    def ask(self, ask: Ask) -> None:
+        self.dispatcher.on_ask(self.name, ask)
+
+    def concluded(self, client: str, ticket: int, answer: Answer, backend: Any) -> None:
+        self.note(ticket, answer.status)
+
+
+class ResilientBalancingSource(BalancingSource):
+    """The same with everything that is not plain."""
+
+    dispatcher = part(ResilientDispatcher)  # type: ignore[assignment]
+    news = part(LoadNews)
+    health = part(HealthWatch)
 
 
 @dataclass
@@ -95,12 +132,15 @@ def load(
     for member in system.members():
         role_host = host if member.role == "replica" else None
         cluster.add(member, place="lan", profile=role_host, settings=member.settings or system)
-    plan = Plan(rate, count, tuple(keys), patience, system.balancer_names)
-    made = cluster.add(Member("source", Source, group="source", role="client"), place="lan", settings=plan)
+    plan = Plan(rate, count, tuple(keys), patience, system.balancer_names, system)
+    source: type[Node] = Source
+    if system.where == "client":
+        source = BalancingSource if system.plain else ResilientBalancingSource
+    made = cluster.add(Member("source", source, group="source", role="client"), place="lan", settings=plan)
     cluster.watch(invariants)
     cluster.boot()
-    assert isinstance(made.node, Source)
-    return Loaded(cluster, made.node)
+    node: Any = made.node
+    return Loaded(cluster, node)
 
 
 @pytest.fixture(scope="session")
