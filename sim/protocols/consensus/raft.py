@@ -284,10 +284,9 @@ class RaftNode(Node):
         """If votes received from majority of servers: become leader."""
         self.role = "leader"
         self.leader = self.name
-        last = self.last_index()
-        self.next_index = dict.fromkeys(self.peers, last + 1)
-        self.sent_index = dict.fromkeys(self.peers, last)
-        self.match_index = dict.fromkeys(self.members, 0)
+        self.match_index = {self.name: 0}
+        for peer in self.peers:
+            self.track(peer)
         self.record("role", role="leader", term=self.current_term)
         self.record("elected", term=self.current_term)
         self.cancel_timer("election")
@@ -295,6 +294,11 @@ class RaftNode(Node):
         # Each leader commits a blank no-op entry at the start of its term (section 8). It is the first
         # heartbeat too, upon election.
         self.append(NOOP)
+
+    def track(self, follower: str) -> None:
+        """Set nextIndex to the index just after the last one in the log, and matchIndex to 0 (5.3)."""
+        last = self.last_index()
+        self.next_index[follower], self.sent_index[follower], self.match_index[follower] = last + 1, last, 0
 
     # Log replication (5.3)
 

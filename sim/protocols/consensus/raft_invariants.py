@@ -300,12 +300,16 @@ class CommitRule(RaftLaw):
                 f"it counts replicas of index {index}, which is of term {term}",
             )
         holders = self.holders(node, index, term)
-        if not node.is_quorum(set(holders)):
+        if not self.is_quorum(node, set(holders)):
             self.violated(
                 (node.name,),
                 f"{node.name} commits index {index} of term {term}",
                 f"only {', '.join(holders) or 'nobody'} has it on disk",
             )
+
+    def is_quorum(self, node: RaftNode, servers: set[str]) -> bool:
+        """What the node takes for a quorum."""
+        return node.is_quorum(servers)
 
     def holders(self, node: RaftNode, index: int, term: int) -> list[str]:
         """Who has the entry on disk."""
@@ -437,8 +441,8 @@ class DurableBeforeSend(RaftLaw):
         """The acknowledged entry must be on disk."""
         node = self.history.servers[src].node
         on_disk = self.history.durable_term_at(src, message.index)
-        if message.index < node.floor():
-            return  # in the snapshot
+        if message.index < node.floor() or node.current_term != message.term:
+            return  # in the snapshot; or, in memory only, it has begun to follow another leader
         known = node.term_at(message.index) if message.index <= node.last_index() else None
         if on_disk is None or on_disk != known:
             self.violated(

@@ -11,6 +11,7 @@ from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.consensus.raft_invariants import (
     AcknowledgedIsCommitted,
+    CommitRule,
     ExactlyOnce,
     RaftLaw,
     raft_invariants,
@@ -18,7 +19,7 @@ from sim.protocols.consensus.raft_invariants import (
 from sim.protocols.kv import READS, KeyValueStore
 from sim.system import Invariant
 
-__all__ = ["QuorumsIntersect", "ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
+__all__ = ["CommitRuleOfConfig", "QuorumsIntersect", "ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
 
 
 @dataclass
@@ -84,6 +85,21 @@ class ReadsAreFresh(RaftLaw):
 
 
 @dataclass
+class CommitRuleOfConfig(CommitRule):
+    """The commit rule, where members change: a quorum is one of the configuration that was the latest when the
+    step began, for what a step commits may let it append the next configuration."""
+
+    configs: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, node: RaftNode) -> None:
+        super().check(node)
+        self.configs[node.name] = node.config  # type: ignore[attr-defined]
+
+    def is_quorum(self, node: Any, servers: set[str]) -> bool:
+        return bool(node.is_quorum_of(self.configs[node.name], servers))
+
+
+@dataclass
 class QuorumsIntersect(RaftLaw):
     """A configuration and the one before it have no quorums without a common server (4.1, section 6).
 
@@ -126,6 +142,7 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
     if system.snapshot_every is not None:
         laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     if system.membership is not None:
+        laws = [CommitRuleOfConfig(history=history) if type(law) is CommitRule else law for law in laws]  # type: ignore[arg-type]
         laws.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
     return laws
 

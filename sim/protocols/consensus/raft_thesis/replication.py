@@ -69,15 +69,16 @@ class Pipelining(RaftNode):
         self.repaired: dict[str, int] = {}  # rejections of what was sent before this index are old news
         super().on_start()
 
-    def become_leader(self) -> None:
-        self.in_flight, self.overdue, self.repaired = {}, {}, {}
-        super().become_leader()
+    def track(self, follower: str) -> None:
+        super().track(follower)
+        self.in_flight[follower] = []
+        self.overdue[follower] = self.repaired[follower] = 0
 
     def replicate(self, followers: Iterable[str]) -> None:
         """Send what has not been sent, where the pipeline has room."""
         made: dict[int, AppendEntries] = {}
         for follower in followers:
-            under_way = self.in_flight.setdefault(follower, [])
+            under_way = self.in_flight[follower]
             if len(under_way) >= self.settings.pipeline:
                 continue
             previous = under_way[-1] if under_way else self.next_index[follower] - 1
@@ -91,8 +92,8 @@ class Pipelining(RaftNode):
 
     def on_heartbeat_timeout(self) -> None:
         for follower in self.peers:
-            under_way = self.in_flight.setdefault(follower, [])
-            if under_way and under_way[0] <= self.overdue.get(follower, 0):
+            under_way = self.in_flight[follower]
+            if under_way and under_way[0] <= self.overdue[follower]:
                 under_way.clear()
             if under_way:  # not before what is under way: it says only who leads
                 previous = self.next_index[follower] - 1
@@ -113,7 +114,7 @@ class Pipelining(RaftNode):
         if index == probed > self.match_index[src]:
             self.in_flight[src] = []
             super().rejected(src, index, next_index)
-        elif index > probed and index >= self.repaired.get(src, 0):
+        elif index > probed and index >= self.repaired[src]:
             self.in_flight[src] = []
             self.replicate((src,))
             self.repaired[src] = self.sent_index[src]

@@ -113,6 +113,10 @@ class Snapshots(RaftNode):
 
     # Sending one
 
+    def track(self, follower: str) -> None:
+        super().track(follower)
+        self.snapshot_sent.pop(follower, None)
+
     def replicate(self, followers: Iterable[str]) -> None:
         """Send the snapshot where the next entry has been discarded (section 7)."""
         floor = self.floor()

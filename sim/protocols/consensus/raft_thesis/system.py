@@ -177,6 +177,10 @@ class Raft(BasicRaft):
             *(Member(name, node_class, off=True) for name in spares),
         )
 
+    def contacts(self) -> tuple[str, ...]:
+        """Whom clients may ask: spares too, for they may be all that is left of the cluster one day."""
+        return tuple(member.name for member in self.members())
+
     def invariants(self) -> Iterable[Invariant]:
         """The laws of figure 2, and those of the extensions."""
         from sim.protocols.consensus.raft_thesis.invariants import thesis_invariants
