@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.multipaxos import MultiPaxos, MultiPaxosNode
 from sim.protocols.consensus.multipaxos_messages import Prepare, Promise
@@ -336,18 +335,15 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_each_option_is_safe_in_every_storm(variant: dict[str, Any]) -> None:
-    for seed in range(20):
-        system = MultiPaxos(nodes=3 + 2 * (seed % 2), **variant)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=2.0))
-        assert run.violation is None, run.violation
-        assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
+def test_each_option_is_safe_in_every_storm(weather: Callable[..., None], variant: dict[str, Any]) -> None:
+    for seed in range(30):
+        weather(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, 2.0)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_each_option_is_safe_in_a_thousand_storms(variant: dict[str, Any]) -> None:
+def test_each_option_is_safe_in_a_thousand_storms(
+    weather: Callable[..., None], variant: dict[str, Any]
+) -> None:
     for seed in range(1000, 2000):
-        system = MultiPaxos(nodes=3 + 2 * (seed % 2), **variant)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=4.0))
-        assert run.violation is None, run.violation
+        weather(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, 4.0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.quorums import Columns, Rows, Weighted
@@ -30,27 +31,24 @@ def multi_paxos(seed: int) -> MultiPaxos:
     return MultiPaxos(nodes=3 + 2 * (seed % 2))
 
 
-def weather(system: System, seed: int, storm: float) -> None:
-    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
-    assert run.violation is None, run.violation
-    assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
+Weather = Callable[[System, int, float], None]
 
 
 @pytest.mark.parametrize("first", range(0, 200, BATCH))
-def test_paxos_is_safe_in_every_storm_and_decides_after_it(first: int) -> None:
+def test_paxos_is_safe_in_every_storm_and_decides_after_it(weather: Weather, first: int) -> None:
     for seed in range(first, first + BATCH):
-        weather(paxos(seed), seed, storm=0.6)  # the one decree falls early
+        weather(paxos(seed), seed, 0.6)  # the one decree falls early
 
 
 @pytest.mark.parametrize("first", range(0, 200, BATCH))
-def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(first: int) -> None:
+def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(weather: Weather, first: int) -> None:
     for seed in range(first, first + BATCH):
-        weather(multi_paxos(seed), seed, storm=2.0)
+        weather(multi_paxos(seed), seed, 2.0)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("first", range(1000, 2000, BATCH))
-def test_a_thousand_storms(first: int) -> None:
+def test_a_thousand_storms(weather: Weather, first: int) -> None:
     for seed in range(first, first + BATCH):
-        weather(paxos(seed), seed, storm=1.0)
-        weather(multi_paxos(seed), seed, storm=8.0)
+        weather(paxos(seed), seed, 1.0)
+        weather(multi_paxos(seed), seed, 8.0)
