@@ -10,6 +10,8 @@ Replication (Liskov & Cowling 2012, section 4.2).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sim.message import message
 from sim.node import durable
 from sim.protocols.membership.view_service import Ping, View, ViewService
@@ -80,17 +82,18 @@ class SealingViewService(ViewService):
         # Whoever does not hold the last acknowledged view's log has lost its disk: it cannot speak for anything.
         if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged:
             return
+        self.heard[src] = self.now
         self.sealed[src] = (msg.log_view, msg.last)
         shunned = self.view.primary if self.unheeded else None
+        # Only they count who can still be promoted: the one who holds what was acknowledged must be among them.
         candidates = {m: how for m, how in self.sealed.items() if self.is_alive(m) and m != shunned}
-        if candidates and all(self._speaks_for(view) for view in self.in_doubt):
+        if all(self._speak_for(view, candidates) for view in self.in_doubt):
             best = max(candidates, key=lambda m: candidates[m])
             others = [m for m in self.view.members if self.is_alive(m) and m != best]
             self._install((best, *others))
 
-    def _speaks_for(self, view: View) -> bool:
-        """Whether the sealed include one who holds whatever was acknowledged in a view."""
-        assert self.sealed is not None
-        sealed = [b for b in view.backups if b in self.sealed]
+    def _speak_for(self, view: View, candidates: Mapping[str, object]) -> bool:
+        """Whether one of the candidates must hold whatever was acknowledged in a view."""
+        sealed = [b for b in view.backups if b in candidates]
         enough = len(view.backups) - int(self.settings.acks_of(len(view.backups))) + 1
-        return view.primary in self.sealed or len(sealed) >= enough
+        return view.primary in candidates or len(sealed) >= max(enough, 1)

@@ -148,7 +148,7 @@ class LogShipping(ReadsAtBackups):
         if self.role != "primary" or msg.view != self.view_number:
             return
         assert self.view is not None
-        position = msg.position
+        position = msg.position if msg.position <= self.last else -1  # it has a snapshot of what is no more
         while position > self.base and self.view_at(position) > msg.last_view:
             position -= 1
         if self.match[src] >= self.start and src in self.view.backups and position < self.match[src]:
@@ -183,6 +183,7 @@ class LogShipping(ReadsAtBackups):
         elif not self.holds(msg.position, msg.last_view):
             self.send(src, self._mismatch(msg))
             return
+        self.astray = False
         self.store_entries(msg.position, msg.entries)
         if self.log_view < msg.view and matched >= msg.start:
             self.cut(max(matched, self.base))  # a tail of older views, which never took effect
@@ -195,12 +196,14 @@ class LogShipping(ReadsAtBackups):
     def _agrees_below_base(self, msg: Append) -> bool:
         """Whether entries that begin within our snapshot lead to where it ends."""
         index = self.base - msg.position - 1
-        return index < len(msg.entries) and msg.entries[index].view == self.base_view
+        if index >= len(msg.entries):
+            return self.log_view == msg.view  # a late copy of what is long since in the snapshot
+        return msg.entries[index].view == self.base_view
 
     def _mismatch(self, msg: Append) -> Mismatch:
         if msg.position < self.base:
             within = self.base - msg.position - 1 < len(msg.entries)
-            self.astray = self.astray or within
+            self.astray = True  # perhaps: the primary will see whether it has that position
             return Mismatch(msg.view, -1 if within else self.base, self.base_view)
         if msg.position == self.base:
             self.astray = True  # the same position, another entry
@@ -209,7 +212,10 @@ class LogShipping(ReadsAtBackups):
         return Mismatch(msg.view, length, self.view_at(length))
 
     def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
-        if self._obeys(src, msg.view) and (msg.base > self.base or self.astray):
+        # One that follows this view holds its log: a snapshot of less is a late copy.
+        if self._obeys(src, msg.view) and (
+            msg.base > self.base or (self.astray and self.log_view < msg.view)
+        ):
             self.astray = False
             self.install(msg.base, msg.base_view, msg.snapshot)
 

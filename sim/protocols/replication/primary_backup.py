@@ -40,12 +40,13 @@ from sim.protocols.client import Client, Redirect, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
 from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs, ViewService
-from sim.protocols.replication.backup_reads import NearestReader, SessionReader
-from sim.protocols.replication.log_shipping import AppendOk, LogShipping
+from sim.protocols.replication.backup_reads import NearestReader, SessionReader, SessionRequest
+from sim.protocols.replication.log_shipping import Append, AppendOk, LogShipping
+from sim.protocols.replication.service_times import Paced, ServiceTimes
 from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant, Member, System
 
-__all__ = ["PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
+__all__ = ["PacedPrimaryBackupNode", "PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
 
 
 @message
@@ -67,6 +68,7 @@ class PrimaryBackupNode(LogShipping):
         self.reads: list[tuple[int, str, Command]] = []  # (probe that confirms it, client, command)
         self.probe = 0
         self.lease_until = self.now
+        self.leased = False
         self.start_reading()
         if self.incarnation == 0 and self.view_number == 0:
             self._begin_first_view()
@@ -101,8 +103,13 @@ class PrimaryBackupNode(LogShipping):
                 self._lead(view)
                 for peer in self.peers:
                     self.ship(peer)
+                if not self.leased:
+                    self._ping()  # the answer brings a lease
         elif view.number == self.view_number:
             self._grant_lease(msg)
+            if self.role == "primary" and not self.leased:
+                self.leased = self._may_answer()
+                self.advance()
             if view.primary != self.name:
                 self.primary = view.primary
 
@@ -117,6 +124,7 @@ class PrimaryBackupNode(LogShipping):
         self.role, self.primary, self.view = "primary", self.name, view
         self.view_number = self.log_view = view.number
         self.synced = False  # all backups of the view hold the whole log
+        self.leased = self._may_answer()  # has been allowed to answer in this view
         self.alone = False  # semi-sync has fallen back to async
         self.begin_shipping(known)
         self.goal = self.start  # an outsider that has got here has caught up
@@ -162,12 +170,14 @@ class PrimaryBackupNode(LogShipping):
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
-        if self.role == "primary" and not self._may_answer():
+        barred = self.role == "primary" and not self._may_answer()
+        if barred and self.leased:
             self.resign()
         if command.kind in READS and self.may_read_here():
             self.reply_to(src, command, self.store.execute(command))
-        elif self.role != "primary":
-            self.send(src, Redirect(command.session, command.sequence, self.primary), hold=False)
+        elif self.role != "primary" or barred:
+            primary = None if barred else self.primary
+            self.send(src, Redirect(command.session, command.sequence, primary), hold=False)
         elif command.kind in READS:
             self._read(src, command)
         else:
@@ -229,7 +239,8 @@ class PrimaryBackupNode(LogShipping):
     def advance(self) -> None:
         assert self.view is not None
         if not self._may_answer():
-            self.resign()
+            if self.leased:
+                self.resign()
             return
         if not self.synced and min(self.match[m] for m in self.view.members) >= self.start:
             self.synced = True
@@ -299,7 +310,7 @@ class PrimaryBackupNode(LogShipping):
 
     def on_heartbeat_timeout(self) -> None:
         self.set_timer("heartbeat", float(self.settings.heartbeat or 0.0))
-        if self.role == "primary" and not self._may_answer():
+        if self.role == "primary" and self.leased and not self._may_answer():
             self.resign()
         if self.role == "primary":
             for peer in self.peers:
@@ -320,6 +331,30 @@ class PrimaryBackupNode(LogShipping):
     def gauges(self) -> dict[str, float]:
         """For the frame ``samples``: how long the log is, and how much of it has taken effect here."""
         return {"log": self.last, "commit": self.commit, "applied": self.applied}
+
+
+class PacedPrimaryBackupNode(PrimaryBackupNode, Paced):
+    """A replica whose processor takes its time (`ServiceTimes`)."""
+
+    @property
+    def _costs(self) -> ServiceTimes:
+        return self.settings.costs or ServiceTimes()
+
+    def _cost_of(self, msg: Request) -> float:
+        here = self.role == "primary" or (
+            msg.command.kind in READS and self.settings.reads in ("backup", "session")
+        )
+        return self._costs.of(msg) if here else 0.0
+
+    def on_request(self, src: str, msg: Request) -> None:
+        self.pace(self._cost_of(msg), super().on_request, src, msg)
+
+    def on_session_request(self, src: str, msg: SessionRequest) -> None:
+        reads = msg.command.kind in READS  # what is written comes back as a plain request
+        self.pace(self._cost_of(msg) if reads else 0.0, super().on_session_request, src, msg)
+
+    def on_append(self, src: str, msg: Append) -> None:
+        self.pace(self._costs.apply * len(msg.entries), super().on_append, src, msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +387,8 @@ class PrimaryBackup(System):
         The first primary; None: the first replica.
     near:
         Beside whom the view service stands; None: the last replica that is not the first primary.
+    costs:
+        What operations cost the replicas' processors; None: nothing (see `ServiceTimes`).
     fencing:
         False (with ``unsafe``): an async primary goes on without a lease, so that two may answer at a time.
 
@@ -367,10 +404,12 @@ class PrimaryBackup(System):
     keep: int | None = None
     leader: str | None = None
     near: str | None = None
+    costs: ServiceTimes | None = None
     fencing: bool = True
 
     service: ClassVar[str] = "views"
     node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
+    paced_class: ClassVar[type[PrimaryBackupNode]] = PacedPrimaryBackupNode
     service_class: ClassVar[type[ViewService] | None] = None
 
     def __post_init__(self) -> None:
@@ -436,7 +475,8 @@ class PrimaryBackup(System):
         return View(1, (first, *[m for m in self.replicas if m != first]))
 
     def members(self) -> tuple[Member, ...]:
-        replicas = [Member(name, self.node_class) for name in self.replicas]
+        server = self.node_class if self.costs is None else self.paced_class
+        replicas = [Member(name, server) for name in self.replicas]
         near = self.near or max(self.first_view.backups, default=self.first_view.primary)
         kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
         service = Member(self.service, kind, group="services", near=near, role="service")

@@ -226,7 +226,7 @@ def wiped_middle_then_head_fails(stage: Any, node: type[ChainNode] = ChainNode) 
 
 def test_a_server_that_lost_its_disk_and_does_not_know(stage: Any) -> None:
     wiped_middle_then_head_fails(stage)
-    with violation("acknowledged updates are in the whole chain"):
+    with violation("Update Propagation"):
         wiped_middle_then_head_fails(stage, TrustsItsEmptyDisk)
 
 

@@ -111,6 +111,21 @@ def test_nobody_is_promoted_while_an_acknowledged_write_may_be_elsewhere(stage: 
     assert s.answers(read) == [write]
 
 
+def test_one_that_has_answered_and_died_since_does_not_count(stage: Any) -> None:
+    """Found by a storm: n0 answers from beyond a partition, and must be promoted or waited for, not passed over."""
+    s = stage(PrimaryBackup(nodes=5, mode="semi-sync", acks=2))
+    s.run(0.02)
+    s.isolate(["n0", "n1", "n3"], ["n2", "n4", "views"])
+    write = s.ask("n0")
+    s.run(0.6)
+    assert s.answered(write)
+    s.heal()
+    s.run(0.3)
+    read = s.ask(s.node("views").view.primary, "get")
+    s.run(0.1)
+    assert s.answers(read) == [write]
+
+
 def test_sealed_backups_obey_the_old_primary_no_more(stage: Any) -> None:
     s = stage(SEMI)
     s.isolate(["n0"], ["views"])
