@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sim.cluster import Cluster, Disk, Host
-from sim.network.topology import constant
+from sim.network.topology import Topology, constant
 from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.admin import AdminReply
@@ -60,6 +60,7 @@ class Stage:
         quiet: bool = True,
         seed: int = 0,
         delta: float = DELTA,
+        network: Topology | None = None,
         hosts: dict[str, Host] | None = None,
         client_at: str | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class Stage:
         if quiet:
             system = dataclasses.replace(system, heartbeat=1e6, detection=1e7)
         self.system = system
-        self.cluster = Cluster(constant(delta), seed, checking=True, tracing=True)
+        self.cluster = Cluster(network or constant(delta), seed, checking=True, tracing=True)
         for member in system.members():
             if mutant is not None:
                 member = dataclasses.replace(member, node_class=mutant(member.node_class))
@@ -162,6 +163,12 @@ class Stage:
     def restart(self, *names: str) -> None:
         for name in names:
             self.cluster.restart(name)
+
+    def leaders(self, names: Iterable[str] | None = None) -> list[str]:
+        """Who (among ``names``) believes to lead in the highest term of those who do."""
+        nodes = {n: self.node(n) for n in names or self.cluster.hosts if n != "client" and self.node(n)}
+        leading = {name: node.current_term for name, node in nodes.items() if node.role == "leader"}
+        return [name for name, term in leading.items() if term == max(leading.values())]
 
     def logs(self) -> dict[str, list[int]]:
         """The terms of each live server's entries."""
