@@ -20,6 +20,11 @@ class Ballot(NamedTuple):
     round: int
     proposer: str
 
+    @property
+    def wire_bytes(self) -> int:
+        """Two words: the round, and the number of the proposer."""
+        return 16
+
     def __str__(self) -> str:
         return f"{self.round}.{self.proposer}" if self.proposer else str(self.round)
 
