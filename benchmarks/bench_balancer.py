@@ -3,7 +3,7 @@
 The same model twice: Poisson arrivals, constant 0.5 ms links, round-robin over ten servers with one core and
 exponential service times at 80 % load, answers back through the balancer, latency of each request kept.
 SimPy's way: a Store as each mailbox, a process for each message under way, a Resource for the cores of each
-server and a process for each request in it. CPU seconds are counted, and the two take turns in rounds.
+server and a process for each request in it.
 
     python benchmarks/bench_balancer.py [requests]
 """
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import random
 import sys
-import time
 from collections.abc import Generator
 from typing import Any
 
 import simpy
+from side_by_side import Contender, compare
 
 from sim.cluster import Cluster
 from sim.network import distributions as gaps
@@ -129,34 +129,23 @@ class SimPyModel:
         return self.latencies, next(self.env._eid)
 
 
-def theirs(requests: int) -> tuple[list[float], int]:
-    """Latencies (seconds) and the number of events."""
-    return SimPyModel(requests).run()
+def answered(latencies: list[float], events: int, requests: int) -> tuple[int, int]:
+    """Every request must have been answered, or the comparison means nothing."""
+    if len(latencies) != requests:
+        raise AssertionError(f"{len(latencies)} of {requests} requests were answered")
+    return requests, events
 
 
-def measure(requests: int = REQUESTS, rounds: int = 4) -> dict[str, float]:
-    """Requests per CPU second of both, events per request, mean latency, and the ratio of the rates.
-
-    The requests are shared among ``rounds`` of both in turn. Raises AssertionError if a request is lost.
-    """
-    figures: dict[str, float] = {}
-    spent = {"ours": 0.0, "simpy": 0.0}
-    share = requests // rounds
-    for _ in range(rounds):
-        for name, run in (("ours", ours), ("simpy", theirs)):
-            begun = time.process_time()
-            latencies, events = run(share)
-            spent[name] += time.process_time() - begun
-            if len(latencies) != share:
-                raise AssertionError(f"{name}: {len(latencies)} of {share} requests were answered")
-            figures[f"{name} events/request"] = events / share
-            figures[f"{name} mean latency [ms]"] = 1e3 * sum(latencies) / share
-    for name, seconds in spent.items():
-        figures[f"{name} requests/s"] = rounds * share / seconds
-    figures["ratio"] = spent["simpy"] / spent["ours"]
-    return figures
+def main(requests: int) -> bool:
+    """Both take turns until each has had that many requests."""
+    rounds = 7
+    share = max(1, requests // rounds)
+    contenders = [
+        Contender("quorumlab", lambda: answered(*ours(share), share)),
+        Contender("SimPy", lambda: answered(*SimPyModel(share).run(), share)),
+    ]
+    return compare("requests", contenders, {"SimPy": 4.0}, rounds)
 
 
 if __name__ == "__main__":
-    for name, figure in measure(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS).items():
-        print(f"{name:<24}{figure:>12,.2f}")
+    sys.exit(0 if main(int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS) else 1)

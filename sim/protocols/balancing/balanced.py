@@ -15,7 +15,7 @@ from sim.protocols.balancing.balancer import BalancerNode, ResilientBalancerNode
 from sim.protocols.balancing.client import BalancedClient, BalancingClient, ResilientBalancingClient
 from sim.protocols.balancing.policy import Policy, RoundRobin
 from sim.protocols.balancing.resilience import Guards, Resilience
-from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode
+from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
 from sim.protocols.balancing.service_times import Exponential, as_service_time
 from sim.system import Invariant, Member, System
 
@@ -195,7 +195,7 @@ class Balanced(Balancing):
         servers = [
             Member(
                 name,
-                ServerNode if server.workers is None else QueueingServerNode,
+                self._node_class(server),
                 group="servers",
                 settings=(self, server),
                 place=server.place,
@@ -206,6 +206,15 @@ class Balanced(Balancing):
             return (*balancers, *servers)
         scaler = Member("scaler", ScalerNode, group="scaler", near=self.balancer_names[0], role="service")
         return (*balancers, *servers, scaler)
+
+    def _node_class(self, server: Server) -> type[ServerNode]:
+        """The leanest node that is like this server."""
+        if server.workers is not None:
+            return QueueingServerNode
+        varied = (
+            server.errors or server.warm_up or self.priorities or self.policy.needs in ("idle", "reports")
+        )
+        return VariedServerNode if varied else ServerNode
 
     @property
     def client_class(self) -> type[Node]:

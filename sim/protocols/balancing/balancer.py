@@ -29,8 +29,8 @@ class BalancerNode(Node):
         self.send(client, Answer(ticket, answer.status, answer.load, answer.value, answer.result))
 
     def gauges(self) -> dict[str, float]:
-        """Requests under way through this balancer."""
-        return {"under_way": float(self.dispatcher.under_way)}
+        """Requests under way through this balancer; how many have come, and what became of them, so far."""
+        return self.dispatcher.gauges()
 
 
 class ResilientBalancerNode(BalancerNode):

@@ -97,6 +97,10 @@ class BalancingClient(Client):
     def _suspect(self, target: str) -> None:
         """The dispatcher's business."""
 
+    def gauges(self) -> dict[str, float]:
+        """What its balancing part counts."""
+        return self.dispatcher.gauges()
+
 
 class ResilientBalancingClient(BalancingClient):
     """Balances for itself, with everything that is not plain."""

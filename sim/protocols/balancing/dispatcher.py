@@ -87,6 +87,11 @@ class Dispatcher(Part):
         """Requests that have no answer yet."""
         return len(self.attempts)
 
+    def gauges(self) -> dict[str, float]:
+        """For the frame ``samples``."""
+        names = ("under_way", "arrived", "done", "refused", "lost")
+        return {name: float(getattr(self, name)) for name in names}
+
     # A request comes
 
     def on_ask(self, src: str, msg: Ask) -> None:

@@ -43,8 +43,8 @@ class Ask:
     @property
     def wire_bytes(self) -> int:
         """Ticket, patience, the tie if any, and the command."""
-        tie = 8 + len(self.tied_to) if self.tied_to else 0
-        return 16 + tie + self.command.wire_bytes
+        size: int = 16 + self.command.wire_bytes
+        return size + 8 + len(self.tied_to) if self.tied_to else size
 
 
 @message

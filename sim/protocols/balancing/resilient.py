@@ -99,6 +99,9 @@ class ResilientDispatcher(Dispatcher):
     def under_way(self) -> int:
         return len(self.jobs)
 
+    def gauges(self) -> dict[str, float]:
+        return {**super().gauges(), "retried": float(self.retried), "hedged": float(self.hedged)}
+
     # A request comes
 
     def on_ask(self, src: str, msg: Ask) -> None:

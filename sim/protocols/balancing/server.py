@@ -8,6 +8,7 @@ it know when a request begins, and can drop the expired, control the delay, and 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from sim.protocols.balancing.guards import CodelQueue
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, CheckHealth, Healthy, Idle, Load, Probe
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
 
-__all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode"]
+__all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode", "VariedServerNode"]
 
 Key = tuple[str, Any]  # who asked, and the ticket
 
@@ -103,7 +104,7 @@ class Server:
 
 
 class ServerNode(Node):
-    """Serves requests, as many at once as the host does.
+    """A server that does nothing but serve, as many requests at once as its host does.
 
     Counters: ``received = served + failed + refused + dropped + cancelled + expired + requests``, the last
     being those in the server now. ``work_done``: seconds of work that it has taken on.
@@ -112,22 +113,12 @@ class ServerNode(Node):
     def on_start(self) -> None:
         system, server = self.settings
         self.server: Server = server
-        self.service: ServiceTime = server.service or system.service
+        service: ServiceTime = server.service or system.service
+        self.draw: Callable[[], float] = service.sampler(self.random)
         self.limit = inf if server.queue_limit is None else server.queue_limit
         self.requests = self.received = self.served = self.failed = 0
         self.refused = self.dropped = self.cancelled = self.expired = 0
         self.work_done = 0.0
-        self._priority: dict[str, int] = system.priority_of
-        self._started = self.now
-        self._special = bool(server.errors or server.warm_up)
-        self._doomed: dict[Key, None] = {}  # being worked on, and bound to fail
-        self._balancers: tuple[str, ...] = system.balancer_names
-        self._tells_idle = system.policy.needs == "idle"
-        self._reports = system.policy.needs == "reports"
-        self._came: dict[Key, tuple[float, int]] = {}  # when, and how many others there were: for reports
-        self._history: deque[tuple[int, float]] = deque(maxlen=64)  # (others at arrival, latency)
-        if self._tells_idle:
-            self.send(self.random.choice(self._balancers), Idle())
 
     # A request comes, and is done
 
@@ -137,47 +128,15 @@ class ServerNode(Node):
             self.turn_away(src, msg)
             return
         self.requests += 1
-        if self._reports:
-            self._came[src, msg.ticket] = (self.now, self.requests - 1)
-        self.begin(src, msg)
-
-    def begin(self, src: str, msg: Ask) -> None:
-        """Put the request to work."""
-        seconds = self.service.draw(self.random)
-        if self._special:
-            seconds = self._adjusted((src, msg.ticket), seconds)
+        seconds = self.draw()
         self.work_done += seconds
-        if self._priority:
-            rank = self._priority.get(msg.command.kind, 0)
-            self.work("serve", seconds, (src, msg.ticket), priority=rank)
-        else:
-            self.work("serve", seconds, (src, msg.ticket))
-
-    def _adjusted(self, key: Key, seconds: float) -> float:
-        server = self.server
-        if server.errors and self.random.chance(server.errors):
-            self._doomed[key] = None
-            return server.error_time
-        age = self.now - self._started
-        if age < server.warm_up:
-            return seconds * (server.cold + (1.0 - server.cold) * age / server.warm_up)
-        return seconds
+        self.work("serve", seconds, (src, msg.ticket))
 
     def on_serve_done(self, key: Key) -> None:
         src, ticket = key
         self.requests -= 1
-        if self._doomed and key in self._doomed:
-            del self._doomed[key]
-            self.failed += 1
-            self.send(src, Answer(ticket, "error", self.requests))
-        else:
-            self.served += 1
-            self.send(src, Answer(ticket, "ok", self.requests))
-        if self._reports:
-            at, others = self._came.pop(key)
-            self._history.append((others, self.now - at))
-        if self._tells_idle and self.requests == 0:
-            self.send(self.random.choice(self._balancers), Idle())
+        self.served += 1
+        self.send(src, Answer(ticket, "ok", self.requests))
 
     def turn_away(self, src: str, msg: Ask) -> None:
         """The queue is full."""
@@ -192,10 +151,6 @@ class ServerNode(Node):
         if self.take_off(key, begun_too=not msg.owner):
             self.requests -= 1
             self.cancelled += 1
-            self._doomed.pop(key, None)
-            self._came.pop(key, None)
-            if self._tells_idle and self.requests == 0:
-                self.send(self.random.choice(self._balancers), Idle())
 
     def take_off(self, key: Key, begun_too: bool) -> bool:
         """Take a request out of the server; False when it is not there."""
@@ -204,9 +159,90 @@ class ServerNode(Node):
     # What others want to know
 
     def on_probe(self, src: str, msg: Probe) -> None:
-        self.send(src, Load(msg.number, self.requests, self._latency_estimate(), self.work_done))
+        self.send(src, Load(msg.number, self.requests, self.latency(), self.work_done))
 
-    def _latency_estimate(self) -> float:
+    def latency(self) -> float:
+        """The latency (seconds) that a request may expect; 0 for a server that does not measure it."""
+        return 0.0
+
+    def on_check_health(self, src: str, msg: CheckHealth) -> None:
+        self.send(src, Healthy(msg.number))
+
+    def gauges(self) -> dict[str, float]:
+        """Requests in the server now, those being served included; and how many it has received so far."""
+        return {"requests": float(self.requests), "received": float(self.received)}
+
+
+class VariedServerNode(ServerNode):
+    """A server that may fail, warm up, rank requests, report its latency, or tell when it is idle."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        system = self.settings[0]
+        self._started = self.now
+        self._priority: dict[str, int] = system.priority_of
+        self._doomed: dict[Key, None] = {}  # being worked on, and bound to fail
+        self._balancers: tuple[str, ...] = system.balancer_names
+        self._reports = system.policy.needs == "reports"
+        self._came: dict[Key, tuple[float, int]] = {}  # when, and how many others there were: for reports
+        self._history: deque[tuple[int, float]] = deque(maxlen=64)  # (others at arrival, latency)
+        self._tells_idle = system.policy.needs == "idle"
+        self._tell_if_idle()
+
+    def _tell_if_idle(self) -> None:
+        if self._tells_idle and self.requests == 0:
+            self.send(self.random.choice(self._balancers), Idle())
+
+    def on_ask(self, src: str, msg: Ask) -> None:
+        self.received += 1
+        if self.requests >= self.limit:
+            self.turn_away(src, msg)
+            return
+        self.requests += 1
+        if self._reports:
+            self._came[src, msg.ticket] = (self.now, self.requests - 1)
+        self.begin(src, msg)
+
+    def begin(self, src: str, msg: Ask) -> None:
+        """Put the request to work."""
+        key = (src, msg.ticket)
+        seconds = self._adjusted(key, self.draw())
+        self.work_done += seconds
+        self.work("serve", seconds, key, priority=self._priority.get(msg.command.kind, 0))
+
+    def _adjusted(self, key: Key, seconds: float) -> float:
+        server = self.server
+        if server.errors and self.random.chance(server.errors):
+            self._doomed[key] = None
+            return server.error_time
+        age = self.now - self._started
+        if age < server.warm_up:
+            return seconds * (server.cold + (1.0 - server.cold) * age / server.warm_up)
+        return seconds
+
+    def on_serve_done(self, key: Key) -> None:
+        if key in self._doomed:
+            del self._doomed[key]
+            self.requests -= 1
+            self.failed += 1
+            self.send(key[0], Answer(key[1], "error", self.requests))
+        else:
+            super().on_serve_done(key)
+        if self._reports:
+            at, others = self._came.pop(key)
+            self._history.append((others, self.now - at))
+        self._tell_if_idle()
+
+    def on_cancel(self, src: str, msg: Cancel) -> None:
+        before = self.cancelled
+        super().on_cancel(src, msg)
+        if self.cancelled > before:
+            key = (msg.owner or src, msg.ticket)
+            self._doomed.pop(key, None)
+            self._came.pop(key, None)
+            self._tell_if_idle()
+
+    def latency(self) -> float:
         """The median latency of the recent requests that came when the server was about as full as now."""
         if not self._history:
             return 0.0
@@ -214,23 +250,16 @@ class ServerNode(Node):
         alike = sorted(s for others, s in self._history if abs(others - self.requests) == nearest)
         return alike[len(alike) // 2]
 
-    def on_check_health(self, src: str, msg: CheckHealth) -> None:
-        self.send(src, Healthy(msg.number))
 
-    def gauges(self) -> dict[str, float]:
-        """Requests in the server now, those being served included."""
-        return {"requests": float(self.requests)}
-
-
-class QueueingServerNode(ServerNode):
+class QueueingServerNode(VariedServerNode):
     """A server with ``workers`` and a queue of its own."""
 
     def on_start(self) -> None:
-        super().on_start()
         self.queue: OrderedDict[Key, tuple[Ask, float]] = OrderedDict()
         self.busy = 0
-        codel = self.server.codel
+        codel = self.settings[1].codel
         self._codel = CodelQueue(codel.target, codel.interval) if codel is not None else None
+        super().on_start()
 
     def begin(self, src: str, msg: Ask) -> None:
         self.queue[src, msg.ticket] = (msg, self.now)
@@ -253,10 +282,12 @@ class QueueingServerNode(ServerNode):
         if now - came >= msg.patience:
             self.requests -= 1
             self.expired += 1
+            self._came.pop(key, None)
             return False
         if self._codel is not None and self._codel.drops(now - came, len(self.queue), now):
             self.requests -= 1
             self.refused += 1
+            self._came.pop(key, None)
             self.send(key[0], Answer(key[1], "rejected", self.requests))
             return False
         return True
