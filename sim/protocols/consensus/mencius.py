@@ -85,7 +85,8 @@ class MenciusNode(Node):
         self.heartbeat = self.settings.heartbeat or 0.05
         self.detection = self.settings.detection or 10 * self.heartbeat
         self.store = KeyValueStore()
-        self.log: list[Command] = []  # executed, from slot 1 on
+        self.applied = 0  # how many slots it has executed
+        self.log: list[Command] = []  # their commands, from slot 1 on
         self.decided: dict[int, Command] = {}  # chosen and not yet executed
         self.highest = max(self.votes, default=0)  # the highest slot that it has heard of
         self.open: dict[int, set[str]] = {}  # own suggestions: who has accepted
@@ -106,11 +107,6 @@ class MenciusNode(Node):
             self.be_patient()
         self.set_timer("tick", self.heartbeat)
         self.skip()
-
-    @property
-    def applied(self) -> int:
-        """How many slots it has executed."""
-        return len(self.log)
 
     def owner(self, slot: int) -> str:
         """The coordinator of a slot."""
@@ -208,7 +204,7 @@ class MenciusNode(Node):
         if slot <= self.applied or slot in self.decided:
             return
         self.decided[slot] = command
-        if command != NOOP:
+        if command is not NOOP and command != NOOP:
             self.see(slot)
         if slot > self.used and self.owner(slot) == self.name:
             self.used = slot  # revoked: not to be used any more
@@ -229,6 +225,7 @@ class MenciusNode(Node):
                 self.cancel_timer("stuck")
 
     def execute(self, command: Command) -> None:
+        self.applied += 1
         self.log.append(command)
         result = self.store.apply(command)
         if self.clients:
@@ -252,6 +249,10 @@ class MenciusNode(Node):
         for coordinator, last in list(self.suspected.items()):
             if slot > last - self.settings.revoke_ahead * self.count // 2:
                 self.revoke(coordinator, last + 1)
+
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {"applied": self.applied, "log": len(self.log), "open slots": len(self.open)}
 
     # What is lost is sent again; who lags, asks
 
@@ -336,6 +337,8 @@ class MenciusNode(Node):
     def on_prepare(self, src: str, msg: Prepare) -> None:
         slots = range(msg.first, msg.last + 1, self.count)
         if not self.refuses(src, msg.ballot, slots):
+            if self.highest > self.applied:
+                self.be_patient()  # somebody sees to it
             votes = tuple([(slot, self.votes[slot]) for slot in slots if slot in self.votes])
             self.send(src, Promise(msg.ballot, msg.first, msg.last, votes))
 

@@ -128,6 +128,20 @@ class Stage:
             key=lambda r: (r[3], r[1], r[2]),
         )
 
+    def trace(self, since: float = 0.0) -> str:
+        """The messages and events of a short run, in the order of time, for people."""
+        lines: list[tuple[float, int, str]] = []
+        for kind, src, dst, sent, delivered, fate, _ in self.messages(since=since, replicas_only=False):
+            end = f"arrives {1e3 * delivered:.0f}" if fate == "delivered" else fate
+            lines.append((sent, 1, f"{src:>6} -> {dst:<6} {kind:<9} {end}"))
+        for time, node, event, detail in self.cluster.recorder.events:
+            if time >= since:
+                text = " ".join(f"{k}={v}" for k, v in detail.items())
+                lines.append((time, 0, f"{node:>6} ** {event} {text}".rstrip()))
+        lines.sort(key=lambda line: line[:2])
+        head = "one-way delay 10 ms; times in ms"
+        return "\n".join([head, *(f"{1e3 * t:8.2f} {text}" for t, _, text in lines)])
+
     def events(self, kind: str) -> list[tuple[Any, ...]]:
         return [row for row in self.cluster.recorder.events if row[2] == kind]
 

@@ -130,6 +130,17 @@ def test_rule_3_slots_that_hold_up_the_others_are_revoked(stage: Callable[..., A
     s.finish()
 
 
+def test_golden_trace_of_a_revocation(stage: Callable[..., Any], golden: Callable[[str, str], None]) -> None:
+    s = stage(Mencius(nodes=3, heartbeat=0.4, detection=0.5, revoke_ahead=3))
+    s.crash("n1")
+    s.ask("n0", value="v")
+    s.run(0.1)
+    s.ask("n0", value="w", session=2)  # slot 4; slot 2 is n1's
+    s.run(1.1)
+    log = [f"slot {slot}: {command}" for slot, command in enumerate(s.node("n0").log, 1)]
+    golden("mencius_revocation.txt", "\n".join([s.trace(), "n0 has executed:", *log]))
+
+
 def test_rule_3_a_suggestion_that_somebody_accepted_is_recovered(stage: Callable[..., Any]) -> None:
     s = stage(Mencius(nodes=3, heartbeat=0.2, detection=2.0))
     s.ask("n1", value="kept")

@@ -116,6 +116,15 @@ def test_a_gap_is_filled_with_a_no_op_and_what_lies_behind_it_is_kept(stage: Cal
     s.finish()
 
 
+def test_golden_trace_of_a_gap(stage: Callable[..., Any], golden: Callable[[str, str], None]) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, heartbeat=0.2, detection=2.0))
+    leave_a_gap(s)
+    s.step("n1", "campaign")
+    s.run(0.1)
+    slots = [f"slot {slot}: {vote.command}" for slot, vote in sorted(s.node("n1").votes.items())]
+    golden("multipaxos_gap.txt", "\n".join([s.trace(), "n1 has applied:", *slots]))
+
+
 def test_a_leader_that_dies_is_replaced_after_one_to_two_detection_times(stage: Callable[..., Any]) -> None:
     s = settled(stage)
     crashed = s.now

@@ -120,22 +120,7 @@ def test_golden_trace_of_a_duel(stage: Callable[..., Any], golden: Callable[[str
     s.run(1.5 * DELTA)
     s.ask("n1", value="pear", session=2)
     s.run(1.0)
-    golden("paxos_duel.txt", trace_of(s))
-
-
-def trace_of(s: Any) -> str:
-    """The messages and events of a short run, in the order of time, for people."""
-    lines: list[tuple[float, int, str]] = []
-    for kind, src, dst, sent, delivered, fate, _ in s.messages(replicas_only=False):
-        end = f"arrives {1e3 * delivered:.0f}" if fate == "delivered" else fate
-        lines.append((sent, 1, f"{src:>6} -> {dst:<6} {kind:<9} {end}"))
-    for time, node, event, detail in s.cluster.recorder.events:
-        text = " ".join(f"{k}={v}" for k, v in detail.items())
-        lines.append((time, 0, f"{node:>6} ** {event} {text}"))
-    lines.sort(key=lambda line: line[:2])
-    return "\n".join(
-        ["one-way delay 10 ms; times in ms", *(f"{1e3 * t:8.2f} {text}" for t, _, text in lines)]
-    )
+    golden("paxos_duel.txt", s.trace())
 
 
 @pytest.mark.parametrize(
