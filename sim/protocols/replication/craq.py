@@ -12,7 +12,7 @@ not know what has become dirty since.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node
@@ -109,7 +109,13 @@ class PacedCraqNode(CraqNode, Paced):
 
 
 class CraqClient(ChainClient):
-    """Reads at the nearest server, at the tail when that one is not in the chain."""
+    """Reads at the nearest server, or at one drawn at random; at the tail when that one is not in the chain."""
+
+    def target(self, command: Command, attempt: int) -> str:
+        anywhere = command.kind in READS and self.tail is None
+        if anywhere and attempt == 1 and self.settings.system.readers == "random":
+            return self.random.choice(self.settings.contacts)
+        return super().target(command, attempt)
 
     def learn(self, src: str, msg: Reply) -> None:
         if self.pending[msg.session].command.kind in READS:
@@ -118,10 +124,21 @@ class CraqClient(ChainClient):
 
 @dataclass(frozen=True, kw_only=True)
 class Craq(ChainReplication):
-    """CRAQ over ``nodes`` servers; see `ChainReplication` for the parameters."""
+    """CRAQ over ``nodes`` servers; see `ChainReplication` for the parameters.
+
+    ``readers``: ``"nearest"``, each client reads at the server nearest to it (section 4.1); ``"random"``, at one
+    drawn for each read.
+    """
+
+    readers: Literal["nearest", "random"] = "nearest"
 
     node_class: ClassVar[type[ChainNode]] = CraqNode
     paced_class: ClassVar[type[ChainNode]] = PacedCraqNode
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.readers not in ("nearest", "random"):
+            raise ValueError(f"Craq: readers must be 'nearest' or 'random', not {self.readers!r}")
 
     @property
     def client_class(self) -> type[Node]:
