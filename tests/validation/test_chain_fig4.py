@@ -1,4 +1,4 @@
-"""Figure 4 of van Renesse & Schneider (OSDI 2004) comes out of our protocols: a few points here, all of them nightly."""
+"""Figure 4 of van Renesse & Schneider (OSDI 2004) from our protocols: a few points here, all of them nightly."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from sim.protocols.client import Client, Redirect, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.config_master import Alive, Chain, ChainIs, ConfigurationMaster
 from sim.protocols.membership.view_service import LEASE
-from sim.protocols.replication.service_times import Paced, ServiceTimes
+from sim.protocols.replication.service_times import ServiceTimes
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
 from sim.system import Invariant, Member, System
 
@@ -40,7 +40,6 @@ __all__ = [
     "ChainReplication",
     "Forward",
     "Gap",
-    "PacedChainNode",
     "Update",
 ]
 
@@ -361,21 +360,6 @@ class ChainNode(ShippedLog):
         return {"log": self.last, "acked": self.acked}
 
 
-class PacedChainNode(ChainNode, Paced):
-    """A server whose processor takes its time (`ServiceTimes`)."""
-
-    @property
-    def _costs(self) -> ServiceTimes:
-        return self.settings.costs or ServiceTimes()
-
-    def on_request(self, src: str, msg: Request) -> None:
-        mine = self.succ is None if msg.command.kind in READS else self.pred is None
-        self.pace(self._costs.of(msg) if mine else 0.0, super().on_request, src, msg)
-
-    def on_forward(self, src: str, msg: Forward) -> None:
-        self.pace(self._costs.apply * len(msg.updates), super().on_forward, src, msg)
-
-
 class ChainClient(Client):
     """Sends updates to the head and queries to the tail, and learns who they are."""
 
@@ -436,7 +420,6 @@ class ChainReplication(System):
     leader_roles: ClassVar[tuple[str, ...]] = ("head", "leader", "primary", "tail", "middle")
     master: ClassVar[str] = "master"
     node_class: ClassVar[type[ChainNode]] = ChainNode
-    paced_class: ClassVar[type[ChainNode]] = PacedChainNode
     master_class: ClassVar[type[ConfigurationMaster]] = ConfigurationMaster
 
     def __post_init__(self) -> None:
@@ -467,7 +450,11 @@ class ChainReplication(System):
     @property
     def server_class(self) -> type[ChainNode]:
         """The class of the servers, with or without processors to wait for."""
-        return self.node_class if self.costs is None else self.paced_class
+        if self.costs is None:
+            return self.node_class
+        from sim.protocols.replication.paced import PacedChainNode
+
+        return PacedChainNode
 
     def members(self) -> tuple[Member, ...]:
         chain = self.first_chain.members

@@ -16,12 +16,11 @@ from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node
-from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.client import Redirect, Reply
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
-from sim.protocols.replication.chain import ChainClient, ChainNode, ChainReplication, Forward
-from sim.protocols.replication.service_times import Paced, ServiceTimes
+from sim.protocols.replication.chain import ChainClient, ChainNode, ChainReplication
 
-__all__ = ["Craq", "CraqClient", "CraqNode", "PacedCraqNode", "Version", "VersionQuery"]
+__all__ = ["Craq", "CraqClient", "CraqNode", "Version", "VersionQuery"]
 
 
 @message
@@ -95,19 +94,6 @@ class CraqNode(ChainNode):
         self.reply_to(client, command, Result("ok", value))
 
 
-class PacedCraqNode(CraqNode, Paced):
-    """A server whose processor takes its time (`ServiceTimes`); a version query costs it nothing."""
-
-    def on_request(self, src: str, msg: Request) -> None:
-        mine = msg.command.kind in READS or self.pred is None
-        costs = self.settings.costs or ServiceTimes()
-        self.pace(costs.of(msg) if mine else 0.0, super().on_request, src, msg)
-
-    def on_forward(self, src: str, msg: Forward) -> None:
-        costs = self.settings.costs or ServiceTimes()
-        self.pace(costs.apply * len(msg.updates), super().on_forward, src, msg)
-
-
 class CraqClient(ChainClient):
     """Reads at the nearest server, or at one drawn at random; at the tail when that one is not in the chain."""
 
@@ -133,12 +119,19 @@ class Craq(ChainReplication):
     readers: Literal["nearest", "random"] = "nearest"
 
     node_class: ClassVar[type[ChainNode]] = CraqNode
-    paced_class: ClassVar[type[ChainNode]] = PacedCraqNode
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.readers not in ("nearest", "random"):
             raise ValueError(f"Craq: readers must be 'nearest' or 'random', not {self.readers!r}")
+
+    @property
+    def server_class(self) -> type[ChainNode]:
+        if self.costs is None:
+            return self.node_class
+        from sim.protocols.replication.paced import PacedCraqNode
+
+        return PacedCraqNode
 
     @property
     def client_class(self) -> type[Node]:

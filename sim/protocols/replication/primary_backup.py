@@ -40,13 +40,13 @@ from sim.protocols.client import Client, Redirect, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
 from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs, ViewService
-from sim.protocols.replication.backup_reads import NearestReader, SessionReader, SessionRequest
-from sim.protocols.replication.log_shipping import Append, AppendOk, LogShipping
-from sim.protocols.replication.service_times import Paced, ServiceTimes
+from sim.protocols.replication.backup_reads import NearestReader, SessionReader
+from sim.protocols.replication.log_shipping import AppendOk, LogShipping
+from sim.protocols.replication.service_times import ServiceTimes
 from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant, Member, System
 
-__all__ = ["PacedPrimaryBackupNode", "PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
+__all__ = ["PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
 
 
 @message
@@ -333,30 +333,6 @@ class PrimaryBackupNode(LogShipping):
         return {"log": self.last, "commit": self.commit, "applied": self.applied}
 
 
-class PacedPrimaryBackupNode(PrimaryBackupNode, Paced):
-    """A replica whose processor takes its time (`ServiceTimes`)."""
-
-    @property
-    def _costs(self) -> ServiceTimes:
-        return self.settings.costs or ServiceTimes()
-
-    def _cost_of(self, msg: Request) -> float:
-        here = self.role == "primary" or (
-            msg.command.kind in READS and self.settings.reads in ("backup", "session")
-        )
-        return self._costs.of(msg) if here else 0.0
-
-    def on_request(self, src: str, msg: Request) -> None:
-        self.pace(self._cost_of(msg), super().on_request, src, msg)
-
-    def on_session_request(self, src: str, msg: SessionRequest) -> None:
-        reads = msg.command.kind in READS  # what is written comes back as a plain request
-        self.pace(self._cost_of(msg) if reads else 0.0, super().on_session_request, src, msg)
-
-    def on_append(self, src: str, msg: Append) -> None:
-        self.pace(self._costs.apply * len(msg.entries), super().on_append, src, msg)
-
-
 @dataclass(frozen=True, kw_only=True)
 class PrimaryBackup(System):
     """Primary-backup over ``nodes`` replicas and a view service.
@@ -409,7 +385,6 @@ class PrimaryBackup(System):
 
     service: ClassVar[str] = "views"
     node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
-    paced_class: ClassVar[type[PrimaryBackupNode]] = PacedPrimaryBackupNode
     service_class: ClassVar[type[ViewService] | None] = None
 
     def __post_init__(self) -> None:
@@ -475,12 +450,18 @@ class PrimaryBackup(System):
         return View(1, (first, *[m for m in self.replicas if m != first]))
 
     def members(self) -> tuple[Member, ...]:
-        server = self.node_class if self.costs is None else self.paced_class
-        replicas = [Member(name, server) for name in self.replicas]
+        replicas = [Member(name, self._server_class()) for name in self.replicas]
         near = self.near or max(self.first_view.backups, default=self.first_view.primary)
         kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
         service = Member(self.service, kind, group="services", near=near, role="service")
         return (*replicas, service)
+
+    def _server_class(self) -> type[Node]:
+        if self.costs is None:
+            return self.node_class
+        from sim.protocols.replication.paced import PacedPrimaryBackupNode
+
+        return PacedPrimaryBackupNode
 
     @property
     def client_class(self) -> type[Node]:
