@@ -172,14 +172,16 @@ class CircuitBreaker(Resilience):
     """Send a backend nothing for a while after so many failures in a row; then let a few requests try.
 
     Closed -> (``failures`` in a row) -> open -> (``open_for`` seconds) -> half-open: at most ``trials``
-    requests in flight; one failure opens it again, ``successes`` in a row close it. Source: Nygard,
-    "Release It!", 2007, section 5.2.
+    requests in flight; one failure opens it again, ``successes`` in a row close it. ``reroute``: send to others
+    meanwhile; else what the policy would have sent there is refused, so that the others get no more than
+    their share. Source: Nygard, "Release It!", 2007, section 5.2.
     """
 
     failures: int = 5
     open_for: float = 5.0
     trials: int = 1
     successes: int = 1
+    reroute: bool = True
 
     def __post_init__(self) -> None:
         for name in ("failures", "trials", "successes"):

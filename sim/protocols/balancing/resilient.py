@@ -133,7 +133,14 @@ class ResilientDispatcher(Dispatcher):
         if asked:
             self._ask_first(job, list(asked))
         else:
-            self.launch(job, self.policy.pick(self.pool, candidates, job.command.key), candidates)
+            self._launch_if_let(job, self.policy.pick(self.pool, candidates, job.command.key), candidates)
+
+    def _launch_if_let(self, job: Job, backend: Backend, candidates: list[Backend]) -> None:
+        """Send it there, unless the breaker of a backend that was picked in spite of it says no."""
+        if backend.breaker is not None and not backend.breaker.allows(self.now):
+            self.failed(job, REFUSED, None)
+        else:
+            self.launch(job, backend, candidates)
 
     def candidates(self, job: Job) -> list[Backend]:
         """Who may be picked for this job: available, below the limit, breaker permitting, not tried before.
@@ -144,7 +151,7 @@ class ResilientDispatcher(Dispatcher):
         able = self.pool.available
         if guards.connections is not None:
             able = [backend for backend in able if backend.in_flight < guards.connections.most]
-        if guards.breaker is not None:
+        if guards.breaker is not None and guards.breaker.reroute:
             able = [backend for backend in able if backend.breaker.allows(now)]
         if guards.slow_start is not None:
             able = self._without_beginners(able, guards.slow_start.seconds) or able
@@ -322,7 +329,11 @@ class ResilientDispatcher(Dispatcher):
     def on_hedge_timeout(self, number: int) -> None:
         """No answer yet: a copy goes to a backend that has not been tried, if there is one."""
         job = self.jobs[number]
-        others = [backend for backend in self.candidates(job) if backend not in job.tried]
+        others = [
+            backend
+            for backend in self.candidates(job)
+            if backend not in job.tried and (backend.breaker is None or backend.breaker.allows(self.now))
+        ]
         if not job.copies or not others:
             return
         job.hedges += 1
@@ -366,9 +377,9 @@ class ResilientDispatcher(Dispatcher):
         candidates = self.candidates(job)
         known = [backend for backend in candidates if backend in asking.answers]
         if known:
-            self.launch(job, self.policy.pick(self.pool, known, job.command.key), candidates)
+            self._launch_if_let(job, self.policy.pick(self.pool, known, job.command.key), candidates)
         elif candidates:
-            self.launch(job, self.random.choice(candidates), candidates)
+            self._launch_if_let(job, self.random.choice(candidates), candidates)
         else:
             self.failed(job, REFUSED, None)
 

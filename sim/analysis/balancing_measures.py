@@ -1,0 +1,108 @@
+"""Measures of load balancing: pure functions of the frames `operations` and `samples`.
+
+How unevenly loads lie is `sim.analysis.measures.imbalance`. The gauges used here are those that balancers and servers
+offer (`Scenario(sample_every=...)`): servers ``requests`` (in the server now) and ``received`` (so far); balancers,
+and clients that balance for themselves, ``arrived``, ``done``, ``refused``, ``lost`` (so far) and ``under_way``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+__all__ = [
+    "amplification",
+    "amplification_timeline",
+    "gauge_by_node",
+    "goodput",
+    "goodput_timeline",
+]
+
+
+def gauge_by_node(samples: pd.DataFrame, gauge: str) -> pd.DataFrame:
+    """One gauge as a table: a row each sampled time (index, seconds), a column each node.
+
+    Raises ValueError when nobody offers the gauge.
+    """
+    found = samples[samples["gauge"] == gauge]
+    if found.empty:
+        known = sorted(samples["gauge"].unique())
+        raise ValueError(f"there are no samples of a gauge {gauge!r}; there are {known}")
+    table = found.pivot_table(index="time", columns="node", values="value", aggfunc="last", sort=False)
+    return table.astype(float).sort_index()
+
+
+def _good(operations: pd.DataFrame, within: float | None) -> pd.Series:
+    if within is not None and not within > 0:
+        raise ValueError(f"a request is good within positive seconds, not {within!r}")
+    good = operations["status"] == "ok"
+    return good if within is None else good & (operations["latency"].astype(float) <= within)
+
+
+def goodput(
+    operations: pd.DataFrame, *, duration: float, warmup: float = 0.0, within: float | None = None
+) -> float:
+    """Requests per second, of those called in [warmup, duration), that were answered well.
+
+    ``within``: and within so many seconds; an answer that comes later is of no use. Raises ValueError unless
+    0 <= warmup < duration.
+    """
+    if not 0.0 <= warmup < duration < math.inf:
+        raise ValueError(f"need 0 <= warmup < duration (seconds), got {warmup!r}, {duration!r}")
+    called = operations["call"].astype(float)
+    counted = operations[(called >= warmup) & (called < duration)]
+    return float(_good(counted, within).sum()) / (duration - warmup)
+
+
+def goodput_timeline(
+    operations: pd.DataFrame, *, duration: float, width: float = 1.0, within: float | None = None
+) -> pd.DataFrame:
+    """Offered load and goodput over time: columns `time` (the bin's begin), `offered`, `goodput` (per second).
+
+    Requests count in the bin in which they were called. ``width``: seconds of a bin.
+    """
+    if not 0 < width <= duration:
+        raise ValueError(f"the width of a bin must be positive and at most {duration} s, not {width!r}")
+    edges = np.arange(0.0, duration + 0.5 * width, width)
+    called = operations["call"].to_numpy(dtype=float)
+    offered, _ = np.histogram(called, bins=edges)
+    good, _ = np.histogram(called[_good(operations, within).to_numpy(dtype=bool)], bins=edges)
+    return pd.DataFrame({"time": edges[:-1], "offered": offered / width, "goodput": good / width})
+
+
+def amplification(samples: pd.DataFrame) -> float:
+    """Requests that servers received for each one that came to the balancers, up to the last sample.
+
+    1 without retries and hedges. NaN while nothing has come. Counters that a crash set back are counted on.
+    """
+    timeline = amplification_timeline(samples)
+    arrived = float(timeline["arrived"].sum())
+    return float(timeline["received"].sum()) / arrived if arrived else math.nan
+
+
+def amplification_timeline(samples: pd.DataFrame) -> pd.DataFrame:
+    """Retry amplification between samples.
+
+    Columns `time` (of the sample), `arrived` and `received` (requests since the sample before), `amplification`
+    (their ratio, NaN where nothing arrived).
+    """
+    arrived = _grown(gauge_by_node(samples, "arrived"))
+    received = _grown(gauge_by_node(samples, "received")).reindex(arrived.index, fill_value=0.0)
+    ratio = received / arrived.where(arrived > 0)
+    return pd.DataFrame(
+        {
+            "time": arrived.index.to_numpy(dtype=float),
+            "arrived": arrived.to_numpy(),
+            "received": received.to_numpy(),
+            "amplification": ratio.to_numpy(dtype=float),
+        }
+    )
+
+
+def _grown(counters: pd.DataFrame) -> pd.Series:
+    """By how much counters grew, all nodes together; one that fell was set back to zero by a crash."""
+    filled = counters.ffill().fillna(0.0)
+    steps = filled.diff().fillna(filled)
+    return steps.where(steps >= 0, filled).sum(axis=1)

@@ -1,0 +1,116 @@
+"""Charts of load balancing: goodput over time and against offered load, shares of servers, keys moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from sim.analysis.measures import imbalance
+from sim.analysis.plots.style import GREY, MARKERS, SHADE, colours, dress, legend, one_axes, runs_of
+
+__all__ = ["goodput_by_load", "goodput_over_time", "keys_moved_bars", "server_shares"]
+
+
+def goodput_over_time(
+    timelines: pd.DataFrame, *, shade: tuple[float, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Goodput over time, a line a run, below what was offered.
+
+    Args:
+        timelines: `sim.analysis.balancing_measures.goodput_timeline` of each run, with its label in column `run`.
+        shade: seconds from and to which something was wrong.
+    """
+    ax = one_axes(ax)
+    runs = runs_of(timelines)
+    palette = colours(runs)
+    if shade is not None:
+        ax.axvspan(*shade, color=SHADE, linewidth=0, label="trigger")
+    first = timelines if runs == [""] else timelines[timelines["run"] == runs[0]]
+    ax.plot(first["time"], first["offered"], color=GREY, linewidth=1.0, linestyle=":", label="offered")
+    for run in runs:
+        frame = timelines if runs == [""] else timelines[timelines["run"] == run]
+        ax.plot(frame["time"], frame["goodput"], color=palette[run], linewidth=1.5, label=run or "goodput")
+    ax.set_xlabel("time (s)")
+    ax.set_ylabel("goodput (requests/s)")
+    ax.set_ylim(bottom=-0.02 * float(timelines["offered"].max()))  # a line at zero is to be seen
+    dress(ax)
+    legend(ax)
+    return ax
+
+
+def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: Axes | None = None) -> Axes:
+    """Goodput against offered load, a line a run; the diagonal is where everything offered is served.
+
+    Args:
+        points: columns `run`, `offered`, `goodput` (requests per second).
+        capacity: what the servers can do at most, drawn as a line.
+    """
+    ax = one_axes(ax)
+    runs = runs_of(points)
+    palette = colours(runs)
+    most = float(points["offered"].max())
+    ax.plot([0.0, most], [0.0, most], color=GREY, linewidth=1.0, linestyle=":", label="all that is offered")
+    if capacity is not None:
+        ax.axhline(capacity, color=GREY, linewidth=1.0, linestyle="--", label="capacity")
+    for i, run in enumerate(runs):
+        frame = points if runs == [""] else points[points["run"] == run]
+        mean = frame.groupby("offered")["goodput"].mean()
+        marker = MARKERS[i % len(MARKERS)]
+        ax.plot(mean.index, mean, color=palette[run], marker=marker, markersize=4.5, label=run or None)
+    ax.set_xlabel("offered load (requests/s)")
+    ax.set_ylabel("goodput (requests/s)")
+    ax.set_xlim(left=0.0)
+    ax.set_ylim(bottom=0.0)
+    dress(ax)
+    legend(ax)
+    return ax
+
+
+def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = None) -> Axes:
+    """How much each server got, relative to the mean: a row of dots a policy, with Jain's index beside it.
+
+    Args:
+        loads: policy -> requests (or busy seconds) of each server; raises ValueError when there are none.
+    """
+    if not loads:
+        raise ValueError(f"there are no loads to show: {loads!r}")
+    ax = one_axes(ax, height=0.9 + 0.38 * len(loads))
+    palette = colours(loads)
+    for row, (policy, values) in enumerate(loads.items()):
+        share = np.asarray(values, dtype=float) / np.mean(values)
+        ax.plot(share, np.full(len(share), row), "o", color=palette[policy], alpha=0.6, markersize=5)
+        jain = imbalance(values)["jain"]
+        ax.annotate(f"{jain:.3f}", (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    ax.annotate("Jain", (1.01, -0.9), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=GREY)
+    ax.axvline(1.0, color=GREY, linewidth=1.0, linestyle=":")
+    ax.set_yticks(range(len(loads)), labels=list(loads))
+    ax.set_ylim(len(loads) - 0.5, -0.5)
+    ax.set_xlim(left=0.0)
+    ax.set_xlabel("load of a server, relative to the mean")
+    dress(ax)
+    return ax
+
+
+def keys_moved_bars(moved: Mapping[str, float], *, share: float, ax: Axes | None = None) -> Axes:
+    """The fraction of keys that a change of members moved, a bar a policy.
+
+    Args:
+        moved: policy -> fraction in [0, 1].
+        share: the share of the servers that came or went, drawn as a line.
+    """
+    ax = one_axes(ax, height=0.9 + 0.38 * len(moved))
+    palette = colours(moved)
+    for row, (policy, fraction) in enumerate(moved.items()):
+        ax.barh(row, fraction, color=palette[policy], height=0.6)
+        ax.annotate(f" {fraction:.1%}", (fraction, row), va="center", fontsize=8)
+    ax.axvline(share, color=GREY, linewidth=1.0, linestyle="--", label=f"share of the change: {share:.1%}")
+    ax.set_yticks(range(len(moved)), labels=list(moved))
+    ax.invert_yaxis()
+    ax.set_xlim(0.0, 1.1)
+    ax.set_xlabel("fraction of keys moved")
+    dress(ax)
+    legend(ax)
+    return ax
