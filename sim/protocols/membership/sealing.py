@@ -52,9 +52,9 @@ class SealingViewService(ViewService):
         self.sealed: dict[str, tuple[int, int]] | None = None  # member -> (view of its log, last position)
 
     def _hear_primary(self, msg: Ping) -> None:
-        before = self.acknowledged
+        before = self.acknowledged_view
         super()._hear_primary(msg)
-        if self.acknowledged > before:
+        if self.acknowledged_view > before:
             self.in_doubt = (self.view,)
 
     def _install(self, members: tuple[str, ...]) -> None:
@@ -80,7 +80,7 @@ class SealingViewService(ViewService):
 
     def on_sealed(self, src: str, msg: Sealed) -> None:
         # Whoever does not hold the last acknowledged view's log has lost its disk: it cannot speak for anything.
-        if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged:
+        if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
             return
         self.heard[src] = self.now
         self.sealed[src] = (msg.log_view, msg.last)

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 from sim.message import message
 from sim.node import Node, durable
 
-__all__ = ["LEASE", "NO_VIEW", "Ping", "View", "ViewIs", "ViewService", "ViewSettings"]
+__all__ = ["LEASE", "NO_VIEW", "Ping", "View", "ViewIs", "ViewRules", "ViewService", "ViewSettings"]
 
 LEASE = 0.9
 """A lease lasts this fraction of the detection time: clock rates may differ by a tenth."""
@@ -96,24 +96,21 @@ class ViewSettings(Protocol):
     def first_view(self) -> View: ...
 
 
-class ViewService(Node):
-    """Decides on views. One per system; its own crash stops view changes, not the view in force."""
+class ViewRules(Node):
+    """How views are decided on; whoever derives from it keeps the decisions (`ViewService`, a Raft group)."""
 
-    settings: Any  # a system with ViewSettings
-    view = durable(NO_VIEW)
-    ready: tuple[str, ...] = durable(())  # members of every view since the last acknowledged one
-    acknowledged = durable(0)  # the last view whose primary said that all its members hold its log
+    settings: Any  # ViewSettings
+    view: View
+    ready: tuple[str, ...]  # members of every view since the last acknowledged one
+    acknowledged_view: int  # the last view whose primary said that all its members hold its log
 
-    def on_start(self) -> None:
-        if self.view.number == 0:
-            self.view = self.settings.first_view
-            self.ready = self.view.members  # all are empty, and so is the history
+    def serve(self) -> None:
+        """Begin to serve: nobody is suspected yet."""
         # A service that was down does not know who pinged meanwhile, nor on which leases they rely.
         self.heard = dict.fromkeys(self.settings.first_view.members, self.now)
         self.asked: dict[str, float] = {}
         self.holds = dict.fromkeys(self.heard, 0)
         self._begin()
-        self.set_timer("check", self.settings.heartbeat)
 
     def _begin(self) -> None:
         """A view begins: nothing is known yet of how it goes."""
@@ -132,15 +129,18 @@ class ViewService(Node):
         if current and src == self.view.primary:
             self._hear_primary(msg)
         self._reconsider()
-        self.send(src, ViewIs(self.view, self.asked.get(src)))
+        self.send(src, ViewIs(self.view, self.lease_of(src)))
+
+    def lease_of(self, member: str) -> float | None:
+        """The ping on which a lease of this member may rest."""
+        return self.asked.get(member)
 
     def _hear_primary(self, msg: Ping) -> None:
         self.taken_up = True
         self.resigned = self.resigned or not msg.serving
         self.silent, self.joined = msg.silent, msg.joined
-        if msg.synced and self.acknowledged < msg.view:
-            self.acknowledged = msg.view
-            self.ready = self.view.members
+        if msg.synced and self.acknowledged_view < msg.view:
+            self.decide(self.view, self.view.members, msg.view)
 
     def on_check_timeout(self) -> None:
         self.set_timer("check", self.settings.heartbeat)
@@ -154,7 +154,7 @@ class ViewService(Node):
 
     def is_initialised(self, member: str) -> bool:
         """Whether a member holds all that was ever acknowledged: it was there all the time, and still has it."""
-        return member in self.ready and self.holds[member] >= self.acknowledged
+        return member in self.ready and self.holds[member] >= self.acknowledged_view
 
     def _reconsider(self) -> None:
         """Make the next view, if there is reason to and it is safe."""
@@ -183,9 +183,38 @@ class ViewService(Node):
         return (view.primary, *kept, *new)
 
     def _install(self, members: tuple[str, ...]) -> None:
-        self.view = View(self.view.number + 1, members, self.acknowledged)
-        self.ready = tuple(m for m in self.ready if m in members)
+        """The next view has these members."""
+        view = View(self.view.number + 1, members, self.acknowledged_view)
+        self.decide(view, tuple(m for m in self.ready if m in members), self.acknowledged_view)
+
+    def decide(self, view: View, ready: tuple[str, ...], acknowledged: int) -> None:
+        """Change what is decided."""
+        raise NotImplementedError
+
+    def announce(self) -> None:
+        """A new view is in force: tell everybody."""
         self._begin()
-        self.record("view", view=self.view.number, primary=members[0], backups=members[1:])
+        self.record("view", view=self.view.number, primary=self.view.primary, backups=self.view.backups)
         for member in self.heard:
-            self.send(member, ViewIs(self.view, self.asked.get(member)))
+            self.send(member, ViewIs(self.view, self.lease_of(member)))
+
+
+class ViewService(ViewRules):
+    """One node that decides on views; its own crash stops view changes, not the view in force."""
+
+    view = durable(NO_VIEW)
+    ready = durable(())
+    acknowledged_view = durable(0)
+
+    def on_start(self) -> None:
+        if self.view.number == 0:
+            self.view = self.settings.first_view
+            self.ready = self.view.members  # all are empty, and so is the history
+        self.serve()
+        self.set_timer("check", self.settings.heartbeat)
+
+    def decide(self, view: View, ready: tuple[str, ...], acknowledged: int) -> None:
+        new = view != self.view
+        self.view, self.ready, self.acknowledged_view = view, ready, acknowledged
+        if new:
+            self.announce()

@@ -91,13 +91,14 @@ class LogShipping(ReadsAtBackups):
         """As primary of a new view; ``known``: up to where peers held the log in the last one, if primary then."""
         self.start = self.view_start = self.last
         self.established = False  # that it leads this view is on its own disk
-        self.match: dict[str, int] = dict.fromkeys(self.members, 0)
-        self.next = {peer: max(known.get(peer, self.start), self.base) for peer in self.peers}
+        self.match: dict[str, int] = dict.fromkeys(self.members, -1)  # nothing is known of anybody's log
+        far = {peer: position for peer, position in known.items() if position >= 0}
+        self.next = {peer: max(far.get(peer, self.start), self.base) for peer in self.peers}
         self.streaming = dict.fromkeys(self.peers, False)
         self.confirmed = dict.fromkeys(self.peers, 0)
         heard = self.answered if known else {}
         self.answered = {peer: heard.get(peer, self.now) for peer in self.peers}
-        self.progress = dict.fromkeys(self.peers, -1)  # match at the last heartbeat
+        self.progress = dict.fromkeys(self.peers, -2)  # match at the last heartbeat
 
     # The primary's side
 

@@ -44,7 +44,7 @@ from sim.protocols.replication.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.log_shipping import AppendOk, LogShipping
 from sim.protocols.replication.service_times import ServiceTimes
 from sim.protocols.replication.shipped_log import Entry
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member, System, Timing
 
 __all__ = ["PrimaryBackup", "PrimaryBackupNode", "Unreplicated"]
 
@@ -82,6 +82,7 @@ class PrimaryBackupNode(LogShipping):
         self.lease_until = self.now + LEASE * self._detection  # the service counts from its own start, too
         if first.primary == self.name:
             self._lead(first)
+            self.match = dict.fromkeys(self.members, 0)
             self.streaming = dict.fromkeys(self.peers, True)
         else:
             self.log_view = first.number
@@ -323,10 +324,11 @@ class PrimaryBackupNode(LogShipping):
             since = self.now - self._detection
             silent = tuple(b for b in self.view.backups if self.answered[b] < since)
             outside = [p for p in self.peers if p not in self.view.members]
-            joined = tuple(p for p in outside if self.match[p] >= self.goal and self.streaming[p])
+            alive = [p for p in outside if self.answered[p] >= since and self.streaming[p]]
+            joined = tuple(p for p in alive if self.match[p] >= self.goal)
             self.goal = max(self.commit, self.start)
             ping = Ping(self.view_number, self.log_view, self.now, True, self.synced, silent, joined)
-        self.send(self.settings.service, ping)
+        self.broadcast(ping, to=self.settings.service_names)
 
     def gauges(self) -> dict[str, float]:
         """For the frame ``samples``: how long the log is, and how much of it has taken effect here."""
@@ -363,6 +365,9 @@ class PrimaryBackup(System):
         The first primary; None: the first replica.
     near:
         Beside whom the view service stands; None: the last replica that is not the first primary.
+    services:
+        Nodes of the view service: 1, or (not for semi-sync) a group that keeps its decisions by Raft, spread over
+        the replicas' places.
     costs:
         What operations cost the replicas' processors; None: nothing (see `ServiceTimes`).
     fencing:
@@ -380,6 +385,7 @@ class PrimaryBackup(System):
     keep: int | None = None
     leader: str | None = None
     near: str | None = None
+    services: int = 1
     costs: ServiceTimes | None = None
     fencing: bool = True
 
@@ -402,6 +408,14 @@ class PrimaryBackup(System):
                 raise ValueError(
                     f"PrimaryBackup: {field} must be positive seconds, with {needs}, not {value!r}"
                 )
+        if isinstance(self.services, bool) or not isinstance(self.services, int) or self.services < 1:
+            raise ValueError(
+                f"PrimaryBackup: services must be an integer of at least 1, not {self.services!r}"
+            )
+        if self.services > 1 and (self.mode == "semi-sync" or self.near is not None):
+            raise ValueError(
+                f"PrimaryBackup: services={self.services} goes with mode 'sync' or 'async', and without near"
+            )
         if self.keep is not None and self.keep < 0:
             raise ValueError(f"PrimaryBackup: keep must be at least 0 entries, not {self.keep!r}")
         for field in ("leader", "near"):
@@ -451,10 +465,37 @@ class PrimaryBackup(System):
 
     def members(self) -> tuple[Member, ...]:
         replicas = [Member(name, self._server_class()) for name in self.replicas]
-        near = self.near or max(self.first_view.backups, default=self.first_view.primary)
-        kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
-        service = Member(self.service, kind, group="services", near=near, role="service")
-        return (*replicas, service)
+        return (*replicas, *self._service_members())
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The nodes of the view service."""
+        return (
+            (self.service,)
+            if self.services == 1
+            else tuple(f"{self.service}{i}" for i in range(self.services))
+        )
+
+    def _service_members(self) -> Iterable[Member]:
+        last = max(self.first_view.backups, default=self.first_view.primary)
+        if self.services == 1:
+            kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
+            return [Member(self.service, kind, group="services", near=self.near or last, role="service")]
+        from sim.protocols.membership.raft_view_service import RaftViewService, ViewGroup
+
+        timing = Timing()
+        group = ViewGroup(
+            leader=self.service_names[0],
+            first_view=self.first_view,
+            heartbeat=self.heartbeat or timing.heartbeat,
+            detection=self.detection or timing.detection,
+            leases=self.needs_lease or self.reads == "lease" or self.staleness is not None,
+        )
+        places = [last, *[m for m in self.first_view.members if m != last]]
+        return [
+            Member(name, RaftViewService, "services", group, near=places[i % len(places)], role="service")
+            for i, name in enumerate(self.service_names)
+        ]
 
     def _server_class(self) -> type[Node]:
         if self.costs is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.kv import READS, KeyValueStore
 from sim.protocols.membership.view_service import Ping, ViewIs, ViewService
 from sim.protocols.replication.log_shipping import Append, AppendOk
@@ -51,6 +52,10 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
         laws.append(AcknowledgedSurvives())
         if system.fallback is None:
             laws.append(SameAnswer())
+    if system.services > 1:
+        # The group has no clients: laws of what clients saw are for the replicas' answers, and not for Raft's.
+        group = BasicRaft(nodes=system.services).invariants()
+        laws += [law for law in group if type(law).on_acknowledged is Invariant.on_acknowledged]
     return laws
 
 
@@ -218,6 +223,8 @@ class DurableBeforeSend(Invariant):
 
     def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
         node = self.nodes.get(name)
+        if not isinstance(node, PrimaryBackupNode | ViewService):
+            return  # a Raft group keeps its decisions in its log, and has laws of its own
         if node is None or getattr(
             node.host.disk, "instant", True
         ):  # a node just booting has not stepped yet

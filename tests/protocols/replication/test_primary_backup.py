@@ -87,6 +87,13 @@ def test_two_members_down_at_once_do_not_block_the_third(stage: Any) -> None:
     assert s.node("views").view.members == ("n1",)
 
 
+def test_a_dead_backup_with_nothing_to_catch_up_stays_out(stage: Any) -> None:
+    s = stage(PrimaryBackup(nodes=3))
+    s.crash("n2")
+    s.run(3.0)
+    assert s.views() == [(2, "n0", ("n1",))]
+
+
 def test_a_dead_backup_holds_writes_up_only_until_it_is_out_of_the_view(stage: Any) -> None:
     s = stage(PrimaryBackup(nodes=3))
     s.run(0.02)

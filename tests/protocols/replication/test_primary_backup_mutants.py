@@ -202,7 +202,7 @@ class ForgetsTheView(PrimaryBackupNode):
 
 class ForgetsItsViews(ViewService):
     def on_start(self) -> None:
-        self.view, self.ready, self.acknowledged = NO_VIEW, (), 0
+        self.view, self.ready, self.acknowledged_view = NO_VIEW, (), 0
         super().on_start()
 
 
