@@ -13,7 +13,6 @@ from sim.protocols.balancing.load import (
     PeakEwma,
     PowerOfChoices,
 )
-from sim.protocols.balancing.messages import Drain, Join
 from sim.protocols.balancing.placement import keys_moved, place_keys
 from sim.protocols.balancing.policy import (
     Policy,
@@ -60,11 +59,9 @@ __all__ = [
     "Codel",
     "ConnectionLimit",
     "Deterministic",
-    "Drain",
     "Exponential",
     "HealthChecks",
     "Hedge",
-    "Join",
     "JoinIdleQueue",
     "JoinShortestQueue",
     "JumpHash",

@@ -7,7 +7,8 @@ from math import ceil, inf
 from typing import Any
 
 from sim.node import Node
-from sim.protocols.balancing.messages import Drain, Join, Load, Probe
+from sim.protocols.admin import AdminReply, Drain, Join
+from sim.protocols.balancing.messages import Load, Probe
 
 __all__ = ["Autoscale", "ScalerNode"]
 
@@ -71,11 +72,18 @@ class ScalerNode(Node):
             )
 
     def on_round_timeout(self) -> None:
-        """Ask every server, and judge when they have had time to answer."""
+        """Ask every server, and judge when they have had time to answer.
+
+        Who belongs is said again each time: a balancer that restarts has forgotten it.
+        """
         self.set_timer("round", self.rule.every)
         self.set_timer("judge", self.rule.every / 10)
         for name in self.names:
             self.send(name, Probe(0))
+            self._tell(Join(name) if name in self.active else Drain(name))
+
+    def on_admin_reply(self, src: str, msg: AdminReply) -> None:
+        """It will be said again anyway."""
 
     def on_judge_timeout(self) -> None:
         """Judge by what the servers said."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from math import inf
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +22,24 @@ from sim.protocols.balancing.service_times import Exponential, as_service_time
 from sim.system import Invariant, Member, System
 
 __all__ = ["Balanced", "Balancing"]
+
+
+def brief(value: Any) -> str:
+    """A value as short as it can be told: equal ones counted, fields with their defaults left out."""
+    if isinstance(value, System):
+        return value.label
+    if isinstance(value, tuple):
+        runs = [(brief(v), len(list(group))) for v, group in groupby(value)]
+        return "+".join(text if count == 1 else f"{count}×{text}" for text, count in runs)
+    if not dataclasses.is_dataclass(value):
+        return str(value)
+    told = [
+        f"{f.name}={brief(getattr(value, f.name))}"
+        for f in dataclasses.fields(value)
+        if getattr(value, f.name)
+        != (f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
+    ]
+    return type(value).__name__ + (f"({', '.join(told)})" if told else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +84,17 @@ class Balancing(System):
         if self.gossip is not None and self.balancers < 2:
             raise ValueError(f"{owner}: gossip={self.gossip!r}, but there is nobody to gossip with")
         _ = self.guards
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and charts: fields that differ from their defaults, values in brief."""
+        shown = []
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            if f.name not in {"heartbeat", "detection", "unsafe"} and value != default:
+                shown.append(f"{f.name}={brief(value)}")
+        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
 
     # What the parts of a balancer ask
 

@@ -14,7 +14,8 @@ from math import inf
 from typing import Any
 
 from sim.node import Part
-from sim.protocols.balancing.messages import Answer, Ask, Drain, Join
+from sim.protocols.admin import AdminReply, Drain, Join
+from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
 
@@ -70,6 +71,8 @@ class Dispatcher(Part):
 
     def on_join(self, src: str, msg: Join) -> None:
         """Send requests to this server from now on."""
+        if not self._known(src, msg):
+            return
         backend = self.pool.by_name[msg.member]
         if backend not in self.pool.members:
             backend.joined_at = self.now
@@ -78,9 +81,18 @@ class Dispatcher(Part):
 
     def on_drain(self, src: str, msg: Drain) -> None:
         """Send this server nothing new; what it has, it finishes."""
-        if self.pool.by_name[msg.member] in self.pool.members:
+        if self._known(src, msg) and self.pool.by_name[msg.member] in self.pool.members:
             self._set_members([b.name for b in self.pool.members if b.name != msg.member])
             self.record("drained", server=msg.member)
+
+    def _known(self, src: str, msg: Join | Drain) -> bool:
+        """Whether this is a server of ours; tells the other balancers, and who asked, unless that is one of them."""
+        known = msg.member in self.pool.by_name
+        if src not in self.peers:
+            self.node.reply(src, AdminReply(known, None, "" if known else f"there is no server {msg.member}"))
+            if known:
+                self.node.broadcast(msg)
+        return known
 
     @property
     def under_way(self) -> int:

@@ -8,7 +8,7 @@ from math import sqrt
 
 from sim.protocols.balancing.resilience import CircuitBreaker, RetryBudget
 
-__all__ = ["Breaker", "Budget", "CodelQueue", "LatencyWindow", "TokenBucket"]
+__all__ = ["Breaker", "Budget", "CodelQueue", "TokenBucket", "Window"]
 
 
 class TokenBucket:
@@ -100,18 +100,18 @@ class Breaker:
         self.state, self.opened_at, self.failures = "open", now, 0
 
 
-class LatencyWindow:
-    """The last ``size`` latencies, and their quantiles."""
+class Window:
+    """The last ``size`` values (latencies in seconds, mostly), and their quantiles."""
 
     def __init__(self, size: int = 1000) -> None:
         self._recent: deque[float] = deque()
         self._ranked: list[float] = []
         self._size = size
 
-    def add(self, seconds: float) -> None:
-        """Another latency."""
-        self._recent.append(seconds)
-        insort(self._ranked, seconds)
+    def add(self, value: float) -> None:
+        """Another one."""
+        self._recent.append(value)
+        insort(self._ranked, value)
         if len(self._recent) > self._size:
             del self._ranked[bisect_left(self._ranked, self._recent.popleft())]
 

@@ -13,11 +13,9 @@ __all__ = [
     "Ask",
     "Cancel",
     "CheckHealth",
-    "Drain",
     "Healthy",
     "Idle",
     "InFlight",
-    "Join",
     "Load",
     "Probe",
 ]
@@ -121,17 +119,3 @@ class Healthy:
     """Answer to a health check."""
 
     number: int
-
-
-@message
-class Join:
-    """From whoever operates the system: send requests to ``member`` from now on."""
-
-    member: str
-
-
-@message
-class Drain:
-    """From whoever operates the system: send nothing new to ``member``; what it has, it finishes."""
-
-    member: str

@@ -7,11 +7,11 @@ from the last 128 probe responses.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim.protocols.balancing.guards import Window
 from sim.protocols.balancing.load import distinct
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
@@ -39,7 +39,7 @@ class _State:
 
     def __init__(self) -> None:
         self.responses: list[_Response] = []
-        self.recent: deque[int] = deque(maxlen=_RECENT)
+        self.recent = Window(_RECENT)  # of requests in the servers, as they said
         self.probe_credit = 0.0
         self.remove_credit = 0.0
         self.remove_worst = False
@@ -107,9 +107,8 @@ class Prequal(Policy):
 
     def probed(self, pool: Pool, backend: Backend, requests: int, latency: float) -> None:
         state: _State = pool.state
-        state.recent.append(requests)
-        ranked = sorted(state.recent)
-        state.threshold = ranked[min(len(ranked) - 1, int(self.hot_quantile * len(ranked)))]
+        state.recent.add(requests)
+        state.threshold = state.recent.quantile(self.hot_quantile)
         if len(state.responses) == self.pool:
             state.responses.pop(0)
         state.responses.append(_Response(backend, requests, latency, pool.now, self._uses(len(pool.members))))

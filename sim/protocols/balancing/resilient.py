@@ -11,7 +11,7 @@ from collections import deque
 from math import inf
 
 from sim.protocols.balancing.dispatcher import FAILURES, REFUSED, Attempt, Dispatcher
-from sim.protocols.balancing.guards import Breaker, Budget, LatencyWindow, TokenBucket
+from sim.protocols.balancing.guards import Breaker, Budget, TokenBucket, Window
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, Load, Probe
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend
@@ -85,7 +85,7 @@ class ResilientDispatcher(Dispatcher):
         self._limiter = TokenBucket(guards.rate.rate, guards.rate.burst, self.now) if guards.rate else None
         retries = guards.retries
         self._budget = Budget(retries.budget) if retries is not None and retries.budget is not None else None
-        self._latencies = LatencyWindow()
+        self._latencies = Window()
         self._waiting: deque[Job] = deque()  # for a connection
         self._asking: dict[int, _Asking] = {}
         self._askings = self.incarnation << 40

@@ -12,6 +12,7 @@ import pytest
 from sim.cluster import Cluster, Host
 from sim.network.topology import constant
 from sim.node import Node, part
+from sim.protocols.admin import AdminReply
 from sim.protocols.balancing import Balanced
 from sim.protocols.balancing.dispatcher import Dispatcher
 from sim.protocols.balancing.messages import Answer, Ask
@@ -60,6 +61,9 @@ class Source(Node):
 
     def on_answer(self, src: str, msg: Answer) -> None:
         self.note(msg.ticket, msg.status)
+
+    def on_admin_reply(self, src: str, msg: AdminReply) -> None:
+        """To tests that speak in the source's name."""
 
     def note(self, ticket: int, status: str) -> None:
         assert ticket not in self.status, "answered twice"

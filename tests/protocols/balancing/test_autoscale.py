@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from sim.protocols.admin import Admin, AdminSettings, Drain, Join
 from sim.protocols.balancing import Autoscale, Balanced, Exponential, LeastConnections, Server
 from sim.protocols.balancing.balanced_invariants import WorkConserved
-from sim.protocols.balancing.messages import Drain, Join
+from sim.system import Member
 
 Load = Callable[..., Any]
 
@@ -18,7 +19,7 @@ def test_a_drained_server_finishes_what_it_has_and_gets_nothing_new(under_load: 
     system = Balanced(servers=3, policy=LeastConnections(), service=Exponential(0.05))
     run = under_load(system, 40.0, 800, delta=0.001, invariants=[WorkConserved()])
     dispatcher = run.node("b0").dispatcher
-    run.cluster.env.call_at(5.0, lambda _: dispatcher.on_drain("admin", Drain("s1")))
+    run.cluster.env.call_at(5.0, lambda _: dispatcher.on_drain("source", Drain("s1")))
     run.run(until=5.1)
     received = run.node("s1").received
     run.run()
@@ -29,11 +30,28 @@ def test_a_drained_server_finishes_what_it_has_and_gets_nothing_new(under_load: 
 def test_a_server_that_joins_under_load_takes_its_share(under_load: Load) -> None:
     servers = (Server(), Server(), Server(spare=True))
     run = under_load(Balanced(servers=servers, service=0.001), 100.0, 900)
-    run.cluster.env.call_at(3.0, lambda _: run.node("b0").dispatcher.on_join("admin", Join("s2")))
+    run.cluster.env.call_at(3.0, lambda _: run.node("b0").dispatcher.on_join("source", Join("s2")))
     run.run(until=3.0)
     assert run.node("s2").received == 0
     run.run()
     assert run.node("s2").received == pytest.approx(600 / 3, abs=35)
+
+
+def test_one_balancer_that_is_told_tells_the_others(under_load: Load) -> None:
+    system = Balanced(servers=(Server(), Server(spare=True)), balancers=3, service=0.001)
+    run = under_load(system, 100.0, 400, delta=0.001)
+    cluster = run.cluster
+    member = Member("admin", Admin, group="admin", role="client")
+    admin = cluster.add(member, place="lan", settings=AdminSettings(system.balancer_names))
+    admin.boot()
+    admin.node.ask(Join("s1"))
+    admin.node.ask(Join("s9"))
+    admin.node.ask(Drain("s0"))
+    run.run(until=60.0)
+    for name in system.balancer_names:
+        assert [backend.name for backend in run.node(name).dispatcher.pool.members] == ["s1"]
+    done = [(request, outcome) for request, outcome, _ in admin.node.outcomes]
+    assert done == [(Join("s1"), True), (Join("s9"), False), (Drain("s0"), True)]
 
 
 def scaled(under_load: Load, rate: float, count: int, **rule: Any) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.protocols.balancing import CircuitBreaker, RetryBudget
-from sim.protocols.balancing.guards import Breaker, Budget, CodelQueue, LatencyWindow, TokenBucket
+from sim.protocols.balancing.guards import Breaker, Budget, CodelQueue, TokenBucket, Window
 
 
 @given(
@@ -132,7 +132,7 @@ def test_the_mutant_that_admits_everyone_breaks_it() -> None:
 def test_a_latency_window_gives_the_quantile_of_the_last_ones(
     seconds: Sequence[float], q: float, size: int
 ) -> None:
-    window = LatencyWindow(size)
+    window = Window(size)
     for s in seconds:
         window.add(s)
     last = sorted(seconds[-size:])

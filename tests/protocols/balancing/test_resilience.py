@@ -11,6 +11,7 @@ import pytest
 from sim.cluster import Cluster, Host
 from sim.network.topology import constant
 from sim.node import Node
+from sim.protocols.admin import Join
 from sim.protocols.balancing import (
     Balanced,
     CircuitBreaker,
@@ -31,7 +32,7 @@ from sim.protocols.balancing import (
     Tied,
     Timeout,
 )
-from sim.protocols.balancing.messages import Answer, Ask, Join
+from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.pool import Pool
 from sim.protocols.kv import Command
 from sim.system import Member
@@ -314,7 +315,7 @@ def test_a_server_that_joins_starts_slowly(under_load: Load) -> None:
         system = Balanced(servers=servers, policy=LeastConnections(), service=0.0001, resilience=slow)
         run = under_load(system, 300.0, 1800)
         run.cluster.env.call_at(
-            0.5, lambda _, run=run: run.node("b0").dispatcher.on_join("admin", Join("s2"))
+            0.5, lambda _, run=run: run.node("b0").dispatcher.on_join("source", Join("s2"))
         )
         run.run(until=2.5)
         before = run.node("s2").received
