@@ -50,7 +50,9 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     summaries = pd.concat(found, ignore_index=True)
     summaries["updates"] = 100.0 * (1.0 - summaries["workload__reads"])
     summaries.to_csv(folder / "sweep.csv", index=False)
-    save(sweep_lines(summaries, "updates", "throughput"), folder / "throughput_by_updates.png")
+    axes = sweep_lines(summaries, "updates", "throughput")
+    axes.set_xlabel("updates (% of operations)")
+    save(axes, folder / "throughput_by_updates.png")
     table = summaries.groupby(["updates", "run"])["throughput"].mean().unstack("run")
     print(table.round(1).to_string())
     few, many = table.index[1], table.index[-1]

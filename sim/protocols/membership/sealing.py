@@ -62,9 +62,10 @@ class SealingViewService(ViewService):
         self.in_doubt = (*self.in_doubt, self.view)
 
     def on_check_timeout(self) -> None:
+        asked = self.sealed is not None
         super().on_check_timeout()
-        if self.sealed is not None:
-            self._seal()
+        if asked and self.sealed is not None:
+            self._seal()  # whoever has not answered
 
     def _replace_primary(self, unheeded: bool) -> None:
         self.unheeded = unheeded
