@@ -1,6 +1,6 @@
 """Figure 4 of the chain replication paper: throughput against the share of updates, for three ways to replicate.
 
-    python validation/chain_fig4.py            # all points, about a minute
+    python validation/chain_fig4.py            # all points, a few minutes
 
 van Renesse & Schneider, OSDI 2004, section 5.1: 25 clients with one request outstanding each; messages take 1 ms; a
 query costs a server 5 ms, an update 50 ms where it is computed and 20 ms where its outcome is applied. *chain* is our
@@ -86,7 +86,7 @@ def system_of(kind: str, servers: int) -> System:
     return Weak(nodes=servers, mode="async", reads="backup", costs=COSTS, **quiet)  # type: ignore[arg-type]
 
 
-def throughput(kind: str, servers: int, updates: float, *, seed: int = 0, seconds: float = 100.0) -> float:
+def throughput(kind: str, servers: int, updates: float, *, seed: int = 0, seconds: float = 300.0) -> float:
     """Operations a second in the steady state, with a share of ``updates`` (0 to 1)."""
     mix = (
         Mix((("get", 1.0 - updates), ("put", updates)), Uniform(1000))
@@ -108,7 +108,7 @@ def throughput(kind: str, servers: int, updates: float, *, seed: int = 0, second
 def main() -> int:
     parser = argparse.ArgumentParser(description="Figure 4 of van Renesse & Schneider, OSDI 2004.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=100.0, help="simulated, per point")
+    parser.add_argument("--seconds", type=float, default=300.0, help="simulated, per point")
     options = parser.parse_args()
     worst: dict[str, float] = {}
     print("kind  servers  updates  published  simulated  deviation")

@@ -389,6 +389,7 @@ class PrimaryBackup(System):
     costs: ServiceTimes | None = None
     fencing: bool = True
 
+    leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head", "backup")
     service: ClassVar[str] = "views"
     node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
     service_class: ClassVar[type[ViewService] | None] = None
@@ -521,13 +522,13 @@ class PrimaryBackup(System):
         return dataclasses.replace(self, leader=there[0])
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        if role not in (*self.leader_roles, "backup"):
+        if role not in self.leader_roles:
             raise LookupError(f"PrimaryBackup has no {role}")
         replicas = {m: n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)}
         leading = [m for m, n in replicas.items() if n.role == "primary"]
         primary = max(leading, key=lambda m: replicas[m].view_number, default=None)
-        if role in self.leader_roles or primary is None:
-            return primary if role in self.leader_roles else None
+        if role != "backup" or primary is None:
+            return primary
         view = replicas[primary].view
         return next((b for b in view.backups if b in replicas), None) if view is not None else None
 

@@ -336,3 +336,21 @@ def test_the_service_stands_beside_a_backup_unless_told() -> None:
     assert [m.near for m in PrimaryBackup(nodes=3).members()] == [None, None, None, "n2"]
     assert PrimaryBackup(nodes=3, leader="n2").members()[-1].near == "n1"
     assert PrimaryBackup(nodes=3, near="n0").members()[-1].near == "n0"
+
+
+def test_roles_are_known_by_name(stage: Any) -> None:
+    s = stage(PrimaryBackup(nodes=3, leader="n1"))
+    roles = ("primary", "leader", "head", "backup")
+    assert {role: s.system.holder(role, s.cluster.nodes) for role in roles} == {
+        "primary": "n1",
+        "leader": "n1",
+        "head": "n1",
+        "backup": "n0",
+    }
+    s.crash("n1")
+    assert s.system.holder("primary", s.cluster.nodes) is None
+    assert s.system.holder("backup", s.cluster.nodes) is None
+    s.run(0.7)
+    assert s.system.holder("primary", s.cluster.nodes) == "n0"
+    with pytest.raises(LookupError, match="has no tail"):
+        s.system.holder("tail", s.cluster.nodes)
