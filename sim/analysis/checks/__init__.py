@@ -1,20 +1,45 @@
-"""Consistency checks (interim: linearizability only; the rest is on its way)."""
+"""Consistency: what the clients saw, judged.
+
+`check` takes an operations frame and the name of a consistency model and returns a `Verdict`: valid, invalid (with the
+few operations that contradict each other) or unknown. docs/consistency.md teaches the models and the algorithms.
+"""
 
 from __future__ import annotations
 
-import pandas as pd
-
-from sim.analysis.checks.columns import History
-from sim.analysis.checks.linearizable import linearizable
-from sim.analysis.checks.models import choose
+from sim.analysis.checks.chart import history_chart, history_text
+from sim.analysis.checks.eventual import converged
+from sim.analysis.checks.judge import (
+    ALIASES,
+    CONSISTENCY,
+    IMPLIES,
+    canonical,
+    check,
+    linearizable,
+    strongest,
+    verdicts,
+)
+from sim.analysis.checks.models import ILLEGAL, MODELS, Model
+from sim.analysis.checks.stale import staleness
+from sim.analysis.checks.synthesis import synthetic
 from sim.analysis.checks.verdict import Operation, Verdict
 
-__all__ = ["Operation", "Verdict", "check", "linearizable"]
-
-
-def check(operations: pd.DataFrame, consistency: str = "linearizable", *, model: str = "auto") -> Verdict:
-    """Judge a history."""
-    if consistency != "linearizable":
-        raise ValueError(f"no check for {consistency!r} yet")
-    history = History.of(operations)
-    return linearizable(history, choose(model, list(history.kinds)))
+__all__ = [
+    "ALIASES",
+    "CONSISTENCY",
+    "ILLEGAL",
+    "IMPLIES",
+    "MODELS",
+    "Model",
+    "Operation",
+    "Verdict",
+    "canonical",
+    "check",
+    "converged",
+    "history_chart",
+    "history_text",
+    "linearizable",
+    "staleness",
+    "strongest",
+    "synthetic",
+    "verdicts",
+]

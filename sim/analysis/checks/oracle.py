@@ -1,21 +1,20 @@
 """Slow and simple judges, written apart from the checkers: the tests compare the two.
 
 `wing_gong_lowe` is the classic search of Wing & Gong (1993) with Lowe's memory of visited configurations (2017), as
-Horn & Kroening (FORTE 2015) and Porcupine present it. The other functions try every choice that the axioms of a weak
-model leave open, and are meant for histories of a handful of operations.
+Horn & Kroening (FORTE 2015) and Porcupine present it; `interleaves` tries all permutations. The weak models have
+theirs in `sim.analysis.checks.axioms`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import permutations, product
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import combinations, permutations
 from typing import Any
 
 from sim.analysis.checks.models import ILLEGAL, Model
 from sim.analysis.checks.verdict import Operation
 
-__all__ = ["Weak", "axioms", "wing_gong_lowe"]
+__all__ = ["interleaves", "linear", "wing_gong_lowe"]
 
 
 # Linearizability
@@ -52,7 +51,17 @@ def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any =
     """Whether the operations of one object have a linearization; no budget, no reductions.
 
     Failed operations are taken as assertions, operations of unknown outcome as optional: leave out others before.
+    An operation called at the instant at which another of its process returned comes after that one.
     """
+    first = [
+        [
+            i
+            for i, a in enumerate(operations)
+            if a.known and a.process == b.process and a.process is not None and a.returned == b.call
+            if (a.returned, a.call, a.row) < (b.returned, b.call, b.row)
+        ]
+        for b in operations
+    ]
     head = _entries(operations)
     state = model.initial if initial is None else initial
     required = sum(op.known for op in operations)
@@ -65,7 +74,8 @@ def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any =
         if entry is not None and entry.operation is not None:  # a call
             new = model.step(state, entry.operation)
             reached = (mask | 1 << entry.number, new)
-            if new is not ILLEGAL and reached not in visited:
+            turn = all(mask >> i & 1 for i in first[entry.number])
+            if new is not ILLEGAL and turn and reached not in visited:
                 visited.add(reached)
                 stack.append((entry, state))
                 mask, state = reached
@@ -99,3 +109,48 @@ def _entries(operations: Sequence[Operation]) -> _Entry:
         last.after, entry.before = entry, last
         last = entry
     return head
+
+
+# Sequential consistency
+
+
+def interleaves(model: Model, operations: Sequence[Operation], starts: dict[Any, Any]) -> bool:
+    """Whether some permutation of the operations, each process in the order given, explains all replies.
+
+    ``starts``: the state of each key. Operations of unknown outcome are optional, and followed by nothing.
+    """
+    known = [op for op in operations if op.known]
+    unknown = [op for op in operations if not op.known]
+    for count in range(len(unknown) + 1):
+        for happened in combinations(unknown, count):
+            chosen = [op for op in operations if op.known or op in happened]
+            before = {
+                (i, j)
+                for (i, a), (j, b) in combinations(enumerate(chosen), 2)
+                if a.process == b.process and a in known
+            }
+            if any(
+                _explains(model, [chosen[i] for i in order], starts)
+                for order in linear(range(len(chosen)), before)
+            ):
+                return True
+    return False
+
+
+def _explains(model: Model, order: Sequence[Operation], starts: dict[Any, Any]) -> bool:
+    states = dict(starts)
+    for op in order:
+        states[op.key] = model.step(states[op.key], op)
+        if states[op.key] is ILLEGAL:
+            return False
+    return True
+
+
+def linear(items: Iterable[int], order: Iterable[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """All permutations of the items that respect the pairs."""
+    members = list(items)
+    pairs = [(a, b) for a, b in order if a in members and b in members]
+    for candidate in permutations(members):
+        place = {i: at for at, i in enumerate(candidate)}
+        if all(place[a] < place[b] for a, b in pairs):
+            yield candidate

@@ -26,15 +26,15 @@ from typing import TypeAlias
 
 from sim.analysis.checks.lookahead import Lookahead
 from sim.analysis.checks.models import Model
-from sim.analysis.checks.states import CALL, RETURN, States, events
+from sim.analysis.checks.reductions import Antichains, bits, follows
+from sim.analysis.checks.states import CALL, States, events
 from sim.analysis.checks.verdict import Operation
 
-__all__ = ["Found", "drop_unseen", "search"]
+__all__ = ["Found", "search"]
 
 _WIDTHS = (64, 2048, sys.maxsize)  # configurations kept at each return, in one attempt after the other
 _FORGET = 4096  # states that are numbered before those out of use are forgotten
 _CERTAIN = 32  # moments of a certain state that are remembered, for counterexamples
-_COMPARED = 64  # a configuration is compared with so many others of its state: pruning is optional
 
 Chain: TypeAlias = "tuple[Chain, int, int] | None"  # (earlier, operation, event at which it took effect)
 Configurations = dict[tuple[int, int], Chain]  # (mask, state) -> how it was reached
@@ -94,7 +94,7 @@ class _Search:
         self.model, self.operations = model, operations
         self.states = States(model, operations, initial)
         self.timeline = events(operations)
-        self.settled, self.used = _bits(operations, self.timeline)
+        self.settled, self.used = bits(operations, self.timeline)
         self.pure = [op.known and model.pure(op) for op in operations]
         self.overwrites = [op.kind in model.overwrites for op in operations]
         self.replies = [
@@ -110,6 +110,8 @@ class _Search:
         self.additions: dict[int, int] = {}  # open additions -> settled bit
         self.legal: dict[int, int] = {}  # state -> settled bits of the open reads that are legal in it
         self.writes: dict[int, list[tuple[float, int]]] = {}  # effect -> (return, operation), in order
+        self.follows = follows(operations)
+        self.waits: dict[int, int] = {}  # open operation -> the open one that its process had called before
         self.owed = 0  # settled bits of all open operations
         self.hidden = 0  # settled bits of the open overwrites
 
@@ -144,6 +146,9 @@ class _Search:
     def _open(self, i: int) -> None:
         effect, bit = self.states.effect[i], self.settled[i]
         self.owed |= bit
+        before = self.follows.get(i, -1)
+        if before >= 0 and self.owed & self.settled[before]:
+            self.waits[i] = before
         if self.pure[i]:
             self.reads[effect] = self.reads.get(effect, 0) | bit
             self.legal.clear()
@@ -158,6 +163,8 @@ class _Search:
         effect, bit = self.states.effect[i], self.settled[i]
         self.owed &= ~bit
         self.hidden &= ~bit
+        if self.waits:
+            self.waits = {later: before for later, before in self.waits.items() if before != i}
         if self.pure[i]:
             self.reads[effect] &= ~bit
             if not self.reads[effect]:
@@ -194,17 +201,17 @@ class _Search:
         wanted, last = self.settled[target], self.used[target]
         keep = ~(wanted | last)
         reached: Configurations = {}
-        front = _Antichains(self.owed)
+        front = Antichains(self.owed)
         paths: list[tuple[int, int, Chain]] = []
         for (mask, state), chain in configurations.items():
-            mask |= self._legal(state)
+            mask |= self._legal(state) if not self.waits else self._allowed(self._legal(state), mask)
             if mask & wanted:
                 reached.setdefault((mask & keep, state), chain)
             if not mask & last and not (mask & wanted and self.pure[target]) and front.adds(mask, state):
                 paths.append((mask, state, chain))
         after, legal, states = self.states.after, self._legal, self.states.states
         hopeful = self.ahead.hopeful if self.ahead.active else None
-        writes = [(effect, self._choices(waiting)) for effect, waiting in self.writes.items()]
+        groups = self._groups()
         most = 8 * self.width
         for mask, state, chain in paths:  # grows while it is walked: fewest steps first
             if self.steps > self.budget:
@@ -212,19 +219,23 @@ class _Search:
             if len(paths) > most and len(reached) >= self.width:
                 self.truncated = True
                 return reached
-            for effect, choices in writes:
-                for i, used, done in choices:
-                    if not mask & used:
-                        break
-                else:
+            for effect, choices in groups:
+                choice = next((c for c in choices if not mask & c[1]), None)
+                if choice is None:
                     continue
+                i, _, done = choice
                 self.steps += 1
                 new = after(state, effect)
                 if new < 0:
                     continue
-                then = mask | done | legal(new)
-                if self.overwrites[i] and self.additions:
-                    then |= self._absorbed(state)
+                if self.waits:
+                    then = self._in_turn(mask, state, new, i)
+                    if then < 0:
+                        continue
+                else:
+                    then = mask | done | legal(new)
+                    if self.additions and self.overwrites[i]:
+                        then |= self._absorbed(state)
                 if hopeful is not None and not hopeful(states[new], then, at):
                     continue
                 if then & wanted:
@@ -234,6 +245,47 @@ class _Search:
                 if front.adds(then, new):
                     paths.append((then, new, (chain, i, at)))
         return reached
+
+    def _groups(self) -> list[tuple[int, list[tuple[int, int, int]]]]:
+        """What may be tried: open operations by effect, the first to return first; those in a queue by themselves."""
+        if not self.waits:
+            return [(effect, self._choices(waiting)) for effect, waiting in self.writes.items()]
+        queued = {*self.waits, *self.waits.values()}  # membership only
+        groups = []
+        for effect, waiting in self.writes.items():
+            groups.append((effect, self._choices([w for w in waiting if w[1] not in queued])))
+            groups += [(effect, self._choices([w])) for w in waiting if w[1] in queued]
+        for i in self.waits:
+            if self.pure[i]:
+                groups.append((self.states.effect[i], [(i, self.settled[i], self.settled[i])]))
+        return [group for group in groups if group[1]]
+
+    # Two operations of one process, of which the second is called at the instant at which the first returns
+
+    def _allowed(self, bits: int, mask: int) -> int:
+        """Those of the settled bits whose turn has come: what their process did just before is done for good."""
+        left = -1
+        while left != bits:
+            left = bits
+            for i, before in self.waits.items():
+                pure = self.pure[before]
+                done = (mask | bits) & self.settled[before] if pure else mask & self.used[before]
+                if not done:
+                    bits &= ~self.settled[i]
+        return bits
+
+    def _in_turn(self, mask: int, state: int, new: int, i: int) -> int:
+        """The mask after operation i took effect; -1 if it is not its turn."""
+        then = mask | self.settled[i] | (0 if self.pure[i] else self.used[i])
+        before = self.waits.get(i, -1)
+        if before >= 0:
+            if not mask & (self.settled[before] | self.used[before]):
+                return -1
+            then |= 0 if self.pure[before] else self.used[before]  # it happened before, unseen or not
+        if self.overwrites[i]:
+            gone = self.hidden | (self._absorbed(state) if self.additions else 0)
+            then |= self._allowed(gone, mask)
+        return then | self._allowed(self._legal(new), then)
 
     def _choices(self, waiting: list[tuple[float, int]]) -> list[tuple[int, int, int]]:
         """(operation, its used bit, all bits that its taking effect sets) for open operations of one effect."""
@@ -245,7 +297,7 @@ class _Search:
     def _prune(self, configurations: Configurations) -> Configurations:
         """Without those that another one can imitate: the same state, nothing more owed and nothing more used."""
         owed = self.owed
-        front = _Antichains(owed)
+        front = Antichains(owed)
         order = sorted(configurations, key=lambda c: (c[0] ^ owed).bit_count())
         kept = [c for c in order if front.adds(*c)]
         if len(kept) > self.width:
@@ -261,110 +313,30 @@ class _Search:
             writes.setdefault(at, []).append(i)
         visible = {i for taken in writes.values() for i in taken}
         order: list[int] = []
+        placed: set[int] = set()  # membership only
         states = self.states
         state = states.restart()
-        reads: dict[int, list[int]] = {}
-        hidden: list[int] = []
+        waiting: list[int] = []  # called, and not yet placed: reads, and overwrites that nobody saw
+
+        def put(ready: Sequence[int]) -> None:
+            for i in ready:
+                if i not in placed and (i not in self.follows or self.follows[i] in placed):
+                    placed.add(i)
+                    order.append(i)
+            waiting[:] = [i for i in waiting if i not in placed]
+
         for at, (_, what, i) in enumerate(self.timeline):
             for write in (None, *reversed(writes.get(at, ()))):
                 if write is not None:
                     if self.overwrites[write]:
-                        held = states.states[state]
-                        gone = [
-                            h
-                            for h in hidden
-                            if self.overwrites[h] or self.model.absorbs(held, self.operations[h])
-                        ]
-                        order += gone
-                        hidden = [h for h in hidden if h not in gone]
+                        put(self._hidden_by(states.states[state], waiting))
+                    put([write])
                     state = states.after(state, states.effect[write])
-                    order.append(write)
-                for effect in [e for e in reads if states.after(state, e) >= 0]:
-                    order += reads.pop(effect)
-            if what == CALL and self.pure[i]:
-                reads.setdefault(states.effect[i], []).append(i)
-            elif what == CALL and i not in visible and self.operations[i].known:
-                hidden.append(i)
+                put([r for r in waiting if self.pure[r] and states.after(state, states.effect[r]) >= 0])
+            if what == CALL and i not in visible and self.operations[i].known:
+                waiting.append(i)
         return tuple(order)
 
-
-class _Antichains:
-    """The best configurations seen, by state: those of which none can imitate another."""
-
-    __slots__ = ("_best", "_owed")
-
-    def __init__(self, owed: int) -> None:
-        self._owed = owed
-        self._best: dict[int, list[int]] = {}
-
-    def adds(self, mask: int, state: int) -> bool:
-        """Whether no configuration seen before owes and has used no more than this one; if so, remember it."""
-        cost = mask ^ self._owed  # what is still owed, and what was used
-        best = self._best.get(state)
-        if best is None:
-            self._best[state] = [cost]
-            return True
-        for better in best[:_COMPARED]:
-            if not better & ~cost:
-                return False
-        best.append(cost)
-        return True
-
-
-def _bits(
-    operations: Sequence[Operation], timeline: Sequence[tuple[float, int, int]]
-) -> tuple[list[int], list[int]]:
-    """The settled and the used bit of each operation: answered ones reuse low bits, those of unknown outcome have
-    a high used bit of their own, and never owe anything (settled is 0)."""
-    slot = [0] * len(operations)
-    free: list[int] = []
-    width = 0
-    for _, what, i in timeline:
-        if not operations[i].known:
-            continue
-        if what == RETURN:
-            free.append(slot[i])
-        elif free:
-            slot[i] = free.pop()
-        else:
-            slot[i] = width
-            width += 1
-    for i, op in enumerate(operations):
-        if not op.known:
-            slot[i] = width
-            width += 1
-    settled = [1 << 2 * s if op.known else 0 for s, op in zip(slot, operations, strict=True)]
-    return settled, [2 << 2 * s for s in slot]
-
-
-def drop_unseen(operations: Sequence[Operation]) -> list[Operation]:
-    """Operations on one register, without writes and cas of unknown outcome whose value nobody saw.
-
-    Sound only where nothing but a value's being there is ever asserted: not with failed cas that assert a
-    mismatch, appends or increments.
-    """
-    seen = {
-        op.value if op.kind != "cas" else op.value[0]
-        for op in operations
-        if op.known and op.kind in _OBSERVERS
-    }
-    unknown = [op for op in operations if not op.known and op.kind in _SETTERS]
-    kept: set[int] = set()
-    fresh = True
-    while fresh:
-        fresh = False
-        for op in unknown:
-            if op.row not in kept and _set_by(op) in seen:
-                kept.add(op.row)
-                fresh = fresh or (op.kind == "cas" and op.value[0] not in seen)
-                if op.kind == "cas":
-                    seen.add(op.value[0])
-    return [op for op in operations if op.known or op.kind not in _SETTERS or op.row in kept]
-
-
-_OBSERVERS = frozenset({"read", "get", "cas"})
-_SETTERS = frozenset({"write", "put", "cas", "delete"})
-
-
-def _set_by(op: Operation) -> object:
-    return None if op.kind == "delete" else op.value[1] if op.kind == "cas" else op.value
+    def _hidden_by(self, state: object, waiting: Sequence[int]) -> list[int]:
+        absorbs = self.model.absorbs
+        return [i for i in waiting if self.overwrites[i] or absorbs(state, self.operations[i])]

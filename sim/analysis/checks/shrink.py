@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sim.analysis.checks.models import Model
-from sim.analysis.checks.search import Found, drop_unseen, search
+from sim.analysis.checks.reductions import drop_unseen
+from sim.analysis.checks.search import Found, search
 from sim.analysis.checks.verdict import Operation
 
 __all__ = ["REGISTERS", "plain", "shrink"]

@@ -30,20 +30,21 @@ class States:
             if number == len(self.samples):
                 self.samples.append(op)
             self.effect.append(number)
-        self.initial = self._number(initial)
+        self.initial = self.number(initial)
 
     def forget(self, used: set[int]) -> dict[int, int]:
         """Keep only these states; their new numbers."""
         held = {number: self.states[number] for number in sorted(used)}
         self._numbers, self.states, self._next = {}, [], []
-        return {number: self._number(state) for number, state in held.items()}
+        return {number: self.number(state) for number, state in held.items()}
 
     def restart(self) -> int:
         """Forget all states but the initial one; its number."""
         self.forget(set())
-        return self._number(self._start)
+        return self.number(self._start)
 
-    def _number(self, state: object) -> int:
+    def number(self, state: object) -> int:
+        """The number of a state."""
         number = self._numbers.setdefault(state, len(self.states))
         if number == len(self.states):
             self.states.append(state)
@@ -55,12 +56,13 @@ class States:
         row = self._next[state]
         if effect not in row:
             reached = self._step(self.states[state], self.samples[effect])
-            row[effect] = -1 if reached is ILLEGAL else self._number(reached)
+            row[effect] = -1 if reached is ILLEGAL else self.number(reached)
         return row[effect]
 
 
 def events(operations: Sequence[Operation]) -> list[tuple[float, int, int]]:
-    """(time, 0 for a call or 1 for a return, operation), in order; at equal times calls sort before returns."""
+    """(time, 0 for a call or 1 for a return, operation), in order; at equal times calls sort before returns, and
+    what returns first is called first."""
     found = [(op.call, CALL, i) for i, op in enumerate(operations)]
     found += [(op.returned, RETURN, i) for i, op in enumerate(operations) if op.known]
-    return sorted(found)
+    return sorted(found, key=lambda event: (*event[:2], operations[event[2]].returned, event[2]))

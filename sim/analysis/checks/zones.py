@@ -16,14 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.analysis.checks.columns import FAIL, INFO, OK, READS, WRITES, History
+from sim.analysis.checks.clusters import Bools, Clusters, Ints
+from sim.analysis.checks.columns import History
 
-__all__ = ["Clusters", "Violation", "Zones", "judge_zones"]
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+__all__ = ["Violation", "Zones", "judge_zones"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,131 +44,48 @@ class Zones:
 
 
 def judge_zones(
-    history: History, initial: Ints, *, regular: bool = False, mismatch: bool = False, witness: bool = False
+    history: History,
+    initial: Ints,
+    *,
+    regular: bool = False,
+    mismatch: bool = False,
+    witness: bool = False,
+    strict: bool = False,
 ) -> Zones:
     """Judge every key whose written values are unique.
 
     ``initial``: the code of each key's initial value (-1: one that nobody mentions). ``mismatch``: a failed cas
-    asserts something, so keys with one are left to the search.
+    asserts something, so keys with one are left to the search. What is called at the instant at which something else
+    returns is concurrent with it, unless both are of one process; where that makes a difference, the key is not
+    judged. ``strict``: nor is it where it makes a difference between processes.
     """
-    clusters = Clusters(history, initial, regular, mismatch)
-    judged = clusters.judged
+    clusters = _Zones(history, initial, regular, mismatch)
     for find in (clusters.thin_air, clusters.from_the_future, clusters.broken_chain, clusters.crossing):
         violation = find()
         if violation is not None:
-            return Zones(judged, violation)
+            return Zones(clusters.judged, violation)
+    judged = clusters.judged
+    if strict or (not regular and _touching(history)):
+        clusters = _Zones(history, initial, regular, mismatch, closed=True)
+        clusters.judged &= ~clusters.bad_keys()
+        judged = clusters.judged
     return Zones(judged, None, clusters.order() if witness else None)
 
 
-class Clusters:
-    """Clusters of the judged keys. Clusters 0 … keys-1 are the initial values; the others belong to one write each."""
+def _touching(history: History) -> bool:
+    """Whether some process called an operation at the very instant at which another one of its returned."""
+    if history.process is None:
+        return False
+    times = np.concatenate([history.returned, history.call])
+    who = np.concatenate([history.process, history.process])
+    calls = np.repeat([False, True], len(history))
+    order = np.lexsort((calls, times, who))
+    who, times, calls = who[order], times[order], calls[order]
+    return bool(np.any((who[1:] == who[:-1]) & (times[1:] == times[:-1]) & calls[1:] & ~calls[:-1]))
 
-    def __init__(self, history: History, initial: Ints, regular: bool, mismatch: bool) -> None:
-        self.history, self.regular = history, regular
-        self.initial = initial
-        rows_reads, rows_writes = self._sort_rows(mismatch)
-        self._number(rows_reads, rows_writes)
-        self._drop_unseen()
-        self._span()
-        self._contract()
 
-    # Building
-
-    def _sort_rows(self, mismatch: bool) -> tuple[Ints, Ints]:
-        """The rows that matter, and ``judged``: the keys whose written values are unique."""
-        h = self.history
-        read, write, cas = h.kind_is(*READS), h.kind_is(*WRITES), h.kind_is("cas")
-        happened = h.status != FAIL
-        rows_writes = np.flatnonzero((write | cas) & happened)
-        self.width = len(h.values) + 1
-        names = h.key[rows_writes] * self.width + h.value[rows_writes]
-        by_name = np.argsort(names, kind="stable")
-        self.write_rows, self.write_names = rows_writes[by_name], names[by_name]
-        self.judged = np.ones(len(h.keys), dtype=bool)
-        twice = np.flatnonzero(self.write_names[1:] == self.write_names[:-1])
-        self.judged[h.key[self.write_rows[twice]]] = False
-        self.judged[h.key[rows_writes[h.value[rows_writes] == self.initial[h.key[rows_writes]]]]] = False
-        self.judged[h.key[~(read | write | cas) & happened]] = False
-        if mismatch:
-            self.judged[h.key[cas & (h.status == FAIL)]] = False
-        keep = self.judged[h.key[self.write_rows]]
-        self.write_rows, self.write_names = self.write_rows[keep], self.write_names[keep]
-        rows_reads = np.flatnonzero(read & (h.status == OK))
-        return rows_reads[self.judged[h.key[rows_reads]]], self.write_rows
-
-    def _number(self, rows_reads: Ints, rows_writes: Ints) -> None:
-        h = self.history
-        self.keys = len(h.keys)
-        self.count = self.keys + len(rows_writes)
-        self.writer = np.concatenate([np.full(self.keys, -1), rows_writes])  # row of the write; -1: initial
-        self.key = np.concatenate([np.arange(self.keys), h.key[rows_writes]])
-        self.reads, self.read_of = rows_reads, self._cluster(h.key[rows_reads], h.value[rows_reads])
-        expected = h.expected[rows_writes]
-        self.before = np.full(
-            self.count, -1
-        )  # the cluster that a cas replaced; -1: none, -2: nobody wrote it
-        cas = np.flatnonzero(expected >= 0)
-        found = self._cluster(h.key[rows_writes[cas]], expected[cas])
-        self.before[self.keys + cas] = np.where(found < 0, -2, found)
-
-    def _cluster(self, key: Ints, value: Ints) -> Ints:
-        """The cluster of each value; -1 where nobody wrote it."""
-        names = key * self.width + value
-        if not len(self.write_names):
-            place = np.full(len(names), -1)
-        else:
-            at = np.minimum(np.searchsorted(self.write_names, names), len(self.write_names) - 1)
-            place = np.where(self.write_names[at] == names, at + self.keys, -1)
-        return np.where(value == self.initial[key], key, place)
-
-    def _drop_unseen(self) -> None:
-        """``alive``: clusters that took effect. Writes of unknown outcome did if their value was seen."""
-        h = self.history
-        unknown = np.zeros(self.count, dtype=bool)
-        unknown[self.keys :] = h.status[self.writer[self.keys :]] == INFO
-        self.alive = ~unknown
-        seen = np.concatenate([self.read_of, self.before[self.alive]])
-        while len(seen := np.unique(seen[seen >= 0])) and len(seen := seen[~self.alive[seen]]):
-            self.alive[seen] = True
-            seen = self.before[seen]  # a cas took effect, so the value that it expected was there
-
-    def _span(self) -> None:
-        """f and s of every cluster, in ranks: 0 is before everything, ``never`` after."""
-        h = self.history
-        rows = np.concatenate([self.reads, self.writer[self.keys :]])
-        finite = np.isfinite(h.returned[rows])
-        times = np.concatenate([h.call[rows], h.returned[rows[finite]]])
-        distinct, ranks = np.unique(times, return_inverse=True)
-        self.never = len(distinct) + 1
-        call, returned = ranks[: len(rows)] + 1, np.full(len(rows), self.never)
-        returned[finite] = ranks[len(rows) :] + 1
-        reads = len(self.reads)
-        self.read_call, self.read_return = call[:reads], returned[:reads]
-        first = np.zeros(self.keys, dtype=np.int64)
-        self.called = np.concatenate([first, call[reads:]])
-        self.f = np.concatenate([first, returned[reads:]])
-        self.s = self.called.copy()
-        known = self.read_of >= 0
-        np.maximum.at(self.s, self.read_of[known], self.read_call[known])
-        if not self.regular:
-            np.minimum.at(self.f, self.read_of[known], self.read_return[known])
-
-    def _contract(self) -> None:
-        """Chains of cas: ``root`` and ``depth`` of every cluster (``cyclic`` where there is none)."""
-        self.root = np.arange(self.count)
-        self.depth = np.zeros(self.count, dtype=np.int64)
-        self.cyclic = np.zeros(self.count, dtype=bool)
-        linked = self.alive & (self.before >= 0)
-        if not linked.any():
-            return
-        self.root[linked] = self.before[linked]
-        self.depth[linked] = 1
-        for _ in range(int(self.count).bit_length() + 1):
-            self.depth += self.depth[self.root]
-            self.root = self.root[self.root]
-        self.cyclic = linked[self.root]
-
-    # Judging
+class _Zones(Clusters):
+    """Finds contradictions between clusters, and explains them."""
 
     def thin_air(self) -> Violation | None:
         """A value was seen that nobody wrote."""
@@ -190,7 +104,7 @@ class Clusters:
 
     def from_the_future(self) -> Violation | None:
         """A read returned before the write of its value was called."""
-        early = np.flatnonzero((self.read_of >= 0) & (self.read_return < self.called[self.read_of]))
+        early = self._early()
         if not len(early):
             return None
         at = early[np.argmin(self.read_return[early])]
@@ -200,6 +114,9 @@ class Clusters:
             (read, write),
             f"{h.operation(read)} returned before the write of its value was called: {h.operation(write)}.",
         )
+
+    def _early(self) -> Ints:
+        return np.flatnonzero((self.read_of >= 0) & (self.read_return < self.called[self.read_of]))
 
     def broken_chain(self) -> Violation | None:
         """Two cas replaced one value, cas follow each other in a circle, or a chain of them contradicts time."""
@@ -233,48 +150,58 @@ class Clusters:
 
     def _backwards(self) -> Violation | None:
         """Inside a chain: something of a later cluster returned before something of an earlier one was called."""
+        bad = self._out_of_turn()
+        if not len(bad):
+            return None
+        later = int(bad[0])
+        members = np.flatnonzero(self.alive)
+        chain = members[(self.root[members] == self.root[later]) & (self.depth[members] < self.depth[later])]
+        return self._conflict(int(chain[np.argmax(self.s[chain])]), later, chained=True)
+
+    def _out_of_turn(self) -> Ints:
+        """Clusters that must come before an earlier one of their chain."""
         members = np.flatnonzero(self.alive)
         members = members[np.lexsort((self.depth[members], self.root[members]))]
         base = self.root[members] * (self.never + 1)
         latest = np.maximum.accumulate(base + self.s[members])[
             :-1
         ]  # greatest s so far; of an earlier chain: too low
-        bad = np.flatnonzero(base[1:] + self.f[members[1:]] < latest)
-        if not len(bad):
-            return None
-        later = int(members[bad[0] + 1])
-        chain = members[(self.root[members] == self.root[later]) & (self.depth[members] < self.depth[later])]
-        return self._conflict(int(chain[np.argmax(self.s[chain])]), later, chained=True)
+        return np.asarray(members[1:][base[1:] + self.f[members[1:]] < latest])
 
     def crossing(self) -> Violation | None:
         """Two blocks of which each must come before the other."""
         blocks, low, high, least, greatest = self._blocks()
+        ahead, behind = self._crossings(blocks, low, high)
+        if not len(ahead):
+            return None
+        widest = np.maximum(high[ahead], high[behind]) - np.minimum(low[ahead], low[behind])
+        best = int(np.argmin(widest))
+        a, b = int(ahead[best]), int(behind[best])
+        return self._conflict((int(least[a]), int(greatest[a])), (int(least[b]), int(greatest[b])))
+
+    def _crossings(self, blocks: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """Pairs of blocks (their places in ``blocks``) of which each must come before the other."""
         base = self.key[blocks] * (self.never + 1)
         f, s = base + low, base + high
         forward = np.flatnonzero(f < s)
         forward = forward[np.argsort(f[forward], kind="stable")]
-        found: list[tuple[int, int]] = []
-        neighbours = np.flatnonzero(f[forward[1:]] < s[forward[:-1]])
-        if len(neighbours):
-            best = neighbours[
-                np.argmin(
-                    np.maximum(s[forward[neighbours]], s[forward[neighbours + 1]]) - f[forward[neighbours]]
-                )
-            ]
-            found.append((int(forward[best]), int(forward[best + 1])))
+        overlap = np.flatnonzero(f[forward[1:]] < s[forward[:-1]])
         backward = np.flatnonzero(f >= s)
-        if not found and len(forward) and len(backward):
-            at = (
-                np.searchsorted(f[forward], s[backward], side="left") - 1
-            )  # the last zone that begins before s
-            inside = np.flatnonzero((at >= 0) & (s[forward[at]] > f[backward]))
-            if len(inside):
-                best = inside[np.argmin(f[backward[inside]])]
-                found.append((int(forward[at[best]]), int(backward[best])))
-        if not found:
-            return None
-        a, b = found[0]
-        return self._conflict((int(least[a]), int(greatest[a])), (int(least[b]), int(greatest[b])))
+        at = np.searchsorted(f[forward], s[backward], side="left") - 1  # the last zone that begins before s
+        inside = np.flatnonzero(at >= 0)
+        inside = inside[s[forward[at[inside]]] > f[backward[inside]]]
+        ahead = np.concatenate([forward[overlap], forward[at[inside]]])
+        return ahead, np.concatenate([forward[overlap + 1], backward[inside]])
+
+    def bad_keys(self) -> Bools:
+        """The keys with an operation out of place (beyond what `thin_air` and twins of cas find)."""
+        blocks, low, high, _, _ = self._blocks()
+        ahead, _ = self._crossings(blocks, low, high)
+        bad = np.zeros(self.keys, dtype=bool)
+        bad[self.key[blocks[ahead]]] = True
+        bad[self.key[self._out_of_turn()]] = True
+        bad[self.history.key[self.reads[self._early()]]] = True
+        return bad
 
     def _blocks(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
         """Roots of the chains, with f and s of each chain and the clusters that they come from."""
@@ -375,7 +302,8 @@ class Clusters:
         rows = np.concatenate([self.writer[writes], self.reads])
         call = np.concatenate([np.full(len(writes), -1), self.read_call])
         ranks = np.lexsort((call, self.depth[cluster], place[self.root[cluster]]))
-        return np.asarray(rows[ranks], dtype=np.int64)
+        rows = rows[ranks]
+        return np.asarray(rows[self.judged[self.history.key[rows]]], dtype=np.int64)
 
 
 def _on(key: object) -> str:

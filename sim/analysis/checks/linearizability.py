@@ -9,17 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.analysis.checks.columns import FAIL, INFO, OK, History
+from sim.analysis.checks.columns import FAIL, OK, History
 from sim.analysis.checks.models import Model
-from sim.analysis.checks.search import Found, drop_unseen, search
+from sim.analysis.checks.reductions import drop_unseen
+from sim.analysis.checks.search import Found, search
 from sim.analysis.checks.shrink import REGISTERS, plain, shrink
 from sim.analysis.checks.verdict import Operation, Verdict
 from sim.analysis.checks.zones import judge_zones
 
-__all__ = ["initial_codes", "linearizable", "partitions"]
+__all__ = ["initial_codes", "judge_linearizable", "partitions"]
 
 
-def linearizable(
+def judge_linearizable(
     history: History,
     model: Model,
     initial: object = None,

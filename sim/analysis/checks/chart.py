@@ -1,0 +1,253 @@
+"""A history as a chart and as text: operations as bars per process, and what a verdict says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sim.analysis.checks.columns import FAIL, INFO, READS, History
+from sim.analysis.checks.verdict import Operation, Verdict, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["history_chart", "history_text"]
+
+# Okabe & Ito (2008): distinguishable with every kind of colour vision.
+_COLOURS = {"read": "#56B4E9", "write": "#E69F00", "read and write": "#009E73"}
+_VIOLATION = "#D55E00"
+_MOST = 300  # bars that can be told apart
+_LABELLED = 60
+_BOTH = frozenset({"cas", "increment", "append", "dequeue"})
+
+
+def history_chart(
+    operations: pd.DataFrame, verdict: Verdict | None = None, *, most: int = _MOST, ax: Axes | None = None
+) -> Axes:
+    """Draw operations as bars, a row per process.
+
+    With a verdict: where it carries an order, the moment at which each operation takes effect in it, numbered; where it
+    is invalid, the operations that contradict each other, framed, in the window that they span. Operations of unknown
+    outcome end in an arrow, failed ones are hatched. Long histories are cut to ``most`` operations around that window
+    (or from the start); the title says so. Times are in ms where the span is below a second.
+    """
+    import matplotlib.pyplot as plt
+
+    history = History.of(operations)
+    if not history.timed:
+        raise ValueError("a chart of a history needs the columns 'call' and 'return'")
+    rows = _shown(history, verdict, most)
+    if ax is None:
+        lanes = len({_lane(history, r) for r in rows.tolist()})
+        _, ax = plt.subplots(figsize=(10, 1.6 + 0.42 * max(2, lanes)), layout="constrained")
+    _Drawing(history, rows, verdict, ax).draw()
+    return ax
+
+
+def _lane(history: History, row: int) -> Any:
+    return 0 if history.process is None else history.processes[history.process[row]]
+
+
+def _shown(history: History, verdict: Verdict | None, most: int) -> NDArray[np.int64]:
+    """The rows to show, by time of call: all that overlap the window of the violation, or the first ones."""
+    order = np.argsort(history.call, kind="stable")
+    if len(order) <= most or verdict is None or not verdict.counterexample:
+        return order[:most]
+    shown = np.array([op.row for op in verdict.counterexample[:most]])
+    start = history.call[shown].min()
+    ends = history.returned[shown]
+    end = max(ends[np.isfinite(ends)].max(initial=start), history.call[shown].max())
+    near = order[(history.call[order] <= end) & (history.returned[order] >= start)]
+    rest = near[~np.isin(near, shown)][: max(0, most - len(shown))]
+    both = np.concatenate([shown, rest])
+    return both[np.argsort(history.call[both], kind="stable")]
+
+
+class _Drawing:
+    def __init__(self, history: History, rows: NDArray[np.int64], verdict: Verdict | None, ax: Axes) -> None:
+        self.history, self.rows, self.verdict, self.ax = history, rows, verdict, ax
+        ends = history.returned[rows]
+        self.start = float(history.call[rows].min(initial=np.inf)) if len(rows) else 0.0
+        self.end = float(
+            max(ends[np.isfinite(ends)].max(initial=self.start), history.call[rows].max(initial=0))
+        )
+        span = (self.end - self.start) or 1.0
+        self.unit, self.scale = ("ms", 1e3) if span < 1 else ("s", 1.0)
+        self.far = self.end + 0.06 * span
+        self.thin = 0.002 * span
+        self.lanes = {lane: at for at, lane in enumerate(self._lanes())}
+        self.culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
+
+    def _lanes(self) -> list[Any]:
+        found = dict.fromkeys(_lane(self.history, r) for r in self.rows.tolist())
+        return sorted(found, key=lambda lane: (isinstance(lane, str), lane))
+
+    def draw(self) -> None:
+        ax, history = self.ax, self.history
+        operations = [history.operation(r) for r in self.rows.tolist()]
+        self._window(operations)
+        for op in operations:
+            self._bar(op, labelled=len(operations) <= _LABELLED)
+        if self.verdict is not None and self.verdict.order is not None:
+            self._order(operations)
+        ax.set_yticks(range(len(self.lanes)), [f"process {lane}" for lane in self.lanes])
+        ax.set_ylim(len(self.lanes) - 0.4, -0.6)
+        ax.set_xlim(self._x(self.start - 0.02 * (self.far - self.start)), self._x(self.far))
+        ax.set_xlabel(f"time ({self.unit})")
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        ax.set_title(self._title(), loc="left", fontsize=10)
+        self._legend({_group(op) for op in operations})
+
+    def _x(self, time: float) -> float:
+        return time * self.scale
+
+    def _bar(self, op: Operation, labelled: bool) -> None:
+        culprit = op.row in self.culprits
+        end = self.far if op.status == "info" else max(op.returned, op.call + self.thin)
+        lane = self.lanes[_lane(self.history, op.row)]
+        self.ax.barh(
+            lane,
+            self._x(end - op.call),
+            left=self._x(op.call),
+            height=0.62,
+            color=_COLOURS[_group(op)],
+            alpha=0.3 if self.culprits and not culprit else 0.9,
+            edgecolor=_VIOLATION if culprit else "white",
+            linewidth=2.2 if culprit else 0.6,
+            hatch="////" if op.status == "fail" else None,
+            zorder=3 if culprit else 2,
+        )
+        if op.status == "info":
+            self.ax.plot(
+                self._x(self.far), lane, ">", color=_COLOURS[_group(op)], clip_on=False, markersize=7
+            )
+        if labelled or culprit:
+            self.ax.annotate(
+                _brief(op),
+                (self._x((op.call + min(end, self.end)) / 2), lane),
+                ha="center",
+                va="center",
+                fontsize=8 if culprit else 7,
+                zorder=6,
+            )
+
+    def _window(self, operations: list[Operation]) -> None:
+        """Shade the time that the contradiction spans."""
+        inside = [op for op in operations if op.row in self.culprits]
+        if inside:
+            ends = [op.returned for op in inside if np.isfinite(op.returned)]
+            left, right = min(op.call for op in inside), max([*ends, max(op.call for op in inside)])
+            self.ax.axvspan(
+                self._x(left), self._x(right), color=_VIOLATION, alpha=0.08, zorder=0, linewidth=0
+            )
+
+    def _order(self, operations: list[Operation]) -> None:
+        """Mark when each operation takes effect: as early as its call and the order of its key allow."""
+        assert self.verdict is not None
+        assert self.verdict.order is not None
+        shown = {op.row: op for op in operations}
+        times: dict[Any, float] = {}
+        marks: list[tuple[float, int]] = []
+        for row in self.verdict.order:
+            key, call = int(self.history.key[row]), float(self.history.call[row])
+            times[key] = max(times.get(key, -np.inf), call)
+            if row in shown:
+                marks.append((times[key], row))
+        step = 0.004 * (self.far - self.start)
+        used: dict[Any, float] = {}
+        for number, (time, row) in enumerate(sorted(marks, key=lambda mark: mark[0]), 1):
+            op = shown[row]
+            lane = self.lanes[_lane(self.history, row)]
+            at = min(max(time, used.get(lane, -np.inf) + step), op.returned)
+            used[lane] = at
+            self.ax.plot(
+                [self._x(at)] * 2, [lane - 0.38, lane + 0.38], color="black", linewidth=1.4, zorder=5
+            )
+            if len(marks) <= _LABELLED:
+                self.ax.annotate(
+                    str(number), (self._x(at), lane - 0.4), ha="center", va="bottom", fontsize=7, zorder=6
+                )
+
+    def _title(self) -> str:
+        cut = (
+            f" ({len(self.rows)} of {len(self.history)} operations)"
+            if len(self.rows) < len(self.history)
+            else ""
+        )
+        if self.verdict is None:
+            return f"history{cut}"
+        order = "; the numbers are an order that explains it" if self.verdict.order is not None else ""
+        framed = "; framed: these contradict each other" if self.culprits else ""
+        return f"{self.verdict.consistency}: {self.verdict.status}{order}{framed}{cut}"
+
+    def _legend(self, groups: set[str]) -> None:
+        from matplotlib.patches import Patch
+
+        handles = [Patch(color=_COLOURS[group], label=group) for group in _COLOURS if group in groups]
+        status = self.history.status[self.rows]
+        if (status == INFO).any():
+            handles.append(Patch(facecolor="white", edgecolor="white", label="▶ outcome unknown"))
+        if (status == FAIL).any():
+            handles.append(Patch(facecolor="white", edgecolor="grey", hatch="////", label="failed"))
+        if handles:
+            self.ax.legend(
+                handles=handles,
+                loc="upper right",
+                bbox_to_anchor=(1.0, -0.16),
+                ncols=5,
+                fontsize=8,
+                frameon=False,
+            )
+
+
+def _group(op: Operation) -> str:
+    return "read" if op.kind in READS else "read and write" if op.kind in _BOTH else "write"
+
+
+def _brief(op: Operation) -> str:
+    """A label that fits a bar."""
+    text = op.what().removesuffix(" (outcome unknown)").removesuffix(" (failed)")
+    return text if len(text) <= 22 else text[:21] + "…"
+
+
+def history_text(
+    operations: pd.DataFrame, verdict: Verdict | None = None, *, most: int = 100, width: int = 40
+) -> str:
+    """The same as text: one line per operation, by time of call, with a bar ``width`` characters wide.
+
+    A number is the place of the operation in the verdict's order, ✗ marks those that contradict each other.
+    """
+    history = History.of(operations)
+    if not history.timed:
+        raise ValueError("a timeline of a history needs the columns 'call' and 'return'")
+    rows = _shown(history, verdict, most)
+    lines = (
+        []
+        if verdict is None
+        else [f"{verdict.status}: {verdict.consistency} ({verdict.model}). {verdict.reason}"]
+    )
+    if not len(rows):
+        return "\n".join([*lines, "no operations"])
+    finite = history.returned[rows][np.isfinite(history.returned[rows])]
+    start = float(history.call[rows].min())
+    end = float(max(finite.max(initial=start), history.call[rows].max()))
+    scale = (width - 1) / ((end - start) or 1.0)
+    places = {row: place for place, row in enumerate(verdict.order or (), 1)} if verdict is not None else {}
+    culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
+    for row in rows.tolist():
+        op = history.operation(row)
+        left = round((op.call - start) * scale)
+        right = width - 1 if op.status == "info" else round((op.returned - start) * scale)
+        tail = "→" if op.status == "info" else "┤"
+        bar = " " * left + ("├" + "─" * (right - left - 1) + tail if right > left else "│")
+        mark = "✗" if row in culprits else str(places.get(row, ""))
+        who = "" if op.process is None else f"process {op.process}: "
+        lines.append(f"{bar:<{width}} {mark:>4} {who}{op.what()}")
+    if len(rows) < len(history):
+        lines.append(f"… {len(history) - len(rows)} more operations")
+    lines.append(f"from {seconds(start)} to {seconds(end)}")
+    return "\n".join(lines)

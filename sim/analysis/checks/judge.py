@@ -1,0 +1,169 @@
+"""`check`: one history, one consistency model, one verdict; and what follows from what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from sim.analysis.checks.columns import History
+from sim.analysis.checks.dispatch import Judge, overlapping
+from sim.analysis.checks.models import Model, choose
+from sim.analysis.checks.sessions import SESSION_GUARANTEES
+from sim.analysis.checks.verdict import Verdict
+
+__all__ = ["ALIASES", "CONSISTENCY", "IMPLIES", "canonical", "check", "linearizable", "strongest", "verdicts"]
+
+CONSISTENCY: Final = (
+    "linearizable",
+    "sequential",
+    "CM",
+    "CCv",
+    "pram",
+    "CC",
+    "regular",
+    "writes-follow-reads",
+    "monotonic-writes",
+    "monotonic-reads",
+    "read-your-writes",
+    "eventual",
+)
+"""The consistency models by name, in the order in which `strongest` tries them (docs/consistency.md)."""
+
+IMPLIES: Final[dict[str, frozenset[str]]] = {
+    "linearizable": frozenset(CONSISTENCY) - {"linearizable", "eventual"},
+    "sequential": frozenset({"CM", "CCv", "CC", "pram", *SESSION_GUARANTEES}),
+    "CM": frozenset({"CC", "pram", *SESSION_GUARANTEES}),
+    "CCv": frozenset({"CC", *SESSION_GUARANTEES}),
+    "pram": frozenset({"read-your-writes", "monotonic-reads", "monotonic-writes"}),
+    "CC": frozenset({"read-your-writes"}),
+}
+"""Model -> the weaker models that every history which satisfies it satisfies too."""
+
+ALIASES: Final[dict[str, str]] = {
+    "linearizability": "linearizable",
+    "atomic": "linearizable",
+    "causal": "CC",
+    "causal-convergence": "CCv",
+    "causal+": "CCv",
+    "causal-memory": "CM",
+    "fifo": "pram",
+}
+"""Other names. ``causal`` is CC, which every definition of causal consistency contains: what it rejects, all reject."""
+
+_BUDGET = 10_000_000
+
+
+def canonical(consistency: str) -> str:
+    """The name of a model as in `CONSISTENCY`, whatever its case. Raises ValueError for an unknown one."""
+    names = {name.lower(): name for name in CONSISTENCY} | ALIASES
+    wanted = consistency.lower().replace("_", "-")
+    if wanted not in names:
+        known = ", ".join((*CONSISTENCY, *ALIASES))
+        raise ValueError(f"{consistency!r} is no consistency model; there are {known}")
+    return names[wanted]
+
+
+def check(
+    operations: pd.DataFrame,
+    consistency: str = "linearizable",
+    *,
+    model: str | Model = "auto",
+    initial: Any = None,
+    failed_cas: Literal["drop", "mismatch"] = "drop",
+    versions: Mapping[Any, Sequence[Any]] | None = None,
+    budget: int = _BUDGET,
+    witness: bool = False,
+    settle: float = 0.0,
+    progress: bool = False,
+) -> Verdict:
+    """Judge a history by a consistency model.
+
+    Parameters
+    ----------
+    operations: an operations frame (docs/consistency.md says which columns and kinds count, and how).
+    consistency: a name of `CONSISTENCY` or `ALIASES`.
+    model: ``"register"``, ``"cas-register"``, ``"key-value"``, ``"counter"``, ``"set"``, ``"queue"``, a `Model`, or
+        ``"auto"``: the narrowest that knows the kinds. Only linearizable and sequential apply to all of them; the
+        weaker models are about reads and writes, and unknown for others.
+    initial: what every key starts with; None: the model's own (null, 0, empty). For key-value also key -> value.
+    failed_cas: whether a failed cas only did not happen (``"drop"``), or asserts a ``"mismatch"`` at some moment.
+    versions: key -> all its written values in the order in which they took effect (the commit log), where known:
+        then sequential consistency is judged in linear time, and session guarantees by that order.
+    budget: steps of search, before the verdict is unknown; the same on every machine.
+    witness: return the order of a witness in ``verdict.order`` (linearizable: key by key; sequential).
+    settle: for eventual: how long after the last write a read must begin to count, in seconds.
+    progress: show bars on standard error where it takes long.
+
+    Raises ValueError, with the row (or the line of a file) and the value, for a history that makes no sense.
+    """
+    name = canonical(consistency)
+    if failed_cas not in ("drop", "mismatch"):
+        raise ValueError(f"failed_cas is 'drop' or 'mismatch', not {failed_cas!r}")
+    history = History.of(operations)
+    chosen = choose(model, [kind for kind in history.kinds if kind != "scan"])
+    _known_kinds(history, chosen)
+    mismatch = failed_cas == "mismatch"
+    return Judge(history, chosen, initial, mismatch, budget, witness, progress, versions, settle).verdict(
+        name
+    )
+
+
+def linearizable(operations: pd.DataFrame, **options: Any) -> Verdict:
+    """Judge linearizability; ``options`` as for `check`."""
+    return check(operations, "linearizable", **options)
+
+
+def verdicts(
+    operations: pd.DataFrame, names: Collection[str] = CONSISTENCY, **options: Any
+) -> dict[str, Verdict]:
+    """The verdicts of several models, the strongest first; what a valid one implies is not judged again."""
+    found: dict[str, Verdict] = {}
+    wanted = {canonical(name) for name in names}
+    for name in (n for n in CONSISTENCY if n in wanted):
+        stronger = next((s for s, v in found.items() if v.ok and name in IMPLIES.get(s, ())), None)
+        if stronger is None or _unordered(operations):
+            found[name] = check(operations, name, **options)
+        else:
+            found[name] = replace(
+                found[stronger], consistency=name, reason=f"It is {stronger}, which implies it."
+            )
+    return found
+
+
+def strongest(operations: pd.DataFrame, **options: Any) -> str:
+    """The name of the first model of `CONSISTENCY` that was shown to hold; ``"none"`` if there is none.
+
+    ``options`` as for `check`. Models of which the verdict is unknown are passed over.
+    """
+    for name in CONSISTENCY:
+        try:
+            if check(operations, name, **options).ok:
+                return name
+        except ValueError:
+            if (
+                name == "linearizable"
+            ):  # a history that makes no sense; others may lack columns that one model needs
+                check(operations, "sequential", **options)
+    return "none"
+
+
+def _unordered(operations: pd.DataFrame) -> bool:
+    """Whether sessions are missing or overlap, so that linearizability says nothing of their order."""
+    if "process" not in operations.columns:
+        return True
+    history = History.of(operations)
+    return history.timed and overlapping(history, touching=True)
+
+
+def _known_kinds(history: History, model: Model) -> None:
+    if model.kinds is None:
+        return
+    allowed = set(model.kinds) | {"scan"}
+    for number, kind in enumerate(history.kinds):
+        if kind not in allowed:
+            row = int(np.argmax(history.kind == number))
+            raise ValueError(f"{history.label(row)}: a {model.name} has no operation {kind!r}")
