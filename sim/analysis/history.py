@@ -94,10 +94,10 @@ def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, A
         for number, line in chunk:
             try:
                 record = loads(line)
-            except ValueError as error:
+            except json.JSONDecodeError as error:
                 if not line.strip():
                     continue
-                raise HistoryError(f"line {number}: not JSON: {error}") from None
+                raise HistoryError(f"line {number}: not JSON: {error.msg} (column {error.pos + 1})") from None
             if type(record) is not dict:
                 raise HistoryError(
                     f"line {number}: not an object with an operation's fields: {line.strip()[:60]}"

@@ -20,7 +20,8 @@ __all__ = ["history_chart", "history_text"]
 _COLOURS = {"read": "#56B4E9", "write": "#E69F00", "read and write": "#009E73"}
 _VIOLATION = "#D55E00"
 _MOST = 300  # bars that can be told apart
-_LABELLED = 60
+_NUMBERED = 60
+_LETTER = 0.085  # inches
 _BOTH = frozenset({"cas", "increment", "append", "dequeue"})
 
 
@@ -39,11 +40,11 @@ def history_chart(
     history = History.of(operations)
     if not history.timed:
         raise ValueError("a chart of a history needs the columns 'call' and 'return'")
-    rows = _shown(history, verdict, most)
+    rows, start, end = _shown(history, verdict, most)
     if ax is None:
         lanes = len({_lane(history, r) for r in rows.tolist()})
         _, ax = plt.subplots(figsize=(10, 1.6 + 0.42 * max(2, lanes)), layout="constrained")
-    _Drawing(history, rows, verdict, ax).draw()
+    _Drawing(history, rows, start, end, verdict, ax).draw()
     return ax
 
 
@@ -51,33 +52,51 @@ def _lane(history: History, row: int) -> Any:
     return 0 if history.process is None else history.processes[history.process[row]]
 
 
-def _shown(history: History, verdict: Verdict | None, most: int) -> NDArray[np.int64]:
-    """The rows to show, by time of call: all that overlap the window of the violation, or the first ones."""
+def _shown(history: History, verdict: Verdict | None, most: int) -> tuple[NDArray[np.int64], float, float]:
+    """The rows to show, by time of call, and the span of time: of all, or of the window of the violation."""
     order = np.argsort(history.call, kind="stable")
     if len(order) <= most or verdict is None or not verdict.counterexample:
-        return order[:most]
+        return order[:most], *_span(history, order[:most])
     shown = np.array([op.row for op in verdict.counterexample[:most]])
-    start = history.call[shown].min()
-    ends = history.returned[shown]
-    end = max(ends[np.isfinite(ends)].max(initial=start), history.call[shown].max())
+    start, end = _span(history, shown)
+    pad = 0.2 * (end - start)
+    start, end = start - pad, end + pad
     near = order[(history.call[order] <= end) & (history.returned[order] >= start)]
+    near = near[np.isfinite(history.returned[near]) | (history.call[near] >= start)]
     rest = near[~np.isin(near, shown)][: max(0, most - len(shown))]
     both = np.concatenate([shown, rest])
-    return both[np.argsort(history.call[both], kind="stable")]
+    return both[np.argsort(history.call[both], kind="stable")], start, end
+
+
+def _span(history: History, rows: NDArray[np.int64]) -> tuple[float, float]:
+    """From the first call to the last call or return."""
+    if not len(rows):
+        return 0.0, 1.0
+    ends = history.returned[rows]
+    start = float(history.call[rows].min())
+    return start, float(max(ends[np.isfinite(ends)].max(initial=start), history.call[rows].max()))
 
 
 class _Drawing:
-    def __init__(self, history: History, rows: NDArray[np.int64], verdict: Verdict | None, ax: Axes) -> None:
+    def __init__(
+        self,
+        history: History,
+        rows: NDArray[np.int64],
+        start: float,
+        end: float,
+        verdict: Verdict | None,
+        ax: Axes,
+    ) -> None:
         self.history, self.rows, self.verdict, self.ax = history, rows, verdict, ax
-        ends = history.returned[rows]
-        self.start = float(history.call[rows].min(initial=np.inf)) if len(rows) else 0.0
-        self.end = float(
-            max(ends[np.isfinite(ends)].max(initial=self.start), history.call[rows].max(initial=0))
-        )
-        span = (self.end - self.start) or 1.0
+        self.start, self.end = start, end
+        span = (end - start) or 1.0
         self.unit, self.scale = ("ms", 1e3) if span < 1 else ("s", 1.0)
         self.far = self.end + 0.06 * span
         self.thin = 0.002 * span
+        figure = ax.get_figure(root=True)
+        width = ax.get_position().width * (figure.get_figwidth() if figure is not None else 10.0)
+        self.letters = width / _LETTER / (self.far - self.start)  # that fit into a second
+        self.keyed = len(set(history.key[rows].tolist())) > 1
         self.lanes = {lane: at for at, lane in enumerate(self._lanes())}
         self.culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
 
@@ -90,12 +109,12 @@ class _Drawing:
         operations = [history.operation(r) for r in self.rows.tolist()]
         self._window(operations)
         for op in operations:
-            self._bar(op, labelled=len(operations) <= _LABELLED)
+            self._bar(op)
         if self.verdict is not None and self.verdict.order is not None:
             self._order(operations)
         ax.set_yticks(range(len(self.lanes)), [f"process {lane}" for lane in self.lanes])
         ax.set_ylim(len(self.lanes) - 0.4, -0.6)
-        ax.set_xlim(self._x(self.start - 0.02 * (self.far - self.start)), self._x(self.far))
+        ax.set_xlim(self._x(self.start - 0.01 * (self.far - self.start)), self._x(self.far))
         ax.set_xlabel(f"time ({self.unit})")
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
@@ -105,17 +124,18 @@ class _Drawing:
     def _x(self, time: float) -> float:
         return time * self.scale
 
-    def _bar(self, op: Operation, labelled: bool) -> None:
+    def _bar(self, op: Operation) -> None:
         culprit = op.row in self.culprits
-        end = self.far if op.status == "info" else max(op.returned, op.call + self.thin)
+        begin = max(op.call, self.start)
+        end = self.far if op.status == "info" else min(max(op.returned, op.call + self.thin), self.far)
         lane = self.lanes[_lane(self.history, op.row)]
         self.ax.barh(
             lane,
-            self._x(end - op.call),
-            left=self._x(op.call),
+            self._x(end - begin),
+            left=self._x(begin),
             height=0.62,
             color=_COLOURS[_group(op)],
-            alpha=0.3 if self.culprits and not culprit else 0.9,
+            alpha=0.3 if self.culprits and not culprit else 0.5 if op.status == "fail" else 0.9,
             edgecolor=_VIOLATION if culprit else "white",
             linewidth=2.2 if culprit else 0.6,
             hatch="////" if op.status == "fail" else None,
@@ -125,13 +145,15 @@ class _Drawing:
             self.ax.plot(
                 self._x(self.far), lane, ">", color=_COLOURS[_group(op)], clip_on=False, markersize=7
             )
-        if labelled or culprit:
+        label = _brief(op, self.keyed)
+        fits = len(label) + 1 <= (min(end, self.end) - begin) * self.letters
+        if fits or culprit:
             self.ax.annotate(
-                _brief(op),
-                (self._x((op.call + min(end, self.end)) / 2), lane),
+                label,
+                (self._x((begin + min(end, self.end)) / 2), lane if fits else lane + 0.33),
                 ha="center",
-                va="center",
-                fontsize=8 if culprit else 7,
+                va="center" if fits else "top",
+                fontsize=8,
                 zorder=6,
             )
 
@@ -167,7 +189,7 @@ class _Drawing:
             self.ax.plot(
                 [self._x(at)] * 2, [lane - 0.38, lane + 0.38], color="black", linewidth=1.4, zorder=5
             )
-            if len(marks) <= _LABELLED:
+            if len(marks) <= _NUMBERED:
                 self.ax.annotate(
                     str(number), (self._x(at), lane - 0.4), ha="center", va="bottom", fontsize=7, zorder=6
                 )
@@ -208,10 +230,23 @@ def _group(op: Operation) -> str:
     return "read" if op.kind in READS else "read and write" if op.kind in _BOTH else "write"
 
 
-def _brief(op: Operation) -> str:
-    """A label that fits a bar."""
-    text = op.what().removesuffix(" (outcome unknown)").removesuffix(" (failed)")
-    return text if len(text) <= 22 else text[:21] + "…"
+def _brief(op: Operation, keyed: bool) -> str:
+    """A label that fits a bar: ``→ 3`` was read, ``= 3`` written, ``1 ▸ 2`` replaced."""
+    if op.kind == "cas":
+        text = " ▸ ".join(map(_short, op.value))
+    elif op.kind in {"read", "get", "dequeue"}:
+        text = f"→ {_short(op.value)}" if op.known else "→ ?"
+    else:
+        sign = {"write": "=", "put": "=", "append": "+=", "increment": "+", "delete": "∅"}.get(
+            op.kind, op.kind
+        )
+        text = sign if op.kind == "delete" else f"{sign} {_short(op.value)}"
+    return f"{op.key} {text}" if keyed else text
+
+
+def _short(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= 12 else f"…{text[-10:]}"
 
 
 def history_text(
@@ -224,7 +259,7 @@ def history_text(
     history = History.of(operations)
     if not history.timed:
         raise ValueError("a timeline of a history needs the columns 'call' and 'return'")
-    rows = _shown(history, verdict, most)
+    rows, start, end = _shown(history, verdict, most)
     lines = (
         []
         if verdict is None
@@ -232,16 +267,13 @@ def history_text(
     )
     if not len(rows):
         return "\n".join([*lines, "no operations"])
-    finite = history.returned[rows][np.isfinite(history.returned[rows])]
-    start = float(history.call[rows].min())
-    end = float(max(finite.max(initial=start), history.call[rows].max()))
     scale = (width - 1) / ((end - start) or 1.0)
     places = {row: place for place, row in enumerate(verdict.order or (), 1)} if verdict is not None else {}
     culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
     for row in rows.tolist():
         op = history.operation(row)
-        left = round((op.call - start) * scale)
-        right = width - 1 if op.status == "info" else round((op.returned - start) * scale)
+        left = max(0, round((op.call - start) * scale))
+        right = width - 1 if op.status == "info" else min(width - 1, round((op.returned - start) * scale))
         tail = "→" if op.status == "info" else "┤"
         bar = " " * left + ("├" + "─" * (right - left - 1) + tail if right > left else "│")
         mark = "✗" if row in culprits else str(places.get(row, ""))

@@ -233,8 +233,9 @@ class _Zones(Clusters):
             rows += self._links(a_greatest, b_least)
         else:
             first_a, last_b = self._first(a_least), self._last(b_greatest)
-            rows += [first_a, last_b, *self._links(a_least, a_greatest), *self._links(b_least, b_greatest)]
+            rows += [*self._links(a_least, a_greatest), *self._links(b_least, b_greatest)]
             if first_a >= 0:
+                rows += [first_a, last_b]
                 parts.append("but " + self._must_precede(a_least, first_a, b_greatest, last_b))
             else:
                 parts.append(f"but {self._value(a_least)} was there before anything was written")
