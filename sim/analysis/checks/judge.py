@@ -104,8 +104,7 @@ def check(
     if failed_cas not in ("drop", "mismatch"):
         raise ValueError(f"failed_cas is 'drop' or 'mismatch', not {failed_cas!r}")
     history = History.of(operations)
-    chosen = choose(model, [kind for kind in history.kinds if kind != "scan"])
-    _known_kinds(history, chosen)
+    chosen = _choose(history, model)
     mismatch = failed_cas == "mismatch"
     return Judge(history, chosen, initial, mismatch, budget, witness, progress, versions, settle).verdict(
         name
@@ -159,11 +158,18 @@ def _unordered(operations: pd.DataFrame) -> bool:
     return history.timed and overlapping(history, touching=True)
 
 
-def _known_kinds(history: History, model: Model) -> None:
-    if model.kinds is None:
-        return
-    allowed = set(model.kinds) | {"scan"}
-    for number, kind in enumerate(history.kinds):
-        if kind not in allowed:
-            row = int(np.argmax(history.kind == number))
-            raise ValueError(f"{history.label(row)}: a {model.name} has no operation {kind!r}")
+def _choose(history: History, model: str | Model) -> Model:
+    """The data model; ValueError names the first row whose operation it (or, for auto, any of them) does not have."""
+    kinds = [kind for kind in history.kinds if kind != "scan"]
+    for count in range(len(kinds) + 1 if model == "auto" else 0):
+        try:
+            choose(model, kinds[:count])
+        except ValueError as error:
+            row = int(np.argmax(history.kind == history.kinds.index(kinds[count - 1])))
+            raise ValueError(f"{history.label(row)}: {error}") from None
+    chosen = choose(model, kinds)
+    for kind in kinds:
+        if chosen.kinds is not None and kind not in chosen.kinds:
+            row = int(np.argmax(history.kind == history.kinds.index(kind)))
+            raise ValueError(f"{history.label(row)}: a {chosen.name} has no operation {kind!r}")
+    return chosen
