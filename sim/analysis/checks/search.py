@@ -338,5 +338,7 @@ class _Search:
         return tuple(order)
 
     def _hidden_by(self, state: object, waiting: Sequence[int]) -> list[int]:
-        absorbs = self.model.absorbs
-        return [i for i in waiting if self.overwrites[i] or absorbs(state, self.operations[i])]
+        def hides(op: Operation) -> bool:
+            return op.kind in self.model.additions and self.model.absorbs(state, op)
+
+        return [i for i in waiting if self.overwrites[i] or hides(self.operations[i])]

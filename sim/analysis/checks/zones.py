@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.analysis.checks.clusters import Bools, Clusters, Ints
-from sim.analysis.checks.columns import History
+from sim.analysis.checks.columns import INFO, History
 
 __all__ = ["Violation", "Zones", "judge_zones"]
 
@@ -63,7 +63,7 @@ def judge_zones(
     for find in (clusters.thin_air, clusters.from_the_future, clusters.broken_chain, clusters.crossing):
         violation = find()
         if violation is not None:
-            return Zones(clusters.judged, violation)
+            return Zones(clusters.judged, Violation(clusters.with_evidence(violation.rows), violation.reason))
     judged = clusters.judged
     if strict or (not regular and _touching(history)):
         clusters = _Zones(history, initial, regular, mismatch, closed=True)
@@ -163,9 +163,7 @@ class _Zones(Clusters):
         members = np.flatnonzero(self.alive)
         members = members[np.lexsort((self.depth[members], self.root[members]))]
         base = self.root[members] * (self.never + 1)
-        latest = np.maximum.accumulate(base + self.s[members])[
-            :-1
-        ]  # greatest s so far; of an earlier chain: too low
+        latest = np.maximum.accumulate(base + self.s[members])[:-1]  # of an earlier chain: too low to matter
         return np.asarray(members[1:][base[1:] + self.f[members[1:]] < latest])
 
     def crossing(self) -> Violation | None:
@@ -244,6 +242,19 @@ class _Zones(Clusters):
         key = h.operation(max(rows)).key
         shown = sorted({r for r in rows if r >= 0}, key=lambda r: (h.call[r], r))
         return Violation(tuple(shown), _on(key) + "; ".join(parts) + ".")
+
+    def with_evidence(self, rows: tuple[int, ...]) -> tuple[int, ...]:
+        """The rows, and for those of unknown outcome what shows that they happened."""
+        h = self.history
+        found = list(rows)
+        for row in found:  # grows while it is walked
+            if h.status[row] != INFO:
+                continue
+            cluster = int(np.flatnonzero(self.writer == row)[0])
+            seen = self.reads[self.read_of == cluster]
+            follow = self.writer[self.alive & (self.before == cluster)]
+            found += [int(r) for r in (*seen[:1], *follow[:1])][:1]
+        return tuple(sorted(dict.fromkeys(found), key=lambda r: (h.call[r], r)))
 
     def _must_precede(self, one: int, first: int, other: int, last: int) -> str:
         h = self.history
