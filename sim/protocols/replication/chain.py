@@ -245,7 +245,8 @@ class ChainNode(ShippedLog):
         else:
             self.commit = self.last
             self.apply_committed()
-            self.send(src, Ack(self.view_number, matched))
+            if self.succ is None:  # else it speaks for others, who may not have it: it has lost its disk
+                self.send(src, Ack(self.view_number, matched))
 
     def _heeds(self, src: str, number: int) -> bool:
         """Whether a message comes from the predecessor, or from the tail that feeds this server."""
@@ -274,7 +275,7 @@ class ChainNode(ShippedLog):
             self._tell_master()
 
     def on_ack(self, src: str, msg: Ack) -> None:
-        if src == self.succ and msg.number >= self.succ_since:
+        if src == self.succ and msg.number >= self.succ_since and self.initialised:
             self.succ_heard = self.now
             self.next = max(self.next, msg.position)
             if msg.position > self.acked:

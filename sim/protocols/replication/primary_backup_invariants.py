@@ -237,24 +237,25 @@ class DurableBeforeSend(Invariant):
 
 @dataclass
 class InitialisedPrimary(Invariant):
-    """Whoever becomes primary of a view holds the log of the last acknowledged view before it."""
+    """Whoever leads a view held the log of the last acknowledged view before it."""
 
     law: ClassVar[str] = "only initialised members are promoted"
-    followed: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held
+    held: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held, a step ago
+    led: dict[str, int] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
-        if isinstance(node, PrimaryBackupNode):
-            self.followed[node.name] = node.log_view
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is ViewIs and message.view.number > 1:
-            chosen, after = message.view.primary, message.view.after
-            if self.followed.get(chosen, 0) < after:
+        if not isinstance(node, PrimaryBackupNode):
+            return
+        view = node.view
+        if view is not None and self.led.get(node.name) != view.number:
+            self.led[node.name] = view.number
+            if self.held.get(node.name, 0) < view.after:
                 self.violated(
-                    (src, chosen),
-                    f"{src} makes {chosen} primary of view {message.view.number}, after view {after}",
-                    f"{chosen} holds the log of view {self.followed.get(chosen, 0)} only",
+                    (node.name,),
+                    f"{node.name} leads view {view.number}, which comes after view {view.after}",
+                    f"it held the log of view {self.held.get(node.name, 0)} only",
                 )
+        self.held[node.name] = node.log_view
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from sim.message import replace
 from sim.node import durable
 from sim.protocols.kv import Command, KeyValueStore, Result
-from sim.protocols.membership.view_service import NO_VIEW, View, ViewService
+from sim.protocols.membership.view_service import NO_VIEW, View, ViewIs, ViewService
 from sim.protocols.replication.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup import PrimaryBackup, PrimaryBackupNode
 from sim.system import SafetyViolation
@@ -265,8 +265,16 @@ class TakesAnyoneIn(ViewService):
         return True
 
 
-def uninitialised_backup(stage: Any, service: type[ViewService] = ViewService) -> None:
-    s = stage(PrimaryBackup(nodes=2), service_class=service)
+class LeadsWhateverItHolds(PrimaryBackupNode):
+    def on_view_is(self, src: str, msg: ViewIs) -> None:
+        if msg.view.primary == self.name:
+            self.log_view = max(self.log_view, msg.view.after)
+        super().on_view_is(src, msg)
+
+
+def uninitialised_backup(stage: Any, **classes: Any) -> None:
+    s = stage(PrimaryBackup(nodes=2), **classes)
+    only(s, "only initialised members")
     s.crash("n1")
     s.run(1.0)
     s.ask("n0")
@@ -281,8 +289,9 @@ def uninitialised_backup(stage: Any, service: type[ViewService] = ViewService) -
 
 def test_promotion_of_a_member_without_state(stage: Any) -> None:
     uninitialised_backup(stage)
+    uninitialised_backup(stage, service_class=TakesAnyoneIn)  # the member itself refuses
     with violation("only initialised members are promoted"):
-        uninitialised_backup(stage, TakesAnyoneIn)
+        uninitialised_backup(stage, service_class=TakesAnyoneIn, node_class=LeadsWhateverItHolds)
 
 
 class RepeatsItself(KeyValueStore):
