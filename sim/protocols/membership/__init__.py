@@ -1,1 +1,3 @@
-"""Failure detection, membership, gossip."""
+"""Failure detection, membership, gossip. Each protocol is a module; systems are offered by `sim.protocols`."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""Replication: primary-backup to multi-primary."""
+"""Replication: primary-backup to multi-primary. Each protocol is a module; systems are offered by `sim.protocols`."""
+
+__all__: list[str] = []
