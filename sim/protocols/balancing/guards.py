@@ -8,7 +8,7 @@ from math import sqrt
 
 from sim.protocols.balancing.resilience import CircuitBreaker, RetryBudget
 
-__all__ = ["Breaker", "Budget", "CodelQueue", "TokenBucket", "Window"]
+__all__ = ["Breaker", "Budget", "CodelQueue", "QueueTimeout", "TokenBucket", "Window"]
 
 
 class TokenBucket:
@@ -166,3 +166,24 @@ class CodelQueue:
         if self._above_since is None:
             self._above_since = now
         return now - self._above_since >= self.interval
+
+
+class QueueTimeout:
+    """Controlled delay for requests: a short timeout in the queue while it does not get empty.
+
+    Source: Maurer, "Fail at Scale", ACM Queue 13(8), 2015.
+    """
+
+    def __init__(self, target: float, interval: float) -> None:
+        self.target = target
+        self.interval = interval
+        self._last_empty = 0.0
+        self._emptied = True  # by the request before
+
+    def drops(self, waited: float, queue_left: int, now: float) -> bool:
+        """Whether to drop the request that has ``waited`` (seconds), with ``queue_left`` behind it."""
+        if self._emptied:
+            self._last_empty = now - waited  # it was empty until this one came
+        self._emptied = queue_left == 0
+        overloaded = now - self._last_empty > self.interval
+        return waited > (self.target if overloaded else self.interval)

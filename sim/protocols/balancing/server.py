@@ -14,7 +14,7 @@ from math import inf
 from typing import Any, Literal
 
 from sim.node import Node
-from sim.protocols.balancing.guards import CodelQueue
+from sim.protocols.balancing.guards import CodelQueue, QueueTimeout
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, CheckHealth, Healthy, Idle, Load, Probe
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
 
@@ -27,13 +27,20 @@ Key = tuple[str, Any]  # who asked, and the ticket
 class Codel:
     """Controlled delay: drop from the queue while its waits stay above ``target`` for ``interval`` seconds.
 
-    Source: Nichols, Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
+    ``law="sqrt"`` drops one at a time, ever faster, which tells senders that heed it to slow down (Nichols,
+    Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). ``law="timeout"`` is for requests whose senders
+    don't: while the queue has not been empty for an interval, it drops all that have waited longer than the
+    target, and otherwise those that have waited longer than the interval (Maurer, "Fail at Scale", ACM Queue
+    13(8), 2015).
     """
 
     target: float = 0.005
     interval: float = 0.100
+    law: Literal["sqrt", "timeout"] = "sqrt"
 
     def __post_init__(self) -> None:
+        if self.law not in ("sqrt", "timeout"):
+            raise ValueError(f"Codel: law must be 'sqrt' or 'timeout', not {self.law!r}")
         if not 0 < self.target < self.interval < inf:
             raise ValueError(
                 f"Codel: 0 < target < interval must hold, not {self.target!r} s, {self.interval!r} s"
@@ -257,8 +264,9 @@ class QueueingServerNode(VariedServerNode):
     def on_start(self) -> None:
         self.queue: OrderedDict[Key, tuple[Ask, float]] = OrderedDict()
         self.busy = 0
-        codel = self.settings[1].codel
-        self._codel = CodelQueue(codel.target, codel.interval) if codel is not None else None
+        codel: Codel | None = self.settings[1].codel
+        law = QueueTimeout if codel is not None and codel.law == "timeout" else CodelQueue
+        self._codel = law(codel.target, codel.interval) if codel is not None else None
         super().on_start()
 
     def begin(self, src: str, msg: Ask) -> None:

@@ -29,6 +29,7 @@ class Plan:
     rate: float
     count: int
     keys: tuple[str, ...] = ("key",)
+    kinds: tuple[str, ...] = ("get",)
     patience: float = inf
     targets: tuple[str, ...] = ("b0",)
     system: Balanced | None = None
@@ -43,7 +44,8 @@ class Source(Node):
         self.started: list[float] = []
         self.latency: dict[int, float] = {}
         self.status: dict[int, str] = {}
-        self.commands = [Command(0, 1, "get", key) for key in self.settings.keys]
+        self.kind: dict[int, str] = {}
+        self.commands = [Command(0, 1, k, key) for key in self.settings.keys for k in self.settings.kinds]
         self.set_timer("arrival", self.random.exponential(1.0 / self.settings.rate))
 
     def on_arrival_timeout(self) -> None:
@@ -51,6 +53,7 @@ class Source(Node):
         command = self.commands[0] if len(self.commands) == 1 else self.random.choice(self.commands)
         ticket = len(self.started)
         self.started.append(self.now)
+        self.kind[ticket] = command.kind
         self.ask(Ask(ticket, command, plan.patience))
         if len(self.started) < plan.count:
             self.set_timer("arrival", self.random.exponential(1.0 / plan.rate))
@@ -128,6 +131,7 @@ def load(
     delta: float = 0.0,
     host: Host | None = None,
     keys: Sequence[str] = ("key",),
+    kinds: Sequence[str] = ("get",),
     patience: float = inf,
     invariants: Sequence[Invariant] = (),
 ) -> Loaded:
@@ -136,7 +140,7 @@ def load(
     for member in system.members():
         role_host = host if member.role == "replica" else None
         cluster.add(member, place="lan", profile=role_host, settings=member.settings or system)
-    plan = Plan(rate, count, tuple(keys), patience, system.balancer_names, system)
+    plan = Plan(rate, count, tuple(keys), tuple(kinds), patience, system.balancer_names, system)
     source: type[Node] = Source
     if system.where == "client":
         source = BalancingSource if system.plain else ResilientBalancingSource

@@ -9,7 +9,18 @@ import pytest
 
 from sim.lab import Scenario
 from sim.network.topology import constant
-from sim.protocols.balancing import Balanced, Deterministic, Exponential, Random, Server
+from sim.protocols.balancing import (
+    Balanced,
+    Deterministic,
+    Exponential,
+    PowerOfChoices,
+    Random,
+    Retries,
+    Server,
+    Timeout,
+)
+from sim.protocols.balancing.messages import Ask
+from sim.protocols.balancing.server import VariedServerNode
 from sim.protocols.balancing.service_times import (
     Bimodal,
     Inverse,
@@ -18,6 +29,8 @@ from sim.protocols.balancing.service_times import (
     Pareto,
     as_service_time,
 )
+from sim.protocols.kv import Command
+from sim.testing import Bench
 from sim.workload import ClosedLoop
 
 Load = Callable[..., Any]
@@ -57,6 +70,36 @@ def test_a_full_server_that_drops_says_nothing(under_load: Load) -> None:
     ).run()
     server = run.node("s0")
     assert server.dropped == 100 - len(run.source.status) > 90
+
+
+def test_a_server_that_has_just_started_is_slow_for_a_while() -> None:
+    server = Server(warm_up=10.0, cold=3.0)
+    bench = Bench(
+        VariedServerNode, "s0", members=("s0",), settings=(Balanced(servers=1, service=1.0), server)
+    )
+    took = []
+    for ticket, time in enumerate((0.0, 5.0, 10.0, 50.0)):
+        bench.time = time
+        bench.deliver("b0", Ask(ticket, Command(0, 1, "get", "k")))
+        took.append(bench.jobs["serve", ("b0", ticket)])
+    assert took == [3.0, 2.0, 1.0, 1.0]
+
+
+def test_servers_may_differ(under_load: Load) -> None:
+    servers = (Server(service=Deterministic(0.1)), Server(service=Deterministic(0.3)))
+    run = under_load(Balanced(servers=servers), 0.5, 20).run()
+    assert sorted({round(seconds, 6) for seconds in run.latencies()}) == [0.1, 0.3]
+
+
+def test_labels_are_short_and_tell_systems_apart() -> None:
+    system = Balanced(
+        servers=(Server(workers=1),) * 4,
+        policy=PowerOfChoices(d=3),
+        resilience=(Timeout(total=1.0), Retries()),
+    )
+    told = "policy=PowerOfChoices(d=3), resilience=Timeout(total=1.0)+Retries, servers=4×Server(workers=1)"
+    assert system.label == f"Balanced({told})"
+    assert Balanced().label == "Balanced"
 
 
 def test_many_balancers_share_the_requests(under_load: Load) -> None:

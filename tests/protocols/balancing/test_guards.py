@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.protocols.balancing import CircuitBreaker, RetryBudget
-from sim.protocols.balancing.guards import Breaker, Budget, CodelQueue, TokenBucket, Window
+from sim.protocols.balancing.guards import Breaker, Budget, CodelQueue, QueueTimeout, TokenBucket, Window
 
 
 @given(
@@ -155,6 +155,17 @@ def test_controlled_delay_drops_ever_faster_while_the_queue_stays_slow() -> None
     assert gaps[:8] == pytest.approx(expected[:8], abs=0.0021)
     assert not queue.drops(0.001, 10, 2.0)  # the queue is fast again
     assert not queue.dropping
+
+
+def test_the_timeout_of_a_queue_is_short_only_while_it_does_not_get_empty() -> None:
+    queue = QueueTimeout(target=0.005, interval=0.1)
+    assert not queue.drops(0.050, 0, 1.0)  # it came to an empty queue at 0.95, and leaves it empty
+    assert not queue.drops(0.020, 3, 1.05)  # empty until 1.03
+    assert queue.drops(0.150, 3, 1.06)  # more than an interval is too long at any time
+    assert queue.drops(0.050, 3, 1.2)  # not empty for more than an interval
+    assert not queue.drops(0.004, 3, 1.2)
+    assert queue.drops(0.050, 0, 1.3)
+    assert not queue.drops(0.050, 3, 1.4)  # empty until 1.35
 
 
 def test_controlled_delay_never_empties_the_queue() -> None:

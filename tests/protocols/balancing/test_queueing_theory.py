@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from sim.cluster import Host
+from sim.lab import Scenario
+from sim.network.topology import constant
 from sim.protocols.balancing import Balanced, Bimodal, Deterministic, Exponential, Lognormal, ServiceTime
+from sim.protocols.client import Retry
+from sim.workload import OpenLoop
 
 Load = Callable[..., Any]
 OffBy = Callable[[Sequence[float], float], float]
@@ -66,6 +70,35 @@ def test_processor_sharing_depends_on_the_mean_alone(
 ) -> None:
     means = mean_times(under_load, service, 0.6, Host(discipline="processor-sharing"))
     assert off_by(means, 1 / (1 - 0.6)) < 3
+
+
+def test_priorities_wait_as_cobham_says(under_load: Load, off_by: OffBy) -> None:
+    # Cobham 1954, without preemption: W1 = R / (1 - rho1), W2 = R / ((1 - rho1) (1 - rho)), R = rho here.
+    times: dict[str, list[float]] = {"get": [], "put": []}
+    system = Balanced(servers=1, service=Exponential(1.0), priorities=("get",))
+    for seed in range(SEEDS):
+        run = under_load(
+            system, 0.8, 5000, seed=seed, host=Host(discipline="priority"), kinds=("get", "put")
+        ).run()
+        for kind, means in times.items():
+            mine = [s for t, s in run.source.latency.items() if run.source.kind[t] == kind and t >= 500]
+            means.append(sum(mine) / len(mine))
+    assert off_by(times["get"], 1 + 0.8 / (1 - 0.4)) < 3
+    assert off_by(times["put"], 1 + 0.8 / ((1 - 0.4) * (1 - 0.8))) < 3
+
+
+@pytest.mark.parametrize("where", ["balancer", "client"])
+def test_a_scenario_sees_the_same_queue(off_by: OffBy, where: Any) -> None:
+    scenario = Scenario(
+        system=Balanced(servers=1, service=Exponential(0.01), where=where),
+        network=constant(0.0),
+        workload=OpenLoop(rate=60.0, clients=1, reads=1.0),
+        duration=80.0,
+        warmup=5.0,
+        retry=Retry(timeout=100.0),
+    )
+    means = [scenario.run(seed).summary()["mean"] for seed in range(SEEDS)]
+    assert off_by(means, 0.01 / (1 - 0.6)) < 3
 
 
 def test_the_yardstick_sees_a_server_that_is_a_tenth_too_slow(under_load: Load, off_by: OffBy) -> None:

@@ -369,6 +369,7 @@ def test_panic_is_a_property_of_the_pool() -> None:
         (lambda: ConnectionLimit(most=0), "0"),
         (lambda: SlowStart(0.0), "0.0"),
         (lambda: Codel(target=0.2, interval=0.1), "0.2"),
+        (lambda: Codel(law="boredom"), "boredom"),  # type: ignore[arg-type]
         (lambda: Server(codel=Codel()), "workers"),
         (lambda: Server(errors=1.5), "1.5"),
         (lambda: Server(cold=0.5), "0.5"),
