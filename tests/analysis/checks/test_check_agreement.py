@@ -174,7 +174,11 @@ def other(model: str, seed: int) -> list[Operation]:
         call = clock[process] + int(rng.integers(0, 2))
         end = clock[process] = call + int(rng.integers(0, 5))
         kind = str(rng.choice(KINDS[model]))
-        word: Any = int(rng.integers(1, 3)) if kind in {"increment", "put"} and model != "set" else str(rng.integers(2))
+        word: Any = (
+            int(rng.integers(1, 3))
+            if kind in {"increment", "put"} and model != "set"
+            else str(rng.integers(2))
+        )
         value, result = reply(model, kind, word, state, rng)
         status = "info" if rng.random() < 0.2 else "ok"
         op = Operation(row, process, kind, "x", value, result, float(call), float(end), status)

@@ -233,7 +233,11 @@ def test_other_objects(name: str) -> None:
 
 
 def test_an_unknown_dequeue_takes_one_element_or_none() -> None:
-    rows = [(0, "enqueue", "x", 1, 0, 1), (0, "enqueue", "x", 2, 2, 3), (1, "dequeue", "x", None, 4, None, "info")]
+    rows = [
+        (0, "enqueue", "x", 1, 0, 1),
+        (0, "enqueue", "x", 2, 2, 3),
+        (1, "dequeue", "x", None, 4, None, "info"),
+    ]
     assert check(history(*rows, (2, "dequeue", "x", 2, 5, 6))).ok
     assert check(history(*rows, (2, "dequeue", "x", 1, 5, 6))).ok
     assert check(history(*rows, (2, "dequeue", "x", None, 5, 6))).valid is False
