@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 def history(*rows: Row) -> pd.DataFrame:
     """Rows of (process, kind, key, value, call, return[, status[, result]]); return None: never answered."""
     full = [(*row, *("ok", None)[len(row) - 6 :]) if len(row) < 8 else row for row in rows]
-    full = [row[:5] + (math.nan if row[5] is None else row[5],) + row[6:] for row in full]
+    full = [(*row[:5], math.nan if row[5] is None else row[5], *row[6:]) for row in full]
     names = ["process", "kind", "key", "value", "call", "return", "status", "result"]
     frame = pd.DataFrame(full, columns=names)
     for name in ("value", "result"):

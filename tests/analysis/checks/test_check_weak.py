@@ -56,13 +56,13 @@ def test_the_histories_of_popl_2017_figure_2_get_their_published_verdicts(name: 
 
 
 PATTERNS = [
-    ("CC", "CyclicCO", dict(a="x?1 y=2", b="y?2 x=1")),
-    ("CC", "WriteCOInitRead", dict(a="x=1 y=2", b="y?2 x?")),
-    ("CC", "ThinAirRead", dict(a="x?1")),
-    ("CC", "WriteCORead", dict(a="x=1 x=2 y=3", b="y?3 x?1")),
-    ("CCv", "CyclicCF", dict(a="x=1 x?2", b="x=2 x?1")),
-    ("CM", "WriteHBInitRead", dict(a="z=1 x=1 y=1", b="x=2 z? y?1 x?2")),
-    ("CM", "CyclicHB", dict(a="x=1", b="x=2 x?1 x?2")),
+    ("CC", "CyclicCO", {"a": "x?1 y=2", "b": "y?2 x=1"}),
+    ("CC", "WriteCOInitRead", {"a": "x=1 y=2", "b": "y?2 x?"}),
+    ("CC", "ThinAirRead", {"a": "x?1"}),
+    ("CC", "WriteCORead", {"a": "x=1 x=2 y=3", "b": "y?3 x?1"}),
+    ("CCv", "CyclicCF", {"a": "x=1 x?2", "b": "x=2 x?1"}),
+    ("CM", "WriteHBInitRead", {"a": "z=1 x=1 y=1", "b": "x=2 z? y?1 x?2"}),
+    ("CM", "CyclicHB", {"a": "x=1", "b": "x=2 x?1 x?2"}),
 ]
 
 
@@ -76,15 +76,15 @@ def test_each_bad_pattern_is_found_and_named(model: str, pattern: str, lines: di
 
 # Textbook anomalies: what breaks each guarantee, and which of the others it leaves whole.
 ANOMALIES = {
-    "own write not seen": (dict(a="x=1 x?"), {"read-your-writes"}),
-    "own older write seen": (dict(a="x=1 x=2 x?1"), {"read-your-writes"}),
-    "a value seen, then null": (dict(a="x=1", b="x?1 x?"), {"monotonic-reads"}),
-    "there and back again": (dict(a="x=1", b="x=2", c="x?1 x?2 x?1"), {"monotonic-reads"}),
-    "newer, then older": (dict(a="x=1 x=2", b="x?2 x?1"), {"monotonic-reads", "monotonic-writes"}),
-    "second write seen without the first": (dict(a="x=1 y=2", b="y?2 x?"), {"monotonic-writes"}),
-    "reply without the question": (dict(a="x=1", b="x?1 y=2", c="y?2 x?"), {"writes-follow-reads"}),
-    "question after its reply": (dict(a="x=1", b="x?1 x=2", c="x?2 x?1"), {"writes-follow-reads"}),
-    "two see two writes in two orders": (dict(a="x=1", b="x=2", c="x?1 x?2", d="x?2 x?1"), set()),
+    "own write not seen": ({"a": "x=1 x?"}, {"read-your-writes"}),
+    "own older write seen": ({"a": "x=1 x=2 x?1"}, {"read-your-writes"}),
+    "a value seen, then null": ({"a": "x=1", "b": "x?1 x?"}, {"monotonic-reads"}),
+    "there and back again": ({"a": "x=1", "b": "x=2", "c": "x?1 x?2 x?1"}, {"monotonic-reads"}),
+    "newer, then older": ({"a": "x=1 x=2", "b": "x?2 x?1"}, {"monotonic-reads", "monotonic-writes"}),
+    "second write seen without the first": ({"a": "x=1 y=2", "b": "y?2 x?"}, {"monotonic-writes"}),
+    "reply without the question": ({"a": "x=1", "b": "x?1 y=2", "c": "y?2 x?"}, {"writes-follow-reads"}),
+    "question after its reply": ({"a": "x=1", "b": "x?1 x=2", "c": "x?2 x?1"}, {"writes-follow-reads"}),
+    "two see two writes in two orders": ({"a": "x=1", "b": "x=2", "c": "x?1 x?2", "d": "x?2 x?1"}, set()),
 }
 GUARANTEES = BRUTE[4:]
 
@@ -312,13 +312,13 @@ def test_implications_are_transitive() -> None:
 @pytest.mark.parametrize(
     ("lines", "name"),
     [
-        (dict(a="x=1 x?1"), "linearizable"),
-        (dict(a="x=1", b="x?1 x=2", c="x? x?2"), "sequential"),
-        (dict(a="x=1 x?2", b="x=2 x?1"), "CM"),
-        (dict(a="z=1 x=1 y=1", b="x=2 z? y?1 x?2"), "CCv"),
-        (dict(a="x=1", b="x?1 x=2", c="x?2 x?1"), "pram"),
-        (dict(a="x=1", b="x=2 x?1 x?2"), "CC"),
-        (dict(a="x?7"), "none"),
+        ({"a": "x=1 x?1"}, "linearizable"),
+        ({"a": "x=1", "b": "x?1 x=2", "c": "x? x?2"}, "sequential"),
+        ({"a": "x=1 x?2", "b": "x=2 x?1"}, "CM"),
+        ({"a": "z=1 x=1 y=1", "b": "x=2 z? y?1 x?2"}, "CCv"),
+        ({"a": "x=1", "b": "x?1 x=2", "c": "x?2 x?1"}, "pram"),
+        ({"a": "x=1", "b": "x=2 x?1 x?2"}, "CC"),
+        ({"a": "x?7"}, "none"),
     ],
 )
 def test_strongest_names_the_strongest_model_that_holds(lines: dict[str, str], name: str) -> None:
