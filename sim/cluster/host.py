@@ -146,9 +146,11 @@ class NodeHost:
     def _direct_send(self) -> Callable[..., None]:
         """`Verbs.send` for a disk without delay: nothing ever waits."""
         routes = self._routes
+        known = routes.get
 
-        def send(dst: str, msg: Any, *, hold: bool = True) -> None:
-            routes[dst](msg)
+        def send(dst: str, msg: Any, hold: bool = True) -> None:  # positional: quicker to call in CPython
+            route = known(dst) or routes[dst]
+            route(msg)
 
         return send
 

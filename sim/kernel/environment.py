@@ -114,7 +114,7 @@ class Environment(simpy.Environment):
 
     def _run(self) -> None:
         """Process entries until there are none: `step` in a loop, but inlined, since all time is spent here."""
-        if type(self).step is not Environment.step or "step" in vars(self):
+        if getattr(self.step, "__func__", None) is not Environment.step:
             self._run_by_steps()
             return
         heap = self._heap

@@ -335,25 +335,30 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
     heap, serial, push = env._heap, env._eid.__next__, heappush
     draw_latency, draw_loss, loss, src = link.draw_latency, link.draw_loss, link.spec.loss, link.src
     handlers = receiver.handlers  # emptied while the node is down, so a crash needs no check of its own
-    direct = receiver.direct
+    hand_in = receiver.receive
 
     def arrive(message: Any) -> None:
-        if direct:
-            handler = handlers.get(message.__class__)
-            if handler is not None:
-                receiver.messages_in += 1
-                try:
-                    handler(src, message)
-                except Exception as error:
-                    receiver.blame(error)
-                    raise
-                return
-        receiver.receive(src, message)
+        hand_in(src, message)
+
+    def arrive_directly(message: Any) -> None:
+        try:
+            handler = handlers[message.__class__]
+        except KeyError:
+            hand_in(src, message)
+            return
+        receiver.messages_in += 1
+        try:
+            handler(src, message)
+        except Exception as error:
+            receiver.blame(error)
+            raise
+
+    at_end = arrive_directly if receiver.direct else arrive
 
     def send(message: Any) -> None:
         link.messages += 1
         link.bytes += message.wire_bytes
-        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
+        push(heap, (env._now + draw_latency(), 1, serial(), at_end, message))
 
     def send_or_lose(message: Any) -> None:
         link.messages += 1
@@ -361,7 +366,7 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
         if draw_loss() < loss:
             link.lost += 1
             return
-        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
+        push(heap, (env._now + draw_latency(), 1, serial(), at_end, message))
 
     return send_or_lose if loss else send
 

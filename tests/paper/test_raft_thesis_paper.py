@@ -150,6 +150,16 @@ def test_a_stuck_candidate_of_a_higher_term_is_freed_by_the_leaders_next_message
     assert (bench.node.role, bench.node.current_term) == ("follower", 3)
 
 
+# 9.3: election timeouts
+
+
+def test_election_timeouts_may_be_spread_less_or_more() -> None:
+    bench = server(timeout_spread=1.5)
+    drawn = [bench.node.draw_patience() for _ in range(200)]
+    assert 0.5 <= min(drawn) < 0.51
+    assert 0.74 < max(drawn) < 0.75
+
+
 # 9.6: PreVote
 
 
@@ -752,6 +762,7 @@ def test_joining_and_leaving_are_idempotent_and_the_unknown_is_refused() -> None
         ({"reads": "lease", "lease": 0.6, "heartbeat": 0.05}, "lease must be at most 0.5 s .* not 0.6 s"),
         ({"reads": "lease", "clock_drift": 1.5}, r"clock_drift must be in \[0, 1\), not 1.5"),
         ({"membership": "magic"}, "membership must be 'single' or 'joint', not 'magic'"),
+        ({"timeout_spread": 0.5}, "timeout_spread must be at least 1, not 0.5"),
         ({"spares": 2}, "2 spares cannot join while membership is fixed"),
         ({"spares": -1, "membership": "single"}, "spares must be an integer of at least 0, not -1"),
         ({"heartbeat": 0.1, "detection": 0.05}, "detection .* must be longer than heartbeat"),

@@ -24,8 +24,17 @@ __all__ = [
     "PreVoting",
     "Stickiness",
     "TimeoutNow",
+    "TimeoutRange",
     "TransferVote",
 ]
+
+
+class TimeoutRange(RaftNode):
+    """Election timeouts from another interval than [T, 2T) (thesis, 9.3)."""
+
+    def draw_patience(self) -> float:
+        shortest = self.settings.detection_timeout
+        return self.random.uniform(shortest, self.settings.timeout_spread * shortest)
 
 
 class Stickiness(RaftNode):

@@ -9,7 +9,12 @@ from typing import Any, Literal, get_args
 
 from sim.node import Node
 from sim.protocols.consensus.raft import BasicRaft, RaftNode
-from sim.protocols.consensus.raft_thesis.elections import CheckQuorum, LeadershipTransfer, PreVoting
+from sim.protocols.consensus.raft_thesis.elections import (
+    CheckQuorum,
+    LeadershipTransfer,
+    PreVoting,
+    TimeoutRange,
+)
 from sim.protocols.consensus.raft_thesis.membership import Membership
 from sim.protocols.consensus.raft_thesis.reads import (
     FollowerReads,
@@ -47,6 +52,8 @@ class Raft(BasicRaft):
 
     Parameters
     ----------
+    timeout_spread:
+        Election timeouts are uniform in ``[detection, timeout_spread * detection)`` (>= 1; 9.3).
     pre_vote:
         Ask before a campaign whether it could be won (9.6).
     check_quorum:
@@ -76,6 +83,7 @@ class Raft(BasicRaft):
         they join; ``nodes`` are members from the start. None: membership is fixed.
     """
 
+    timeout_spread: float = 2.0
     pre_vote: bool = False
     check_quorum: bool = False
     fast_backtracking: bool = False
@@ -103,6 +111,8 @@ class Raft(BasicRaft):
         if self.batch_wait > 0 and self.batch == 1:
             raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
 
+        if not 1 <= self.timeout_spread < float("inf"):
+            raise ValueError(f"Raft: timeout_spread must be at least 1, not {self.timeout_spread!r}")
         self._check_reads()
         if self.membership is not None and self.membership not in get_args(Change):
             raise ValueError(f"Raft: membership must be 'single' or 'joint', not {self.membership!r}")
@@ -165,6 +175,7 @@ class Raft(BasicRaft):
             (self.fast_backtracking, FastBacktracking),
             (self.pre_vote, PreVoting),
             (self.check_quorum, CheckQuorum),
+            (self.timeout_spread != 2.0, TimeoutRange),
         )
         return tuple(extension for on, extension in wanted if on)
 

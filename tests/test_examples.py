@@ -1,0 +1,45 @@
+"""Examples are tests: every scenario script tells its story (shortened), every notebook runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIOS = sorted((ROOT / "scenarios").glob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
+def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(path: Path, tmp_path: Path) -> None:
+    script = runpy.run_path(str(path))
+    scenario = script["scenario"]
+    short = script.get("SHORT", {})  # what the script itself says of a quick look
+    told = script["tell"](dataclasses.replace(scenario, **short), 1, tmp_path)
+    lines = told.strip().splitlines()
+    assert len(lines) == 2, told
+    assert any(character.isdigit() for character in told), "a conclusion is computed from the run"
+    assert "nan" not in told.split()
+    pictures = list(tmp_path.rglob("*.png"))
+    assert pictures
+    assert all(picture.stat().st_size > 10_000 for picture in pictures)
+    assert (script["__doc__"] or "").strip().splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    notebook = nbformat.read(path, as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "notebooks are committed without outputs"
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [o for cell in notebook.cells for o in cell.get("outputs", ())]
+    assert any("image/png" in o.get("data", {}) for o in shown)
+    assert not [o for o in shown if o.get("name") == "stderr"]
