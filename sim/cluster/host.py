@@ -120,7 +120,8 @@ class NodeHost:
         dead = DeadHost(self)
         for owner in self._owners:
             owner.host = dead
-            owner.__dict__.pop("send", None)
+            for verb in ("send", "set_timer"):  # those that were injected in a quicker form
+                owner.__dict__.pop(verb, None)
             for field in type(owner)._durables:
                 if hasattr(owner.__dict__[field], "_journal"):
                     owner.__dict__[field]._journal = _write_nothing

@@ -128,9 +128,14 @@ AFTER: dict[str, Callable[[Any], Any]] = {
 def test_a_dead_node_object_can_do_nothing(verb: str, fsync: float, tracing: bool) -> None:
     made = cluster(Host(disk=Disk(fsync=fsync)), tracing=tracing)
     dead = node(made, "a")
+    haunted: list[str] = []
+    for handler in ("on_alarm_timeout", "on_keyed_timeout", "on_job_done"):
+        assert hasattr(dead, handler)
+        setattr(dead, handler, lambda *_, handler=handler: haunted.append(handler))
     made.crash("a")
     AFTER[verb](dead)
     made.env.run(until=5.0)
+    assert haunted == []
     assert [t for t in node(made, "b").seen if t != "part tick"] == []
     assert [e[2] for e in made.recorder.events] == ["crash"]
     made.restart("a")
