@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -55,10 +56,13 @@ def cli() -> None:
     """A simulator for distributed systems: scenarios in, frames, verdicts and charts out."""
 
 
-def main() -> None:
-    """Run the command; bad input is one line on standard error and exit code 2, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; bad input is one line on standard error and exit code 2, never a traceback.
+
+    ``arguments``: what stands behind ``sim``; None: those of this process.
+    """
     try:
-        cli.main(standalone_mode=False)
+        cli.main(arguments, prog_name="sim", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.Abort:

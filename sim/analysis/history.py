@@ -64,7 +64,7 @@ def read_history(source: str | Path | IO[str], *, progress: bool = False) -> pd.
 
 
 def _read(stream: IO[str], progress: bool) -> pd.DataFrame:
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     lines: list[int] = []
     columns: dict[str, list[Any]] = {}

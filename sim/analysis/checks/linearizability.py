@@ -76,7 +76,7 @@ class _Judge:
 
     def _search(self, rest: NDArray[np.bool_], progress: bool) -> Verdict | list[object]:
         """Search the keys that are left: a violation, or the keys for which the budget did not suffice."""
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         left: list[object] = []
         groups = partitions(self.history, rest, self.model.by_key)

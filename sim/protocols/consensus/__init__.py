@@ -1,1 +1,3 @@
 """Consensus: one file a protocol, next to its paper."""
+
+__all__: list[str] = []
