@@ -6,14 +6,23 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.cluster import CLOUD_HOST, Host
+from sim.cluster import CLOUD_HOST
 from sim.faults import Crash
-from sim.lab.compare import Comparison, compare
+from sim.lab.compare import Comparison, compare_scenarios
 from sim.lab.scenario import Scenario
 from sim.network import Exponential as ThinkTime
 from sim.network import lan, wan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
-from sim.protocols.balancing import Balanced, Exponential, Random, RoundRobin, SmoothWeightedRoundRobin
+from sim.protocols.balancing import (
+    Balanced,
+    Exponential,
+    LeastConnections,
+    Policy,
+    PowerOfChoices,
+    Random,
+    RoundRobin,
+)
+from sim.system import System
 from sim.workload import ClosedLoop, OpenLoop, Zipf
 
 __all__ = ["REGIONS", "balancing_scenario", "demo", "failover_scenario"]
@@ -47,32 +56,43 @@ def balancing_scenario() -> Scenario:
         system=Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=RoundRobin()),
         network=lan(),
         workload=OpenLoop(rate=_LOAD * _SERVERS / _SERVICE, reads=1.0, clients=1),
-        duration=20.0,
-        warmup=2.0,
-        hosts={"*": Host()},
+        duration=8.0,
+        warmup=1.0,
         name="ten servers at 80 % load",
     )
 
 
 def compare_failover(seeds: int, workers: int | None, progress: bool = True) -> Comparison:
     """Raft, Multi-Paxos and primary-backup (sync and async) in `failover_scenario`."""
-    systems = [
-        Raft(nodes=5),
-        MultiPaxos(nodes=5),
-        PrimaryBackup(nodes=5, mode="sync"),
-        PrimaryBackup(nodes=5, mode="async"),
-    ]
-    title = "failover" if progress else None
-    return compare(systems, failover_scenario(), seeds=range(seeds), workers=workers, progress=title)
+    systems: dict[str, System] = {
+        "Raft": Raft(nodes=5),
+        "Multi-Paxos": MultiPaxos(nodes=5),
+        "primary-backup, sync": PrimaryBackup(nodes=5, mode="sync"),
+        "primary-backup, async": PrimaryBackup(nodes=5, mode="async"),
+    }
+    return _compare(failover_scenario(), systems, seeds, workers, "failover" if progress else None)
 
 
 def compare_balancing(seeds: int, workers: int | None, progress: bool = True) -> Comparison:
-    """The balancing policies in `balancing_scenario`."""
-    scenario = balancing_scenario()
-    policies = [Random(), RoundRobin(), SmoothWeightedRoundRobin()]
-    systems = [dataclasses.replace(scenario.system, policy=policy) for policy in policies]  # type: ignore[call-arg]
-    title = "balancing" if progress else None
-    return compare(systems, scenario, seeds=range(seeds), workers=workers, progress=title)
+    """Four balancing policies in `balancing_scenario`."""
+    policies: dict[str, Policy] = {
+        "random": Random(),
+        "round-robin": RoundRobin(),
+        "two choices": PowerOfChoices(),
+        "least connections": LeastConnections(),
+    }
+    systems: dict[str, System] = {
+        name: Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=policy)
+        for name, policy in policies.items()
+    }
+    return _compare(balancing_scenario(), systems, seeds, workers, "balancing" if progress else None)
+
+
+def _compare(
+    scenario: Scenario, systems: dict[str, System], seeds: int, workers: int | None, progress: str | None
+) -> Comparison:
+    scenarios = {name: dataclasses.replace(scenario, system=system) for name, system in systems.items()}
+    return compare_scenarios(scenarios, seeds=range(seeds), workers=workers, progress=progress)
 
 
 def demo(folder: Path, *, seeds: int, workers: int | None, say: Callable[[str], None]) -> None:
