@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 if TYPE_CHECKING:
     from sim.node import Node
 
-__all__ = ["Invariant", "LivenessViolation", "Member", "SafetyViolation", "System", "Timing", "Violation"]
+__all__ = [
+    "Invariant",
+    "LivenessViolation",
+    "Member",
+    "SafetyViolation",
+    "System",
+    "Timing",
+    "Violation",
+    "default_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +140,7 @@ class System:
             value = getattr(self, f.name)
             if f.name in {"heartbeat", "detection", "unsafe"} or not f.repr:
                 continue
-            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-            if value != default or f.name in self.label_fields:
+            if value != default_of(f) or f.name in self.label_fields:
                 shown.append(f"{f.name}={getattr(value, 'label', value)}")
         text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
         return f"UNSAFE {text}" if self.unsafe else text
@@ -181,6 +189,15 @@ class System:
         ``acknowledged``: (session, sequence) -> command, for every write that a client saw succeed.
         """
         return None
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a dataclass field; `dataclasses.MISSING` where it has none.
+
+    The sentinel is known by its type: a class that came from another process by cloudpickle has a copy of it.
+    """
+    made = field.default_factory
+    return field.default if isinstance(made, type(dataclasses.MISSING)) else made()
 
 
 class Violation(Exception):

@@ -19,7 +19,7 @@ from sim.protocols.balancing.policy import Policy, RoundRobin
 from sim.protocols.balancing.resilience import Guards, Resilience
 from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
 from sim.protocols.balancing.service_times import Exponential, as_service_time
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member, System, default_of
 
 __all__ = ["Balanced", "Balancing"]
 
@@ -36,8 +36,7 @@ def brief(value: Any) -> str:
     told = [
         f"{f.name}={brief(getattr(value, f.name))}"
         for f in dataclasses.fields(value)
-        if getattr(value, f.name)
-        != (f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
+        if getattr(value, f.name) != default_of(f)
     ]
     return type(value).__name__ + (f"({', '.join(told)})" if told else "")
 
@@ -91,8 +90,7 @@ class Balancing(System):
         shown = []
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-            if f.name not in {"heartbeat", "detection", "unsafe"} and value != default:
+            if f.name not in {"heartbeat", "detection", "unsafe"} and value != default_of(f):
                 shown.append(f"{f.name}={brief(value)}")
         return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
 
