@@ -196,7 +196,7 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
     The sentinel is known by its type: a class that came from another process by cloudpickle has a copy of it.
     """
-    made = field.default_factory
+    made: Any = field.default_factory
     return field.default if isinstance(made, type(dataclasses.MISSING)) else made()
 
 
