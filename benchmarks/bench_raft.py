@@ -2,25 +2,17 @@
 
 Raft without batching: every write is one AppendEntries to each follower. The links have exponential latency;
 the clients keep one write each under way and do nothing else, so that what is measured is the protocol on its
-host. The bare loop draws a delay (``random.expovariate``), pushes, pops and calls a function, nothing else.
-They take turns in rounds, and the median ratio counts. A bare loop that draws its delays from NumPy in blocks,
-as the links here do, is shown too.
+host. The bare loop (see `side_by_side`) draws a delay, pushes, pops and calls a function, nothing else.
 
     python benchmarks/bench_raft.py [writes] [clients]
 """
 
 from __future__ import annotations
 
-import random
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
-import numpy as np
+from side_by_side import Contender, bare_loop, compare
 
 from sim.cluster import Cluster
 from sim.network.distributions import Exponential
@@ -31,14 +23,14 @@ from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command
 from sim.system import Member, System
 
-WRITES = 10_000
+WRITES = 5_000
 CLIENTS = 1
-ROUNDS = 5
 MEAN = 0.001  # seconds of latency
+IN_FLIGHT = 100  # events under way in the bare loop
 
 
 class Writer(Node):
-    """Writes, one command after the other, until it has done its share."""
+    """Writes, one command after the other."""
 
     def on_start(self) -> None:
         self.done = 0
@@ -58,8 +50,8 @@ class Writer(Node):
         raise AssertionError(f"{src} does not lead")
 
 
-def raft(system: System, writes: int, clients: int) -> float:
-    """Messages between replicas per CPU second."""
+def raft(system: System, writes: int, clients: int) -> tuple[int, int]:
+    """Messages between replicas, and events."""
     cluster = Cluster(lan(Exponential(MEAN)), seed=1)
     for member in system.members():
         cluster.add(member, place="lan", settings=member.settings or system)
@@ -67,70 +59,24 @@ def raft(system: System, writes: int, clients: int) -> float:
         cluster.add(Member(f"c{k}", Writer, group="clients", role="client"), place="lan", settings=k)
     cluster.boot()
     writers: list[Any] = [cluster.hosts[f"c{k}"].node for k in range(clients)]
-    start = time.process_time()
     while sum(writer.done for writer in writers) < writes:
         cluster.env.run(until=cluster.env.now + 0.5)
-    took = time.process_time() - start
     replicas = {member.name for member in system.members()}
     links = cluster.network.links.items()
-    return sum(n.messages for (a, b), n in links if a != b and {a, b} <= replicas) / took
+    messages = sum(link.messages for (a, b), link in links if a != b and {a, b} <= replicas)
+    return messages, next(cluster.env._eid)
 
 
-def bare(events: int, draw: Callable[[], float]) -> float:
-    """Events per CPU second of a loop that draws a delay and calls a function."""
-    heap: list[Any] = []
-    serial = 0
-
-    def receive(argument: int) -> None:
-        pass
-
-    for _ in range(100):
-        serial += 1
-        heappush(heap, (draw(), serial, receive, serial))
-    start = time.process_time()
-    for _ in range(events):
-        now, _, function, argument = heappop(heap)
-        function(argument)
-        serial += 1
-        heappush(heap, (now + draw(), serial, receive, serial))
-    return events / (time.process_time() - start)
-
-
-def expovariate() -> Callable[[], float]:
-    """Delays as one would draw them by hand."""
-    return partial(random.Random(1).expovariate, 1 / MEAN)
-
-
-def in_blocks() -> Callable[[], float]:
-    """Delays drawn from NumPy in blocks."""
-    generator = np.random.default_rng(1)
-    block: list[float] = []
-
-    def draw() -> float:
-        nonlocal block
-        if not block:
-            block = generator.exponential(MEAN, 1024).tolist()
-        return block.pop()
-
-    return draw
-
-
-def main(writes: int = WRITES, clients: int = CLIENTS) -> None:
-    """Print the ratios."""
-    systems = {"figure 2": BasicRaft(nodes=5), "thesis, no option on": Raft(nodes=5)}
-    for name, system in systems.items():
-        rates, ratios, strict = [], [], []
-        for _ in range(ROUNDS):
-            loop, blocks = bare(writes * 20, expovariate()), bare(writes * 20, in_blocks())
-            rates.append(raft(system, writes, clients))
-            ratios.append(rates[-1] / loop)
-            strict.append(rates[-1] / blocks)
-        rate, ratio, by_blocks = (statistics.median(values) for values in (rates, ratios, strict))
-        print(
-            f"raft, 5 nodes, {name}: {rate:,.0f} replica messages/s, {ratio:.3f} of a bare heapq loop "
-            f"(>= 0.1), {by_blocks:.3f} of one that draws in blocks"
-        )
+def main(writes: int = WRITES, clients: int = CLIENTS) -> int:
+    """Print the ratios; 1 when a target is missed."""
+    events = writes * 20
+    contenders = [
+        Contender("Raft of figure 2, 5 nodes", lambda: raft(BasicRaft(nodes=5), writes, clients)),
+        Contender("Raft of the thesis, no option on", lambda: raft(Raft(nodes=5), writes, clients)),
+        Contender("bare heapq loop", lambda: (events, bare_loop(events, IN_FLIGHT, MEAN))),
+    ]
+    return 0 if compare("messages", contenders, {"bare heapq loop": 0.1}) else 1
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))

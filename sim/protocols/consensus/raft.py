@@ -99,7 +99,10 @@ class AppendEntries:
     @property
     def wire_bytes(self) -> int:
         """Bytes on the wire."""
-        return 32 + len(self.leader) + sum([entry.size for entry in self.entries])
+        size = 32 + len(self.leader)
+        for entry in self.entries:
+            size += entry.size
+        return size
 
 
 @message
@@ -124,6 +127,7 @@ class RaftNode(Node):
     log = durable_log()  # of Entry; the paper's index 1 is item 0
 
     def on_start(self) -> None:
+        self.entries: list[Entry] = self.log.items  # the list in the log, which is quicker to read
         self.patience = self.draw_patience()
         # Volatile state on all servers
         self.commit_index = 0
@@ -148,7 +152,7 @@ class RaftNode(Node):
 
     def last_index(self) -> int:
         """The index of the last entry; 0 when there is none."""
-        return len(self.log.items)
+        return len(self.entries)
 
     def floor(self) -> int:
         """The index before the first entry that the log still holds: here it holds all."""
@@ -156,15 +160,15 @@ class RaftNode(Node):
 
     def term_at(self, index: int) -> int:
         """The term of the entry at ``index``; 0 before the first."""
-        return self.log.items[index - 1].term if index else 0
+        return self.entries[index - 1].term if index else 0
 
     def entry_at(self, index: int) -> Entry:
         """The entry at ``index``."""
-        return self.log.items[index - 1]  # type: ignore[no-any-return]
+        return self.entries[index - 1]
 
     def entries_from(self, index: int) -> tuple[Entry, ...]:
         """The entries from ``index`` on, as many as go into a message."""
-        return tuple(self.log.items[index - 1 : index - 1 + WINDOW])
+        return tuple(self.entries[index - 1 : index - 1 + WINDOW])
 
     def truncate_from(self, index: int) -> None:
         """Delete the entry at ``index`` and all that follow it."""
@@ -194,9 +198,9 @@ class RaftNode(Node):
 
     def apply_committed(self) -> None:
         """If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (5.3)."""
-        while self.last_applied < self.commit_index:
-            self.last_applied += 1
-            self.apply(self.last_applied, self.entry_at(self.last_applied).command)
+        for index in range(self.last_applied + 1, self.commit_index + 1):
+            self.last_applied = index
+            self.apply(index, self.entry_at(index).command)
 
     def apply(self, index: int, command: Command) -> None:
         """Apply one command; a leader respond[s] after entry applied to state machine (5.3)."""
@@ -276,6 +280,15 @@ class RaftNode(Node):
             if self.is_quorum(self.votes):
                 self.become_leader()
 
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {
+            "term": self.current_term,
+            "log": len(self.entries),
+            "commit_index": self.commit_index,
+            "last_applied": self.last_applied,
+        }
+
     def is_quorum(self, servers: set[str]) -> bool:
         """Whether these servers are a majority."""
         return 2 * len(servers) > len(self.members)
@@ -324,7 +337,10 @@ class RaftNode(Node):
         self.log.append(Entry.of(self.current_term, command))
         index = self.last_index()
         self.send(self.name, AppendEntriesReply(self.current_term, True, index))
-        self.replicate([peer for peer in self.peers if index - self.next_index[peer] < WINDOW])
+        if index - min(self.next_index.values(), default=index) < WINDOW:
+            self.replicate(self.peers)
+        else:
+            self.replicate([peer for peer in self.peers if index - self.next_index[peer] < WINDOW])
         return index
 
     def replicate(self, followers: Iterable[str]) -> None:
@@ -332,13 +348,13 @@ class RaftNode(Node):
 
         Followers that are equally far get the same message.
         """
-        made: dict[int, AppendEntries] = {}
+        request = None
         for follower in followers:
             previous = self.next_index[follower] - 1
-            request = made.get(previous)
-            if request is None:
-                request = made[previous] = self.append_entries(previous)
-            self.sent_index[follower] = previous + len(request.entries)
+            if request is None or request.prev_log_index != previous:
+                request = self.append_entries(previous)
+                sent = previous + len(request.entries)
+            self.sent_index[follower] = sent
             self.send(follower, request, hold=False)
 
     def append_entries(self, previous: int) -> AppendEntries:
@@ -353,12 +369,13 @@ class RaftNode(Node):
         self.replicate(self.peers)
 
     def on_append_entries(self, src: str, msg: AppendEntries) -> None:
-        previous = msg.prev_log_index
-        if msg.term != self.current_term:
-            if msg.term < self.current_term:  # 1. Reply false if term < currentTerm (5.1)
-                self.send(src, AppendEntriesReply(self.current_term, False, previous))
+        term, previous = self.current_term, msg.prev_log_index
+        if msg.term != term:
+            if msg.term < term:  # 1. Reply false if term < currentTerm (5.1)
+                self.send(src, AppendEntriesReply(term, False, previous))
                 return
-            self.adopt_term(msg.term)
+            term = msg.term
+            self.adopt_term(term)
         if self.leader != msg.leader or self.role != "follower":  # a candidate gives way, too (5.2)
             self.become_follower(msg.leader)
         self.set_timer("election", self.patience)
@@ -374,10 +391,11 @@ class RaftNode(Node):
         elif entries:
             self.accept(previous, entries)
         # 5. If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)
-        if self.commit_index < msg.leader_commit and self.commit_index < last_new:
-            self.commit_index = min(msg.leader_commit, last_new)
+        commit = msg.leader_commit if msg.leader_commit < last_new else last_new
+        if commit > self.commit_index:
+            self.commit_index = commit
             self.apply_committed()
-        self.send(src, AppendEntriesReply(self.current_term, True, last_new))
+        self.send(src, AppendEntriesReply(term, True, last_new))
 
     def refuse(self, src: str, previous: int) -> None:
         """There is no entry like the leader's at ``previous``."""
@@ -430,7 +448,8 @@ class RaftNode(Node):
 
     def replicated_index(self) -> int:
         """The highest index that a majority has acknowledged."""
-        return sorted(self.match_index.values())[(len(self.members) - 1) // 2]
+        acknowledged = sorted(self.match_index.values())
+        return acknowledged[(len(acknowledged) - 1) // 2]
 
 
 @dataclass(frozen=True, kw_only=True)

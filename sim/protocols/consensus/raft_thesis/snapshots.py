@@ -65,18 +65,18 @@ class Snapshots(RaftNode):
         return self.beginning[0]
 
     def last_index(self) -> int:
-        return self.beginning[0] + len(self.log.items)
+        return self.beginning[0] + len(self.entries)
 
     def term_at(self, index: int) -> int:
         floor, term = self.beginning
-        return term if index == floor else self.log.items[index - floor - 1].term
+        return term if index == floor else self.entries[index - floor - 1].term
 
     def entry_at(self, index: int) -> Entry:
-        return self.log.items[index - self.beginning[0] - 1]  # type: ignore[no-any-return]
+        return self.entries[index - self.beginning[0] - 1]
 
     def entries_from(self, index: int) -> tuple[Entry, ...]:
         at = index - self.beginning[0] - 1
-        return tuple(self.log.items[at : at + WINDOW])
+        return tuple(self.entries[at : at + WINDOW])
 
     def truncate_from(self, index: int) -> None:
         self.log.truncate(index - self.beginning[0] - 1)
