@@ -82,7 +82,9 @@ class QueueingCpu(Cpu):
         self._running: list[Job] = []
 
     def submit(self, job: Job) -> None:
-        self._enter()
+        backlog = self.backlog = self.backlog + 1
+        if backlog > self.backlog_max:
+            self.backlog_max = backlog
         if len(self._running) < self.cores:
             self._start(job)
         elif self._by_priority:

@@ -8,6 +8,7 @@ forgotten, and its verbs go dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import AnyOf, Event, Process
@@ -16,6 +17,7 @@ from sim.cluster.cpu import Job, make_cpu
 from sim.cluster.disk import make_disk
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
+from sim.cluster.verbs import quick_verbs
 from sim.kernel import Timer
 from sim.node import Caller, Handlers, Node, Part
 
@@ -46,19 +48,22 @@ class NodeHost:
         self.in_step = False
         self.disk = make_disk(self, profile.disk, cluster.env, cluster.streams)
         self.cpu = make_cpu(profile, cluster.env)
+        plain = self.disk.instant and not cluster.checking
+        self._step = self._plain_step if plain else self._recorded_step
+        self._run = self._plain_run if plain else self._recorded_run
         self.clock_offset = profile.clock.offset
         self.clock_rate = 1.0 + profile.clock.drift
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.messages_in = 0
         self.crashes = 0
         self.dropped = 0  # messages that came while the node was down
-        self._timers: dict[tuple[int, str, Any], Timer] = {}
-        self._jobs: dict[tuple[int, str, Any], Job] = {}
+        self.timers: dict[tuple[int, str, Any], Timer] = {}
+        self.jobs: dict[tuple[int, str, Any], Job] = {}
         self._stories: dict[int, Process] = {}
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
-        self._routes = cluster.network.routes(self.name)
+        self.routes = cluster.network.routes(self.name)
 
     @property
     def is_up(self) -> bool:
@@ -91,7 +96,7 @@ class NodeHost:
         self.node = node
         self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
         for owner in self._owners:
-            owner.__dict__["set_timer"] = self._timer_verb(owner)
+            owner.__dict__.update(quick_verbs(self, owner))
             for kind, handler in type(owner)._handlers.items():
                 if kind in self.handlers:
                     raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
@@ -109,10 +114,10 @@ class NodeHost:
         for story in list(self._stories.values()):
             _close(story)
         self._stories.clear()
-        for timer in self._timers.values():
+        for timer in self.timers.values():
             timer.cancel()
-        self._timers.clear()
-        self._jobs.clear()
+        self.timers.clear()
+        self.jobs.clear()
         self.cpu.clear()
         self._outbox.clear()
         self._calls.clear()
@@ -120,7 +125,7 @@ class NodeHost:
         dead = DeadHost(self)
         for owner in self._owners:
             owner.host = dead
-            for verb in ("send", "set_timer"):  # those that were injected in a quicker form
+            for verb in quick_verbs(self, owner):
                 owner.__dict__.pop(verb, None)
             for field in type(owner)._durables:
                 if hasattr(owner.__dict__[field], "_journal"):
@@ -131,7 +136,7 @@ class NodeHost:
     @property
     def identity(self) -> dict[str, Any]:
         """What a new node object is given."""
-        given: dict[str, Any] = {
+        return {
             "host": self,
             "name": self.name,
             "members": self.cluster.group_of(self.name),
@@ -140,20 +145,6 @@ class NodeHost:
             "random": self.cluster.streams[f"node/{self.name}"],
             "incarnation": self.incarnation,
         }
-        if self.disk.instant:
-            given["send"] = self._direct_send()
-        return given
-
-    def _direct_send(self) -> Callable[..., None]:
-        """`Verbs.send` for a disk without delay: nothing ever waits."""
-        routes = self._routes
-        known = routes.get
-
-        def send(dst: str, msg: Any, hold: bool = True) -> None:  # positional: quicker to call in CPython
-            route = known(dst) or routes[dst]
-            route(msg)
-
-        return send
 
     def durable_fields(self) -> dict[str, Any]:
         """The durable state that the live node holds, by field."""
@@ -197,7 +188,15 @@ class NodeHost:
             self.cluster.before_delivery(src, self.name, message)
         self._step(handler, (src, message))
 
-    def _step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def _plain_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Run one atomic step of a node whose writes are durable at once and that nobody checks."""
+        try:
+            handler(*arguments)
+        except Exception as error:
+            self.blame(error)
+            raise
+
+    def _recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Run one atomic step of the node: all that it writes is one record."""
         node = self.node
         nested = self.in_step
@@ -227,7 +226,7 @@ class NodeHost:
             if needed:
                 self._outbox.append((needed, dst, message))
                 return
-        self._routes[dst](message)
+        self.routes[dst](message)
 
     def flush(self) -> None:
         """Send what waited for the disk and need wait no longer, in order."""
@@ -238,7 +237,7 @@ class NodeHost:
             ready += 1
         going, self._outbox = outbox[:ready], outbox[ready:]
         for _, dst, message in going:
-            self._routes[dst](message)
+            self.routes[dst](message)
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
         """See `Verbs.reply`."""
@@ -264,33 +263,20 @@ class NodeHost:
         """See `Verbs.set_timer`."""
         if not delay >= 0:
             raise ValueError(f"{self.name}: timer {name!r} cannot be set {delay!r} s ahead")
-        timer = self._timers.get((id(owner), name, key))  # id: a look-up, never an order
+        timer = self.timers.get((id(owner), name, key))  # id: a look-up, never an order
         if timer is None:
             function = self._callback(owner, f"on_{name}_timeout", key)
-            timer = self._timers[id(owner), name, key] = Timer(self.env, self._run, function)
+            timer = self.timers[id(owner), name, key] = Timer(self.env, self._run, function)
             if key is not None:
                 timer_key = (id(owner), name, key)
                 timer._argument = self._once(timer_key, function)
         timer.arm_at(self.env._now + delay / self.clock_rate)
 
-    def _timer_verb(self, owner: Handlers) -> Callable[..., None]:
-        """`Verbs.set_timer` for one owner. A timer that is there is moved without further ado."""
-        known, env, address = self._timers, self.env, id(owner)  # id: a look-up, never an order
-
-        def set_timer(name: str, delay: float, key: Any = None) -> None:
-            timer = known.get((address, name, key))
-            if timer is None or not delay >= 0:
-                self.set_timer(owner, name, delay, key)
-            else:
-                timer.arm_at(env._now + delay / self.clock_rate)
-
-        return set_timer
-
     def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], None]) -> Callable[[], None]:
         """Keyed timers come in any number, so one that has fired is forgotten."""
 
         def fire() -> None:
-            self._timers.pop(timer_key, None)
+            self.timers.pop(timer_key, None)
             function()
 
         return fire
@@ -298,9 +284,9 @@ class NodeHost:
     def cancel_timer(self, owner: Handlers, name: str, key: Any) -> None:
         """See `Verbs.cancel_timer`."""
         if key is None:
-            timer = self._timers.get((id(owner), name, None))
+            timer = self.timers.get((id(owner), name, None))
         else:
-            timer = self._timers.pop((id(owner), name, key), None)
+            timer = self.timers.pop((id(owner), name, key), None)
         if timer is not None:
             timer.cancel()
 
@@ -310,29 +296,41 @@ class NodeHost:
             raise TypeError(f"{type(owner).__name__} has no handler {method}")
         return handler if key is None else lambda: handler(key)
 
-    def _run(self, function: Callable[[], None]) -> None:
-        self._step(function, ())
+    def _plain_run(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception as error:
+            self.blame(error)
+            raise
+
+    def _recorded_run(self, function: Callable[[], None]) -> None:
+        self._recorded_step(function, ())
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
         """See `Verbs.work`."""
-        if not seconds >= 0:
+        if not 0 <= seconds < inf:
             raise ValueError(f"{self.name}: work {name!r} cannot take {seconds!r} s")
-        handler = getattr(owner, f"on_{name}_done", None)
-        if handler is None:
-            raise TypeError(f"{type(owner).__name__} has no handler on_{name}_done")
+        handler = self.done_handler(owner, name)
         job_key = (id(owner), name, key)
-        job = Job(seconds, self._work_done, (job_key, handler, key), priority)
-        self._jobs[job_key] = job
+        job = self.jobs[job_key] = Job(seconds, self.work_done, (job_key, handler, key), priority)
         self.cpu.submit(job)
 
-    def _work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
+    def done_handler(self, owner: Handlers, name: str) -> Callable[..., Any]:
+        """What runs when a piece of work is done."""
+        handler: Callable[..., Any] | None = getattr(owner, f"on_{name}_done", None)
+        if handler is None:
+            raise TypeError(f"{type(owner).__name__} has no handler on_{name}_done")
+        return handler
+
+    def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
+        """A piece of work is done: call its handler."""
         job_key, handler, key = done
-        self._jobs.pop(job_key, None)
+        self.jobs.pop(job_key, None)
         self._step(handler, () if key is None else (key,))
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
         """See `Verbs.cancel_work`."""
-        job = self._jobs.pop((id(owner), name, key), None)
+        job = self.jobs.pop((id(owner), name, key), None)
         return job is not None and self.cpu.cancel(job)
 
     # The rest of the verbs

@@ -44,30 +44,30 @@ class Timer:
 
         Raises ValueError when the deadline lies in the past or is not finite; the timer is then as before.
         """
-        if not self._environment._now <= deadline < inf:
-            raise ValueError(f"cannot arm a timer for {deadline!r} s: it is {self._environment._now!r} s now")
+        environment = self._environment
+        if not environment._now <= deadline < inf:
+            raise ValueError(f"cannot arm a timer for {deadline!r} s: it is {environment._now!r} s now")
         self._deadline = deadline
         if self._awaited is None or deadline < self._awaited:
-            self._wake_at(deadline)
+            self._awaited = deadline
+            heappush(environment._heap, (deadline, NORMAL, next(environment._eid), _wake, self))
 
     def cancel(self) -> None:
         """Disarm the timer; harmless when it is not armed."""
         self._deadline = None
 
-    def _wake_at(self, time: float) -> None:
-        environment = self._environment
-        self._awaited = time
-        heappush(environment._heap, (time, NORMAL, next(environment._eid), self._wake, time))
 
-    def _wake(self, time: float) -> None:
-        if time != self._awaited:
-            return  # an entry that an earlier deadline has overtaken
-        self._awaited = None
-        deadline = self._deadline
-        if deadline is None:
-            return
-        if deadline > time:
-            self._wake_at(deadline)
-            return
-        self._deadline = None
-        self._function(self._argument)
+def _wake(timer: Timer) -> None:
+    """A heap entry of this timer has come up: fire, move on to a later deadline, or do nothing."""
+    time = timer._environment._now
+    if time != timer._awaited:
+        return  # an entry that an earlier deadline has overtaken
+    timer._awaited = None
+    deadline = timer._deadline
+    if deadline is None:
+        return
+    if deadline > time:
+        timer.arm_at(deadline)
+        return
+    timer._deadline = None
+    timer._function(timer._argument)
