@@ -22,16 +22,30 @@ _IMMUTABLE = (str, int, float, bool, bytes, type(None), frozenset)
 
 
 class Durable:
-    """A field on disk. It has ``__set__`` but no ``__get__``, so reading costs what any attribute costs."""
+    """A declaration of a field on disk; `restore` makes its first value from what the disk holds."""
 
-    def __init__(self, default: Any) -> None:
-        if not _is_immutable(default):
-            raise TypeError(f"durable({default!r}): the value is mutable; use durable_log() or durable_map()")
-        self.default = default
+    def __init__(self) -> None:
         self.field = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.field = name
+
+    def restore(self, disk: Any, field: str) -> Any:
+        """The value of the field when its node boots."""
+        raise NotImplementedError
+
+    def require_in_place(self, value: Any) -> None:
+        """Raise TypeError when ``value`` cannot be what the field holds."""
+
+
+class _DurableValue(Durable):
+    """A value on disk. It has ``__set__`` but no ``__get__``: reading finds the instance's own attribute."""
+
+    def __init__(self, default: Any) -> None:
+        super().__init__()
+        if not _is_immutable(default):
+            raise TypeError(f"durable({default!r}): the value is mutable; use durable_log() or durable_map()")
+        self.default = default
 
     def __set__(self, instance: Any, value: Any) -> None:
         if value.__class__ not in _SCALARS and not _is_immutable(value):
@@ -45,17 +59,25 @@ class Durable:
 
 
 class _DurableContainer(Durable):
-    """A durable log or map: its first value is an empty container that journals each change."""
+    """A durable log or map: its first value is a container that journals each change.
+
+    It has no ``__set__``, so that reading it costs what any attribute costs; `require_in_place` finds out whether
+    somebody has assigned another object to the field.
+    """
 
     def __init__(self, kind: type) -> None:
+        super().__init__()
         self.kind = kind
-        self.field = ""
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        raise TypeError(f"durable field {self.field!r} is changed in place, not assigned")
 
     def restore(self, disk: Any, field: str) -> Any:
         return self.kind(disk.read(field, ()), _journal(disk, field))
+
+    def require_in_place(self, value: Any) -> None:
+        """Raise TypeError when the field's value is not the container that was put there at boot."""
+        if not isinstance(value, self.kind):
+            raise TypeError(
+                f"durable field {self.field!r} is changed in place, not assigned: it holds {value!r}"
+            )
 
 
 def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
@@ -198,7 +220,7 @@ else:
 
     def durable(default):
         """A field on disk: it survives a crash once synced. Takes immutable values only."""
-        return Durable(default)
+        return _DurableValue(default)
 
     def durable_log():
         """An empty log on disk (`DurableLog`)."""

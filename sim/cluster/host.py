@@ -151,8 +151,9 @@ class NodeHost:
         fields: dict[str, Any] = {}
         for owner in self._owners:
             prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
-            for field in type(owner)._durables:
+            for field, declared in type(owner)._durables.items():
                 value = owner.__dict__[field]
+                declared.require_in_place(value)
                 items = getattr(value, "items", None)
                 fields[prefix + field] = list(items) if isinstance(items, list) else _copy_map(value)
         return fields

@@ -223,3 +223,10 @@ def test_bytes_written_count_and_take_time_at_the_disks_bandwidth() -> None:
     made.env.run(until=1.0)
     assert a.acks == [(0.02, 1)]  # 10 ms of sync and 8 bytes at 800 bytes/s
     assert made.hosts["b"].disk.bytes == 8
+
+
+def test_a_log_that_was_assigned_instead_of_changed_is_found_at_the_latest_when_its_node_crashes() -> None:
+    made = cluster(fsync=0.0)
+    made.nodes["a"].log = ["volatile"]  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="durable field 'log' is changed in place, not assigned"):
+        made.crash("a")
