@@ -105,6 +105,7 @@ class Cluster:
         if host.is_up:
             self.record(name, "crash", {})
             host.crash()
+            self.network.reset(name)
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
         """Restart a crashed node, from its disk or, when ``wiped``, with an empty one."""

@@ -242,6 +242,14 @@ class Network:
             for message in kept:
                 self.routes(link.src)[link.dst](message)
 
+    def reset(self, name: str) -> None:
+        """A node has crashed: its connections are gone, and with them what streams kept for later."""
+        for (src, dst), link in self.links.items():
+            if name in (src, dst):
+                while link.waiting:
+                    link.messages += 1
+                    self.drop(link, link.waiting.popleft(), "crashed")
+
     def is_cut(self, src: str, dst: str) -> bool:
         """Whether a directed link is cut now."""
         return self._cuts.get((src, dst), 0) > 0

@@ -198,6 +198,20 @@ def test_a_stream_keeps_what_is_sent_over_a_cut_and_delivers_it_after_the_heal()
     assert received(made)[1][0] >= 2.5
 
 
+@pytest.mark.parametrize("victim", ["a", "b"])
+def test_what_a_stream_keeps_over_a_cut_dies_with_either_end(victim: str) -> None:
+    made = cluster(constant(0.010, transport="stream"))
+    made.network.cut([("a", "b")])
+    post(made, 1)
+    made.env.run(until=1.0)
+    made.crash(victim)
+    made.restart(victim)
+    made.network.heal([("a", "b")])
+    made.env.run()
+    assert received(made) == []
+    assert made.network.links["a", "b"].lost == 1
+
+
 def test_held_messages_arrive_when_they_are_released_in_order() -> None:
     made = cluster(constant(0.010))
     made.network.hold(lambda src, dst, msg: msg.number % 2 == 1)
