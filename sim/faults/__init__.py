@@ -1,6 +1,7 @@
 """Faults as values, and the nemesis that plays them."""
 
 from sim.faults.fault import (
+    Administer,
     ClockJump,
     Crash,
     Cut,
@@ -16,6 +17,7 @@ from sim.faults.fault import (
 from sim.faults.nemesis import unleash
 
 __all__ = [
+    "Administer",
     "ClockJump",
     "Crash",
     "Cut",

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from sim.kernel import Environment, Stream, Streams
 
 __all__ = [
+    "Administer",
     "ClockJump",
     "Crash",
     "Cut",
@@ -75,6 +76,9 @@ class World(Protocol):
 
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
         """Append to the frame ``events``."""
+
+    def administer(self, request: Any) -> None:
+        """Let the admin client make a request (`sim.protocols.admin`) of the system, over the network."""
 
 
 def _seconds(owner: str, **values: float | None) -> None:
@@ -438,6 +442,32 @@ class ClockJump(Fault):
         for name in (yield from await_target(world, self.target)):
             world.record(name, "clock", {"offset": self.offset, "drift": self.drift})
             world.set_clock(name, self.offset, self.drift)
+
+
+@dataclass(frozen=True)
+class Administer(Fault):
+    """No fault, but scheduled like one: at time ``at`` an admin client asks ``request`` of the system.
+
+    ``request`` is a `Join`, `Leave`, `Reconfigure`, `Transfer` or `Drain` of `sim.protocols.admin`. A spare that is
+    to join is started first.
+    """
+
+    request: Any
+    at: float
+
+    def __post_init__(self) -> None:
+        _seconds("Administer", at=self.at)
+
+    def targets(self) -> tuple[str, ...]:
+        one = getattr(self.request, "member", None)
+        return (*getattr(self.request, "members", ()), *([one] if one is not None else []))
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        for name in self.targets():
+            if name not in world.replicas:
+                world.restart(name)
+        world.administer(self.request)
 
 
 def check_targets(faults: Iterable[Fault], known: Mapping[str, Any], roles: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from sim.cluster import Cluster, NodeHost
 from sim.faults import unleash
 from sim.network.links import Held
 from sim.node import Node
+from sim.protocols.admin import Admin, AdminSettings
 from sim.protocols.client import Client, ClientSettings, Outcome
 from sim.protocols.kv import READS
 from sim.recorder import Recorder
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sim.lab.scenario import Scenario
 
 __all__ = ["Simulation"]
+
+_ADMIN = "admin"
 
 
 class Simulation:
@@ -251,7 +254,7 @@ class Simulation:
         """In a leaderless system: the live replica that is nearest to most clients."""
         votes: dict[str, int] = {}
         for host in self.cluster.hosts.values():
-            if host.member.role == "client":
+            if isinstance(host.node, Client):
                 alive = [name for name in host.settings.contacts if self.is_up(name)]
                 if alive:
                     votes[alive[0]] = votes.get(alive[0], 0) + 1
@@ -300,6 +303,19 @@ class Simulation:
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
         """Append to the frame ``events``."""
         self.cluster.record(node, event, detail)
+
+    def administer(self, request: Any) -> None:
+        """Let the admin client, which stands in the first region, make a request of the system."""
+        if _ADMIN not in self.cluster.hosts:
+            contacts = tuple(name for name in self._members if self._members[name].role != "service")
+            patience = self.scenario.resolved_retry().timeout or 1.0
+            member = Member(_ADMIN, Admin, group=_ADMIN, role="client")
+            settings = AdminSettings(contacts, patience)
+            place = self.scenario.network.regions[0]
+            self.cluster.add(member, place=place, settings=settings).boot()
+        admin = self.cluster.hosts[_ADMIN].node
+        assert isinstance(admin, Admin)
+        admin.ask(request)
 
     def stop_clients(self) -> None:
         """Clients issue nothing new from now on; what is under way goes on."""

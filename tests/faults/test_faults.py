@@ -12,6 +12,7 @@ import pytest
 from sim import Scenario
 from sim.cluster import Host
 from sim.faults import (
+    Administer,
     ClockJump,
     Crash,
     Cut,
@@ -25,6 +26,7 @@ from sim.faults import (
 )
 from sim.network import constant, matrix
 from sim.protocols import BasicRaft, PrimaryBackup, Raft
+from sim.protocols.admin import Join, Leave, Transfer
 from sim.workload import ClosedLoop, Uniform
 
 THREE = matrix(["x", "y", "z"], [[0.001] * 3] * 3)
@@ -227,3 +229,29 @@ def test_a_leaderless_system_names_the_replica_nearest_to_most_clients() -> None
 def test_nothing_is_sent_to_a_network_of_no_delay_faster_than_it_can_be() -> None:
     run = scenario(network=constant(0.5), duration=5.0).run(1)
     assert run.operations["latency"].min() >= 0.5
+
+
+def test_members_join_leave_and_hand_over_when_the_administrator_asks() -> None:
+    one = Scenario(
+        system=Raft(nodes=3, spares=1, membership="single", transfer=True),
+        network=THREE,
+        workload=ClosedLoop(clients=2, keys=Uniform(5), think=0.02),
+        faults=[
+            Administer(Join("n3"), at=1.0),
+            Administer(Leave("n0"), at=3.0),
+            Administer(Transfer("n3"), at=5.0),
+        ],
+        duration=8.0,
+        check=True,
+    )
+    simulation = one.start(seed=1)
+    simulation.run()
+    requests = [e[3] for e in simulation.recorder.events if e[2] == "admin"]
+    assert [r["done"] for r in requests] == [True] * 3
+    assert simulation.nodes["n3"].config.voters == ("n1", "n2", "n3")  # type: ignore[attr-defined]
+    assert simulation.leader() == "n3"
+
+
+def test_a_request_about_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no 'n9'"):
+        scenario(Administer(Join("n9"), at=1.0))
