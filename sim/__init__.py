@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.cluster import Clock, Disk, Host
     from sim.lab import Comparison, Run, Scenario, Simulation, Sweep, chaos, compare, compare_scenarios, sweep
-    from sim.message import message
     from sim.node import Node, Part, durable, durable_log, durable_map, part
     from sim.protocols.client import Retry
     from sim.system import Invariant, LivenessViolation, Member, SafetyViolation, System
@@ -28,7 +27,6 @@ _HOMES = {
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
         *("chaos", "compare", "compare_scenarios", "sweep"),
     ),
-    "sim.message": ("message",),
     "sim.node": ("Node", "Part", "durable", "durable_log", "durable_map", "part"),
     "sim.protocols.client": ("Retry",),
     "sim.system": ("Invariant", "LivenessViolation", "Member", "SafetyViolation", "System"),
@@ -58,7 +56,6 @@ __all__ = [
     "durable",
     "durable_log",
     "durable_map",
-    "message",
     "part",
     "sweep",
 ]

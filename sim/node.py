@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
-from sim.durable import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
+from sim.durability import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
 from sim.message import caller_namespace, message, module_messages
 
 __all__ = [
