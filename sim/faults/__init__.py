@@ -1,20 +1,11 @@
 """Faults as values, and the nemesis that plays them."""
 
-from sim.faults.fault import (
-    Administer,
-    ClockJump,
-    Crash,
-    Cut,
-    Fault,
-    Flaky,
-    Partition,
-    RandomCrashes,
-    RandomPartitions,
-    Restart,
-    Slow,
-    World,
-)
+from sim.faults.administration import Administer
+from sim.faults.crashes import Crash, RandomCrashes, Restart
+from sim.faults.disturbances import ClockJump, Flaky, Slow
+from sim.faults.fault import Fault, World
 from sim.faults.nemesis import unleash
+from sim.faults.partitions import Cut, Partition, RandomPartitions
 
 __all__ = [
     "Administer",

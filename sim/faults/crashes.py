@@ -1,0 +1,114 @@
+"""Crashes and restarts: at given times, or at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, positive
+from sim.kernel import Stream
+
+__all__ = ["Crash", "RandomCrashes", "Restart"]
+
+
+@dataclass(frozen=True)
+class Crash(Fault):
+    """Crash ``target`` at time ``at``; restart it after ``down`` seconds (None: never).
+
+    A region crashes as a whole. ``wiped``: it comes back with an empty disk.
+    """
+
+    target: str
+    at: float
+    down: float | None = None
+    wiped: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_zero("Crash", at=self.at, down=self.down)
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        found = yield from await_target(world, self.target)
+        victims = [name for name in found if world.is_up(name)]
+        for name in victims:
+            world.crash(name)
+        if self.down is not None:
+            yield world.env.timeout(self.down)
+            for name in victims:
+                world.restart(name, wiped=self.wiped)
+
+
+@dataclass(frozen=True)
+class Restart(Fault):
+    """Restart ``target`` (a member or a region) at time ``at``; ``wiped``: with an empty disk."""
+
+    target: str
+    at: float
+    wiped: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_zero("Restart", at=self.at)
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        for name in world.find(self.target):
+            world.restart(name, wiped=self.wiped)
+
+
+@dataclass(frozen=True)
+class RandomCrashes(Fault):
+    """Members crash and restart at random: exponential times with mean ``mttf`` up and ``mttr`` down (seconds).
+
+    Parameters
+    ----------
+    members:
+        Names of members or regions; empty: all replicas that are part of the system when it begins.
+    most_down:
+        Never more than so many members down at once; None: no limit.
+    start, end:
+        No crash before ``start`` nor after ``end``; at ``end`` everything that is down restarts.
+    """
+
+    mttf: float
+    mttr: float
+    members: tuple[str, ...] = ()
+    most_down: int | None = None
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("RandomCrashes", mttf=self.mttf, mttr=self.mttr)
+        at_least_zero("RandomCrashes", start=self.start, end=self.end)
+        if self.most_down is not None and self.most_down < 1:
+            raise ValueError(f"RandomCrashes: most_down must be at least 1, not {self.most_down!r}")
+
+    def targets(self) -> tuple[str, ...]:
+        return self.members
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.start)
+        named = [name for target in self.members for name in world.find(target)]
+        down: dict[str, None] = {}
+        for name in named or world.replicas:
+            # Each member has a stream of its own, so that its crashes don't depend on who else there is.
+            world.env.process(self._member(world, name, world.streams[f"faults/random-crashes/{name}"], down))
+
+    def _member(self, world: World, name: str, stream: Stream, down: dict[str, None]) -> Story:
+        end = float("inf") if self.end is None else self.end
+        while True:
+            yield world.env.timeout(stream.exponential(self.mttf))
+            if world.env.now >= end:
+                return
+            pause = stream.exponential(self.mttr)
+            if not world.is_up(name) or (self.most_down is not None and len(down) >= self.most_down):
+                continue
+            down[name] = None
+            world.crash(name)
+            yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))
+            world.restart(name)
+            del down[name]

@@ -1,0 +1,151 @@
+"""Partitions and cuts: full, partial, one-way; at given times, or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive
+from sim.kernel import Stream
+
+__all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
+
+
+@dataclass(frozen=True)
+class Partition(Fault):
+    """Cut the network between groups of nodes at time ``at`` for ``duration`` seconds (None: for good).
+
+    Parameters
+    ----------
+    groups:
+        Tuples of targets. With one group, it is cut from everyone else. Nodes named in no group (clients,
+        too) keep all their links; a region means everyone in it, clients included.
+    one_way:
+        Only messages from an earlier group to a later one are lost (with one group: those that leave it).
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    at: float
+    duration: float | None = None
+    one_way: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_zero("Partition", at=self.at, duration=self.duration)
+        groups = tuple((g,) if isinstance(g, str) else tuple(g) for g in self.groups)
+        if not groups or not all(groups):
+            raise ValueError(
+                f"Partition: at least one group of at least one target is needed, not {self.groups!r}"
+            )
+        object.__setattr__(self, "groups", groups)
+
+    def targets(self) -> tuple[str, ...]:
+        return tuple(t for group in self.groups for t in group)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        groups = []
+        for group in self.groups:
+            names: dict[str, None] = {}
+            for target in group:
+                found = world.everyone(target) or (yield from await_target(world, target))
+                names.update(dict.fromkeys(found))
+            groups.append(tuple(names))
+        if len(groups) == 1:
+            groups.append(tuple(n for n in world.everyone() if n not in groups[0]))
+        yield from cut_for(
+            world, between(groups, self.one_way), self.duration, " | ".join(map(",".join, groups))
+        )
+
+
+def between(groups: Iterable[tuple[str, ...]], one_way: bool = False) -> Pairs:
+    """All directed links between different groups."""
+    listed = list(groups)
+    pairs = []
+    for i, first in enumerate(listed):
+        for second in listed[i + 1 :]:
+            for a in first:
+                for b in second:
+                    pairs.append((a, b))
+                    if not one_way:
+                        pairs.append((b, a))
+    return pairs
+
+
+def cut_for(world: World, pairs: Pairs, duration: float | None, label: str) -> Story:
+    """Cut links, wait, heal them."""
+    world.cut(pairs, label)
+    if duration is not None:
+        yield world.env.timeout(duration)
+        world.heal(pairs, label)
+
+
+@dataclass(frozen=True)
+class Cut(Fault):
+    """Cut the link between two targets at ``at`` for ``duration`` seconds; ``one_way``: only from src to dst."""
+
+    src: str
+    dst: str
+    at: float
+    duration: float | None = None
+    one_way: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_zero("Cut", at=self.at, duration=self.duration)
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.src, self.dst)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        sources = yield from await_target(world, self.src)
+        targets = yield from await_target(world, self.dst)
+        arrow = "->" if self.one_way else "-"
+        label = f"{','.join(sources)}{arrow}{','.join(targets)}"
+        pairs = [(a, b) for a, b in between((sources, targets), self.one_way) if a != b]
+        yield from cut_for(world, pairs, self.duration, label)
+
+
+@dataclass(frozen=True)
+class RandomPartitions(Fault):
+    """The members fall apart at random: whole for a mean of ``mttf``, split for a mean of ``mttr`` seconds.
+
+    Each split is drawn anew: a full partition in two halves, one member cut off, one link cut, or one
+    direction of one link. Until ``end`` (None: for ever).
+    """
+
+    mttf: float
+    mttr: float
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("RandomPartitions", mttf=self.mttf, mttr=self.mttr)
+        at_least_zero("RandomPartitions", start=self.start, end=self.end)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        end = float("inf") if self.end is None else self.end
+        yield world.env.timeout(self.start)
+        while True:
+            yield world.env.timeout(stream.exponential(self.mttf))
+            duration = stream.exponential(self.mttr)
+            pairs, label = self._draw(world.replicas, stream)
+            if world.env.now >= end:
+                return
+            if pairs:
+                yield from cut_for(world, pairs, min(duration, end - world.env.now), label)
+
+    @staticmethod
+    def _draw(members: tuple[str, ...], stream: Stream) -> tuple[Pairs, str]:
+        shuffled = stream.sample(members, len(members))
+        shape = stream.below(4)
+        if len(members) < 2:
+            return [], ""
+        if shape == 0:
+            half = 1 + stream.below(len(members) - 1)
+            groups = (tuple(shuffled[:half]), tuple(shuffled[half:]))
+            return between(groups), " | ".join(map(",".join, groups))
+        if shape == 1:
+            groups = ((shuffled[0],), tuple(shuffled[1:]))
+            return between(groups), " | ".join(map(",".join, groups))
+        a, b = shuffled[0], shuffled[1]
+        return ([(a, b), (b, a)], f"{a}-{b}") if shape == 2 else ([(a, b)], f"{a}->{b}")
