@@ -43,12 +43,11 @@ MUTANTS = [
     ("search", "keep = ~(wanted | last)", "keep = -1", "linearizable"),
     ("search", "if before >= 0 and self.owed", "if before < 0 and self.owed", "linearizable"),
     ("search", "(mask | bits) & self.settled[before]", "mask | bits", "linearizable"),
-    ("reductions", "if not better & ~cost", "if not cost & ~better", "linearizable"),
+    ("reductions", "if not better & ~cost", "if better & ~cost", "linearizable"),
     ("reductions", 'op.value if op.kind != "cas" else op.value[0]', "op.value", "linearizable"),
     ("reductions", "op.row not in kept and", "op.row in kept and", "linearizable"),
     ("models", "return ILLEGAL if state == expected else state", "return state", "linearizable"),
     ("models", "return new if state == expected else ILLEGAL", "return new", "linearizable"),
-    ("lookahead", "read.value[: len(state)]", "state[: len(read.value)]", None),
     ("linearizability", "self.mismatch and kind", "kind", "linearizable"),
     ("relations", "return self.place[a] < self.place[b]", "return self.place[a] > self.place[b]", "CC"),
     ("relations", "np.maximum(clock, clocks[source], out=clock)", "pass", "CC"),
@@ -69,7 +68,6 @@ MUTANTS = [
         "if source == 0:\n                    return",
         "CM",
     ),
-    ("happened_before", "[j for j in seen if j in self.own]", "seen", None),
     ("happened_before", "work.extend((b, c) for c in self._after(b))", "pass", "pram"),
     (
         "sessions",
@@ -89,7 +87,6 @@ MUTANTS = [
         "if source >= 0:\n                last = {key: source}",
         "monotonic-reads",
     ),
-    ("sessions", 'key = -1 if self.name == "monotonic-writes" else', "key =", None),
     ("sessions", "if places and places[0] < bound:", "if not places:", "monotonic-writes"),
     ("sessions", "work += [relations.source[i] for", "[relations.source[i] for", "writes-follow-reads"),
     ("sessions", "self.edge(everything, i)", "pass", "writes-follow-reads"),
@@ -104,7 +101,6 @@ MUTANTS = [
         "sequential",
     ),
     ("interleaving", "return positions[session] >= count", "return False", "sequential"),
-    ("dispatch", "strict=True", "strict=False", None),
     ("regular", "latest_call.append(max(", "latest_call.append(min(", "regular"),
     ("regular", "writes[i].call <= read.returned", "writes[i].call < read.call", "regular"),
     ("regular", "if f >= s and at >= 0 and forward[at][1] > f", "if f >= s and at < 0", "regular"),
@@ -115,9 +111,39 @@ MUTANTS = [
 
 def history(model: str, seed: int) -> tuple[pd.DataFrame, str]:
     """Small histories of two kinds, in turn: an unreliable register, and a crowded one or sessions that disagree."""
+    if model not in {"linearizable", "regular"} and seed < len(DIRECTED):
+        return by_hand(DIRECTED[seed]), "drop"
+    if seed == 0:
+        return as_frame(UNHIDDEN), "drop"
     if seed % 2:
         return unreliable(seed)
-    return crowded(seed) if model in {"linearizable", "regular"} else disagreeing(seed)
+    return crowded(seed) if model in {"linearizable", "regular", "sequential"} else disagreeing(seed)
+
+
+# Histories that chance finds too rarely: what must be seen is implied by way of other sessions, or only later.
+DIRECTED = [
+    {"a": "x=1", "b": "x?1 y=2", "c": "y?2 z=3", "d": "z?3 x?"},
+    {"a": "z=1 k=1 n=1", "b": "k=2 m=1", "c": "m?1 z? n?1 k?2"},
+]
+
+# A cas looks at what it replaces, so it hides no write.
+UNHIDDEN: list[tuple[Any, ...]] = [
+    (0, "write", "x", 2, 0, 10, "ok"),
+    (1, "write", "x", 2, 0, 10, "ok"),
+    (2, "cas", "x", [None, 1], 0, 10, "ok"),
+    (3, "read", "x", 1, 11, 12, "ok"),
+]
+
+
+def by_hand(lines: dict[str, str]) -> pd.DataFrame:
+    """``{"a": "x=1 y?2"}``: process a writes 1 to x, then reads 2 from y."""
+    rows: list[tuple[Any, ...]] = []
+    for process, line in lines.items():
+        for at, word in enumerate(line.split()):
+            kind = "write" if "=" in word else "read"
+            key, value = word.split("=" if kind == "write" else "?")
+            rows.append((process, kind, key, int(value) if value else None, 2.0 * at, 2.0 * at + 1, "ok"))
+    return as_frame(rows)
 
 
 def crowded(seed: int) -> tuple[pd.DataFrame, str]:
@@ -126,7 +152,7 @@ def crowded(seed: int) -> tuple[pd.DataFrame, str]:
     frame = checks.synthetic(
         16,
         clients=int(rng.integers(3, 8)),
-        mix={"read": 0.45, "write": 0.4, "cas": 0.15},
+        mix={"read": 0.4, "write": 0.3, "cas": 0.3},
         values=2 + seed % 2,
         unknown=0.12,
         stale=0.12,
@@ -171,7 +197,7 @@ def unreliable(seed: int) -> tuple[pd.DataFrame, str]:
         process, key = int(rng.integers(3)), str(rng.choice(keys))
         call = max(clock[process], i - 2) + int(rng.integers(0, 2))
         end = clock[process] = call + int(rng.integers(0, 4))
-        kind = str(rng.choice(["read", "read", "write", "cas"], p=[0.3, 0.25, 0.35, 0.1]))
+        kind = str(rng.choice(["read", "read", "write", "cas"], p=[0.3, 0.2, 0.3, 0.2]))
         new = i + 1 if unique else i % 2 + 1
         seen = state[key][-1] if rng.random() < 0.7 else state[key][int(rng.integers(len(state[key])))]
         status = str(rng.choice(["ok", "info", "fail"], p=[0.8, 0.13, 0.07]))
@@ -191,7 +217,7 @@ def unreliable(seed: int) -> tuple[pd.DataFrame, str]:
     return as_frame(rows), str(rng.choice(["drop", "drop", "mismatch"]))
 
 
-SIZE = 1200
+SIZE = 1000
 
 
 @cache
@@ -222,7 +248,15 @@ def package(tmp_path: Path) -> Iterator[Any]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize(("module", "old", "new", "model"), [m for m in MUTANTS if m[3]])
+def parameters() -> Iterator[Any]:
+    """The first mutant of each module runs always, the others every night."""
+    seen: set[str] = set()
+    for mutant in MUTANTS:
+        yield pytest.param(*mutant, marks=[pytest.mark.nightly] if mutant[0] in seen else [])
+        seen.add(mutant[0])
+
+
+@pytest.mark.parametrize(("module", "old", "new", "model"), list(parameters()))
 def test_a_mutant_is_caught(package: Any, module: str, old: str, new: str, model: str) -> None:
     mutant = package(module, old, new)
     for seed in range(SIZE):
@@ -236,3 +270,15 @@ def test_a_mutant_is_caught(package: Any, module: str, old: str, new: str, model
         if found != verdict(model, seed):
             return
     pytest.fail(f"no history of the corpus tells {module} with {new!r} from the original")
+
+
+def test_a_lookahead_that_compares_the_wrong_way_round_is_caught(package: Any) -> None:
+    rows = [
+        (0, "append", "x", "a", 0, 5, "ok"),
+        (1, "append", "x", "b", 0, 5, "ok"),
+        (2, "get", "x", "ab", 6, 7, "ok"),
+    ]
+    frame = as_frame(rows)
+    assert checks.check(frame, model="key-value").valid
+    mutant = package("models", "read.value[: len(state)] == state", "state[: len(read.value)] == read.value")
+    assert mutant.check(frame, model="key-value").valid is False

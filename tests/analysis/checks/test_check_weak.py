@@ -74,6 +74,14 @@ def test_each_bad_pattern_is_found_and_named(model: str, pattern: str, lines: di
     assert verdict.counterexample
 
 
+def test_the_relation_of_a_session_is_taken_to_its_fixpoint() -> None:
+    """The last read orders k=1 before k=2; only then is z=1 known to precede a read of z's initial value."""
+    frame = sessions(a="z=1 k=1 n=1", b="k=2 m=1", c="m?1 z? n?1 k?2")
+    for model in ("CM", "pram"):
+        assert check(frame, model).valid is False
+        assert check(frame[~((frame["process"] == "c") & (frame["key"] == "k"))], model).ok
+
+
 # Textbook anomalies: what breaks each guarantee, and which of the others it leaves whole.
 ANOMALIES = {
     "own write not seen": ({"a": "x=1 x?"}, {"read-your-writes"}),
