@@ -170,6 +170,10 @@ class System:
         """
         return None
 
+    def has_recovered(self, node: Node) -> bool:
+        """Whether a live member takes part again after a restart; one that does not counts as down."""
+        return True
+
     # What the rest of the simulator asks of it
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:

@@ -69,7 +69,7 @@ class RandomCrashes(Fault):
     members:
         Names of members or regions; empty: all replicas that are part of the system when it begins.
     most_down:
-        Never more than so many members down at once; None: no limit.
+        Never more than so many members down, or still recovering, at once; None: no limit.
     start, end:
         No crash before ``start`` nor after ``end``; at ``end`` everything that is down restarts.
     """
@@ -93,22 +93,23 @@ class RandomCrashes(Fault):
     def play(self, world: World, stream: Stream) -> Story:
         yield world.env.timeout(self.start)
         named = [name for target in self.members for name in world.find(target)]
-        down: dict[str, None] = {}
-        for name in named or world.replicas:
+        victims = tuple(named or world.replicas)
+        for name in victims:
             # Each member has a stream of its own, so that its crashes don't depend on who else there is.
-            world.env.process(self._member(world, name, world.streams[f"faults/random-crashes/{name}"], down))
+            world.env.process(
+                self._member(world, name, world.streams[f"faults/random-crashes/{name}"], victims)
+            )
 
-    def _member(self, world: World, name: str, stream: Stream, down: dict[str, None]) -> Story:
+    def _member(self, world: World, name: str, stream: Stream, victims: tuple[str, ...]) -> Story:
         end = float("inf") if self.end is None else self.end
         while True:
             yield world.env.timeout(stream.exponential(self.mttf))
             if world.env.now >= end:
                 return
             pause = stream.exponential(self.mttr)
-            if not world.is_up(name) or (self.most_down is not None and len(down) >= self.most_down):
+            down = sum(1 for other in victims if not world.is_well(other))
+            if not world.is_up(name) or (self.most_down is not None and down >= self.most_down):
                 continue
-            down[name] = None
             world.crash(name)
             yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))
             world.restart(name)
-            del down[name]

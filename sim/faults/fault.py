@@ -34,6 +34,9 @@ class World(Protocol):
     def is_up(self, name: str) -> bool:
         """Whether a member is alive."""
 
+    def is_well(self, name: str) -> bool:
+        """Whether a member is alive and, if it has to recover from a restart, has done so."""
+
     def find(self, target: str) -> tuple[str, ...]:
         """The members that a target means right now; empty for a role that is vacant."""
 

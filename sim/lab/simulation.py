@@ -226,6 +226,11 @@ class Simulation:
         """Whether a member is alive."""
         return self.cluster.hosts[name].is_up
 
+    def is_well(self, name: str) -> bool:
+        """Whether a member is alive and, if it has to recover from a restart, has done so."""
+        node = self.cluster.hosts[name].node
+        return node is not None and self.system.has_recovered(node)
+
     def leader(self) -> str | None:
         """Who leads now; None while nobody does."""
         found = self.find(self.system.leader_roles[0])

@@ -13,6 +13,7 @@ from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
+from sim.protocols.consensus.vr import ViewstampedReplication
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.primary_backup import PrimaryBackup
@@ -31,5 +32,6 @@ __all__ = [
     "RoundRobin",
     "Server",
     "SmoothWeightedRoundRobin",
+    "ViewstampedReplication",
     "WeightedRandom",
 ]

@@ -1,4 +1,4 @@
-"""A stage for hand-made schedules of Paxos and its kin: who is asked what, who is cut off, who crashes, and when."""
+"""A stage for hand-made schedules: who is asked what, who is cut off, who crashes, and when."""
 
 from __future__ import annotations
 

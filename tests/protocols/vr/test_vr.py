@@ -1,0 +1,290 @@
+"""Viewstamped Replication: exact costs, mutants that its laws catch, storms, refused settings, a readable trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim import Scenario
+from sim.lab import chaos, chaos_scenario
+from sim.network import constant
+from sim.protocols import ViewstampedReplication
+from sim.protocols.consensus.vr import (
+    NORMAL,
+    DoViewChange,
+    GetState,
+    Prepare,
+    PrepareOk,
+    StartView,
+    ViewstampedNode,
+)
+from sim.system import SafetyViolation
+from sim.workload import ClosedLoop, Uniform
+
+DELTA = 0.01
+BATCH = 10
+
+
+# Costs
+
+
+@pytest.mark.parametrize("nodes", [3, 5, 7])
+@pytest.mark.parametrize(("where", "delays"), [("lan", 4), ("n0", 2)])
+def test_a_request_costs_4_delays_or_2_at_the_primary_and_2_n_minus_1_messages(
+    nodes: int, where: str, delays: int
+) -> None:
+    scenario = Scenario(
+        system=ViewstampedReplication(nodes=nodes, heartbeat=100.0, detection=1000.0),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients={where: 1}, operations=20, reads=0.0, keys=Uniform(3)),
+        duration=5.0,
+        trace=True,
+    )
+    run = scenario.run(seed=1)
+    writes = run.operations.iloc[1:]
+    assert writes["latency"].to_numpy() == pytest.approx(delays * DELTA)
+    messages = run.messages
+    between = messages[messages["kind"].isin(["Prepare", "PrepareOk"])]
+    assert len(between) == 20 * 2 * (nodes - 1)
+
+
+def test_when_all_timers_fire_together_the_new_primary_is_normal_after_2_delays_and_the_last_backup_after_3(
+    stage: Any,
+) -> None:
+    world = stage(ViewstampedReplication(nodes=5))
+    world.run(0.2)
+    world.crash("n0")
+    world.run(0.1)
+    start = world.now
+    for name in ("n1", "n2", "n3", "n4"):
+        world.step(name, "on_view_change_timeout")
+    world.run(0.1)
+    normal = {
+        row[1]: row[0] - start for row in world.events("role") if row[0] > start and row[3]["view"] == 1
+    }
+    begun = {
+        row[1]: row[0] - start
+        for row in world.events("role")
+        if row[0] > start and row[3]["role"] in ("primary", "backup")
+    }
+    assert set(normal) == {"n1", "n2", "n3", "n4"}
+    assert begun["n1"] == pytest.approx(2 * DELTA)
+    assert max(begun.values()) == pytest.approx(3 * DELTA)
+    kinds = [row[0] for row in world.messages(since=start)]
+    assert kinds.count("StartViewChange") == 4 * 4  # m (n - 1), to the dead one, too
+    assert kinds.count("DoViewChange") == 4 - 1  # the new primary's own stays with it
+    assert kinds.count("StartView") == 4
+
+
+def test_recovery_takes_2_delays(stage: Any) -> None:
+    world = stage(ViewstampedReplication(nodes=3))
+    world.ask("n0")
+    world.run(0.1)
+    world.crash("n1")
+    world.run(0.1)
+    start = world.now
+    world.restart("n1")
+    world.run(0.1)
+    back = [row[0] for row in world.events("role") if row[1] == "n1" and row[3]["role"] == "backup"]
+    assert back[-1] - start == pytest.approx(2 * DELTA)
+    assert world.node("n1").store.data == {"x": None}
+    assert world.node("n1").log == world.node("n0").log
+
+
+# Mutants: each law sees its own bug
+
+
+class ShortestLog(ViewstampedNode):
+    """The new primary takes any log."""
+
+    def best_report(self, reports: list[DoViewChange]) -> DoViewChange:
+        return min(reports, key=lambda report: (report.last_normal, len(report.log)))
+
+
+class HastyPrimary(ViewstampedNode):
+    """Commits with one PrepareOk too few."""
+
+    def advance_commit(self) -> None:
+        having = sorted([*self.acks.values(), self.op], reverse=True)
+        self.commit_up_to(having[self.f - 1])
+
+
+class LiarBackup(ViewstampedNode):
+    """Says PrepareOk to what it has not got."""
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        if self.follows(src, msg.view):
+            if msg.op == self.op + 1:
+                self.log.append(msg.command)
+            self.send(src, PrepareOk(self.view, msg.op))
+
+
+class Amnesiac(ViewstampedNode):
+    """Takes part again at once, without recovery."""
+
+    def recover(self) -> None:
+        self.begin_normal(self.view)
+
+    def on_recovery_timeout(self) -> None:
+        self.recover()
+
+
+class EarlyCut(ViewstampedNode):
+    """Section 5.2 as printed: the log is cut before the new state is there."""
+
+    def catch_up(self, src: str, view: int) -> None:
+        if view > self.last_normal:
+            del self.log[self.commit :]
+        self.send(src, GetState(view, self.op))
+
+
+def first_violation(mutant: type[ViewstampedNode], seeds: range, nodes: int = 3) -> SafetyViolation | None:
+    from dataclasses import dataclass
+
+    from sim.system import Member
+
+    @dataclass(frozen=True, kw_only=True)
+    class Broken(ViewstampedReplication):
+        def members(self) -> tuple[Member, ...]:
+            return tuple(Member(name, mutant) for name in self.names)
+
+    for seed in seeds:
+        run = chaos(Broken(nodes=nodes), seed, scenario=chaos_scenario(Broken(nodes=nodes), seed, storm=4.0))
+        if isinstance(run.violation, SafetyViolation):
+            return run.violation
+    return None
+
+
+@pytest.mark.parametrize(
+    ("mutant", "law"),
+    [
+        (ShortestLog, "committed operations are in every later view"),
+        (HastyPrimary, "committed operations are in every later view"),
+        (LiarBackup, "who vouches, has it"),
+        (Amnesiac, "one history"),
+    ],
+)
+def test_a_mutant_is_caught_in_a_storm(mutant: type[ViewstampedNode], law: str) -> None:
+    found = first_violation(mutant, range(40))
+    assert found is not None, f"{mutant.__name__} broke nothing"
+    assert law in found.law
+    assert found.facts
+
+
+class AnyNonce(ViewstampedNode):
+    """VR1: takes every RecoveryResponse, whichever recovery it answers."""
+
+    def answers_me(self, msg: Any) -> bool:
+        return True
+
+
+def second_recovery(stage: Any, mutant: type[ViewstampedNode] | None) -> Any:
+    """n1 recovers twice; answers to its first recovery, from before a request was committed, come late."""
+    world = stage(ViewstampedReplication(nodes=3), mutant=mutant)
+    world.run(0.2)
+    network = world.cluster.network
+    world.crash("n1")
+    network.hold(lambda src, dst, msg: dst == "n1" and type(msg).__name__ == "RecoveryResponse")
+    world.restart("n1")
+    world.run(0.03)
+    late = len(network.held)
+    assert late == 2
+    network.release(lambda held: False, stop=True)  # what comes from now on arrives
+    world.run(0.6)  # it asks again, and recovers
+    assert world.node("n1").status == NORMAL
+    network.cut([("n0", "n2"), ("n2", "n0")])
+    world.ask("n0", value=7)
+    world.run(0.1)
+    assert world.replies[-1].status == "ok"  # committed by n0 and n1
+    network.cut([("n0", "n1")])  # nothing fresh of n0 reaches n1 any more
+    world.crash("n1")
+    world.restart("n1")
+    network.release()
+    world.run(0.05)
+    return world
+
+
+def test_a_response_to_an_earlier_recovery_would_bring_back_an_older_log(stage: Any) -> None:
+    assert second_recovery(stage, None).node("n1").status == "recovering"
+    forgetful = second_recovery(stage, AnyNonce).node("n1")
+    assert forgetful.status == NORMAL
+    assert forgetful.log == []
+
+
+def test_the_early_cut_of_the_paper_may_forget_what_it_vouched_for(stage: Any) -> None:
+    for mutant, kept in ((None, True), (EarlyCut, False)):
+        world = stage(ViewstampedReplication(nodes=3), mutant=mutant)
+        world.run(0.2)
+        world.cluster.network.cut([("n0", "n2"), ("n2", "n0")])
+        world.ask("n0", value=7)
+        world.run(0.045)
+        assert world.replies[-1].status == "ok"  # held by n0 and n1, and not yet known to be committed by n1
+        n1 = world.node("n1")
+        assert (n1.op, n1.commit) == (1, 0)
+        n1.catch_up("n2", 2)  # it learns of a later view, whose state never comes
+        assert (n1.op == 1) is kept
+
+
+# Storms
+
+
+def storms(seeds: range, storm: float, weather: Callable[..., None]) -> None:
+    for seed in seeds:
+        weather(ViewstampedReplication(nodes=3 + 2 * (seed % 2)), seed, storm)
+
+
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
+def test_it_is_safe_in_every_storm_and_goes_on_after_it(weather: Any, first: int) -> None:
+    storms(range(first, first + BATCH), 6.0, weather)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(1000, 2000, BATCH))
+def test_a_thousand_storms(weather: Any, first: int) -> None:
+    storms(range(first, first + BATCH), 8.0, weather)
+
+
+def test_storms_crash_replicas_that_then_recover_and_views_change() -> None:
+    run = chaos(ViewstampedReplication(nodes=5), 3)
+    roles = [detail["role"] for detail in run.events[run.events["event"] == "role"]["detail"]]
+    assert roles.count("recovering") > 3
+    assert roles.count("primary") > 3
+
+
+def test_never_more_than_f_replicas_are_down_or_recovering() -> None:
+    for seed in range(8):
+        system = ViewstampedReplication(nodes=3)
+        simulation = chaos_scenario(system, seed).start(seed)
+        worst = 0
+        while simulation.now < 6.0:
+            simulation.run(until=simulation.now + 0.01)
+            worst = max(worst, sum(not simulation.is_well(name) for name in simulation.replicas))
+        assert worst <= 1
+
+
+# Settings, trace
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ValueError, match="nodes must be an integer of at least 1, not 0"):
+        ViewstampedReplication(nodes=0)
+    with pytest.raises(ValueError, match="leader must be one of n0, n1, n2, not 'n7'"):
+        ViewstampedReplication(nodes=3, leader="n7")
+
+
+def test_golden_trace_of_a_view_change(stage: Any, golden: Callable[[str, str], None]) -> None:
+    world = stage(ViewstampedReplication(nodes=3))
+    world.ask("n0", value=1)
+    world.run(0.045)
+    world.crash("n0")
+    since = world.now
+    world.run(0.005)
+    for name in ("n1", "n2"):
+        world.step(name, "on_view_change_timeout")
+    world.run(0.04)
+    world.ask("n1", value=2)
+    world.run(0.045)
+    assert any(isinstance(row, tuple) and row[0] == StartView.__name__ for row in world.messages(since=since))
+    golden("vr_view_change.txt", world.trace(since))
