@@ -8,6 +8,7 @@ from sim.protocols.balancing import (
     SmoothWeightedRoundRobin,
     WeightedRandom,
 )
+from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.mencius import Mencius
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
@@ -23,6 +24,7 @@ __all__ = [
     "BasicRaft",
     "ChainReplication",
     "Craq",
+    "EPaxos",
     "Mencius",
     "MultiPaxos",
     "Paxos",

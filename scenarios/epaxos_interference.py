@@ -1,0 +1,71 @@
+"""Without a leader: EPaxos on five regions, from no interference to every command on one key.
+
+Clients use the replica in their own region. With a leader in Virginia everybody pays the way there; with EPaxos
+each region pays the way to its own fast quorum, and a second round when commands interfere.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from sim import Scenario, compare_scenarios
+from sim.analysis.plots import save
+from sim.lab.story import main
+from sim.network import Exponential, wan
+from sim.protocols import EPaxos, MultiPaxos
+from sim.workload import ClosedLoop, HotSpot
+
+REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
+SHARES = (0.0, 0.02, 0.25, 1.0)
+
+scenario = Scenario(
+    system=EPaxos(nodes=5),
+    network=wan(*REGIONS, transport="stream"),
+    workload=ClosedLoop(clients=10, think=Exponential(0.1), reads=0.0),
+    duration=12.0,
+    warmup=1.0,
+    leader="virginia",
+)
+
+
+def interfering(share: float) -> ClosedLoop:
+    """Writes, of which a share goes to one key and the others to a million keys."""
+    return ClosedLoop(clients=10, think=Exponential(0.1), reads=0.0, keys=HotSpot(1_000_000, 1e-6, share))
+
+
+def tell(scenario: Scenario, seed: int, folder: Path) -> str:
+    """Compare; draw the median of each region."""
+    cases = {
+        f"EPaxos, {share:.0%}": dataclasses.replace(scenario, workload=interfering(share)) for share in SHARES
+    }
+    cases["Multi-Paxos"] = dataclasses.replace(
+        scenario, system=MultiPaxos(nodes=5), workload=interfering(0.02)
+    )
+    comparison = compare_scenarios(cases, seeds=range(seed, seed + 2), progress=None)
+    comparison.save(folder)
+    writes = comparison.operations
+    medians: pd.DataFrame = 1e3 * writes.groupby(["run", "region"])["latency"].median().unstack("run")
+    shown = medians.loc[list(REGIONS), list(cases)]
+    colours = ["#0072B2", "#56B4E9", "#009E73", "#E69F00", "#7F7F7F"]
+    _, axes = plt.subplots(figsize=(8.0, 4.0), layout="constrained")
+    shown.plot.bar(ax=axes, color=colours, width=0.8, rot=0)
+    axes.set_ylabel("median write latency (ms)")
+    axes.set_xlabel("")
+    axes.legend(title="", frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    save(axes, folder / "median_by_region.png")
+    calm, leader = shown[f"EPaxos, {SHARES[0]:.0%}"], shown["Multi-Paxos"]
+    wins = [region for region in REGIONS if calm[region] < leader[region]]
+    worst = shown[f"EPaxos, {SHARES[-1]:.0%}"].mean() / calm.mean()
+    return (
+        f"Without interference EPaxos is quicker than Multi-Paxos led from Virginia in {len(wins)} of {len(REGIONS)} "
+        f"regions; means over regions {calm.mean():.0f} ms against {leader.mean():.0f} ms.\n"
+        f"When every command interferes its mean is {worst:.1f} times as long; all histories: "
+        f"{', '.join(dict.fromkeys(check.status for check in comparison.checks if check is not None))}."
+    )
+
+
+if __name__ == "__main__":
+    main(__file__, scenario, tell)
