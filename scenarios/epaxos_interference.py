@@ -7,11 +7,10 @@ each region pays the way to its own fast quorum, and a second round when command
 import dataclasses
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from sim import Scenario, compare_scenarios
-from sim.analysis.plots import save
+from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
 from sim.network import Exponential, wan
 from sim.protocols import EPaxos, MultiPaxos
@@ -48,14 +47,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     writes = comparison.operations
     medians: pd.DataFrame = 1e3 * writes.groupby(["run", "region"])["latency"].median().unstack("run")
     shown = medians.loc[list(REGIONS), list(cases)]
-    colours = ["#0072B2", "#56B4E9", "#009E73", "#E69F00", "#7F7F7F"]
-    _, axes = plt.subplots(figsize=(8.0, 4.0), layout="constrained")
-    shown.plot.bar(ax=axes, color=colours, width=0.8, rot=0)
-    axes.set_ylabel("median write latency (ms)")
-    axes.set_xlabel("")
-    axes.legend(title="", frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    save(axes, folder / "median_by_region.png")
+    save(grouped_bars(shown, "median write latency (ms)"), folder / "median_by_region.png")
     calm, leader = shown[f"EPaxos, {SHARES[0]:.0%}"], shown["Multi-Paxos"]
     wins = [region for region in REGIONS if calm[region] < leader[region]]
     worst = shown[f"EPaxos, {SHARES[-1]:.0%}"].mean() / calm.mean()

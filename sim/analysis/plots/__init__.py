@@ -8,6 +8,7 @@ given by its place in the frame. Times are shown in the unit that reads best.
 from __future__ import annotations
 
 from sim.analysis.plots.bars import measure_bars, unavailability
+from sim.analysis.plots.grouped import grouped_bars
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.queues import queue_heatmap
 from sim.analysis.plots.spacetime import space_time
@@ -16,6 +17,7 @@ from sim.analysis.plots.sweeps import sweep_lines, throughput_latency
 from sim.analysis.plots.timelines import timeline
 
 __all__ = [
+    "grouped_bars",
     "latency_cdf",
     "latency_percentiles",
     "measure_bars",

@@ -1,0 +1,63 @@
+"""Where the leader stands decides who waits: Raft on five regions, led from each in turn, beside EPaxos.
+
+A client of a leader-based protocol pays its way to the leader and the leader's way to a majority. Without a leader
+every region pays its own way to a fast quorum.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from sim import Scenario, compare_scenarios
+from sim.analysis.plots import grouped_bars, save
+from sim.lab.story import main
+from sim.network import Exponential, wan
+from sim.protocols import EPaxos, Raft
+from sim.workload import ClosedLoop, Uniform
+
+REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
+
+scenario = Scenario(
+    system=Raft(nodes=5),
+    network=wan(*REGIONS, transport="stream"),
+    workload=ClosedLoop(clients=10, think=Exponential(0.1), keys=Uniform(1000), reads=0.0),
+    duration=12.0,
+    warmup=1.0,
+)
+
+SHORT = {"duration": 6.0}
+
+
+def tell(scenario: Scenario, seed: int, folder: Path) -> str:
+    """One run for each place of the leader."""
+    cases = {f"led from {r}": dataclasses.replace(scenario, leader=r) for r in REGIONS}
+    cases["EPaxos"] = dataclasses.replace(scenario, system=EPaxos(nodes=5))
+    comparison = compare_scenarios(cases, seeds=[seed], progress=None)
+    comparison.save(folder)
+    medians: pd.DataFrame = 1e3 * comparison.operations.groupby(["region", "run"])[
+        "latency"
+    ].median().unstack("run")
+    shown = medians.loc[list(REGIONS), list(cases)]
+    save(grouped_bars(shown, "median write latency (ms)"), folder / "median_by_region.png")
+    means = shown.drop(columns="EPaxos").mean()
+    best, worst = means.idxmin(), means.idxmax()
+    return (
+        f"Mean over regions of the median write: {means[best]:.0f} ms {best}, {means[worst]:.0f} ms {worst}; "
+        f"without a leader {shown['EPaxos'].mean():.0f} ms.\n"
+        f"Whose region the leader is in waits {_own(shown):.0f} ms on average, "
+        f"all others {_others(shown):.0f} ms."
+    )
+
+
+def _own(shown: pd.DataFrame) -> float:
+    return float(pd.Series([shown.loc[r, f"led from {r}"] for r in REGIONS]).mean())
+
+
+def _others(shown: pd.DataFrame) -> float:
+    pairs = [(r, f"led from {s}") for r in REGIONS for s in REGIONS if r != s]
+    return float(pd.Series([shown.loc[pair] for pair in pairs]).mean())
+
+
+if __name__ == "__main__":
+    main(__file__, scenario, tell)
