@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+_AVOIDED = 5.0  # so many times its patience a client avoids whom it has waited for in vain
+
+
 @message
 class Request:
     """A client's command, on its way to a replica."""
@@ -168,7 +171,7 @@ class Client(Node):
         self.pending: dict[int, _Pending] = {}
         self._sequences: dict[int, int] = {}
         self._patience = self.settings.retry.timeout or 1.0
-        self._next_contact = 0
+        self._avoided: dict[str, float] = {}  # contact -> until when (seconds)
         self.settings.driver.begin(self)
 
     # For drivers
@@ -203,10 +206,18 @@ class Client(Node):
     # Asking
 
     def target(self, command: Command, attempt: int) -> str:
-        """Whom to ask: the known leader, else the contacts in turn, nearest first."""
+        """Whom to ask: the known leader, else the nearest contact that answers."""
         if self.leader is not None:
             return self.leader
-        return self.settings.contacts[self._next_contact % len(self.settings.contacts)]
+        return self.contact()
+
+    def contact(self) -> str:
+        """The nearest contact that there is no reason to avoid; without one, the one avoided least long still."""
+        now, avoided = self.now, self._avoided
+        for name in self.settings.contacts:
+            if avoided.get(name, 0.0) <= now:
+                return name
+        return min(self.settings.contacts, key=lambda name: avoided[name])
 
     def request(self, command: Command) -> Any:
         """The message that carries a command."""
@@ -228,9 +239,7 @@ class Client(Node):
     def _suspect(self, target: str) -> None:
         if self.leader == target:
             self.leader = None
-        contacts = self.settings.contacts
-        if contacts[self._next_contact % len(contacts)] == target:
-            self._next_contact += 1
+        self._avoided[target] = self.now + _AVOIDED * self._patience
 
     def _back_off(self, pending: _Pending) -> None:
         retry = self.settings.retry
@@ -253,6 +262,7 @@ class Client(Node):
         pending.redirects += 1
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
             self._suspect(src)
+            self._avoided[src] = self.now + self.settings.retry.backoff_max  # it lives, and will know soon
             self._back_off(pending)
         else:
             self.leader = msg.leader

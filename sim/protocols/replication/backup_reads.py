@@ -113,7 +113,7 @@ class NearestReader(Client):
 
     def target(self, command: Command, attempt: int) -> str:
         if command.kind in READS and not self.referred.pop(command.session, False):
-            return self.settings.contacts[self._next_contact % len(self.settings.contacts)]
+            return self.contact()
         return super().target(command, attempt)
 
     def on_redirect(self, src: str, msg: Redirect) -> None:

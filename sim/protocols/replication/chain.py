@@ -370,7 +370,7 @@ class ChainClient(Client):
 
     def target(self, command: Command, attempt: int) -> str:
         known = self.tail if command.kind in READS else self.leader
-        return known or self.settings.contacts[self._next_contact % len(self.settings.contacts)]
+        return known or self.contact()
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
         pending = self.pending.get(msg.session)

@@ -313,8 +313,7 @@ class NearestReader(Client):
 
     def target(self, command: Command, attempt: int) -> str:
         if command.kind in READS:
-            contacts = self.settings.contacts
-            return contacts[self._next_contact % len(contacts)]
+            return self.contact()
         return super().target(command, attempt)
 
     def learn(self, src: str, msg: Reply) -> None:
