@@ -15,11 +15,13 @@ from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.vr import ViewstampedReplication
+from sim.protocols.replication.abd import Abd
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
+    "Abd",
     "Balanced",
     "BasicRaft",
     "ChainReplication",

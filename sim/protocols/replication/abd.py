@@ -1,0 +1,274 @@
+"""ABD: linearizable registers by quorums of reads and writes, without consensus.
+
+Attiya, Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems" (J. ACM 1995), for several writers
+(Lynch & Shvartsman 1997): a write first asks a quorum for the highest timestamp, then stores its value under a higher
+one; a read asks a quorum, and *writes back* the newest value that it saw before it returns it, unless all agree.
+
+Assumptions: servers forget nothing that they have acknowledged (their map is on disk). The client coordinates.
+
+Departures: none in the protocol. A session is a writer, so that timestamps of different writers differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sim.node import Node, durable_map, message
+from sim.protocols.client import Client, Reply, _Pending
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.kv import Command
+from sim.protocols.quorums import QuorumSystem, as_quorums, disjoint_pair
+from sim.system import Invariant, Member, System
+
+__all__ = ["Abd", "AbdClient", "AbdServer", "Query", "QueryReply", "Store", "StoreAck"]
+
+Timestamp = tuple[int, int]
+"""``(number, session)``: ordered by number, then by who wrote."""
+
+ZERO: Timestamp = (0, -1)
+
+
+@message
+class Query:
+    """What do you have of this key?"""
+
+    session: int
+    sequence: int
+    key: str
+
+
+@message
+class QueryReply:
+    """The newest value that the server has, and its timestamp."""
+
+    session: int
+    sequence: int
+    timestamp: Timestamp
+    value: Any
+
+
+@message
+class Store:
+    """Keep this value, unless you have a newer one."""
+
+    session: int
+    sequence: int
+    key: str
+    timestamp: Timestamp
+    value: Any
+    size: int = 0
+
+
+@message
+class StoreAck:
+    """What was to be stored, or something newer, is on disk."""
+
+    session: int
+    sequence: int
+    timestamp: Timestamp
+
+
+class AbdServer(Node):
+    """Keeps the newest value of each key."""
+
+    registers = durable_map()  # key -> (timestamp, value)
+
+    def on_query(self, src: str, msg: Query) -> None:
+        timestamp, value = self.registers.get(msg.key, (ZERO, None))
+        self.send(src, QueryReply(msg.session, msg.sequence, timestamp, value))
+
+    def on_store(self, src: str, msg: Store) -> None:
+        if msg.timestamp > self.registers.get(msg.key, (ZERO, None))[0]:
+            self.registers[msg.key] = (msg.timestamp, msg.value)
+        self.send(src, StoreAck(msg.session, msg.sequence, msg.timestamp))
+
+
+class _Round:
+    """How far an operation has got."""
+
+    __slots__ = ("acks", "replies", "stored")
+
+    def __init__(self) -> None:
+        self.replies: dict[str, QueryReply] = {}
+        self.stored: Store | None = None  # what the second phase stores; None in the first
+        self.acks: dict[str, None] = {}
+
+
+class AbdClient(Client):
+    """Carries out both phases itself, against all servers at once."""
+
+    def on_start(self) -> None:
+        self.rounds: dict[int, _Round] = {}
+        self.servers = self.settings.system.names
+        self.is_read_quorum = as_quorums(self.settings.system.reads).over(self.servers)
+        self.is_write_quorum = as_quorums(self.settings.system.writes).over(self.servers)
+        super().on_start()
+
+    def _attempt(self, pending: _Pending) -> None:
+        """Begin an operation, or ask again those who have not answered its present phase."""
+        command = pending.command
+        pending.outcome.attempts += 1
+        current = self.rounds.get(command.session)
+        if current is None or pending.outcome.attempts == 1:
+            current = self.rounds[command.session] = _Round()
+        self.ask(command, current)
+        self.set_timer("attempt", self._patience, command.session)
+
+    def ask(self, command: Command, current: _Round) -> None:
+        """Send the message of the present phase to those who have not answered it."""
+        if current.stored is None:
+            silent = [s for s in self.servers if s not in current.replies]
+            self.broadcast(Query(command.session, command.sequence, command.key), to=silent)
+        else:
+            silent = [s for s in self.servers if s not in current.acks]
+            self.broadcast(current.stored, to=silent)
+
+    def on_attempt_timeout(self, session: int) -> None:
+        pending = self.pending.get(session)
+        if pending is not None:
+            self._back_off(pending)
+
+    def phase_of(self, msg: Any) -> tuple[_Pending, _Round] | None:
+        """The operation that a reply is for, and how far it has got."""
+        pending = self.pending.get(msg.session)
+        if pending is None or pending.command.sequence != msg.sequence:
+            return None
+        return pending, self.rounds[msg.session]
+
+    def on_query_reply(self, src: str, msg: QueryReply) -> None:
+        found = self.phase_of(msg)
+        if found is None or found[1].stored is not None:
+            return
+        pending, current = found
+        current.replies[src] = msg
+        if self.is_read_quorum(current.replies):
+            self.second_phase(src, pending.command, current)
+
+    def second_phase(self, src: str, command: Command, current: _Round) -> None:
+        """With a quorum of replies: store a new value, or write the newest one back, or return it at once."""
+        newest = max(current.replies.values(), key=lambda reply: reply.timestamp)
+        if command.kind == "get":
+            if all(reply.timestamp == newest.timestamp for reply in current.replies.values()):
+                self.conclude(src, command, newest.value)
+                return
+            timestamp, value, size = newest.timestamp, newest.value, 0
+        else:
+            timestamp, value, size = (newest.timestamp[0] + 1, command.session), command.value, command.size
+        current.stored = Store(command.session, command.sequence, command.key, timestamp, value, size)
+        self.ask(command, current)
+
+    def on_store_ack(self, src: str, msg: StoreAck) -> None:
+        found = self.phase_of(msg)
+        if found is None or found[1].stored is None or found[1].stored.timestamp != msg.timestamp:
+            return
+        pending, current = found
+        current.acks[src] = None
+        if self.is_write_quorum(current.acks):
+            assert current.stored is not None
+            self.conclude(src, pending.command, current.stored.value)
+
+    def conclude(self, src: str, command: Command, value: Any) -> None:
+        """The operation is done."""
+        del self.rounds[command.session]
+        self.on_reply(src, Reply(command.session, command.sequence, "ok", value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abd(System):
+    """Linearizable registers over ``nodes`` servers.
+
+    Parameters
+    ----------
+    nodes:
+        How many servers (>= 1), named n0, n1, ...
+    reads, writes:
+        Quorum systems of the two phases (see `sim.protocols.quorums`), or how many; None: majorities. Every read
+        quorum must meet every write quorum, or it is refused unless ``unsafe``.
+    """
+
+    nodes: int = 3
+    reads: QuorumSystem | int | None = None
+    writes: QuorumSystem | int | None = None
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("Abd", "nodes", self.nodes, 1)
+        reads, writes = as_quorums(self.reads), as_quorums(self.writes)
+        for system in (reads, writes):
+            system.over(self.names)
+        pair = disjoint_pair(reads, writes, self.names)
+        if pair is not None and not self.unsafe:
+            raise ValueError(
+                f"Abd: the read quorum {', '.join(pair[0])} and the write quorum {', '.join(pair[1])} do not meet "
+                f"(reads={reads.label}, writes={writes.label}); unsafe=True runs it all the same"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the servers."""
+        return names("n", self.nodes)
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, AbdServer) for name in self.names)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return AbdClient
+
+    @property
+    def claims(self) -> str | None:
+        return None if self.unsafe else "linearizable"
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (AbdSafety(),)
+
+
+@dataclass
+class AbdSafety(Invariant):
+    """A timestamp names one value; what a server acknowledges is on its disk; its timestamps only grow."""
+
+    def __post_init__(self) -> None:
+        self.values: dict[tuple[str, Timestamp], Any] = {}
+        self.acked: dict[tuple[str, str], Timestamp] = {}
+        self.hosts: dict[str, Any] = {}
+        self.asked: dict[tuple[int, int], str] = {}
+
+    def broken(self, law: str, src: str, *facts: str) -> None:
+        """Report a violation of one of the laws."""
+        self.law = law  # type: ignore[misc]
+        self.violated((src,), *facts)
+
+    def on_step(self, node: Node) -> None:
+        self.hosts[node.name] = node.host
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Store):
+            self.asked[message.session, message.sequence] = message.key
+            known = self.values.setdefault((message.key, message.timestamp), message.value)
+            if known != message.value:
+                self.broken(
+                    "a timestamp names one value",
+                    src,
+                    f"{message.timestamp} of {message.key} stood for {known!r}",
+                    f"{src} stores {message.value!r} under it",
+                )
+        elif isinstance(message, StoreAck):
+            self.check_ack(src, message)
+
+    def check_ack(self, src: str, msg: StoreAck) -> None:
+        """An acknowledged value, or a newer one, survives a crash of the server right now."""
+        key = self.asked[msg.session, msg.sequence]
+        self.acked[src, key] = max(self.acked.get((src, key), ZERO), msg.timestamp)
+        disk = self.hosts[src].disk.durable("registers", {})
+        held = disk.get(key, (ZERO, None))[0]
+        if held < self.acked[src, key]:
+            self.broken(
+                "durable before send",
+                src,
+                f"it acknowledged {self.acked[src, key]} of {key}",
+                f"its disk has {held}",
+            )

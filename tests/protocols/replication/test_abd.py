@@ -1,0 +1,186 @@
+"""ABD: exact costs, linearizable in storms, and what breaks when a word of it is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from sim import Scenario
+from sim.lab import chaos, chaos_scenario
+from sim.network import Exponential, constant, lan
+from sim.protocols import Abd
+from sim.protocols.client import Client
+from sim.protocols.quorums import Columns, Rows, Weighted
+from sim.protocols.replication.abd import AbdClient, AbdServer, Store
+from sim.system import Member, SafetyViolation
+from sim.workload import ClosedLoop, Uniform
+
+DELTA = 0.01
+
+
+def costs(reads: float) -> Any:
+    scenario = Scenario(
+        system=Abd(nodes=5),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=1, operations=20, reads=reads, keys=Uniform(2)),
+        duration=5.0,
+        trace=True,
+    )
+    return scenario.run(1)
+
+
+def test_a_write_costs_4_delays_and_two_rounds_of_2n_messages() -> None:
+    run = costs(reads=0.0)
+    assert run.operations["latency"].to_numpy() == pytest.approx(4 * DELTA)
+    assert len(run.messages) == 20 * 4 * 5
+
+
+def test_a_read_costs_2_delays_when_replies_agree() -> None:
+    run = costs(reads=1.0)
+    assert run.operations["latency"].to_numpy() == pytest.approx(2 * DELTA)
+    assert len(run.messages) == 20 * 2 * 5
+
+
+def test_a_read_costs_4_delays_when_replies_differ() -> None:
+    simulation = Scenario(
+        system=Abd(nodes=3),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=1, operations=1, reads=1.0, keys=Uniform(1)),
+        duration=1.0,
+    ).start(1)
+    simulation.nodes["n0"].registers["k0"] = ((1, 7), "newer")  # type: ignore[attr-defined]
+    simulation.run()
+    row = simulation.recorder.frame("operations").iloc[0]
+    assert (row["value"], row["latency"]) == ("newer", pytest.approx(4 * DELTA))
+    assert sum(node.registers["k0"][1] == "newer" for node in simulation.members.values()) >= 2  # type: ignore[attr-defined]
+
+
+SYSTEMS = [
+    Abd(nodes=3),
+    Abd(nodes=5),
+    Abd(nodes=5, reads=2, writes=4),
+    Abd(nodes=4, reads=Weighted((2, 1, 1, 1)), writes=Weighted((2, 1, 1, 1))),
+    Abd(nodes=6, reads=Rows(2, 3), writes=Columns(2, 3)),
+]
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
+def test_it_is_linearizable_in_storms_and_goes_on_after_them(weather: Any, system: Abd) -> None:
+    for seed in range(12):
+        weather(system, seed, 4.0)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(0, 1000, 50))
+def test_a_thousand_storms(weather: Any, first: int) -> None:
+    for seed in range(first, first + 50):
+        weather(SYSTEMS[seed % len(SYSTEMS)], seed, 8.0)
+
+
+# Mutants
+
+
+class NoWriteBack(AbdClient):
+    """Returns the newest value without writing it back: regular, not atomic."""
+
+    def second_phase(self, src: str, command: Any, current: Any) -> None:
+        if command.kind == "get":
+            newest = max(current.replies.values(), key=lambda reply: reply.timestamp)
+            self.conclude(src, command, newest.value)
+        else:
+            super().second_phase(src, command, current)
+
+
+class AnonymousWriter(AbdClient):
+    """Timestamps without the name of the writer."""
+
+    def ask(self, command: Any, current: Any) -> None:
+        if current.stored is not None and command.kind == "put":
+            stored = current.stored
+            current.stored = dataclasses_replace(stored, timestamp=(stored.timestamp[0], 0))
+        super().ask(command, current)
+
+
+def dataclasses_replace(store: Store, timestamp: tuple[int, int]) -> Store:
+    from sim.message import replace
+
+    changed: Store = replace(store, timestamp=timestamp)
+    return changed
+
+
+class Forgetful(AbdServer):
+    """Keeps its registers in memory."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.volatile: dict[str, Any] = {}
+
+    def on_query(self, src: str, msg: Any) -> None:
+        self.registers = self.volatile  # type: ignore[assignment]
+        super().on_query(src, msg)
+
+    def on_store(self, src: str, msg: Any) -> None:
+        self.registers = self.volatile  # type: ignore[assignment]
+        super().on_store(src, msg)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Broken(Abd):
+    client: type[Client] = AbdClient
+    server: type[AbdServer] = AbdServer
+
+    @property
+    def client_class(self) -> type[Any]:
+        return self.client
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, self.server) for name in self.names)
+
+
+def test_without_write_back_reads_are_regular_but_not_linearizable() -> None:
+    scenario = Scenario(
+        system=Broken(client=NoWriteBack),
+        network=lan(Exponential(0.02)),
+        workload=ClosedLoop(clients=8, keys=Uniform(1), reads=0.7),
+        duration=6.0,
+    )
+    for seed in range(6):
+        run = scenario.run(seed)
+        if run.check().status == "invalid":
+            assert run.check("regular").ok
+            return
+    pytest.fail("nobody saw a value vanish")
+
+
+def test_timestamps_without_the_writer_stand_for_two_values() -> None:
+    for seed in range(10):
+        system = Broken(client=AnonymousWriter)
+        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0))
+        if isinstance(run.violation, SafetyViolation):
+            assert run.violation.law == "a timestamp names one value"
+            return
+    pytest.fail("the law did not see it")
+
+
+def test_a_server_that_keeps_its_registers_in_memory_is_caught_at_once() -> None:
+    system = Broken(server=Forgetful)
+    run = chaos(system, 1, scenario=chaos_scenario(system, 1, storm=3.0))
+    assert run.violation is not None
+    assert run.violation.law == "durable before send"
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
+        ({"nodes": 3, "reads": 4}, "a quorum of 4 members cannot be had from 3"),
+        ({"nodes": 3, "reads": 1, "writes": 2}, "do not meet"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Abd(**settings)
+    if complaint == "do not meet":
+        assert Abd(**settings, unsafe=True).claims is None
