@@ -18,6 +18,7 @@ from sim.protocols.consensus.vr import ViewstampedReplication
 from sim.protocols.replication.abd import Abd
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
+from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "BasicRaft",
     "ChainReplication",
     "Craq",
+    "Crdt",
     "EPaxos",
     "Mencius",
     "MultiPaxos",

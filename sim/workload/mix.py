@@ -136,6 +136,9 @@ class Source:
             return Operation(kind, key, 1 + int(100 * self._draw_kind()))
         if kind == "increment":
             return Operation(kind, key, 1)
+        if kind == "remove":
+            seen = self._seen.get(key)
+            return Operation(kind, key, seen[-1] if isinstance(seen, tuple) and seen else 0)
         if kind == "insert":
             # Each client inserts keys of its own, so that no insert overwrites another.
             key = f"k{self._inserted + self._writer * 1_000_000}"
