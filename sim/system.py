@@ -158,9 +158,16 @@ class System:
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         """This system with its first leader or primary at ``place``; ``places``: member -> place.
 
-        Leaderless systems return themselves. Raises ValueError where no member is at that place.
+        A system has a leader if it has a field ``leader``, the name of a replica; leaderless ones return
+        themselves. Raises ValueError where no replica stands at that place.
         """
-        return self
+        if all(f.name != "leader" for f in dataclasses.fields(self)):
+            return self
+        for member in self.members():
+            if member.role == "replica" and not member.off and places.get(member.name) == place:
+                leader: dict[str, Any] = {"leader": member.name}
+                return dataclasses.replace(self, **leader)
+        raise ValueError(f"{type(self).__name__}: no replica stands in {place!r}")
 
     @property
     def most_down(self) -> int | None:

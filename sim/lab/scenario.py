@@ -113,8 +113,7 @@ class Scenario:
                 self.network.resolve(where)
         known = {**places, **dict.fromkeys(self.network.regions)}
         check_targets(self.faults, known, self.system.leader_roles)
-        if self.leader is not None:
-            self.resolved_system()
+        self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
         if isinstance(self.hosts, Mapping):
             for name in self.hosts:
                 if name != "*" and name not in places:

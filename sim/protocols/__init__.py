@@ -12,7 +12,7 @@ from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.mencius import Mencius
 from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
-from sim.protocols.consensus.raft import BasicRaft
+from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.vr import ViewstampedReplication
 from sim.protocols.replication.abd import Abd

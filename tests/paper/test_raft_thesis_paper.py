@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from sim.lab import Scenario
+from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import AdminReply, Drain, Join, Leave, Reconfigure, Transfer
 from sim.protocols.client import Redirect, Reply, Request
@@ -771,6 +773,13 @@ def test_joining_and_leaving_are_idempotent_and_the_unknown_is_refused() -> None
 def test_settings_that_cannot_work_are_refused_with_the_value(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Raft(nodes=3, **options)
+
+
+def test_a_lease_that_is_too_long_for_the_derived_election_timeout_is_refused_with_the_scenario() -> None:
+    lease = Raft(nodes=3, reads="lease", lease=0.6)  # nothing is wrong with it as long as no timeout is known
+    with pytest.raises(ValueError, match=r"lease must be at most 0.5 s .* not 0.6 s"):
+        Scenario(system=lease)
+    assert Scenario(system=lease, network=constant(0.04)).derived["detection"] == pytest.approx(0.8)
 
 
 def test_a_lease_that_is_too_long_runs_as_unsafe_and_says_so() -> None:

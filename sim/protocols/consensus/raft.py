@@ -19,21 +19,16 @@ Departures, each because a message is not an RPC:
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterable
 
 from sim.node import Node, durable, durable_log, message
-from sim.protocols.client import Client, Redirect, Reply, Request
+from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
-from sim.system import Invariant, Member, System
 
 __all__ = [
     "WINDOW",
     "AppendEntries",
     "AppendEntriesReply",
-    "BasicRaft",
     "Entry",
     "RaftNode",
     "RequestVote",
@@ -450,95 +445,3 @@ class RaftNode(Node):
         """The highest index that a majority has acknowledged."""
         acknowledged = sorted(self.match_index.values())
         return acknowledged[(len(acknowledged) - 1) // 2]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BasicRaft(System):
-    """Raft of figure 2: no options beyond its size.
-
-    Parameters
-    ----------
-    nodes:
-        How many servers (>= 1), named n0, n1, ...
-    leader:
-        The server whose first election timeout is immediate; None: n0.
-    heartbeat, detection, unsafe:
-        See `sim.system.System`. Election timeouts are uniform in [detection, 2 x detection) seconds.
-    """
-
-    nodes: int = 5
-    leader: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
-            raise ValueError(
-                f"{type(self).__name__}: nodes must be an integer of at least 1, not {self.nodes!r}"
-            )
-        if self.leader is not None and self.leader not in self.names:
-            raise ValueError(
-                f"{type(self).__name__}: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
-            )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the servers."""
-        return tuple(f"n{i}" for i in range(self.nodes))
-
-    @property
-    def heartbeat_interval(self) -> float:
-        """Seconds between heartbeats; 50 ms where neither the user nor the scenario gave any."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """The shortest election timeout in seconds: ten heartbeats unless given."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
-
-    def members(self) -> tuple[Member, ...]:
-        """The servers."""
-        return tuple(Member(name, RaftNode) for name in self.names)
-
-    @property
-    def client_class(self) -> type[Node]:
-        """Clients that follow redirects to the leader."""
-        return Client
-
-    @property
-    def claims(self) -> str | None:
-        """Reads go through the log."""
-        return "linearizable"
-
-    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        """This system with its first leader at ``place``."""
-        for name in self.names:
-            if places.get(name) == place:
-                return dataclasses.replace(self, leader=name)
-        raise ValueError(f"{type(self).__name__}: no server stands in {place!r}")
-
-    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """The live leader of the highest term."""
-        if role not in self.leader_roles:
-            return super().holder(role, nodes)
-        leaders = [(node.current_term, name) for name, node in _servers(nodes) if node.role == "leader"]
-        return max(leaders)[1] if leaders else None
-
-    def invariants(self) -> Iterable[Invariant]:
-        """The laws of figure 3, and what they rest on."""
-        from sim.protocols.consensus.raft_invariants import raft_invariants
-
-        return raft_invariants()
-
-    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that are neither in the state nor in the log of the most up-to-date server."""
-        servers = [node for _, node in _servers(nodes)]
-        if not servers:
-            return None
-        best = max(servers, key=lambda node: (node.term_at(node.last_index()), node.last_index()))
-        later = (best.entry_at(i).command for i in range(best.last_applied + 1, best.last_index() + 1))
-        to_come = {(command.session, command.sequence) for command in later}
-        return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)
-
-
-def _servers(nodes: Mapping[str, Node]) -> list[tuple[str, RaftNode]]:
-    return [(name, node) for name, node in nodes.items() if isinstance(node, RaftNode)]

@@ -20,10 +20,9 @@ Departures from the paper:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from sim.node import Node, message
 from sim.protocols.client import Client, Redirect, Reply, Request
@@ -530,12 +529,6 @@ class ViewstampedReplication(System):
     @property
     def claims(self) -> str | None:
         return "linearizable"
-
-    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        for name in self.names:
-            if places.get(name) == place:
-                return dataclasses.replace(self, leader=name)
-        raise ValueError(f"{type(self).__name__}: no replica stands in {place!r}")
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:

@@ -18,10 +18,9 @@ config_master`). A retried update that is already in the history is answered by 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from sim.message import message
 from sim.node import Node, durable
@@ -471,12 +470,6 @@ class ChainReplication(System):
     @property
     def claims(self) -> str | None:
         return None if self.unsafe else "linearizable"
-
-    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        there = [s for s in self.replicas if places.get(s) == place]
-        if not there:
-            raise ValueError(f"{type(self).__name__}: no server is at {place!r}")
-        return dataclasses.replace(self, leader=there[0])
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:

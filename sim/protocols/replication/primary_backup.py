@@ -28,11 +28,10 @@ stall while a recovering member is brought up to date; it becomes a backup, in t
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node
@@ -514,12 +513,6 @@ class PrimaryBackup(System):
         if self.mode == "async" or self.fallback is not None or self.unsafe:
             return None  # a failover may take back what has been acknowledged, and read
         return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")
-
-    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        there = [m for m in self.replicas if places.get(m) == place]
-        if not there:
-            raise ValueError(f"PrimaryBackup: no replica is at {place!r}")
-        return dataclasses.replace(self, leader=there[0])
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Reply, Request
-from sim.protocols.consensus.raft import BasicRaft
+from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.kv import READS, KeyValueStore
 from sim.protocols.membership.view_service import Ping, ViewIs, ViewService
 from sim.protocols.replication.log_shipping import Append, AppendOk

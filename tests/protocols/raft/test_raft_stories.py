@@ -125,7 +125,7 @@ def test_the_named_leader_leads_at_once_and_without_a_rival() -> None:
 def test_a_leader_may_be_put_at_a_place() -> None:
     places = {"n0": "tokyo", "n1": "ireland", "n2": "ireland"}
     assert Raft(nodes=3).with_leader("ireland", places).leader == "n1"
-    with pytest.raises(ValueError, match="no server stands in 'oregon'"):
+    with pytest.raises(ValueError, match="no replica stands in 'oregon'"):
         Raft(nodes=3).with_leader("oregon", places)
 
 

@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from sim.node import Node
-from sim.protocols.consensus.raft import BasicRaft, RaftNode
+from sim.protocols.consensus.raft import RaftNode
+from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis.elections import (
     CheckQuorum,
     LeadershipTransfer,
@@ -25,6 +26,7 @@ from sim.protocols.consensus.raft_thesis.reads import (
 )
 from sim.protocols.consensus.raft_thesis.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft_thesis.snapshots import Snapshots
+from sim.protocols.consensus.settings import at_least
 from sim.system import Invariant, Member
 
 __all__ = ["Change", "Raft", "Reads", "raft_node"]
@@ -101,23 +103,18 @@ class Raft(BasicRaft):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("snapshot_every", "pipeline", "batch"):
-            value = getattr(self, name)
-            if value is None and name != "batch":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Raft: {name} must be an integer of at least 1, not {value!r}")
+            if getattr(self, name) is not None or name == "batch":
+                at_least("Raft", name, getattr(self, name), 1)
         if not 0 <= self.batch_wait < float("inf"):
             raise ValueError(f"Raft: batch_wait must be at least 0 seconds, not {self.batch_wait!r}")
         if self.batch_wait > 0 and self.batch == 1:
             raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
-
         if not 1 <= self.timeout_spread < float("inf"):
             raise ValueError(f"Raft: timeout_spread must be at least 1, not {self.timeout_spread!r}")
         self._check_reads()
         if self.membership is not None and self.membership not in get_args(Change):
             raise ValueError(f"Raft: membership must be 'single' or 'joint', not {self.membership!r}")
-        if isinstance(self.spares, bool) or not isinstance(self.spares, int) or self.spares < 0:
-            raise ValueError(f"Raft: spares must be an integer of at least 0, not {self.spares!r}")
+        at_least("Raft", "spares", self.spares, 0)
         if self.spares and self.membership is None:
             raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
 
