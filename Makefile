@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PINS   := requirements-test.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly lint bench docs clean
+.PHONY: help venv demo test nightly lint bench gallery docs clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy --strict
 
 bench: $(VENV)/.ready-dev  ## measure speed beside what people would use instead
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+gallery: $(VENV)/.ready-dev  ## tell every story in full; pictures and conclusions go to docs/gallery.md
+	$(BIN)/python docs/make_gallery.py
 
 docs: $(VENV)/.ready-dev  ## run the code in README.md and docs/
 	$(BIN)/python -m pytest -n 0 tests/test_docs.py
