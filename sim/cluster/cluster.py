@@ -116,6 +116,20 @@ class Cluster:
             self.record(name, "restart", {"wiped": True} if wiped else {})
             host.boot()
 
+    def pause(self, name: str) -> None:
+        """Let a node stand still (see `NodeHost.pause`). Nothing happens to one that is down or paused."""
+        host = self._host(name)
+        if host.is_up and not host.is_paused:
+            self.record(name, "pause", {})
+            host.pause()
+
+    def resume(self, name: str) -> None:
+        """Let a paused node go on; nothing happens to others (one that crashed in its pause is down)."""
+        host = self._host(name)
+        if host.is_paused:
+            self.record(name, "resume", {})
+            host.resume()
+
     def _host(self, name: str) -> NodeHost:
         if name not in self.hosts:
             raise LookupError(f"there is no node {name!r}; there are {', '.join(self.hosts)}")

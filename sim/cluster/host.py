@@ -63,12 +63,18 @@ class NodeHost:
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
+        self._halt: Halt | None = None  # while the process stands still
         self.routes = cluster.network.routes(self.name)
 
     @property
     def is_up(self) -> bool:
         """Whether a node is alive here."""
         return self.node is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the node stands still: alive, but nothing of it runs."""
+        return self._halt is not None
 
     @property
     def direct(self) -> bool:
@@ -110,6 +116,7 @@ class NodeHost:
         if self.node is None:
             return
         self.crashes += 1
+        self._halt = None
         self.disk.crash()
         for story in list(self._stories.values()):
             _close(story)
@@ -132,6 +139,55 @@ class NodeHost:
                     owner.__dict__[field]._journal = _write_nothing
         self._owners = []
         self.node = None
+
+    def pause(self) -> None:
+        """Let the process stand still (stopped, or collecting garbage): no handler, timer or story of it runs.
+
+        Messages that arrive meanwhile wait, and so does the end of work that the cores have begun. Its clock goes on.
+        """
+        if self.node is None or self._halt is not None:
+            return
+        halt = self._halt = Halt(self.env.event(), dict(self.handlers))
+        for timer in self.timers.values():
+            if timer.deadline is not None:
+                halt.timers.append((timer.deadline, timer))
+                timer.cancel()
+        for kind, handler in halt.handlers.items():
+            self.handlers[kind] = self._defer(halt, handler)
+
+    def resume(self) -> None:
+        """Let a paused process go on: what came up meanwhile happens now, in the order in which it came up."""
+        halt, self._halt = self._halt, None
+        if halt is None:
+            return
+        self.handlers.update(halt.handlers)
+        now = self.env.now
+        waiting: list[tuple[float, Callable[[Any], None], Any]] = [
+            (when, timer.arm_at, max(when, now)) for when, timer in halt.timers
+        ]
+        waiting += [(when, self._catch_up, late) for when, late in halt.late]
+        for _, act, argument in sorted(waiting, key=lambda entry: entry[0]):
+            act(argument)
+        halt.over.succeed()
+        self.flush()
+
+    def _defer(self, halt: Halt, handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], None]:
+        """What takes the place of a handler during a pause, where links go straight to handlers."""
+
+        def wait(src: Any, message: Any) -> None:
+            halt.late.append((self.env.now, (self._step, (handler, (src, message)))))
+
+        return wait
+
+    def _catch_up(self, late: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:
+        """Do shortly, and unless the node crashes first, what came up during a pause."""
+        node = self.node
+
+        def act(_: None) -> None:
+            if self.node is node:
+                late[0](*late[1])
+
+        self.env.call_after(0.0, act, None)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -180,6 +236,9 @@ class NodeHost:
     def handle(self, delivery: tuple[str, Any]) -> None:
         """Give a message to its handler."""
         src, message = delivery
+        if self._halt is not None:
+            self._halt.late.append((self.env.now, (self.handle, (delivery,))))
+            return
         handler = self.handlers.get(message.__class__)
         if handler is None:
             raise TypeError(
@@ -231,6 +290,8 @@ class NodeHost:
 
     def flush(self) -> None:
         """Send what waited for the disk and need wait no longer, in order."""
+        if self._halt is not None:
+            return
         synced = self.disk.synced if not self.disk.instant else 0  # type: ignore[union-attr]
         outbox = self._outbox
         ready = 0
@@ -325,8 +386,12 @@ class NodeHost:
 
     def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
         """A piece of work is done: call its handler."""
+        if self._halt is not None:
+            self._halt.late.append((self.env.now, (self.work_done, (done,))))
+            return
         job_key, handler, key = done
-        self.jobs.pop(job_key, None)
+        if self.jobs.pop(job_key, None) is None:
+            return  # cancelled when it was done, but the node stood still
         self._step(handler, () if key is None else (key,))
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
@@ -346,10 +411,29 @@ class NodeHost:
 
     def spawn(self, story: Generator[Any, Any, Any]) -> Process:
         """See `Verbs.spawn`."""
-        process = self.env.process(story)
+        process = self.env.process(self._held_up(story))
         self._stories[id(process)] = process
         process.callbacks.append(self._story_ended)
         return process
+
+    def _held_up(self, story: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """A story that goes on only while its node does."""
+        send: Callable[[Any], Any] = story.send
+        value: Any = None
+        try:
+            while True:
+                try:
+                    awaited = send(value)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    send, value = story.send, (yield awaited)
+                except Exception as failure:
+                    send, value = story.throw, failure
+                while self._halt is not None:
+                    yield self._halt.over
+        finally:
+            story.close()
 
     def _story_ended(self, process: Event) -> None:
         self._stories.pop(id(process), None)
@@ -369,6 +453,20 @@ class NodeHost:
     def first_of(self, events: Iterable[Event]) -> AnyOf:
         """See `Verbs.first_of`."""
         return self.env.any_of(list(events))
+
+
+class Halt:
+    """What a pause keeps for later."""
+
+    __slots__ = ("handlers", "late", "over", "timers")
+
+    def __init__(self, over: Event, handlers: dict[type, Callable[[Any, Any], Any]]) -> None:
+        self.over = over
+        self.handlers = handlers
+        self.timers: list[tuple[float, Timer]] = []  # when they are due
+        self.late: list[
+            tuple[float, tuple[Callable[..., Any], tuple[Any, ...]]]
+        ] = []  # when it came up, what
 
 
 class DeadHost:

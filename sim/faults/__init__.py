@@ -2,7 +2,7 @@
 
 from sim.faults.administration import Administer
 from sim.faults.crashes import Crash, RandomCrashes, Restart
-from sim.faults.disturbances import ClockJump, Flaky, Slow
+from sim.faults.disturbances import ClockJump, Flaky, Pause, RandomPauses, Slow
 from sim.faults.fault import Fault, World
 from sim.faults.nemesis import unleash
 from sim.faults.partitions import Cut, Partition, RandomPartitions
@@ -15,8 +15,10 @@ __all__ = [
     "Fault",
     "Flaky",
     "Partition",
+    "Pause",
     "RandomCrashes",
     "RandomPartitions",
+    "RandomPauses",
     "Restart",
     "Slow",
     "World",

@@ -1,4 +1,4 @@
-"""What is not dead but not well: flaky links, slow cores, wrong clocks."""
+"""What is not dead but not well: flaky links, slow cores, pauses, wrong clocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, p
 from sim.faults.partitions import between
 from sim.kernel import Stream
 
-__all__ = ["ClockJump", "Flaky", "Slow"]
+__all__ = ["ClockJump", "Flaky", "Pause", "RandomPauses", "Slow"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,72 @@ class Slow(Fault):
             for name in found:
                 world.set_speed(name, 1.0)
                 world.record(name, "steady", {})
+
+
+@dataclass(frozen=True)
+class Pause(Fault):
+    """The process of ``target`` stands still from ``at`` for ``duration`` seconds: a SIGSTOP, a long garbage collection.
+
+    Nothing of it runs; its clock goes on. Then its timers are late, and what has arrived is still there.
+    """
+
+    target: str
+    at: float
+    duration: float
+
+    def __post_init__(self) -> None:
+        at_least_zero("Pause", at=self.at)
+        positive("Pause", duration=self.duration)
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.at)
+        found = yield from await_target(world, self.target)
+        for name in found:
+            world.pause(name)
+        yield world.env.timeout(self.duration)
+        for name in found:
+            world.resume(name)
+
+
+@dataclass(frozen=True)
+class RandomPauses(Fault):
+    """Members stand still at random: exponential times with mean ``every`` between pauses of mean ``length`` (seconds).
+
+    ``members``: names of members or regions; empty: all replicas. No pause begins before ``start`` or after ``end``.
+    """
+
+    every: float
+    length: float
+    members: tuple[str, ...] = ()
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("RandomPauses", every=self.every, length=self.length)
+        at_least_zero("RandomPauses", start=self.start, end=self.end)
+
+    def targets(self) -> tuple[str, ...]:
+        return self.members
+
+    def play(self, world: World, stream: Stream) -> Story:
+        yield world.env.timeout(self.start)
+        named = [name for target in self.members for name in world.find(target)]
+        for name in named or world.replicas:
+            world.env.process(self._member(world, name, world.streams[f"faults/random-pauses/{name}"]))
+
+    def _member(self, world: World, name: str, stream: Stream) -> Story:
+        end = float("inf") if self.end is None else self.end
+        while True:
+            yield world.env.timeout(stream.exponential(self.every))
+            length = stream.exponential(self.length)
+            if world.env.now >= end:
+                return
+            world.pause(name)
+            yield world.env.timeout(min(length, end - world.env.now))
+            world.resume(name)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ class World(Protocol):
     def restart(self, name: str, *, wiped: bool = False) -> None:
         """Restart a crashed member."""
 
+    def pause(self, name: str) -> None:
+        """Let a member stand still; nothing happens to one that is down."""
+
+    def resume(self, name: str) -> None:
+        """Let a paused member go on."""
+
     def everyone(self, region: str | None = None) -> tuple[str, ...]:
         """All nodes, clients included (of a region)."""
 

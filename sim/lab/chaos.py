@@ -126,6 +126,7 @@ def _calm_down(simulation: Simulation) -> None:
     simulation.cluster.network.calm()
     for name in simulation.replicas:
         simulation.restart(name)
+        simulation.resume(name)
     simulation.stop_clients()
 
 

@@ -282,6 +282,14 @@ class Simulation:
         """Restart a crashed member; ``wiped``: with an empty disk."""
         self.cluster.restart(name, wiped=wiped)
 
+    def pause(self, name: str) -> None:
+        """Let a member stand still: alive, but nothing of it runs."""
+        self.cluster.pause(name)
+
+    def resume(self, name: str) -> None:
+        """Let a paused member go on."""
+        self.cluster.resume(name)
+
     def cut(self, pairs: list[tuple[str, str]], label: str = "") -> None:
         """Cut directed links."""
         self.record("", "cut", {"pairs": len(pairs), "label": f"cut {label or pairs}"})

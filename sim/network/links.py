@@ -12,7 +12,9 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import heappush
+from itertools import repeat
 from typing import Any, Protocol
 
 from sim.kernel import Environment, Streams
@@ -76,26 +78,43 @@ class Link:
         self.extra_loss = 0.0  # loss added by faults
         self.draw_latency: Callable[[], float] = lambda: 0.0
         self.latency_at: Callable[[float], float] = lambda now: 0.0  # of a transport that keeps order
-        self.draw_loss: Callable[[], float] = lambda: 1.0
-        self.draw_burst: Callable[[], float] = lambda: 1.0
-        self.draw_duplicate: Callable[[], float] = lambda: 1.0
+        self._streams: Streams  # of the run
 
     def open_streams(self, streams: Streams) -> None:
         """Give the link its own random streams: each decision has an address."""
-        address = f"link/{self.src}->{self.dst}"
+        self._streams = streams
         if isinstance(self.spec.latency, Constant):
-            delay = self.spec.latency.sampler(streams.generator("constant"))
+            delay = repeat(self.spec.latency.value).__next__
             self.draw_latency = delay
             self.latency_at = lambda now: delay()
         else:
-            latency, generator = self.spec.latency, streams.generator(f"{address}/latency")
+            latency = self.spec.latency
+            generator = streams.generator(f"link/{self.src}->{self.dst}/latency")
             if self.spec.transport == "datagram":
                 self.draw_latency = latency.sampler(generator)
             else:
                 self.latency_at = latency_over_time(latency, self.spec.coherence_time, generator)
-        self.draw_loss = streams.uniforms(f"{address}/loss")
-        self.draw_burst = streams.uniforms(f"{address}/burst")
-        self.draw_duplicate = streams.uniforms(f"{address}/duplicate")
+
+    # A stream costs 40 us to open, and a gossip among 1,000 nodes makes a new link with almost every message:
+    # so each is opened when it is first needed. Streams have addresses, so this changes no draw.
+
+    @cached_property
+    def draw_loss(self) -> Callable[[], float]:
+        """A uniform number that decides whether the next message is lost."""
+        return self._uniforms("loss")
+
+    @cached_property
+    def draw_burst(self) -> Callable[[], float]:
+        """A uniform number for bursts and for the loss that faults add."""
+        return self._uniforms("burst")
+
+    @cached_property
+    def draw_duplicate(self) -> Callable[[], float]:
+        """A uniform number that decides whether the next message arrives twice."""
+        return self._uniforms("duplicate")
+
+    def _uniforms(self, what: str) -> Callable[[], float]:
+        return self._streams.uniforms(f"link/{self.src}->{self.dst}/{what}")
 
 
 class _Routes(dict[str, Send]):
@@ -341,7 +360,8 @@ class Network:
 def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
     """A datagram link with latency and loss: the hot path of every simulation."""
     heap, serial, push = env._heap, env._eid.__next__, heappush
-    draw_latency, draw_loss, loss, src = link.draw_latency, link.draw_loss, link.spec.loss, link.src
+    draw_latency, loss, src = link.draw_latency, link.spec.loss, link.src
+    draw_loss = link.draw_loss if loss else float  # not opened where nothing is lost
     handlers = receiver.handlers  # emptied while the node is down, so a crash needs no check of its own
     hand_in = receiver.receive
 

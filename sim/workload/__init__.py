@@ -1,7 +1,7 @@
 """Workloads: which operations clients issue, when, and from where."""
 
 from sim.workload.keys import HotSpot, Keys, Latest, Uniform, Zipf
-from sim.workload.load import Arrival, ClosedLoop, OpenLoop, Trace, Workload
+from sim.workload.load import Arrival, ClosedLoop, Idle, OpenLoop, Trace, Workload
 from sim.workload.mix import YCSB, Mix
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Arrival",
     "ClosedLoop",
     "HotSpot",
+    "Idle",
     "Keys",
     "Latest",
     "Mix",

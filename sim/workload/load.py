@@ -18,7 +18,7 @@ from sim.protocols.client import Client, Driver, Operation, Outcome
 from sim.workload.keys import Keys
 from sim.workload.mix import YCSB, Mix, Source
 
-__all__ = ["Arrival", "ClientPlan", "ClosedLoop", "OpenLoop", "Trace", "Workload"]
+__all__ = ["Arrival", "ClientPlan", "ClosedLoop", "Idle", "OpenLoop", "Trace", "Workload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,20 @@ class Workload:
     def driver(self, streams: Streams, name: str, source: Source, clients: int) -> Driver:
         """The driver of one client."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Workload):
+    """Nobody asks for anything: for systems that are worth watching by themselves."""
+
+    clients: int | Mapping[str, int] = 1  # of no account
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset()
+
+    def spots(self, regions: Sequence[str]) -> list[str]:
+        return []
 
 
 # Closed loop

@@ -19,8 +19,10 @@ from sim.faults import (
     Fault,
     Flaky,
     Partition,
+    Pause,
     RandomCrashes,
     RandomPartitions,
+    RandomPauses,
     Restart,
     Slow,
 )
@@ -181,6 +183,60 @@ def test_a_slow_member_serves_at_its_speed() -> None:
     assert simulation.cluster.hosts["n1"].cpu.speed == 1.0
 
 
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_paused_member_does_nothing_and_then_catches_up_in_order(checked: bool) -> None:
+    simulation = Scenario(
+        system=BasicRaft(nodes=3, leader="n0"),
+        network=constant(0.010),
+        workload=ClosedLoop(clients=1, keys=Uniform(5), think=0.05),
+        faults=[Pause("n1", at=1.0, duration=2.0)],
+        duration=6.0,
+        check=checked,
+    ).start(1)
+    simulation.run(until=1.0)
+    host, node = simulation.cluster.hosts["n1"], simulation.nodes["n1"]
+    simulation.run(until=2.9)
+    assert (host.is_up, host.is_paused) == (True, True)
+    held = len(node.log)  # type: ignore[attr-defined]
+    before = len(simulation.nodes["n0"].log)  # type: ignore[attr-defined]
+    assert held < before - 10
+    simulation.run(until=3.0 + 1e-9)
+    assert simulation.nodes["n1"] is node
+    assert len(node.log) >= before  # type: ignore[attr-defined]
+    simulation.run()
+    assert [e[2] for e in simulation.recorder.events if e[1] == "n1" and e[2] != "role"] == [
+        "pause",
+        "resume",
+    ]
+    # Its election timer was due in the pause, but heartbeats came before: it never runs for election.
+    assert simulation.leader() == "n0"
+    assert node.current_term == 1  # type: ignore[attr-defined]
+
+
+def test_a_member_that_crashes_in_its_pause_forgets_what_waited() -> None:
+    simulation = scenario(Pause("n1", at=1.0, duration=2.0), Crash("n1", at=1.5, down=0.2)).start(1)
+    simulation.run(until=2.0)
+    host = simulation.cluster.hosts["n1"]
+    assert (host.is_up, host.is_paused) == (True, False)
+    simulation.run()
+    seen = [e[2] for e in simulation.recorder.events if e[1] == "n1" and e[2] != "role"]
+    assert seen[:3] == ["pause", "crash", "restart"]
+    assert "resume" not in seen
+
+
+def test_random_pauses_keep_their_mean_times() -> None:
+    long = scenario(
+        RandomPauses(every=1.0, length=0.3, members=("n1",), end=300.0),
+        duration=301.0,
+        workload=ClosedLoop(clients=1, think=10.0),
+    )
+    times = [t for t, _, _ in events(long, "pause", "resume")]
+    assert len(times) % 2 == 0
+    lengths = [b - a for a, b in zip(times[::2], times[1::2], strict=True)]
+    assert len(lengths) > 150
+    assert abs(np.mean(lengths) - 0.3) < 3 * 0.3 / np.sqrt(len(lengths))
+
+
 def test_a_clock_jumps_and_drifts_and_never_turns_back_by_drifting() -> None:
     simulation = scenario(ClockJump("n1", at=1.0, offset=5.0, drift=0.5)).start(1)
     simulation.run(until=2.0)
@@ -197,6 +253,8 @@ def test_a_clock_jumps_and_drifts_and_never_turns_back_by_drifting() -> None:
         (lambda: RandomCrashes(1.0, 1.0, most_down=0), "most_down must be at least 1, not 0"),
         (lambda: Partition((), at=1.0), r"at least one group of at least one target is needed, not \(\)"),
         (lambda: Flaky("n0", at=1.0, loss=1.5), "loss must be between 0 and 1, not 1.5"),
+        (lambda: Pause("n0", at=1.0, duration=0.0), "Pause: duration must be positive, not 0.0"),
+        (lambda: RandomPauses(1.0, -1.0), "RandomPauses: length must be positive, not -1.0"),
         (lambda: Slow("n0", at=1.0, speed=0.0), "Slow: speed must be positive, not 0.0"),
         (lambda: ClockJump("n0", at=1.0, drift=-1.0), "drift must be above -1, not -1.0"),
         (lambda: scenario(Crash("n7", at=1.0)), "there is no 'n7'; there are"),
