@@ -74,7 +74,7 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class Pause(Fault):
-    """The process of ``target`` stands still from ``at`` for ``duration`` seconds: a SIGSTOP, a long garbage collection.
+    """The process of ``target`` stands still from ``at`` for ``duration`` seconds: a SIGSTOP, or garbage collection.
 
     Nothing of it runs; its clock goes on. Then its timers are late, and what has arrived is still there.
     """
