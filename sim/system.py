@@ -181,6 +181,13 @@ class System:
         """Whether a live member takes part again after a restart; one that does not counts as down."""
         return True
 
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """The live ``nodes`` that have not yet come to rest after faults have ended; chaos waits for them.
+
+        For systems whose work is not only what clients ask for: memberships that must agree, rumours that must arrive.
+        """
+        return ()
+
     # What the rest of the simulator asks of it
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:

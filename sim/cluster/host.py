@@ -156,18 +156,20 @@ class NodeHost:
             self.handlers[kind] = self._defer(halt, handler)
 
     def resume(self) -> None:
-        """Let a paused process go on: what came up meanwhile happens now, in the order in which it came up."""
+        """Let a paused process go on: timers that came due fire, late; then it handles what has arrived, in order.
+
+        Timers first is what event loops do (a turn of libuv begins with them), and what brings out the mistake of
+        judging others by one's own pause.
+        """
         halt, self._halt = self._halt, None
         if halt is None:
             return
         self.handlers.update(halt.handlers)
         now = self.env.now
-        waiting: list[tuple[float, Callable[[Any], None], Any]] = [
-            (when, timer.arm_at, max(when, now)) for when, timer in halt.timers
-        ]
-        waiting += [(when, self._catch_up, late) for when, late in halt.late]
-        for _, act, argument in sorted(waiting, key=lambda entry: entry[0]):
-            act(argument)
+        for due, timer in sorted(halt.timers, key=lambda entry: entry[0]):
+            timer.arm_at(max(due, now))
+        for act, arguments in halt.late:
+            self._catch_up(act, arguments)
         halt.over.succeed()
         self.flush()
 
@@ -175,17 +177,17 @@ class NodeHost:
         """What takes the place of a handler during a pause, where links go straight to handlers."""
 
         def wait(src: Any, message: Any) -> None:
-            halt.late.append((self.env.now, (self._step, (handler, (src, message)))))
+            halt.late.append((self._step, (handler, (src, message))))
 
         return wait
 
-    def _catch_up(self, late: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:
+    def _catch_up(self, late: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Do shortly, and unless the node crashes first, what came up during a pause."""
         node = self.node
 
         def act(_: None) -> None:
             if self.node is node:
-                late[0](*late[1])
+                late(*arguments)
 
         self.env.call_after(0.0, act, None)
 
@@ -237,7 +239,7 @@ class NodeHost:
         """Give a message to its handler."""
         src, message = delivery
         if self._halt is not None:
-            self._halt.late.append((self.env.now, (self.handle, (delivery,))))
+            self._halt.late.append((self.handle, (delivery,)))
             return
         handler = self.handlers.get(message.__class__)
         if handler is None:
@@ -387,7 +389,7 @@ class NodeHost:
     def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
         """A piece of work is done: call its handler."""
         if self._halt is not None:
-            self._halt.late.append((self.env.now, (self.work_done, (done,))))
+            self._halt.late.append((self.work_done, (done,)))
             return
         job_key, handler, key = done
         if self.jobs.pop(job_key, None) is None:
@@ -464,9 +466,7 @@ class Halt:
         self.over = over
         self.handlers = handlers
         self.timers: list[tuple[float, Timer]] = []  # when they are due
-        self.late: list[
-            tuple[float, tuple[Callable[..., Any], tuple[Any, ...]]]
-        ] = []  # when it came up, what
+        self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # what came up, in order
 
 
 class DeadHost:

@@ -76,7 +76,7 @@ class Slow(Fault):
 class Pause(Fault):
     """The process of ``target`` stands still from ``at`` for ``duration`` seconds: a SIGSTOP, or garbage collection.
 
-    Nothing of it runs; its clock goes on. Then its timers are late, and what has arrived is still there.
+    Nothing of it runs; its clock goes on. Then its timers fire late, before it reads what has arrived meanwhile.
     """
 
     target: str

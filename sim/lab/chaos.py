@@ -131,7 +131,10 @@ def _calm_down(simulation: Simulation) -> None:
 
 
 def _demand_progress(simulation: Simulation, limit: float) -> None:
-    """Run until every client has its answer; a `LivenessViolation` when one has not after ``limit`` seconds."""
+    """Run until every client has its answer and every member has come to rest (`System.unsettled`).
+
+    A `LivenessViolation` when that is not so after ``limit`` seconds.
+    """
     end = simulation.now + limit
     while waiting := _waiting(simulation):
         if simulation.now >= end:
@@ -139,10 +142,14 @@ def _demand_progress(simulation: Simulation, limit: float) -> None:
                 "progress after healing",
                 simulation.now,
                 tuple(waiting),
-                (f"all faults ended {limit:g} s ago", f"{', '.join(waiting)} still wait for an answer"),
+                (
+                    f"all faults ended {limit:g} s ago",
+                    f"{', '.join(waiting)} still wait, or have not come to rest",
+                ),
             )
         simulation.run(until=min(end, simulation.now + 0.1))
 
 
 def _waiting(simulation: Simulation) -> list[str]:
-    return [n for n, node in simulation.nodes.items() if isinstance(node, Client) and node.pending]
+    clients = [n for n, node in simulation.nodes.items() if isinstance(node, Client) and node.pending]
+    return [*clients, *simulation.system.unsettled(simulation.members)]

@@ -15,6 +15,8 @@ from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.vr import ViewstampedReplication
+from sim.protocols.membership.heartbeats import HeartbeatDetectors
+from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
 from sim.protocols.replication.abd import Abd
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
@@ -29,9 +31,13 @@ __all__ = [
     "Craq",
     "Crdt",
     "EPaxos",
+    "ExpectedArrival",
+    "FixedTimeout",
+    "HeartbeatDetectors",
     "Mencius",
     "MultiPaxos",
     "Paxos",
+    "PhiAccrual",
     "PrimaryBackup",
     "Raft",
     "Random",

@@ -1,0 +1,312 @@
+"""Failure detection by all-to-all heartbeats: a part that any node can hold, and a system to watch it by itself.
+
+Every member sends a heartbeat to every other, n(n-1) messages a period; each judges the others by the arrival times
+(`sim.protocols.membership.suspicion`). In the terms of Chandra & Toueg (J. ACM 43(2), 1996): strongly complete (who has
+crashed is suspected by all after their patience), and eventually strongly accurate where delays end up bounded.
+
+A part is declared ``detector = part(HeartbeatDetector, rule=PhiAccrual(8.0))``; the rule and the times come from the
+node's settings unless they are given. Its node may define ``suspected(peer)`` and ``trusted(peer)``; each change of
+mind is also recorded (events ``suspect`` and ``trust``).
+
+*Local pauses.* An observer that stood still (garbage collection, a stopped process) finds on waking that nobody has
+been heard for long, which says nothing about them. Timers that come late give it away; everyone then has a fresh
+start. Cassandra guards itself in the same way (CASSANDRA-9183).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.message import message
+from sim.node import Node, Part, part
+from sim.protocols.client import Client, Reply, Request
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.membership.suspicion import FixedTimeout, Rule, Watch
+from sim.system import Invariant, Member, System
+
+__all__ = [
+    "Heartbeat",
+    "HeartbeatDetector",
+    "HeartbeatDetectors",
+    "MembershipClient",
+    "MonitorNode",
+    "member_of",
+]
+
+_PUNCTUAL = 0.001  # seconds: a timer that is later than this shows that its node stood still
+
+
+@message
+class Heartbeat:
+    """The sender is alive: heartbeat ``number`` since its start ``incarnation``."""
+
+    incarnation: int
+    number: int
+
+
+class HeartbeatDetector(Part):
+    """Sends heartbeats to all peers, and suspects those that are silent for too long.
+
+    Settings: ``rule``, ``heartbeat``, ``detection`` (seconds); None: those of the node's settings.
+    """
+
+    rule: Rule | None = None
+    heartbeat: float | None = None
+    detection: float | None = None
+
+    def on_start(self) -> None:
+        settings = self.node.settings
+        self.interval = float(self.heartbeat or settings.heartbeat)
+        self.limit = float(self.detection or settings.detection)
+        self.how = self.rule or settings.detector
+        self.number = 0
+        self.latest: dict[str, tuple[int, int]] = {}  # peer -> its newest heartbeat
+        self.suspects: dict[str, None] = {}
+        self.watches = {peer: self._watch() for peer in self.peers}
+        self.beat_due = self.now + self.interval * self.random.random()
+        self.set_timer("beat", self.beat_due - self.now)
+        self._look_ahead()
+
+    def _watch(self) -> Watch:
+        return self.how.watch(self.now, self.interval, self.limit)
+
+    # What others may ask
+
+    def is_suspected(self, peer: str) -> bool:
+        """Whether a peer is suspected now."""
+        return peer in self.suspects
+
+    def level(self, peer: str) -> float:
+        """How suspicious a peer is; what that means depends on the rule (phi, or the used share of the timeout)."""
+        return self.watches[peer].level(self.now)
+
+    # Sending
+
+    def on_beat_timeout(self) -> None:
+        self._check_punctuality(self.beat_due)
+        # Heartbeat i is due at a fixed time, so that arrivals can be estimated: those that were missed are numbered, too.
+        periods = 1 + int(max(0.0, self.now - self.beat_due) // self.interval)
+        self.number += periods
+        self.beat_due += periods * self.interval
+        if self.beat_due > self.now + self.interval:  # the clock was set back
+            self.beat_due = self.now + self.interval
+        self.set_timer("beat", self.beat_due - self.now)
+        self.broadcast(Heartbeat(self.incarnation, self.number), hold=False)
+
+    # Receiving
+
+    def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
+        known = self.latest.get(src)
+        this = (msg.incarnation, msg.number)
+        if known is not None and this <= known:
+            return  # late, or a duplicate
+        if known is None or known[0] != msg.incarnation:
+            self.watches[src] = self._watch()  # what its former life was like says nothing of this one
+        self.latest[src] = this
+        self.watches[src].heard(self.now, msg.number)
+        if src in self.suspects:
+            del self.suspects[src]
+            self.record("trust", peer=src)
+            self._tell("trusted", src)
+        if self.watches[src].deadline < self.check_due:
+            self._look_ahead()
+
+    # Judging
+
+    def _look_ahead(self) -> None:
+        """Set the timer to when the next peer becomes suspect."""
+        deadlines = [w.deadline for peer, w in self.watches.items() if peer not in self.suspects]
+        self.check_due = min(deadlines, default=float("inf"))
+        if deadlines:
+            self.set_timer("check", max(0.0, self.check_due - self.now))
+
+    def on_check_timeout(self) -> None:
+        if self._check_punctuality(self.check_due):
+            for peer, watch in self.watches.items():
+                if peer not in self.suspects and self.now >= watch.deadline - 1e-9:
+                    self.suspects[peer] = None
+                    self.record("suspect", peer=peer, patience=watch.patience)
+                    self._tell("suspected", peer)
+        self._look_ahead()
+
+    def _check_punctuality(self, due: float) -> bool:
+        """Whether a timer has come when it was due. If not, this node stood still (or its clock was set)."""
+        late = self.now - due
+        if abs(late) <= _PUNCTUAL:
+            return True
+        self.record("late", seconds=late)
+        for watch in self.watches.values():
+            watch.excuse(self.now)
+        return False
+
+    def _tell(self, what: str, peer: str) -> None:
+        hear = getattr(self.node, what, None)
+        if hear is not None:
+            hear(peer)
+
+
+# A system of nothing else
+
+
+class MembershipClient(Client):
+    """Asks the nearest member that answers."""
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Nobody leads."""
+
+
+def member_of(key: str, members: tuple[str, ...]) -> str:
+    """The member that a client asks about: by name, or by the number at the end of any other key, modulo n."""
+    if key in members:
+        return key
+    digits = key[len(key.rstrip("0123456789")) :]
+    return members[int(digits or 0) % len(members)]
+
+
+class MonitorNode(Node):
+    """A member that watches the others; clients may ask what it thinks of one (``get``: "up" or "suspect")."""
+
+    detector = part(HeartbeatDetector)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        asked = member_of(command.key, self.members)
+        status = "suspect" if self.detector.is_suspected(asked) else "up"
+        self.send(src, Reply(command.session, command.sequence, "ok", status))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeartbeatDetectors(System):
+    """Members that watch each other by heartbeats.
+
+    Parameters
+    ----------
+    nodes:
+        How many (>= 2), named n0, n1, ...
+    detector:
+        When silence is suspicious (`sim.protocols.membership.suspicion`).
+    """
+
+    nodes: int = 5
+    detector: Rule = field(default_factory=FixedTimeout)
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("HeartbeatDetectors", "nodes", self.nodes, 2)
+        if not isinstance(self.detector, Rule):
+            raise ValueError(f"HeartbeatDetectors: detector must be a Rule, not {self.detector!r}")
+        if self.heartbeat is not None:
+            self.detector.watch(0.0, self.heartbeat, self.detection or 10 * self.heartbeat)
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, MonitorNode) for name in names("n", self.nodes))
+
+    @property
+    def client_class(self) -> type[Node]:
+        return MembershipClient
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (DetectorSafety(),)
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """Those who suspect somebody although all are up."""
+        monitors = [node for node in nodes.values() if isinstance(node, MonitorNode)]
+        return tuple(m.name for m in monitors if any(s in nodes for s in m.detector.suspects))
+
+
+@dataclass
+class DetectorSafety(Invariant):
+    """Suspicion needs silence that the observer was there to hear; its level never falls in between.
+
+    - A peer is suspected only after its patience (seconds on the observer's clock) since its last heartbeat was
+      handled, and since the observer last woke from a pause of more than a heartbeat, in which it cannot have noticed anything.
+    - Between two heartbeats the level of a peer does not fall.
+    - In the end nobody is trusted whose deadline is over.
+    """
+
+    def __post_init__(self) -> None:
+        self.latest: dict[
+            tuple[str, str], tuple[int, int]
+        ] = {}  # (observer, peer) -> newest heartbeat handled
+        self.since: dict[tuple[str, str], float] = {}  # and the true time of that
+        self.awake: dict[str, float] = {}  # observer -> its start, or the end of its last long pause
+        self.paused: dict[str, float] = {}
+        self.intervals: dict[str, float] = {}
+        self.levels: dict[
+            tuple[str, str], tuple[float, float]
+        ] = {}  # (observer, peer) -> (last heard, level)
+        self.hosts: dict[str, Any] = {}
+
+    def broken(self, law: str, observer: str, *facts: str) -> None:
+        """Report a violation of one of the laws."""
+        self.law = law  # type: ignore[misc]
+        self.violated((observer,), *facts)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Heartbeat):
+            this = (message.incarnation, message.number)
+            if this > self.latest.get((dst, src), (-1, 0)):
+                self.latest[dst, src] = this
+                self.since[dst, src] = self.now()
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "pause":
+            self.paused[node] = self.now()
+        elif event == "resume":
+            if self.now() - self.paused[node] > self.intervals[node]:
+                self.awake[node] = self.now()
+        elif event == "restart":
+            self.awake[node] = self.now()
+            self.latest = {pair: newest for pair, newest in self.latest.items() if pair[0] != node}
+        elif event == "clock":
+            self.awake[node] = float("inf")  # what its times mean has changed: judged again after a restart
+        elif event == "suspect" and self.awake[node] < float("inf"):
+            self.check_suspicion(node, detail["peer"], float(detail["patience"]))
+
+    def check_suspicion(self, observer: str, peer: str, patience: float) -> None:
+        """The observer was awake and heard nothing for its patience."""
+        begun = max(self.awake[observer], self.since.get((observer, peer), 0.0))
+        silence = (self.now() - begun) * self.hosts[observer].clock_rate
+        if silence < patience - 1e-6:
+            self.broken(
+                "suspicion needs silence that was listened to",
+                observer,
+                f"it suspects {peer} after {patience:.6f} s of silence",
+                f"it has listened for {silence:.6f} s since it last heard it, or woke up",
+            )
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, MonitorNode) or self.awake.get(node.name) == float("inf"):
+            return
+        self.hosts[node.name] = node.host
+        self.intervals[node.name] = node.detector.interval / node.host.clock_rate
+        self.awake.setdefault(node.name, self.now())
+        for peer, watch in node.detector.watches.items():
+            level = watch.level(node.now)
+            heard = (self.latest.get((node.name, peer)), watch.last)
+            last, before = self.levels.get((node.name, peer), (heard, level))
+            if last == heard and level < before - 1e-9:
+                self.broken(
+                    "suspicion grows with silence",
+                    node.name,
+                    f"it was at {before!r} about {peer}",
+                    f"it is at {level!r}",
+                )
+            self.levels[node.name, peer] = (heard, level)
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        for node in nodes.values():
+            if not isinstance(node, MonitorNode) or node.host.is_paused:
+                continue
+            for peer, watch in node.detector.watches.items():
+                if watch.deadline < node.now - _PUNCTUAL and not node.detector.is_suspected(peer):
+                    self.broken(
+                        "who is silent is suspected",
+                        node.name,
+                        f"{peer} was to be suspected at {watch.deadline:.6f} s on its clock",
+                        f"it is {node.now:.6f} s",
+                    )

@@ -1,0 +1,247 @@
+"""When is silence suspicious? Rules that judge one peer by the times at which its heartbeats arrive.
+
+- `FixedTimeout`: after a fixed time.
+- `ExpectedArrival`: a margin after the estimated arrival of the next heartbeat: NFD-E of Chen, Toueg, Aguilera, "On the
+  Quality of Service of Failure Detectors", IEEE Trans. Computers 51(5), 2002, section 6.
+- `PhiAccrual`: when a silence of this length has become improbable: Hayashibara, Defago, Yared, Katayama, "The phi
+  Accrual Failure Detector", SRDS 2004. phi = -log10(P(a heartbeat comes even later)), inter-arrival times being
+  normal with the mean and the deviation of a window of observed ones. Departures: the window begins with two invented
+  intervals (mean: the heartbeat, deviation: a quarter of it), as Akka's does, and the deviation has a least value,
+  without which a network that never varies would make any delay suspicious.
+
+A rule is a frozen value; ``rule.watch(...)`` makes the `Watch` of one peer. Times: seconds on the observer's clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import erfc, inf, log, log10, pi, sqrt
+from statistics import NormalDist
+
+__all__ = ["ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
+
+_LARGEST_PHI = 300.0  # 10**-300 is still a normal double
+
+
+def phi_of(z: float) -> float:
+    """-log10 of the probability that a standard normal variable exceeds ``z``; accurate however far out."""
+    if z < 30.0:
+        return -log10(0.5 * erfc(z / sqrt(2.0)))
+    # erfc underflows at 38; its asymptotic series (Abramowitz & Stegun 7.1.23) is exact to 1e-9 from here on.
+    series = 1.0 - 1.0 / z**2 + 3.0 / z**4 - 15.0 / z**6
+    return (z * z / 2.0 + log(z * sqrt(2.0 * pi)) - log(series)) / log(10.0)
+
+
+def z_of(phi: float) -> float:
+    """The inverse of `phi_of`, for 0 < phi <= 300."""
+    return -NormalDist().inv_cdf(10.0**-phi)
+
+
+class Watch:
+    """What one observer knows of one peer.
+
+    Attributes: ``last``: when it was heard last (or the watch began). ``patience``: how much silence from then on
+    makes it suspect. ``threshold``: the `level` that is reached at that moment.
+    """
+
+    threshold: float = 1.0
+
+    def __init__(self, now: float, patience: float) -> None:
+        self.last = now
+        self.patience = patience
+
+    @property
+    def deadline(self) -> float:
+        """When the peer becomes suspect if nothing is heard of it."""
+        return self.last + self.patience
+
+    def level(self, now: float) -> float:
+        """How suspicious the silence is; it never falls until a heartbeat comes."""
+        return max(0.0, now - self.last) / self.patience
+
+    def heard(self, now: float, number: int) -> None:
+        """Heartbeat ``number`` (they count up by one) has come; none older than the last one is reported."""
+        self.last = now
+
+    def excuse(self, now: float) -> None:
+        """The observer itself was not there to hear anything: the silence so far counts for nothing."""
+        self.last = now
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Base of the rules."""
+
+    def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
+        """Begin to watch a peer that sends every ``heartbeat``; ``detection``: the system's timeout, as a default."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """Its name in charts."""
+        return repr(self)
+
+
+def _positive(owner: str, field: str, value: float | None) -> None:
+    if value is not None and not 0 < value < inf:
+        raise ValueError(f"{owner}: {field} must be positive, not {value!r}")
+
+
+def _window(owner: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        raise ValueError(f"{owner}: window must be an integer of at least 2, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTimeout(Rule):
+    """Suspect after ``timeout`` seconds of silence; None: the detection timeout of the system."""
+
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        _positive("FixedTimeout", "timeout", self.timeout)
+
+    def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
+        if self.timeout is not None and self.timeout <= heartbeat:
+            raise ValueError(
+                f"FixedTimeout: timeout ({self.timeout} s) must be longer than the heartbeat ({heartbeat} s)"
+            )
+        return Watch(now, self.timeout or detection)
+
+    @property
+    def label(self) -> str:
+        return "timeout" if self.timeout is None else f"timeout {self.timeout:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedArrival(Rule):
+    """Suspect ``margin`` seconds (Chen's alpha) after the next heartbeat is expected; ``window``: over how many it is
+    estimated. None: so that detection takes as long as with the system's timeout.
+    """
+
+    margin: float | None = None
+    window: int = 100
+
+    def __post_init__(self) -> None:
+        _positive("ExpectedArrival", "margin", self.margin)
+        _window("ExpectedArrival", self.window)
+
+    def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
+        margin = detection - heartbeat if self.margin is None else self.margin
+        return _ArrivalWatch(now, heartbeat, margin, self.window)
+
+    @property
+    def label(self) -> str:
+        return "expected arrival" + ("" if self.margin is None else f" + {self.margin:g} s")
+
+
+class _ArrivalWatch(Watch):
+    """EA(l+1) = mean of (A(i) - eta * s(i)) + (l+1) * eta, over the last heartbeats i.
+
+    The paper's senders keep to one schedule for ever. A heartbeat that is off by more than the margin (a clock was set)
+    begins a new one.
+    """
+
+    def __init__(self, now: float, eta: float, margin: float, window: int) -> None:
+        super().__init__(now, eta + margin)
+        self.eta, self.margin = eta, margin
+        self.shifts: deque[float] = deque(maxlen=window)
+        self.total = 0.0
+
+    def heard(self, now: float, number: int) -> None:
+        shift = now - self.eta * number
+        if self.shifts and abs(shift - self.total / len(self.shifts)) > self.margin:
+            self.shifts.clear()
+            self.total = 0.0
+        if len(self.shifts) == self.shifts.maxlen:
+            self.total -= self.shifts[0]
+        self.shifts.append(shift)
+        self.total += shift
+        expected = self.total / len(self.shifts) + self.eta * (number + 1)
+        self.last = now
+        self.patience = max(expected + self.margin - now, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class PhiAccrual(Rule):
+    """Suspect when phi reaches ``threshold``.
+
+    Parameters
+    ----------
+    threshold:
+        phi (> 0, at most 300): at 1 it is wrong once in ten silences of such length, at 8 once in 10**8.
+    window:
+        How many inter-arrival times are remembered (>= 2).
+    min_std:
+        The least deviation, seconds; None: a tenth of the heartbeat.
+    """
+
+    threshold: float = 8.0
+    window: int = 1000
+    min_std: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= _LARGEST_PHI:
+            raise ValueError(
+                f"PhiAccrual: threshold must be above 0 and at most {_LARGEST_PHI:g}, not {self.threshold!r}"
+            )
+        _window("PhiAccrual", self.window)
+        _positive("PhiAccrual", "min_std", self.min_std)
+
+    def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
+        least = heartbeat / 10 if self.min_std is None else self.min_std
+        return _PhiWatch(now, heartbeat, self.threshold, self.window, least)
+
+    @property
+    def label(self) -> str:
+        return f"phi {self.threshold:g}"
+
+
+class _PhiWatch(Watch):
+    """Mean and deviation of a window of inter-arrival times."""
+
+    def __init__(self, now: float, heartbeat: float, threshold: float, window: int, min_std: float) -> None:
+        self.threshold = threshold
+        self.z = z_of(threshold)
+        self.min_std = min_std
+        self.origin = heartbeat  # sums are kept of differences from it, so that they lose no digits
+        self.sample: deque[float] = deque(maxlen=window)
+        self.total = self.squares = 0.0
+        self.mean = self.std = 0.0
+        self.fresh = True  # whether the next arrival ends an interval
+        for interval in (0.75 * heartbeat, 1.25 * heartbeat):
+            self._learn(interval)
+        super().__init__(now, self._estimate())
+
+    def _learn(self, interval: float) -> None:
+        if len(self.sample) == self.sample.maxlen:
+            old = self.sample[0]
+            self.total -= old
+            self.squares -= old * old
+        difference = interval - self.origin
+        self.sample.append(difference)
+        self.total += difference
+        self.squares += difference * difference
+
+    def _estimate(self) -> float:
+        """The silence at which phi reaches the threshold: mu + z * sigma."""
+        count = len(self.sample)
+        mean = self.total / count
+        self.mean = self.origin + mean
+        self.std = max(sqrt(max(0.0, self.squares / count - mean * mean)), self.min_std)
+        return max(self.mean + self.z * self.std, 1e-9)
+
+    def level(self, now: float) -> float:
+        return phi_of((now - self.last - self.mean) / self.std)
+
+    def heard(self, now: float, number: int) -> None:
+        if not self.fresh:
+            self._learn(now - self.last)
+        self.fresh = False
+        self.last = now
+        self.patience = self._estimate()
+
+    def excuse(self, now: float) -> None:
+        self.fresh = True  # the interval that a pause lies in says nothing of the network
+        super().excuse(now)
