@@ -86,7 +86,7 @@ class HeartbeatDetector(Part):
 
     def on_beat_timeout(self) -> None:
         self._check_punctuality(self.beat_due)
-        # Heartbeat i is due at a fixed time, so that arrivals can be estimated: those that were missed are numbered, too.
+        # Heartbeat i is due at a fixed time (arrivals are estimated by that), so those that were missed have numbers to
         periods = 1 + int(max(0.0, self.now - self.beat_due) // self.interval)
         self.number += periods
         self.beat_due += periods * self.interval
@@ -223,7 +223,7 @@ class DetectorSafety(Invariant):
     """Suspicion needs silence that the observer was there to hear; its level never falls in between.
 
     - A peer is suspected only after its patience (seconds on the observer's clock) since its last heartbeat was
-      handled, and since the observer last woke from a pause of more than a heartbeat, in which it cannot have noticed anything.
+      handled, and since the observer last woke from a pause of more than a heartbeat, which it must have noticed.
     - Between two heartbeats the level of a peer does not fall.
     - In the end nobody is trusted whose deadline is over.
     """
@@ -236,9 +236,7 @@ class DetectorSafety(Invariant):
         self.awake: dict[str, float] = {}  # observer -> its start, or the end of its last long pause
         self.paused: dict[str, float] = {}
         self.intervals: dict[str, float] = {}
-        self.levels: dict[
-            tuple[str, str], tuple[float, float]
-        ] = {}  # (observer, peer) -> (last heard, level)
+        self.levels: dict[tuple[str, str], tuple[Any, float]] = {}  # (observer, peer) -> (last heard, level)
         self.hosts: dict[str, Any] = {}
 
     def broken(self, law: str, observer: str, *facts: str) -> None:
