@@ -113,7 +113,7 @@ def is_message(value: object) -> bool:
     return getattr(value, "_is_message", False) is True
 
 
-def replace(value: Any, **changes: Any) -> Any:
+def replace(value: Any, /, **changes: Any) -> Any:
     """A copy of a message with some fields changed. Raises TypeError for a field it does not have."""
     unknown = [name for name in changes if name not in value._fields]
     if unknown:

@@ -115,6 +115,14 @@ class Verbs:
         """Answer ``src``: to the very call it waits in when it used `call`, else as a plain message."""
         self.host.reply(src, msg, hold)
 
+    def dispatch(self, src: str, msg: Any) -> None:
+        """Give a message to this node's handler for it, within the present step, as if it came from ``src``.
+
+        For layers (links, broadcasts, calls) that unpack one message from another. Raises TypeError when neither
+        the node nor a part of it handles such a message.
+        """
+        self.host.dispatch(src, msg)
+
     def set_timer(self, name: str, delay: float, key: Any = None) -> None:
         """In ``delay`` seconds call ``on_<name>_timeout()``, or ``on_<name>_timeout(key)`` for a keyed timer.
 
@@ -177,10 +185,13 @@ class Verbs:
 class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
     """Declare a part of a node: ``detector = part(PhiDetector, threshold=8.0)``.
 
-    The keyword arguments become attributes of the part before its ``on_start`` runs.
+    The keyword arguments become attributes of the part before its ``on_start`` runs. A part that refuses some of
+    them does so here (`Part.check_settings`).
     """
 
     def __init__(self, cls: type[T], **settings: Any) -> None:
+        if issubclass(cls, Part):
+            cls.check_settings(**settings)
         self.cls = cls
         self.settings = settings
 
@@ -277,6 +288,10 @@ class Part(Handlers):
     """
 
     node: Node
+
+    @classmethod
+    def check_settings(cls, **settings: Any) -> None:
+        """Raise ValueError, with the value, for settings of `part` that cannot work."""
 
     def __init__(self, node: Node, name: str) -> None:
         self.node = node

@@ -123,12 +123,8 @@ class Bench(Generic[N]):
     def deliver(self, src: str, message: Any) -> list[tuple[str, Any]]:
         """Hand the node a message; returns what it sent in answer (and keeps it in ``sent``)."""
         before = len(self.sent)
-        for owner in self._all_owners():
-            name = type(owner)._handlers.get(message.__class__)
-            if name is not None:
-                getattr(owner, name)(src, message)
-                return self.sent[before:]
-        raise TypeError(f"{self.node_class.__name__} has no handler for {message!r}")
+        self.dispatch(src, message)
+        return self.sent[before:]
 
     def deliver_self(self) -> None:
         """Hand the node all messages that it has sent to itself, and those that these lead to."""
@@ -184,6 +180,14 @@ class Bench(Generic[N]):
 
     def send(self, dst: str, message: Any, hold: bool) -> None:
         self.sent.append((dst, message))
+
+    def dispatch(self, src: str, message: Any) -> None:
+        for owner in self._all_owners():
+            name = type(owner)._handlers.get(message.__class__)
+            if name is not None:
+                getattr(owner, name)(src, message)
+                return
+        raise TypeError(f"{self.node_class.__name__} has no handler for {message!r}")
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
         self.sent.append((str(src) if isinstance(src, Caller) else src, message))

@@ -241,14 +241,22 @@ class NodeHost:
         if self._halt is not None:
             self._halt.late.append((self.handle, (delivery,)))
             return
+        handler = self._handler_of(src, message)
+        if self.cluster.checking:
+            self.cluster.before_delivery(src, self.name, message)
+        self._step(handler, (src, message))
+
+    def dispatch(self, src: str, message: Any) -> None:
+        """See `Verbs.dispatch`."""
+        self._handler_of(src, message)(src, message)
+
+    def _handler_of(self, src: str, message: Any) -> Callable[[Any, Any], Any]:
         handler = self.handlers.get(message.__class__)
         if handler is None:
             raise TypeError(
                 f"{self.name} ({self.member.node_class.__name__}) has no handler for {message!r} from {src}"
             )
-        if self.cluster.checking:
-            self.cluster.before_delivery(src, self.name, message)
-        self._step(handler, (src, message))
+        return handler
 
     def _plain_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Run one atomic step of a node whose writes are durable at once and that nobody checks."""
@@ -497,7 +505,7 @@ class DeadHost:
     def _nothing(self, *_: Any) -> None:
         """Sends, timers, work and records of a dead node are no more."""
 
-    send = reply = set_timer = cancel_timer = work = record = _nothing
+    send = reply = dispatch = set_timer = cancel_timer = work = record = _nothing
 
     def barrier(self) -> None:
         """Nothing is written."""

@@ -65,10 +65,7 @@ class Calls:
         self._pending.clear()
 
     def _on_call(self, src: str, call: Call) -> None:
-        handler = self._host.handlers.get(call.request.__class__)
-        if handler is None:
-            raise TypeError(f"{self._host.name} has no handler for the call {call.request!r} from {src}")
-        handler(Caller(src, call.call_id), call.request)
+        self._host.dispatch(Caller(src, call.call_id), call.request)
 
     def _on_return(self, src: str, answer: Return) -> None:
         waiting = self._pending.pop(answer.call_id, None)

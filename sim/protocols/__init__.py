@@ -8,6 +8,7 @@ from sim.protocols.balancing import (
     SmoothWeightedRoundRobin,
     WeightedRandom,
 )
+from sim.protocols.communication import BroadcastStore
 from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.mencius import Mencius
 from sim.protocols.consensus.multipaxos import MultiPaxos
@@ -27,6 +28,7 @@ __all__ = [
     "Abd",
     "Balanced",
     "BasicRaft",
+    "BroadcastStore",
     "ChainReplication",
     "Craq",
     "Crdt",

@@ -1,0 +1,343 @@
+"""A replicated key-value store over a broadcast: what order the broadcast keeps is what consistency clients see.
+
+Each replica applies the updates that are delivered to it, and answers reads from what it has. A client keeps to the
+nearest replica. An update is answered when the client's replica has delivered it itself.
+
+| order | broadcast | what clients are promised |
+|---|---|---|
+| ``best-effort`` | origin to all, perfect links | own writes; replicas may miss updates for good |
+| ``reliable``, ``lazy``, ``uniform`` | everyone gets what one has got | own writes |
+| ``fifo`` | reliable, each origin's in its order | PRAM (Lipton & Sandberg 1988) |
+| ``causal`` | reliable, causes first | causal memory (Ahamad et al. 1995): the checkers' CM |
+| ``sequencer``, ``total`` | one order, by a fixed node or by Raft | sequential (Attiya & Welch 1994: reads are local) |
+| ``total``, ``reads="ordered"`` | reads take their place in the order | linearizable |
+
+Replicas of the orders above ``total`` may disagree for ever about concurrent writes to a key, each applying them in the
+order of their arrival: delivering the same messages is not agreeing on a state. (CRDTs are: `Crdt`.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from sim.node import Node, durable_map, message, part
+from sim.protocols.client import Reply, Request
+from sim.protocols.communication.broadcast import BestEffortBroadcast
+from sim.protocols.communication.broadcast_laws import BroadcastLaws
+from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
+from sim.protocols.communication.orders import CAUSAL, FIFO
+from sim.protocols.communication.raft_order import RaftBroadcast
+from sim.protocols.communication.reliable import EagerBroadcast, LazyBroadcast
+from sim.protocols.communication.sequencer import SequencerBroadcast
+from sim.protocols.communication.uniform import UniformBroadcast
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.kv import READS, Command, KeyValueStore, Result
+from sim.protocols.membership.heartbeats import HeartbeatDetector
+from sim.protocols.membership.suspicion import FixedTimeout
+from sim.protocols.replication.crdt.system import HomeClient
+from sim.system import Invariant, Member, System
+
+__all__ = ["BroadcastStore", "PartReplica", "RaftReplica", "StoreReplica", "Update"]
+
+
+@message
+class Update:
+    """What is broadcast: a client's command."""
+
+    command: Command
+
+
+class StoreReplica(Node):
+    """Serves clients; how an update is broadcast is left to the classes below."""
+
+    settings: BroadcastStore
+    data: dict[str, Any]
+    asked = durable_map()  # session -> the last sequence that was broadcast for it
+    answers: dict[int, tuple[int, Result]]  # session -> (the last sequence delivered, what came of it)
+
+    def on_start(self) -> None:
+        self.clients: dict[tuple[int, int], str] = {}  # who waits for which command
+        self.table = KeyValueStore()
+        self.table.data = self.data
+
+    def announce(self, update: Update) -> None:
+        """Broadcast an update."""
+        raise NotImplementedError
+
+    def is_waiting(self, live: Mapping[str, Node]) -> bool:
+        """Whether something that was sent to a live replica, or is to be delivered, is still under way."""
+        raise NotImplementedError
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        if command.kind in READS and self.settings.reads == "local":
+            self.answer(src, command, self.table.execute(command))
+            return
+        done = self.answers.get(command.session)
+        if done is not None and done[0] >= command.sequence:
+            if done[0] == command.sequence:
+                self.answer(src, command, done[1])
+            return
+        self.clients[command.session, command.sequence] = src
+        if self.asked.get(command.session, 0) < command.sequence:  # else it is under way
+            self.asked[command.session] = command.sequence
+            self.announce(Update(command))
+
+    def on_update(self, src: str, msg: Update) -> None:
+        """An update is delivered; ``src`` is its origin."""
+        command = msg.command
+        result = self.table.execute(command)
+        if src == self.name:
+            self.answers[command.session] = (command.sequence, result)
+            client = self.clients.pop((command.session, command.sequence), None)
+            if client is not None:
+                self.answer(client, command, result)
+
+    def answer(self, client: str, command: Command, result: Result) -> None:
+        """Tell a client what became of its command."""
+        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
+        self.send(client, reply)
+
+
+class PartReplica(StoreReplica):
+    """Broadcasts by a part, ``cast``, over another, ``links``; its state is on disk."""
+
+    data = durable_map()
+    answers = durable_map()
+    links: StubbornLinks
+    cast: Any
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self.links.every = self.settings.patience
+
+    def announce(self, update: Update) -> None:
+        self.cast.broadcast(update)
+
+    def is_waiting(self, live: Mapping[str, Node]) -> bool:
+        return any(dst in live for dst, _ in self.links.outbox)
+
+
+class BestEffortReplica(PartReplica):
+    links = part(PerfectLinks)
+    cast = part(BestEffortBroadcast, links="links")
+
+
+class ReliableReplica(PartReplica):
+    links = part(LoggedLinks)
+    cast = part(EagerBroadcast, links="links")
+
+
+class LazyReplica(PartReplica):
+    links = part(LoggedLinks)
+    detector = part(HeartbeatDetector, rule=FixedTimeout())
+    cast = part(LazyBroadcast, links="links")
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self.detector.heartbeat = self.settings.heartbeat_interval
+        self.detector.detection = self.settings.detection_timeout
+
+    def suspected(self, peer: str) -> None:
+        """The detector has changed its mind."""
+        self.cast.relay_all_of(peer)
+
+
+class UniformReplica(PartReplica):
+    links = part(LoggedLinks)
+    cast = part(UniformBroadcast, links="links")
+
+
+class FifoReplica(PartReplica):
+    links = part(LoggedLinks)
+    cast = part(EagerBroadcast, links="links", order=FIFO)
+
+
+class CausalReplica(PartReplica):
+    links = part(LoggedLinks)
+    cast = part(EagerBroadcast, links="links", order=CAUSAL)
+
+
+class SequencerReplica(PartReplica):
+    links = part(FifoLinks)
+    cast = part(SequencerBroadcast, links="links")
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        self.cast.sequencer = self.settings.leader or ""
+
+
+class RaftReplica(StoreReplica, RaftBroadcast):
+    """Broadcasts by consensus; its state is made anew from the log."""
+
+    def on_start(self) -> None:
+        self.data, self.answers = {}, {}
+        StoreReplica.on_start(self)
+        RaftBroadcast.on_start(self)
+
+    def announce(self, update: Update) -> None:
+        self.atomic_broadcast(update)
+
+    def is_waiting(self, live: Mapping[str, Node]) -> bool:
+        furthest = max(node.last_applied for node in live.values() if isinstance(node, RaftReplica))
+        return bool(self.outbox) or self.last_applied < furthest
+
+
+_REPLICAS: dict[str, type[StoreReplica]] = {
+    "best-effort": BestEffortReplica,
+    "reliable": ReliableReplica,
+    "lazy": LazyReplica,
+    "uniform": UniformReplica,
+    "fifo": FifoReplica,
+    "causal": CausalReplica,
+    "sequencer": SequencerReplica,
+    "total": RaftReplica,
+}
+_CLAIMS = {"fifo": "pram", "causal": "CM", "sequencer": "sequential", "total": "sequential"}
+_ORDERED = ("sequencer", "total")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BroadcastStore(System):
+    """A replicated key-value store over a broadcast.
+
+    Parameters
+    ----------
+    nodes:
+        How many replicas (>= 1), named n0, n1, ...
+    order:
+        ``"best-effort"``, ``"reliable"``, ``"lazy"``, ``"uniform"``, ``"fifo"``, ``"causal"``, ``"sequencer"`` or
+        ``"total"``.
+    reads:
+        ``"local"``: from the replica's own state. ``"ordered"``: broadcast like updates; with a total order only.
+    leader:
+        The sequencer, or the first leader of the Raft group; None: n0.
+    retransmit:
+        Seconds after which links repeat what was not acknowledged; None: two heartbeats.
+    """
+
+    nodes: int = 3
+    order: Literal["best-effort", "reliable", "lazy", "uniform", "fifo", "causal", "sequencer", "total"] = (
+        "causal"
+    )
+    reads: Literal["local", "ordered"] = "local"
+    leader: str | None = None
+    retransmit: float | None = None
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
+    label_fields: ClassVar[tuple[str, ...]] = ("order",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("BroadcastStore", "nodes", self.nodes, 1)
+        if self.order not in _REPLICAS:
+            raise ValueError(
+                f"BroadcastStore: order must be one of {', '.join(_REPLICAS)}, not {self.order!r}"
+            )
+        if self.reads not in ("local", "ordered"):
+            raise ValueError(f"BroadcastStore: reads must be 'local' or 'ordered', not {self.reads!r}")
+        if self.reads == "ordered" and self.order not in _ORDERED:
+            raise ValueError(f"BroadcastStore: reads='ordered' needs a total order, not order={self.order!r}")
+        if self.leader is not None and self.leader not in self.names:
+            raise ValueError(
+                f"BroadcastStore: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
+            )
+        if self.retransmit is not None and not 0 < self.retransmit < float("inf"):
+            raise ValueError(f"BroadcastStore: retransmit must be positive seconds, not {self.retransmit!r}")
+        if self.reads == "local":  # what the weaker checkers can judge
+            object.__setattr__(self, "operations", frozenset({"get", "put"}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the replicas."""
+        return names("n", self.nodes)
+
+    @property
+    def heartbeat_interval(self) -> float:
+        """Seconds between heartbeats (Raft's, and lazy broadcast's)."""
+        return 0.05 if self.heartbeat is None else self.heartbeat
+
+    @property
+    def detection_timeout(self) -> float:
+        """Seconds of silence before somebody is suspected."""
+        return 10 * self.heartbeat_interval if self.detection is None else self.detection
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which links repeat a message."""
+        return 2 * self.heartbeat_interval if self.retransmit is None else self.retransmit
+
+    @property
+    def replica_class(self) -> type[StoreReplica]:
+        """The node class of its replicas."""
+        return _REPLICAS[self.order]
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, self.replica_class) for name in self.names)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return HomeClient
+
+    @property
+    def claims(self) -> str | None:
+        if self.reads == "ordered":
+            return "linearizable"
+        return _CLAIMS.get(self.order, "read-your-writes")
+
+    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
+        if self.order not in _ORDERED:
+            return self
+        for name in self.names:
+            if places.get(name) == place:
+                return dataclasses.replace(self, leader=name)
+        raise ValueError(f"BroadcastStore: no replica stands in {place!r}")
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        """The sequencer, or the leader of the Raft group."""
+        if self.order == "sequencer" and role in self.leader_roles:
+            sequencer = self.leader or self.names[0]
+            return sequencer if sequencer in nodes else None
+        if self.order == "total" and role in self.leader_roles:
+            raft = [node for node in nodes.values() if isinstance(node, RaftReplica)]
+            leaders = [(node.current_term, node.name) for node in raft if node.role == "leader"]
+            return max(leaders)[1] if leaders else None
+        return super().holder(role, nodes)
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """The replicas for which something is under way: what they sent and have no acknowledgement of."""
+        replicas = {name: node for name, node in nodes.items() if isinstance(node, StoreReplica)}
+        return tuple(name for name, node in replicas.items() if node.is_waiting(replicas))
+
+    def invariants(self) -> Iterable[Invariant]:
+        order = "total" if self.order in _ORDERED else self.order
+        agreement = {"best-effort": "none", "uniform": "uniform", "total": "uniform"}.get(
+            self.order, "reliable"
+        )
+        yield BroadcastLaws(
+            group=self.names,
+            memory=_raft_memory if self.order == "total" else _part_memory,
+            order=order if order in ("fifo", "causal", "total") else "any",
+            agreement=agreement,
+            quiet=lambda nodes: not self.unsettled(nodes),
+        )
+        if self.order == "total":
+            from sim.protocols.consensus.raft_invariants import (
+                AcknowledgedIsCommitted,
+                ExactlyOnce,
+                raft_invariants,
+            )
+
+            of_clients = (ExactlyOnce, AcknowledgedIsCommitted)  # they know Raft's own store only
+            yield from (law for law in raft_invariants() if not isinstance(law, of_clients))
+
+
+def _part_memory(disk: Any) -> tuple[int, int | None]:
+    return disk.read("cast.sent", 0), disk.read("cast.deliveries", 0)
+
+
+def _raft_memory(disk: Any) -> tuple[int, int | None]:
+    return disk.read("sent", 0), None

@@ -1,0 +1,57 @@
+"""Storms with a client at each replica: all of them at the same one would see nothing of the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.run import Run
+from sim.protocols.communication import BroadcastStore
+
+BOUND = 5.0  # seconds after the storm within which clients have their answers and replicas have the same
+
+
+def storm(system: Any, seed: int, length: float = 2.0) -> Run:
+    """A storm with a client beside each replica; then calm, until nothing is under way any more."""
+    drawn = chaos_scenario(system, seed, storm=length)
+    beside: Any = dict.fromkeys(system.names, 1)
+    workload = dataclasses.replace(drawn.workload, clients=beside)  # type: ignore[arg-type]
+    return chaos(system, seed, scenario=dataclasses.replace(drawn, workload=workload), bound=BOUND)
+
+
+@pytest.fixture
+def weather_beside() -> Callable[..., Run]:
+    """``weather_beside(system, seed, length)``: see `storm`."""
+    return storm
+
+
+@pytest.fixture
+def survive() -> Callable[..., Run]:
+    """``survive(system, seed, length)``: no law breaks, clients finish, all is quiet in time, the claim holds."""
+
+    def run(system: BroadcastStore, seed: int, length: float = 2.0) -> Run:
+        storm_run = storm(system, seed, length)
+        assert storm_run.violation is None, storm_run.violation
+        check = storm_run.check()
+        assert check.ok, f"seed {seed}: {check}"
+        return storm_run
+
+    return run
+
+
+@pytest.fixture
+def find_violation() -> Callable[..., str]:
+    """``find_violation(system, seeds)``: the law that the first storm breaks which breaks any; "" when none does."""
+
+    def run(system: BroadcastStore, seeds: range = range(20)) -> str:
+        for seed in seeds:
+            violation = storm(system, seed).violation
+            if violation is not None:
+                return violation.law
+        return ""
+
+    return run
