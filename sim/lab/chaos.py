@@ -93,7 +93,14 @@ def progress_bound(scenario: Scenario) -> float:
     return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
 
 
-def chaos(system: System, seed: int, *, scenario: Scenario | None = None, bound: float | None = None) -> Run:
+def chaos(
+    system: System,
+    seed: int,
+    *,
+    scenario: Scenario | None = None,
+    bound: float | None = None,
+    settle: float = 0.0,
+) -> Run:
     """Run one storm. ``run.violation`` says what broke: a safety law, or progress after the storm; else None.
 
     Parameters
@@ -102,6 +109,8 @@ def chaos(system: System, seed: int, *, scenario: Scenario | None = None, bound:
         The storm, if not the one that `chaos_scenario` draws.
     bound:
         Seconds after the storm within which all clients must finish; None: `progress_bound`.
+    settle:
+        Seconds of quiet after that, before whole-state invariants are asked: for systems that converge by and by.
     """
     storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
     limit = progress_bound(storm) if bound is None else bound
@@ -111,6 +120,8 @@ def chaos(system: System, seed: int, *, scenario: Scenario | None = None, bound:
         simulation.run()
         _calm_down(simulation)
         _demand_progress(simulation, limit)
+        if settle:
+            simulation.run(until=simulation.now + settle)
         simulation.finish()
     except Violation as broken:
         violation = broken

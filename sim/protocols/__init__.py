@@ -22,6 +22,7 @@ from sim.protocols.replication.abd import Abd
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.crdt import Crdt
+from sim.protocols.replication.dynamo import Dynamo
 from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ChainReplication",
     "Craq",
     "Crdt",
+    "Dynamo",
     "EPaxos",
     "ExpectedArrival",
     "FixedTimeout",

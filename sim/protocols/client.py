@@ -10,7 +10,7 @@ from this one and overrides `Client.target` or the handlers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -211,13 +211,17 @@ class Client(Node):
             return self.leader
         return self.contact()
 
-    def contact(self) -> str:
-        """The nearest contact that there is no reason to avoid; without one, the one avoided least long still."""
+    def contact(self, among: Sequence[str] | None = None) -> str:
+        """The first of ``among`` (by default all contacts, nearest first) that there is no reason to avoid.
+
+        Without one, the one avoided least long still.
+        """
         now, avoided = self.now, self._avoided
-        for name in self.settings.contacts:
+        contacts = self.settings.contacts if among is None else among
+        for name in contacts:
             if avoided.get(name, 0.0) <= now:
                 return name
-        return min(self.settings.contacts, key=lambda name: avoided[name])
+        return min(contacts, key=lambda name: avoided[name])
 
     def request(self, command: Command) -> Any:
         """The message that carries a command."""

@@ -151,6 +151,19 @@ def test_availability_of_a_majority_is_the_binomial_tail() -> None:
     assert availability(Majority(), [f"n{i}" for i in range(101)], 0.9) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("n", "up", "expected"),
+    [
+        *((3, 0.9, 0.972), (3, 0.99, 0.999702), (3, 0.999, 0.999997002)),
+        *((5, 0.9, 0.99144), (5, 0.99, 0.999990149), (5, 0.999, 0.99999999)),
+        *((7, 0.9, 0.997272), (7, 0.99, 0.999999658), (7, 0.999, 1.0)),
+    ],
+)
+def test_the_availability_of_majorities_is_as_tabulated(n: int, up: float, expected: float) -> None:
+    """published.json, queueing.majority_avail; its digits after the ninth are cut off."""
+    assert availability(Majority(), [f"n{i}" for i in range(n)], up) == pytest.approx(expected, abs=6e-10)
+
+
 @pytest.mark.parametrize(("system", "members"), [*SYSTEMS, (FANO, SEVEN)])
 def test_resilience_is_the_most_failures_that_always_leave_a_quorum(
     system: QuorumSystem, members: tuple[str, ...]

@@ -6,15 +6,14 @@ server that is down for a while moves only its own keys.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
 from math import ceil, log
 from typing import Any
 
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
+from sim.protocols.rings import Ring, hash64
 
 __all__ = [
     "BoundedLoad",
@@ -29,12 +28,6 @@ __all__ = [
 ]
 
 _MASK = (1 << 64) - 1
-
-
-@lru_cache(maxsize=1 << 16)
-def hash64(text: str) -> int:
-    """A 64-bit hash of a string: the same in every process (BLAKE2b)."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def mix(number: int) -> int:
@@ -64,23 +57,17 @@ class RingHash(Policy):
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
             raise ValueError(f"RingHash: points must be an integer of at least 1, not {self.points!r}")
 
-    def start(self, pool: Pool) -> tuple[list[int], list[Backend]]:
-        ring = [
-            (hash64(f"{backend.name}#{i}"), backend.index, backend)
-            for backend in pool.members
-            for i in range(max(1, round(self.points * backend.weight)))
-        ]
-        ring.sort(key=lambda point: point[:2])
-        return [point[0] for point in ring], [point[2] for point in ring]
+    def start(self, pool: Pool) -> Ring:
+        return Ring.of(
+            (backend.name, max(1, round(self.points * backend.weight)), backend) for backend in pool.members
+        )
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
-        hashes, owners = pool.state
         allowed = _may_be(candidates)
-        start = bisect_right(hashes, hash64(key))
-        for step in range(len(owners)):
-            owner: Backend = owners[(start + step) % len(owners)]
+        for owner in pool.state.walk(key):
             if owner.index in allowed:
-                return owner
+                found: Backend = owner
+                return found
         return candidates[hash64(key) % len(candidates)]  # none of them is a member
 
 

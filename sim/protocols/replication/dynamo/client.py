@@ -1,0 +1,62 @@
+"""Clients of Dynamo: they choose a coordinator, make the versions of their writes, and remember what they have seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.protocols.client import Client, Reply, Request
+from sim.protocols.kv import READS, Command
+from sim.protocols.replication.crdt.dots import Context
+from sim.protocols.replication.dynamo.messages import Answer, Update
+from sim.protocols.replication.dynamo.versions import Siblings, Stamped, Version, write_siblings
+
+__all__ = ["DynamoClient"]
+
+
+class DynamoClient(Client):
+    """Asks the nearest node, or the key's first home that there is no reason to avoid.
+
+    A write is tried again under the version that it was given at first, so that it takes effect once. With siblings,
+    the context of what a session has read of a key, and written to it, goes with its next write.
+    """
+
+    def on_start(self) -> None:
+        self.versions: dict[int, Version] = {}  # session -> the version of its last write
+        self.contexts: dict[tuple[int, str], Context] = {}
+        super().on_start()
+
+    def target(self, command: Command, attempt: int) -> str:
+        system = self.settings.system
+        return self.contact(system.homes(command.key) if system.coordinator == "home" else None)
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Nobody leads."""
+
+    def request(self, command: Command) -> Any:
+        system = self.settings.system
+        if command.kind in READS or system.stamps == "coordinator":
+            return Request(command)
+        if self.pending[command.session].outcome.attempts == 1:
+            self.versions[command.session] = self.version_of(command)
+        return Update(command.session, command.sequence, command.key, self.versions[command.session])
+
+    def version_of(self, command: Command) -> Version:
+        """The version of a new write. Its timestamp is the time of the call, on the client's clock."""
+        session, key, deletes = command.session, command.key, command.kind == "delete"
+        if self.settings.system.versions == "lww":
+            called = self.pending[session].outcome.called
+            return Stamped((called, session, command.sequence), command.value, deletes, command.size)
+        seen = self.contexts.get((session, key))
+        return write_siblings(session, seen, command.value, command.size, deletes=deletes)
+
+    def on_answer(self, src: str, msg: Answer) -> None:
+        pending = self.pending.get(msg.session)
+        if pending is None or pending.command.sequence != msg.sequence:
+            return
+        command = pending.command
+        version = msg.version if command.kind in READS else self.versions.get(msg.session)
+        if isinstance(version, Siblings):
+            known = self.contexts.get((msg.session, command.key))
+            self.contexts[msg.session, command.key] = version.context.union(known or Context())
+        value = msg.value if command.kind in READS else command.value
+        self.on_reply(src, Reply(msg.session, msg.sequence, msg.status, value, msg.result))

@@ -1,0 +1,332 @@
+"""What must hold of Dynamo after every event.
+
+Ghosts: every version that was ever made, what each node has acknowledged, and which operations clients saw return.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sim.node import Node
+from sim.protocols.kv import READS
+from sim.protocols.replication.dynamo.messages import (
+    Answer,
+    Confirmed,
+    Handoff,
+    HandoffAck,
+    Leaves,
+    Put,
+    PutAck,
+    Repair,
+    RepairAck,
+    Tree,
+    Update,
+)
+from sim.protocols.replication.dynamo.versions import covers, digest_of_version, merged
+from sim.system import Invariant
+
+if TYPE_CHECKING:
+    from sim.protocols.replication.dynamo.system import Dynamo
+
+__all__ = ["Converged", "DynamoSafety"]
+
+
+@dataclass(kw_only=True)
+class DynamoSafety(Invariant):
+    """Quorums are of durable homes, versions only grow, reads see completed writes, what is deleted stays deleted."""
+
+    system: Dynamo
+    hosts: dict[str, Any] = field(default_factory=dict)
+    names: dict[tuple[str, Any], Any] = field(default_factory=dict)
+    """(key, write) -> its value: a write stands for one value."""
+    updates: dict[tuple[int, int], tuple[str, Any]] = field(default_factory=dict)
+    """(session, sequence) -> key, and the version that the client made."""
+    puts: dict[tuple[str, tuple[int, int]], tuple[str, Any]] = field(default_factory=dict)
+    """(coordinator, ticket) -> (key, version): what a put has others keep."""
+    repairs: dict[tuple[str, tuple[int, int]], tuple[str, Any]] = field(default_factory=dict)
+    """The same, of a get."""
+    hinted: dict[tuple[str, str, str, int], float] = field(default_factory=dict)
+    """(keeper, home, key, digest of the version) -> when the hint came first, on the keeper's clock."""
+    handed: dict[tuple[str, str, tuple[int, int]], Handoff] = field(default_factory=dict)
+    answers: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """(session, sequence) -> the version in the first answer that its client got."""
+    acked: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
+    """key -> (time, merge of all versions whose writes had returned by then), in the order of time."""
+    acked_at: dict[tuple[str, Any], float] = field(default_factory=dict)
+    read: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
+    """key -> (time, merge of all that reads had returned by then)."""
+    deletes: dict[str, list[tuple[float, float, Any]]] = field(default_factory=dict)
+    """key -> (called, returned, version) of the deletions."""
+
+    def broken(self, law: str, who: str, *facts: str) -> None:
+        """Report a violation of one of the laws."""
+        self.law = law  # type: ignore[misc]
+        self.violated((who,), *facts)
+
+    # What is stored
+
+    def on_step(self, node: Node) -> None:
+        self.hosts[node.name] = node.host
+        changes = getattr(node, "changes", ())
+        if changes is None:
+            node.changes = []  # type: ignore[attr-defined]
+            return
+        for key, before, after in changes:
+            if after is None and not before.is_tombstone:
+                self.broken("only tombstones are dropped", node.name, f"it dropped {before!r} of {key}")
+            if after is not None and not covers(after, before):
+                self.broken(
+                    "a stored version only grows",
+                    node.name,
+                    f"it held {before!r} of {key}",
+                    f"it holds {after!r}",
+                )
+        if changes:
+            changes.clear()
+
+    def holds(self, node: str, key: str, version: Any, home: str | None = None) -> bool:
+        """Whether a version would survive a crash of the node now: stored, or as a hint for ``home``."""
+        disk = self.hosts[node].disk
+        if home is None or home == node:
+            return covers(disk.durable("store", {}).get(key), version)
+        hints = disk.durable("handoff.hints", {}).get(key, ())
+        return any(hint[0] == home and covers(hint[1], version) for hint in hints)
+
+    def must_hold(self, node: str, key: str, version: Any) -> None:
+        """What a node acknowledges is on its disk."""
+        if not self.holds(node, key, version):
+            self.broken(
+                "durable before send",
+                node,
+                f"it acknowledges {version!r} of {key}",
+                f"its disk has {self.hosts[node].disk.durable('store', {}).get(key)!r}",
+            )
+
+    def must_have_hint(self, node: str, home: str, key: str, version: Any) -> None:
+        """So is a hint, unless it has been given to its home, or has expired, while the message waited for the disk."""
+        since = self.hinted[node, home, key, digest_of_version(version)]
+        gone = self.hosts[node].clock() - since >= self.system.hint_expiry or self.holds(home, key, version)
+        if not gone and not self.holds(node, key, version, home):
+            self.broken(
+                "durable before send",
+                node,
+                f"it acknowledges {version!r} of {key} for {home}",
+                "its disk has no hint",
+            )
+
+    # What is sent
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        kind = message.__class__
+        if kind is Update:
+            self.updates.setdefault((message.session, message.sequence), (message.key, message.version))
+        elif kind is Put or kind is Repair:
+            ghost = self.puts if kind is Put else self.repairs
+            ghost[src, message.ticket] = (message.key, message.version)
+            self.name_one_value(src, message.key, message.version)
+        elif kind is PutAck and message.home != src:
+            self.must_have_hint(src, message.home, *self.puts[dst, message.ticket])
+        elif kind is PutAck:
+            self.must_hold(src, *self.puts[dst, message.ticket])
+        elif kind is RepairAck:
+            self.must_hold(src, *self.repairs[dst, message.ticket])
+        elif kind is Handoff:
+            self.check_handoff(src, dst, message)
+        elif kind is HandoffAck:
+            for key, version, _ in self.handed[dst, src, message.number].hints:
+                self.must_hold(src, key, version)
+        elif kind is Confirmed:
+            self.must_hold(src, message.key, message.version)
+        elif kind is Answer:
+            self.check_quorum(src, message)
+
+    def name_one_value(self, src: str, key: str, version: Any) -> None:
+        """The name of a write stands for one value, wherever it goes."""
+        shown = version.shown if isinstance(version.shown, tuple) else (version.shown,)
+        for write, value in zip(version.writes, shown, strict=False):
+            known = self.names.setdefault((key, write), value)
+            if known != value:
+                self.broken(
+                    "a write stands for one value", src, f"{write} of {key} wrote {known!r}", f"now {value!r}"
+                )
+
+    def check_handoff(self, src: str, dst: str, message: Handoff) -> None:
+        """A hint is what was written, and young enough."""
+        self.handed[src, dst, message.number] = message
+        now = self.hosts[src].clock()
+        for key, version, since in message.hints:
+            self.name_one_value(src, key, version)
+            if now - since >= self.system.hint_expiry:
+                self.broken(
+                    "hints expire before tombstones",
+                    src,
+                    f"it keeps {version!r} of {key} for {dst} since {since:.6f} s",
+                    f"hints expire after {self.system.hint_expiry} s, and it is {now:.6f} s",
+                )
+
+    def check_quorum(self, src: str, message: Answer) -> None:
+        """A write is answered when a quorum has it on disk: of homes, or (sloppy) of homes and stand-ins."""
+        found = self.updates.get((message.session, message.sequence))
+        if found is None:
+            return  # a read, or a write that its coordinator names
+        key, version = found
+        homes = self.system.homes(key)
+        having = [home for home in homes if self.holds(home, key, version)]
+        if self.system.sloppy:
+            having += [
+                home
+                for home in homes
+                if home not in having
+                and any(self.holds(node, key, version, home) for node in self.system.names if node != home)
+            ]
+        if not self.system.is_write_quorum(homes, having):
+            self.broken(
+                "W acknowledgements are of W durable homes",
+                src,
+                f"it answers that {version!r} of {key} is written",
+                f"it is on disk for {', '.join(having) or 'nobody'} of {', '.join(homes)}",
+            )
+
+    # What clients see
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Answer:
+            self.answers.setdefault((message.session, message.sequence), message.version)
+        elif message.__class__ is Put and message.home != dst:
+            hint = (dst, message.home, message.key, digest_of_version(message.version))
+            self.hinted.setdefault(hint, self.hosts[dst].clock())
+
+    def on_acknowledged(self, client: str, operation: Any) -> None:
+        number = (operation.session, operation.sequence)
+        version = self.answers.pop(number, None)
+        if operation.operation.kind in READS:
+            if self.system.sees_completed_writes:
+                self.check_read(client, operation, version)
+        elif number in self.updates:
+            self.note_write(operation, self.updates[number][1])
+
+    def note_write(self, operation: Any, version: Any) -> None:
+        """A write has returned: reads that begin from now on know of it."""
+        key = operation.operation.key
+        self._note(self.acked, key, operation.returned, version)
+        for write in version.writes:
+            self.acked_at[key, write] = operation.returned
+        if version.is_tombstone:
+            self.deletes.setdefault(key, []).append((operation.called, operation.returned, version))
+
+    def check_read(self, client: str, operation: Any, version: Any) -> None:
+        """A read sees the last completed write, nothing deleted, and (monotone) what earlier reads saw."""
+        key, called = operation.operation.key, operation.called
+        self._must_know(
+            "a strict read sees the last completed write", client, key, version, self.acked, called
+        )
+        self.must_stay_deleted(client, key, version, called)
+        if self.system.reads_are_monotone:
+            self._must_know("quorum reads are monotone", client, key, version, self.read, called)
+            if version is not None:
+                self._note(self.read, key, operation.returned, version)
+
+    def must_stay_deleted(self, who: str, key: str, version: Any, by: float) -> None:
+        """A write that had returned before a deletion was called is seen no more, once that has returned too."""
+        for write in () if version is None else version.writes:
+            written = self.acked_at.get((key, write))
+            for began, ended, deletion in self.deletes.get(key, ()):
+                if written is not None and written < began and ended < by and deletion.knows(write):
+                    self.broken(
+                        "deleted stays deleted",
+                        who,
+                        f"{key} was written by {write} until {written:.6f} s and deleted until {ended:.6f} s",
+                        f"at {by:.6f} s the write is to be seen",
+                    )
+
+    @staticmethod
+    def _note(ghost: dict[str, list[tuple[float, Any]]], key: str, time: float, version: Any) -> None:
+        so_far = ghost.setdefault(key, [])
+        so_far.append((time, merged(so_far[-1][1] if so_far else None, version)))
+
+    def _must_know(
+        self,
+        law: str,
+        client: str,
+        key: str,
+        version: Any,
+        ghost: dict[str, list[tuple[float, Any]]],
+        by: float,
+    ) -> None:
+        so_far = ghost.get(key, ())
+        at = bisect_right(so_far, by, key=lambda entry: entry[0])
+        required = so_far[at - 1][1] if at else None
+        if required is None:
+            return
+        for write in required.writes:  # none of a tombstone, which may have been purged
+            if version is None or not version.knows(write):
+                self.broken(
+                    law,
+                    client,
+                    f"{required!r} of {key} was known by {by:.6f} s",
+                    f"a read returned {version!r}",
+                )
+
+
+@dataclass(kw_only=True)
+class Converged(Invariant):
+    """At the end, if the last write and the last fault are long enough ago, all homes of a key hold the same.
+
+    Judged where no message of anti-entropy or of hints has been lost or is under way since. What was deleted is then
+    deleted everywhere, whichever the quorums.
+    """
+
+    law = "converged after healing"
+    system: Dynamo
+    safety: DynamoSafety
+    last: float = 0.0
+    open: dict[tuple[str, str], int] = field(default_factory=dict)
+    judged: bool = False
+
+    def disturbed(self) -> None:
+        """Something happened after which replicas may differ."""
+        self.last = self.now()
+        self.open.clear()
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ in (Update, Put, Repair):
+            self.disturbed()
+        elif message.__class__ in _HEALING:
+            self.open[src, dst] = self.open.get((src, dst), 0) + 1
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ in (Update, Put, Repair):
+            self.disturbed()
+        elif message.__class__ in _HEALING and self.open.get((src, dst)):
+            self.open[src, dst] -= 1
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event != "purged":
+            self.disturbed()
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        bound = self.system.convergence
+        if bound is None or self.now() - self.last < bound or any(self.open.values()):
+            return
+        members: dict[str, Any] = {name: node for name, node in nodes.items() if name in self.system.names}
+        if len(members) < self.system.nodes:
+            return
+        self.judged = True
+        stores = {name: member.store for name, member in members.items()}
+        for key in sorted({key for store in stores.values() for key in store}):
+            held = {home: stores[home].get(key) for home in self.system.homes(key)}
+            # A tombstone that is being purged is as good as none.
+            shown = [
+                None if version is None or version.is_tombstone else version for version in held.values()
+            ]
+            if any(version != shown[0] for version in shown):
+                facts = [f"{home} holds {version!r} of {key}" for home, version in held.items()]
+                self.violated(held, f"the last disturbance was at {self.last:.6f} s", *facts)
+            for home, version in held.items():
+                self.safety.must_stay_deleted(home, key, version, self.now())
+
+
+_HEALING = (Tree, Leaves, Handoff, HandoffAck)

@@ -1,0 +1,80 @@
+"""A node of Dynamo: what it stores, and its answers to those who coordinate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.node import Node, durable_map, part
+from sim.protocols.replication.dynamo.anti_entropy import AntiEntropy
+from sim.protocols.replication.dynamo.coordinator import Coordinator
+from sim.protocols.replication.dynamo.handoff import HintedHandoff
+from sim.protocols.replication.dynamo.messages import (
+    Get,
+    GetReply,
+    Ping,
+    Pong,
+    Put,
+    PutAck,
+    Repair,
+    RepairAck,
+)
+from sim.protocols.replication.dynamo.tombstones import Collector
+from sim.protocols.replication.dynamo.versions import merged
+
+if TYPE_CHECKING:
+    from sim.protocols.replication.dynamo.system import Dynamo
+
+__all__ = ["DynamoNode"]
+
+
+class DynamoNode(Node):
+    """Stores the keys in whose preference lists it is, and coordinates whatever clients ask it for."""
+
+    settings: Dynamo
+    store = durable_map()  # key -> version; what it holds as a home
+
+    coordinator = part(Coordinator)
+    handoff = part(HintedHandoff)
+    anti_entropy = part(AntiEntropy)
+    collector = part(Collector)
+
+    changes: list[tuple[str, Any, Any]] | None = None
+    """(key, version before, version after) of each change, for whoever checks; None: nobody does."""
+
+    def keep(self, key: str, version: Any) -> None:
+        """Merge a version into what is stored: it only grows."""
+        before = self.store.get(key)
+        after = merged(before, version)
+        if after != before:
+            self.store[key] = after
+            self.changed(key, before, after)
+
+    def drop(self, key: str) -> None:
+        """Forget a tombstone."""
+        before = self.store.pop(key)
+        self.changed(key, before, None)
+
+    def changed(self, key: str, before: Any, after: Any) -> None:
+        """Tell the parts what a key holds now."""
+        self.anti_entropy.changed(key, after)
+        self.collector.changed(key, after)
+        if self.changes is not None:
+            self.changes.append((key, before, after))
+
+    def on_put(self, src: str, msg: Put) -> None:
+        if msg.home == self.name:
+            self.keep(msg.key, msg.version)
+        else:
+            self.handoff.add(msg.home, msg.key, msg.version)
+        self.send(src, PutAck(msg.ticket, msg.home))
+
+    def on_get(self, src: str, msg: Get) -> None:
+        version = self.store.get(msg.key) if msg.home == self.name else self.handoff.held(msg.key)
+        self.send(src, GetReply(msg.ticket, version, msg.home))
+
+    def on_repair(self, src: str, msg: Repair) -> None:
+        self.keep(msg.key, msg.version)
+        self.send(src, RepairAck(msg.ticket))
+
+    def on_ping(self, src: str, msg: Ping) -> None:
+        self.send(src, Pong(), hold=False)

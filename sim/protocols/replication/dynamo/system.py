@@ -1,0 +1,275 @@
+"""Dynamo: a replicated store that is always writable, with as much consistency as N, R and W buy.
+
+DeCandia et al., "Dynamo: Amazon's Highly Available Key-value Store" (SOSP 2007); how stale partial quorums are:
+Bailis et al., "Probabilistically Bounded Staleness for Practical Partial Quorums" (PVLDB 5(8), 2012).
+
+Assumptions: a node keeps what it has acknowledged (it is on disk). Where a claim is made: the clients' clocks agree,
+and delays are above zero, so that a write called after another had returned has the greater timestamp.
+
+Departures: nodes don't come and go, and nobody gossips about who is there. Clients name their writes (see `versions`),
+where Dynamo's coordinators do; ``stamps="coordinator"`` is as in the paper, and then a write that is tried again may
+take effect twice. Tombstones are purged when all homes have confirmed them (see `tombstones`), of which the paper says
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from sim.node import Node
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.kv import READS
+from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
+from sim.protocols.replication.dynamo.client import DynamoClient
+from sim.protocols.replication.dynamo.invariants import Converged, DynamoSafety
+from sim.protocols.replication.dynamo.replica import DynamoNode
+from sim.protocols.replication.dynamo.versions import merged
+from sim.protocols.rings import order_on_ring
+from sim.system import Invariant, Member, System
+
+__all__ = ["Dynamo"]
+
+_MOST_LEAVES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dynamo(System):
+    """A key-value store with N, R and W. All times are in seconds.
+
+    Parameters
+    ----------
+    nodes:
+        How many nodes store data (>= ``n``), named n0, n1, ... Keys are spread over them by consistent hashing.
+    n:
+        Homes of each key: the first ``n`` different nodes that a walk around the ring from the key meets.
+    r, w:
+        How many homes must answer a read, have a write on disk: a number, or a quorum system over the preference list
+        (see `sim.protocols.quorums`); None: a majority.
+    sloppy:
+        Stand-ins for homes that don't answer count towards ``r`` and ``w``.
+    handoff:
+        With strict quorums: stand-ins keep hints of writes (they never count). Sloppy quorums always have them.
+    repair:
+        Of stale homes that a read finds: ``"background"``; ``"blocking"``, before the reply; ``"off"``.
+    versions:
+        ``"lww"``: last writer wins, by timestamp. ``"siblings"``: version vectors; a read returns a tuple of all values
+        that no write has replaced.
+    stamps:
+        Who names writes: ``"client"``, or ``"coordinator"`` (last writer wins by the coordinators' clocks).
+    coordinator:
+        Whom clients ask: the ``"nearest"`` node, or the key's first ``"home"``.
+    sync_every:
+        Between two turns of anti-entropy of a node; it turns to the other nodes in order. None: no anti-entropy.
+    fanout, depth:
+        Of the Merkle trees (see `merkle`).
+    handoff_every, hint_expiry:
+        How often hints are offered to their homes, and when they are dropped.
+    grace:
+        How long a tombstone is kept after all homes are known to have it; longer than ``hint_expiry``, by what a
+        message may be under way at most.
+    points:
+        On the ring, of each node.
+    proxies:
+        Further nodes p0, p1, ... that coordinate and store nothing.
+
+    A node that does not answer within ``detection`` is suspected, and probed every ``heartbeat``.
+
+    Raises ValueError for settings that cannot work. A ``hint_expiry`` that is not below ``grace`` is refused unless
+    ``unsafe``: hints then bring deleted values back.
+    """
+
+    nodes: int = 3
+    n: int = 3
+    r: QuorumSystem | int | None = None
+    w: QuorumSystem | int | None = None
+    sloppy: bool = False
+    handoff: bool = True
+    repair: Literal["background", "blocking", "off"] = "background"
+    versions: Literal["lww", "siblings"] = "lww"
+    stamps: Literal["client", "coordinator"] = "client"
+    coordinator: Literal["nearest", "home"] = "nearest"
+    sync_every: float | None = 1.0
+    fanout: int = 4
+    depth: int = 4
+    handoff_every: float = 0.5
+    hint_expiry: float = 60.0
+    grace: float = 120.0
+    points: int = 32
+    proxies: int = 0
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field, least in (("n", 1), ("fanout", 2), ("depth", 1), ("points", 1), ("proxies", 0)):
+            at_least("Dynamo", field, getattr(self, field), least)
+        at_least("Dynamo", "nodes", self.nodes, self.n)
+        if self.fanout**self.depth > _MOST_LEAVES:
+            raise ValueError(f"Dynamo: fanout={self.fanout} and depth={self.depth} make too many leaves")
+        for field in ("r", "w"):
+            try:
+                as_quorums(getattr(self, field)).over(self.names[: self.n])
+            except ValueError as error:
+                raise ValueError(f"Dynamo: {field}={getattr(self, field)!r} of n={self.n}: {error}") from None
+        for field, known in (
+            ("repair", ("background", "blocking", "off")),
+            ("versions", ("lww", "siblings")),
+            ("stamps", ("client", "coordinator")),
+            ("coordinator", ("nearest", "home")),
+        ):
+            if getattr(self, field) not in known:
+                raise ValueError(
+                    f"Dynamo: {field} must be one of {', '.join(known)}, not {getattr(self, field)!r}"
+                )
+        if self.versions == "siblings" and self.stamps == "coordinator":
+            raise ValueError("Dynamo: siblings carry what clients have seen; stamps='coordinator' has no use")
+        for field in ("sync_every", "handoff_every", "hint_expiry", "grace"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"Dynamo: {field} must be positive seconds, not {value!r}")
+        if self.hint_expiry >= self.grace and not self.unsafe:
+            raise ValueError(
+                f"Dynamo: hints that expire after {self.hint_expiry} s would bring back what was deleted and purged "
+                f"after a grace period of {self.grace} s; unsafe=True runs it all the same"
+            )
+
+    # Where keys are
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the nodes that store data."""
+        return names("n", self.nodes)
+
+    def order(self, key: str) -> tuple[str, ...]:
+        """All nodes that store data, in the order in which the ring meets them from a key."""
+        return order_on_ring(self.names, self.points, key)
+
+    def homes(self, key: str) -> tuple[str, ...]:
+        """The preference list of a key."""
+        return self.order(key)[: self.n]
+
+    def is_read_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
+        """Whether a read has the answers of enough homes."""
+        return self._tests(homes)[0](answered)
+
+    def is_write_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
+        """Whether a write is on the disks of enough homes."""
+        return self._tests(homes)[1](answered)
+
+    def _tests(self, homes: tuple[str, ...]) -> tuple[QuorumTest, QuorumTest]:
+        found = self._quorum_tests.get(homes)
+        if found is None:
+            found = (as_quorums(self.r).over(homes), as_quorums(self.w).over(homes))
+            self._quorum_tests[homes] = found
+        return found
+
+    @cached_property
+    def _quorum_tests(self) -> dict[tuple[str, ...], tuple[QuorumTest, QuorumTest]]:
+        return {}
+
+    def shown(self, version: Any) -> Any:
+        """What a reader sees of a version, of which None is the empty one."""
+        return version.shown if version is not None else () if self.versions == "siblings" else None
+
+    # Times
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a coordinator waits for a node before it suspects it."""
+        return self.detection or 0.5
+
+    @property
+    def probe_every(self) -> float:
+        """Seconds between probes of a suspected node."""
+        return self.heartbeat or 0.05
+
+    @property
+    def has_spares(self) -> bool:
+        """Whether there are nodes that may stand in for homes, and use for them."""
+        return self.nodes > self.n and (self.sloppy or self.handoff)
+
+    @property
+    def convergence(self) -> float | None:
+        """Seconds after the last write and the last fault within which all homes agree; None: no anti-entropy.
+
+        Two rounds of anti-entropy of every node with every other, two rounds of hints, and two detection times for the
+        messages of an exchange. One of each is enough unless a message is slow.
+        """
+        if self.sync_every is None:
+            return None
+        return 2 * (self.nodes * self.sync_every + self.handoff_every + self.patience)
+
+    # What it is to the simulator
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, DynamoNode) for name in (*self.names, *names("p", self.proxies)))
+
+    @property
+    def client_class(self) -> type[Node]:
+        return DynamoClient
+
+    @property
+    def sees_completed_writes(self) -> bool:
+        """Whether every read quorum meets every write quorum, and only homes count."""
+        if self.sloppy or self.unsafe or self.stamps == "coordinator":
+            return False
+        return disjoint_pair(as_quorums(self.r), as_quorums(self.w), self.names[: self.n]) is None
+
+    @property
+    def reads_are_monotone(self) -> bool:
+        """Whether no read returns an older version than a read that was over before: R hold it, and 2R > N."""
+        reads = as_quorums(self.r)
+        return (
+            self.sees_completed_writes
+            and self.repair == "blocking"
+            and disjoint_pair(reads, reads, self.names[: self.n]) is None
+        )
+
+    @property
+    def claims(self) -> str | None:
+        """Strict quorums with R + W > N: regular. With blocking repair and 2R > N: linearizable, as ABD with clocks.
+
+        Siblings claim nothing here, as a read of them is of no register; `invariants` has what they promise.
+        """
+        if self.versions == "siblings" or not self.sees_completed_writes:
+            return None
+        return "linearizable" if self.reads_are_monotone else "regular"
+
+    def invariants(self) -> Iterable[Invariant]:
+        safety = DynamoSafety(system=self)
+        return (safety, Converged(system=self, safety=safety))
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged writes that neither a live node nor a hint knows of, not even as replaced.
+
+        Keys that were deleted are left out: once a tombstone is purged nobody knows. So are timestamps of coordinators,
+        which clients don't know (None).
+        """
+        if self.stamps == "coordinator":
+            return None
+        held: dict[str, Any] = {}
+        for node in nodes.values():
+            if isinstance(node, DynamoNode):
+                for key, version in node.store.items():
+                    held[key] = merged(held.get(key), version)
+                for key, hints in node.handoff.hints.items():
+                    held[key] = merged(held.get(key), *(version for _, version, _ in hints))
+        lost: dict[str, int] = {}
+        deleted: dict[str, None] = {}
+        written: dict[tuple[int, str], int] = {}
+        for (session, sequence), outcome in sorted(acknowledged.items()):
+            key, kind = outcome.operation.key, outcome.operation.kind
+            if kind in READS:
+                continue
+            number = written[session, key] = written.get((session, key), 0) + 1
+            write: Any = (outcome.called, session, sequence)
+            if self.versions == "siblings":
+                write = (f"s{session}", number)
+            if kind == "delete":
+                deleted[key] = None
+            elif held.get(key) is None or not held[key].knows(write):
+                lost[key] = lost.get(key, 0) + 1
+        return sum(count for key, count in lost.items() if key not in deleted)

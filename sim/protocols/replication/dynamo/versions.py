@@ -1,0 +1,148 @@
+"""Versions of a key: values with what is known of their history. Two versions of a key always merge, into one that
+covers both; so replicas may learn of them in any order, and more than once.
+
+`Stamped` is last-writer-wins: the greater timestamp covers the smaller. `Siblings` keeps all values that no write has
+replaced, with the causal context of all writes it has heard of (dotted version vectors: Preguiça et al. 2010, and the
+dot stores of Almeida, Shoker, Baquero 2018 in `sim.protocols.replication.crdt.dots`). In both a deletion is a version
+too, a *tombstone*.
+
+A write is named by its client's session (and not by its coordinator), so that a write that is tried again, perhaps
+through another node, is the same write. The price is a context that grows with the sessions that wrote a key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.message import message, size_of
+from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot, DotFunction, join_function
+from sim.protocols.rings import digest64
+
+__all__ = [
+    "Siblings",
+    "Stamp",
+    "Stamped",
+    "Version",
+    "covers",
+    "digest_of_version",
+    "merged",
+    "write_siblings",
+]
+
+Stamp = tuple[float, int, int]
+"""``(seconds, session, sequence)``: ordered by time; no two writes have the same."""
+
+
+@message
+class Stamped:
+    """One value, or a tombstone, under a timestamp."""
+
+    stamp: Stamp
+    value: Any
+    deleted: bool = False
+    size: int = 0
+
+    def merge(self, other: Stamped) -> Stamped:
+        """The one with the greater timestamp."""
+        return other if other.stamp > self.stamp else self
+
+    def covers(self, other: Stamped) -> bool:
+        """Whether merging the other would change nothing."""
+        return self.stamp >= other.stamp
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether nothing is to be seen."""
+        return self.deleted
+
+    @property
+    def shown(self) -> Any:
+        """What a reader sees: the value, or None."""
+        return None if self.deleted else self.value
+
+    @property
+    def writes(self) -> tuple[Stamp, ...]:
+        """The names of the writes whose values are to be seen."""
+        return () if self.deleted else (self.stamp,)
+
+    def knows(self, write: Stamp) -> bool:
+        """Whether it is this write, or one that came after it."""
+        return self.stamp >= write
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire and on disk."""
+        return 25 + size_of(self.value) + self.size
+
+
+@message
+class Siblings:
+    """Values by the dots that wrote them, as (value, its further bytes), and the context of all writes heard of."""
+
+    values: DotFunction
+    context: Context
+
+    def merge(self, other: Siblings) -> Siblings:
+        """What both hold, and what one holds of which the other has never heard."""
+        values = join_function(self.values, self.context, other.values, other.context)
+        return Siblings(values, self.context.union(other.context))
+
+    def covers(self, other: Siblings) -> bool:
+        """Whether merging the other would change nothing."""
+        return self.merge(other) == self
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether nothing is to be seen."""
+        return not self.values
+
+    @property
+    def shown(self) -> Any:
+        """What a reader sees: all values, in the order of their dots."""
+        return tuple(value for _, (value, _) in self.values)
+
+    @property
+    def writes(self) -> tuple[Dot, ...]:
+        """The names of the writes whose values are to be seen."""
+        return tuple(dot for dot, _ in self.values)
+
+    def knows(self, write: Dot) -> bool:
+        """Whether it has heard of this write."""
+        return self.context.has(write)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes on the wire and on disk."""
+        return size_of(self.context) + sum(
+            size_of(dot) + size_of(value) + int(more) for dot, (value, more) in self.values
+        )
+
+
+Version = Stamped | Siblings
+
+
+def write_siblings(session: int, seen: Context | None, value: Any, size: int, *, deletes: bool) -> Siblings:
+    """The version that a session's write makes of what it has seen: its value alone, or a tombstone."""
+    context = EMPTY if seen is None else seen
+    dot = context.next_dot(f"s{session}")
+    values = () if deletes else ((dot, (value, size)),)
+    return Siblings(values, context.union(Context.of([dot])))
+
+
+def merged(*versions: Any) -> Any:
+    """The merge of versions, of which any may be None: nothing is known."""
+    found = None
+    for version in versions:
+        found = version if found is None else found if version is None else found.merge(version)
+    return found
+
+
+def covers(a: Any, b: Any) -> bool:
+    """Whether version ``a`` includes ``b``; None is nothing."""
+    return b is None or (a is not None and bool(a.covers(b)))
+
+
+def digest_of_version(version: Any) -> int:
+    """A 64-bit digest of a version, the same in every process."""
+    digest: int = digest64(repr(version))
+    return digest
