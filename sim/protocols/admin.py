@@ -16,7 +16,7 @@ __all__ = ["Admin", "AdminReply", "AdminSettings", "Drain", "Join", "Leave", "Re
 
 @message
 class Join:
-    """Let a running server become a member; without ``voter`` it only learns."""
+    """Let a running server become a member; without ``voter`` it only learns (and votes no longer if it did)."""
 
     member: str
     voter: bool = True

@@ -191,6 +191,12 @@ class RaftNode(Node):
         for client, command in waiting.values():
             self.redirect(client, command)
 
+    def follow(self, leader: str) -> None:
+        """The leader of the current term has spoken; a candidate gives way, too (5.2)."""
+        if self.leader != leader or self.role != "follower":
+            self.become_follower(leader)
+        self.set_timer("election", self.patience)
+
     def apply_committed(self) -> None:
         """If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (5.3)."""
         for index in range(self.last_applied + 1, self.commit_index + 1):
@@ -371,9 +377,7 @@ class RaftNode(Node):
                 return
             term = msg.term
             self.adopt_term(term)
-        if self.leader != msg.leader or self.role != "follower":  # a candidate gives way, too (5.2)
-            self.become_follower(msg.leader)
-        self.set_timer("election", self.patience)
+        self.follow(msg.leader)
         # 2. Reply false if log doesn't contain an entry at prevLogIndex whose term matches prevLogTerm (5.3)
         last = self.last_index()
         if previous > last or self.term_at(previous) != msg.prev_log_term:

@@ -9,12 +9,7 @@ from __future__ import annotations
 from sim.node import message
 from sim.protocols.admin import AdminReply, Drain, Transfer
 from sim.protocols.client import Request
-from sim.protocols.consensus.raft import (
-    AppendEntries,
-    AppendEntriesReply,
-    RaftNode,
-    RequestVote,
-)
+from sim.protocols.consensus.raft import RaftNode, RequestVote
 
 __all__ = [
     "CheckQuorum",
@@ -49,14 +44,9 @@ class Stickiness(RaftNode):
         """Whether this server leads, or has heard from a leader within the minimum election timeout."""
         return self.role == "leader" or self.now < self.leader_contact + self.settings.detection_timeout
 
-    def heard_leader(self) -> None:
-        """The current leader has spoken."""
+    def follow(self, leader: str) -> None:
+        super().follow(leader)
         self.leader_contact = self.now
-
-    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
-        super().on_append_entries(src, msg)
-        if msg.term == self.current_term:
-            self.heard_leader()
 
     def on_request_vote(self, src: str, msg: RequestVote) -> None:
         """If a server receives a RequestVote request within the minimum election timeout of hearing from a
@@ -79,9 +69,13 @@ class CheckQuorum(Stickiness):
         self.set_timer("quorum", self.settings.detection_timeout)
         super().become_leader()
 
-    def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
+    def acknowledged(self, src: str, index: int) -> None:
         self.heard[src] = self.now
-        super().on_append_entries_reply(src, msg)
+        super().acknowledged(src, index)
+
+    def rejected(self, src: str, index: int, next_index: int) -> None:
+        self.heard[src] = self.now  # a sign of life, too
+        super().rejected(src, index, next_index)
 
     def on_quorum_timeout(self) -> None:
         if self.role != "leader":

@@ -151,6 +151,10 @@ class Membership(Stickiness):
         else:
             self.reset_election_timer()
 
+    def campaign(self) -> None:
+        if self.may_campaign():  # else it was told to take over, and has been demoted since
+            super().campaign()
+
     def may_campaign(self) -> bool:
         """Voters may; so may one whose removal is not committed, for it may yet be needed (4.2.2)."""
         index, config = self.configs[-1]
@@ -202,13 +206,16 @@ class Membership(Stickiness):
             return
         if msg.member not in self.all_names:
             self.reply(src, AdminReply(False, self.name, f"there is no server {msg.member}"), hold=False)
-        elif msg.member in config.voters or (not msg.voter and msg.member in config.learners):
+        elif msg.member in (config.voters if msg.voter else config.learners):
             self.reply(src, AdminReply(True, self.name), hold=False)
+        elif config.voters == (msg.member,):
+            self.reply(src, AdminReply(False, self.name, "the last voter cannot only learn"), hold=False)
         elif msg.voter:
             others = tuple(name for name in config.learners if name != msg.member)
             self.begin_change(src, Config((*config.voters, msg.member), learners=others))
-        else:
-            self.begin_change(src, Config(config.voters, learners=(*config.learners, msg.member)))
+        else:  # a new learner, or a voter that votes no longer
+            others = tuple(name for name in config.voters if name != msg.member)
+            self.begin_change(src, Config(others, learners=(*config.learners, msg.member)))
 
     def on_leave(self, src: str, msg: Leave) -> None:
         if not self.can_change(src):

@@ -110,9 +110,7 @@ class ReadIndex(RaftNode):
         if msg.term > self.current_term:
             self.adopt_term(msg.term)
         if msg.term == self.current_term:
-            if self.leader != msg.leader or self.role != "follower":
-                self.become_follower(msg.leader)
-            self.set_timer("election", self.patience)
+            self.follow(msg.leader)
         self.send(src, ReadHeartbeatReply(self.current_term, msg.round))
 
     def on_read_heartbeat_reply(self, src: str, msg: ReadHeartbeatReply) -> None:
@@ -217,11 +215,6 @@ class LeaseReads(Stickiness, ReadIndex):
     def on_heartbeat_timeout(self) -> None:
         super().on_heartbeat_timeout()
         self.begin_round()
-
-    def on_read_heartbeat(self, src: str, msg: ReadHeartbeat) -> None:
-        super().on_read_heartbeat(src, msg)
-        if msg.term == self.current_term:
-            self.heard_leader()
 
 
 class FollowerReads(ReadIndex):

@@ -114,7 +114,7 @@ class Pipelining(RaftNode):
         if index == probed > self.match_index[src]:
             self.in_flight[src] = []
             super().rejected(src, index, next_index)
-        elif index > probed and index >= self.repaired[src]:
+        elif index > probed >= self.floor() and index >= self.repaired[src]:
             self.in_flight[src] = []
             self.replicate((src,))
             self.repaired[src] = self.sent_index[src]

@@ -155,9 +155,7 @@ class Snapshots(RaftNode):
             return
         if msg.term > self.current_term:
             self.adopt_term(msg.term)
-        if self.leader != msg.leader or self.role != "follower":
-            self.become_follower(msg.leader)
-        self.set_timer("election", self.patience)
+        self.follow(msg.leader)
         if snapshot.index > self.commit_index:
             self.install(snapshot)
         self.send(src, AppendEntriesReply(self.current_term, True, snapshot.index))
@@ -172,6 +170,7 @@ class Snapshots(RaftNode):
             self.beginning = (snapshot.index, snapshot.term)
         self.snapshot = snapshot
         self.restore(snapshot)
+        self.apply_committed()  # what waited for it need not wait for the next commit
 
     def has(self, index: int, term: int) -> bool:
         """Whether the log holds an entry of this index and term."""

@@ -160,6 +160,7 @@ class Raft(BasicRaft):
     def extensions(self) -> tuple[type[RaftNode], ...]:
         """What is on, the outermost first."""
         wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
+            (self.check_quorum, CheckQuorum),
             (self.reads == "stale", StaleReads),
             (self.reads == "follower", FollowerReads),
             (self.reads == "index", ReadIndex),
@@ -171,7 +172,6 @@ class Raft(BasicRaft):
             (self.pipeline is not None, Pipelining),
             (self.fast_backtracking, FastBacktracking),
             (self.pre_vote, PreVoting),
-            (self.check_quorum, CheckQuorum),
             (self.timeout_spread != 2.0, TimeoutRange),
         )
         return tuple(extension for on, extension in wanted if on)
