@@ -40,7 +40,6 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     summaries = pd.concat(found, ignore_index=True)
     summaries.to_csv(folder / "sweep.csv", index=False)
     axes = throughput_latency(summaries, "workload__rate")
-    axes.set_yscale("log")
     save(axes, folder / "throughput_latency.png")
     best = summaries.groupby("run")["throughput"].max()
     busiest = summaries.loc[summaries["workload__rate"] == RATES[0]].set_index("run")["utilisation_max"]

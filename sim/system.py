@@ -60,6 +60,9 @@ class Member:
         The name of a place of the network; None: the topology places replicas round robin.
     near:
         The name of another member at whose place this one stands; for services without a region of their own.
+    machine:
+        The name of the machine on which it runs; None: one of its own. Members on one machine stand at one place,
+        share its cores, and reach each other without delay. Each has a disk and a clock of its own.
     role:
         ``"replica"``, ``"service"`` (a view service, a configuration master) or ``"balancer"``; messages
         between replicas are what `messages per operation` counts.
@@ -75,6 +78,7 @@ class Member:
     near: str | None = None
     role: str = "replica"
     off: bool = False
+    machine: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

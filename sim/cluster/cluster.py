@@ -59,15 +59,32 @@ class Cluster:
     ) -> NodeHost:
         """Add a member at a place; ``beside`` puts it at the very node of that name, without network delay.
 
-        Raises ValueError when the name is taken.
+        Raises ValueError when the name is taken, or when its machine is there already, elsewhere or with other cores.
         """
         if member.name in self.hosts:
             raise ValueError(f"two members are named {member.name!r}")
+        neighbour = self._on_machine(member, place, profile or Host())
         self._groups.setdefault(member.group, []).append(member.name)
-        host = NodeHost(self, member, place, profile or Host(), settings)
+        cpu = None if neighbour is None else neighbour.cpu
+        host = NodeHost(self, member, place, profile or Host(), settings, cpu)
         self.hosts[member.name] = host
-        self.network.attach(host, place, beside)
+        self.network.attach(host, place, beside, member.machine)
         return host
+
+    def _on_machine(self, member: Member, place: str, profile: Host) -> NodeHost | None:
+        """A member that runs on the same machine."""
+        if member.machine is None:
+            return None
+        for other in self.hosts.values():
+            if other.member.machine == member.machine:
+                mine, theirs = (place, profile.cores, profile.discipline), other.cores_at
+                if mine != theirs:
+                    raise ValueError(
+                        f"{member.name} and {other.name} run on {member.machine}: "
+                        f"its place, cores and discipline cannot be {mine} and {theirs}"
+                    )
+                return other
+        return None
 
     def watch(self, invariants: Iterable[Invariant]) -> None:
         """Ask these invariants from now on (only with ``checking``)."""

@@ -54,6 +54,16 @@ class Cpu:
         """Forget all jobs: the machine crashed."""
         raise NotImplementedError
 
+    def drop(self, owner: object) -> None:
+        """Forget the jobs that call methods of ``owner``: it crashed, and others on the machine did not."""
+        for job in self._jobs():
+            if getattr(job.function, "__self__", None) is owner:
+                self.cancel(job)
+
+    def _jobs(self) -> list[Job]:
+        """All jobs that wait, then those that run."""
+        raise NotImplementedError
+
     def busy_until(self, now: float) -> float:
         """Core-seconds spent up to ``now``, jobs under way included."""
         raise NotImplementedError
@@ -148,6 +158,9 @@ class QueueingCpu(Cpu):
         self._ranked.clear()
         self.backlog = 0
 
+    def _jobs(self) -> list[Job]:
+        return [*self._waiting, *(ranked[2] for ranked in self._ranked), *self._running]
+
     def busy_until(self, now: float) -> float:
         return self.busy + sum(now - job.started for job in self._running)
 
@@ -224,6 +237,9 @@ class SharedCpu(Cpu):
         self._marks.clear()
         self.backlog = 0
         self._generation += 1
+
+    def _jobs(self) -> list[Job]:
+        return [job for _, _, job in self._marks]
 
     def busy_until(self, now: float) -> float:
         return self.busy + (now - self._updated) * min(self.backlog, self.cores)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import AnyOf, Event, Process
 
-from sim.cluster.cpu import Job, make_cpu
+from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.disk import make_disk
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
@@ -35,7 +35,15 @@ class NodeHost:
     ``cpu``, ``incarnation``, ``messages_in``, ``crashes``.
     """
 
-    def __init__(self, cluster: Cluster, member: Member, place: str, profile: Host, settings: Any) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        member: Member,
+        place: str,
+        profile: Host,
+        settings: Any,
+        cpu: Cpu | None = None,  # of a machine that is there already
+    ) -> None:
         self.cluster = cluster
         self.member = member
         self.name = member.name
@@ -47,7 +55,7 @@ class NodeHost:
         self.incarnation = -1
         self.in_step = False
         self.disk = make_disk(self, profile.disk, cluster.env, cluster.streams)
-        self.cpu = make_cpu(profile, cluster.env)
+        self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
         plain = self.disk.instant and not cluster.checking
         self._step = self._plain_step if plain else self._recorded_step
         self._run = self._plain_run if plain else self._recorded_run
@@ -80,6 +88,11 @@ class NodeHost:
     def direct(self) -> bool:
         """Whether a message may go straight to its handler: no CPU cost, no disk to wait for, no checking."""
         return self.profile.messages_are_free and self.disk.instant and not self.cluster.checking
+
+    @property
+    def cores_at(self) -> tuple[str, int, str]:
+        """Place, number and discipline of its cores."""
+        return self.place, self.profile.cores, self.profile.discipline
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -125,7 +138,10 @@ class NodeHost:
             timer.cancel()
         self.timers.clear()
         self.jobs.clear()
-        self.cpu.clear()
+        if self.member.machine is None:
+            self.cpu.clear()
+        else:
+            self.cpu.drop(self)
         self._outbox.clear()
         self._calls.clear()
         self.handlers.clear()

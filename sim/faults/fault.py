@@ -1,8 +1,8 @@
 """Faults as values: what goes wrong, when, and to whom.
 
 A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) against the `World` that it
-is given. Targets are names of members, regions, ``"random"``, or a role (``"leader"``, ``"primary"``, ``"head"``),
-which the system resolves when the time comes; while the role is vacant, the fault waits.
+is given. Targets are names of members, machines, regions, ``"random"``, or a role (``"leader"``, ``"primary"``,
+``"head"``), which the system resolves when the time comes; while the role is vacant, the fault waits.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Scenario:
     warmup:
         Seconds at the beginning that measures leave out.
     hosts:
-        The machine of every member; or a mapping from member names to machines, ``"*"`` for all others.
+        The machine of every member; or a mapping from names of members or machines to them, ``"*"`` for all others.
     leader:
         The place where leaders and primaries start, in whatever system.
     retry:
@@ -111,12 +111,13 @@ class Scenario:
         for where in dict.fromkeys(self.workload.spots(self.network.regions)):
             if where not in places:
                 self.network.resolve(where)
-        known = {**places, **dict.fromkeys(self.network.regions)}
+        machines = self.machines()
+        known = {**places, **machines, **dict.fromkeys(self.network.regions)}
         check_targets(self.faults, known, self.system.leader_roles)
         self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
         if isinstance(self.hosts, Mapping):
             for name in self.hosts:
-                if name != "*" and name not in places:
+                if name != "*" and name not in places and name not in machines:
                     raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
         elif not isinstance(self.hosts, Host):
             raise ValueError(f"Scenario: hosts must be a Host or a mapping of them, not {self.hosts!r}")
@@ -126,14 +127,19 @@ class Scenario:
     def places(self) -> dict[str, str]:
         """Member -> the place of the network where it stands."""
         places: dict[str, str] = {}
+        machines: dict[str | None, str] = {}
         index = 0
         members = self.system.members()
         for member in members:
             if member.place is not None:
                 places[member.name] = self.network.resolve(member.place)
+            elif member.machine in machines:
+                places[member.name] = machines[member.machine]
             elif member.near is None:
                 places[member.name] = self.network.place(index)
                 index += 1
+            if member.machine is not None and member.name in places:
+                machines.setdefault(member.machine, places[member.name])
         for member in members:
             if member.near is not None and member.place is None:
                 if member.near not in places:
@@ -142,6 +148,14 @@ class Scenario:
                     )
                 places[member.name] = places[member.near]
         return {member.name: places[member.name] for member in members}
+
+    def machines(self) -> dict[str, tuple[str, ...]]:
+        """The machines that members name -> those who run there."""
+        machines: dict[str, tuple[str, ...]] = {}
+        for member in self.system.members():
+            if member.machine is not None:
+                machines[member.machine] = (*machines.get(member.machine, ()), member.name)
+        return machines
 
     def largest_rtt(self) -> float:
         """The largest median round trip (seconds) between members."""
@@ -171,7 +185,8 @@ class Scenario:
         """The machine of a member."""
         if isinstance(self.hosts, Host):
             return self.hosts
-        return self.hosts.get(member.name) or self.hosts.get("*") or Host()
+        named = self.hosts.get(member.name) or self.hosts.get(member.machine or "*")
+        return named or self.hosts.get("*") or Host()
 
     @property
     def derived(self) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Simulation:
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
         """Writes that a client saw succeed, by (session, sequence)."""
         self._members = {m.name: m for m in self.system.members()}
+        self._machines = scenario.machines()
         self._finished = False
         self._add_members()
         self._add_clients()
@@ -240,6 +241,8 @@ class Simulation:
         """The members that a name, a region, a role or ``"random"`` means right now."""
         if target in self._members:
             return (target,)
+        if target in self._machines:
+            return self._machines[target]
         if target in self.system.leader_roles:
             return self._holder(target)
         if target == "random":
@@ -269,7 +272,12 @@ class Simulation:
         """All nodes, clients included; of a region, or none when that is no region."""
         if region is None:
             return tuple(self.cluster.hosts)
-        if region in self._members or region in self.system.leader_roles or region == "random":
+        if (
+            region in self._members
+            or region in self._machines
+            or region in self.system.leader_roles
+            or region == "random"
+        ):
             return ()
         place = self.scenario.network.resolve(region)
         return tuple(name for name, host in self.cluster.hosts.items() if host.place == place)

@@ -167,6 +167,7 @@ class Network:
         self._receivers: dict[str, Receiver] = {}
         self._routes: dict[str, _Routes] = {}
         self._beside: dict[str, str] = {}  # client -> the node at which it stands
+        self._machines: dict[str, str] = {}  # host -> the machine that it shares with others
         self._cuts: dict[tuple[str, str], int] = {}
         self._holding: Callable[[str, str, Any], bool] | None = None
         self._held: list[Held] = []
@@ -175,12 +176,19 @@ class Network:
 
     # Who is there
 
-    def attach(self, receiver: Receiver, place: str, beside: str | None = None) -> None:
-        """Connect a host at a place; with ``beside``, at the very node of that name, without delay."""
+    def attach(
+        self, receiver: Receiver, place: str, beside: str | None = None, machine: str | None = None
+    ) -> None:
+        """Connect a host at a place; with ``beside``, at the very node of that name, without delay.
+
+        Nor is there any between hosts on one ``machine``.
+        """
         self._receivers[receiver.name] = receiver
         self.places[receiver.name] = place
         if beside is not None:
             self._beside[receiver.name] = beside
+        if machine is not None:
+            self._machines[receiver.name] = machine
 
     def routes(self, src: str) -> dict[str, Send]:
         """For a node: destination -> function that sends a message there."""
@@ -200,7 +208,9 @@ class Network:
         return _careful_link(self, link, self._receivers[dst])
 
     def _spec(self, src: str, dst: str) -> LinkSpec:
-        if src == dst or self._beside.get(src) == dst or self._beside.get(dst) == src:
+        machine = self._machines.get(src)
+        together = src == dst or (machine is not None and machine == self._machines.get(dst))
+        if together or self._beside.get(src) == dst or self._beside.get(dst) == src:
             return LinkSpec(Constant(0.0))
         return self.topology.link(self.places[src], self.places[dst])
 

@@ -15,6 +15,7 @@ from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
+from sim.protocols.consensus.sharded import ShardedRaft
 from sim.protocols.consensus.vr import ViewstampedReplication
 from sim.protocols.membership.heartbeats import HeartbeatDetectors
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
@@ -47,6 +48,7 @@ __all__ = [
     "Random",
     "RoundRobin",
     "Server",
+    "ShardedRaft",
     "SmoothWeightedRoundRobin",
     "ViewstampedReplication",
     "WeightedRandom",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sim.node import Node
@@ -23,6 +23,8 @@ class BasicRaft(System):
     ----------
     nodes:
         How many servers (>= 1), named n0, n1, ...
+    prefix:
+        What their names begin with, where several groups run side by side (`ShardedRaft`).
     leader:
         The server whose first election timeout is immediate; None: n0.
     heartbeat, detection, unsafe:
@@ -31,6 +33,7 @@ class BasicRaft(System):
 
     nodes: int = 5
     leader: str | None = None
+    prefix: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +46,7 @@ class BasicRaft(System):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the servers."""
-        return names("n", self.nodes)
+        return names(f"{self.prefix}n", self.nodes)
 
     @property
     def heartbeat_interval(self) -> float:

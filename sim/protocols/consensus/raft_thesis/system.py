@@ -26,7 +26,7 @@ from sim.protocols.consensus.raft_thesis.reads import (
 )
 from sim.protocols.consensus.raft_thesis.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft_thesis.snapshots import Snapshots
-from sim.protocols.consensus.settings import at_least
+from sim.protocols.consensus.settings import at_least, names
 from sim.system import Invariant, Member
 
 __all__ = ["Change", "Raft", "Reads", "raft_node"]
@@ -179,7 +179,7 @@ class Raft(BasicRaft):
     def members(self) -> tuple[Member, ...]:
         """The servers."""
         node_class: type[Node] = raft_node(self.extensions)
-        spares = (f"n{i}" for i in range(self.nodes, self.nodes + self.spares))
+        spares = names(f"{self.prefix}n", self.nodes + self.spares)[self.nodes :]
         return (
             *(Member(name, node_class) for name in self.names),
             *(Member(name, node_class, off=True) for name in spares),
