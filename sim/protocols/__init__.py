@@ -10,13 +10,13 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.communication import BroadcastStore
 from sim.protocols.consensus.epaxos import EPaxos
-from sim.protocols.consensus.mencius import Mencius
-from sim.protocols.consensus.multipaxos import MultiPaxos
-from sim.protocols.consensus.paxos import Paxos
+from sim.protocols.consensus.mencius_system import Mencius
+from sim.protocols.consensus.multipaxos_system import MultiPaxos
+from sim.protocols.consensus.paxos_system import Paxos
 from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.sharded import ShardedRaft
-from sim.protocols.consensus.vr import ViewstampedReplication
+from sim.protocols.consensus.vr_system import ViewstampedReplication
 from sim.protocols.membership.heartbeats import HeartbeatDetectors
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
 from sim.protocols.replication.abd import Abd

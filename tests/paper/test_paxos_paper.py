@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.client import Reply, Request
-from sim.protocols.consensus import multipaxos as multi
+from sim.protocols.consensus import multipaxos_messages as multi
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
-from sim.protocols.consensus.multipaxos import MultiPaxos, MultiPaxosNode
+from sim.protocols.consensus.multipaxos import MultiPaxosNode
 from sim.protocols.consensus.paxos import (
     Accept,
     Accepted,
@@ -17,7 +18,6 @@ from sim.protocols.consensus.paxos import (
     Chosen,
     Learner,
     Nack,
-    Paxos,
     PaxosNode,
     Prepare,
     Promise,

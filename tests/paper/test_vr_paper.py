@@ -8,7 +8,8 @@ import pytest
 
 from sim.protocols import ViewstampedReplication
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.consensus.vr import (
+from sim.protocols.consensus.vr import ViewstampedNode
+from sim.protocols.consensus.vr_messages import (
     Commit,
     DoViewChange,
     GetState,
@@ -19,7 +20,6 @@ from sim.protocols.consensus.vr import (
     RecoveryResponse,
     StartView,
     StartViewChange,
-    ViewstampedNode,
 )
 from sim.protocols.kv import Command
 from sim.testing import Bench

@@ -14,7 +14,7 @@ from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command
-from sim.system import Member, System
+from sim.system import Member, SafetyViolation, System
 
 DELTA = 0.01
 
@@ -110,6 +110,12 @@ class Stage:
 
     def restart(self, name: str) -> None:
         self.cluster.restart(name)
+
+    def law_broken(self, action: Callable[[], Any] | None = None) -> str:
+        """The law that is broken in the next second, or by the action."""
+        with pytest.raises(SafetyViolation) as caught:
+            self.run(1.0) if action is None else action()
+        return str(caught.value.law)
 
     def finish(self) -> None:
         for invariant in self.cluster.invariants:

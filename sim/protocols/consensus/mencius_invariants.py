@@ -11,7 +11,8 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.consensus.paxos_invariants import MultiPaxosSafety, PaxosSafety
+from sim.protocols.consensus.multipaxos_invariants import MultiPaxosSafety
+from sim.protocols.consensus.paxos_invariants import PaxosSafety
 from sim.protocols.kv import NOOP
 
 __all__ = ["MenciusSafety"]
@@ -53,8 +54,14 @@ class MenciusSafety(MultiPaxosSafety):
             self.broken(
                 "suggested by the coordinator", src, f"slot {msg.slot} is not its own", f"it sends {msg!r}"
             )
-        known = self.proposed.setdefault((msg.slot, ballot), msg.command)
-        if known != msg.command:
+        known = self.proposed.get((msg.slot, ballot))
+        if known is None:
+            self.check_asked(src, msg.slot, msg.command)
+            disk = self.slow_disk(src)
+            if disk is not None and not self.vote_on_disk(disk, msg.slot, ballot):
+                self.broken("durable before send", src, f"it suggests in slot {msg.slot}", "its disk has not")
+            self.proposed[msg.slot, ballot] = msg.command
+        elif known != msg.command:
             law = "a skip is for ever" if known == NOOP else "one value per ballot"
             self.broken(law, src, f"in slot {msg.slot} it proposed {known!r}", f"it proposes {msg.command!r}")
         self.skipped(src, msg.first, msg.slot)
@@ -94,14 +101,16 @@ class MenciusSafety(MultiPaxosSafety):
     def check_slot(self, src: str, slot: int, ballot: Ballot) -> None:
         """What an acceptor promises or accepts in a slot is never below what it said before."""
         told = self.slot_promises.get((src, slot), ZERO)
-        if ballot < told and ballot.round < told.round:
+        if ballot < told:
             self.broken("promise kept", src, f"in slot {slot} it promised {told}", f"it answers {ballot}")
         self.slot_promises[src, slot] = max(told, ballot)
 
     def voted(self, src: str, slot: int, msg: Any) -> None:
         """An acceptor's vote in one slot; a coordinator without peers tells nobody else what it suggests."""
-        if msg.ballot == Ballot(0, src):
-            self.proposed.setdefault((slot, msg.ballot), self.hosts[src].node.votes[slot].command)
+        if msg.ballot == Ballot(0, src) and (slot, msg.ballot) not in self.proposed:
+            command = self.hosts[src].node.votes[slot].command
+            self.check_asked(src, slot, command)
+            self.proposed[slot, msg.ballot] = command
         self.check_slot(src, slot, msg.ballot)
         PaxosSafety.sent_accepted(self, src, _InSlot(slot, msg.ballot))
 

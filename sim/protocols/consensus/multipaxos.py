@@ -1,105 +1,59 @@
 """Multi-Paxos: a sequence of Paxos instances (slots) led by one proposer, which runs phase 1 once for all of them.
 
-Lamport, "Paxos Made Simple" (2001), section 3; Chandra, Griesemer, Redstone, "Paxos Made Live" (PODC 2007) for
-catch-up. Handlers follow the phases: election, phase 1 and the recovery of values, phase 2, learning.
+Lamport, "Paxos Made Simple" (2001), section 3. Handlers follow the phases: election, phase 1 and the recovery of
+values, phase 2.
 
 Assumptions: as in single-decree Paxos; what an acceptor promised and accepted survives on disk.
 
-Leases, batches, the window and compaction are in `multipaxos_options`.
+Learning, applying and catching up are in `multipaxos_learning`; leases, batches, the window and compaction in
+`multipaxos_options`; the system, with its quorums, in `multipaxos_system`.
 
 Departures, or where the papers are silent:
 - The leader is whoever last completed phase 1. It sends heartbeats; a replica that misses them for one to two
   detection timeouts campaigns with a higher ballot.
 - The leader is an acceptor, too: it accepts its own proposals at once, and its vote counts once on its disk.
-- Replicas learn from a *commit index* that rides on what the leader sends anyway. A replica takes a slot up to
-  it for chosen only if it accepted that slot under the leader's own ballot; other slots it asks the leader for.
-- A chosen slot that is learnt counts as accepted under the leader's ballot: a proposal under that ballot could
-  have had no other value (P2b).
 - Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that meet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from sim.node import Node, durable, durable_map
-from sim.protocols.client import Client, Redirect, Reply, Request
-from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
+from sim.protocols.client import Redirect, Request
+from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.consensus.multipaxos_learning import SlotLearner
 from sim.protocols.consensus.multipaxos_messages import (
     Accept,
     Accepted,
     Heartbeat,
-    Learn,
-    Learned,
     Nack,
     Prepare,
     Promise,
 )
-from sim.protocols.consensus.paxos_invariants import MultiPaxosSafety, commands_of
-from sim.protocols.consensus.settings import at_least, check_options, names, refuse_disjoint
-from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
-from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
-from sim.system import Invariant, Member, System
+from sim.protocols.kv import NOOP, Command
+from sim.protocols.quorums import QuorumTest
 
-__all__ = [
-    "Accept",
-    "Accepted",
-    "Heartbeat",
-    "Learn",
-    "Learned",
-    "MultiPaxos",
-    "MultiPaxosNode",
-    "Nack",
-    "Prepare",
-    "Promise",
-]
+__all__ = ["MultiPaxosNode"]
 
-_LEARNED_AT_ONCE = 500  # chosen slots in one answer to a replica that lags
 _RESENT_AT_ONCE = 100  # unanswered proposals that are sent again with one heartbeat
 
 
-class MultiPaxosNode(Node):
+class MultiPaxosNode(SlotLearner):
     """Proposer, acceptor and learner in one."""
 
-    settings: MultiPaxos
-    promised = durable(ZERO)
-    votes = durable_map()  # slot -> Vote
-    executed = durable(0)  # votes up to this slot are known to be chosen; may lag behind `applied`
-
     def on_start(self) -> None:
-        self.role = "follower"
-        self.ballot = ZERO  # of this node's own last campaign
         self.highest_seen = self.promised.round
-        self.leader: str | None = None
-        self.last_slot = max(self.votes, default=0)  # the last in which it has voted
-        self.applied = 0
-        self.store = KeyValueStore()
-        self.chosen: set[int] = set()  # slots above `applied` whose vote is known to be chosen
-        self.commit_ballot = ZERO  # whose commit index it heard last, and that index
-        self.commit_heard = 0
-        self.catching_up = False
         self.promises: dict[str, Promise] = {}
         self.open: dict[int, set[str]] = {}  # proposed and not yet chosen: who has accepted
         self.next_slot = 1
         self.recovered_to = 0  # the last slot that this leader's phase 1 recovered
         self.resend_below = self.resend_next = 0
-        self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence proposed for it, client
         self.early: list[tuple[str, Request]] = []  # requests that came during phase 1
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
-        self.heartbeat, self.detection = self.settings.times
-        self.recover()
+        super().on_start()
         if self.incarnation == 0 and self.name == self.settings.first_leader:
             self.campaign()
         else:
             self.expect_leader()
-
-    def recover(self) -> None:
-        """Execute anew what is known to be chosen from its own disk."""
-        self.chosen.update(range(self.applied + 1, self.executed + 1))
-        self.advance()
 
     # Election: whoever hears no leader campaigns
 
@@ -282,8 +236,6 @@ class MultiPaxosNode(Node):
         """Tell the others who leads, and how far."""
         self.broadcast(Heartbeat(self.ballot, self.applied), hold=False)
 
-    # Learning what was chosen
-
     def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
         if msg.ballot < self.promised:
             self.send(src, Nack(msg.ballot, self.promised))
@@ -299,210 +251,6 @@ class MultiPaxosNode(Node):
         else:
             self.expect_leader()
 
-    def hear_commit(self, ballot: Ballot, commit: int) -> None:
-        """The leader of a ballot has applied all slots up to ``commit``."""
-        if ballot != self.commit_ballot:
-            if ballot < self.commit_ballot:
-                return
-            self.commit_ballot, self.commit_heard = ballot, self.applied
-        if commit > self.commit_heard:
-            for slot in range(self.commit_heard + 1, commit + 1):
-                vote = self.votes.get(slot)
-                if vote is not None and vote.ballot == ballot and slot > self.applied:
-                    self.chosen.add(slot)
-            self.commit_heard = commit
-        if self.applied < self.commit_heard:
-            self.advance()
-            if self.applied < self.commit_heard and not self.catching_up:
-                self.catching_up = True  # unless what is missing comes soon
-                self.set_timer("catch_up", self.heartbeat)
-
-    def advance(self) -> None:
-        """Apply chosen commands in the order of their slots, without gaps."""
-        while self.applied + 1 in self.chosen:
-            slot = self.applied + 1
-            self.chosen.discard(slot)
-            self.applied = slot
-            self.apply(self.votes[slot].command)
-
-    def apply(self, command: Command) -> None:
-        """Apply a command, and answer the client that waits for it here."""
-        result = self.store.apply(command)
-        if self.clients:
-            sequence, client = self.clients.get(command.session, (0, ""))
-            if sequence == command.sequence and result is not None:
-                del self.clients[command.session]
-                self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Reply. It is chosen, so that this node's disk does not matter any more."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply, hold=False)
-
     def gauges(self) -> dict[str, float]:
         """What a scenario may sample."""
         return {"applied": self.applied, "log": len(self.votes), "open slots": len(self.open)}
-
-    # Catching up
-
-    def on_catch_up_timeout(self) -> None:
-        """What is missing has not come by itself: ask the leader."""
-        self.catching_up = False
-        if self.applied < self.commit_heard and self.leader not in (None, self.name):
-            assert self.leader is not None
-            self.send(self.leader, Learn(self.applied + 1), hold=False)
-            self.catching_up = True
-            self.set_timer("catch_up", 2 * self.heartbeat)
-
-    def on_learn(self, src: str, msg: Learn) -> None:
-        if self.role == "leader":
-            last = min(self.applied, msg.first + _LEARNED_AT_ONCE - 1)
-            commands = tuple([self.votes[slot].command for slot in range(msg.first, last + 1)])
-            self.send(src, Learned(self.ballot, msg.first, commands), hold=False)
-
-    def on_learned(self, src: str, msg: Learned) -> None:
-        if msg.ballot < self.promised:
-            return
-        self.follow(src, msg.ballot)
-        if msg.ballot > self.promised:
-            self.promised = msg.ballot
-        before = self.applied
-        for slot, command in enumerate(msg.commands, msg.first):
-            if slot > self.applied:
-                self.votes[slot] = Vote(msg.ballot, command)
-                self.last_slot = max(self.last_slot, slot)
-                self.chosen.add(slot)
-        self.advance()
-        if before < self.applied < self.commit_heard:
-            self.send(src, Learn(self.applied + 1), hold=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MultiPaxos(System):
-    """Multi-Paxos with a stable leader.
-
-    Parameters
-    ----------
-    nodes:
-        How many replicas.
-    leader:
-        The member that campaigns at once; None: the first.
-    phase1, phase2:
-        Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
-        meet every quorum of phase 2.
-    lease:
-        Seconds for which acceptors answer nobody but the leader, so that it reads without a slot; None: reads
-        go through the log. Longer than a heartbeat, and, under the drift, no longer than the detection timeout.
-    drift:
-        Clocks run at rates between ``1 - drift`` and ``1 + drift``; what leases rely on.
-    window:
-        How many slots may be proposed and not yet chosen; None: any number.
-    batch, linger:
-        Up to ``batch`` commands that wait for the window share a slot, or that come within ``linger`` seconds.
-    snapshot_every, retain:
-        A snapshot is taken every so many slots, and the log before the last ``retain`` (None: as many as
-        ``snapshot_every``) slots of it deleted; None: the log is kept whole.
-
-    Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
-    """
-
-    nodes: int = 5
-    leader: str | None = None
-    phase1: QuorumSystem | int | None = None
-    phase2: QuorumSystem | int | None = None
-    lease: float | None = None
-    drift: float = 0.0
-    window: int | None = None
-    batch: int = 1
-    linger: float = 0.0
-    snapshot_every: int | None = None
-    retain: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(type(self).__name__, "nodes", self.nodes, 1)
-        if self.leader is not None and self.leader not in self.names:
-            raise ValueError(f"{type(self).__name__}: there is no member {self.leader!r} to lead")
-        refuse_disjoint(self, self.phase1, self.phase2, self.names)
-        check_options(self)
-
-    @property
-    def retained(self) -> int:
-        """How many slots before a snapshot are kept for replicas that lag a little."""
-        return (self.snapshot_every or 0) if self.retain is None else self.retain
-
-    @property
-    def usable_lease(self) -> float:
-        """Seconds on the leader's clock for which a lease certainly holds, counted from its request."""
-        return (self.lease or 0.0) * (1 - self.drift) / (1 + self.drift)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the members."""
-        return names("n", self.nodes)
-
-    @property
-    def first_leader(self) -> str:
-        """Who campaigns at once."""
-        return self.leader or self.names[0]
-
-    @property
-    def times(self) -> tuple[float, float]:
-        """Heartbeat and detection timeout in seconds, where the scenario has not filled them in: 50 ms, ten."""
-        heartbeat = self.heartbeat or 0.05
-        return heartbeat, self.detection or 10 * heartbeat
-
-    def phase1_test(self) -> QuorumTest:
-        """Whether a set of acceptors is a quorum of phase 1."""
-        return as_quorums(self.phase1).over(self.names)
-
-    def phase2_test(self) -> QuorumTest:
-        """Whether a set of acceptors is a quorum of phase 2."""
-        return as_quorums(self.phase2).over(self.names)
-
-    def members(self) -> tuple[Member, ...]:
-        node_class: type[Node] = MultiPaxosNode
-        if any((self.lease, self.window, self.batch > 1, self.snapshot_every)):
-            from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
-
-            node_class = FullMultiPaxosNode
-        return tuple(Member(name, node_class) for name in self.names)
-
-    @property
-    def client_class(self) -> type[Node]:
-        return Client
-
-    @property
-    def claims(self) -> str | None:
-        return "linearizable"
-
-    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        if role not in self.leader_roles:
-            return super().holder(role, nodes)
-        leaders = [
-            node for node in nodes.values() if isinstance(node, MultiPaxosNode) and node.role == "leader"
-        ]
-        return max(leaders, key=lambda node: node.ballot).name if leaders else None
-
-    def invariants(self) -> Iterable[Invariant]:
-        laws = MultiPaxosSafety(
-            is_phase1_quorum=self.phase1_test(),
-            is_phase2_quorum=self.phase2_test(),
-            leases=self.lease is not None,
-        )
-        return (laws,)
-
-    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that neither the most advanced replica has applied nor any live one has accepted."""
-        replicas = [node for node in nodes.values() if isinstance(node, MultiPaxosNode)]
-        if not replicas:
-            return None
-        best = max(replicas, key=lambda node: node.applied)
-        to_come = {
-            (command.session, command.sequence)
-            for node in replicas
-            for slot, vote in node.votes.items()
-            if slot > best.applied
-            for command in commands_of(vote.command)
-        }
-        return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)

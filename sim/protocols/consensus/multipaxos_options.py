@@ -222,6 +222,9 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.executed = msg.index
         self.forget(msg.index)
         self.chosen = {slot for slot in self.chosen if slot > msg.index}
+        # A snapshot may reach one who leads already, from an acceptor that its quorum did not need.
+        self.open = {slot: voters for slot, voters in self.open.items() if slot > msg.index}
+        self.next_slot = max(self.next_slot, msg.index + 1)
         self.advance()
         if self.role == "candidate":
             self.repeat_prepare()

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.kv import READS, KeyValueStore, Result
+from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.quorums import QuorumTest
 from sim.system import Invariant, SafetyViolation
 
-__all__ = ["MultiPaxosSafety", "PaxosSafety"]
+__all__ = ["PaxosSafety"]
 
 Slot = int
 ONLY_SLOT: Slot = 0
@@ -29,6 +29,8 @@ ONLY_SLOT: Slot = 0
 @dataclass
 class PaxosSafety(Invariant):
     """Agreement, P1a, P2c, one value and one proposer's life per ballot, nothing sent before it is on disk.
+
+    And towards clients: nothing is proposed that none of them asked for, and what they are told was chosen.
 
     Parameters: which sets of acceptors are quorums of phase 1 and of phase 2.
     """
@@ -47,6 +49,10 @@ class PaxosSafety(Invariant):
         self.latest: dict[str, Ballot] = {}  # proposer -> its highest ballot
         self.lives: dict[str, int] = {}
         self.hosts: dict[str, Any] = {}
+        self.clients = ClientGhost()
+        self.asked_after: dict[
+            tuple[int, int], Any
+        ] = {}  # request -> what had been chosen when it was first sent
         self._told: dict[type, Callable[[str, Any], None] | None] = {}
 
     # What is told
@@ -117,6 +123,7 @@ class PaxosSafety(Invariant):
         if known is None:
             self.sent_prepare(src, msg)
             self.check_p2c(src, slot, ballot, msg.command)
+            self.check_asked(src, slot, msg.command)
             self.proposed[slot, ballot] = msg.command
         elif known != msg.command:
             self.broken(
@@ -147,6 +154,41 @@ class PaxosSafety(Invariant):
     def sent_chosen(self, src: str, msg: Any) -> None:
         """Nobody is told of a value that was not chosen."""
         self.check_chosen(src, ONLY_SLOT, msg.command)
+
+    # Towards clients
+
+    def sent_request(self, src: str, msg: Any) -> None:
+        """What is asked for may be proposed."""
+        self.clients.ask(msg.command)
+        before = self.chosen.get(ONLY_SLOT)
+        self.asked_after.setdefault((msg.command.session, msg.command.sequence), before)
+
+    def sent_reply(self, src: str, msg: Any) -> None:
+        """A put succeeds iff it was chosen; a get tells what was, or that nothing was when it was asked."""
+        command = self.clients.asked[msg.session, msg.sequence]
+        chosen = self.chosen[ONLY_SLOT][1] if ONLY_SLOT in self.chosen else None
+        if (
+            command.kind == "get"
+            and msg.value is None
+            and self.asked_after[msg.session, msg.sequence] is None
+        ):
+            return
+        if chosen is None:
+            self.broken("acknowledged is chosen", src, f"it answers {msg!r}", "nothing is chosen")
+        if command.kind == "get":
+            truth = ("ok", chosen.value if chosen.key == command.key else None, None)
+        else:
+            truth = ("ok" if chosen == command else "fail", command.value, chosen.value)
+        if (msg.status, msg.value, msg.result) != truth:
+            self.broken("acknowledged is chosen", src, f"{chosen!r} is chosen", f"it answers {msg!r}")
+
+    def check_asked(self, src: str, slot: Slot, value: Any) -> None:
+        """Validity: what is proposed was asked for by a client."""
+        invented = self.clients.invented(value)
+        if invented is not None:
+            self.broken(
+                "validity", src, f"it proposes {invented!r} in slot {slot}", "no client asked for that"
+            )
 
     # The laws themselves
 
@@ -219,145 +261,6 @@ class PaxosSafety(Invariant):
         vote = disk.durable("vote")
         return vote is not None and vote.ballot >= ballot
 
-    def broken(self, law: str, name: str, *facts: str) -> None:
+    def broken(self, law: str, name: str, *facts: str) -> NoReturn:
         """Raise the violation of one of the laws."""
         raise SafetyViolation(law, self.now(), (name,), facts)
-
-
-@dataclass
-class MultiPaxosSafety(PaxosSafety):
-    """The laws of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
-
-    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says. With
-    ``leases``, a read may also be answered from the state of a replica that has applied all acknowledged writes.
-    """
-
-    leases: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.folded = 0
-        self.store = KeyValueStore()
-        self.results: dict[tuple[int, int], Result] = {}
-        self.slots: dict[tuple[int, int], Slot] = {}
-        self.acknowledged: Slot = 0  # the last slot of which a client was told
-        self.reads: dict[tuple[int, int], Any] = {}
-        self.applied: dict[str, tuple[int, int]] = {}  # node -> its life, how far it had applied
-
-    def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
-        super().choose(slot, ballot, src)
-        while self.folded + 1 in self.chosen:
-            self.folded += 1
-            for command in commands_of(self.chosen[self.folded][1]):
-                result = self.store.apply(command)
-                if result is not None:
-                    self.results[command.session, command.sequence] = result
-                    self.slots.setdefault((command.session, command.sequence), self.folded)
-
-    def check_learnt(self, node: Node) -> None:
-        """Each slot that a node has newly applied is chosen, and so are all before it."""
-        applied = getattr(node, "applied", None)
-        if applied is None:
-            return
-        life, before = self.applied.get(node.name, (node.incarnation, 0))
-        if life == node.incarnation:
-            if applied == before:
-                return
-            if applied < before:
-                self.broken("applied only grows", node.name, f"it applied {before} slots", f"now {applied}")
-        else:
-            before = 0
-        self.applied[node.name] = (node.incarnation, applied)
-        votes = getattr(node, "votes", {})
-        for slot in range(before + 1, applied + 1):
-            vote = votes.get(slot)
-            if vote is not None:
-                self.check_chosen(node.name, slot, vote.command)
-            elif slot > getattr(node, "snapshot_index", 0):
-                self.broken(
-                    "applied without gaps",
-                    node.name,
-                    f"it has applied {applied} slots",
-                    f"it never had {slot}",
-                )
-
-    def sent_reply(self, src: str, msg: Any) -> None:
-        """A reply says what the chosen commands, in order, make of the command; and none comes before."""
-        identity = (msg.session, msg.sequence)
-        truth = self.results.get(identity)
-        if truth is not None and (truth.status, truth.value, truth.result) == (
-            msg.status,
-            msg.value,
-            msg.result,
-        ):
-            self.acknowledged = max(self.acknowledged, self.slots[identity])
-        elif self.leases and identity in self.reads:
-            self.check_read(src, msg, self.reads[identity])
-        elif truth is None:
-            facts = (f"it answers {msg!r}", f"{self.folded} slots are chosen, none with it")
-            self.broken("acknowledged is chosen", src, *facts)
-        else:
-            self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
-
-    def sent_request(self, src: str, msg: Any) -> None:
-        """Reads may be answered without a slot."""
-        if self.leases and msg.command.kind in READS:
-            self.reads[msg.command.session, msg.command.sequence] = msg.command
-
-    def check_read(self, src: str, msg: Any, command: Any) -> None:
-        """A read sees every write of which any client was told before."""
-        node = self.hosts[src].node
-        if node.applied < self.acknowledged:
-            self.broken(
-                "a read sees acknowledged writes",
-                src,
-                f"slot {self.acknowledged} was acknowledged",
-                f"it answers {msg!r} having applied {node.applied}",
-            )
-        if node.store.execute(command).value != msg.value:
-            self.broken(
-                "a read sees acknowledged writes", src, f"{command!r} was asked", f"it answers {msg!r}"
-            )
-
-    def sent_accepted(self, src: str, msg: Any) -> None:
-        """A leader without peers sends no proposal; its own vote tells what it proposes."""
-        if msg.ballot.proposer == src and (msg.slot, msg.ballot) not in self.proposed:
-            command = self.hosts[src].node.votes[msg.slot].command
-            self.check_p2c(src, msg.slot, msg.ballot, command)
-            self.proposed[msg.slot, msg.ballot] = command
-        super().sent_accepted(src, msg)
-
-    def sent_learned(self, src: str, msg: Any) -> None:
-        """Nobody is told of a value that was not chosen."""
-        for offset, command in enumerate(msg.commands):
-            self.check_chosen(src, msg.first + offset, command)
-
-    def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
-        vote = disk.durable("votes", {}).get(slot)
-        if vote is None:
-            return bool(slot <= disk.durable("compacted", 0))
-        return bool(vote.ballot >= ballot)
-
-    def at_end(self, nodes: Mapping[str, Node]) -> None:
-        """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
-        replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
-        store, folded = KeyValueStore(), 0
-        for node in sorted(replicas, key=lambda node: int(node.applied)):
-            while folded < node.applied:
-                folded += 1
-                for command in commands_of(self.chosen[folded][1]):
-                    store.apply(command)
-            held = node.store
-            if (held.data, held.sessions) != (store.data, store.sessions):
-                self.broken(
-                    "state is the fold of the chosen",
-                    node.name,
-                    f"{folded} chosen commands make {store.data!r}",
-                    f"it holds {held.data!r}",
-                )
-
-
-def commands_of(value: Any) -> tuple[Any, ...]:
-    """The commands in the value of a slot: itself, or those of a batch."""
-    batch: tuple[Any, ...] = getattr(value, "commands", None) or (value,)
-    return batch

@@ -1,4 +1,4 @@
-"""Mencius: its four rules, what an operation costs, and the laws told on broken replicas."""
+"""Mencius: its four rules, what an operation costs, storms."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ from typing import Any
 
 import pytest
 
+from sim.protocols import Mencius
 from sim.protocols.consensus.ballot import Ballot, Vote
-from sim.protocols.consensus.mencius import Mencius, MenciusNode
-from sim.protocols.consensus.mencius_messages import Accepted, Known, Prepare, Promise, Revoke, Suggest
+from sim.protocols.consensus.mencius import MenciusNode
+from sim.protocols.consensus.mencius_messages import Accepted, Prepare, Promise, Revoke, Suggest
 from sim.protocols.kv import NOOP, Command
-from sim.system import SafetyViolation
 from sim.testing import Bench
 
 DELTA = 0.01
 SLOW = Mencius(nodes=3, heartbeat=0.2, detection=2.0)
 MEMBERS = ("n0", "n1", "n2")
-
-
-def law_broken(run: Callable[[], Any]) -> str:
-    with pytest.raises(SafetyViolation) as caught:
-        run()
-    return str(caught.value.law)
 
 
 def work_messages(s: Any) -> Counter[str]:
@@ -105,6 +99,14 @@ def test_a_coordinator_s_skip_is_a_no_op_chosen_at_once() -> None:
     assert bench.node.decided == {3: NOOP}
     bench.deliver_self()  # its own skips of 1 and 4 are on disk
     assert bench.node.applied == 1
+
+
+def test_an_overtaken_suggestion_still_tells_of_the_skips_before_it() -> None:
+    bench = replica("n1")
+    bench.deliver("n0", Accepted(99, Ballot(0, "n1"), 7, 10))  # n0 has suggested in 4 and skipped 7
+    assert sorted(bench.node.decided) == [7]
+    bench.deliver("n0", Suggest(4, put("a"), 1))
+    assert sorted([*bench.node.decided, *range(1, bench.node.applied + 1)]) == [1, 7]
 
 
 def test_rule_3_slots_that_hold_up_the_others_are_revoked(stage: Callable[..., Any]) -> None:
@@ -223,126 +225,14 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
         Mencius(**settings)
 
 
-# Mutants
-
-
-class SkipsUnsynced(MenciusNode):
-    """Skips are told before they are on disk."""
-
-    def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
-        self.host.send(dst, msg, False)
-
-
-def test_a_skip_that_overtakes_the_disk_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(Mencius(nodes=3), mutant=SkipsUnsynced, fsync=0.003)
-    s.run(0.02)
-    s.ask("n2", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "durable before send"
-
-
-class ForgetsItsTurn(MenciusNode):
-    """Which slots it used is not on disk."""
-
-    def on_start(self) -> None:
-        self.__dict__.update(used=0, last_suggested=0)
-        super().on_start()
-
-
-def test_a_slot_used_twice_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(Mencius(nodes=3), mutant=ForgetsItsTurn)
-    s.ask("n0", value="a")
-    s.run(0.1)
-    s.crash("n0")
-    s.restart("n0")
-    s.ask("n0", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "one value per ballot"
-
-
-class SuggestsWhereItSkipped(MenciusNode):
-    """The next own slot is counted from the last suggestion."""
-
-    def suggest(self, command: Command) -> None:
-        self.used = self.last_suggested
-        super().suggest(command)
-
-
-def test_a_suggestion_in_a_skipped_slot_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(Mencius(nodes=3), mutant=SuggestsWhereItSkipped)
-    s.ask("n2", value="a")
-    s.run(0.1)
-    s.ask("n0", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "a skip is for ever"
-
-
-class RevokesBlindly(MenciusNode):
-    """A revocation puts no-ops everywhere, whatever the promises say."""
-
-    def on_promise(self, src: str, msg: Promise) -> None:
-        super().on_promise(src, Promise(msg.ballot, msg.first, msg.last, ()))
-
-
-def test_a_revocation_over_an_accepted_suggestion_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(SLOW, mutant=RevokesBlindly)
-    s.ask("n1", value="a")
-    s.run(2.5 * DELTA)
-    s.crash("n1")
-    assert law_broken(lambda: s.run(6.0)) == "P2c"
-
-
-class AcceptsLateSuggestions(MenciusNode):
-    """A promise to a revocation does not keep it from accepting the coordinator's suggestion."""
-
-    def on_suggest(self, src: str, msg: Suggest) -> None:
-        self.vote(msg.slot, Ballot(0, src), msg.command)
-        self.send(src, Accepted(msg.slot, Ballot(0, src), *self.skipped))
-
-
-def test_a_broken_promise_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(SLOW, mutant=AcceptsLateSuggestions)
-    s.step("n0", "revoke", "n1", 1)
-    s.run(0.05)
-    s.node("n1").used = 0
-    s.ask("n1", value="late")
-    assert law_broken(lambda: s.run(1.0)) in {"promise kept", "a skip is for ever", "one value per ballot"}
-
-
-class ProposesItsOwn(MenciusNode):
-    """A revoker puts a command of its own into a free slot."""
-
-    def broadcast(self, msg: Any, *, to: Any = None, hold: bool = True) -> None:
-        if isinstance(msg, Revoke):
-            msg = Revoke(msg.ballot, msg.first, msg.last, ((msg.first, put("own", session=9)),))
-        super().broadcast(msg, to=to, hold=hold)
-
-
-def test_a_value_of_the_revoker_s_own_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(SLOW, mutant=ProposesItsOwn)
-    s.step("n0", "revoke", "n1", 1)
-    assert law_broken(lambda: s.run(1.0)) == "validity"
-
-
-class TakesAnyVoteForChosen(MenciusNode):
-    """A suggestion is executed when it is accepted."""
-
-    def vote(self, slot: int, ballot: Ballot, command: Command) -> None:
-        super().vote(slot, ballot, command)
-        self.on_known(self.name, Known(((slot, command),)))
-
-
-def test_executing_what_is_not_chosen_is_caught(stage: Callable[..., Any]) -> None:
-    s = stage(Mencius(nodes=5), mutant=TakesAnyVoteForChosen)
-    s.ask("n0", value="a")
-    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
-
-
 # Storms
 
 
-@pytest.mark.parametrize("first", range(0, 200, 20))
+@pytest.mark.parametrize("first", range(0, 50, 10))
 def test_mencius_is_safe_in_every_storm_and_goes_on_after_it(
     weather: Callable[..., None], first: int
 ) -> None:
-    for seed in range(first, first + 20):
+    for seed in range(first, first + 10):
         weather(Mencius(nodes=3 + 2 * (seed % 2)), seed, 2.0)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sim.protocols import MultiPaxos
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.multipaxos import MultiPaxos
 from sim.protocols.kv import NOOP
 
 DELTA = 0.01

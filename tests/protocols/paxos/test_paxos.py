@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.consensus.paxos import Paxos
+from sim.protocols import Paxos
 from sim.protocols.quorums import Columns, Rows
 
 DELTA = 0.01

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.protocols.consensus.multipaxos import MultiPaxos
-from sim.protocols.consensus.paxos import Paxos
+from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.system import System
 
-BATCH = 20
+BATCH = 10
 
 
 def paxos(seed: int) -> Paxos:
@@ -34,13 +33,13 @@ def multi_paxos(seed: int) -> MultiPaxos:
 Weather = Callable[[System, int, float], None]
 
 
-@pytest.mark.parametrize("first", range(0, 200, BATCH))
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
 def test_paxos_is_safe_in_every_storm_and_decides_after_it(weather: Weather, first: int) -> None:
     for seed in range(first, first + BATCH):
         weather(paxos(seed), seed, 0.6)  # the one decree falls early
 
 
-@pytest.mark.parametrize("first", range(0, 200, BATCH))
+@pytest.mark.parametrize("first", range(0, 50, BATCH))
 def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(weather: Weather, first: int) -> None:
     for seed in range(first, first + BATCH):
         weather(multi_paxos(seed), seed, 2.0)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.client import Request
+from sim.protocols import MultiPaxos, Paxos
+from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
-from sim.protocols.consensus.multipaxos import Accepted as SlotAccepted
-from sim.protocols.consensus.multipaxos import MultiPaxos, MultiPaxosNode
-from sim.protocols.consensus.paxos import Accept, Accepted, Nack, Paxos, PaxosNode, Prepare, Promise
+from sim.protocols.consensus.multipaxos import MultiPaxosNode
+from sim.protocols.consensus.multipaxos_messages import Accepted as SlotAccepted
+from sim.protocols.consensus.multipaxos_messages import Learned
+from sim.protocols.consensus.paxos import Accept, Accepted, Nack, PaxosNode, Prepare, Promise
 from sim.protocols.kv import NOOP, Command
 from sim.system import SafetyViolation
 
@@ -113,6 +115,15 @@ def test_px4_a_quorum_that_is_one_vote_short_is_caught(stage: Callable[..., Any]
     s.ask("n0", value="v")
     s.run(2.5 * DELTA)  # the promises are under way
     s.isolate("n0")
+    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+
+
+def test_px4_a_learner_that_is_one_vote_short_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(proposers=1, acceptors=3, learners=1, learning="broadcast"))
+    s.node("l0").is_phase2_quorum = lambda voters: len(voters) >= 1
+    s.ask("p0", value="v")
+    s.run(2.5 * DELTA)  # the promises are under way
+    s.cluster.network.cut([("p0", "a1"), ("p0", "a2")])
     assert law_broken(lambda: s.run(1.0)) == "learnt is chosen"
 
 
@@ -182,6 +193,70 @@ def test_two_values_under_one_ballot_are_caught(stage: Callable[..., Any]) -> No
     assert law_broken(lambda: s.run(1.0)) == "one value per ballot"
 
 
+class ProposesItsOwn(PaxosNode):
+    """A proposer that is free to propose any value proposes one that no client asked for."""
+
+    def on_request(self, src: str, msg: Request) -> None:
+        mine = Command(9, 1, "put", "x", "mine")
+        super().on_request(src, Request(mine))
+
+
+def test_a_value_that_no_client_asked_for_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=ProposesItsOwn)
+    s.ask("n0", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "validity"
+
+
+class AnswersWithItsOwn(PaxosNode):
+    """Every client is told that its own value was chosen."""
+
+    def answer(self) -> None:
+        for src, command, _ in self.waiting.values():
+            self.send(src, Reply(command.session, command.sequence, "ok", command.value, command.value))
+        self.waiting.clear()
+
+
+def test_an_answer_that_is_not_what_was_chosen_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(Paxos(nodes=3), mutant=AnswersWithItsOwn)
+    s.ask("n0", value="a", session=1)
+    s.run(0.5)
+    s.ask("n1", value="b", session=2)
+    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+
+
+class AnswersLateGets(PaxosNode):
+    """A get is answered by promises that were given before it was asked."""
+
+    def answer_unwritten(self) -> None:
+        self.waiting = {session: w._replace(since=0) for session, w in self.waiting.items()}
+        super().answer_unwritten()
+
+
+def late_get(s: Any) -> None:
+    """n0's promises are under way while n2 gets a value chosen; then a get comes to n0."""
+    network = s.cluster.network
+    s.ask("n0", "get", session=1)
+    network.hold(lambda src, dst, msg: dst == "n0" and isinstance(msg, Promise | Nack))
+    s.run(0.05)
+    network.cut([("n2", "n0"), ("n0", "n2")])
+    s.ask("n2", value="v", session=2)
+    s.run(0.1)
+    assert s.replies[-1].status == "ok"
+    s.ask("n0", "get", session=3)
+    s.run(0.015)
+    network.release()
+    s.run(1.0)
+
+
+def test_a_get_that_misses_a_chosen_value_is_caught(stage: Callable[..., Any]) -> None:
+    assert law_broken(lambda: late_get(stage(Paxos(nodes=3), mutant=AnswersLateGets))) == (
+        "acknowledged is chosen"
+    )
+    s = stage(Paxos(nodes=3))
+    late_get(s)
+    assert [(r.session, r.value) for r in s.replies] == [(2, "v"), (1, None), (3, "v")]
+
+
 # Multi-Paxos
 
 
@@ -208,6 +283,51 @@ def test_mp1_a_no_op_over_a_value_that_was_chosen_is_caught(stage: Callable[...,
     s.heal()
     s.step("n2", "campaign")
     assert law_broken(lambda: s.run(1.0)) == "P2c"
+
+
+class ProposesAnother(MultiPaxosNode):
+    """The leader assigns a slot to a command that no client asked for."""
+
+    def assign(self, command: Command) -> None:
+        super().assign(Command(9, 1, "put", "x", "mine"))
+
+
+def test_multi_paxos_assigns_only_what_clients_asked_for(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=ProposesAnother)
+    s.ask("n0", value="v")
+    assert law_broken(lambda: s.run(1.0)) == "validity"
+
+
+class ForgetsItsBallot(MultiPaxosNode):
+    """PX2 in Multi-Paxos: the ballot is not on disk."""
+
+    def on_start(self) -> None:
+        self.__dict__["promised"] = ZERO
+        super().on_start()
+
+
+def test_px2_a_leader_that_forgets_its_ballot_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=ForgetsItsBallot)
+    s.run(0.1)
+    s.crash("n0")
+    assert law_broken(lambda: s.restart("n0")) == "promise kept"
+
+
+class StartsOver(MultiPaxosNode):
+    """What is learnt is applied from its first slot on, applied or not."""
+
+    def on_learned(self, src: str, msg: Learned) -> None:
+        self.applied = msg.first - 1
+        super().on_learned(src, msg)
+
+
+def test_applying_slots_again_is_caught(stage: Callable[..., Any]) -> None:
+    s = stage(MultiPaxos(nodes=3), mutant=StartsOver)
+    s.run(0.055)
+    s.ask("n0", value="v")
+    s.run(0.2)
+    late = Learned(Ballot(1, "n0"), 1, ())
+    assert law_broken(lambda: s.step("n1", "on_learned", "n0", late)) == "applied only grows"
 
 
 class VotesUnsynced(MultiPaxosNode):

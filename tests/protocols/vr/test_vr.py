@@ -1,4 +1,4 @@
-"""Viewstamped Replication: exact costs, mutants that its laws catch, storms, refused settings, a readable trace."""
+"""Viewstamped Replication: exact costs, storms, refused settings, readable traces."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ from sim import Scenario
 from sim.lab import chaos, chaos_scenario
 from sim.network import constant
 from sim.protocols import ViewstampedReplication
-from sim.protocols.consensus.vr import (
-    NORMAL,
-    DoViewChange,
-    GetState,
-    Prepare,
-    PrepareOk,
-    StartView,
-    ViewstampedNode,
-)
-from sim.system import SafetyViolation
+from sim.protocols.consensus.vr_messages import StartView
 from sim.workload import ClosedLoop, Uniform
 
 DELTA = 0.01
@@ -91,140 +82,6 @@ def test_recovery_takes_2_delays(stage: Any) -> None:
     assert back[-1] - start == pytest.approx(2 * DELTA)
     assert world.node("n1").store.data == {"x": None}
     assert world.node("n1").log == world.node("n0").log
-
-
-# Mutants: each law sees its own bug
-
-
-class ShortestLog(ViewstampedNode):
-    """The new primary takes any log."""
-
-    def best_report(self, reports: list[DoViewChange]) -> DoViewChange:
-        return min(reports, key=lambda report: (report.last_normal, len(report.log)))
-
-
-class HastyPrimary(ViewstampedNode):
-    """Commits with one PrepareOk too few."""
-
-    def advance_commit(self) -> None:
-        having = sorted([*self.acks.values(), self.op], reverse=True)
-        self.commit_up_to(having[self.f - 1])
-
-
-class LiarBackup(ViewstampedNode):
-    """Says PrepareOk to what it has not got."""
-
-    def on_prepare(self, src: str, msg: Prepare) -> None:
-        if self.follows(src, msg.view):
-            if msg.op == self.op + 1:
-                self.log.append(msg.command)
-            self.send(src, PrepareOk(self.view, msg.op))
-
-
-class Amnesiac(ViewstampedNode):
-    """Takes part again at once, without recovery."""
-
-    def recover(self) -> None:
-        self.begin_normal(self.view)
-
-    def on_recovery_timeout(self) -> None:
-        self.recover()
-
-
-class EarlyCut(ViewstampedNode):
-    """Section 5.2 as printed: the log is cut before the new state is there."""
-
-    def catch_up(self, src: str, view: int) -> None:
-        if view > self.last_normal:
-            del self.log[self.commit :]
-        self.send(src, GetState(view, self.op))
-
-
-def first_violation(mutant: type[ViewstampedNode], seeds: range, nodes: int = 3) -> SafetyViolation | None:
-    from dataclasses import dataclass
-
-    from sim.system import Member
-
-    @dataclass(frozen=True, kw_only=True)
-    class Broken(ViewstampedReplication):
-        def members(self) -> tuple[Member, ...]:
-            return tuple(Member(name, mutant) for name in self.names)
-
-    for seed in seeds:
-        run = chaos(Broken(nodes=nodes), seed, scenario=chaos_scenario(Broken(nodes=nodes), seed, storm=4.0))
-        if isinstance(run.violation, SafetyViolation):
-            return run.violation
-    return None
-
-
-@pytest.mark.parametrize(
-    ("mutant", "law"),
-    [
-        (ShortestLog, "committed operations are in every later view"),
-        (HastyPrimary, "committed operations are in every later view"),
-        (LiarBackup, "who vouches, has it"),
-        (Amnesiac, "one history"),
-    ],
-)
-def test_a_mutant_is_caught_in_a_storm(mutant: type[ViewstampedNode], law: str) -> None:
-    found = first_violation(mutant, range(40))
-    assert found is not None, f"{mutant.__name__} broke nothing"
-    assert law in found.law
-    assert found.facts
-
-
-class AnyNonce(ViewstampedNode):
-    """VR1: takes every RecoveryResponse, whichever recovery it answers."""
-
-    def answers_me(self, msg: Any) -> bool:
-        return True
-
-
-def second_recovery(stage: Any, mutant: type[ViewstampedNode] | None) -> Any:
-    """n1 recovers twice; answers to its first recovery, from before a request was committed, come late."""
-    world = stage(ViewstampedReplication(nodes=3), mutant=mutant)
-    world.run(0.2)
-    network = world.cluster.network
-    world.crash("n1")
-    network.hold(lambda src, dst, msg: dst == "n1" and type(msg).__name__ == "RecoveryResponse")
-    world.restart("n1")
-    world.run(0.03)
-    late = len(network.held)
-    assert late == 2
-    network.release(lambda held: False, stop=True)  # what comes from now on arrives
-    world.run(0.6)  # it asks again, and recovers
-    assert world.node("n1").status == NORMAL
-    network.cut([("n0", "n2"), ("n2", "n0")])
-    world.ask("n0", value=7)
-    world.run(0.1)
-    assert world.replies[-1].status == "ok"  # committed by n0 and n1
-    network.cut([("n0", "n1")])  # nothing fresh of n0 reaches n1 any more
-    world.crash("n1")
-    world.restart("n1")
-    network.release()
-    world.run(0.05)
-    return world
-
-
-def test_a_response_to_an_earlier_recovery_would_bring_back_an_older_log(stage: Any) -> None:
-    assert second_recovery(stage, None).node("n1").status == "recovering"
-    forgetful = second_recovery(stage, AnyNonce).node("n1")
-    assert forgetful.status == NORMAL
-    assert forgetful.log == []
-
-
-def test_the_early_cut_of_the_paper_may_forget_what_it_vouched_for(stage: Any) -> None:
-    for mutant, kept in ((None, True), (EarlyCut, False)):
-        world = stage(ViewstampedReplication(nodes=3), mutant=mutant)
-        world.run(0.2)
-        world.cluster.network.cut([("n0", "n2"), ("n2", "n0")])
-        world.ask("n0", value=7)
-        world.run(0.045)
-        assert world.replies[-1].status == "ok"  # held by n0 and n1, and not yet known to be committed by n1
-        n1 = world.node("n1")
-        assert (n1.op, n1.commit) == (1, 0)
-        n1.catch_up("n2", 2)  # it learns of a later view, whose state never comes
-        assert (n1.op == 1) is kept
 
 
 # Storms
