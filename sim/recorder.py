@@ -63,6 +63,15 @@ class Recorder:
             frame = frame.sort_values(["call", "process"], kind="stable", ignore_index=True)
         return frame
 
+    def lengths(self) -> dict[str, int]:
+        """How many rows each frame has so far."""
+        return {name: len(getattr(self, name)) for name in COLUMNS}
+
+    def cut_back(self, lengths: dict[str, int]) -> None:
+        """Forget all rows that came after these."""
+        for name, length in lengths.items():
+            del getattr(self, name)[length:]
+
     def digest(self) -> str:
         """A digest of everything recorded: equal for equal runs, in every process."""
         digest = blake2b(digest_size=16)

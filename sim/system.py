@@ -145,7 +145,7 @@ class System:
             if f.name in {"heartbeat", "detection", "unsafe"} or not f.repr:
                 continue
             if value != default_of(f) or f.name in self.label_fields:
-                shown.append(f"{f.name}={getattr(value, 'label', value)}")
+                shown.append(f"{f.name}={getattr(value, 'label', getattr(value, '__name__', value))}")
         text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
         return f"UNSAFE {text}" if self.unsafe else text
 
@@ -204,6 +204,18 @@ class System:
     def invariants(self) -> Iterable[Invariant]:
         """Fresh invariants for one run; they are asked after every event when checking is on."""
         return ()
+
+    @property
+    def converges_within(self) -> float | None:
+        """Seconds, besides what messages take, in which all replicas agree once nobody writes and nothing fails.
+
+        None: no such promise. Systems that claim ``eventual`` state it, and show their values by `replica_values`.
+        """
+        return None
+
+    def replica_values(self, nodes: Mapping[str, Node]) -> Mapping[str, Mapping[str, Any]] | None:
+        """What each of the live replicas holds: name -> key -> value; None: not shown."""
+        return None
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """How many acknowledged writes no live member remembers at the end; None: not counted.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-__all__ = ["acknowledged_lost", "lost_writes"]
+__all__ = ["acknowledged_lost", "conflicts", "lost_writes"]
 
 Identity = TypeVar("Identity", bound=Hashable)
 
@@ -30,6 +30,15 @@ def lost_writes(acknowledged: Iterable[Identity], surviving: Collection[Identity
     """
     kept = frozenset(surviving)
     return [identity for identity in dict.fromkeys(acknowledged) if identity not in kept]
+
+
+def conflicts(events: pd.DataFrame) -> int:
+    """How many pairs of writes replicas found in conflict: neither was made by someone who had seen the other.
+
+    Counted from the events ``conflict`` (details ``key`` and ``writes``); a pair that several replicas met counts once.
+    """
+    met = events.loc[events["event"] == "conflict", "detail"] if len(events) else ()
+    return len({(detail["key"], detail["writes"]) for detail in met})
 
 
 def _written(kind: str, value: Any) -> Any:

@@ -3,25 +3,29 @@
 The method is that of TigerBeetle's simulator: each seed draws its own mix of fault rates (a *swarm*), so that
 some seeds lose many messages and crash nothing, and others the reverse. While the storm lasts, invariants are
 asked after every event. Then all faults end, everything restarts, and each client must finish what it has
-begun within a stated bound.
+begun within a stated bound. Replicas that promise to agree in the end must do so within theirs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sim.cluster import Disk, Host
 from sim.faults import Fault, RandomCrashes, RandomPartitions
 from sim.kernel import Stream, Streams
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
-from sim.lab.simulation import Simulation
+from sim.lab.simulation import Simulation, progress_bound
 from sim.network.distributions import Exponential, Mixture
 from sim.network.topology import lan
-from sim.protocols.client import Client, Retry
+from sim.protocols.client import Retry
 from sim.system import LivenessViolation, System, Violation
 from sim.workload import ClosedLoop, Mix, Uniform
+
+if TYPE_CHECKING:
+    from sim.analysis.checks import Verdict
 
 __all__ = ["chaos", "chaos_scenario", "progress_bound"]
 
@@ -81,18 +85,6 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     return faults
 
 
-def progress_bound(scenario: Scenario) -> float:
-    """Seconds after the storm within which every client must have its answer.
-
-    Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
-    elections may split, and a replica may have much to catch up with, but not for ever.
-    """
-    system = scenario.resolved_system()
-    detection = system.detection or 10 * (system.heartbeat or 0.05)
-    retry = scenario.resolved_retry()
-    return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
-
-
 def chaos(
     system: System,
     seed: int,
@@ -116,12 +108,14 @@ def chaos(
     limit = progress_bound(storm) if bound is None else bound
     simulation = Simulation(storm, seed)
     violation: Violation | None = None
+    convergence: Verdict | None = None
     try:
         simulation.run()
-        _calm_down(simulation)
+        simulation.calm()
         _demand_progress(simulation, limit)
         if settle:
             simulation.run(until=simulation.now + settle)
+        convergence = _demand_convergence(simulation)
         simulation.finish()
     except Violation as broken:
         violation = broken
@@ -129,16 +123,7 @@ def chaos(
         violation.__traceback__ = None
         simulation.cluster.invariants.clear()
         simulation.finish()
-    return Run(simulation, violation, 0.0)
-
-
-def _calm_down(simulation: Simulation) -> None:
-    """End all faults: the network is whole and loses nothing, and everyone is up."""
-    simulation.cluster.network.calm()
-    for name in simulation.replicas:
-        simulation.restart(name)
-        simulation.resume(name)
-    simulation.stop_clients()
+    return Run(simulation, violation, 0.0, convergence)
 
 
 def _demand_progress(simulation: Simulation, limit: float) -> None:
@@ -146,21 +131,27 @@ def _demand_progress(simulation: Simulation, limit: float) -> None:
 
     A `LivenessViolation` when that is not so after ``limit`` seconds.
     """
-    end = simulation.now + limit
-    while waiting := _waiting(simulation):
-        if simulation.now >= end:
-            raise LivenessViolation(
-                "progress after healing",
-                simulation.now,
-                tuple(waiting),
-                (
-                    f"all faults ended {limit:g} s ago",
-                    f"{', '.join(waiting)} still wait, or have not come to rest",
-                ),
-            )
-        simulation.run(until=min(end, simulation.now + 0.1))
+    waiting = simulation.await_rest(limit)
+    if waiting:
+        raise LivenessViolation(
+            "progress after healing",
+            simulation.now,
+            tuple(waiting),
+            (
+                f"all faults ended {limit:g} s ago",
+                f"{', '.join(waiting)} still wait, or have not come to rest",
+            ),
+        )
 
 
-def _waiting(simulation: Simulation) -> list[str]:
-    clients = [n for n, node in simulation.nodes.items() if isinstance(node, Client) and node.pending]
-    return [*clients, *simulation.system.unsettled(simulation.members)]
+def _demand_convergence(simulation: Simulation) -> Verdict | None:
+    """Where the system promises it: run for as long as it may take, then find all replicas equal."""
+    found = simulation.settle()
+    if found is not None and found.valid is False:
+        raise LivenessViolation(
+            "convergence after healing",
+            simulation.now,
+            tuple(simulation.replicas),
+            (f"nobody wrote, and nothing failed, for {simulation.settling_time():g} s", found.reason),
+        )
+    return found

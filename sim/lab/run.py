@@ -71,15 +71,24 @@ class Run:
     scenario, seed, label: what ran.
     violation: the invariant that broke and ended the run early, or None.
     acknowledged_lost: acknowledged writes that are no longer in the state; None: not counted.
+    convergence: whether all replicas agreed after the run, when nobody wrote and nothing failed any more; None
+        where the system promises nothing of the kind.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
 
-    def __init__(self, simulation: Simulation, violation: Violation | None, wall_seconds: float) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        violation: Violation | None,
+        wall_seconds: float,
+        convergence: Verdict | None = None,
+    ) -> None:
         self.scenario: Scenario = simulation.scenario
         self.seed = simulation.seed
         self.label = simulation.scenario.system.label
         self.violation = violation
-        self.ended = simulation.now
+        self.convergence = convergence
+        self.ended = simulation.now if simulation.ended is None else simulation.ended
         self.wall_seconds = wall_seconds
         self.events_processed = int(next(simulation.env._eid))
         self.acknowledged_lost = simulation.acknowledged_lost() if violation is None else None
@@ -164,8 +173,10 @@ class Run:
     def _judge(self, claim: str | None, model: str) -> Verdict | None:
         if claim is None:
             return None
-        from sim.analysis.checks import check
+        from sim.analysis.checks import canonical, check
 
+        if canonical(claim) == "eventual" and self.scenario.system.converges_within is not None:
+            return self.convergence  # what clients read while others wrote says nothing of it
         operations = self.operations
         # A scan reads many keys, and checks are made key by key: leaving reads out never excuses a write.
         operations = operations[operations["kind"] != "scan"]
@@ -192,15 +203,17 @@ def execute(scenario: Scenario, seed: int) -> Run:
     """Run a scenario to its end. A violated invariant ends the run early and stands in ``run.violation``."""
     begun = time.perf_counter()  # cost of the run, never part of it
     violation: Violation | None = None
+    convergence: Verdict | None = None
     simulation = Simulation(scenario, seed)
     try:
         simulation.run()
         simulation.finish()
+        convergence = simulation.settle()
     except Violation as broken:
         violation = broken
         violation.__traceback__ = None
         _finish_broken(simulation)
-    return Run(simulation, violation, time.perf_counter() - begun)
+    return Run(simulation, violation, time.perf_counter() - begun, convergence)
 
 
 def _finish_broken(simulation: Simulation) -> None:

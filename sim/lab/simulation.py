@@ -18,11 +18,24 @@ from sim.recorder import Recorder
 from sim.system import Member, System, Violation
 
 if TYPE_CHECKING:
+    from sim.analysis.checks import Verdict
     from sim.lab.scenario import Scenario
 
-__all__ = ["Simulation"]
+__all__ = ["Simulation", "progress_bound"]
 
 _ADMIN = "admin"
+
+
+def progress_bound(scenario: Scenario) -> float:
+    """Seconds after all faults have ended within which every client must have its answer.
+
+    Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
+    elections may split, and a replica may have much to catch up with, but not for ever.
+    """
+    system = scenario.resolved_system()
+    detection = system.detection or 10 * (system.heartbeat or 0.05)
+    retry = scenario.resolved_retry()
+    return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
 
 
 class Simulation:
@@ -45,7 +58,10 @@ class Simulation:
         """Writes that a client saw succeed, by (session, sequence)."""
         self._members = {m.name: m for m in self.system.members()}
         self._machines = scenario.machines()
+        self.ended: float | None = None
+        """When its books were closed (simulated seconds)."""
         self._finished = False
+        self._calm = False
         self._add_members()
         self._add_clients()
         self._watch()
@@ -67,13 +83,17 @@ class Simulation:
     def _add_clients(self) -> None:
         retry = self.scenario.resolved_retry()
         network = self.scenario.network
+        at_place: dict[str, int] = {}  # clients made so far
         for plan in self.scenario.workload.plan(network.regions, self.streams):
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
+            contacts = self._nearest(place, beside)
+            turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
                 system=self.system,
-                contacts=self._nearest(place, beside),
+                contacts=tuple(contacts),
+                home=self._home(contacts, turn),
                 retry=retry,
                 driver=plan.driver,
                 report=self._report,
@@ -81,8 +101,8 @@ class Simulation:
             )
             self.cluster.add(member, place=place, settings=settings, beside=beside)
 
-    def _nearest(self, place: str, beside: str | None) -> tuple[str, ...]:
-        """The members that a client at a place may ask, nearest first."""
+    def _nearest(self, place: str, beside: str | None) -> dict[str, float]:
+        """The members that a client at a place may ask, nearest first, with the round trip to each."""
         contacts = self.system.contacts()
 
         def distance(name: str) -> float:
@@ -90,7 +110,12 @@ class Simulation:
                 return -1.0
             return self.scenario.network.median_rtt(place, self.cluster.hosts[name].place)
 
-        return tuple(sorted(contacts, key=distance))
+        return dict(sorted(((name, distance(name)) for name in contacts), key=lambda item: item[1]))
+
+    def _home(self, contacts: Mapping[str, float], turn: int) -> str | None:
+        """The nearest contact; of several, each client at a place takes another."""
+        nearest = [name for name, distance in contacts.items() if distance == min(contacts.values())]
+        return nearest[turn % len(nearest)] if nearest else None
 
     def _watch(self) -> None:
         if self.scenario.check:
@@ -172,6 +197,7 @@ class Simulation:
         if self._finished:
             return
         self._finished = True
+        self.ended = self.now
         for host in self.cluster.hosts.values():
             if isinstance(host.node, Client):
                 for pending in host.node.pending.values():
@@ -182,6 +208,62 @@ class Simulation:
                 invariant.at_end(self.members)
             except Violation as error:
                 raise self._explain(error) from None
+
+    # After the run: what is promised of the end
+
+    def calm(self) -> None:
+        """End all faults for good: the network is whole and loses nothing, everyone is up, clients begin nothing."""
+        self._calm = True
+        self.cluster.network.calm()
+        for name in self.replicas:
+            self.set_speed(name, 1.0)
+            self.restart(name)
+            self.resume(name)
+        self.stop_clients()
+
+    def await_rest(self, limit: float) -> list[str]:
+        """Run until every client has its answer and every member has come to rest, for at most ``limit`` seconds.
+
+        Returns who still waits, or has not come to rest (`System.unsettled`), then.
+        """
+        end = self.now + limit
+        while (waiting := self._waiting()) and self.now < end:
+            self.run(until=min(end, self.now + 0.1))
+        return waiting
+
+    def _waiting(self) -> list[str]:
+        clients = [n for n, node in self.nodes.items() if isinstance(node, Client) and node.pending]
+        return [*clients, *self.system.unsettled(self.members)]
+
+    def settling_time(self) -> float:
+        """Seconds without writes and faults after which replicas must agree: see `System.converges_within`.
+
+        Four detection times are added for messages under way.
+        """
+        detection = self.system.detection or 10 * (self.system.heartbeat or 0.05)
+        return (self.system.converges_within or 0.0) + 4 * detection
+
+    def settle(self) -> Verdict | None:
+        """Whether replicas agree once nobody writes and nothing fails; None where the system promises nothing.
+
+        Ends all faults, lets clients finish what they have begun, waits for `settling_time`, and compares. What
+        happens meanwhile is not recorded when the books are closed already (`finish`).
+        """
+        if self.system.converges_within is None:
+            return None
+        from sim.analysis.checks import converged
+
+        rows, acknowledged = self.recorder.lengths(), dict(self.acknowledged)
+        try:
+            self.calm()
+            self.await_rest(progress_bound(self.scenario))
+            self.run(until=self.now + self.settling_time())
+        finally:
+            if self._finished:
+                self.recorder.cut_back(rows)
+                self.acknowledged = acknowledged
+        values = self.system.replica_values(self.members)
+        return None if values is None else converged(values)
 
     # What clients saw
 
@@ -284,6 +366,8 @@ class Simulation:
 
     def crash(self, name: str) -> None:
         """Crash a member."""
+        if self._calm:
+            return
         self.cluster.crash(name)
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
@@ -292,6 +376,8 @@ class Simulation:
 
     def pause(self, name: str) -> None:
         """Let a member stand still: alive, but nothing of it runs."""
+        if self._calm:
+            return
         self.cluster.pause(name)
 
     def resume(self, name: str) -> None:
@@ -300,6 +386,8 @@ class Simulation:
 
     def cut(self, pairs: list[tuple[str, str]], label: str = "") -> None:
         """Cut directed links."""
+        if self._calm:
+            return
         self.record("", "cut", {"pairs": len(pairs), "label": f"cut {label or pairs}"})
         self.cluster.network.cut(pairs)
 
@@ -310,11 +398,15 @@ class Simulation:
 
     def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
         """Slow links down and let them lose."""
+        if self._calm:
+            return
         for src, dst in pairs:
             self.cluster.network.disturb(src, dst, slowdown=slowdown, loss=loss)
 
     def set_speed(self, name: str, speed: float) -> None:
         """Change the speed of a member's cores (1 is normal)."""
+        if self._calm and speed != 1.0:
+            return
         self.cluster.hosts[name].cpu.set_speed(speed)
 
     def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:

@@ -24,6 +24,7 @@ from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.dynamo import Dynamo
+from sim.protocols.replication.multi_primary import MultiPrimary
 from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "HeartbeatDetectors",
     "Mencius",
     "MultiPaxos",
+    "MultiPrimary",
     "Paxos",
     "PhiAccrual",
     "PrimaryBackup",

@@ -22,6 +22,7 @@ __all__ = [
     "Client",
     "ClientSettings",
     "Driver",
+    "HomeClient",
     "Operation",
     "Outcome",
     "Redirect",
@@ -138,7 +139,8 @@ class ClientSettings:
     """What the scenario gives a client.
 
     ``contacts``: the members it may ask, nearest first. ``report``: called with each finished `Outcome`.
-    ``new_session``: gives the number of a fresh session.
+    ``new_session``: gives the number of a fresh session. ``home``: the nearest contact; clients with several
+    that are equally near are spread over them in turn. None: the first contact.
     """
 
     system: Any
@@ -147,6 +149,7 @@ class ClientSettings:
     driver: Driver
     report: Callable[[Outcome], None]
     new_session: Callable[[], int]
+    home: str | None = None
 
 
 class _Pending:
@@ -298,3 +301,13 @@ class Client(Node):
             self.cancel_timer(timer, session)
         self.settings.report(outcome)
         self.settings.driver.completed(self, outcome)
+
+
+class HomeClient(Client):
+    """The client of systems whose replicas answer for themselves: keeps to the nearest, and waits while it is down."""
+
+    def target(self, command: Command, attempt: int) -> str:
+        return self.settings.home or self.settings.contacts[0]
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Nobody leads."""

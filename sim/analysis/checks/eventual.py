@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Hashable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def _verdict(valid: bool | None, reason: str, shown: tuple[Operation, ...], step
 
 
 def converged(
-    replicas: Mapping[str, Mapping[Hashable, object]],
+    replicas: Mapping[str, Mapping[Any, object]],
     written: Mapping[Hashable, Collection[object]] | None = None,
 ) -> Verdict:
     """Whether replicas hold equal values for every key at the end of a quiet period.

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node, durable_map, message, part
-from sim.protocols.client import Reply, Request
+from sim.protocols.client import HomeClient, Reply, Request
 from sim.protocols.communication.broadcast import BestEffortBroadcast
 from sim.protocols.communication.broadcast_laws import BroadcastLaws
 from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
@@ -37,7 +37,6 @@ from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
 from sim.protocols.membership.heartbeats import HeartbeatDetector
 from sim.protocols.membership.suspicion import FixedTimeout
-from sim.protocols.replication.crdt.system import HomeClient
 from sim.system import Invariant, Member, System
 
 __all__ = ["BroadcastStore", "PartReplica", "RaftReplica", "StoreReplica", "Update"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.lab.chaos import _calm_down, chaos_scenario
+from sim.lab.chaos import chaos_scenario
 from sim.network import constant
 from sim.protocols import Crdt
 from sim.protocols.replication.crdt import CrdtNode, GCounter
@@ -43,7 +43,7 @@ def storm(system: Crdt, seed: int, length: float = 4.0) -> Any:
     scenario = dataclasses.replace(drawn, workload=dataclasses.replace(drawn.workload, mix=mix))
     simulation = scenario.start(seed)
     simulation.run()
-    _calm_down(simulation)
+    simulation.calm()
     # Clients first: one retry after the other. Then two rounds of spreading, and the network's slowest ways.
     simulation.run(until=simulation.now + 3.0)
     simulation.run(until=simulation.now + 2 * system.spread_every + 2.0)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable_map, message
-from sim.protocols.client import Client, Reply, Request
+from sim.protocols.client import HomeClient, Reply, Request
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, Result
 from sim.protocols.replication.crdt.types import GCounter, LwwRegister, MvRegister, OrMap, OrSet, PnCounter
 from sim.system import Invariant, Member, System
 
-__all__ = ["Crdt", "CrdtNode", "HomeClient", "Spread", "SpreadAck"]
+__all__ = ["Crdt", "CrdtNode", "Spread", "SpreadAck"]
 
 Kind = Literal["g-counter", "pn-counter", "lww-register", "mv-register", "or-set", "or-map"]
 
@@ -161,16 +161,6 @@ class CrdtNode(Node):
             self.dropped = least
 
 
-class HomeClient(Client):
-    """Keeps to the nearest replica, and waits for it when it is down."""
-
-    def target(self, command: Command, attempt: int) -> str:
-        return self.settings.contacts[0]
-
-    def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Crdt(System):
     """Replicated data of one type, each key an object of its own.
@@ -216,6 +206,17 @@ class Crdt(System):
     @property
     def client_class(self) -> type[Node]:
         return HomeClient
+
+    @property
+    def claims(self) -> str:
+        return "eventual"
+
+    @property
+    def converges_within(self) -> float:
+        return 2 * self.spread_every
+
+    def replica_values(self, nodes: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+        return {name: dict(node.states) for name, node in nodes.items() if isinstance(node, CrdtNode)}
 
     def invariants(self) -> Iterable[Invariant]:
         return (CrdtSafety(),)
