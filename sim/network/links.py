@@ -371,32 +371,40 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
     """A datagram link with latency and loss: the hot path of every simulation."""
     heap, serial, push = env._heap, env._eid.__next__, heappush
     draw_latency, loss, src = link.draw_latency, link.spec.loss, link.src
-    draw_loss = link.draw_loss if loss else float  # not opened where nothing is lost
     handlers = receiver.handlers  # emptied while the node is down, so a crash needs no check of its own
     hand_in = receiver.receive
 
-    def arrive(message: Any) -> None:
-        hand_in(src, message)
+    # Only the functions that are needed are made: large gossips make a link for almost every message.
+    if receiver.direct:
 
-    def arrive_directly(message: Any) -> None:
-        try:
-            handler = handlers[message.__class__]
-        except KeyError:
+        def arrive(message: Any) -> None:
+            try:
+                handler = handlers[message.__class__]
+            except KeyError:
+                hand_in(src, message)
+                return
+            receiver.messages_in += 1
+            try:
+                handler(src, message)
+            except Exception as error:
+                receiver.blame(error)
+                raise
+
+    else:
+
+        def arrive(message: Any) -> None:
             hand_in(src, message)
-            return
-        receiver.messages_in += 1
-        try:
-            handler(src, message)
-        except Exception as error:
-            receiver.blame(error)
-            raise
 
-    at_end = arrive_directly if receiver.direct else arrive
+    if not loss:
 
-    def send(message: Any) -> None:
-        link.messages += 1
-        link.bytes += message.wire_bytes
-        push(heap, (env._now + draw_latency(), 1, serial(), at_end, message))
+        def send(message: Any) -> None:
+            link.messages += 1
+            link.bytes += message.wire_bytes
+            push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
+
+        return send
+
+    draw_loss = link.draw_loss
 
     def send_or_lose(message: Any) -> None:
         link.messages += 1
@@ -404,9 +412,9 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
         if draw_loss() < loss:
             link.lost += 1
             return
-        push(heap, (env._now + draw_latency(), 1, serial(), at_end, message))
+        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
 
-    return send_or_lose if loss else send
+    return send_or_lose
 
 
 def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:

@@ -17,8 +17,12 @@ from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.sharded import ShardedRaft
 from sim.protocols.consensus.vr_system import ViewstampedReplication
+from sim.protocols.membership.epidemic import AntiEntropy, Mongering
+from sim.protocols.membership.gossip import Gossip
 from sim.protocols.membership.heartbeats import HeartbeatDetectors
+from sim.protocols.membership.lease import LeaderLease
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
+from sim.protocols.membership.swim import Swim
 from sim.protocols.replication.abd import Abd
 from sim.protocols.replication.chain import ChainReplication
 from sim.protocols.replication.craq import Craq
@@ -29,6 +33,7 @@ from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
     "Abd",
+    "AntiEntropy",
     "Balanced",
     "BasicRaft",
     "BroadcastStore",
@@ -39,8 +44,11 @@ __all__ = [
     "EPaxos",
     "ExpectedArrival",
     "FixedTimeout",
+    "Gossip",
     "HeartbeatDetectors",
+    "LeaderLease",
     "Mencius",
+    "Mongering",
     "MultiPaxos",
     "MultiPrimary",
     "Paxos",
@@ -52,6 +60,7 @@ __all__ = [
     "Server",
     "ShardedRaft",
     "SmoothWeightedRoundRobin",
+    "Swim",
     "ViewstampedReplication",
     "WeightedRandom",
 ]

@@ -35,7 +35,7 @@ __all__ = [
     "member_of",
 ]
 
-_PUNCTUAL = 0.001  # seconds: a timer that is later than this shows that its node stood still
+PUNCTUAL = 0.001  # seconds: a timer that is later than this shows that its node stood still
 
 
 @message
@@ -134,7 +134,7 @@ class HeartbeatDetector(Part):
     def _check_punctuality(self, due: float) -> bool:
         """Whether a timer has come when it was due. If not, this node stood still (or its clock was set)."""
         late = self.now - due
-        if abs(late) <= _PUNCTUAL:
+        if abs(late) <= PUNCTUAL:
             return True
         self.record("late", seconds=late)
         for watch in self.watches.values():
@@ -301,7 +301,7 @@ class DetectorSafety(Invariant):
             if not isinstance(node, MonitorNode) or node.host.is_paused:
                 continue
             for peer, watch in node.detector.watches.items():
-                if watch.deadline < node.now - _PUNCTUAL and not node.detector.is_suspected(peer):
+                if watch.deadline < node.now - PUNCTUAL and not node.detector.is_suspected(peer):
                     self.broken(
                         "who is silent is suspected",
                         node.name,

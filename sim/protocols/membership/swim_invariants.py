@@ -1,0 +1,122 @@
+"""What must hold of SWIM's membership lists, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.message import message
+from sim.node import Node
+from sim.system import Invariant
+
+__all__ = ["GONE", "SwimSafety", "Update"]
+
+GONE = frozenset({"dead", "left"})
+"""Statuses that only an alive message of a higher incarnation ends."""
+
+
+@message
+class Update:
+    """``member`` is ``"alive"``, ``"suspect"``, ``"dead"`` (confirmed as failed) or has ``"left"``."""
+
+    member: str
+    status: str
+    incarnation: int
+
+
+@dataclass
+class SwimSafety(Invariant):
+    """Incarnations are their owners', and are remembered; the dead do not return by themselves.
+
+    - Nobody tells of an incarnation that its owner has not reached, and what an owner tells of itself is on its disk.
+    - What a member stores as another's incarnation is the highest that it has been told.
+    - In a member's list a dead or departed one becomes alive only, and under a higher incarnation only.
+    """
+
+    def __post_init__(self) -> None:
+        self.reached: dict[str, int] = {}  # member -> its highest incarnation ever
+        self.told: dict[
+            tuple[str, str], int
+        ] = {}  # (listener, member) -> the highest that it was told in this life
+        self.touched: dict[str, dict[str, None]] = {}  # listener -> whom the message that it handles is about
+        self.gone: dict[tuple[str, str], tuple[str, int]] = {}  # (listener, member) -> status and incarnation
+        self.hosts: dict[str, Any] = {}
+
+    def broken(self, law: str, node: str, *facts: str) -> None:
+        """Report a violation of one of the laws."""
+        self.law = law  # type: ignore[misc]
+        self.violated((node,), *facts)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for update in getattr(message, "updates", ()):
+            member, inc = update.member, update.incarnation
+            if member not in self.hosts:
+                continue  # it has only just begun to start
+            if inc > self.reach(member):
+                self.broken(
+                    "only its owner raises an incarnation",
+                    src,
+                    f"it tells {dst} of {update}",
+                    f"{member} has not gone beyond {self.reached[member]}",
+                )
+            if member == src and inc > self.hosts[src].disk.durable("inc", 0):
+                self.broken(
+                    "durable before send",
+                    src,
+                    f"it tells {dst} of {update}",
+                    f"its disk has {self.hosts[src].disk.durable('inc', 0)}",
+                )
+
+    def reach(self, member: str) -> int:
+        """The highest incarnation that a member has had, up to this moment of its present step."""
+        node = self.hosts[member].node
+        self.reached[member] = max(self.reached.get(member, 0), node.inc if node is not None else 0)
+        return self.reached[member]
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        about = self.touched.setdefault(dst, {})
+        for update in getattr(message, "updates", ()):
+            pair = (dst, update.member)
+            self.told[pair] = max(self.told.get(pair, 0), update.incarnation)
+            about[update.member] = None
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":  # lists are not on disk
+            self.told = {pair: inc for pair, inc in self.told.items() if pair[0] != node}
+            self.gone = {pair: how for pair, how in self.gone.items() if pair[0] != node}
+        elif event in ("confirm", "leave"):
+            self.touched.setdefault(node, {})[detail["peer"]] = None
+
+    def on_step(self, node: Node) -> None:
+        if not hasattr(node, "inc"):
+            return
+        self.hosts[node.name] = node.host
+        self.reach(node.name)
+        for member in self.touched.pop(node.name, ()):
+            if member != node.name:
+                self.check(node, member)
+
+    def check(self, node: Any, member: str) -> None:
+        """What a node knows of a member after it has been told something."""
+        name, known = node.name, node.known[member]
+        pair = (name, member)
+        told = self.told.get(pair, 0)
+        if known.incarnation < told:
+            self.broken(
+                "the highest incarnation is remembered",
+                name,
+                f"it has been told of incarnation {told} of {member}",
+                f"it knows {known}",
+            )
+        before = self.gone.pop(pair, None)
+        returned = before is not None and known.status not in GONE
+        if before is not None and returned and (known.status != "alive" or known.incarnation <= before[1]):
+            self.broken(
+                "the dead return only by a higher incarnation",
+                name,
+                f"{member} was {before[0]} in incarnation {before[1]}",
+                f"now it knows {known}",
+            )
+        if known.status in GONE:
+            self.gone[pair] = (known.status, known.incarnation)
