@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 
 from sim.faults.fault import Fault, Story, World
 from sim.kernel import Stream
-from sim.lab import chaos, chaos_scenario
-from sim.protocols import Raft
+from sim.protocols import Raft, ShardedRaft
 from sim.protocols.admin import Admin, AdminSettings, Join, Leave, Reconfigure, Transfer
 from sim.system import Member
 
@@ -63,31 +61,70 @@ class Churn(Fault):
                 host.node.ask(self.request(stream))
 
     def request(self, stream: Stream) -> Any:
-        what = stream.below(5)
+        what = stream.below(6)
         if what == 0:
             return Transfer(stream.choice((*self.names, None)))
         if what == 1:
             return Reconfigure(tuple(stream.sample(self.names, 3)))
         if what == 2:
             return Leave(stream.choice(self.names))
-        return Join(stream.choice(self.names), voter=what == 3)
+        return Join(stream.choice(self.names), voter=what < 5)
+
+
+def with_options(name: str, seed: int) -> Raft:
+    return Raft(nodes=3 + 2 * (seed % 2), **OPTIONS[name])
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_safe_in_chaos_and_live_after_it(name: str, seed: int) -> None:
-    run = chaos(Raft(nodes=3 + 2 * (seed % 2), **OPTIONS[name]), seed)
-    assert run.violation is None, run.violation
-    assert run.acknowledged_lost == 0
+def test_fifty_storms_on_each_option(storm: Any, name: str) -> None:
+    for seed in range(50):
+        storm(with_options(name, seed), seed, 1.5)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(50, 1050, 50))
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_thousand_longer_storms_on_each_option(storm: Any, name: str, first: int) -> None:
+    for seed in range(first, first + 50):
+        storm(with_options(name, seed), seed, 5.0)
+
+
+REST = ({}, EVERYTHING, {**EVERYTHING, "reads": "lease"}, {**EVERYTHING, "reads": "follower"})
+
+
+def churned(storm: Any, how: Any, seed: int, length: float) -> None:
+    """The other options change with the seed."""
+    system = Raft(nodes=3, spares=2, membership=how, **{**REST[seed % len(REST)], "transfer": True})
+    names = tuple(member.name for member in system.members())
+    storm(system, seed, length, [Churn(names, end=length, every=length / 20)])
 
 
 @pytest.mark.parametrize("how", ["single", "joint"])
-@pytest.mark.parametrize("rest", [{}, EVERYTHING, {**EVERYTHING, "reads": "lease"}], ids=["", "all", "lease"])
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_safe_while_members_come_and_go(how: Any, rest: dict[str, Any], seed: int) -> None:
-    system = Raft(nodes=3, spares=2, membership=how, **{**rest, "transfer": True})
-    names = tuple(member.name for member in system.members())
-    storm = chaos_scenario(system, seed, extra_faults=[Churn(names)])
-    run = chaos(system, seed, scenario=dataclasses.replace(storm))
-    assert run.violation is None, run.violation
-    assert run.acknowledged_lost == 0
+def test_fifty_storms_while_members_come_and_go(storm: Any, how: Any) -> None:
+    for seed in range(50):
+        churned(storm, how, seed, 2.0)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(50, 1050, 50))
+@pytest.mark.parametrize("how", ["single", "joint"])
+def test_a_thousand_longer_storms_while_members_come_and_go(storm: Any, how: Any, first: int) -> None:
+    for seed in range(first, first + 50):
+        churned(storm, how, seed, 8.0)
+
+
+def sharded(seed: int) -> ShardedRaft:
+    group = Raft(nodes=3, snapshot_every=8, reads=("log", "follower")[seed % 2])  # type: ignore[arg-type]
+    return ShardedRaft(group=group, groups=2)
+
+
+def test_fifty_storms_on_many_groups(storm: Any) -> None:
+    for seed in range(50):
+        storm(sharded(seed), seed, 1.5)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(50, 1050, 50))
+def test_a_thousand_longer_storms_on_many_groups(storm: Any, first: int) -> None:
+    for seed in range(first, first + 50):
+        storm(sharded(seed), seed, 5.0)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from sim.lab import Scenario, chaos
+from sim.lab import Scenario
 from sim.network.topology import constant
 from sim.protocols import BasicRaft, Raft
 from sim.system import Invariant
@@ -159,10 +159,3 @@ def test_an_outage_ends_with_a_new_leader() -> None:
     late = run.operations[run.operations.call > 5.0]
     assert len(late) > 20
     assert (late.status[late["return"].notna()] != "info").all()
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_safe_in_chaos_and_live_after_it(seed: int) -> None:
-    run = chaos(Raft(nodes=3 + 2 * (seed % 2)), seed)
-    assert run.violation is None, run.violation
-    assert run.acknowledged_lost == 0
