@@ -432,6 +432,47 @@ def test_a_snapshot_that_brings_nothing_new_is_ignored() -> None:
     assert (bench.node.last_applied, bench.node.floor()) == (4, 0)
 
 
+def test_what_is_refused_while_a_snapshot_travels_is_not_sent_again_and_again() -> None:
+    """The leader was itself brought up to date by a snapshot: it holds nothing before it to send instead."""
+    bench = server(snapshot_every=9, pipeline=4)
+    bench.deliver("n1", InstallSnapshot(1, "n1", snapshot_of(3)))
+    bench.node.campaign()
+    bench.deliver_self()
+    bench.deliver("n1", RequestVoteReply(2, True))
+    bench.deliver_self()
+    bench.take()
+    assert [type(m) for _, m in bench.deliver("n2", AppendEntriesReply(2, False, 3))] == [InstallSnapshot]
+    bench.take()
+    bench.fire("heartbeat")
+    assert [type(m) for m in bench.take("n2")] == [AppendEntries]
+    assert bench.deliver("n2", AppendEntriesReply(2, False, 3)) == []
+
+
+def test_a_snapshot_from_the_leader_is_a_sign_of_its_life() -> None:
+    bench = server(snapshot_every=9, check_quorum=True)
+    bench.time = 5.0
+    bench.deliver("n1", InstallSnapshot(1, "n1", snapshot_of(3)))
+    bench.take()
+    assert bench.deliver("n2", RequestVote(9, "n2", 9, 9)) == []
+
+
+def test_a_rejection_that_names_its_conflict_is_a_sign_of_the_followers_life() -> None:
+    bench = leader(5, check_quorum=True, fast_backtracking=True)
+    bench.time += 0.6
+    for follower in ("n1", "n2"):
+        bench.deliver(follower, AppendEntriesConflict(1, 0, 0, 1))
+    bench.fire("quorum")
+    assert bench.node.role == "leader"
+
+
+def test_answers_of_an_older_term_are_no_sign_of_life() -> None:
+    bench = leader(3, check_quorum=True)
+    bench.time += 0.6
+    bench.deliver("n1", AppendEntriesReply(0, True, 0))
+    bench.fire("quorum")
+    assert bench.node.role == "follower"
+
+
 # 6.4: reads
 
 
@@ -497,6 +538,16 @@ def test_a_follower_asks_the_leader_for_the_read_index_and_waits_until_it_is_app
     assert bench.deliver("n1", ReadIndexReply(1, 2, 1, 1)) == []
     bench.deliver("n1", AppendEntries(1, "n1", 0, 0, (Entry.of(1, put(9)),), 1))
     assert bench.take("client") == [Reply(2, 1, "ok", 9)]
+
+
+def test_a_read_that_waits_for_what_a_snapshot_brings_is_answered_with_it() -> None:
+    bench = server(reads="follower", snapshot_every=9)
+    hears_leader(bench)
+    bench.deliver("client", Request(GET))
+    bench.deliver("n1", ReadIndexReply(1, 2, 1, 3))
+    bench.take()
+    bench.deliver("n1", InstallSnapshot(1, "n1", snapshot_of(3)))
+    assert bench.take("client") == [Reply(2, 1, "ok", 3)]
 
 
 def test_a_leader_serves_a_followers_read_index_like_a_read() -> None:

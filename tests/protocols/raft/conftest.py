@@ -119,6 +119,12 @@ class Stage:
         self.step(name, "on_election_timeout")
         self.run(seconds)
 
+    def silence(self) -> None:
+        """As if nobody had heard from a leader for longer than an election timeout."""
+        for node in self.cluster.nodes.values():
+            if hasattr(node, "leader_contact"):
+                node.leader_contact = -float("inf")
+
     def heartbeat(self, name: str, seconds: float = 0.1) -> None:
         self.step(name, "on_heartbeat_timeout")
         self.run(seconds)
@@ -234,9 +240,11 @@ BOUND = 10.0
 """Seconds after a storm within which all clients must have their answers: ten of the longest election timeouts."""
 
 
-def survive(system: System, seed: int, length: float, extra_faults: Iterable[Fault] = ()) -> None:
+def survive(
+    system: System, seed: int, length: float, extra_faults: Iterable[Fault] = (), **load: int
+) -> None:
     """A storm of so many seconds: no law breaks, and after it clients finish, see what is claimed, and miss nothing."""
-    scenario = chaos_scenario(system, seed, storm=length, extra_faults=extra_faults)
+    scenario = chaos_scenario(system, seed, storm=length, extra_faults=extra_faults, **load)
     run = chaos(system, seed, scenario=scenario, bound=BOUND)
     assert run.violation is None, f"seed {seed}: {run.violation}"
     assert run.acknowledged_lost == 0, f"seed {seed} lost {run.acknowledged_lost}"
@@ -246,7 +254,7 @@ def survive(system: System, seed: int, length: float, extra_faults: Iterable[Fau
 
 @pytest.fixture
 def storm() -> Callable[..., None]:
-    """``storm(system, seed, length, extra_faults)``: see `survive`."""
+    """``storm(system, seed, length, extra_faults, clients=, keys=)``: see `survive`."""
     return survive
 
 

@@ -128,3 +128,10 @@ def test_fifty_storms_on_many_groups(storm: Any) -> None:
 def test_a_thousand_longer_storms_on_many_groups(storm: Any, first: int) -> None:
     for seed in range(first, first + 50):
         storm(sharded(seed), seed, 5.0)
+
+
+@pytest.mark.parametrize("clients", [1, 5, 15])
+def test_many_clients_and_few_keys_in_storms(storm: Any, clients: int) -> None:
+    """MIT 6.5840 lab 4: linearizable with unreliable links, partitions, restarts and snapshots at once."""
+    for seed in range(300, 304):
+        storm(Raft(nodes=5, snapshot_every=5, fast_backtracking=True), seed, 2.0, clients=clients, keys=2)

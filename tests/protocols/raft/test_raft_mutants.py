@@ -329,7 +329,41 @@ def test_a_commit_without_a_majority(stage: Any) -> None:
         s.settle()
 
 
+class InventsCommands(RaftNode):
+    """A leader writes down something else than what it was asked for."""
+
+    def append(self, command: Command) -> int:
+        return super().append(command if command is NOOP else replace(command, value="invented"))
+
+
+def test_a_command_that_nobody_sent(stage: Any) -> None:
+    s = stage(3, node_class=InventsCommands)
+    s.campaign("n0")
+    with violation("validity"):
+        s.ask("n0")
+        s.settle()
+
+
 # Clients
+
+
+class AppliesElsewhere(RaftNode):
+    """A server's state has a key that no command put there."""
+
+    def apply(self, index: int, command: Command) -> None:
+        super().apply(index, command)
+        if self.name == "n1":
+            self.store.data["y"] = index
+
+
+def test_a_state_that_the_log_does_not_explain(stage: Any) -> None:
+    s = stage(3, node_class=AppliesElsewhere)
+    s.campaign("n0")
+    s.ask("n0")
+    s.settle()
+    s.heartbeat("n0")
+    with violation("exactly once .* 'y' None"):
+        s.finish()
 
 
 class RepliesAtOnce(RaftNode):

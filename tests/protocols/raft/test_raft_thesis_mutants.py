@@ -11,7 +11,7 @@ from sim.cluster import Clock, Host
 from sim.protocols import Raft
 from sim.protocols.admin import Reconfigure
 from sim.protocols.consensus.raft import AppendEntries
-from sim.protocols.consensus.raft_thesis.elections import PreVoteReply
+from sim.protocols.consensus.raft_thesis.elections import PreVoteReply, TimeoutNow, TransferVote
 from sim.protocols.consensus.raft_thesis.snapshots import InstallSnapshot, Snapshot
 from sim.system import SafetyViolation
 
@@ -116,7 +116,7 @@ def test_rf9_a_lease_without_a_margin_for_drift(stage: Any) -> None:
     """tikv/tikv#964; sofa-jraft#34: too long by what clocks drift apart. Refused unless unsafe."""
     with pytest.raises(ValueError, match=r"lease must be at most 0.333333 s .* not 0.5 s"):
         Raft(reads="lease", heartbeat=0.05, detection=0.5, clock_drift=0.2, lease=0.5)
-    with violation("reads are fresh"):
+    with violation("a lease excludes other leaders"):
         read_under_an_old_lease(stage, same, drift=0.0, unsafe=0.5)
 
 
@@ -156,7 +156,7 @@ def test_rf9_a_lease_counted_from_the_answer(stage: Any) -> None:
         begin(self)
         super(type(self), self).on_read_heartbeat_reply(src, msg)
 
-    with violation("reads are fresh"):
+    with violation("a lease excludes other leaders"):
         slow_answers(stage, change(on_read_heartbeat_reply=on_read_heartbeat_reply))
 
 
@@ -269,6 +269,43 @@ def test_rf20_a_snapshot_without_the_sessions(stage: Any) -> None:
     run(same)
     with violation("a snapshot is the fold of the log"):
         run(change(state=state))
+
+
+def test_a_snapshot_of_what_is_not_committed(stage: Any) -> None:
+    def take_snapshot(self: Any) -> None:
+        index = self.last_index()
+        self.snapshot = Snapshot(index, self.term_at(index), self.state(), None)
+
+    s = stage(system=Raft(nodes=3, snapshot_every=2), mutant=change(take_snapshot=take_snapshot))
+    s.campaign("n0")
+    for session in range(4):  # all at once: the first is applied while the last is not committed
+        s.ask("n0", session=session, sequence=1)
+        s.run(0.0005)
+    with violation("a snapshot is the fold of the log .* entries are committed"):
+        s.settle()
+
+
+# Leadership transfer
+
+
+def heir_with_a_slow_disk(stage: Any, mutant: Callable[[type], type]) -> Any:
+    s = stage(system=Raft(nodes=3, transfer=True), mutant=mutant, fsync=0.005)
+    s.campaign("n0")
+    s.deliver("n0", "n1", TimeoutNow(1))
+    s.settle()
+    return s
+
+
+def test_an_heir_asks_for_votes_when_its_own_is_on_disk(stage: Any) -> None:
+    assert heir_with_a_slow_disk(stage, same).node("n1").role == "leader"
+
+
+def test_an_heir_that_asks_before_its_own_vote_is_on_disk(stage: Any) -> None:
+    def send(self: Any, dst: str, msg: Any, *, hold: bool = True) -> None:
+        self.host.send(dst, msg, hold and not isinstance(msg, TransferVote))
+
+    with violation("durable before send"):
+        heir_with_a_slow_disk(stage, change(send=send))
 
 
 # Elections: liveness

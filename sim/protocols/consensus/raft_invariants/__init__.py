@@ -26,6 +26,7 @@ from sim.protocols.consensus.raft_invariants.logs import (
     LeaderAppendOnly,
     LogMatching,
     MatchIndex,
+    Validity,
 )
 from sim.system import Invariant
 
@@ -45,6 +46,7 @@ __all__ = [
     "RaftLaw",
     "StateMachineSafety",
     "TermsNeverFall",
+    "Validity",
     "raft_invariants",
 ]
 
@@ -58,6 +60,7 @@ def raft_invariants() -> Iterable[Invariant]:
         TermsNeverFall,
         LeaderAppendOnly,
         LogMatching,
+        Validity,
         StateMachineSafety,
         CommitRule,
         LeaderCompleteness,

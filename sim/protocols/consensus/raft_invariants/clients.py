@@ -68,11 +68,11 @@ class ExactlyOnce(RaftLaw):
         self.fold()
         for node in nodes.values():
             if isinstance(node, RaftNode) and node.last_applied == self.folded:
-                for key, value in self.model.data.items():
-                    if node.store.data.get(key) != value:
+                for key in sorted({*self.model.data, *node.store.data}):
+                    if node.store.data.get(key) != self.model.data.get(key):
                         self.violated(
                             (node.name,),
-                            f"the committed commands make {key!r} {value!r}",
+                            f"the committed commands make {key!r} {self.model.data.get(key)!r}",
                             f"at {node.name} it is {node.store.data.get(key)!r}",
                         )
 

@@ -9,7 +9,6 @@ from sim.protocols.consensus.raft import (
     AppendEntries,
     AppendEntriesReply,
     RaftNode,
-    RequestVote,
     RequestVoteReply,
 )
 from sim.protocols.consensus.raft_invariants.history import RaftLaw
@@ -90,7 +89,7 @@ class DurableBeforeSend(RaftLaw):
             voted = self.history.on_disk(src, "voted_for", None)
             if voted != dst:
                 self.violated((src, dst), f"{src} grants {dst} its vote", f"its disk has a vote for {voted}")
-        elif message.__class__ is RequestVote:
+        elif hasattr(message, "candidate"):  # a RequestVote, of whatever kind
             voted = self.history.on_disk(src, "voted_for", None)
             if voted != src:
                 self.violated((src,), f"{src} campaigns in term {term}", f"its disk has a vote for {voted}")

@@ -12,7 +12,7 @@ from sim.protocols.consensus.raft import AppendEntriesReply, Entry, RaftNode
 from sim.protocols.consensus.raft_invariants.history import RaftLaw, Server
 from sim.protocols.kv import Command
 
-__all__ = ["AckedIsKept", "LeaderAppendOnly", "LogMatching", "MatchIndex"]
+__all__ = ["AckedIsKept", "LeaderAppendOnly", "LogMatching", "MatchIndex", "Validity"]
 
 
 @dataclass
@@ -36,17 +36,11 @@ class LeaderAppendOnly(RaftLaw):
 class LogMatching(RaftLaw):
     """If two logs contain an entry with the same index and term, they are identical up to it (5.3).
 
-    It is kept by induction: an index and term name one command and one term of the entry before. Validity
-    comes with it: a command in a log was sent by a client.
+    It is kept by induction: an index and term name one command and one term of the entry before.
     """
 
     law: ClassVar[str] = "log matching"
     known: dict[tuple[int, int], tuple[Command, int]] = field(default_factory=dict)
-    proposed: set[Command] = field(default_factory=set)
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Request:
-            self.proposed.add(message.command)
 
     def check(self, node: RaftNode) -> None:
         for index, entry in self.history.added:
@@ -56,8 +50,6 @@ class LogMatching(RaftLaw):
                 self._differ(node, index, entry, expected, found)
             if expected[1] != found[1]:
                 self._differ(node, index, entry, expected, found)
-            if entry.command.session >= 0 and entry.command not in self.proposed:
-                self.violated((node.name,), f"{entry!r} is in the log", "no client has sent that command")
 
     def _differ(self, node: RaftNode, index: int, entry: Entry, expected: Any, found: Any) -> None:
         self.violated(
@@ -72,6 +64,27 @@ class LogMatching(RaftLaw):
                 first = self.history.servers[node.name].first
                 self.history.added = list(enumerate(node.log.items, first))
                 self.check(node)
+
+
+@dataclass
+class Validity(RaftLaw):
+    """A command in a log was sent by a client."""
+
+    law: ClassVar[str] = "validity"
+    proposed: set[Command] = field(default_factory=set)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Request:
+            self.proposed.add(message.command)
+
+    def check(self, node: RaftNode) -> None:
+        for index, entry in self.history.added:
+            if entry.command.session >= 0 and entry.command not in self.proposed:
+                self.violated(
+                    (node.name,),
+                    f"{entry!r} is in the log at index {index}",
+                    "no client has sent that command",
+                )
 
 
 @dataclass

@@ -19,12 +19,20 @@ from sim.protocols.consensus.raft_invariants import (
 from sim.protocols.kv import READS, KeyValueStore
 from sim.system import Invariant
 
-__all__ = ["CommitRuleOfConfig", "QuorumsIntersect", "ReadsAreFresh", "SnapshotIsFold", "thesis_invariants"]
+__all__ = [
+    "CommitRuleOfConfig",
+    "LeaseIsExclusive",
+    "OneChangeAtATime",
+    "QuorumsIntersect",
+    "ReadsAreFresh",
+    "SnapshotIsFold",
+    "thesis_invariants",
+]
 
 
 @dataclass
 class SnapshotIsFold(RaftLaw):
-    """A snapshot holds what the committed entries up to its index make of an empty state, sessions included."""
+    """A snapshot covers committed entries only, and holds what they make of an empty state, sessions included."""
 
     law: ClassVar[str] = "a snapshot is the fold of the log"
     models: dict[str, KeyValueStore] = field(default_factory=dict)
@@ -36,6 +44,12 @@ class SnapshotIsFold(RaftLaw):
         if snapshot is None or snapshot is self.seen.get(node.name) or not snapshot.index:
             return
         self.seen[node.name] = snapshot
+        if snapshot.index > len(self.history.committed):
+            self.violated(
+                (node.name,),
+                f"{node.name} has a snapshot up to index {snapshot.index}",
+                f"no more than {len(self.history.committed)} entries are committed",
+            )
         model = self.model(node.name, snapshot.index)
         found = KeyValueStore()
         found.restore(snapshot.state)
@@ -131,6 +145,56 @@ class QuorumsIntersect(RaftLaw):
                 )
 
 
+@dataclass
+class OneChangeAtATime(RaftLaw):
+    """A leader changes the configuration when the one before it and an entry of its own term are committed.
+
+    Section 4.1, with the correction of 10 July 2015 (Ongaro, "bug in single-server membership changes", raft-dev).
+    """
+
+    law: ClassVar[str] = "one change of members at a time"
+
+    def check(self, node: Any) -> None:
+        if node.role != "leader":
+            return
+        for index, entry in self.history.added:
+            if entry.command.kind == "config" and entry.term == node.current_term:
+                before = max(at for at, _ in node.configs if at < index)
+                if before > node.commit_index:
+                    self.violated(
+                        (node.name,),
+                        f"{node.name} changes the configuration at index {index}",
+                        f"the one before it, at index {before}, is not committed",
+                    )
+                if node.term_at(node.commit_index) != node.current_term:
+                    self.violated(
+                        (node.name,),
+                        f"{node.name} changes the configuration in term {node.current_term}",
+                        "nothing of that term is committed",
+                    )
+
+
+@dataclass
+class LeaseIsExclusive(RaftLaw):
+    """While a leader holds a lease, nobody else commits anything (6.4.1)."""
+
+    law: ClassVar[str] = "a lease excludes other leaders"
+
+    def check(self, node: Any) -> None:
+        if node.role != "leader" or not self.history.newly_committed:
+            return
+        for name, server in self.history.servers.items():
+            other: Any = server.node
+            alive = other.host.disk is server.disk
+            if other is not node and alive and other.role == "leader" and other.holds_lease():
+                self.violated(
+                    (name, node.name),
+                    f"{name} leads in term {other.current_term} with a lease until {other.lease_until:g} s "
+                    f"of its clock, which shows {other.now:g} s",
+                    f"{node.name} commits in term {node.current_term}",
+                )
+
+
 def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
     laws = list(raft_invariants())
@@ -139,10 +203,13 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
         laws = [_without_reads(law) for law in laws]
         if system.reads != "stale":
             laws.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
+    if system.reads == "lease":
+        laws.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
     if system.snapshot_every is not None:
         laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     if system.membership is not None:
         laws = [CommitRuleOfConfig(history=history) if type(law) is CommitRule else law for law in laws]  # type: ignore[arg-type]
+        laws.append(OneChangeAtATime(history=history))  # type: ignore[arg-type]
         laws.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
     return laws
 
