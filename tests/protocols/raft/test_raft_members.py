@@ -216,6 +216,19 @@ def test_a_new_leader_waits_for_the_change_that_it_found(stage: Any) -> None:
     assert s.node("n1").config.voters == ("n0", "n1", "n2")
 
 
+def test_a_change_goes_behind_the_commands_of_a_batch_that_waits(stage: Any) -> None:
+    s = cluster(stage, 3, batch=10, batch_wait=50 * DELTA)
+    s.ask("n0")
+    s.ask("n0", session=2, sequence=1)
+    s.run(5 * DELTA)
+    s.client.send("n0", Leave("n2"))
+    s.run(1.5 * DELTA)
+    leader = s.node("n0")
+    (index,) = [i for i in range(1, leader.last_index() + 1) if leader.entry_at(i).command.kind == "config"]
+    assert index == 4
+    assert leader.configs[-1] == (index, Config(("n0", "n1")))
+
+
 def errata(stage: Any, mutant: Any = None, without_law: bool = False) -> Any:
     """Ongaro, "bug in single-server membership changes" (raft-dev, 10 July 2015), figure by figure.
 

@@ -166,8 +166,8 @@ class Raft(BasicRaft):
             (self.reads == "index", ReadIndex),
             (self.reads == "lease", LeaseReads),
             (self.transfer, LeadershipTransfer),
+            (self.batch > 1, Batching),  # before what counts on the index that an entry will have
             (self.membership is not None, Membership),
-            (self.batch > 1, Batching),
             (self.snapshot_every is not None, Snapshots),
             (self.pipeline is not None, Pipelining),
             (self.fast_backtracking, FastBacktracking),
