@@ -73,6 +73,7 @@ class Run:
     acknowledged_lost: acknowledged writes that are no longer in the state; None: not counted.
     convergence: whether all replicas agreed after the run, when nobody wrote and nothing failed any more; None
         where the system promises nothing of the kind.
+    final: what each live replica held then, name -> key -> value; None where the system does not show it.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
 
@@ -88,6 +89,7 @@ class Run:
         self.label = simulation.scenario.system.label
         self.violation = violation
         self.convergence = convergence
+        self.final = simulation.system.replica_values(simulation.members)
         self.ended = simulation.now if simulation.ended is None else simulation.ended
         self.wall_seconds = wall_seconds
         self.events_processed = int(next(simulation.env._eid))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 
 from sim.protocols.replication.crdt import Context, GCounter, LwwRegister, MvRegister, OrMap, OrSet, PnCounter
-from sim.protocols.replication.crdt.dots import EMPTY
+from sim.protocols.replication.crdt.dots import EMPTY, join_map, join_set
+from sim.protocols.replication.hlc import HybridTime
 
 ACTORS = ("a", "b", "c")
 TYPES: dict[str, Any] = {t.__name__: t for t in (GCounter, PnCounter, LwwRegister, MvRegister, OrSet, OrMap)}
@@ -22,7 +23,7 @@ def update(state: Any, actor: str, choice: int, argument: int, time: int) -> Any
     if isinstance(state, PnCounter):
         return state.increment(actor, argument - 2)
     if isinstance(state, LwwRegister):
-        return state.write(time, actor, argument)
+        return state.write(HybridTime(time, 0), actor, argument)
     if isinstance(state, MvRegister):
         return state.write(actor, argument)
     if isinstance(state, OrSet):
@@ -41,9 +42,9 @@ steps = st.lists(
 )
 
 
-def history(kind: str, script: list[Any]) -> tuple[dict[str, Any], list[Any]]:
+def history(kind: Any, script: list[Any]) -> tuple[dict[str, Any], list[Any]]:
     """The states of three replicas after updates and merges, and all deltas."""
-    states = {actor: TYPES[kind]() for actor in ACTORS}
+    states = {actor: kind() for actor in ACTORS}
     deltas = []
     for time, (actor, what, choice, argument) in enumerate(script, start=1):
         if what == "merge":
@@ -55,16 +56,46 @@ def history(kind: str, script: list[Any]) -> tuple[dict[str, Any], list[Any]]:
     return states, deltas
 
 
+def is_lattice(kind: Any, script: list[Any]) -> bool:
+    """Whether merging is commutative, associative, idempotent, and only grows."""
+    a, b, c = history(kind, script)[0].values()
+    return (
+        a.merge(b) == b.merge(a)
+        and a.merge(b).merge(c) == a.merge(b.merge(c))
+        and a.merge(a) == a
+        and a.merge(b).merge(a) == a.merge(b) == a.merge(b).merge(b)
+    )
+
+
+def order_matters_not(kind: Any, script: list[Any], order: Any = reversed, again: int = 2) -> bool:
+    """Whether deltas in another order, some of them twice, give the state that the replicas have together."""
+    states, deltas = history(kind, script)
+    merged = states["a"].merge(states["b"]).merge(states["c"])
+    rebuilt = kind()
+    for delta in [*order(deltas), *deltas[:again]]:
+        rebuilt = rebuilt.merge(delta)
+    return bool(rebuilt == merged and rebuilt.value == merged.value)
+
+
+def intervals_are_like_deltas(kind: Any, script: list[Any], cut: int = 2) -> bool:
+    """Whether deltas that are merged with one another first are worth as much as one after the other."""
+    _, deltas = history(kind, script)
+    first, second, one_by_one = kind(), kind(), kind()
+    for i, delta in enumerate(deltas):
+        one_by_one = one_by_one.merge(delta)
+        if i < cut:
+            first = first.merge(delta)
+        else:
+            second = second.merge(delta)
+    return bool(first.merge(second) == second.merge(first) == one_by_one)
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @given(script=steps)
 def test_merging_is_commutative_associative_and_idempotent_and_only_grows(
     kind: str, script: list[Any]
 ) -> None:
-    a, b, c = history(kind, script)[0].values()
-    assert a.merge(b) == b.merge(a)
-    assert a.merge(b).merge(c) == a.merge(b.merge(c))
-    assert a.merge(a) == a
-    assert a.merge(b).merge(a) == a.merge(b)
+    assert is_lattice(TYPES[kind], script)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -72,15 +103,66 @@ def test_merging_is_commutative_associative_and_idempotent_and_only_grows(
 def test_replicas_that_got_the_same_deltas_in_any_order_and_number_are_equal(
     kind: str, script: list[Any], data: Any
 ) -> None:
-    states, deltas = history(kind, script)
-    merged = states["a"].merge(states["b"]).merge(states["c"])
-    order = data.draw(st.permutations(deltas))
-    again = data.draw(st.lists(st.sampled_from(deltas), max_size=3)) if deltas else []
-    rebuilt = TYPES[kind]()
-    for delta in [*order, *again]:
-        rebuilt = rebuilt.merge(delta)
-    assert rebuilt == merged
-    assert rebuilt.value == merged.value
+    again, cut = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 8))
+    assert order_matters_not(TYPES[kind], script, lambda deltas: data.draw(st.permutations(deltas)), again)
+    assert intervals_are_like_deltas(TYPES[kind], script, cut)
+
+
+class AddingCounter(GCounter):
+    """Adds up what arrives."""
+
+    def merge(self, other: Any) -> Any:
+        merged = dict(self.counts)
+        for actor, n in other.counts:
+            merged[actor] = n + merged.get(actor, 0)
+        return type(self)(tuple(sorted(merged.items())))
+
+
+class NetCounter(PnCounter):
+    """Keeps the larger sum of what was added and taken."""
+
+    def merge(self, other: Any) -> Any:
+        return max(self, other, key=lambda counter: counter.value)
+
+
+class LastToArrive(LwwRegister):
+    """What arrives last wins."""
+
+    def merge(self, other: Any) -> Any:
+        return other
+
+
+class Unseen(MvRegister):
+    """Keeps all values, whether they have been replaced or not, of the other's."""
+
+    def merge(self, other: Any) -> Any:
+        merged = super().merge(other)
+        return merged._replace(store=tuple(sorted({*merged.store, *other.store})))
+
+
+class OneSided(OrSet):
+    """Takes for seen by the other side what it has seen itself."""
+
+    def merge(self, other: Any) -> Any:
+        store = join_map(join_set)(self.store, self.context, other.store, self.context)
+        return type(self)(store, self.context.union(other.context))
+
+
+class Forgetful(OrMap):
+    """Does not remember what was removed."""
+
+    def merge(self, other: Any) -> Any:
+        merged = super().merge(other)
+        return merged._replace(context=Context.of(dot for _, store in merged.store for dot, _ in store))
+
+
+@pytest.mark.parametrize("mutant", [AddingCounter, NetCounter, LastToArrive, Unseen, OneSided, Forgetful])
+def test_a_merge_with_a_changed_word_breaks_a_law(mutant: Any) -> None:
+    def broken(script: list[Any]) -> bool:
+        laws = (is_lattice, order_matters_not, intervals_are_like_deltas)
+        return not all(law(mutant, script) for law in laws)
+
+    assert find(steps, broken)
 
 
 @given(script=steps)
@@ -120,6 +202,21 @@ def test_an_element_is_in_an_or_set_if_and_only_if_some_add_of_it_was_not_seen_b
             states[actor] = states[actor].merge(delta)
     merged = states["a"].merge(states["b"]).merge(states["c"])
     assert set(merged.value) == {element for dot, element in adds.items() if dot not in removed}
+
+
+@pytest.mark.parametrize("kind", [OrSet, OrMap])
+@given(script=steps, element=st.integers(0, 3))
+def test_what_is_removed_with_no_concurrent_add_stays_removed(
+    kind: Any, script: list[Any], element: int
+) -> None:
+    states, deltas = history(kind, script)
+    everything = states["a"].merge(states["b"]).merge(states["c"])  # whoever removes has seen all
+    gone = everything.merge(everything.remove(element))
+    for older in [*states.values(), *deltas]:
+        gone = gone.merge(older)
+    assert element not in gone.value
+    again = gone.merge(gone.add("a", element) if kind is OrSet else gone.put("a", element, 1))
+    assert element in again.merge(gone).value
 
 
 def test_a_concurrent_add_wins_over_a_remove_and_a_later_remove_stays() -> None:

@@ -1,0 +1,94 @@
+"""What must always hold of replicas of CRDTs. Each law has a mutant that breaks it (tests/protocols).
+
+That replicas agree in the end is judged after the run (`sim.lab.simulation.Simulation.settle`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.replication.crdt.containers import OrMap, OrSet
+from sim.protocols.replication.crdt.dots import EMPTY
+from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
+from sim.protocols.replication.crdt.system import Spread
+from sim.system import Invariant
+
+__all__ = ["DurableBeforeSend", "NoGaps", "OneUpdatePerDot"]
+
+
+@dataclass
+class DurableBeforeSend(Invariant):
+    """What others are told is on disk, and what they were told before still is: states only grow, restarts included."""
+
+    law: ClassVar[str] = "durable before send"
+    sent: dict[tuple[str, str], Any] = field(default_factory=dict)
+    hosts: dict[str, Any] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        self.hosts[node.name] = node.host
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if not isinstance(message, Spread) or src not in self.hosts:
+            return
+        disk = self.hosts[src].disk.durable("states", {})
+        for key, state in message.states:
+            told = self.sent.get((message.actor, key))
+            told = self.sent[message.actor, key] = state if told is None else told.merge(state)
+            held = disk.get(key)
+            if held is None or held.merge(told) != held:
+                self.violated((src,), f"it told others {told!r} of {key}", f"its disk has {held!r}")
+
+
+@dataclass
+class NoGaps(Invariant):
+    """The causal delta-merging condition (definition 5): who gets a delta has all that was there before it.
+
+    So every replica has seen each actor's updates without gaps, and contexts are version vectors.
+    """
+
+    law: ClassVar[str] = "no gaps before a delta"
+    touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Spread):
+            self.touched[dst] = tuple(key for key, _ in message.states)
+
+    def on_step(self, node: Node) -> None:
+        for key in self.touched.pop(node.name, ()):
+            context = getattr(node.state_of(key), "context", EMPTY)  # type: ignore[attr-defined]
+            if context.cloud:
+                self.violated(
+                    (node.name,), f"it has seen {context.cloud} of {key}", f"only {context.vector} before"
+                )
+
+
+@dataclass
+class OneUpdatePerDot(Invariant):
+    """A dot, or an actor's count, stands for one update: what it names is the same wherever it is told."""
+
+    law: ClassVar[str] = "one update per dot"
+    values: dict[tuple[str, Any], Any] = field(default_factory=dict)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for key, state in message.states if isinstance(message, Spread) else ():
+            for name, value in _named(state):
+                known = self.values.setdefault((key, name), value)
+                if known != value:
+                    self.violated(
+                        (src,), f"{name} of {key} stood for {known!r}", f"{src} has {value!r} for it"
+                    )
+
+
+def _named(state: Any) -> list[tuple[Any, Any]]:
+    """What a state holds by name: dot -> value or element, timestamp -> value."""
+    if isinstance(state, LwwRegister):
+        return [(state.stamp, state.value)]
+    if isinstance(state, MvRegister):
+        return list(state.store)
+    if isinstance(state, OrSet):
+        return [(dot, element) for element, dots in state.store for dot in dots]
+    if isinstance(state, OrMap):
+        return [(dot, (key, value)) for key, store in state.store for dot, value in store]
+    return []

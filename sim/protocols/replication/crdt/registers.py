@@ -1,0 +1,54 @@
+"""Registers that converge: the last write wins, or all concurrent writes are kept (Shapiro et al., SSS 2011).
+
+A state is an immutable value with ``merge`` (commutative, associative, idempotent) and ``value``. An update returns a
+*delta*, a small state of the same type; merging it into the state is the update (Almeida, Shoker, Baquero 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot, join_function
+from sim.protocols.replication.hlc import BEGINNING, HybridTime
+
+__all__ = ["LwwRegister", "MvRegister"]
+
+
+class LwwRegister(NamedTuple):
+    """A register whose last write wins: the one with the highest timestamp ``(time, actor)``.
+
+    An actor must not give a time twice, whatever its wall clock does: `sim.protocols.replication.hlc`.
+    """
+
+    stamp: tuple[HybridTime, str] = (BEGINNING, "")
+    value: Any = None
+
+    def write(self, time: HybridTime, actor: str, value: Any) -> Self:
+        """The delta that writes a value at a time."""
+        return type(self)((time, actor), value)
+
+    def merge(self, other: Self) -> Self:
+        """The later write."""
+        return other if other.stamp > self.stamp else self
+
+
+class MvRegister(NamedTuple):
+    """A register that keeps all values written concurrently, until a write that has seen them replaces them."""
+
+    store: tuple[tuple[Dot, Any], ...] = ()
+    context: Context = EMPTY
+
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """The values, in the order of their dots; usually one."""
+        return tuple(value for _, value in self.store)
+
+    def write(self, actor: str, value: Any) -> Self:
+        """The delta that replaces all values held here."""
+        dot = self.context.next_dot(actor)
+        return type(self)(((dot, value),), Context.of([dot, *(d for d, _ in self.store)]))
+
+    def merge(self, other: Self) -> Self:
+        """Values that neither side has replaced."""
+        store = join_function(self.store, self.context, other.store, other.context)
+        return type(self)(store, self.context.union(other.context))
