@@ -155,12 +155,13 @@ class ClientSettings:
 class _Pending:
     """An operation under way."""
 
-    __slots__ = ("command", "outcome", "redirects", "target")
+    __slots__ = ("command", "outcome", "redirected_by", "redirects", "target")
 
     def __init__(self, command: Command, outcome: Outcome) -> None:
         self.command = command
         self.outcome = outcome
         self.redirects = 0
+        self.redirected_by: str | None = None
         self.target = ""
 
 
@@ -241,6 +242,10 @@ class Client(Node):
         pending = self.pending.get(session)
         if pending is not None:
             self._suspect(pending.target)
+            if (
+                pending.redirected_by is not None
+            ):  # it may believe in a leader that is cut off together with it
+                self._suspect(pending.redirected_by)
             self._back_off(pending)
 
     def _suspect(self, target: str) -> None:
@@ -258,6 +263,7 @@ class Client(Node):
         pending = self.pending.get(session)
         if pending is not None:
             pending.redirects = 0
+            pending.redirected_by = None
             self._attempt(pending)
 
     # Being answered
@@ -273,6 +279,7 @@ class Client(Node):
             self._back_off(pending)
         else:
             self.leader = msg.leader
+            pending.redirected_by = src
             self._attempt(pending)
 
     def on_reply(self, src: str, msg: Reply) -> None:

@@ -74,6 +74,15 @@ def test_a_request_that_is_not_newer_is_dropped_and_the_latest_is_answered_again
     assert primary.node.log == [A]
 
 
+def test_a_request_with_a_smaller_number_than_the_latest_is_dropped(primary: Any) -> None:
+    for number, entry in enumerate((A, B), start=1):
+        primary.deliver("client", Request(entry))
+        for n in ("n1", "n2"):
+            primary.deliver(n, PrepareOk(0, number))
+    assert primary.deliver("client", Request(A)) == []
+    assert primary.node.log == [A, B]
+
+
 def test_a_backup_processes_prepares_in_order_and_waits_until_it_has_all_earlier_ones(backup: Any) -> None:
     assert backup.deliver("n0", Prepare(0, 1, A, 0)) == [("n0", PrepareOk(0, 1))]
     assert backup.deliver("n0", Prepare(0, 3, C, 0)) == [("n0", GetState(0, 1))]

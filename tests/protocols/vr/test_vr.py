@@ -145,3 +145,46 @@ def test_golden_trace_of_a_view_change(stage: Any, golden: Callable[[str, str], 
     world.run(0.045)
     assert any(isinstance(row, tuple) and row[0] == StartView.__name__ for row in world.messages(since=since))
     golden("vr_view_change.txt", world.trace(since))
+
+
+def test_golden_trace_of_a_recovery(stage: Any, golden: Callable[[str, str], None]) -> None:
+    """n2 forgets everything, and asks; an answer to the recovery that its second crash ended does not count."""
+    world = stage(ViewstampedReplication(nodes=3, heartbeat=0.2, detection=2.0))
+    world.ask("n0", value=1)
+    world.run(0.045)
+    world.crash("n2")
+    since = world.now
+    world.run(0.005)
+    world.restart("n2")
+    world.run(0.015)
+    world.crash("n2")
+    world.restart("n2")
+    world.run(0.03)
+    n2 = world.node("n2")
+    log = [f"{number}: {command}" for number, command in enumerate(n2.log, 1)]
+    golden("vr_recovery.txt", "\n".join([world.trace(since), f"n2 is {n2.status}, and has:", *log]))
+
+
+def test_golden_trace_of_a_state_transfer(stage: Any, golden: Callable[[str, str], None]) -> None:
+    """n2 misses two requests of its view, and asks for what it has not; then n0 misses a view change."""
+    world = stage(ViewstampedReplication(nodes=3, heartbeat=0.2, detection=2.0))
+    world.isolate("n2")
+    for session in (1, 2):
+        world.ask("n0", value=session, session=session)
+    world.run(0.035)
+    world.heal()
+    since = world.now
+    world.ask("n0", value=3, session=3)
+    world.run(0.06)
+    world.isolate("n0")
+    world.ask("n0", value="lost", session=4)
+    world.run(0.015)
+    for name in ("n1", "n2"):
+        world.step(name, "on_view_change_timeout")
+    world.run(0.04)
+    world.heal()
+    world.ask("n1", value=5, session=5)
+    world.run(0.06)
+    log = [f"{number}: {command}" for number, command in enumerate(world.node("n0").log, 1)]
+    golden("vr_state_transfer.txt", "\n".join([world.trace(since), "n0 has:", *log]))
+    world.finish()

@@ -1,0 +1,92 @@
+"""Which consensus is quickest where: five protocols on five measured regions, led from Virginia and from Tokyo.
+
+With a leader (Multi-Paxos, Raft, Viewstamped Replication) a region pays its way to the leader and the leader's way to a
+majority, whichever of the three it is. EPaxos pays each region's own way to a fast quorum. Mencius lets every region
+lead slots of its own, but a slot is executed only when all before it are known, so every region hears from all others.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from sim import Scenario, compare_scenarios
+from sim.analysis.plots import grouped_bars, save
+from sim.lab.story import main
+from sim.network import Exponential, wan
+from sim.protocols import EPaxos, Mencius, MultiPaxos, Raft, ViewstampedReplication
+from sim.workload import ClosedLoop, Uniform
+
+REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
+LED_FROM = ("virginia", "tokyo")
+LED = {
+    "Multi-Paxos": MultiPaxos(nodes=5),
+    "Raft": Raft(nodes=5),
+    "Viewstamped Replication": ViewstampedReplication(nodes=5),
+}
+LEADERLESS = {"EPaxos": EPaxos(nodes=5), "Mencius": Mencius(nodes=5)}
+
+scenario = Scenario(
+    system=MultiPaxos(nodes=5),
+    network=wan(*REGIONS, transport="stream"),
+    workload=ClosedLoop(clients=10, think=Exponential(0.1), keys=Uniform(10_000), reads=0.0),
+    duration=12.0,
+    warmup=1.0,
+)
+
+SHORT = {"duration": 4.0}
+
+
+def tell(scenario: Scenario, seed: int, folder: Path) -> str:
+    """Those with a leader are run once for each place of it, the others once."""
+    cases = {
+        f"{name} led from {place}": dataclasses.replace(scenario, system=system, leader=place)
+        for place in LED_FROM
+        for name, system in LED.items()
+    }
+    cases |= {name: dataclasses.replace(scenario, system=system) for name, system in LEADERLESS.items()}
+    comparison = compare_scenarios(cases, seeds=range(seed, seed + 2), progress=None)
+    comparison.save(folder)
+    medians: pd.DataFrame = 1e3 * comparison.operations.groupby(["region", "run"])[
+        "latency"
+    ].median().unstack("run")
+    panels = {place: _panel(medians, place) for place in LED_FROM}
+    save(draw(panels), folder / "median_by_region.png")
+    return "\n".join(_told(panel, place) for place, panel in panels.items())
+
+
+def _panel(medians: pd.DataFrame, place: str) -> pd.DataFrame:
+    """Regions by protocols, those with a leader led from ``place``; medians in ms."""
+    columns = {name: medians[f"{name} led from {place}"] for name in LED}
+    return pd.DataFrame({**columns, **{name: medians[name] for name in LEADERLESS}}).loc[list(REGIONS)]
+
+
+def _told(panel: pd.DataFrame, place: str) -> str:
+    quickest = panel.idxmin(axis=1)
+    led = [region for region in REGIONS if quickest[region] in LED]
+    means = panel.mean().sort_values()
+    return (
+        f"Led from {place.title()}, a protocol with a leader is quickest for {', '.join(led) or 'no region'}, "
+        f"{quickest[[r for r in REGIONS if r not in led]].mode().iloc[0]} for the others; means over regions: "
+        f"{', '.join(f'{name} {mean:.0f} ms' for name, mean in means.items())}."
+    )
+
+
+def draw(panels: dict[str, pd.DataFrame]) -> object:
+    """A panel for each place of the leader, on one scale."""
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(
+        len(panels), 1, sharex=True, sharey=True, figsize=(10.5, 6.8), layout="constrained"
+    )
+    for ax, (place, panel) in zip(axes, panels.items(), strict=True):
+        grouped_bars(panel, "median write latency (ms)", ax=ax)
+        ax.set_title(f"leaders in {place.title()}", loc="left", fontsize=10)
+        ax.get_legend().remove()
+    handles, names = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    return axes[0]
+
+
+if __name__ == "__main__":
+    main(__file__, scenario, tell)
