@@ -216,7 +216,8 @@ class MultiPaxosNode(SlotLearner):
         voters.add(src)
         if self.is_phase2_quorum(voters):
             del self.open[msg.slot]
-            self.chosen.add(msg.slot)
+            if msg.slot > self.applied:  # else it was known to be chosen before this leader proposed it anew
+                self.chosen.add(msg.slot)
             self.advance()
 
     def on_heartbeat_timeout(self) -> None:

@@ -179,9 +179,10 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.forget(self.applied - self.settings.retained)
 
     def forget(self, last: int) -> None:
-        """Delete the votes up to slot ``last``."""
+        """Delete the votes up to slot ``last``, which are applied; a leader has no more to ask for them."""
         for slot in range(self.compacted + 1, last + 1):
             self.votes.pop(slot, None)
+            self.open.pop(slot, None)
         if last > self.compacted:
             self.compacted = last
 
@@ -222,8 +223,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.executed = msg.index
         self.forget(msg.index)
         self.chosen = {slot for slot in self.chosen if slot > msg.index}
-        # A snapshot may reach one who leads already, from an acceptor that its quorum did not need.
-        self.open = {slot: voters for slot, voters in self.open.items() if slot > msg.index}
+        # It may reach one who leads already, from an acceptor that its quorum did not need.
         self.next_slot = max(self.next_slot, msg.index + 1)
         self.advance()
         if self.role == "candidate":

@@ -13,7 +13,7 @@ from sim.network import constant
 from sim.protocols import MultiPaxos
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.multipaxos import MultiPaxosNode
-from sim.protocols.consensus.multipaxos_messages import InstallSnapshot, Prepare, Promise
+from sim.protocols.consensus.multipaxos_messages import Accepted, InstallSnapshot, Prepare, Promise
 from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
 from sim.system import SafetyViolation
 
@@ -293,6 +293,34 @@ def test_a_snapshot_that_reaches_one_who_leads_already_makes_it_forget_the_slots
     s.heal()
     s.run(1.0)
     assert s.node("n0").store.data == {"x": 3}
+    s.finish()
+
+
+def test_slots_that_a_new_leader_knew_to_be_chosen_may_be_compacted_while_they_are_proposed_anew(
+    stage: Callable[..., Any],
+) -> None:
+    s = settled(stage, MultiPaxos(nodes=3, snapshot_every=3, retain=0, heartbeat=0.2, detection=2.0))
+    s.isolate("n2")
+    s.ask("n0", value=1, session=1)
+    s.run(0.015)
+    s.heal()
+    for session in (2, 3, 4):
+        if session == 4:
+            s.cluster.network.cut([("n0", "n1")])  # n1 does not hear that slot 3 was chosen
+        s.ask("n0", value=session, session=session)
+        s.run(0.04)
+    assert (s.node("n2").applied, s.node("n2").chosen, s.node("n1").applied) == (0, {2, 3}, 2)
+    s.crash("n0")
+    s.cluster.network.hold(
+        lambda src, dst, msg: dst == "n2" and src != "n2" and isinstance(msg, Accepted) and msg.slot > 1
+    )
+    s.step("n2", "campaign")
+    s.run(0.05)
+    assert (s.node("n2").role, s.node("n2").compacted) == ("leader", 3)
+    s.run(0.5)  # its heartbeats send again what is open
+    s.cluster.network.release()
+    s.run(0.5)
+    assert (s.node("n2").applied, s.node("n1").applied) == (4, 4)
     s.finish()
 
 
