@@ -3,6 +3,7 @@
 from sim.workload.keys import HotSpot, Keys, Latest, Uniform, Zipf
 from sim.workload.load import Arrival, ClosedLoop, Idle, OpenLoop, Trace, Workload
 from sim.workload.mix import YCSB, Mix
+from sim.workload.probe import ReadAfterWrite
 
 __all__ = [
     "YCSB",
@@ -14,6 +15,7 @@ __all__ = [
     "Latest",
     "Mix",
     "OpenLoop",
+    "ReadAfterWrite",
     "Trace",
     "Uniform",
     "Workload",

@@ -7,7 +7,7 @@ from typing import Any
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.replication.crdt.dots import Context
-from sim.protocols.replication.dynamo.messages import Answer, Update
+from sim.protocols.replication.dynamo.messages import Answer, Unavailable, Update
 from sim.protocols.replication.dynamo.versions import Siblings, Stamped, Version, write_siblings
 
 __all__ = ["DynamoClient"]
@@ -23,11 +23,18 @@ class DynamoClient(Client):
     def on_start(self) -> None:
         self.versions: dict[int, Version] = {}  # session -> the version of its last write
         self.contexts: dict[tuple[int, str], Context] = {}
+        self.refusals: dict[
+            int, int
+        ] = {}  # session -> how many coordinators had too few answers for its operation
         super().on_start()
 
     def target(self, command: Command, attempt: int) -> str:
         system = self.settings.system
-        return self.contact(system.homes(command.key) if system.coordinator == "home" else None)
+        contacts = system.homes(command.key) if system.coordinator == "home" else self.settings.contacts
+        if attempt == 1:
+            self.refusals[command.session] = 0
+        skipped = self.refusals[command.session] % len(contacts)
+        return self.contact((*contacts[skipped:], *contacts[:skipped]))
 
     def learn(self, src: str, msg: Reply) -> None:
         """Nobody leads."""
@@ -48,6 +55,13 @@ class DynamoClient(Client):
             return Stamped((called, session, command.sequence), command.value, deletes, command.size)
         seen = self.contexts.get((session, key))
         return write_siblings(session, seen, command.value, command.size, deletes=deletes)
+
+    def on_unavailable(self, src: str, msg: Unavailable) -> None:
+        """Ask the next one, but for this operation only: another key may have other homes."""
+        pending = self.pending.get(msg.session)
+        if pending is not None and pending.command.sequence == msg.sequence and src == pending.target:
+            self.refusals[msg.session] += 1
+            self._back_off(pending)
 
     def on_answer(self, src: str, msg: Answer) -> None:
         pending = self.pending.get(msg.session)

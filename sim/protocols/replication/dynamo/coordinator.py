@@ -22,6 +22,7 @@ from sim.protocols.replication.dynamo.messages import (
     PutAck,
     Repair,
     RepairAck,
+    Unavailable,
     Update,
 )
 from sim.protocols.replication.dynamo.versions import Stamped, Version, covers, merged, write_siblings
@@ -243,6 +244,8 @@ class Coordinator(Part):
         if operation.rounds >= _ROUNDS or not (silent or not operation.answered):
             self.close(operation)
             return
+        if not operation.answered:
+            self.send(operation.client, Unavailable(*operation.number), hold=False)
         if operation.found and not operation.answered:  # a repair was lost, or its target is down
             self.repair(operation, operation.found[0])
         if self.may_stand_in(operation):

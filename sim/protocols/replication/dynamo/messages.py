@@ -28,6 +28,7 @@ __all__ = [
     "Repair",
     "RepairAck",
     "Tree",
+    "Unavailable",
     "Update",
 ]
 
@@ -49,6 +50,14 @@ class Answer(Reply):
     """What became of an operation; after a read, the version that was read, which is the context of later writes."""
 
     version: Any = None
+
+
+@message
+class Unavailable:
+    """Too few answer; what was asked is still under way here, and may be asked of others."""
+
+    session: int
+    sequence: int
 
 
 # put() and get(): a coordinator and the nodes of the preference list

@@ -157,6 +157,20 @@ def test_strict_quorums_keep_hints_and_do_not_count_them(play: Play) -> None:
     assert len(kept)
 
 
+def test_a_coordinator_with_too_few_answers_says_so_and_the_next_one_is_asked(play: Play) -> None:
+    """n0 is cut off from all nodes, but not from its client; operations on other keys still begin at n0."""
+    system = dataclasses.replace(QUIET, n=5, handoff=False)
+    steps = [(0.1, "put", "x", "lan"), (0.65, "put", "y", "lan")]
+    faults = [Partition((("n0",), tuple(n for n in system.names if n != "n0")), at=0.0, duration=3.0)]
+    retry = Retry(timeout=2.0, backoff=0.0)
+    run = play(system, steps, faults=faults, retry=retry).run(1)
+    rows = run.operations.sort_values("call")
+    assert list(rows["attempts"]) == [2, 2]
+    assert list(rows["node"]) == ["n1", "n1"]
+    assert rows["latency"].tolist() == pytest.approx([0.5 + 6 * DELTA] * 2)
+    assert (run.messages["kind"] == "Unavailable").sum() == 2 * 3  # each round of waiting says so
+
+
 def test_without_handoff_nobody_else_is_asked(play: Play) -> None:
     system = dataclasses.replace(QUIET, handoff=False)
     run = play(system, [(0.1, "put", WITH_N1, "lan")], faults=CUT).run(1)

@@ -98,7 +98,7 @@ class AnswersBeforeRepair(Coordinator):
 
 def test_dy2_read_repair_after_the_reply(broken: Make, mutant: Make, play: Make) -> None:
     """A write is on n0 only; a read there sees it, but its repair is lost; a read of the others does not see it."""
-    steps = [(0.1, "put", "x", "n0"), (0.95, "get", "x", "n0"), (1.0, "get", "x", "n1")]
+    steps = [(0.6, "put", "x", "n0"), (0.95, "get", "x", "n0"), (1.0, "get", "x", "n1")]
     faults = [
         Partition((("n0",), ("n1", "n2")), at=0.0, duration=0.9),
         Partition((("n0",), ("n1", "n2")), at=0.965, duration=2.0, one_way=True),
@@ -114,11 +114,11 @@ def test_dy2_read_repair_after_the_reply(broken: Make, mutant: Make, play: Make)
     honest = play(Dynamo(nodes=3, repair="blocking"), steps, faults=faults).run(1)
     assert honest.check().ok
     reads = honest.operations[honest.operations["kind"] == "get"].sort_values("call")
-    assert reads.iloc[0]["return"] > 1.9 > reads.iloc[1]["return"]  # it waited, and asked another coordinator
+    assert reads.iloc[0]["return"] > 1.4 > reads.iloc[1]["return"]  # it waited, and asked another coordinator
 
 
 def test_without_repair_before_the_reply_reads_are_regular_and_may_go_back(play: Make) -> None:
-    steps = [(0.1, "put", "x", "n0"), (0.95, "get", "x", "n0"), (1.0, "get", "x", "n1")]
+    steps = [(0.6, "put", "x", "n0"), (0.95, "get", "x", "n0"), (1.0, "get", "x", "n1")]
     faults = [
         Partition((("n0",), ("n1", "n2")), at=0.0, duration=0.9),
         Partition((("n0",), ("n1", "n2")), at=0.965, duration=2.0, one_way=True),

@@ -1,0 +1,108 @@
+"""A workload that measures staleness: a write, and, a given time after it has returned, a read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sim.kernel import Streams
+from sim.protocols.client import Client, Outcome
+from sim.workload.load import ClientPlan, Workload
+from sim.workload.mix import Source
+
+__all__ = ["ReadAfterWrite"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadAfterWrite(Workload):
+    """Trials of one write and one read, each on its own key; only ``start`` of `Workload` is of use beside these.
+
+    Parameters
+    ----------
+    writer, reader:
+        Where the client that writes and the one that reads stand: regions, or members beside which they are.
+    waits:
+        Seconds from the return of a write to the call of its read; one after the other, trial by trial.
+    trials:
+        How many writes.
+    every:
+        Seconds between the calls of writes, whether or not the one before has returned.
+    """
+
+    writer: str
+    reader: str
+    waits: tuple[float, ...] = (0.0,)
+    trials: int = 1000
+    every: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "waits", tuple(self.waits))
+        if not self.waits or not all(0 <= wait < float("inf") for wait in self.waits):
+            raise ValueError(f"ReadAfterWrite: waits must be seconds of at least 0, not {self.waits!r}")
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
+            raise ValueError(f"ReadAfterWrite: trials must be at least 1, not {self.trials!r}")
+        if not 0 < self.every < float("inf"):
+            raise ValueError(f"ReadAfterWrite: every must be positive seconds, not {self.every!r}")
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Puts and gets."""
+        return frozenset({"put", "get"})
+
+    def spots(self, regions: Sequence[str]) -> list[str]:
+        """The writer's, then the reader's place."""
+        return [self.writer, self.reader]
+
+    def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
+        """Two clients: c0 writes, c1 reads."""
+        reader = _Reader(Source(self.resolved_mix(), streams, "c1", 1, 2))
+        writer = _Writer(self, Source(self.resolved_mix(), streams, "c0", 0, 2), reader)
+        return [ClientPlan("c0", self.writer, writer), ClientPlan("c1", self.reader, reader)]
+
+
+class _Reader:
+    """Reads the key of a trial when it is told to."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.client: Client | None = None
+        self.stopped = False
+
+    def begin(self, client: Client) -> None:
+        self.client = client
+
+    def wake(self, client: Client, key: Any) -> None:
+        if not self.stopped:
+            client.submit(client.open_session(), self._source.make("get", key))
+
+    def completed(self, client: Client, outcome: Outcome) -> None:
+        """Nothing follows."""
+
+
+class _Writer:
+    """Writes at regular times, and has each write read."""
+
+    def __init__(self, plan: ReadAfterWrite, source: Source, reader: _Reader) -> None:
+        self._plan = plan
+        self._source = source
+        self._reader = reader
+        self._issued = 0
+        self.stopped = False
+
+    def begin(self, client: Client) -> None:
+        client.set_timer("wake", self._plan.start)
+
+    def wake(self, client: Client, key: Any) -> None:
+        if self.stopped or self._issued == self._plan.trials:
+            return
+        client.submit(client.open_session(), self._source.make("put", f"k{self._issued}"))
+        self._issued += 1
+        client.set_timer("wake", max(0.0, self._plan.start + self._issued * self._plan.every - client.now))
+
+    def completed(self, client: Client, outcome: Outcome) -> None:
+        trial = int(outcome.operation.key.removeprefix("k"))
+        if outcome.status == "ok" and self._reader.client is not None:
+            waits = self._plan.waits
+            self._reader.client.set_timer("wake", waits[trial % len(waits)], outcome.operation.key)
