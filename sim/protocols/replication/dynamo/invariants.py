@@ -308,8 +308,10 @@ class Converged(Invariant):
             self.disturbed()
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
-        bound = self.system.convergence
-        if bound is None or self.now() - self.last < bound or any(self.open.values()):
+        bound = self.system.converges_within
+        if bound is None or self.now() - self.last < bound + _MESSAGES * self.system.patience:
+            return
+        if any(self.open.values()):
             return
         members: dict[str, Any] = {name: node for name, node in nodes.items() if name in self.system.names}
         if len(members) < self.system.nodes:
@@ -329,4 +331,5 @@ class Converged(Invariant):
                 self.safety.must_stay_deleted(home, key, version, self.now())
 
 
+_MESSAGES = 4  # times the detection time: what messages may take, as `sim.lab.simulation` has it
 _HEALING = (Tree, Leaves, Handoff, HandoffAck)

@@ -192,15 +192,15 @@ class Dynamo(System):
         return self.nodes > self.n and (self.sloppy or self.handoff)
 
     @property
-    def convergence(self) -> float | None:
-        """Seconds after the last write and the last fault within which all homes agree; None: no anti-entropy.
+    def converges_within(self) -> float | None:
+        """Seconds, besides what messages take, after the last write and fault within which all homes agree.
 
-        Two rounds of anti-entropy of every node with every other, two rounds of hints, and two detection times for the
-        messages of an exchange. One of each is enough unless a message is slow.
+        Coordinators may be at work for four more detection times. Then two rounds of anti-entropy of every node with
+        every other, and two rounds of hints; one of each is enough unless a message is slow. None: no anti-entropy.
         """
         if self.sync_every is None:
             return None
-        return 2 * (self.nodes * self.sync_every + self.handoff_every + self.patience)
+        return 4 * self.patience + 2 * (self.nodes * self.sync_every + self.handoff_every)
 
     # What it is to the simulator
 
@@ -232,15 +232,25 @@ class Dynamo(System):
     def claims(self) -> str | None:
         """Strict quorums with R + W > N: regular. With blocking repair and 2R > N: linearizable, as ABD with clocks.
 
-        Siblings claim nothing here, as a read of them is of no register; `invariants` has what they promise.
+        Else eventual, if there is anti-entropy. Siblings claim no more than that, as a read of them is of no register;
+        `invariants` has what they promise.
         """
         if self.versions == "siblings" or not self.sees_completed_writes:
-            return None
+            return None if self.unsafe or self.sync_every is None else "eventual"
         return "linearizable" if self.reads_are_monotone else "regular"
 
     def invariants(self) -> Iterable[Invariant]:
         safety = DynamoSafety(system=self)
         return (safety, Converged(system=self, safety=safety))
+
+    def replica_values(self, nodes: Mapping[str, Node]) -> Mapping[str, Mapping[str, Any]]:
+        """What the first home of each key shows of it, what the second, and so on."""
+        stores = {name: node.store for name, node in nodes.items() if isinstance(node, DynamoNode)}
+        keys = dict.fromkeys(key for store in stores.values() for key in store)
+        return {
+            f"home {i + 1}": {key: self.shown(stores.get(self.homes(key)[i], {}).get(key)) for key in keys}
+            for i in range(self.n)
+        }
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that neither a live node nor a hint knows of, not even as replaced.
