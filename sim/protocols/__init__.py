@@ -10,6 +10,7 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.communication import BroadcastStore
 from sim.protocols.consensus.epaxos import EPaxos
+from sim.protocols.consensus.epaxos_star import EPaxosStar
 from sim.protocols.consensus.mencius_system import Mencius
 from sim.protocols.consensus.multipaxos_system import MultiPaxos
 from sim.protocols.consensus.paxos_system import Paxos
@@ -42,6 +43,7 @@ __all__ = [
     "Crdt",
     "Dynamo",
     "EPaxos",
+    "EPaxosStar",
     "ExpectedArrival",
     "FixedTimeout",
     "Gossip",

@@ -3,20 +3,21 @@
 A command is committed with its *dependencies*, the commands that interfere with it (same key, not both reads), and
 a *sequence number*. If a fast quorum sees the same dependencies, one round trip commits (the fast path); otherwise
 the union is accepted in a second one (the slow path). Committed commands are executed in the order of the strongly
-connected components of the graph of dependencies.
+connected components of the graph of dependencies (`sim.protocols.consensus.epaxos_replica`).
 
 Assumptions: n = 2F + 1 replicas, at most F down. The fast quorum is 2F with the simplified recovery of figure 3.
 
 Departures from the paper:
 
 - Two ballots per instance, promised and accepted: one variable for both loses commits (Sutra, arXiv 1906.10917).
-- The optimised fast quorum F + floor((F+1)/2) is not offered: the recovery printed for it has known faults, and the one
-  that is proved (EPaxos*, arXiv 2511.02743) is not built here.
+- The optimised fast quorum F + floor((F+1)/2) is not offered here: the recovery printed for it has known faults
+  (arXiv 2511.02743, section 7). `sim.protocols.consensus.epaxos_star` has that quorum with a recovery that is proved.
 - With three replicas, where one other is enough for the fast path, its attributes must be the leader's own, and a
-  recovery takes the smaller of two that differ: figure 3 does not say which.
+  recovery takes the smaller of two that differ: figure 3 does not say which. The others only ever add to the leader's
+  attributes, so if the leader has committed its own, the smaller of two that differ are these; and if it has
+  not, either will do, as the leader and one other, a majority, have pre-accepted the command.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
-- A command takes effect once by its (session, number), as commands of one session on different keys do not interfere.
-- Instances are never collected.
+- Scans are not served: interference goes by key.
 """
 
 from __future__ import annotations
@@ -25,10 +26,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.node import Node, durable_map
-from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.consensus.epaxos_execution import Interference, execution_order
+from sim.protocols.consensus.epaxos_execution import Interference
 from sim.protocols.consensus.epaxos_messages import (
     ACCEPTED,
     COMMITTED,
@@ -38,20 +37,18 @@ from sim.protocols.consensus.epaxos_messages import (
     AcceptOk,
     Commit,
     Instance,
-    Nack,
     PreAccept,
     PreAcceptOk,
     Prepare,
     PrepareOk,
     Record,
 )
-from sim.protocols.consensus.settings import at_least, names
-from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
+from sim.protocols.consensus.epaxos_replica import EgalitarianReplica, EgalitarianSystem
+from sim.protocols.consensus.settings import at_least
+from sim.protocols.kv import NOOP, Command
 from sim.system import Invariant, Member, System
 
-__all__ = ["EPaxos", "EPaxosNode", "NearestClient"]
-
-NOTHING = Record(UNKNOWN, None, 0, (), ZERO, ZERO)
+__all__ = ["EPaxos", "EPaxosNode"]
 
 
 class _Led:
@@ -71,36 +68,26 @@ class _Led:
         self.avoid_fast = False
 
 
-class EPaxosNode(Node):
+class EPaxosNode(EgalitarianReplica):
     """A replica: leader of the commands that its clients bring, acceptor of all others."""
 
     settings: EPaxos
-    instances = durable_map()  # instance -> Record
+    nothing = Record(UNKNOWN, None, 0, (), ZERO, ZERO)
 
     def on_start(self) -> None:
-        self.row = self.members.index(self.name)
+        super().on_start()
         self.f = (len(self.members) - 1) // 2
-        self.next_number = 1 + max((i for row, i in self.instances if row == self.row), default=0)
-        self.led: dict[Instance, _Led] = {}
-        self.waiting: dict[Instance, tuple[str, Command, float]] = {}  # who asked for it, and when
-        self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
+        self.fast_others = self.settings.fast_quorum_size - 1  # how many besides the leader
         self.interference = Interference()
-        self.store = KeyValueStore()
-        self.effects: dict[tuple[int, int], Result] = {}  # write -> what it came to
-        self.executed: dict[Instance, None] = {}
-        for instance, record in self.instances.items():
+        for instance, record in list(self.instances.items()):
+            self.remember(instance, record)
             if record.command is not None:
                 self.interference.put(instance, record.command, record.seq)
-        for instance, record in list(self.instances.items()):
+        for instance, record in self.instances.items():
             if record.status == COMMITTED:
                 self.execute(instance)
             else:
                 self.suspect(instance)
-
-    def record_of(self, instance: Instance) -> Record:
-        """What is known of an instance here."""
-        found: Record = self.instances.get(instance, NOTHING)
-        return found
 
     def learn(
         self,
@@ -116,25 +103,13 @@ class EPaxosNode(Node):
         if known.command is not None and known.command != command:
             self.interference.drop(instance, known.command)
         promised = max(known.promised, ballot)
-        self.instances[instance] = Record(status, command, seq, deps, promised, ballot)
+        self.remember(instance, Record(status, command, seq, deps, promised, ballot))
         if instance not in self.executed:
             self.interference.put(instance, command, seq)
 
     # Phase 1 at the command leader (figure 2)
 
-    def on_request(self, src: str, msg: Request) -> None:
-        command = msg.command
-        result = self.effects.get((command.session, command.sequence))
-        if result is not None:
-            self.answer(src, command, result)
-            return
-        for instance, (_, known, since) in self.waiting.items():
-            if known == command:
-                self.waiting[instance] = (src, command, since)
-                return
-        instance = (self.row, self.next_number)
-        self.next_number += 1
-        self.waiting[instance] = (src, command, self.now)
+    def lead(self, instance: Instance, command: Command) -> None:
         self.preaccept(instance, Ballot(0, self.name), command)
 
     def preaccept(
@@ -149,21 +124,9 @@ class EPaxosNode(Node):
         if not self.peers:
             self.commit(instance, led)
             return
-        self.broadcast(PreAccept(instance, ballot, command, seq, deps), to=self.first_asked(avoid_fast))
+        asked = self.peers if avoid_fast else self.first_asked(self.fast_others)
+        self.broadcast(PreAccept(instance, ballot, command, seq, deps), to=asked)
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
-
-    def first_asked(self, avoid_fast: bool) -> tuple[str, ...]:
-        """Thrifty: only a fast quorum is asked at first."""
-        if not self.settings.thrifty or avoid_fast:
-            return self.peers
-        start = self.row
-        ring = [self.members[(start + k) % len(self.members)] for k in range(1, len(self.members))]
-        return tuple(ring[: self.fast_others])
-
-    @property
-    def fast_others(self) -> int:
-        """How many besides the leader a fast quorum of 2F has (all others where F is 1)."""
-        return max(2 * self.f - 1, 1) if len(self.members) > 1 else 0
 
     def on_pre_accept(self, src: str, msg: PreAccept) -> None:
         known = self.record_of(msg.instance)
@@ -175,11 +138,11 @@ class EPaxosNode(Node):
         if known.status >= ACCEPTED and known.accepted >= msg.ballot:
             return
         self.stand_down(msg.instance, msg.ballot)
+        self.be_patient(msg.instance)
         seq, found = self.interference.seen_by(msg.command, msg.instance)
         seq = max(seq, msg.seq)
         deps = tuple(sorted({*found, *msg.deps} - {msg.instance}))
         self.learn(msg.instance, PREACCEPTED, msg.command, seq, deps, msg.ballot)
-        self.suspect(msg.instance)
         self.send(src, PreAcceptOk(msg.instance, msg.ballot, seq, deps))
 
     def on_pre_accept_ok(self, src: str, msg: PreAcceptOk) -> None:
@@ -216,7 +179,8 @@ class EPaxosNode(Node):
         led.phase = "accept"
         led.replies = {}
         self.learn(instance, ACCEPTED, led.command, led.seq, led.deps, led.ballot)
-        self.broadcast(Accept(instance, led.ballot, led.command, led.seq, led.deps))
+        asked = self.peers if led.avoid_fast else self.first_asked(self.f)
+        self.broadcast(Accept(instance, led.ballot, led.command, led.seq, led.deps), to=asked)
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
 
     def on_accept(self, src: str, msg: Accept) -> None:
@@ -225,8 +189,8 @@ class EPaxosNode(Node):
             return
         if not (known.status == ACCEPTED and known.accepted == msg.ballot):
             self.stand_down(msg.instance, msg.ballot)
+            self.be_patient(msg.instance)
             self.learn(msg.instance, ACCEPTED, msg.command, msg.seq, msg.deps, msg.ballot)
-            self.suspect(msg.instance)
         self.send(src, AcceptOk(msg.instance, msg.ballot))
 
     def on_accept_ok(self, src: str, msg: AcceptOk) -> None:
@@ -241,115 +205,62 @@ class EPaxosNode(Node):
     def commit(self, instance: Instance, led: _Led) -> None:
         """The attributes are final: say so to everyone."""
         assert led.command is not None
-        self.broadcast(Commit(instance, led.command, led.seq, led.deps), hold=False)
-        self.committed(instance, led.command, led.seq, led.deps)
+        self.committed(instance, led.command, led.seq, led.deps, tell=True)
 
     def on_commit(self, src: str, msg: Commit) -> None:
         if self.record_of(msg.instance).status != COMMITTED:
             self.committed(msg.instance, msg.command, msg.seq, msg.deps)
 
-    def committed(self, instance: Instance, command: Command, seq: int, deps: tuple[Instance, ...]) -> None:
-        """Remember what was chosen, and execute what can be executed now."""
+    def committed(
+        self,
+        instance: Instance,
+        command: Command,
+        seq: int,
+        deps: tuple[Instance, ...],
+        *,
+        tell: bool = False,
+    ) -> None:
+        """Remember what was chosen, ``tell`` it to the others, and execute what can be executed now."""
         known = self.record_of(instance)
         self.learn(instance, COMMITTED, command, seq, deps, known.promised)
         self.led.pop(instance, None)
         self.cancel_timer("retry", instance)
-        self.cancel_timer("recover", instance)
-        if self.settings.record_commits and instance in self.waiting:
-            self.record("committed", instance=instance, latency=self.now - self.waiting[instance][2])
-        self.execute(instance)
-        for other in self.blocked.pop(instance, ()):
-            self.execute(other)
+        if tell:
+            self.broadcast(self.commit_of(instance))
+        self.settle(instance)
+
+    def commit_of(self, instance: Instance) -> Commit:
+        record = self.record_of(instance)
+        return Commit(instance, record.command, record.seq, record.deps)
 
     # Execution (4.3.2)
 
-    def execute(self, instance: Instance) -> None:
-        """Execute a committed command after all that it depends on; or wait for what is not committed yet."""
-        if instance in self.executed:
-            return
-        order = execution_order(instance, self.open_deps, lambda i: self.record_of(i).seq)
-        if isinstance(order, tuple):
-            waiting = self.blocked.setdefault(order, [])
-            if instance not in waiting:
-                waiting.append(instance)
-            self.suspect(order)
-            return
-        for one in order:
-            self.apply(one)
-
     def open_deps(self, instance: Instance) -> list[Instance] | None:
-        """What an instance depends on and is not executed; None while it is not committed."""
         record = self.record_of(instance)
         if record.status != COMMITTED:
             return None
         return [dep for dep in record.deps if dep not in self.executed]
 
+    def seq_of(self, instance: Instance) -> int:
+        seq: int = self.record_of(instance).seq
+        return seq
+
     def apply(self, instance: Instance) -> None:
-        """Execute one command; its leader answers the client."""
         record = self.record_of(instance)
-        command = record.command
-        assert command is not None
-        self.executed[instance] = None
-        self.interference.executed(instance, command, record.seq)
-        result = None
-        if command.session >= 0:
-            identity = (command.session, command.sequence)
-            result = self.effects.get(identity)
-            if result is None:
-                result = self.effects[identity] = self.store.execute(command)
-        self.conclude(instance, command, result)
-
-    def conclude(self, instance: Instance, command: Command, result: Result | None) -> None:
-        """Answer who waits for an instance; if a no-op took its place, propose the command again."""
-        if instance not in self.waiting:
-            return
-        client, wanted, since = self.waiting.pop(instance)
-        if wanted == command and result is not None:
-            if self.settings.record_commits:
-                self.record("executed", instance=instance, latency=self.now - since)
-            self.answer(client, command, result)
-        else:
-            self.on_request(client, Request(wanted))
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """What is executed is committed: the answer waits for no disk."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply, hold=False)
+        self.interference.executed(instance, record.command, record.seq)
+        super().apply(instance)
 
     # Failures: retry, then explicit prepare (figure 3)
 
-    def leading(self, instance: Instance, ballot: Ballot, phase: str) -> _Led | None:
-        """What this replica leads, if a reply of this ballot and phase is for it."""
-        led = self.led.get(instance)
-        return led if led is not None and led.ballot == ballot and led.phase == phase else None
-
-    def stand_down(self, instance: Instance, ballot: Ballot) -> None:
-        """Somebody else leads this instance in a higher ballot."""
-        led = self.led.get(instance)
-        if led is not None and led.ballot < ballot:
-            del self.led[instance]
-            self.cancel_timer("retry", instance)
-
-    def refuse(self, src: str, instance: Instance, ballot: Ballot, known: Record) -> bool:
-        """Answer what is out of date: with the commit, or with the higher ballot."""
-        if known.status == COMMITTED and known.command is not None:
-            self.send(src, Commit(instance, known.command, known.seq, known.deps), hold=False)
-            return True
-        if ballot < known.promised:
-            self.send(src, Nack(instance, known.promised))
-            return True
-        return False
-
     def on_retry_timeout(self, instance: Instance) -> None:
         """Ask those again who have not answered; with a majority of PreAcceptOks, stop hoping for the fast path."""
-        led = self.led.get(instance)
+        led: _Led | None = self.led.get(instance)
         if led is None:
             return
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
         if led.phase == "preaccept":
             self.decide(instance, led, patient=False)
-        led_now = self.led.get(instance)
-        if led_now is led:
+        if instance in self.led:  # the same: a phase that ends in another changes it in place
             silent = [peer for peer in self.peers if peer not in led.replies]
             self.broadcast(self.question(instance, led), to=silent)
 
@@ -363,18 +274,12 @@ class EPaxosNode(Node):
         own = self.record_of(instance)
         return PreAccept(instance, led.ballot, led.command, own.seq, own.deps)
 
-    def suspect(self, instance: Instance) -> None:
-        """If this instance is not committed in time, its leader may be dead."""
-        if instance not in self.led:
-            shortest = self.settings.detection_timeout
-            self.set_timer("recover", self.random.uniform(shortest, 2 * shortest), instance)
-
     def on_recover_timeout(self, instance: Instance) -> None:
         known = self.record_of(instance)
+        self.suspected.pop(instance, None)
         if known.status == COMMITTED or instance in self.led:
             return
         ballot = Ballot(known.promised.round + 1, self.name)
-        self.suspect(instance)
         led = self.led[instance] = _Led(ballot, None, 0, (), "prepare")
         led.replies[self.name] = known
         self.promise(instance, ballot)
@@ -384,8 +289,8 @@ class EPaxosNode(Node):
     def promise(self, instance: Instance, ballot: Ballot) -> None:
         """Take part in no lower ballot of this instance any more."""
         known = self.record_of(instance)
-        self.instances[instance] = Record(
-            known.status, known.command, known.seq, known.deps, ballot, known.accepted
+        self.remember(
+            instance, Record(known.status, known.command, known.seq, known.deps, ballot, known.accepted)
         )
 
     def on_prepare(self, src: str, msg: Prepare) -> None:
@@ -394,7 +299,7 @@ class EPaxosNode(Node):
             return
         self.stand_down(msg.instance, msg.ballot)
         self.promise(msg.instance, msg.ballot)
-        self.suspect(msg.instance)
+        self.be_patient(msg.instance)
         self.send(src, PrepareOk(msg.instance, msg.ballot, known))
 
     def on_prepare_ok(self, src: str, msg: PrepareOk) -> None:
@@ -437,86 +342,56 @@ class EPaxosNode(Node):
                 return record
         return None
 
-    def on_nack(self, src: str, msg: Nack) -> None:
-        """Somebody else leads: wait, and try again with a higher ballot only if nothing comes of it."""
-        known = self.record_of(msg.instance)
-        if msg.promised > known.promised and known.status != COMMITTED:
-            self.stand_down(msg.instance, msg.promised)
-            self.promise(msg.instance, msg.promised)
-            self.suspect(msg.instance)
-
-
-class NearestClient(Client):
-    """Asks the nearest replica; another one only while that does not answer."""
-
-    def learn(self, src: str, msg: Reply) -> None:
-        """Who answers does not lead: there is no leader."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class EPaxos(System):
+class EPaxos(EgalitarianSystem):
     """Egalitarian Paxos over ``nodes`` replicas; clients use the nearest.
 
     Parameters
     ----------
     nodes:
         How many replicas (odd, >= 1), named n0, n1, ...
+    fast_quorum:
+        How many replicas, the leader included, must agree for the fast path; None: 2F, the least that the recovery of
+        figure 3 allows.
     thrifty:
-        Send PreAccept to a fast quorum only, and to the others if it does not answer in time.
+        Send PreAccept to a fast quorum only and Accept to a majority, and to the others if these do not answer in
+        time.
     record_commits:
         Record when each command is committed and executed, in seconds after its leader got it (events).
+
+    Raises ValueError for settings that cannot work.
     """
 
-    nodes: int = 5
-    thrifty: bool = False
-    record_commits: bool = False
+    fast_quorum: int | None = None
+
+    operations = System.operations - {"scan"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("EPaxos", "nodes", self.nodes, 1)
         if self.nodes % 2 == 0:
             raise ValueError(f"EPaxos: nodes must be odd (n = 2F + 1), not {self.nodes!r}")
+        if self.fast_quorum is not None:
+            at_least("EPaxos", "fast_quorum", self.fast_quorum, self.nodes // 2 + 1)
+            if self.fast_quorum > self.nodes:
+                raise ValueError(
+                    f"EPaxos: fast_quorum={self.fast_quorum!r} is more than {self.nodes} replicas"
+                )
+            if self.fast_quorum < self.nodes - 1 and not self.unsafe:
+                raise ValueError(
+                    f"EPaxos: the recovery of figure 3 needs a fast quorum of 2F = {self.nodes - 1} of "
+                    f"{self.nodes}, not {self.fast_quorum!r} (EPaxosStar has smaller ones); unsafe=True runs it"
+                )
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
-
-    @property
-    def heartbeat_interval(self) -> float:
-        """Seconds after which unanswered messages are sent again; 50 ms where nothing else is said."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """The shortest time (seconds) after which another replica takes over an uncommitted instance."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
+    def fast_quorum_size(self) -> int:
+        """How many replicas, the leader included, must agree for the fast path."""
+        return max(self.nodes - 1, 1) if self.fast_quorum is None else self.fast_quorum
 
     def members(self) -> tuple[Member, ...]:
         return tuple(Member(name, EPaxosNode) for name in self.names)
-
-    @property
-    def client_class(self) -> type[Node]:
-        return NearestClient
-
-    @property
-    def claims(self) -> str | None:
-        return "linearizable"
 
     def invariants(self) -> Iterable[Invariant]:
         from sim.protocols.consensus.epaxos_invariants import EPaxosSafety
 
         return (EPaxosSafety(),)
-
-    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that no live replica has executed or holds as committed."""
-        replicas = [node for node in nodes.values() if isinstance(node, EPaxosNode)]
-        if not replicas:
-            return None
-        held = {
-            (r.command.session, r.command.sequence)
-            for node in replicas
-            for r in node.instances.values()
-            if r.command is not None and r.status >= PREACCEPTED
-        }
-        return sum(1 for identity in acknowledged if identity not in held)

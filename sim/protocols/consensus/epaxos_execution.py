@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sim.protocols.consensus.epaxos_messages import Instance
 from sim.protocols.kv import READS, Command
 
-__all__ = ["Interference", "execution_order"]
+__all__ = ["Conflicts", "Interference", "execution_order"]
 
 
 class Interference:
@@ -58,6 +59,65 @@ class Interference:
         if not reads:
             found.update(self._reads.get(command.key, {}))
         return 1 + max(found.values(), default=0), sorted(found)
+
+
+class Conflicts:
+    """The commands on each key, as one replica of EPaxos* knows them: `of` finds those that conflict with a command.
+
+    Two commands conflict on the same key unless both read; a scan conflicts with every write.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._known: dict[Instance, Command] = {}
+        self._writes: dict[str | None, list[list[int]]] = {
+            None: self._table()
+        }  # key, None: any -> row -> numbers
+        self._reads: dict[str | None, list[list[int]]] = {None: self._table()}  # None: scans
+
+    def _table(self) -> list[list[int]]:
+        return [[] for _ in range(self._rows)]
+
+    def _places(self, command: Command) -> list[list[list[int]]]:
+        """The tables in which a command is noted."""
+        if command.kind == "scan":
+            return [self._reads[None]]
+        if command.kind in READS:
+            return [self._reads.setdefault(command.key, self._table())]
+        return [self._writes[None], self._writes.setdefault(command.key, self._table())]
+
+    def put(self, instance: Instance, command: Command) -> None:
+        """An instance may have this command; it never has another but a no-op."""
+        if instance not in self._known and command.session >= 0:
+            self._known[instance] = command
+            for place in self._places(command):
+                insort(place[instance[0]], instance[1])
+
+    def drop(self, instance: Instance) -> None:
+        """The instance is a no-op for good."""
+        command = self._known.pop(instance, None)
+        if command is not None:
+            for place in self._places(command):
+                place[instance[0]].remove(instance[1])
+
+    def of(self, command: Command, prefix: Sequence[int], itself: Instance) -> tuple[Instance, ...]:
+        """The known instances that conflict with a command, those up to ``prefix`` of each row left out."""
+        if command.session < 0:
+            return ()
+        if command.kind == "scan":
+            places = [self._writes[None]]
+        elif command.kind in READS:
+            places = [self._writes.get(command.key, [])]
+        else:
+            places = [self._writes.get(command.key, []), self._reads.get(command.key, []), self._reads[None]]
+        found = [
+            (row, number)
+            for place in places
+            for row, numbers in enumerate(place)
+            for number in numbers[bisect_right(numbers, prefix[row]) :]
+            if (row, number) != itself
+        ]
+        return tuple(sorted(found))
 
 
 def execution_order(

@@ -14,6 +14,7 @@ __all__ = [
     "Accept",
     "AcceptOk",
     "Commit",
+    "Fetch",
     "Instance",
     "Nack",
     "PreAccept",
@@ -118,3 +119,10 @@ class Nack:
 
     instance: Instance
     promised: Ballot
+
+
+@message
+class Fetch:
+    """A replica is behind: of each row it has executed everything up to a number. Who has later Commits, sends some."""
+
+    prefix: tuple[int, ...]
