@@ -328,13 +328,15 @@ class EPaxosStarNode(EgalitarianReplica):
 
     def on_validate(self, src: str, msg: Validate) -> None:
         known = self.record_of(msg.instance)
-        if not self.refuse(src, msg.instance, msg.ballot, known) and known.promised == msg.ballot:
+        if self.refuse(src, msg.instance, msg.ballot, known) or known.promised != msg.ballot:
+            return
+        if known.status != ACCEPTED:  # else it is a repetition: the ballot has gone on to Accept
             self.send(src, ValidateOk(msg.instance, msg.ballot, self.validate(msg)))
 
     def on_validate_ok(self, src: str, msg: ValidateOk) -> None:
         led = self.leading(msg.instance, msg.ballot, "validate")
         if led is not None:
-            led.validated[src] = msg.against
+            led.validated.setdefault(src, msg.against)
             self.judge(msg.instance, led)
 
     def judge(self, instance: Instance, led: _Led) -> None:
