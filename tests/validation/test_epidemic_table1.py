@@ -14,7 +14,7 @@ SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "validation" /
 RUNS = 3
 
 # Standard deviations of (s, m, t_last) between runs, from 40 runs of the long form.
-DEVIATION = {1: (0.021, 0.044, 1.5), 2: (0.007, 0.06, 1.3), 3: (0.0033, 0.055, 1.5)}
+DEVIATION = {1: (0.015, 0.035, 1.4), 2: (0.0076, 0.035, 0.95), 3: (0.0031, 0.037, 1.3)}
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

@@ -16,7 +16,7 @@ def test_the_closed_form_gives_the_published_values() -> None:
 
 
 def test_the_mean_first_detection_is_as_published_within_4_standard_errors() -> None:
-    mean, error = SCRIPT["first_detection"](10, 500, seed=7)
+    mean, error = SCRIPT["first_detection"](10, (7, 500))
     assert error < 0.05
     assert abs(mean - SCRIPT["PUBLISHED"][10]) < 4 * error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
+from math import ceil, inf, log2
 from typing import Any, ClassVar
 
 from sim.node import Node, part
@@ -79,6 +79,21 @@ class Gossip(System):
     @property
     def client_class(self) -> type[Node]:
         return MembershipClient
+
+    @property
+    def claims(self) -> str | None:
+        return None if self.anti_entropy is None else "eventual"
+
+    @property
+    def converges_within(self) -> float | None:
+        """Comparisons with random partners: 2 log2 n until most have an update, 20 for those passed over by chance."""
+        return (
+            None if self.anti_entropy is None else (20 + 2 * ceil(log2(self.nodes))) * self.anti_entropy.every
+        )
+
+    def replica_values(self, nodes: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+        members = {name: node for name, node in nodes.items() if isinstance(node, GossipNode)}
+        return {m: {k: u.value for k, u in node.epidemic.updates.items()} for m, node in members.items()}
 
     def invariants(self) -> Iterable[Invariant]:
         return (GossipSafety(),)

@@ -212,6 +212,22 @@ def test_a_client_waits_2_delays_and_a_quiet_group_sends_nothing_but_what_its_st
     assert asked.operations["latency"].to_numpy() == pytest.approx(0.02)
 
 
+def test_with_anti_entropy_it_claims_and_keeps_eventual_agreement_without_it_it_claims_nothing() -> None:
+    def check(system: Gossip) -> Any:
+        one = Scenario(
+            system=system,
+            network=constant(0.01),
+            workload=ClosedLoop(clients=3, keys=Uniform(3), think=0.05),
+            faults=[Crash("n1", at=1.0, down=1.0)],
+            duration=3.0,
+        )
+        return one.run(1).check()
+
+    assert check(Gossip(nodes=5)).status == "valid"
+    assert check(dataclasses.replace(broken(Sullen), mongering=None)).status == "invalid"
+    assert check(Gossip(nodes=5, anti_entropy=None)).status == "no claim"
+
+
 # Storms
 
 BOUND = 30.0
