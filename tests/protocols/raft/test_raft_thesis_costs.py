@@ -93,15 +93,20 @@ def test_a_leadership_transfer_takes_three_delays(stage: Any) -> None:
 def test_a_single_server_change_is_one_commit_round(stage: Any) -> None:
     s = stage(system=Raft(nodes=5, membership="single"), client_at="n0")
     s.campaign("n0")
+    start = s.now
     assert s.admin("n0", Leave("n4")) == exactly(2)
     assert s.client.admin[-1].done
+    for kind in ("AppendEntries", "AppendEntriesReply"):
+        assert len(s.messages(kind, since=start)) == 3  # n' - 1, n4 is out already
 
 
 def test_a_joint_change_is_two_commit_rounds(stage: Any) -> None:
     s = stage(system=Raft(nodes=5, membership="joint"), client_at="n0")
     s.campaign("n0")
+    start = s.now
     assert s.admin("n0", Reconfigure(("n0", "n1", "n2"))) == exactly(4)
     assert s.client.admin[-1].done
+    assert len(s.messages("AppendEntries", since=start)) == 4 + 2  # to all of both, then to those of the new
     assert s.node("n0").config == Config(("n0", "n1", "n2"))
 
 
