@@ -8,7 +8,7 @@ from sim.protocols.balancing import (
     SmoothWeightedRoundRobin,
     WeightedRandom,
 )
-from sim.protocols.communication import BroadcastStore
+from sim.protocols.communication import BroadcastStore, RpcStore
 from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.epaxos_star import EPaxosStar
 from sim.protocols.consensus.mencius_system import Mencius
@@ -59,6 +59,7 @@ __all__ = [
     "Raft",
     "Random",
     "RoundRobin",
+    "RpcStore",
     "Server",
     "ShardedRaft",
     "SmoothWeightedRoundRobin",

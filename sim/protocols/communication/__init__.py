@@ -5,6 +5,8 @@ from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLin
 from sim.protocols.communication.orders import ANY, CAUSAL, FIFO
 from sim.protocols.communication.raft_order import RaftBroadcast
 from sim.protocols.communication.reliable import EagerBroadcast, LazyBroadcast
+from sim.protocols.communication.rpc import Rpc
+from sim.protocols.communication.rpc_store import RpcStore
 from sim.protocols.communication.sequencer import SequencerBroadcast
 from sim.protocols.communication.store import BroadcastStore
 from sim.protocols.communication.uniform import UniformBroadcast
@@ -21,6 +23,8 @@ __all__ = [
     "LoggedLinks",
     "PerfectLinks",
     "RaftBroadcast",
+    "Rpc",
+    "RpcStore",
     "SequencerBroadcast",
     "StubbornLinks",
     "UniformBroadcast",

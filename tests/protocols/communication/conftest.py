@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +11,40 @@ import pytest
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.run import Run
 from sim.protocols.communication import BroadcastStore
+from sim.system import Invariant
+
+
+class Narrator(Invariant):
+    """Writes a short run down for people, in the order of time.
+
+    ``describe(message)`` gives the text of a message, "" to leave it out; ``tell(event, detail)`` that of an event."""
+
+    def __init__(self, describe: Callable[[Any], str], tell: Callable[[str, Mapping[str, Any]], str]) -> None:
+        super().__init__()
+        self.describe = describe
+        self.tell = tell
+        self.lines: list[str] = []
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if text := self.tell(event, detail):
+            self.lines.append(f"{self.now() * 1000:6.1f} ms  {node:7}*** {text}")
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if (text := self.describe(message)) and src != dst:
+            self.lines.append(f"{self.now() * 1000:6.1f} ms  {src:6} -> {dst:6} {text}")
+
+
+@pytest.fixture
+def narrate() -> Callable[..., Narrator]:
+    """``narrate(cluster, describe, tell)`` lets a `Narrator` listen to a cluster that is made with ``checking``."""
+
+    def listen(cluster: Any, *how: Any) -> Narrator:
+        narrator = Narrator(*how)
+        cluster.watch([narrator])
+        return narrator
+
+    return listen
+
 
 BOUND = 5.0  # seconds after the storm within which clients have their answers and replicas have the same
 

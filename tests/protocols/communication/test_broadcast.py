@@ -209,6 +209,52 @@ def test_a_restarted_member_of_the_group_goes_on_where_it_was(stage: Any) -> Non
     assert play.node("n1").data == {"x": 1}
 
 
+# A story to read
+
+
+class Replier(Listener):
+    """Answers the word "question"."""
+
+    cast = part(BestEffortBroadcast, order=CAUSAL)
+
+    def on_word(self, src: str, msg: Word) -> None:
+        super().on_word(src, msg)
+        if self.name == "n1" and msg.text == "question":
+            self.cast.broadcast(Word("answer"))
+
+
+def test_an_answer_that_overtakes_its_question_waits(
+    narrate: Callable[..., Any], golden: Callable[[str, str], None]
+) -> None:
+    """n0 asks, n1 answers; the way from n0 to n2 is five times as long as the others."""
+    cluster = Cluster(constant(DELTA), 0, checking=True, tracing=True)
+    for i in range(3):
+        cluster.add(Member(f"n{i}", Replier), place="lan")
+    cluster.boot()
+    cluster.network.disturb("n0", "n2", slowdown=5.0)
+
+    def describe(msg: Any) -> str:
+        past = " ".join(f"{name}:{n}" for name, n in msg.past if n)
+        return f"{msg.origin}'s {msg.body.text}, after {past or 'nothing'}"
+
+    def tell(event: str, detail: Any) -> str:
+        does = "delivers" if event == "deliver" else "broadcasts"
+        return f"{does} {detail['origin']}'s {detail['body'].text}"
+
+    narrator = narrate(cluster, describe, tell)
+    n0: Any = cluster.hosts["n0"].node
+    n2: Any = cluster.hosts["n2"].node
+    n0.cast.broadcast(Word("question"))
+    cluster.env.run(until=3 * DELTA)
+    narrator.lines.append(
+        f"{30.0:6.1f} ms  n2 holds {', '.join(p.body.text for p in n2.cast.waiting.values())}"
+    )
+    cluster.env.run(until=1.0)
+    assert [text for _, _, text in n2.heard] == ["question", "answer"]
+    assert [round(time / DELTA, 6) for time, _, _ in n2.heard] == [5, 5]
+    golden("causal_broadcast.txt", "\n".join(["one-way delay 10 ms; 50 ms from n0 to n2", *narrator.lines]))
+
+
 # Mutants: each promise has one that breaks it
 
 

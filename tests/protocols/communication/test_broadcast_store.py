@@ -74,7 +74,7 @@ def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
 @pytest.mark.parametrize("first", range(0, 1000, 100))
 def test_a_thousand_storms(survive: Callable[..., Any], system: BroadcastStore, first: int) -> None:
     for seed in range(first, first + 100):
-        survive(dataclasses.replace(system, nodes=3 + 2 * (seed % 2)), seed, 4.0)
+        survive(dataclasses.replace(system, nodes=3 + 2 * (seed % 2)), seed)
 
 
 # What each order does not promise. Clients at each replica, few keys, a network that reorders.

@@ -1,0 +1,221 @@
+"""A store on one server, reached by calls: what a retry does depends on the semantics of the call.
+
+With at-most-once calls, repeated until they are answered, every command takes effect once, and the store is
+linearizable through lost messages and crashes of its server. With at-least-once calls an increment counts twice.
+
+With ``front=True`` clients call a front server, which calls the store within their call: deadlines and cancellation
+pass through. At-most-once does not: it is a promise between two nodes, and a front that restarts calls anew what its
+former life had called (Saltzer, Reed, Clark, "End-to-End Arguments in System Design", 1984). Such a store claims
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from sim.node import Node, durable_map, part
+from sim.protocols.balancing.service_times import as_service_time
+from sim.protocols.client import Client, Reply, Request, _Pending
+from sim.protocols.communication.rpc import CallId, Incoming, Outcome, Rpc
+from sim.protocols.kv import KeyValueStore
+from sim.system import Invariant, Member, System
+
+__all__ = ["RpcClient", "RpcFront", "RpcLaws", "RpcServer", "RpcStore"]
+
+
+class _Configured(Node):
+    """Takes the settings of its calls from the system."""
+
+    rpc = part(Rpc)
+
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        system = getattr(self.settings, "system", self.settings)
+        self.rpc.patience = system.patience_seconds
+        self.rpc.semantics = system.semantics
+        self.rpc.cancellation = system.cancellation
+
+
+class RpcServer(_Configured):
+    """Holds the data."""
+
+    data = durable_map()
+
+    def on_start(self) -> None:
+        self.table = KeyValueStore()
+        self.table.data = self.data
+        service = self.settings.service
+        self.draw = None if service is None else service.sampler(self.random)
+
+    def on_request(self, src: Incoming, msg: Request) -> None:
+        if self.draw is None:
+            self.served(src, msg)
+        else:
+            self.rpc.work_on(src, self.draw())
+
+    def served(self, src: Incoming, msg: Request) -> None:
+        """The work is done: carry the command out, and answer."""
+        command = msg.command
+        result = self.table.execute(command)
+        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
+        self.rpc.answer(src, reply)
+
+
+class RpcFront(_Configured):
+    """Passes requests on, within the calls in which they came."""
+
+    def on_request(self, src: Incoming, msg: Request) -> None:
+        def then(outcome: Outcome) -> None:
+            if outcome.status == "ok":
+                self.rpc.answer(src, outcome.reply)
+
+        system = self.settings
+        self.rpc.invoke(
+            "server", msg, within=src, deadline=system.deadline, retries=system.retries, then=then
+        )
+
+
+class RpcClient(_Configured, Client):
+    """Makes one call of each operation."""
+
+    def _attempt(self, pending: _Pending) -> None:
+        system, patience = self.settings.system, self.settings.retry.deadline
+        limits = [limit for limit in (system.deadline, patience) if limit is not None]
+        pending.target = self.settings.contacts[0]
+        self.rpc.invoke(
+            pending.target,
+            Request(pending.command),
+            deadline=min(limits, default=None),
+            retries=system.retries,
+            then=lambda outcome: self.returned(pending, outcome),
+        )
+
+    def returned(self, pending: _Pending, outcome: Outcome) -> None:
+        """The call is over. Without an answer nobody knows whether the command was carried out."""
+        session = pending.command.session
+        if self.pending.get(session) is not pending:
+            return  # given up
+        pending.outcome.attempts = outcome.attempts
+        if outcome.status == "ok":
+            self.on_reply(pending.target, outcome.reply)
+        else:
+            self._finish(session, pending.outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RpcStore(System):
+    """A store on one server, reached by calls.
+
+    Parameters
+    ----------
+    semantics:
+        ``"at-most-once"`` or ``"at-least-once"``.
+    deadline:
+        Seconds that a call has; None: as long as it takes.
+    retries:
+        How often an attempt is repeated; None: until the deadline.
+    patience:
+        Seconds until an attempt is repeated; None: detection time, ten heartbeats.
+    cancellation:
+        Whether the server is told of calls that are given up, and heeds their deadlines.
+    service:
+        Seconds of work for a request (a number, or see `as_service_time`); None: none.
+    front:
+        Whether clients call a front server, which calls the store.
+    """
+
+    semantics: Literal["at-most-once", "at-least-once"] = "at-most-once"
+    deadline: float | None = None
+    retries: int | None = None
+    patience: float | None = None
+    cancellation: bool = True
+    service: Any = None
+    front: bool = False
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
+    label_fields: ClassVar[tuple[str, ...]] = ("semantics",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Rpc.check_settings(semantics=self.semantics, patience=self.patience_seconds)
+        if self.deadline is not None and not 0 < self.deadline < float("inf"):
+            raise ValueError(f"RpcStore: deadline must be positive seconds, not {self.deadline!r}")
+        if self.retries is not None and (isinstance(self.retries, bool) or not self.retries >= 0):
+            raise ValueError(f"RpcStore: retries must be at least 0, not {self.retries!r}")
+        if self.service is not None:
+            object.__setattr__(self, "service", as_service_time(self.service))
+
+    @property
+    def patience_seconds(self) -> float:
+        """Seconds until an attempt is repeated."""
+        if self.patience is not None:
+            return self.patience
+        return self.detection or 10 * (self.heartbeat or 0.05)
+
+    def members(self) -> tuple[Member, ...]:
+        server = Member("server", RpcServer)
+        return (Member("front", RpcFront), server) if self.front else (server,)
+
+    def contacts(self) -> tuple[str, ...]:
+        return ("front",) if self.front else ("server",)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return RpcClient
+
+    @property
+    def claims(self) -> str | None:
+        return "linearizable" if self.semantics == "at-most-once" and not self.front else None
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (RpcLaws(),) if self.semantics == "at-most-once" else ()
+
+
+@dataclass
+class RpcLaws(Invariant):
+    """At most once: no callee answers a call with two executions, unless a crash undid the first one.
+
+    And it does not answer a call that it has abandoned.
+    """
+
+    answers: dict[str, dict[CallId, Any]] = field(default_factory=dict)  # callee -> what it has answered
+    abandoned: dict[str, dict[CallId, None]] = field(default_factory=dict)
+    disks: dict[str, Any] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        self.disks[node.name] = node.host.disk
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "answered":
+            call, reply = detail["call"], detail["reply"]
+            if call in self.abandoned.get(node, {}):
+                self.broken(
+                    "abandoned is abandoned", node, f"{node} has abandoned {call}", f"it answers {reply!r}"
+                )
+            known = self.answers.setdefault(node, {})
+            if call in known:
+                self.broken(
+                    "at most once", node, f"{node} has answered {call} by {known[call]!r}", f"now {reply!r}"
+                )
+            known[call] = reply
+        elif event == "abandoned":
+            self.abandoned.setdefault(node, {})[detail["call"]] = None
+        elif event == "restart":
+            self.forget_what_was_lost(node)
+
+    def broken(self, law: str, node: str, *facts: str) -> None:
+        """Report a violation of one of the laws."""
+        self.law = law  # type: ignore[misc]
+        self.violated((node,), *facts)
+
+    def forget_what_was_lost(self, node: str) -> None:
+        """What the disk does not remember of calls that are not over, was not done."""
+        self.abandoned.pop(node, None)
+        if node in self.disks:
+            kept = dict(self.disks[node].read("rpc.answered", {}))
+            settled = dict(self.disks[node].read("rpc.settled", {}))
+            known = self.answers.get(node, {})
+            for call in [c for c in known if c not in kept and c[1:] > settled.get(c[0], (-1, 0))]:
+                del known[call]
