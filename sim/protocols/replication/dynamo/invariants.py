@@ -6,7 +6,6 @@ Ghosts: every version that was ever made, what each node has acknowledged, and w
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,10 @@ from sim.protocols.replication.dynamo.messages import (
     Confirmed,
     Handoff,
     HandoffAck,
-    Leaves,
     Put,
     PutAck,
     Repair,
     RepairAck,
-    Tree,
     Update,
 )
 from sim.protocols.replication.dynamo.versions import covers, digest_of_version, merged
@@ -31,7 +28,7 @@ from sim.system import Invariant
 if TYPE_CHECKING:
     from sim.protocols.replication.dynamo.system import Dynamo
 
-__all__ = ["Converged", "DynamoSafety"]
+__all__ = ["DynamoSafety"]
 
 
 @dataclass(kw_only=True)
@@ -158,6 +155,14 @@ class DynamoSafety(Invariant):
         self.handed[src, dst, message.number] = message
         now = self.hosts[src].clock()
         for key, version, since in message.hints:
+            strange = [write for write in version.writes if (key, write) not in self.names]
+            if strange:
+                self.broken(
+                    "a hint is what was written",
+                    src,
+                    f"it gives {version!r} of {key} back",
+                    f"nobody wrote {strange}",
+                )
             self.name_one_value(src, key, version)
             if now - since >= self.system.hint_expiry:
                 self.broken(
@@ -269,67 +274,3 @@ class DynamoSafety(Invariant):
                     f"{required!r} of {key} was known by {by:.6f} s",
                     f"a read returned {version!r}",
                 )
-
-
-@dataclass(kw_only=True)
-class Converged(Invariant):
-    """At the end, if the last write and the last fault are long enough ago, all homes of a key hold the same.
-
-    Judged where no message of anti-entropy or of hints has been lost or is under way since. What was deleted is then
-    deleted everywhere, whichever the quorums.
-    """
-
-    law = "converged after healing"
-    system: Dynamo
-    safety: DynamoSafety
-    last: float = 0.0
-    open: dict[tuple[str, str], int] = field(default_factory=dict)
-    judged: bool = False
-
-    def disturbed(self) -> None:
-        """Something happened after which replicas may differ."""
-        self.last = self.now()
-        self.open.clear()
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ in (Update, Put, Repair):
-            self.disturbed()
-        elif message.__class__ in _HEALING:
-            self.open[src, dst] = self.open.get((src, dst), 0) + 1
-
-    def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ in (Update, Put, Repair):
-            self.disturbed()
-        elif message.__class__ in _HEALING and self.open.get((src, dst)):
-            self.open[src, dst] -= 1
-
-    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event != "purged":
-            self.disturbed()
-
-    def at_end(self, nodes: Mapping[str, Node]) -> None:
-        bound = self.system.converges_within
-        if bound is None or self.now() - self.last < bound + _MESSAGES * self.system.patience:
-            return
-        if any(self.open.values()):
-            return
-        members: dict[str, Any] = {name: node for name, node in nodes.items() if name in self.system.names}
-        if len(members) < self.system.nodes:
-            return
-        self.judged = True
-        stores = {name: member.store for name, member in members.items()}
-        for key in sorted({key for store in stores.values() for key in store}):
-            held = {home: stores[home].get(key) for home in self.system.homes(key)}
-            # A tombstone that is being purged is as good as none.
-            shown = [
-                None if version is None or version.is_tombstone else version for version in held.values()
-            ]
-            if any(version != shown[0] for version in shown):
-                facts = [f"{home} holds {version!r} of {key}" for home, version in held.items()]
-                self.violated(held, f"the last disturbance was at {self.last:.6f} s", *facts)
-            for home, version in held.items():
-                self.safety.must_stay_deleted(home, key, version, self.now())
-
-
-_MESSAGES = 4  # times the detection time: what messages may take, as `sim.lab.simulation` has it
-_HEALING = (Tree, Leaves, Handoff, HandoffAck)

@@ -61,6 +61,16 @@ class DynamoNode(Node):
         if self.changes is not None:
             self.changes.append((key, before, after))
 
+    def gauges(self) -> dict[str, float]:
+        """What may be sampled: hints kept for others, nodes that are suspected, tombstones, keys with siblings."""
+        versions = self.store.values()
+        return {
+            "hints": float(sum(len(hints) for hints in self.handoff.hints.values())),
+            "suspected": float(len(self.coordinator.suspected)),
+            "tombstones": float(sum(version.is_tombstone for version in versions)),
+            "siblings": float(sum(len(version.writes) > 1 for version in versions)),
+        }
+
     def on_put(self, src: str, msg: Put) -> None:
         if msg.home == self.name:
             self.keep(msg.key, msg.version)

@@ -24,7 +24,8 @@ from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import READS
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
 from sim.protocols.replication.dynamo.client import DynamoClient
-from sim.protocols.replication.dynamo.invariants import Converged, DynamoSafety
+from sim.protocols.replication.dynamo.convergence import Converged
+from sim.protocols.replication.dynamo.invariants import DynamoSafety
 from sim.protocols.replication.dynamo.replica import DynamoNode
 from sim.protocols.replication.dynamo.versions import merged
 from sim.protocols.rings import order_on_ring

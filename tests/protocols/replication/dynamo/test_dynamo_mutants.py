@@ -10,6 +10,7 @@ import pytest
 
 from sim.faults import Crash, Partition
 from sim.lab import chaos, chaos_scenario
+from sim.message import replace
 from sim.protocols import Dynamo
 from sim.protocols.replication.crdt.dots import Context
 from sim.protocols.replication.dynamo import DynamoClient, DynamoNode
@@ -260,8 +261,10 @@ class OneAck(Coordinator):
         return super().counts(src, home)
 
 
-def test_a_read_of_one_home_less_is_caught() -> None:
-    first_broken(OneLess(nodes=3, less="r"), "a strict read sees the last completed write")
+@pytest.mark.parametrize("versions", ["lww", "siblings"])
+def test_a_read_of_one_home_less_is_caught(versions: Any) -> None:
+    system = OneLess(nodes=3, less="r", versions=versions, repair="off")
+    first_broken(system, "a strict read sees the last completed write")
 
 
 def test_a_write_to_one_home_less_is_caught(broken: Make, mutant: Make) -> None:
@@ -321,6 +324,33 @@ def test_without_contexts_siblings_are_never_replaced(broken: Make, play: Make) 
         assert run.violation is None
         reads = run.operations.loc[run.operations["kind"] == "get", "value"]
         assert reads.map(len).max() == most
+
+
+class StampsHintsAnew(HintedHandoff):
+    def add(self, home: str, key: str, version: Any) -> None:
+        super().add(home, key, replace(version, stamp=(self.now, *version.stamp[1:]), value="?"))
+
+
+def test_a_hint_under_another_version_is_caught(broken: Make, mutant: Make, play: Make) -> None:
+    """Two writes meet a silent home; the first comes back as the newest."""
+    steps = [(0.1, "put", KEY, "n0"), (0.3, "put", KEY, "n0")]
+    system = broken(nodes=5, node_class=mutant(handoff=StampsHintsAnew))
+    faults = [Partition(((ORDER[1],), tuple(n for n in ORDER if n != ORDER[1])), at=0.0, duration=2.0)]
+    run = play(system, steps, faults=faults).run(1)
+    assert run.violation is not None
+    assert run.violation.law == "a hint is what was written"
+
+
+class RewritesHints(HintedHandoff):
+    def offer(self, home: str) -> None:
+        for key, hints in list(self.hints.items()):
+            self.hints[key] = tuple((whose, replace(v, value="?"), since) for whose, v, since in hints)
+        super().offer(home)
+
+
+def test_a_hint_with_another_value_is_caught(broken: Make, mutant: Make) -> None:
+    system = broken(nodes=5, sloppy=True, node_class=mutant(handoff=RewritesHints))
+    first_broken(system, "a write stands for one value")
 
 
 class NoHints(HintedHandoff):
