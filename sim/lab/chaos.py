@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["chaos", "chaos_scenario", "progress_bound"]
 
 _STORM = 8.0  # simulated seconds of faults
-_WEIGHTS = {"get": 4.0, "put": 3.0, "cas": 1.0, "append": 1.0, "increment": 1.0, "delete": 0.3}
+_WEIGHTS = {
+    "get": 4.0,
+    "put": 3.0,
+    "cas": 1.0,
+    "append": 1.0,
+    "increment": 1.0,
+    "delete": 0.3,
+    "add": 3.0,
+    "remove": 1.0,
+}
 
 
 def chaos_scenario(
