@@ -130,13 +130,14 @@ class GossipSafety(Invariant):
     """Rumours are true, and nobody goes back.
 
     - A version names one value, and its writer is the first to have it.
-    - What a member has of a key only gets newer, restarts included.
+    - What a member has of a key only gets newer; after a restart it is no older than what it had told others of.
     - What a member tells others is on its disk.
     """
 
     def __post_init__(self) -> None:
         self.written: dict[tuple[str, tuple[float, str]], Any] = {}
-        self.held: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> version
+        self.held: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> version, in this life
+        self.told: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> newest version sent, ever
         self.changed: dict[str, dict[str, None]] = {}  # member -> keys
         self.hosts: dict[str, Any] = {}
 
@@ -150,6 +151,7 @@ class GossipSafety(Invariant):
             if src not in self.hosts:
                 continue
             self.check_value(src, update)
+            self.told[src, update.key] = max(self.told.get((src, update.key), update.version), update.version)
             kept = self.hosts[src].disk.durable("epidemic.updates", {}).get(update.key)
             if kept is None or kept.version < update.version:
                 self.broken("durable before send", src, f"it tells {dst} of {update}", f"its disk has {kept}")
@@ -175,6 +177,10 @@ class GossipSafety(Invariant):
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "learned":
             self.changed.setdefault(node, {})[detail["key"]] = None
+        elif event == "crash":  # what was not synced may be gone
+            self.held = {pair: version for pair, version in self.held.items() if pair[0] != node}
+        elif event == "restart" and detail.get("wiped"):
+            self.told = {pair: version for pair, version in self.told.items() if pair[0] != node}
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, GossipNode):
@@ -183,7 +189,8 @@ class GossipSafety(Invariant):
         for key in self.changed.pop(node.name, ()):
             update = node.epidemic.updates[key]
             self.check_value(node.name, update)
-            before = self.held.get((node.name, key))
+            known = (self.held.get((node.name, key)), self.told.get((node.name, key)))
+            before = max((version for version in known if version is not None), default=None)
             if before is not None and update.version < before:
                 self.broken(
                     "what is known only gets newer",

@@ -247,6 +247,11 @@ class LeaderLease(System):
             )
 
     @property
+    def most_drift(self) -> float:
+        """How wrong the rates of clocks may be; offsets do not matter, but a clock must not jump."""
+        return self.drift
+
+    @property
     def lease_term(self) -> float:
         """Seconds of a promise."""
         return self.term or self.detection or 0.0

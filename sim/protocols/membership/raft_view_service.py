@@ -16,6 +16,7 @@ from typing import Any
 
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.kv import Command
+from sim.protocols.membership.suspicion import Rule
 from sim.protocols.membership.view_service import Ping, View, ViewRules
 
 __all__ = ["RaftViewService", "ViewGroup"]
@@ -26,6 +27,7 @@ class ViewGroup:
     """What the servers of the group need to know. Times in seconds.
 
     ``leader``: who leads first. ``leases``: somebody relies on leases, so they must be renewed through the log.
+    ``detector``: when silence is suspicious; None: after the detection time.
     """
 
     leader: str
@@ -33,6 +35,7 @@ class ViewGroup:
     heartbeat: float
     detection: float
     leases: bool
+    detector: Rule | None = None
 
     @property
     def heartbeat_interval(self) -> float:

@@ -16,7 +16,8 @@ Departures from the lab:
   A view that adds members is thus in force only once it is acknowledged, as in the lab; but a member that was
   initialised all along may take over at any time.
 - State is on disk, so a primary that restarts has lost none of it. It may lead again, in a new view.
-- Answers grant the primary a lease: the service deposes nobody within ``detection`` of a ping that it answered.
+- Answers grant the primary a lease: the service deposes nobody within ``detection`` of a ping that it answered,
+  unless it judges silence by a detector (`sim.protocols.membership.suspicion`): then no lease may be relied on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 
 from sim.message import message
 from sim.node import Node, durable
+from sim.protocols.membership.suspicion import Rule, Watch
 
 __all__ = ["LEASE", "NO_VIEW", "Ping", "View", "ViewIs", "ViewRules", "ViewService", "ViewSettings"]
 
@@ -91,6 +93,7 @@ class ViewSettings(Protocol):
 
     heartbeat: float | None
     detection: float | None
+    detector: Rule | None
 
     @property
     def first_view(self) -> View: ...
@@ -110,6 +113,14 @@ class ViewRules(Node):
         self.heard = dict.fromkeys(self.settings.first_view.members, self.now)
         self.asked: dict[str, float] = {}
         self.holds = dict.fromkeys(self.heard, 0)
+        rule = self.settings.detector
+        detection = float(self.settings.detection)
+        self.watches: dict[str, Watch] = {}  # with a detector of its own, what it thinks of each member
+        if rule is not None:
+            self.watches = {
+                m: rule.watch(self.now, float(self.settings.heartbeat), detection) for m in self.heard
+            }
+        self.pings = dict.fromkeys(self.heard, 0)
         self._begin()
 
     def _begin(self) -> None:
@@ -122,6 +133,9 @@ class ViewRules(Node):
 
     def on_ping(self, src: str, msg: Ping) -> None:
         self.heard[src] = self.now
+        if self.watches:
+            self.pings[src] += 1
+            self.watches[src].heard(self.now, self.pings[src])
         self.holds[src] = msg.holds
         current = msg.view == self.view.number
         if current or src != self.view.primary:
@@ -149,7 +163,9 @@ class ViewRules(Node):
     # Deciding
 
     def is_alive(self, member: str) -> bool:
-        """Whether a member has pinged within the detection time."""
+        """Whether a member has pinged within the detection time, or is not suspected by the detector."""
+        if self.watches:
+            return self.now < self.watches[member].deadline
         return self.now - self.heard[member] < float(self.settings.detection)
 
     def is_initialised(self, member: str) -> bool:

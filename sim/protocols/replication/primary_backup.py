@@ -38,6 +38,7 @@ from sim.node import Node
 from sim.protocols.client import Client, Redirect, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
+from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs, ViewService
 from sim.protocols.replication.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.log_shipping import AppendOk, LogShipping
@@ -371,6 +372,10 @@ class PrimaryBackup(System):
         What operations cost the replicas' processors; None: nothing (see `ServiceTimes`).
     fencing:
         False (with ``unsafe``): an async primary goes on without a lease, so that two may answer at a time.
+    detector:
+        When the view service finds silence suspicious (`FixedTimeout`, `PhiAccrual`); None: after the detection time.
+        Only without leases, which rely on that time: sync, or semi-sync without fallback, and not with
+        ``reads="lease"`` or a staleness.
 
     Raises ValueError for a value out of range.
     """
@@ -387,6 +392,7 @@ class PrimaryBackup(System):
     services: int = 1
     costs: ServiceTimes | None = None
     fencing: bool = True
+    detector: Rule | None = None
 
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head", "backup")
     service: ClassVar[str] = "views"
@@ -398,6 +404,7 @@ class PrimaryBackup(System):
         if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
             raise ValueError(f"PrimaryBackup: nodes must be an integer of at least 1, not {self.nodes!r}")
         self._check_choices()
+        self._check_detector()
         if self.mode == "semi-sync" and not 1 <= self.acks <= self.nodes - 1:
             raise ValueError(
                 f"PrimaryBackup: acks must be from 1 to the number of backups ({self.nodes - 1}), not {self.acks!r}"
@@ -428,6 +435,25 @@ class PrimaryBackup(System):
             raise ValueError(
                 "PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well"
             )
+
+    def _check_detector(self) -> None:
+        if self.detector is None:
+            return
+        if not isinstance(self.detector, FixedTimeout | PhiAccrual):
+            # Pings carry no numbers, and a member sends more of them when a view changes.
+            raise ValueError(
+                f"PrimaryBackup: detector must be a FixedTimeout or PhiAccrual, not {self.detector!r}"
+            )
+        if self.leases_matter and not self.unsafe:
+            raise ValueError(
+                f"PrimaryBackup: detector={self.detector!r} may depose a primary before its lease is over; "
+                f"mode={self.mode!r} with reads={self.reads!r} relies on leases"
+            )
+
+    @property
+    def leases_matter(self) -> bool:
+        """Whether anybody relies on a lease."""
+        return self.needs_lease or self.reads == "lease" or self.staleness is not None
 
     def _check_choices(self) -> None:
         for field, choices in (
@@ -489,7 +515,8 @@ class PrimaryBackup(System):
             first_view=self.first_view,
             heartbeat=self.heartbeat or timing.heartbeat,
             detection=self.detection or timing.detection,
-            leases=self.needs_lease or self.reads == "lease" or self.staleness is not None,
+            leases=self.leases_matter,
+            detector=self.detector,
         )
         places = [last, *[m for m in self.first_view.members if m != last]]
         return [
