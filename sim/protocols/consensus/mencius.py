@@ -92,6 +92,9 @@ class MenciusNode(Revoker):
             self.used = msg.slot
             self.skip()
         self.send(src, Accepted(msg.slot, ballot, *self.skipped))
+        if msg.slot in self.told:
+            self.told.discard(msg.slot)
+            self.on_chosen(src, Chosen(msg.slot))
 
     def on_skip(self, src: str, msg: Skip) -> None:
         self.hear_skips(src, msg.first, msg.turn)

@@ -44,6 +44,7 @@ class SlotReplica(Node):
         self.log: list[Command] = []  # their commands, from slot 1 on
         self.decided: dict[int, Command] = {}  # chosen and not yet executed
         self.highest = max(self.votes, default=0)  # the highest slot that it has heard of
+        self.told: set[int] = set()  # slots whose suggestion was chosen, and has not come yet
         self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence, client
         for command in self.history:
             self.execute(command)
@@ -114,6 +115,8 @@ class SlotReplica(Node):
         if vote is not None and vote.ballot == Ballot(0, src):
             self.decide(msg.slot, vote.command)
             self.advance()
+        elif vote is None and msg.slot > self.applied:
+            self.told.add(msg.slot)  # it has overtaken the suggestion
 
     def on_fetch(self, src: str, msg: Fetch) -> None:
         self.tell(src, msg.first)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sim.protocols import MultiPaxos, Paxos
-from sim.protocols.quorums import Columns, Rows, Weighted
+from sim.protocols.quorums import Columns, Explicit, Rows, Weighted
 from sim.system import System
 
 BATCH = 10
@@ -25,6 +25,9 @@ def multi_paxos(seed: int) -> MultiPaxos:
         return MultiPaxos(nodes=5, phase1=4, phase2=2)
     if seed % 10 == 3:
         return MultiPaxos(nodes=6, phase1=Columns(2, 3), phase2=Rows(2, 3))
+    if seed % 10 == 6:
+        cycle = Explicit(tuple((f"n{i}", f"n{(i + 1) % 5}", f"n{(i + 2) % 5}") for i in range(5)))
+        return MultiPaxos(nodes=5, phase1=cycle, phase2=cycle)
     if seed % 10 == 8:
         return MultiPaxos(nodes=4, phase1=Weighted((2, 1, 1, 1)), phase2=Weighted((2, 1, 1, 1)))
     return MultiPaxos(nodes=3 + 2 * (seed % 2))
