@@ -244,14 +244,13 @@ class Coordinator(Part):
         if operation.rounds >= _ROUNDS or not (silent or not operation.answered):
             self.close(operation)
             return
-        if not operation.answered:
-            self.send(operation.client, Unavailable(*operation.number), hold=False)
         if operation.found and not operation.answered:  # a repair was lost, or its target is down
             self.repair(operation, operation.found[0])
-        if self.may_stand_in(operation):
-            spare = self.healthy_spares(operation)
-            for home, stand_in in zip(silent, spare, strict=False):
-                self.ask(operation, stand_in, home)
+        spare = list(self.healthy_spares(operation)) if self.may_stand_in(operation) else []
+        for home, stand_in in zip(silent, spare, strict=False):
+            self.ask(operation, stand_in, home)
+        if not operation.answered and not (silent and spare and self.node.settings.sloppy):
+            self.send(operation.client, Unavailable(*operation.number), hold=False)
         self.set_timer("await", self.node.settings.patience, ticket)
 
     def suspect(self, node: str) -> None:

@@ -27,13 +27,14 @@ class MerkleTree:
     def __init__(self, fanout: int, depth: int) -> None:
         self.fanout = fanout
         self.depth = depth
+        self._count: int = fanout**depth
         self._leaves: dict[int, dict[str, int]] = {}  # leaf -> key -> digest of its version
         self._sizes: dict[tuple[int, int], int] = {}  # (level, index) -> keys below
         self._hashes: dict[tuple[int, int], int] = {}  # those that are up to date
 
     def leaf_of(self, key: str) -> int:
         """The leaf of a key, from 0."""
-        return int(hash64(key) * self.fanout**self.depth >> 64)
+        return hash64(key) * self._count >> 64
 
     def put(self, key: str, digest: int) -> None:
         """The version of ``key`` has this digest now."""

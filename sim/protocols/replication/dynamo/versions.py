@@ -84,12 +84,14 @@ class Siblings:
 
     def merge(self, other: Siblings) -> Siblings:
         """What both hold, and what one holds of which the other has never heard."""
+        if self == other:
+            return self
         values = join_function(self.values, self.context, other.values, other.context)
         return Siblings(values, self.context.union(other.context))
 
     def covers(self, other: Siblings) -> bool:
         """Whether merging the other would change nothing."""
-        return self.merge(other) == self
+        return self == other or self.merge(other) == self
 
     @property
     def is_tombstone(self) -> bool:
