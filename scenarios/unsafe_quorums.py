@@ -7,9 +7,12 @@ in half is enough. With three to elect and two to accept, the same storm leaves 
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from sim import Scenario
 from sim.analysis.plots import save
 from sim.faults import Partition
+from sim.lab import Run
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import Paxos
@@ -37,7 +40,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         refused = str(error)
     run = scenario.run(seed)
     run.save(folder)
-    save(run.plot.space_time((0.0, run.ended + 0.005)), folder / "two_values.png")
+    save(draw(run), folder / "two_values.png")
     safe = scenario.vary("system", Paxos(nodes=4, phase1=3, phase2=2)).run(seed)
     broken = "nothing broke" if run.violation is None else str(run.violation)
     answers = sorted(dict.fromkeys(str(value) for value in safe.operations["result"]))
@@ -46,6 +49,18 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         f"at {safe.operations['return'].max():.2f} s, after the cut has healed; violations: "
         f"{0 if safe.violation is None else safe.violation}."
     )
+
+
+def draw(run: Run) -> Axes:
+    """The messages until the law breaks, and those that are under way then."""
+    axes = run.plot.space_time((0.0, run.ended + 0.0115), labels=False)
+    if run.violation is not None:
+        broken = run.violation
+        axes.axvline(1e3 * broken.time, color="#D55E00", linestyle=":", zorder=0)
+        axes.text(
+            1e3 * broken.time, axes.get_ylim()[0], f" {broken.law} violated", color="#D55E00", va="bottom"
+        )
+    return axes
 
 
 if __name__ == "__main__":
