@@ -1,84 +1,102 @@
-"""A replica comes back after five seconds: with the log kept whole it is sent all it missed, else a snapshot.
+"""A follower comes back after five seconds: with the log kept whole it is sent all it missed, else a snapshot.
 
-Multi-Paxos under a steady load on few keys. Compaction bounds the log, and what a lagging replica is sent; how often
-a snapshot is taken is what it costs the others.
+Raft under a steady load of writes to few keys. Compaction bounds the log, and what a lagging follower is sent; how
+often a snapshot is taken is what it costs the disks.
 """
 
-import dataclasses
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import save
+from sim.analysis.plots.style import colours, dress, legend, log_ticks
 from sim.cluster import CLOUD_HOST
 from sim.faults import Crash
 from sim.lab.story import main
 from sim.network import lan
-from sim.protocols import MultiPaxos
+from sim.protocols import Raft
 from sim.workload import Mix, OpenLoop, Uniform
 
+AWAY, BACK = 2.0, 7.0
+
 scenario = Scenario(
-    system=MultiPaxos(nodes=3),
+    system=Raft(nodes=3, pipeline=16, fast_backtracking=True),
     network=lan(),
     workload=OpenLoop(rate=400.0, mix=Mix((("put", 1.0),), Uniform(50))),
-    faults=[Crash("n2", at=2.0, down=5.0)],
+    faults=[Crash("n2", at=AWAY, down=BACK - AWAY)],
     duration=10.0,
     hosts=CLOUD_HOST,
     sample_every=0.02,
     trace=True,
 )
 
-systems = [
-    MultiPaxos(nodes=3),
-    MultiPaxos(nodes=3, snapshot_every=500),
-    MultiPaxos(nodes=3, snapshot_every=50),
-]
-BACK = 7.0
+EVERY = {"log kept whole": None, "snapshot every 500": 500, "snapshot every 50": 50}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Run with and without compaction; draw how long the log is and how far the replica lags."""
-    lines, told = [], []
-    for number, system in enumerate(systems):
-        run = dataclasses.replace(scenario, system=system).run(seed)
-        run.save(folder / f"system_{number}")
-        samples = run.samples[run.samples["gauge"].isin(["applied", "log"])]
-        wide = samples.pivot_table(index="time", columns=["gauge", "node"], values="value")
-        behind = wide["applied"]["n0"] - wide["applied"]["n2"]
-        after = behind[(behind.index > BACK) & (behind <= 5)]
-        sent = run.messages[(run.messages["dst"] == "n2") & (run.messages["sent"] >= BACK)]
-        caught_up = sent[sent["kind"].isin(["Learned", "InstallSnapshot"])]
-        lines.append((run.label, wide["log"]["n0"], float(caught_up["bytes"].sum())))
-        told.append(
-            f"{run.label}: {1e3 * (after.index[0] - BACK):.0f} ms and {caught_up['bytes'].sum() / 1e3:.1f} kB to catch "
-            f"up, log of at most {wide['log']['n0'].max():.0f} slots"
-        )
-    save(draw(lines), folder / "snapshot_transfer.png")
+    """Run with and without compaction; draw how long the log is, what is sent, and what is written."""
+    logs, rows = {}, {}
+    for name, every in EVERY.items():
+        run = scenario.vary("system__snapshot_every", every).run(seed)
+        wide = run.samples.pivot_table(index="time", columns=["gauge", "node"], values="value")
+        behind = wide["last_applied"]["n0"] - wide["last_applied"]["n2"]
+        level = behind[(behind.index > BACK) & (behind <= 40)]  # a heartbeat's worth of what it learns late
+        sent = run.messages[(run.messages["dst"] == "n2") & (run.messages["src"] == "n0")]
+        caught_up = sent[sent["sent"].between(BACK, level.index[0])]
+        logs[name] = wide["log"]["n0"]
+        rows[name] = {
+            "seconds": level.index[0] - BACK,
+            "sent": caught_up["bytes"].sum() / 1e3,
+            "written": run.nodes.set_index("node").loc["n0", "disk_bytes"] / 1e3,
+            "log": wide["log"]["n0"].max(),
+        }
+    table = pd.DataFrame(rows).T
+    table.to_csv(folder / "snapshot_transfer.csv")
+    save(draw(logs, table), folder / "snapshot_transfer.png")
+    told = [
+        f"{name}: {1e3 * row['seconds']:.0f} ms and {row['sent']:.1f} kB to catch up, log of at most "
+        f"{row['log']:.0f} entries, {row['written']:.0f} kB written"
+        for name, row in table.iterrows()
+    ]
     return f"{told[0]}.\n{'; '.join(told[1:])}."
 
 
-def draw(lines: list[tuple[str, object, float]]) -> object:
-    """The length of the leader's log over time, and what it cost to bring the replica up to date."""
+def draw(logs: dict[str, pd.Series], table: pd.DataFrame) -> Any:
+    """The length of the leader's log over time; what was sent to the follower, and written by the leader."""
     import matplotlib.pyplot as plt
 
-    _, (above, below) = plt.subplots(
-        2, 1, figsize=(6.4, 4.8), layout="constrained", gridspec_kw={"height_ratios": [3, 1]}
+    figure = plt.figure(figsize=(6.4, 4.8), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=[3, 1])
+    above, sent, written = (
+        figure.add_subplot(grid[0, :]),
+        *(figure.add_subplot(grid[1, k]) for k in (0, 1)),
     )
-    colours = ("#000000", "#0072B2", "#D55E00")
-    for place, ((label, log, sent), colour) in enumerate(zip(lines, colours, strict=True)):
-        above.plot(log, color=colour, label=label)
-        below.barh(place, sent / 1e3, color=colour)
+    for axes in (above, sent, written):
+        dress(axes)
+    for place, (name, colour) in enumerate(colours(logs).items()):
+        above.plot(logs[name], color=colour, label=name, linewidth=1.2)
+        for axes, what in ((sent, "sent"), (written, "written")):
+            axes.barh(place, table.loc[name, what], color=colour)
+            axes.text(table.loc[name, what], place, f" {table.loc[name, what]:.0f}", va="center", fontsize=8)
     above.set_yscale("log")
     above.set_ylim(bottom=10)
+    log_ticks(above.yaxis)
+    above.set_xlim(0, logs[next(iter(logs))].index[-1])
     above.set_xlabel("time (s)")
-    above.set_ylabel("slots in the leader's log")
-    above.axvspan(2.0, BACK, color="#D9D9D9", lw=0)
-    above.text(2.1, above.get_ylim()[1], "n2 is down", va="top")
-    above.legend(frameon=False, loc="lower right")
-    below.invert_yaxis()
-    below.set_yticks([])
-    below.set_xlabel("sent to n2 to catch up (kB)")
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
+    above.set_ylabel("entries in the leader's log")
+    above.axvspan(AWAY, BACK, color="#E8E8E8", linewidth=0, zorder=0)
+    above.text(
+        AWAY + 0.1, 0.96, "n2 is down", transform=above.get_xaxis_transform(), va="top", color="#6E6E6E"
+    )
+    legend(above)
+    for axes, label in ((sent, "sent to n2 to catch up (kB)"), (written, "written by the leader (kB)")):
+        axes.invert_yaxis()
+        axes.set_yticks([])
+        axes.grid(False, axis="y")
+        axes.margins(x=0.15)
+        axes.set_xlabel(label)
     return above
 
 
