@@ -55,7 +55,10 @@ class StoreReplica(Node):
     settings: BroadcastStore
     data: dict[str, Any]
     asked = durable_map()  # session -> the last sequence that was broadcast for it
-    answers: dict[int, tuple[int, Result]]  # session -> (the last sequence delivered, what came of it)
+    answers: dict[
+        int, tuple[int, Result]
+    ]  # session -> (the last sequence delivered, what came of it); at home
+    applied: dict[tuple[int, int], None]  # (session, sequence) of every update that was delivered here
 
     def on_start(self) -> None:
         self.clients: dict[tuple[int, int], str] = {}  # who waits for which command
@@ -89,6 +92,7 @@ class StoreReplica(Node):
         """An update is delivered; ``src`` is its origin."""
         command = msg.command
         result = self.table.execute(command)
+        self.applied[command.session, command.sequence] = None
         if src == self.name:
             self.answers[command.session] = (command.sequence, result)
             client = self.clients.pop((command.session, command.sequence), None)
@@ -106,6 +110,7 @@ class PartReplica(StoreReplica):
 
     data = durable_map()
     answers = durable_map()
+    applied = durable_map()
     links: StubbornLinks
     cast: Any
 
@@ -173,7 +178,7 @@ class RaftReplica(StoreReplica, RaftBroadcast):
     """Broadcasts by consensus; its state is made anew from the log."""
 
     def on_start(self) -> None:
-        self.data, self.answers = {}, {}
+        self.data, self.answers, self.applied = {}, {}, {}
         StoreReplica.on_start(self)
         RaftBroadcast.on_start(self)
 
@@ -310,6 +315,17 @@ class BroadcastStore(System):
         """The replicas for which something is under way: what they sent and have no acknowledgement of."""
         replicas = {name: node for name, node in nodes.items() if isinstance(node, StoreReplica)}
         return tuple(name for name, node in replicas.items() if node.is_waiting(replicas))
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged updates that no live replica has applied, or has in its log."""
+        replicas = [node for node in nodes.values() if isinstance(node, StoreReplica)]
+        known: dict[tuple[int, int], None] = {}
+        for node in replicas:
+            known.update(node.applied)
+            if isinstance(node, RaftReplica):
+                bodies = [entry.command.value.body for entry in node.log if entry.command.kind == "broadcast"]
+                known.update(dict.fromkeys((b.command.session, b.command.sequence) for b in bodies))
+        return sum(1 for name in acknowledged if name not in known) if replicas else None
 
     def invariants(self) -> Iterable[Invariant]:
         order = "total" if self.order in _ORDERED else self.order

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
+from sim.faults import Crash, Partition
 from sim.network import Exponential, constant, lan
 from sim.protocols import BroadcastStore
 from sim.workload import ClosedLoop, Uniform
@@ -75,6 +76,26 @@ def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
 def test_a_thousand_storms(survive: Callable[..., Any], system: BroadcastStore, first: int) -> None:
     for seed in range(first, first + 100):
         survive(dataclasses.replace(system, nodes=3 + 2 * (seed % 2)), seed)
+
+
+@pytest.mark.parametrize(
+    ("order", "loses"), [("best-effort", True), ("causal", True), ("uniform", False), ("total", False)]
+)
+def test_what_is_acknowledged_before_anybody_else_has_it_dies_with_its_replica(
+    order: Any, loses: bool
+) -> None:
+    """The client's replica reaches no other, and crashes for good."""
+    scenario = Scenario(
+        system=BroadcastStore(order=order, leader="n0" if order == "total" else None),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients={"n1": 1}, think=0.2, reads=0.0),
+        faults=[Partition((("n1",), ("n0", "n2")), at=0.0), Crash("n1", at=1.5)],
+        duration=4.0,
+    )
+    run = scenario.run(1)
+    acknowledged = int((run.operations["status"] == "ok").sum())
+    assert run.acknowledged_lost == acknowledged
+    assert (acknowledged > 0) == loses
 
 
 # What each order does not promise. Clients at each replica, few keys, a network that reorders.
