@@ -186,7 +186,7 @@ def test_5_after_the_reply_the_coordinator_waits_for_the_others_and_updates_who_
     bench.deliver(HOMES[0], GetReply(ticket, NEW, HOMES[0]))
     assert bench.deliver(HOMES[1], GetReply(ticket, None, HOMES[1])) == []
     sent = bench.deliver(HOMES[2], GetReply(ticket, OLD, HOMES[2]))
-    assert sent == [(home, Repair(ticket, KEY, NEW)) for home in HOMES[1:]]
+    assert sent == [(home, Repair(ticket, KEY, NEW, home)) for home in HOMES[1:]]
     assert not bench.node.coordinator.operations
 
 
@@ -198,5 +198,5 @@ def test_5_a_home_that_never_answers_does_not_keep_the_repair_of_the_others_wait
     bench.deliver(HOMES[1], GetReply(ticket, OLD, HOMES[1]))
     bench.take()
     bench.advance(4 * SYSTEM.patience)
-    assert bench.take(HOMES[1], Repair) == [Repair(ticket, KEY, NEW)]
+    assert bench.take(HOMES[1], Repair) == [Repair(ticket, KEY, NEW, HOMES[1])]
     assert not bench.node.coordinator.operations

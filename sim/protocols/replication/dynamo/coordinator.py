@@ -45,7 +45,7 @@ class Operation:
     """A put (``version`` is what it writes) or a get (``version`` is None) under way."""
 
     __slots__ = (
-        *("answered", "asked", "client", "found", "heard", "homes", "key", "number", "quorum"),
+        *("answered", "asked", "client", "found", "heard", "homes", "key", "number", "quorum", "repliers"),
         *("replies", "rounds", "ticket", "version"),
     )
 
@@ -62,6 +62,7 @@ class Operation:
         self.heard: dict[str, None] = {}  # nodes that have answered
         self.quorum: dict[str, None] = {}  # put: homes that count as having it
         self.replies: dict[str, Any] = {}  # get: home -> version
+        self.repliers: dict[str, str] = {}  # get: home -> the node that answered for it
         self.found: list[Any] = []  # get: the merge of the first R replies, once they are there
         self.answered = False
         self.rounds = 0
@@ -174,6 +175,7 @@ class Coordinator(Part):
         if operation is None or operation.version is not None:
             return
         operation.replies[msg.home] = merged(operation.replies.get(msg.home), msg.version)
+        operation.repliers[msg.home] = src
         if not operation.found and self.node.settings.is_read_quorum(operation.homes, operation.replies):
             operation.found.append(merged(*operation.replies.values()))
             if self.node.settings.repair == "blocking":
@@ -181,11 +183,12 @@ class Coordinator(Part):
         self.answer_if_read(operation)
         self.close_if_complete(operation)
 
-    def repair(self, operation: Operation, newest: Any) -> None:
-        """Send the newest version to the homes that have answered without it."""
+    def repair(self, operation: Operation, newest: Any, *, homes_only: bool = False) -> None:
+        """Send the newest version to those that have answered without it; stand-ins keep it as a hint."""
         for home, version in operation.replies.items():
-            if operation.asked.get(home) == home and not covers(version, newest):
-                self.send(home, Repair(operation.ticket, operation.key, newest), hold=False)
+            node = operation.repliers[home]
+            if not covers(version, newest) and (node == home or not homes_only):
+                self.send(node, Repair(operation.ticket, operation.key, newest, home), hold=False)
 
     def answer_if_read(self, operation: Operation) -> None:
         """Answer when R have replied; with blocking repair, when R are known to hold what is returned."""
@@ -202,7 +205,7 @@ class Coordinator(Part):
     def on_repair_ack(self, src: str, msg: RepairAck) -> None:
         operation = self.operations.get(msg.ticket)
         if operation is not None and operation.found:
-            operation.replies[src] = merged(operation.replies.get(src), operation.found[0])
+            operation.replies[msg.home] = merged(operation.replies.get(msg.home), operation.found[0])
             self.answer_if_read(operation)
             self.close_if_complete(operation)
 
@@ -231,7 +234,7 @@ class Coordinator(Part):
         self.cancel_timer("await", operation.ticket)
         del self.operations[operation.ticket], self.tickets[operation.number]
         if operation.version is None and self.node.settings.repair == "background":
-            self.repair(operation, merged(*operation.replies.values()))
+            self.repair(operation, merged(*operation.replies.values()), homes_only=True)
 
     def on_await_timeout(self, ticket: tuple[int, int]) -> None:
         """Some have not answered in time: they are suspected, and others asked in their place."""

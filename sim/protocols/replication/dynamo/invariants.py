@@ -124,12 +124,12 @@ class DynamoSafety(Invariant):
             ghost = self.puts if kind is Put else self.repairs
             ghost[src, message.ticket] = (message.key, message.version)
             self.name_one_value(src, message.key, message.version)
-        elif kind is PutAck and message.home != src:
-            self.must_have_hint(src, message.home, *self.puts[dst, message.ticket])
-        elif kind is PutAck:
-            self.must_hold(src, *self.puts[dst, message.ticket])
-        elif kind is RepairAck:
-            self.must_hold(src, *self.repairs[dst, message.ticket])
+        elif kind is PutAck or kind is RepairAck:
+            kept = (self.puts if kind is PutAck else self.repairs)[dst, message.ticket]
+            if message.home == src:
+                self.must_hold(src, *kept)
+            else:
+                self.must_have_hint(src, message.home, *kept)
         elif kind is Handoff:
             self.check_handoff(src, dst, message)
         elif kind is HandoffAck:
@@ -200,7 +200,7 @@ class DynamoSafety(Invariant):
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Answer:
             self.answers.setdefault((message.session, message.sequence), message.version)
-        elif message.__class__ is Put and message.home != dst:
+        elif message.__class__ in (Put, Repair) and message.home != dst:
             hint = (dst, message.home, message.key, digest_of_version(message.version))
             self.hinted.setdefault(hint, self.hosts[dst].clock())
 

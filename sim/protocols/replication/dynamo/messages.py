@@ -101,11 +101,12 @@ class GetReply:
 
 @message
 class Repair:
-    """A read found that you lack this."""
+    """A read found that you lack this; keep it, as a hint if ``home`` is another node."""
 
     ticket: tuple[int, int]
     key: str
     version: Any
+    home: str
 
 
 @message
@@ -113,6 +114,7 @@ class RepairAck:
     """It is on disk."""
 
     ticket: tuple[int, int]
+    home: str
 
 
 @message

@@ -49,6 +49,13 @@ class DynamoNode(Node):
             self.store[key] = after
             self.changed(key, before, after)
 
+    def keep_for(self, home: str, key: str, version: Any) -> None:
+        """Store a version as a home, or as a hint for one."""
+        if home == self.name:
+            self.keep(key, version)
+        else:
+            self.handoff.add(home, key, version)
+
     def drop(self, key: str) -> None:
         """Forget a tombstone."""
         before = self.store.pop(key)
@@ -72,10 +79,7 @@ class DynamoNode(Node):
         }
 
     def on_put(self, src: str, msg: Put) -> None:
-        if msg.home == self.name:
-            self.keep(msg.key, msg.version)
-        else:
-            self.handoff.add(msg.home, msg.key, msg.version)
+        self.keep_for(msg.home, msg.key, msg.version)
         self.send(src, PutAck(msg.ticket, msg.home))
 
     def on_get(self, src: str, msg: Get) -> None:
@@ -83,8 +87,8 @@ class DynamoNode(Node):
         self.send(src, GetReply(msg.ticket, version, msg.home))
 
     def on_repair(self, src: str, msg: Repair) -> None:
-        self.keep(msg.key, msg.version)
-        self.send(src, RepairAck(msg.ticket))
+        self.keep_for(msg.home, msg.key, msg.version)
+        self.send(src, RepairAck(msg.ticket, msg.home))
 
     def on_ping(self, src: str, msg: Ping) -> None:
         self.send(src, Pong(), hold=False)

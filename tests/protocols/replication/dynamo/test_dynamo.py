@@ -179,6 +179,22 @@ def test_without_handoff_nobody_else_is_asked(play: Play) -> None:
     assert set(asked) == set(QUIET.homes(WITH_N1))
 
 
+def test_blocking_repair_reaches_stand_ins_so_that_sloppy_reads_stay_available(play: Play) -> None:
+    """One home has the value, the others are cut off; a stand-in that has nothing is given a hint before the reply."""
+    system = dataclasses.replace(QUIET, sloppy=True, repair="blocking")
+    homes = system.homes(HOME)
+    steps = [(0.1, "put", HOME, "n0"), (1.0, "get", HOME, "n0"), (2.0, "get", HOME, "n0")]
+    rest = tuple(n for n in system.names if n not in homes[1:])
+    simulation = play(system, steps, faults=[Partition((homes[1:], rest), at=0.5, duration=2.0)]).start(1)
+    simulation.run(until=2.4)
+    reads = simulation.recorder.frame("operations").sort_values("call").iloc[1:]
+    assert list(reads["value"]) == [1, 1]
+    assert reads["latency"].tolist() == pytest.approx([0.5 + 4 * DELTA, 2 * DELTA])
+    kept = [home for n in rest for home, *_ in simulation.nodes[n].handoff.hints.get(HOME, ())]  # type: ignore[attr-defined]
+    assert set(kept) <= set(homes[1:])
+    assert kept
+
+
 def test_a_hint_keeps_the_version_and_the_time_it_came_first(play: Play) -> None:
     system = dataclasses.replace(QUIET, nodes=5)
     simulation = play(system, [(0.1, "put", "k0", "lan")], duration=3.0).start(1)
