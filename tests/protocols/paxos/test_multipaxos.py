@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sim.protocols import MultiPaxos
+from sim.protocols import Mencius, MultiPaxos, Paxos, ViewstampedReplication
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.kv import NOOP
+from sim.protocols.quorums import Explicit, Rows, Weighted
 
 DELTA = 0.01
 
@@ -203,6 +204,36 @@ def test_a_restarted_replica_replays_what_it_had_executed_from_its_own_disk(
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MultiPaxos(**settings)
+
+
+@pytest.mark.parametrize(
+    ("phase1", "phase2", "pair"),
+    [
+        (3, 1, ("n0, n1, n2", "n3")),
+        (Weighted((1, 1, 1, 3), 3), 1, ("n3", "n2")),
+        (Rows(2, 2), Rows(2, 2), ("n0, n1", "n2, n3")),
+        (Explicit((("n0", "n3"),)), Explicit((("n1", "n2"), ("n0", "n1"))), ("n0, n3", "n1, n2")),
+    ],
+    ids=["counts", "weights", "grid", "sets"],
+)
+def test_quorums_of_any_kind_that_do_not_meet_are_refused_with_a_pair_that_does_not(
+    phase1: Any, phase2: Any, pair: tuple[str, str]
+) -> None:
+    message = f"the phase-1 quorum {pair[0]} and the phase-2 quorum {pair[1]} do not meet"
+    with pytest.raises(ValueError, match=message):
+        MultiPaxos(nodes=4, phase1=phase1, phase2=phase2)
+    with pytest.raises(ValueError, match=message):
+        Paxos(nodes=4, phase1=phase1, phase2=phase2)
+    assert MultiPaxos(nodes=4, phase1=phase1, phase2=phase2, unsafe=True).label.startswith("UNSAFE")
+
+
+@pytest.mark.parametrize("system", [Paxos, MultiPaxos, Mencius, ViewstampedReplication])
+@pytest.mark.parametrize(
+    "times", [{"heartbeat": -0.1}, {"detection": 0.0}, {"heartbeat": 1.0, "detection": 0.5}]
+)
+def test_times_that_cannot_work_are_refused_with_their_value(system: Any, times: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=str(min(times.values()))):
+        system(**times)
 
 
 def test_small_phase_two_quorums_let_writes_go_on_with_most_replicas_down(stage: Callable[..., Any]) -> None:

@@ -127,6 +127,8 @@ def test_never_more_than_f_replicas_are_down_or_recovering() -> None:
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="nodes must be an integer of at least 1, not 0"):
         ViewstampedReplication(nodes=0)
+    with pytest.raises(ValueError, match="nodes must be odd, 2f \\+ 1, not 4"):
+        ViewstampedReplication(nodes=4)
     with pytest.raises(ValueError, match="leader must be one of n0, n1, n2, not 'n7'"):
         ViewstampedReplication(nodes=3, leader="n7")
 
