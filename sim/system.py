@@ -155,6 +155,16 @@ class System:
         detection = 10 * heartbeat if self.detection is None else self.detection
         return dataclasses.replace(self, heartbeat=heartbeat, detection=detection)
 
+    @property
+    def heartbeat_interval(self) -> float:
+        """Seconds between signs of life; 50 ms where neither the user nor the scenario gave any."""
+        return 0.05 if self.heartbeat is None else self.heartbeat
+
+    @property
+    def detection_timeout(self) -> float:
+        """The shortest silence in seconds after which somebody is suspected: ten heartbeats unless given."""
+        return 10 * self.heartbeat_interval if self.detection is None else self.detection
+
     def contacts(self) -> tuple[str, ...]:
         """The members that clients may ask; by default all replicas that are not spares."""
         return tuple(m.name for m in self.members() if m.role == "replica" and not m.off)

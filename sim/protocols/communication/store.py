@@ -260,16 +260,6 @@ class BroadcastStore(System):
         return names("n", self.nodes)
 
     @property
-    def heartbeat_interval(self) -> float:
-        """Seconds between heartbeats (Raft's, and lazy broadcast's)."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """Seconds of silence before somebody is suspected."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
-
-    @property
     def patience(self) -> float:
         """Seconds after which links repeat a message."""
         return 2 * self.heartbeat_interval if self.retransmit is None else self.retransmit

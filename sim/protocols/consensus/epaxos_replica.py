@@ -294,16 +294,6 @@ class EgalitarianSystem(System):
         return names("n", self.nodes)
 
     @property
-    def heartbeat_interval(self) -> float:
-        """Seconds after which unanswered messages are sent again; 50 ms where nothing else is said."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """The shortest time (seconds) after which another replica takes over an uncommitted instance."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
-
-    @property
     def client_class(self) -> type[Node]:
         return NearestClient
 

@@ -48,16 +48,6 @@ class BasicRaft(System):
         """The names of the servers."""
         return names(f"{self.prefix}n", self.nodes)
 
-    @property
-    def heartbeat_interval(self) -> float:
-        """Seconds between heartbeats; 50 ms where neither the user nor the scenario gave any."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """The shortest election timeout in seconds: ten heartbeats unless given."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
-
     def members(self) -> tuple[Member, ...]:
         """The servers."""
         return tuple(Member(name, RaftNode) for name in self.names)

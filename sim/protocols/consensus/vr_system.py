@@ -55,16 +55,6 @@ class ViewstampedReplication(System):
         return self.leader or self.names[0]
 
     @property
-    def heartbeat_interval(self) -> float:
-        """Seconds between the messages of an idle primary; 50 ms where nothing else is said."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
-
-    @property
-    def detection_timeout(self) -> float:
-        """The shortest time (seconds) without the primary after which the view changes."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
-
-    @property
     def most_down(self) -> int | None:
         """f: nothing is on disk, so that more than f replicas down or recovering would lose the state."""
         return (self.nodes - 1) // 2
