@@ -9,7 +9,8 @@ between pairs by version vectors, Bayou (Petersen et al., SOSP 1997): a digest i
 Tombstones are collected when all replicas have seen them: matrix clocks (Wuu & Bernstein, PODC 1984).
 
 Assumptions: a client keeps to its replica, and waits for it while it is down. A write that was acknowledged is on that
-replica's disk, and nowhere else for certain. A disk that was lost comes back as another actor.
+replica's disk, and nowhere else for certain. A replica that lost its disk comes back as another actor and asks for
+everything; messages that were sent to it before are no longer under way by then (they might hold what was collected).
 
 Departures: a resolver is asked when a key is read, and its value becomes a version by the next write; Bayou's merge
 procedures write at once. The events of hybrid clocks are writes and the arrival of versions; digests carry no time.

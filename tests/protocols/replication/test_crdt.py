@@ -138,7 +138,7 @@ def test_a_thousand_storms(first: int) -> None:
     for seed in range(first, first + 50):
         for kind in MIXES:
             for sync in ("state", "delta"):
-                endure(Crdt(nodes=3 + seed % 3, kind=kind, sync=sync), seed, 4.0)  # type: ignore[arg-type]
+                endure(Crdt(nodes=3 + seed % 3, kind=kind, sync=sync), seed, 2.5)  # type: ignore[arg-type]
 
 
 # Restarts
