@@ -298,7 +298,7 @@ def weather(system: RpcStore, seed: int, storm: float = 2.0) -> Any:
 
 
 def test_at_most_once_calls_make_one_server_a_linearizable_store() -> None:
-    for seed in range(25):
+    for seed in range(50):
         run = weather(RpcStore(patience=0.1), seed)
         assert run.violation is None, run.violation
         assert run.check().ok, seed
