@@ -232,7 +232,7 @@ class DetectorSafety(Invariant):
         self.latest: dict[
             tuple[str, str], tuple[int, int]
         ] = {}  # (observer, peer) -> newest heartbeat handled
-        self.since: dict[tuple[str, str], float] = {}  # and the true time of that
+        self.since: dict[tuple[str, str], float] = {}  # and when, on the observer's clock
         self.awake: dict[str, float] = {}  # observer -> its start, or the end of its last long pause
         self.paused: dict[str, float] = {}
         self.intervals: dict[str, float] = {}
@@ -249,26 +249,26 @@ class DetectorSafety(Invariant):
             this = (message.incarnation, message.number)
             if this > self.latest.get((dst, src), (-1, 0)):
                 self.latest[dst, src] = this
-                self.since[dst, src] = self.now()
+                self.since[dst, src] = self.hosts[dst].clock()
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "pause":
-            self.paused[node] = self.now()
+            self.paused[node] = self.hosts[node].clock()
         elif event == "resume":
-            if self.now() - self.paused[node] > self.intervals[node]:
-                self.awake[node] = self.now()
+            if self.hosts[node].clock() - self.paused[node] > self.intervals[node]:
+                self.awake[node] = self.hosts[node].clock()
         elif event == "restart":
-            self.awake[node] = self.now()
+            self.awake[node] = self.hosts[node].clock()
             self.latest = {pair: newest for pair, newest in self.latest.items() if pair[0] != node}
-        elif event == "clock":
+        elif event == "clock" and detail["offset"] is not None:
             self.awake[node] = float("inf")  # what its times mean has changed: judged again after a restart
         elif event == "suspect" and self.awake[node] < float("inf"):
             self.check_suspicion(node, detail["peer"], float(detail["patience"]))
 
     def check_suspicion(self, observer: str, peer: str, patience: float) -> None:
         """The observer was awake and heard nothing for its patience."""
-        begun = max(self.awake[observer], self.since.get((observer, peer), 0.0))
-        silence = (self.now() - begun) * self.hosts[observer].clock_rate
+        begun = max(self.awake[observer], self.since.get((observer, peer), -float("inf")))
+        silence = self.hosts[observer].clock() - begun
         if silence < patience - 1e-6:
             self.broken(
                 "suspicion needs silence that was listened to",
@@ -281,8 +281,8 @@ class DetectorSafety(Invariant):
         if not isinstance(node, MonitorNode) or self.awake.get(node.name) == float("inf"):
             return
         self.hosts[node.name] = node.host
-        self.intervals[node.name] = node.detector.interval / node.host.clock_rate
-        self.awake.setdefault(node.name, self.now())
+        self.intervals[node.name] = node.detector.interval
+        self.awake.setdefault(node.name, node.now)
         for peer, watch in node.detector.watches.items():
             level = watch.level(node.now)
             heard = (self.latest.get((node.name, peer)), watch.last)
