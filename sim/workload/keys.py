@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,23 @@ def _check_count(owner: str, count: int) -> None:
         raise ValueError(f"{owner}: the number of keys must be an integer of at least 1, not {count!r}")
 
 
+# All clients share these tables: a million names take 80 MB.
+
+
+@lru_cache(maxsize=8)
+def _names(count: int) -> tuple[str, ...]:
+    return tuple(f"k{i}" for i in range(count))
+
+
+@lru_cache(maxsize=8)
+def _cumulative(count: int, exponent: float) -> tuple[float, ...]:
+    """How likely a Zipf rank is at most this one, for each of ``count`` ranks."""
+    weights = np.arange(1, count + 1, dtype=float) ** -exponent
+    cumulative = np.cumsum(weights / weights.sum())
+    cumulative[-1] = 1.0
+    return tuple(float(c) for c in cumulative)
+
+
 @dataclass(frozen=True, slots=True)
 class Uniform:
     """``count`` keys, all equally likely."""
@@ -37,7 +55,7 @@ class Uniform:
         _check_count("Uniform", self.count)
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = [f"k{i}" for i in range(self.count)]
+        names = _names(self.count)
         count = self.count
         return lambda: names[int(uniform() * count)]
 
@@ -57,15 +75,9 @@ class Zipf:
         if not 0 <= self.exponent < float("inf"):
             raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
-    def _cumulative(self) -> list[float]:
-        weights = np.arange(1, self.count + 1, dtype=float) ** -self.exponent
-        cumulative = np.cumsum(weights / weights.sum())
-        cumulative[-1] = 1.0
-        return [float(c) for c in cumulative]
-
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = [f"k{i}" for i in range(self.count)]
-        cumulative = self._cumulative()
+        names = _names(self.count)
+        cumulative = _cumulative(self.count, self.exponent)
         return lambda: names[bisect_left(cumulative, uniform())]
 
 
@@ -85,7 +97,7 @@ class HotSpot:
             )
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = [f"k{i}" for i in range(self.count)]
+        names = _names(self.count)
         hot = max(1, round(self.hot * self.count))
         cold = self.count - hot
 
@@ -115,5 +127,5 @@ class Latest:
 
     def newest(self, uniform: Uniforms, inserted: Callable[[], int]) -> Callable[[], str]:
         """Draw by rank from the newest of ``inserted()`` keys."""
-        cumulative = Zipf(self.count, self.exponent)._cumulative()
+        cumulative = _cumulative(self.count, self.exponent)
         return lambda: f"k{max(0, inserted() - 1 - bisect_left(cumulative, uniform()))}"
