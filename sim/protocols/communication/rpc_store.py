@@ -150,9 +150,7 @@ class RpcStore(System):
     @property
     def patience_seconds(self) -> float:
         """Seconds until an attempt is repeated."""
-        if self.patience is not None:
-            return self.patience
-        return self.detection or 10 * (self.heartbeat or 0.05)
+        return self.detection_timeout if self.patience is None else self.patience
 
     def members(self) -> tuple[Member, ...]:
         server = Member("server", RpcServer)
