@@ -191,6 +191,23 @@ class System:
         """
         return None
 
+    @property
+    def disks_may_be_lost(self) -> bool:
+        """Whether a member may come back with an empty disk without leaving its fault model.
+
+        False where stable storage is assumed, for safety or for progress; chaos respects it.
+        """
+        return False
+
+    @property
+    def most_drift(self) -> float | None:
+        """How wrong the rates of clocks may be without leaving its fault model; None: clocks may also jump.
+
+        With 0.05, rates lie between 0.95 and 1.05, and clocks don't jump: what leases rely on. 0: right clocks. A
+        system that uses time for nothing but timeouts leaves it at None. Chaos respects it.
+        """
+        return None
+
     def has_recovered(self, node: Node) -> bool:
         """Whether a live member takes part again after a restart; one that does not counts as down."""
         return True

@@ -2,7 +2,7 @@
 
 from sim.faults.administration import Administer
 from sim.faults.crashes import Crash, RandomCrashes, Restart
-from sim.faults.disturbances import ClockJump, Flaky, Pause, RandomPauses, Slow
+from sim.faults.disturbances import ClockJump, Flaky, Pause, RandomDisturbances, RandomPauses, Slow
 from sim.faults.fault import Fault, World
 from sim.faults.nemesis import unleash
 from sim.faults.partitions import Cut, Partition, RandomPartitions
@@ -17,6 +17,7 @@ __all__ = [
     "Partition",
     "Pause",
     "RandomCrashes",
+    "RandomDisturbances",
     "RandomPartitions",
     "RandomPauses",
     "Restart",

@@ -70,6 +70,8 @@ class RandomCrashes(Fault):
         Names of members or regions; empty: all replicas that are part of the system when it begins.
     most_down:
         Never more than so many members down, or still recovering, at once; None: no limit.
+    wiped:
+        The probability that a member comes back with an empty disk.
     start, end:
         No crash before ``start`` nor after ``end``; at ``end`` everything that is down restarts.
     """
@@ -80,12 +82,15 @@ class RandomCrashes(Fault):
     most_down: int | None = None
     start: float = 0.0
     end: float | None = None
+    wiped: float = 0.0
 
     def __post_init__(self) -> None:
         positive("RandomCrashes", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomCrashes", start=self.start, end=self.end)
         if self.most_down is not None and self.most_down < 1:
             raise ValueError(f"RandomCrashes: most_down must be at least 1, not {self.most_down!r}")
+        if not 0 <= self.wiped <= 1:
+            raise ValueError(f"RandomCrashes: wiped must be between 0 and 1, not {self.wiped!r}")
 
     def targets(self) -> tuple[str, ...]:
         return self.members
@@ -112,4 +117,4 @@ class RandomCrashes(Fault):
                 continue
             world.crash(name)
             yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))
-            world.restart(name)
+            world.restart(name, wiped=self.wiped > 0 and stream.chance(self.wiped))

@@ -1,14 +1,15 @@
-"""What is not dead but not well: flaky links, slow cores, pauses, wrong clocks."""
+"""What is not dead but not well: flaky links, slow cores, pauses, wrong clocks; at given times, or at random."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, positive
+from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive
 from sim.faults.partitions import between
 from sim.kernel import Stream
 
-__all__ = ["ClockJump", "Flaky", "Pause", "RandomPauses", "Slow"]
+__all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", "Slow"]
 
 
 @dataclass(frozen=True)
@@ -160,3 +161,94 @@ class ClockJump(Fault):
         for name in (yield from await_target(world, self.target)):
             world.record(name, "clock", {"offset": self.offset, "drift": self.drift})
             world.set_clock(name, self.offset, self.drift)
+
+
+@dataclass(frozen=True)
+class RandomDisturbances(Fault):
+    """Members are unwell at random: all well for a mean of ``mttf`` seconds, then one is not for a mean of ``mttr``.
+
+    Each time it is drawn anew who it is and what ails it: *flaky* links (slow, lossy, or dead in one direction, so
+    that it is deaf or mute), *slow* cores, or a wrong *clock*.
+
+    Parameters
+    ----------
+    most_drift:
+        Rates of clocks stay between ``1 - most_drift`` and ``1 + most_drift``, and clocks never jump; 0: they are
+        left alone; None: they jump by up to two seconds and run up to a half too fast or too slow.
+    start, end:
+        Nobody is unwell before ``start`` nor after ``end`` (None: for ever).
+    """
+
+    mttf: float
+    mttr: float
+    most_drift: float | None = 0.0
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("RandomDisturbances", mttf=self.mttf, mttr=self.mttr)
+        at_least_zero("RandomDisturbances", start=self.start, end=self.end)
+        if self.most_drift is not None and not 0 <= self.most_drift < 1:
+            raise ValueError(
+                f"RandomDisturbances: most_drift must be at least 0 and below 1, not {self.most_drift!r}"
+            )
+
+    def play(self, world: World, stream: Stream) -> Story:
+        end = float("inf") if self.end is None else self.end
+        ailments = [self._flaky, self._slow, self._pause] + ([] if self.most_drift == 0 else [self._clock])
+        yield world.env.timeout(self.start)
+        while True:
+            yield world.env.timeout(stream.exponential(self.mttf))
+            pause = stream.exponential(self.mttr)
+            if world.env.now >= end:
+                return
+            recover = stream.choice(ailments)(world, stream.choice(world.replicas), stream)
+            yield world.env.timeout(min(pause, end - world.env.now))
+            recover()
+
+    @staticmethod
+    def _flaky(world: World, name: str, stream: Stream) -> Callable[[], None]:
+        others = [n for n in world.everyone() if n != name]
+        outwards: Pairs = [(name, n) for n in others]
+        inwards: Pairs = [(n, name) for n in others]
+        pairs = stream.choice((inwards, outwards, inwards + outwards))
+        slowdown, loss = stream.choice(((20.0, 0.0), (1.0, 0.5), (5.0, 0.2), (1.0, 1.0)))
+        world.record(name, "flaky", {"slowdown": slowdown, "loss": loss, "links": len(pairs)})
+        world.disturb(pairs, slowdown, loss)
+
+        def recover() -> None:
+            world.disturb(pairs, 1.0, 0.0)
+            world.record(name, "steady", {})
+
+        return recover
+
+    @staticmethod
+    def _slow(world: World, name: str, stream: Stream) -> Callable[[], None]:
+        speed = stream.choice((0.1, 0.01, 0.001))
+        world.record(name, "slow", {"speed": speed})
+        world.set_speed(name, speed)
+
+        def recover() -> None:
+            world.set_speed(name, 1.0)
+            world.record(name, "steady", {})
+
+        return recover
+
+    @staticmethod
+    def _pause(world: World, name: str, stream: Stream) -> Callable[[], None]:
+        world.pause(name)
+        return lambda: world.resume(name)
+
+    def _clock(self, world: World, name: str, stream: Stream) -> Callable[[], None]:
+        most = 0.5 if self.most_drift is None else self.most_drift
+        drift = stream.uniform(-most, most)
+        offset = stream.uniform(-2.0, 2.0) if self.most_drift is None else None
+        world.record(name, "clock", {"offset": offset, "drift": drift})
+        world.set_clock(name, offset, drift)
+
+        def recover() -> None:
+            right = 0.0 if self.most_drift is None else None  # to set it right is a jump, too
+            world.set_clock(name, right, 0.0)
+            world.record(name, "clock", {"offset": right, "drift": 0.0})
+
+        return recover

@@ -12,8 +12,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sim.cluster import Disk, Host
-from sim.faults import Fault, RandomCrashes, RandomPartitions
+from sim.cluster import Clock, Disk, Host
+from sim.faults import Fault, RandomCrashes, RandomDisturbances, RandomPartitions
 from sim.kernel import Stream, Streams
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["chaos", "chaos_scenario", "progress_bound"]
 
 _STORM = 8.0  # simulated seconds of faults
+_DRIFT = 0.2  # how wrong the rates of clocks are at most, where the system does not mind
 _WEIGHTS = {
     "get": 4.0,
     "put": 3.0,
@@ -54,18 +55,21 @@ def chaos_scenario(
     """The storm that a seed draws for a system.
 
     Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
-    lose unsynced writes, partitions of all shapes, syncs of milliseconds.
+    lose unsynced writes (or whole disks), partitions of all shapes, flaky links, deaf and mute members, cores that
+    crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds: as far as the system's fault model
+    goes (`System.most_down`, `System.disks_may_be_lost`, `System.most_drift`).
     """
     stream = Streams(seed)["chaos"]
+    unwell = Streams(seed)["chaos/disturbances"]
     latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
     network = lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
     return Scenario(
         system=system,
         network=network,
         workload=ClosedLoop(clients=clients, think=Exponential(0.02), mix=_mix(system, keys)),
-        faults=(*_faults(system, stream, storm), *extra_faults),
+        faults=(*_faults(system, stream, storm), *_disturbances(system, unwell, storm), *extra_faults),
         duration=storm,
-        hosts=Host(disk=Disk(fsync=Exponential(stream.choice((0.0005, 0.005))))),
+        hosts=_hosts(system, unwell, Disk(fsync=Exponential(stream.choice((0.0005, 0.005))))),
         retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
         check=True,
         name=f"chaos {seed}",
@@ -85,13 +89,40 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     if shape != 0:
         mttf = stream.choice((1.0, 3.0, 8.0))
         faults.append(
-            RandomCrashes(mttf, stream.choice((0.1, 1.0)), most_down=system.most_down, start=0.2, end=storm)
+            RandomCrashes(
+                mttf,
+                stream.choice((0.1, 1.0)),
+                most_down=system.most_down,
+                start=0.2,
+                end=storm,
+                wiped=0.5 if system.disks_may_be_lost else 0.0,
+            )
         )
     if shape != 1:
         faults.append(
             RandomPartitions(stream.choice((0.5, 2.0)), stream.choice((0.3, 1.5)), start=0.2, end=storm)
         )
     return faults
+
+
+def _hosts(system: System, stream: Stream, disk: Disk) -> dict[str, Host]:
+    """Machines with cores to wait for in half of the seeds, and with clocks that are wrong in half of them."""
+    host = Host(per_message=stream.choice((0.0, 0.0001)), disk=disk)
+    wrong, most = stream.chance(0.5), system.most_drift
+    hosts = {}
+    for member in system.members():
+        drift, offset = stream.uniform(-1.0, 1.0), stream.uniform(-100.0, 100.0)
+        # Who counts on right clocks counts on their offsets, too; leases count on rates alone.
+        clock = Clock(offset, drift * (_DRIFT if most is None else most)) if wrong and most != 0 else Clock()
+        hosts[member.name] = dataclasses.replace(host, clock=clock)
+    return hosts
+
+
+def _disturbances(system: System, stream: Stream, storm: float) -> list[Fault]:
+    if stream.below(3) == 0:
+        return []
+    mttf, mttr = stream.choice((0.3, 1.0)), stream.choice((0.3, 1.0))
+    return [RandomDisturbances(mttf, mttr, most_drift=system.most_drift, start=0.2, end=storm)]
 
 
 def chaos(

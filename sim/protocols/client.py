@@ -25,6 +25,7 @@ __all__ = [
     "HomeClient",
     "Operation",
     "Outcome",
+    "Pending",
     "Redirect",
     "Reply",
     "Request",
@@ -152,7 +153,7 @@ class ClientSettings:
     home: str | None = None
 
 
-class _Pending:
+class Pending:
     """An operation under way."""
 
     __slots__ = ("command", "outcome", "redirected_by", "redirects", "target")
@@ -172,9 +173,9 @@ class Client(Node):
 
     def on_start(self) -> None:
         self.leader: str | None = None
-        self.pending: dict[int, _Pending] = {}
+        self.pending: dict[int, Pending] = {}
         self._sequences: dict[int, int] = {}
-        self._patience = self.settings.retry.timeout or 1.0
+        self.patience = self.settings.retry.timeout or 1.0
         self._avoided: dict[str, float] = {}  # contact -> until when (seconds)
         self.settings.driver.begin(self)
 
@@ -199,10 +200,10 @@ class Client(Node):
         outcome = Outcome(
             session, sequence, operation, self.now if called is None else called, client=self.name
         )
-        pending = self.pending[session] = _Pending(command, outcome)
+        pending = self.pending[session] = Pending(command, outcome)
         if self.settings.retry.deadline is not None:
             self.set_timer("give_up", self.settings.retry.deadline, session)
-        self._attempt(pending)
+        self.attempt(pending)
 
     def on_wake_timeout(self, key: Any = None) -> None:
         self.settings.driver.wake(self, key)
@@ -231,29 +232,27 @@ class Client(Node):
         """The message that carries a command."""
         return Request(command)
 
-    def _attempt(self, pending: _Pending) -> None:
+    def attempt(self, pending: Pending) -> None:
         pending.outcome.attempts += 1
         pending.target = self.target(pending.command, pending.outcome.attempts)
-        self.set_timer("attempt", self._patience, pending.command.session)
+        self.set_timer("attempt", self.patience, pending.command.session)
         self.send(pending.target, self.request(pending.command))
 
     def on_attempt_timeout(self, session: int) -> None:
         """No reply: whoever was asked may be down, so the next one is tried."""
         pending = self.pending.get(session)
         if pending is not None:
-            self._suspect(pending.target)
-            if (
-                pending.redirected_by is not None
-            ):  # it may believe in a leader that is cut off together with it
-                self._suspect(pending.redirected_by)
-            self._back_off(pending)
+            self.suspect(pending.target)
+            if pending.redirected_by is not None:  # it may believe in a leader cut off together with it
+                self.suspect(pending.redirected_by)
+            self.back_off(pending)
 
-    def _suspect(self, target: str) -> None:
+    def suspect(self, target: str) -> None:
         if self.leader == target:
             self.leader = None
-        self._avoided[target] = self.now + _AVOIDED * self._patience
+        self._avoided[target] = self.now + _AVOIDED * self.patience
 
-    def _back_off(self, pending: _Pending) -> None:
+    def back_off(self, pending: Pending) -> None:
         retry = self.settings.retry
         longest = min(retry.backoff * 2.0 ** (pending.outcome.attempts - 1), retry.backoff_max)
         self.cancel_timer("attempt", pending.command.session)
@@ -264,7 +263,7 @@ class Client(Node):
         if pending is not None:
             pending.redirects = 0
             pending.redirected_by = None
-            self._attempt(pending)
+            self.attempt(pending)
 
     # Being answered
 
@@ -274,13 +273,13 @@ class Client(Node):
             return
         pending.redirects += 1
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
-            self._suspect(src)
+            self.suspect(src)
             self._avoided[src] = self.now + self.settings.retry.backoff_max  # it lives, and will know soon
-            self._back_off(pending)
+            self.back_off(pending)
         else:
             self.leader = msg.leader
             pending.redirected_by = src
-            self._attempt(pending)
+            self.attempt(pending)
 
     def on_reply(self, src: str, msg: Reply) -> None:
         pending = self.pending.get(msg.session)
@@ -291,7 +290,7 @@ class Client(Node):
         outcome.status, outcome.value, outcome.result = msg.status, msg.value, msg.result
         outcome.node = src
         outcome.returned = self.now
-        self._finish(msg.session, outcome)
+        self.finish(msg.session, outcome)
 
     def learn(self, src: str, msg: Reply) -> None:
         """What a reply teaches: who answers, leads."""
@@ -300,9 +299,9 @@ class Client(Node):
     def on_give_up_timeout(self, session: int) -> None:
         pending = self.pending.get(session)
         if pending is not None:
-            self._finish(session, pending.outcome)
+            self.finish(session, pending.outcome)
 
-    def _finish(self, session: int, outcome: Outcome) -> None:
+    def finish(self, session: int, outcome: Outcome) -> None:
         del self.pending[session]
         for timer in ("attempt", "backoff", "give_up"):
             self.cancel_timer(timer, session)

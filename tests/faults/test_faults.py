@@ -21,6 +21,7 @@ from sim.faults import (
     Partition,
     Pause,
     RandomCrashes,
+    RandomDisturbances,
     RandomPartitions,
     RandomPauses,
     Restart,
@@ -243,6 +244,66 @@ def test_a_clock_jumps_and_drifts_and_never_turns_back_by_drifting() -> None:
     assert simulation.cluster.hosts["n0"].clock() == 2.0
 
 
+def test_random_disturbances_make_members_unwell_and_well_again() -> None:
+    one = scenario(
+        RandomDisturbances(mttf=0.2, mttr=0.2, most_drift=None, end=20.0),
+        duration=21.0,
+        hosts=Host(per_message=1e-5),
+    )
+    simulation = one.start(seed=1)
+    simulation.run()
+    happened = [(e[1], e[2], e[3]) for e in simulation.recorder.events]
+    flaky = [detail for _, event, detail in happened if event == "flaky"]
+    assert {(d["slowdown"], d["loss"]) for d in flaky} == {(20.0, 0.0), (1.0, 0.5), (5.0, 0.2), (1.0, 1.0)}
+    everyone = len(simulation.everyone())
+    assert {d["links"] for d in flaky} == {everyone - 1, 2 * (everyone - 1)}  # one direction, or both
+    assert {d["speed"] for _, event, d in happened if event == "slow"} == {0.1, 0.01, 0.001}
+    jumps = [d for _, event, d in happened if event == "clock"]
+    assert 0.3 < max(abs(d["drift"]) for d in jumps) <= 0.5
+    assert 1.0 < max(abs(d["offset"]) for d in jumps) <= 2.0
+    assert {name for name, event, _ in happened if event == "flaky"} == set(simulation.replicas)
+    for name in simulation.replicas:
+        host = simulation.cluster.hosts[name]
+        assert (host.cpu.speed, host.clock()) == (1.0, 21.0)
+    assert all(
+        (link.slowdown, link.extra_loss) == (1.0, 0.0) for link in simulation.cluster.network.links.values()
+    )
+
+
+def test_clocks_that_may_only_drift_never_jump() -> None:
+    simulation = scenario(RandomDisturbances(0.1, 0.2, most_drift=0.05, end=10.0), duration=10.0).start(
+        seed=1
+    )
+    before = dict.fromkeys(simulation.replicas, 0.0)
+    drifted = 0
+    for step in range(1, 1001):
+        simulation.run(until=step / 100)
+        for name in simulation.replicas:
+            shown = simulation.cluster.hosts[name].clock()
+            assert 0.0095 - 1e-9 <= shown - before[name] <= 0.0105 + 1e-9
+            drifted += abs(shown - before[name] - 0.01) > 1e-4
+            before[name] = shown
+    assert drifted > 50
+
+
+def test_clocks_are_left_alone_unless_said_otherwise() -> None:
+    simulation = scenario(RandomDisturbances(0.05, 0.05, end=10.0), duration=10.0).start(seed=1)
+    simulation.run()
+    kinds = {e[2] for e in simulation.recorder.events}
+    assert {"flaky", "slow"} <= kinds
+    assert "clock" not in kinds
+
+
+def test_random_crashes_lose_disks_with_their_probability() -> None:
+    simulation = scenario(RandomCrashes(mttf=0.1, mttr=0.02, wiped=0.3, end=20.0), duration=20.0).start(
+        seed=1
+    )
+    simulation.run()
+    restarts = [e[3] for e in simulation.recorder.events if e[2] == "restart"]
+    assert len(restarts) > 200
+    assert 0.2 < sum(bool(detail.get("wiped")) for detail in restarts) / len(restarts) < 0.4
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -254,6 +315,9 @@ def test_a_clock_jumps_and_drifts_and_never_turns_back_by_drifting() -> None:
         (lambda: Flaky("n0", at=1.0, loss=1.5), "loss must be between 0 and 1, not 1.5"),
         (lambda: Pause("n0", at=1.0, duration=0.0), "Pause: duration must be positive, not 0.0"),
         (lambda: RandomPauses(1.0, -1.0), "RandomPauses: length must be positive, not -1.0"),
+        (lambda: RandomCrashes(1.0, 1.0, wiped=1.5), "wiped must be between 0 and 1, not 1.5"),
+        (lambda: RandomDisturbances(0.0, 1.0), "RandomDisturbances: mttf must be positive, not 0.0"),
+        (lambda: RandomDisturbances(1.0, 1.0, most_drift=1.0), "at least 0 and below 1, not 1.0"),
         (lambda: Slow("n0", at=1.0, speed=0.0), "Slow: speed must be positive, not 0.0"),
         (lambda: ClockJump("n0", at=1.0, drift=-1.0), "drift must be above -1, not -1.0"),
         (lambda: scenario(Crash("n7", at=1.0)), "there is no 'n7'; there are"),

@@ -42,7 +42,7 @@ class BalancedClient(Client):
 
     def request(self, command: Command) -> Ask:
         """The ticket is the command's own identity, so that a late answer finds nothing that waits for it."""
-        return Ask((command.session, command.sequence), command, self._patience)
+        return Ask((command.session, command.sequence), command, self.patience)
 
     def on_answer(self, src: str, msg: Answer) -> None:
         session, sequence = msg.ticket
@@ -55,7 +55,7 @@ class BalancedClient(Client):
         """Nobody leads."""
         self._silent = None
 
-    def _suspect(self, target: str) -> None:
+    def suspect(self, target: str) -> None:
         self._silent = target
 
 
@@ -69,12 +69,12 @@ class BalancingClient(Client):
         """The system."""
         return self.settings.system
 
-    def _attempt(self, pending: Any) -> None:
+    def attempt(self, pending: Any) -> None:
         command = pending.command
         pending.outcome.attempts += 1
-        self.set_timer("attempt", self._patience, command.session)
+        self.set_timer("attempt", self.patience, command.session)
         ticket = (command.session, command.sequence)
-        self.dispatcher.on_ask(self.name, Ask(ticket, command, self._patience))
+        self.dispatcher.on_ask(self.name, Ask(ticket, command, self.patience))
 
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
         """A request of this client is over."""
@@ -94,7 +94,7 @@ class BalancingClient(Client):
     def learn(self, src: str, msg: Reply) -> None:
         """Nobody leads."""
 
-    def _suspect(self, target: str) -> None:
+    def suspect(self, target: str) -> None:
         """The dispatcher's business."""
 
     def gauges(self) -> dict[str, float]:

@@ -87,7 +87,7 @@ class StoreClient(BalancedClient):
         if msg.status not in FAILURES:
             super().on_answer(src, msg)
         elif pending is not None and pending.command.sequence == sequence:
-            self._back_off(pending)
+            self.back_off(pending)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable_map, part
 from sim.protocols.balancing.service_times import as_service_time
-from sim.protocols.client import Client, Reply, Request, _Pending
+from sim.protocols.client import Client, Pending, Reply, Request
 from sim.protocols.communication.rpc import CallId, Incoming, Outcome, Rpc
 from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant, Member, System
@@ -80,7 +80,7 @@ class RpcFront(_Configured):
 class RpcClient(_Configured, Client):
     """Makes one call of each operation."""
 
-    def _attempt(self, pending: _Pending) -> None:
+    def attempt(self, pending: Pending) -> None:
         system, patience = self.settings.system, self.settings.retry.deadline
         limits = [limit for limit in (system.deadline, patience) if limit is not None]
         pending.target = self.settings.contacts[0]
@@ -92,7 +92,7 @@ class RpcClient(_Configured, Client):
             then=lambda outcome: self.returned(pending, outcome),
         )
 
-    def returned(self, pending: _Pending, outcome: Outcome) -> None:
+    def returned(self, pending: Pending, outcome: Outcome) -> None:
         """The call is over. Without an answer nobody knows whether the command was carried out."""
         session = pending.command.session
         if self.pending.get(session) is not pending:
@@ -101,7 +101,7 @@ class RpcClient(_Configured, Client):
         if outcome.status == "ok":
             self.on_reply(pending.target, outcome.reply)
         else:
-            self._finish(session, pending.outcome)
+            self.finish(session, pending.outcome)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,6 +122,11 @@ class MenciusSafety(MultiPaxosSafety):
         """An acceptor promises for a range of slots."""
         disk = self.slow_disk(src)
         self.promisers.setdefault(msg.ballot, {})[src] = msg.first
+        for slot, vote in msg.votes:
+            if vote.ballot == Ballot(
+                0, src
+            ):  # its crash kept the suggestion on disk, and nobody else was told
+                self.proposed.setdefault((slot, vote.ballot), vote.command)
         for slot in self.slots_of(msg):
             self.check_slot(src, slot, msg.ballot)
             if disk is not None and disk.durable("promises", {}).get(slot, ZERO) < msg.ballot:

@@ -79,6 +79,11 @@ class MultiPaxos(System):
         return (self.lease or 0.0) * (1 - self.drift) / (1 + self.drift)
 
     @property
+    def most_drift(self) -> float | None:
+        """Leases count on rates of clocks within ``drift``; without them, time is only for timeouts."""
+        return self.drift if self.lease is not None else None
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the members."""
         return names("n", self.nodes)

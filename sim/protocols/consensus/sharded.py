@@ -69,9 +69,9 @@ class ShardClient(Client):
         self.group = self.settings.system.group_for(command.key)
         return super().target(command, attempt)
 
-    def _suspect(self, target: str) -> None:
+    def suspect(self, target: str) -> None:
         self.group = self.group_of[target]
-        super()._suspect(target)
+        super().suspect(target)
 
 
 @cache
@@ -166,6 +166,11 @@ class ShardedRaft(System):
                 f"ShardedRaft: leader must be one of the machines {', '.join(self.machines)}, not {self.leader!r}"
             )
         object.__setattr__(self, "unsafe", self.unsafe or self.group.unsafe)
+
+    @property
+    def most_drift(self) -> float | None:
+        """What its groups need of clocks."""
+        return self.group.most_drift
 
     @property
     def machines(self) -> tuple[str, ...]:

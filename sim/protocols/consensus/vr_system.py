@@ -59,6 +59,11 @@ class ViewstampedReplication(System):
         """f: nothing is on disk, so that more than f replicas down or recovering would lose the state."""
         return (self.nodes - 1) // 2
 
+    @property
+    def disks_may_be_lost(self) -> bool:
+        """A replica that restarts recovers from the others in any case."""
+        return True
+
     def has_recovered(self, node: Node) -> bool:
         """Whether a live replica takes part again."""
         return not isinstance(node, ViewstampedNode) or node.status != RECOVERING

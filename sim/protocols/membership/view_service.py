@@ -28,10 +28,23 @@ from sim.message import message
 from sim.node import Node, durable
 from sim.protocols.membership.suspicion import Rule, Watch
 
-__all__ = ["LEASE", "NO_VIEW", "Ping", "View", "ViewIs", "ViewRules", "ViewService", "ViewSettings"]
+__all__ = [
+    "LEASE",
+    "MOST_DRIFT",
+    "NO_VIEW",
+    "Ping",
+    "View",
+    "ViewIs",
+    "ViewRules",
+    "ViewService",
+    "ViewSettings",
+]
 
 LEASE = 0.9
 """A lease lasts this fraction of the detection time: clock rates may differ by a tenth."""
+
+MOST_DRIFT = (1 - LEASE) / (1 + LEASE)
+"""So much may the rate of each clock be wrong: a slow holder and a fast service still agree on who holds a lease."""
 
 
 @message

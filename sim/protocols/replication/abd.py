@@ -2,21 +2,24 @@
 
 Attiya, Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems" (J. ACM 1995), for several writers
 (Lynch & Shvartsman 1997): a write first asks a quorum for the highest timestamp, then stores its value under a higher
-one; a read asks a quorum, and *writes back* the newest value that it saw before it returns it, unless all agree.
+one; a read asks a quorum, and *writes back* the newest value that it saw before it returns it, unless a write quorum
+has answered that it holds it already: then no later read can miss it. With majorities, these are replies that agree.
 
 Assumptions: servers forget nothing that they have acknowledged (their map is on disk). The client coordinates.
 
-Departures: none in the protocol. A session is a writer, so that timestamps of different writers differ.
+Departures: none in the protocol. A session is a writer, so that timestamps of different writers differ. Operations
+report their timestamp (in the column ``result``).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sim.node import Node, durable_map, message
-from sim.protocols.client import Client, Reply, _Pending
+from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command
 from sim.protocols.quorums import QuorumSystem, as_quorums, disjoint_pair
@@ -106,7 +109,7 @@ class AbdClient(Client):
         self.is_write_quorum = as_quorums(self.settings.system.writes).over(self.servers)
         super().on_start()
 
-    def _attempt(self, pending: _Pending) -> None:
+    def attempt(self, pending: Pending) -> None:
         """Begin an operation, or ask again those who have not answered its present phase."""
         command = pending.command
         pending.outcome.attempts += 1
@@ -114,7 +117,7 @@ class AbdClient(Client):
         if current is None or pending.outcome.attempts == 1:
             current = self.rounds[command.session] = _Round()
         self.ask(command, current)
-        self.set_timer("attempt", self._patience, command.session)
+        self.set_timer("attempt", self.patience, command.session)
 
     def ask(self, command: Command, current: _Round) -> None:
         """Send the message of the present phase to those who have not answered it."""
@@ -128,9 +131,9 @@ class AbdClient(Client):
     def on_attempt_timeout(self, session: int) -> None:
         pending = self.pending.get(session)
         if pending is not None:
-            self._back_off(pending)
+            self.back_off(pending)
 
-    def phase_of(self, msg: Any) -> tuple[_Pending, _Round] | None:
+    def phase_of(self, msg: Any) -> tuple[Pending, _Round] | None:
         """The operation that a reply is for, and how far it has got."""
         pending = self.pending.get(msg.session)
         if pending is None or pending.command.sequence != msg.sequence:
@@ -150,14 +153,19 @@ class AbdClient(Client):
         """With a quorum of replies: store a new value, or write the newest one back, or return it at once."""
         newest = max(current.replies.values(), key=lambda reply: reply.timestamp)
         if command.kind == "get":
-            if all(reply.timestamp == newest.timestamp for reply in current.replies.values()):
-                self.conclude(src, command, newest.value)
+            if self.is_settled(newest.timestamp, current.replies):
+                self.conclude(src, command, newest.timestamp, newest.value)
                 return
             timestamp, value, size = newest.timestamp, newest.value, 0
         else:
             timestamp, value, size = (newest.timestamp[0] + 1, command.session), command.value, command.size
         current.stored = Store(command.session, command.sequence, command.key, timestamp, value, size)
         self.ask(command, current)
+
+    def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
+        """Whether every read quorum has a server that holds this or something newer."""
+        holders = [server for server, reply in replies.items() if reply.timestamp == timestamp]
+        return timestamp == ZERO or self.is_write_quorum(holders)
 
     def on_store_ack(self, src: str, msg: StoreAck) -> None:
         found = self.phase_of(msg)
@@ -167,12 +175,15 @@ class AbdClient(Client):
         current.acks[src] = None
         if self.is_write_quorum(current.acks):
             assert current.stored is not None
-            self.conclude(src, pending.command, current.stored.value)
+            self.conclude(src, pending.command, current.stored.timestamp, current.stored.value)
 
-    def conclude(self, src: str, command: Command, value: Any) -> None:
+    def conclude(self, src: str, command: Command, timestamp: Timestamp, value: Any) -> None:
         """The operation is done."""
-        del self.rounds[command.session]
-        self.on_reply(src, Reply(command.session, command.sequence, "ok", value))
+        self.on_reply(src, Reply(command.session, command.sequence, "ok", value, timestamp))
+
+    def finish(self, session: int, outcome: Outcome) -> None:
+        del self.rounds[session]
+        super().finish(session, outcome)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +235,7 @@ class Abd(System):
         return None if self.unsafe else "linearizable"
 
     def invariants(self) -> Iterable[Invariant]:
-        return (AbdSafety(),)
+        return (AbdSafety(),) if self.unsafe else (AbdSafety(), AbdAtomic())
 
 
 @dataclass
@@ -272,3 +283,32 @@ class AbdSafety(Invariant):
                 f"it acknowledged {self.acked[src, key]} of {key}",
                 f"its disk has {held}",
             )
+
+
+@dataclass
+class AbdAtomic(Invariant):
+    """Timestamps order operations as time does (Lynch, Distributed Algorithms, lemma 13.16).
+
+    An operation that was called after another had returned has at least its timestamp, and a write a higher one.
+    """
+
+    law: ClassVar[str] = "timestamps follow the order of operations"
+
+    def __post_init__(self) -> None:
+        self.returned: dict[str, list[float]] = {}  # key -> when its operations returned, in order
+        self.newest: dict[str, list[Timestamp]] = {}  # the highest timestamp that had been returned by then
+
+    def on_acknowledged(self, client: str, operation: Any) -> None:
+        key, timestamp = operation.operation.key, operation.result
+        returned, newest = self.returned.setdefault(key, []), self.newest.setdefault(key, [])
+        earlier = bisect_left(returned, operation.called)
+        before = newest[earlier - 1] if earlier else (0, -2)
+        is_write = operation.operation.kind != "get"
+        if timestamp < before or (is_write and timestamp == before):
+            self.violated(
+                (client,),
+                f"{before} of {key} had been returned by {returned[earlier - 1]:.6f} s",
+                f"a {operation.operation.kind} called at {operation.called:.6f} s has {timestamp}",
+            )
+        returned.append(operation.returned)
+        newest.append(max(timestamp, newest[-1]) if newest else timestamp)

@@ -27,7 +27,7 @@ from sim.node import Node, durable
 from sim.protocols.client import Client, Redirect, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.config_master import Alive, Chain, ChainIs, ConfigurationMaster
-from sim.protocols.membership.view_service import LEASE
+from sim.protocols.membership.view_service import LEASE, MOST_DRIFT
 from sim.protocols.replication.service_times import ServiceTimes
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
 from sim.system import Invariant, Member, System
@@ -385,10 +385,10 @@ class ChainClient(Client):
     def learn(self, src: str, msg: Reply) -> None:
         """Who replies is the tail, and says nothing of the head; redirects do."""
 
-    def _suspect(self, target: str) -> None:
+    def suspect(self, target: str) -> None:
         if self.tail == target:
             self.tail = None
-        super()._suspect(target)
+        super().suspect(target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -435,6 +435,11 @@ class ChainReplication(System):
             raise ValueError(
                 f"{name}: fencing=False lets an old tail answer queries; say unsafe=True as well"
             )
+
+    @property
+    def most_drift(self) -> float | None:
+        """What the leases allow under which servers answer queries."""
+        return MOST_DRIFT
 
     @property
     def replicas(self) -> tuple[str, ...]:

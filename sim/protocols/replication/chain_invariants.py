@@ -87,7 +87,9 @@ class AcknowledgedEverywhere(Invariant):
 
     law: ClassVar[str] = "acknowledged updates are in the whole chain"
     nodes: dict[str, ChainNode] = field(default_factory=dict)
-    acknowledged: dict[tuple[int, int], str] = field(default_factory=dict)
+    acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
+        default_factory=dict
+    )  # by whom, of which chain
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
     entered: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -107,8 +109,9 @@ class AcknowledgedEverywhere(Invariant):
         here = (node.incarnation, node.view_number)
         if node.initialised and self.entered.get(node.name) != here:
             self.entered[node.name] = here
-            for identity, teller in self.acknowledged.items():
-                self._demand(node, identity, teller)
+            for identity, (teller, number) in self.acknowledged.items():
+                if node.view_number >= number:  # one that stood still may enter a chain that is no more
+                    self._demand(node, identity, teller)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if not isinstance(message, Reply) or message.status != "ok":
@@ -116,8 +119,8 @@ class AcknowledgedEverywhere(Invariant):
         identity = (message.session, message.sequence)
         if self.kinds.get(identity) in READS or identity in self.acknowledged:
             return
-        self.acknowledged[identity] = src
         teller = self.nodes.get(src)
+        self.acknowledged[identity] = (src, teller.view_number if teller is not None else 0)
         for node in self.nodes.values():
             if teller is not None and node.initialised and node.view_number >= teller.view_number:
                 self._demand(node, identity, src)

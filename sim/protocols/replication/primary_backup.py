@@ -39,7 +39,7 @@ from sim.protocols.client import Client, Redirect, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
-from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs, ViewService
+from sim.protocols.membership.view_service import LEASE, MOST_DRIFT, Ping, View, ViewIs, ViewService
 from sim.protocols.replication.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.log_shipping import AppendOk, LogShipping
 from sim.protocols.replication.service_times import ServiceTimes
@@ -477,6 +477,13 @@ class PrimaryBackup(System):
     def needs_lease(self) -> bool:
         """Whether a primary may answer without asking anybody, and so needs a lease."""
         return self.fencing and (self.mode == "async" or self.fallback is not None)
+
+    @property
+    def most_drift(self) -> float | None:
+        """What leases allow; a bound on staleness counts on right clocks; else time is only for timeouts."""
+        if self.staleness is not None:
+            return 0.0
+        return MOST_DRIFT if self.needs_lease or self.reads == "lease" else None
 
     @property
     def replicas(self) -> tuple[str, ...]:

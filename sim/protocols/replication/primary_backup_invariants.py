@@ -41,7 +41,9 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
     """The laws that a system of these settings promises."""
     laws: list[Invariant] = [
         OnePrimaryPerView(),
-        NoAnswerFromThePast(stale_reads=system.reads in ("backup", "session")),
+        NoAnswerFromThePast(
+            stale_reads=system.reads in ("backup", "session"), under_lease=system.needs_lease
+        ),
         BackupIsPrefix(),
         ViewMonotone(),
         DurableBeforeSend(),
@@ -85,33 +87,42 @@ class OnePrimaryPerView(Invariant):
 
 @dataclass
 class NoAnswerFromThePast(Invariant):
-    """Once a newer view has answered a client, no older one does.
+    """Once a newer view has answered a client, no older one does: not what it was asked from then on.
 
-    Held answers would be an exception (decided before, sent after); this protocol holds none.
+    What it was asked before may have been confirmed by all it takes, before they obeyed the newer view; an old primary
+    that stood still meanwhile may still say so. One that answers under a lease must not: time has gone on.
     """
 
     law: ClassVar[str] = "no answer of an old view"
     stale_reads: bool = False  # the system answers reads anywhere
+    under_lease: bool = False  # nobody else confirms an answer
     views: dict[str, int] = field(default_factory=dict)
     newest: tuple[int, str] = (0, "")
     read: dict[tuple[int, int], bool] = field(default_factory=dict)
+    taken: dict[tuple[str, int, int], int] = field(
+        default_factory=dict
+    )  # the newest view to have answered then
 
     def on_step(self, node: Node) -> None:
         if isinstance(node, PrimaryBackupNode):
             self.views[node.name] = node.view_number
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        if self.stale_reads and isinstance(message, Request):
+        if isinstance(message, Request):
             command = message.command
-            self.read[command.session, command.sequence] = command.kind in READS
+            is_read = self.read[command.session, command.sequence] = command.kind in READS
+            question = (dst, command.session, command.sequence)
+            if is_read or question not in self.taken:  # a read that is asked again is another one
+                self.taken[question] = self.newest[0]
 
     def _is_stale_read(self, message: Reply) -> bool:
-        return self.read.get((message.session, message.sequence), False)
+        return self.stale_reads and self.read.get((message.session, message.sequence), False)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if isinstance(message, Reply) and src in self.views and not self._is_stale_read(message):
             view = self.views[src]
-            if view < self.newest[0]:
+            taken = self.taken.get((src, message.session, message.sequence), 0)
+            if view < (self.newest[0] if self.under_lease else taken):
                 self.violated(
                     (src, self.newest[1]),
                     f"{self.newest[1]} has answered clients in view {self.newest[0]}",
@@ -154,6 +165,8 @@ class BackupIsPrefix(Invariant):
         ghost = self.ghost[view]
         for position in range(max(since, self.origin[view]), node.last):
             ours, theirs = node.log[position - node.base], ghost.get(position + 1)
+            if ours.view > view:
+                return  # it is on its way to the log of a later view, and will be held to that
             if theirs != ours:
                 self.violated(
                     (node.name,),
@@ -217,6 +230,8 @@ class DurableBeforeSend(Invariant):
         ):  # a node just booting has not stepped yet
             return
         disk = node.host.disk
+        if disk.durable("view_number", 0) > message.view:
+            return  # written while this waited for the disk: it may have cut the log, and voids the message
         held = disk.durable("base", 0) + len(disk.durable("log", ()))
         if held < message.position:
             self.violated((name,), f"{name} says {message!r}", f"on its disk, the log ends at {held}")

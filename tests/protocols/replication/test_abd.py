@@ -9,20 +9,21 @@ import pytest
 
 from sim import Scenario
 from sim.lab import chaos, chaos_scenario
+from sim.message import replace as message_replace
 from sim.network import Exponential, constant, lan
 from sim.protocols import Abd
 from sim.protocols.client import Client
 from sim.protocols.quorums import Columns, Rows, Weighted
-from sim.protocols.replication.abd import AbdClient, AbdServer, Store
+from sim.protocols.replication.abd import AbdClient, AbdServer
 from sim.system import Member, SafetyViolation
 from sim.workload import ClosedLoop, Uniform
 
 DELTA = 0.01
 
 
-def costs(reads: float) -> Any:
+def costs(reads: float, system: Abd | None = None) -> Any:
     scenario = Scenario(
-        system=Abd(nodes=5),
+        system=system or Abd(nodes=5),
         network=constant(DELTA),
         workload=ClosedLoop(clients=1, operations=20, reads=reads, keys=Uniform(2)),
         duration=5.0,
@@ -57,6 +58,28 @@ def test_a_read_costs_4_delays_when_replies_differ() -> None:
     assert sum(node.registers["k0"][1] == "newer" for node in simulation.members.values()) >= 2  # type: ignore[attr-defined]
 
 
+def test_a_read_quorum_that_agrees_is_not_enough_where_it_is_smaller_than_a_write_quorum() -> None:
+    """Two of five hold the value, a read of these two returns it, and a later read of two others would not."""
+    system = Abd(nodes=5, reads=2, writes=4)
+    assert costs(1.0, system).operations["latency"].to_numpy() == pytest.approx(
+        2 * DELTA
+    )  # nothing was written
+    run = costs(0.5, system)
+    reads = run.operations[run.operations["kind"] == "get"]
+    written = reads[[timestamp != (0, -1) for timestamp in reads["result"]]]
+    assert len(written) > 3
+    assert written["latency"].to_numpy() == pytest.approx(4 * DELTA)
+
+
+def test_timestamps_are_reported_and_order_what_one_client_did() -> None:
+    run = costs(0.5)
+    for _, mine in run.operations.groupby("key"):
+        timestamps = mine.sort_values("call")["result"].tolist()
+        assert timestamps == sorted(timestamps)
+        writes = mine[mine["kind"] == "put"].sort_values("call")["result"].tolist()
+        assert [number for number, _ in writes] == list(range(1, len(writes) + 1))
+
+
 SYSTEMS = [
     Abd(nodes=3),
     Abd(nodes=5),
@@ -69,7 +92,7 @@ SYSTEMS = [
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_it_is_linearizable_in_storms_and_goes_on_after_them(weather: Any, system: Abd) -> None:
     for seed in range(12):
-        weather(system, seed, 4.0)
+        weather(system, seed, 3.0)
 
 
 @pytest.mark.nightly
@@ -88,9 +111,25 @@ class NoWriteBack(AbdClient):
     def second_phase(self, src: str, command: Any, current: Any) -> None:
         if command.kind == "get":
             newest = max(current.replies.values(), key=lambda reply: reply.timestamp)
-            self.conclude(src, command, newest.value)
+            self.conclude(src, command, newest.timestamp, newest.value)
         else:
             super().second_phase(src, command, current)
+
+
+class ContentWithAgreement(AbdClient):
+    """Returns what its read quorum agrees on, be it a write quorum or not."""
+
+    def is_settled(self, timestamp: Any, replies: Any) -> bool:
+        return all(reply.timestamp == timestamp for reply in replies.values())
+
+
+class TimelessWriter(AbdClient):
+    """Writes without asking for the newest timestamp first: it counts for itself."""
+
+    def second_phase(self, src: str, command: Any, current: Any) -> None:
+        if command.kind == "put":
+            current.replies = {src: message_replace(current.replies[src], timestamp=(command.sequence, 0))}
+        super().second_phase(src, command, current)
 
 
 class AnonymousWriter(AbdClient):
@@ -99,15 +138,8 @@ class AnonymousWriter(AbdClient):
     def ask(self, command: Any, current: Any) -> None:
         if current.stored is not None and command.kind == "put":
             stored = current.stored
-            current.stored = dataclasses_replace(stored, timestamp=(stored.timestamp[0], 0))
+            current.stored = message_replace(stored, timestamp=(stored.timestamp[0], 0))
         super().ask(command, current)
-
-
-def dataclasses_replace(store: Store, timestamp: tuple[int, int]) -> Store:
-    from sim.message import replace
-
-    changed: Store = replace(store, timestamp=timestamp)
-    return changed
 
 
 class Forgetful(AbdServer):
@@ -152,6 +184,55 @@ def test_without_write_back_reads_are_regular_but_not_linearizable() -> None:
             assert run.check("regular").ok
             return
     pytest.fail("nobody saw a value vanish")
+
+
+ORDER = "timestamps follow the order of operations"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        Broken(client=NoWriteBack),
+        Broken(client=TimelessWriter),
+    ],
+    ids=["no write-back", "no first phase"],
+)
+def test_operations_out_of_order_are_caught_at_once(system: Broken) -> None:
+    scenario = Scenario(
+        system=system,
+        network=lan(Exponential(0.02)),
+        workload=ClosedLoop(clients=8, keys=Uniform(1), reads=0.7),
+        duration=6.0,
+        check=True,
+    )
+    for seed in range(6):
+        run = scenario.run(seed)
+        if run.violation is not None:
+            assert run.violation.law == ORDER
+            assert isinstance(run.violation, SafetyViolation)
+            return
+    pytest.fail("the law did not see it")
+
+
+@pytest.mark.parametrize(("client", "law"), [(ContentWithAgreement, ORDER), (AbdClient, None)])
+def test_the_agreement_of_too_few_is_caught(client: type[Client], law: str | None) -> None:
+    """Two of five servers hold what somebody is about to write; now and then a read hears these two first."""
+    broken = None
+    for seed in range(60):
+        simulation = Scenario(
+            system=Broken(client=client, nodes=5, reads=2, writes=4),
+            network=lan(Exponential(0.02)),
+            workload=ClosedLoop(clients=1, operations=3, reads=1.0, keys=Uniform(1)),
+            duration=1.0,
+            check=True,
+        ).start(seed)
+        for name in ("n0", "n1"):
+            simulation.nodes[name].registers["k0"] = ((1, 7), "newer")  # type: ignore[attr-defined]
+        try:
+            simulation.run()
+        except SafetyViolation as violation:
+            broken = violation.law
+    assert broken == law
 
 
 def test_timestamps_without_the_writer_stand_for_two_values() -> None:

@@ -147,6 +147,11 @@ class Raft(BasicRaft):
         return self.longest_lease if self.lease is None else self.lease
 
     @property
+    def most_drift(self) -> float | None:
+        """Leases count on rates of clocks within ``clock_drift``; otherwise time is only for timeouts."""
+        return self.clock_drift if self.reads == "lease" else None
+
+    @property
     def client_class(self) -> type[Node]:
         """Clients that follow redirects to the leader, and read nearby where that is allowed."""
         return NearestReader if self.reads in ("follower", "stale") else super().client_class

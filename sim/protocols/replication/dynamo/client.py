@@ -63,7 +63,7 @@ class DynamoClient(Client):
         pending = self.pending.get(msg.session)
         if pending is not None and pending.command.sequence == msg.sequence and src == pending.target:
             self.refusals[msg.session] += 1
-            self._back_off(pending)
+            self.back_off(pending)
 
     def on_answer(self, src: str, msg: Answer) -> None:
         pending = self.pending.get(msg.session)
