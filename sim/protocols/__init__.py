@@ -10,7 +10,7 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.communication import BroadcastStore, RpcStore
 from sim.protocols.consensus.epaxos import EPaxos
-from sim.protocols.consensus.epaxos_star import EPaxosStar
+from sim.protocols.consensus.epaxos_star_system import EPaxosStar
 from sim.protocols.consensus.mencius_system import Mencius
 from sim.protocols.consensus.multipaxos_system import MultiPaxos
 from sim.protocols.consensus.paxos_system import Paxos
