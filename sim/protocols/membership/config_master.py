@@ -19,6 +19,7 @@ from typing import Any
 
 from sim.message import message
 from sim.node import Node, durable
+from sim.protocols.membership.suspicion import PUNCTUAL
 
 __all__ = ["Alive", "Chain", "ChainIs", "ConfigurationMaster"]
 
@@ -83,7 +84,7 @@ class ConfigurationMaster(Node):
         self.heard = dict.fromkeys(self.settings.first_chain.members, self.now)
         self.asked: dict[str, float] = {}
         self._begin()
-        self.set_timer("check", self.settings.heartbeat)
+        self._check_again()
 
     def _begin(self) -> None:
         self.began = self.now
@@ -118,8 +119,16 @@ class ConfigurationMaster(Node):
                 self.ready = chain.members
 
     def on_check_timeout(self) -> None:
-        self.set_timer("check", self.settings.heartbeat)
+        if self.now - self.check_due > PUNCTUAL:  # it stood still: that it heard nobody says nothing of them
+            self.record("late", seconds=self.now - self.check_due)
+            self.heard = dict.fromkeys(self.heard, self.now)
+            self.began = self.now
+        self._check_again()
         self._reconsider()
+
+    def _check_again(self) -> None:
+        self.check_due = self.now + float(self.settings.heartbeat)
+        self.set_timer("check", self.settings.heartbeat)
 
     def is_alive(self, member: str) -> bool:
         """Whether a server has been heard, and has heard us, within the detection time."""

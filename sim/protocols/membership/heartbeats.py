@@ -23,7 +23,7 @@ from sim.message import message
 from sim.node import Node, Part, part
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.settings import at_least, names
-from sim.protocols.membership.suspicion import FixedTimeout, Rule, Watch
+from sim.protocols.membership.suspicion import PUNCTUAL, FixedTimeout, Rule, Watch
 from sim.system import Invariant, Member, System
 
 __all__ = [
@@ -34,8 +34,6 @@ __all__ = [
     "MonitorNode",
     "member_of",
 ]
-
-PUNCTUAL = 0.001  # seconds: a timer that is later than this shows that its node stood still
 
 
 @message

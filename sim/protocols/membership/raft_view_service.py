@@ -63,7 +63,7 @@ class RaftViewService(RaftNode, ViewRules):
         self.renewals: dict[int, dict[str, float]] = {}  # entry -> pings that came before it
         self.granted: dict[str, float] = {}
         super().on_start()
-        self.set_timer("check", self.settings.heartbeat)
+        self._check_again()
 
     # Leading
 
@@ -86,7 +86,9 @@ class RaftViewService(RaftNode, ViewRules):
         return self.granted.get(member)
 
     def on_check_timeout(self) -> None:
-        self.set_timer("check", self.settings.heartbeat)
+        if self.serving:
+            self._excuse_if_late()
+        self._check_again()
         if self.serving:
             self._reconsider()
             if self.settings.leases:

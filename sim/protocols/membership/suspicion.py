@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from math import erfc, inf, log, log10, pi, sqrt
 from statistics import NormalDist
 
-__all__ = ["ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
+__all__ = ["PUNCTUAL", "ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
+
+PUNCTUAL = 0.001
+"""Seconds: a timer that is later than this shows that its node stood still."""
 
 _LARGEST_PHI = 300.0  # 10**-300 is still a normal double
 

@@ -33,7 +33,8 @@ from sim.node import Node, durable
 from sim.protocols.admin import AdminReply, Join, Leave
 from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.settings import at_least, names
-from sim.protocols.membership.heartbeats import PUNCTUAL, MembershipClient, member_of
+from sim.protocols.membership.heartbeats import MembershipClient, member_of
+from sim.protocols.membership.suspicion import PUNCTUAL
 from sim.protocols.membership.swim_invariants import GONE, SwimSafety, Update
 from sim.system import Invariant, Member, System
 

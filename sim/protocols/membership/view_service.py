@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from sim.message import message
 from sim.node import Node, durable
-from sim.protocols.membership.suspicion import Rule, Watch
+from sim.protocols.membership.suspicion import PUNCTUAL, Rule, Watch
 
 __all__ = [
     "LEASE",
@@ -170,8 +170,22 @@ class ViewRules(Node):
             self.decide(self.view, self.view.members, msg.view)
 
     def on_check_timeout(self) -> None:
-        self.set_timer("check", self.settings.heartbeat)
+        self._excuse_if_late()
+        self._check_again()
         self._reconsider()
+
+    def _check_again(self) -> None:
+        self.check_due = self.now + float(self.settings.heartbeat)
+        self.set_timer("check", self.settings.heartbeat)
+
+    def _excuse_if_late(self) -> None:
+        """A service that stood still has heard nobody, which says nothing of them: all have a fresh start."""
+        if self.now - self.check_due > PUNCTUAL:
+            self.record("late", seconds=self.now - self.check_due)
+            self.heard = dict.fromkeys(self.heard, self.now)
+            self.since = self.now
+            for watch in self.watches.values():
+                watch.excuse(self.now)
 
     # Deciding
 
@@ -240,7 +254,7 @@ class ViewService(ViewRules):
             self.view = self.settings.first_view
             self.ready = self.view.members  # all are empty, and so is the history
         self.serve()
-        self.set_timer("check", self.settings.heartbeat)
+        self._check_again()
 
     def decide(self, view: View, ready: tuple[str, ...], acknowledged: int) -> None:
         new = view != self.view

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.faults import Crash
+from sim.faults import Crash, Pause
 from sim.network import constant
-from sim.protocols import ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
+from sim.protocols import ChainReplication, ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
 from sim.protocols.membership.suspicion import Rule
 from sim.workload import ClosedLoop, Uniform
 
@@ -47,6 +47,34 @@ def test_failover_takes_as_long_as_the_rule_needs(rule: Rule | None, least: floa
 def test_a_hasty_detector_costs_views_but_no_safety(weather: Any, rule: Rule, mode: Any) -> None:
     for seed in range(3):
         weather(PrimaryBackup(nodes=3, mode=mode, detector=rule), seed, 3.0)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        PrimaryBackup(nodes=3),
+        PrimaryBackup(nodes=3, mode="semi-sync"),
+        PrimaryBackup(nodes=3, detector=PhiAccrual(8.0)),
+        ChainReplication(nodes=3),
+    ],
+    ids=lambda s: s.label,
+)
+def test_fd2_a_service_that_stood_still_takes_nobody_out_for_it(system: Any) -> None:
+    service = next(m.name for m in system.members() if m.role == "service")
+    run = Scenario(
+        system=dataclasses.replace(system, heartbeat=0.05, detection=0.5),
+        network=constant(0.005),
+        workload=ClosedLoop(clients=2, keys=Uniform(3), think=0.02),
+        faults=[Pause(service, at=2.0, duration=2.0), Crash("n1", at=3.9)],
+        duration=7.0,
+        check=True,
+    ).run(1)
+    assert run.check().ok
+    views = run.events[run.events["event"] == "view"]
+    # Only the one that has really gone is taken out, a detection time after the pause at the latest.
+    assert len(views) == 1
+    assert 4.0 < views["time"].iloc[0] <= 4.0 + 0.5 + 2 * 0.05
+    assert "n1" not in str(views["detail"].iloc[0])
 
 
 @pytest.mark.parametrize(
