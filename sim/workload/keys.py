@@ -28,12 +28,15 @@ def _check_count(owner: str, count: int) -> None:
         raise ValueError(f"{owner}: the number of keys must be an integer of at least 1, not {count!r}")
 
 
-# All clients share these tables: a million names take 80 MB.
+# All clients share these tables.
 
 
 @lru_cache(maxsize=8)
-def _names(count: int) -> tuple[str, ...]:
-    return tuple(f"k{i}" for i in range(count))
+def _namer(count: int) -> Callable[[int], str]:
+    """The name of the i-th of ``count`` keys: from a table, unless that is longer than a run will ever use of it."""
+    if count > 100_000:
+        return lambda i: f"k{i}"
+    return tuple(f"k{i}" for i in range(count)).__getitem__
 
 
 @lru_cache(maxsize=8)
@@ -55,9 +58,9 @@ class Uniform:
         _check_count("Uniform", self.count)
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = _names(self.count)
+        name = _namer(self.count)
         count = self.count
-        return lambda: names[int(uniform() * count)]
+        return lambda: name(int(uniform() * count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,9 @@ class Zipf:
             raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = _names(self.count)
+        name = _namer(self.count)
         cumulative = _cumulative(self.count, self.exponent)
-        return lambda: names[bisect_left(cumulative, uniform())]
+        return lambda: name(bisect_left(cumulative, uniform()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,14 @@ class HotSpot:
             )
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
-        names = _names(self.count)
+        name = _namer(self.count)
         hot = max(1, round(self.hot * self.count))
         cold = self.count - hot
 
         def draw() -> str:
             if uniform() < self.share or cold == 0:
-                return names[int(uniform() * hot)]
-            return names[hot + int(uniform() * cold)]
+                return name(int(uniform() * hot))
+            return name(hot + int(uniform() * cold))
 
         return draw
 
