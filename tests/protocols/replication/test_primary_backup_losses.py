@@ -1,0 +1,57 @@
+"""What a failover loses is counted exactly, and what may be lost is flagged in what clients see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim import Scenario
+from sim.faults import Crash, Cut
+from sim.network import constant
+from sim.protocols import PrimaryBackup
+from sim.protocols.replication.primary_backup import Unreplicated
+from sim.workload import OpenLoop, Uniform
+
+DELTA = 0.001
+CUT, CRASH = 2.0, 2.2
+
+
+def failover(system: PrimaryBackup, seed: int) -> Any:
+    """The primary is cut off from its backups, not from clients, and crashes for good 0.2 s later."""
+    return Scenario(
+        system=system,
+        network=constant(DELTA),
+        workload=OpenLoop(clients=3, rate=200.0, keys=Uniform(50), reads=0.0),
+        faults=[Cut("n0", "n1", at=CUT), Cut("n0", "n2", at=CUT), Crash("n0", at=CRASH)],
+        duration=5.0,
+        check=True,
+    ).run(seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_async_failover_loses_the_unshipped_tail_and_nothing_else(seed: int) -> None:
+    run = failover(PrimaryBackup(nodes=3, mode="async"), seed)
+    written = run.operations[(run.operations["status"] == "ok") & (run.operations["node"] == "n0")]
+    arrived = written["call"] + DELTA
+    tail = written[(arrived >= CUT) & (written["return"] < CRASH + DELTA)]
+    assert len(tail) > 20
+    assert run.acknowledged_lost == len(tail)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fallback_loses_only_what_was_flagged_in_the_frame(seed: int) -> None:
+    run = failover(PrimaryBackup(nodes=3, mode="semi-sync", fallback=0.05), seed)
+    answered = run.operations[(run.operations["status"] == "ok") & (run.operations["node"] == "n0")]
+    flagged = answered[[isinstance(result, Unreplicated) for result in answered["result"]]]
+    # Whatever waited when patience ended, and all that came later, was told to be on one disk only.
+    assert len(flagged) > 20
+    assert (flagged["return"] >= CUT + 0.05).all()
+    assert run.acknowledged_lost == len(flagged)
+
+
+@pytest.mark.parametrize("system", [PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="semi-sync")])
+def test_sync_and_semi_sync_lose_nothing_and_flag_nothing(system: PrimaryBackup) -> None:
+    run = failover(system, 0)
+    assert run.acknowledged_lost == 0
+    assert not any(isinstance(result, Unreplicated) for result in run.operations["result"])
