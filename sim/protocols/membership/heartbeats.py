@@ -228,7 +228,7 @@ class DetectorSafety(Invariant):
     - A peer is suspected only after its patience (seconds on the observer's clock) since its last heartbeat was
       handled, and since the observer last woke from a pause of more than a heartbeat, which it must have noticed.
     - Between two heartbeats the level of a peer does not fall.
-    - In the end nobody is trusted whose deadline is over.
+    - In the end nobody is trusted whose deadline is long over.
     """
 
     def __post_init__(self) -> None:
@@ -304,7 +304,9 @@ class DetectorSafety(Invariant):
             if not isinstance(node, MonitorNode) or node.host.is_paused:
                 continue
             for peer, watch in node.detector.watches.items():
-                if watch.deadline < node.now - PUNCTUAL and not node.detector.is_suspected(peer):
+                # A timer keeps the rate at which it was set: one whose clock has changed its rate since may be late.
+                late = node.now - watch.deadline > 0.25 * watch.patience + PUNCTUAL
+                if late and not node.detector.is_suspected(peer):
                     self.broken(
                         "who is silent is suspected",
                         node.name,
