@@ -8,10 +8,11 @@ import pytest
 
 from sim import Scenario
 from sim.faults import Crash, Cut
-from sim.network import constant
+from sim.network import constant, lan
 from sim.protocols import PrimaryBackup
+from sim.protocols.client import Retry
 from sim.protocols.replication.primary_backup import Unreplicated
-from sim.workload import OpenLoop, Uniform
+from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform
 
 DELTA = 0.001
 CUT, CRASH = 2.0, 2.2
@@ -55,3 +56,52 @@ def test_sync_and_semi_sync_lose_nothing_and_flag_nothing(system: PrimaryBackup)
     run = failover(system, 0)
     assert run.acknowledged_lost == 0
     assert not any(isinstance(result, Unreplicated) for result in run.operations["result"])
+
+
+# What lab 2 of DSLabs asks for besides
+
+
+def test_members_ping_at_most_twice_per_interval_when_nothing_happens() -> None:
+    run = Scenario(
+        system=PrimaryBackup(nodes=3, heartbeat=0.05),
+        network=constant(DELTA),
+        workload=OpenLoop(clients=1, rate=20.0, keys=Uniform(5), reads=0.5),
+        duration=5.0,
+        trace=True,
+    ).run(1)
+    pings = run.messages[run.messages["kind"] == "Ping"]
+    assert set(pings["src"]) == {"n0", "n1", "n2"}
+    for _, mine in pings.groupby("src"):
+        assert len(mine) <= 2 * 5.0 / 0.05
+
+
+def test_each_write_takes_effect_once_though_a_fifth_of_all_messages_is_lost() -> None:
+    scenario = Scenario(
+        system=PrimaryBackup(nodes=3),
+        network=lan(DELTA, loss=0.2),
+        workload=ClosedLoop(clients=5, operations=40, mix=Mix({"increment": 1}, Uniform(1))),
+        duration=60.0,
+        retry=Retry(timeout=0.2),
+        check=True,
+    )
+    simulation = scenario.start(1)
+    simulation.run()
+    operations = simulation.recorder.frame("operations")
+    assert operations["status"].tolist() == ["ok"] * 200
+    assert operations["attempts"].max() > 2
+    primary = simulation.nodes[simulation.leader() or ""]
+    assert list(primary.store.data.values()) == [200]  # type: ignore[attr-defined]
+
+
+def test_while_the_primary_crashes_again_and_again_nobody_waits_for_five_seconds() -> None:
+    run = Scenario(
+        system=PrimaryBackup(nodes=3),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=3, keys=Uniform(10), think=0.01),
+        faults=[Crash("primary", at=2.0 + 3.0 * k, down=1.0) for k in range(8)],
+        duration=28.0,
+        check=True,
+    ).run(1)
+    assert (run.events["event"] == "crash").sum() == 8
+    assert run.operations["latency"].max() < 5.0
+    assert run.acknowledged_lost == 0
