@@ -203,6 +203,11 @@ class Dynamo(System):
             return None
         return 4 * self.patience + 2 * (self.nodes * self.sync_every + self.handoff_every)
 
+    @property
+    def most_drift(self) -> float | None:
+        """Tombstones wait by one clock for hints that expire by others: rates may be 5 % wrong, no clock jumps."""
+        return 0.05 if self.hint_expiry * 1.05 / 0.95 < self.grace else 0.0
+
     # What it is to the simulator
 
     def members(self) -> tuple[Member, ...]:
