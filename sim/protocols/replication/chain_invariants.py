@@ -92,10 +92,13 @@ class AcknowledgedEverywhere(Invariant):
     )  # by whom, of which chain
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
     entered: dict[str, tuple[int, int]] = field(default_factory=dict)
+    chain: tuple[str, ...] = ()  # the newest that the master has made
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "crash":
             self.nodes.pop(node, None)
+        elif event == "view":
+            self.chain = tuple(detail["members"])
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         if isinstance(message, Request):
@@ -126,7 +129,8 @@ class AcknowledgedEverywhere(Invariant):
                 self._demand(node, identity, src)
 
     def _demand(self, node: ChainNode, identity: tuple[int, int], teller: str) -> None:
-        if not node.store.has_applied(*identity):
+        out = self.chain and node.name not in self.chain  # and has not heard of it: no lease lets it answer
+        if not out and not node.store.has_applied(*identity):
             self.violated(
                 (teller, node.name),
                 f"{teller} acknowledged update {identity}",
