@@ -17,7 +17,7 @@ from sim.network import Exponential, lan
 from sim.protocols import EPaxos, MultiPaxos, Raft
 from sim.workload import OpenLoop, Uniform
 
-RATES = (1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0)
+RATES = (1000.0, 2000.0, 4000.0, 6000.0, 8000.0, 10_000.0)
 
 scenario = Scenario(
     system=Raft(nodes=5),

@@ -88,12 +88,10 @@ class Simulation:
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
-            contacts = self._nearest(place, beside)
             turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
                 system=self.system,
-                contacts=tuple(contacts),
-                home=self._home(contacts, turn),
+                contacts=self._nearest(place, beside, turn),
                 retry=retry,
                 driver=plan.driver,
                 report=self._report,
@@ -101,21 +99,22 @@ class Simulation:
             )
             self.cluster.add(member, place=place, settings=settings, beside=beside)
 
-    def _nearest(self, place: str, beside: str | None) -> dict[str, float]:
-        """The members that a client at a place may ask, nearest first, with the round trip to each."""
-        contacts = self.system.contacts()
+    def _nearest(self, place: str, beside: str | None, turn: int) -> tuple[str, ...]:
+        """The members that a client at a place may ask, nearest first.
+
+        Those that are equally near come in another order to each client there: ``turn`` counts them.
+        """
 
         def distance(name: str) -> float:
             if name == beside:
                 return -1.0
             return self.scenario.network.median_rtt(place, self.cluster.hosts[name].place)
 
-        return dict(sorted(((name, distance(name)) for name in contacts), key=lambda item: item[1]))
-
-    def _home(self, contacts: Mapping[str, float], turn: int) -> str | None:
-        """The nearest contact; of several, each client at a place takes another."""
-        nearest = [name for name, distance in contacts.items() if distance == min(contacts.values())]
-        return nearest[turn % len(nearest)] if nearest else None
+        distances = {name: distance(name) for name in self.system.contacts()}
+        ordered = sorted(distances, key=lambda name: distances[name])
+        nearest = [name for name in ordered if distances[name] == distances[ordered[0]]]
+        first = turn % len(nearest) if nearest else 0
+        return (*nearest[first:], *nearest[:first], *ordered[len(nearest) :])
 
     def _watch(self) -> None:
         if self.scenario.check:

@@ -139,9 +139,9 @@ class Driver(Protocol):
 class ClientSettings:
     """What the scenario gives a client.
 
-    ``contacts``: the members it may ask, nearest first. ``report``: called with each finished `Outcome`.
-    ``new_session``: gives the number of a fresh session. ``home``: the nearest contact; clients with several
-    that are equally near are spread over them in turn. None: the first contact.
+    ``contacts``: the members it may ask, nearest first; clients at one place begin with different ones of those that
+    are equally near. ``report``: called with each finished `Outcome`. ``new_session``: gives the number of a fresh
+    session.
     """
 
     system: Any
@@ -150,7 +150,6 @@ class ClientSettings:
     driver: Driver
     report: Callable[[Outcome], None]
     new_session: Callable[[], int]
-    home: str | None = None
 
 
 class Pending:
@@ -313,7 +312,7 @@ class HomeClient(Client):
     """The client of systems whose replicas answer for themselves: keeps to the nearest, and waits while it is down."""
 
     def target(self, command: Command, attempt: int) -> str:
-        return self.settings.home or self.settings.contacts[0]
+        return self.settings.contacts[0]
 
     def learn(self, src: str, msg: Reply) -> None:
         """Nobody leads."""

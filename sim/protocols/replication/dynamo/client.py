@@ -26,13 +26,11 @@ class DynamoClient(Client):
         self.refusals: dict[
             int, int
         ] = {}  # session -> coordinators that had too few answers for its operation
-        home = self.settings.home  # among those that are equally near, clients take turns
-        self.nearest = tuple(dict.fromkeys([*([home] if home else []), *self.settings.contacts]))
         super().on_start()
 
     def target(self, command: Command, attempt: int) -> str:
         system = self.settings.system
-        contacts = system.homes(command.key) if system.coordinator == "home" else self.nearest
+        contacts = system.homes(command.key) if system.coordinator == "home" else self.settings.contacts
         if attempt == 1:
             self.refusals[command.session] = 0
         skipped = self.refusals[command.session] % len(contacts)
