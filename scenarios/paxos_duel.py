@@ -50,7 +50,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     return (
         f"Until both clients knew the value, median and longest of {len(seeds)} duels: {told}; on average "
         f"{_name(best)} is best.\n"
-        f"The longest duel drawn took {_prepares(longest)} Prepare messages; violations in {len(runs)} duels: "
+        f"The longest duel, drawn, took {_prepares(longest)} Prepare messages; violations in {len(runs)} duels: "
         f"{sum(run.violation is not None for run in runs)}."
     )
 

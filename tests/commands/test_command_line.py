@@ -79,8 +79,8 @@ def test_run_tells_the_story_with_fields_changed(tmp_path: Path) -> None:
         *("run", "paxos_duel", "--seed", "3", "--set", clients, "--set", "system.nodes=3", "--out", str(out))
     )
     assert done.returncode == 0, done.stderr
-    assert "Seed 3" in done.stdout
-    assert (tmp_path / "out" / "duel.png").stat().st_size > 10_000
+    assert "median and longest of 50 duels" in done.stdout
+    assert (tmp_path / "out" / "longest_duel.png").stat().st_size > 10_000
     assert set(pd.read_csv(tmp_path / "out" / "nodes.csv")["node"]) == {"n0", "n1", "n2", "c0", "c1"}
 
 

@@ -45,9 +45,9 @@ class ShardClient(Client):
         self.group = 0  # whose leader is spoken of just now
         self.leaders: dict[int, str] = {}
         self.group_of: dict[str, int] = system.group_of
-        self.near: list[list[str]] = [[] for _ in range(system.groups)]
-        for name in self.settings.contacts:
-            self.near[self.group_of[name]].append(name)
+        # The machines in the order in which this client meets them, which is the same for all groups.
+        servers = dict.fromkeys(name.partition(".")[2] for name in self.settings.contacts)
+        self.near = [[f"g{group}.{server}" for server in servers] for group in range(system.groups)]
         super().on_start()
 
     @property

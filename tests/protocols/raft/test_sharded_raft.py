@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim import Scenario
+from sim import Retry, Scenario
 from sim.cluster import Host
 from sim.faults import Crash
 from sim.lab import compare
@@ -86,10 +86,11 @@ def test_spread_leaders_carry_half_of_n_plus_one_times_as_much(n: int) -> None:
         run = Scenario(
             system=system,
             network=constant(0.0002),
-            workload=ClosedLoop(clients=20 * n, keys=Uniform(5_000), reads=0.0),
+            workload=ClosedLoop(clients=60 * n, keys=Uniform(5_000), reads=0.0),  # cores are hardly ever idle
             hosts=Host(per_message=5e-4),
-            duration=2.0,
-            warmup=1.0,
+            retry=Retry(timeout=60.0),
+            duration=3.0,
+            warmup=2.0,
         ).run(seed=1)
         throughput[how] = run.summary()["throughput"]
     assert throughput["pinned"] == pytest.approx(2000 / (n + 1), rel=0.01)
@@ -108,11 +109,13 @@ def test_its_clients_read_as_those_of_a_group_do(reads: Any) -> None:
     run = scenario(ShardedRaft(group=Raft(nodes=3, reads=reads), groups=3), duration=3.0).run(seed=4)
     assert run.check().ok
     late = run.operations[(run.operations.kind == "get") & (run.operations.call > 1.5)]
-    readers = late.node.str.slice(3, 5).value_counts(normalize=True)
+    servers = late.node.dropna().str.slice(3, 5)
+    assert set(servers) == {"n0", "n1", "n2"}
+    by_client = servers.groupby(late.process).value_counts(normalize=True).groupby("process").max()
     if reads == "follower":
-        assert readers["n0"] > 0.9  # whoever is nearest
+        assert by_client.min() > 0.9  # a client reads on one machine, whatever the group
     else:
-        assert len(readers) == 3  # the leader of each group
+        assert by_client.max() < 0.6  # the leader of each group
 
 
 def test_a_broken_group_is_found_out_among_many() -> None:
