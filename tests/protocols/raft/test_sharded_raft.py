@@ -89,8 +89,8 @@ def test_spread_leaders_carry_half_of_n_plus_one_times_as_much(n: int) -> None:
             workload=ClosedLoop(clients=60 * n, keys=Uniform(5_000), reads=0.0),  # cores are hardly ever idle
             hosts=Host(per_message=5e-4),
             retry=Retry(timeout=60.0),
-            duration=3.0,
-            warmup=2.0,
+            duration=6.0,
+            warmup=3.0,
         ).run(seed=1)
         throughput[how] = run.summary()["throughput"]
     assert throughput["pinned"] == pytest.approx(2000 / (n + 1), rel=0.01)
