@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -324,6 +324,11 @@ class Invariant:
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """The run is over; whole-state forms go here. ``nodes``: the live members."""
 
-    def violated(self, nodes: Iterable[str], *facts: str) -> None:
+    def violated(self, nodes: Iterable[str], *facts: str) -> NoReturn:
         """Raise the violation: who, and the facts that contradict each other."""
-        raise SafetyViolation(self.law, self.now(), tuple(nodes), facts)
+        self.broken(self.law, nodes, *facts)
+
+    def broken(self, law: str, nodes: str | Iterable[str], *facts: str) -> NoReturn:
+        """The same for one of several laws; ``nodes``: one name, or several."""
+        who = (nodes,) if isinstance(nodes, str) else tuple(nodes)
+        raise SafetyViolation(law, self.now(), who, facts)

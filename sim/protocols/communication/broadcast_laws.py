@@ -61,11 +61,6 @@ class BroadcastLaws(Invariant):
     born: dict[Dot, int] = field(default_factory=dict)  # message -> the life of its origin
     lives: dict[str, int] = field(default_factory=dict)
 
-    def broken(self, law: str, node: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((node,), *facts)
-
     def on_step(self, node: Node) -> None:
         if self.lives.get(node.name) != node.incarnation and node.name in self.group:
             self.disks[node.name] = node.host.disk

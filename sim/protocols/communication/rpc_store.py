@@ -203,11 +203,6 @@ class RpcLaws(Invariant):
         elif event == "restart":
             self.forget_what_was_lost(node)
 
-    def broken(self, law: str, node: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((node,), *facts)
-
     def forget_what_was_lost(self, node: str) -> None:
         """What the disk does not remember of calls that are not over, was not done."""
         self.abandoned.pop(node, None)

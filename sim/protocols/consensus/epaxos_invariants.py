@@ -7,7 +7,7 @@ been told, and a crash may undo it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos_messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Instance
 from sim.protocols.kv import NOOP, READS, KeyValueStore, Result
-from sim.system import Invariant, SafetyViolation
+from sim.system import Invariant
 
 __all__ = ["EPaxosSafety"]
 
@@ -79,10 +79,6 @@ class EPaxosSafety(Invariant):
         self.results: dict[Identity, Result] = {}
         self.promised: dict[tuple[str, Instance], Ballot] = {}
         self.accepted: dict[tuple[str, Instance], Ballot] = {}
-
-    def broken(self, law: str, nodes: Iterable[str], *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        raise SafetyViolation(law, self.now(), tuple(nodes), facts)
 
     # Messages
 

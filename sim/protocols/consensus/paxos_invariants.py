@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.quorums import QuorumTest
-from sim.system import Invariant, SafetyViolation
+from sim.system import Invariant
 
 __all__ = ["PaxosSafety"]
 
@@ -260,7 +260,3 @@ class PaxosSafety(Invariant):
         """Whether a crash would leave a vote at least this high."""
         vote = disk.durable("vote")
         return vote is not None and vote.ballot >= ballot
-
-    def broken(self, law: str, name: str, *facts: str) -> NoReturn:
-        """Raise the violation of one of the laws."""
-        raise SafetyViolation(law, self.now(), (name,), facts)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, NoReturn
+from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.client_ghost import ClientGhost
@@ -27,7 +27,7 @@ from sim.protocols.consensus.vr_messages import (
 )
 from sim.protocols.consensus.vr_replica import NORMAL
 from sim.protocols.kv import Command
-from sim.system import Invariant, SafetyViolation
+from sim.system import Invariant
 
 __all__ = ["ViewstampedSafety"]
 
@@ -290,10 +290,6 @@ class ViewstampedSafety(Invariant):
     def primary_of(self, view: int) -> str:
         """Replicas are primary in turn."""
         return self.members[view % len(self.members)]
-
-    def broken(self, law: str, name: str, *facts: str) -> NoReturn:
-        """Raise the violation of one of the laws."""
-        raise SafetyViolation(law, self.now(), (name,), facts)
 
 
 def _rank(report: DoViewChange) -> tuple[int, int]:

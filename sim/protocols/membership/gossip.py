@@ -141,11 +141,6 @@ class GossipSafety(Invariant):
         self.changed: dict[str, dict[str, None]] = {}  # member -> keys
         self.hosts: dict[str, Any] = {}
 
-    def broken(self, law: str, node: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((node,), *facts)
-
     def on_send(self, src: str, dst: str, message: Any) -> None:
         for update in getattr(message, "updates", ()):
             if src not in self.hosts:

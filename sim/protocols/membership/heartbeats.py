@@ -242,11 +242,6 @@ class DetectorSafety(Invariant):
         self.levels: dict[tuple[str, str], tuple[Any, float]] = {}  # (observer, peer) -> (last heard, level)
         self.hosts: dict[str, Any] = {}
 
-    def broken(self, law: str, observer: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((observer,), *facts)
-
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         if isinstance(message, Heartbeat):
             this = (message.incarnation, message.number)

@@ -43,11 +43,6 @@ class SwimSafety(Invariant):
         self.gone: dict[tuple[str, str], tuple[str, int]] = {}  # (listener, member) -> status and incarnation
         self.hosts: dict[str, Any] = {}
 
-    def broken(self, law: str, node: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((node,), *facts)
-
     def on_send(self, src: str, dst: str, message: Any) -> None:
         for update in getattr(message, "updates", ()):
             member, inc = update.member, update.incarnation

@@ -248,11 +248,6 @@ class AbdSafety(Invariant):
         self.hosts: dict[str, Any] = {}
         self.asked: dict[tuple[int, int], str] = {}
 
-    def broken(self, law: str, src: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((src,), *facts)
-
     def on_step(self, node: Node) -> None:
         self.hosts[node.name] = node.host
 

@@ -58,11 +58,6 @@ class DynamoSafety(Invariant):
     deletes: dict[str, list[tuple[float, float, Any]]] = field(default_factory=dict)
     """key -> (called, returned, version) of the deletions."""
 
-    def broken(self, law: str, who: str, *facts: str) -> None:
-        """Report a violation of one of the laws."""
-        self.law = law  # type: ignore[misc]
-        self.violated((who,), *facts)
-
     # What is stored
 
     def on_step(self, node: Node) -> None:
