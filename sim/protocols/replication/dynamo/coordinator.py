@@ -30,12 +30,10 @@ from sim.protocols.replication.dynamo.versions import Stamped, Version, covers, 
 if TYPE_CHECKING:
     from sim.protocols.replication.dynamo.replica import DynamoNode
 
-__all__ = ["Coordinator", "Operation"]
+__all__ = ["ROUNDS", "Coordinator", "Operation"]
 
-_ROUNDS = (
-    4  # how often a coordinator waits for those who are silent, before it leaves the operation to the client
-)
-
+ROUNDS = 4
+"""How often a coordinator waits for those who are silent, before it leaves the operation to the client."""
 
 Number = tuple[int, int]
 """``(session, sequence)`` of a client operation."""
@@ -244,7 +242,7 @@ class Coordinator(Part):
             if node not in operation.heard:
                 self.suspect(node)
         silent = self.silent_homes(operation)
-        if operation.rounds >= _ROUNDS or not (silent or not operation.answered):
+        if operation.rounds >= ROUNDS or not (silent or not operation.answered):
             self.close(operation)
             return
         if operation.found and not operation.answered:  # a repair was lost, or its target is down

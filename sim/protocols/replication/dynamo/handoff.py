@@ -23,7 +23,7 @@ class HintedHandoff(Part):
     """Hints, and their way home.
 
     A hint keeps the version as it was written, and the time at which this node got it first. It expires before any
-    tombstone that covers it can be purged (`Dynamo.hint_expiry` < `Dynamo.grace`): else it would bring back what was
+    tombstone that covers it can be purged (`Dynamo.hints_outlive_tombstones`): else it would bring back what was
     deleted.
     """
 

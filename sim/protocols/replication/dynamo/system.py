@@ -25,6 +25,7 @@ from sim.protocols.kv import READS
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
 from sim.protocols.replication.dynamo.client import DynamoClient
 from sim.protocols.replication.dynamo.convergence import Converged
+from sim.protocols.replication.dynamo.coordinator import ROUNDS
 from sim.protocols.replication.dynamo.invariants import DynamoSafety
 from sim.protocols.replication.dynamo.replica import DynamoNode
 from sim.protocols.replication.dynamo.versions import merged
@@ -69,8 +70,8 @@ class Dynamo(System):
     handoff_every, hint_expiry:
         How often hints are offered to their homes, and when they are dropped.
     grace:
-        How long a tombstone is kept after all homes are known to have it; longer than ``hint_expiry``, by what a
-        message may be under way at most.
+        How long a tombstone is kept after all homes are known to have it; longer than ``hint_expiry``, by as long as
+        coordinators are at work (``longest_work``), and by what a message may be under way at most.
     points:
         On the ring, of each node.
     proxies:
@@ -78,8 +79,8 @@ class Dynamo(System):
 
     A node that does not answer within ``detection`` is suspected, and probed every ``heartbeat``.
 
-    Raises ValueError for settings that cannot work. A ``hint_expiry`` that is not below ``grace`` is refused unless
-    ``unsafe``: hints then bring deleted values back.
+    Raises ValueError for settings that cannot work. Where ``hint_expiry`` and ``longest_work`` together are not below
+    ``grace``, it is refused unless ``unsafe``: hints then bring deleted values back.
     """
 
     nodes: int = 3
@@ -131,10 +132,11 @@ class Dynamo(System):
             value = getattr(self, field)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"Dynamo: {field} must be positive seconds, not {value!r}")
-        if self.hint_expiry >= self.grace and not self.unsafe:
+        if self.hints_outlive_tombstones and not self.unsafe:
             raise ValueError(
                 f"Dynamo: hints that expire after {self.hint_expiry} s would bring back what was deleted and purged "
-                f"after a grace period of {self.grace} s; unsafe=True runs it all the same"
+                f"after a grace period of {self.grace} s, as they may be made for {self.longest_work:g} s after a "
+                "write has returned; unsafe=True runs it all the same"
             )
 
     # Where keys are
@@ -188,6 +190,16 @@ class Dynamo(System):
         return self.heartbeat or 0.05
 
     @property
+    def longest_work(self) -> float:
+        """Seconds that a coordinator works on an operation; a write may have returned long before."""
+        return ROUNDS * self.patience
+
+    @property
+    def hints_outlive_tombstones(self) -> bool:
+        """Whether a hint may still be kept of a write whose deletion every home has, and is about to forget."""
+        return self.hint_expiry + self.longest_work >= self.grace
+
+    @property
     def has_spares(self) -> bool:
         """Whether there are nodes that may stand in for homes, and use for them."""
         return self.nodes > self.n and (self.sloppy or self.handoff)
@@ -196,17 +208,18 @@ class Dynamo(System):
     def converges_within(self) -> float | None:
         """Seconds, besides what messages take, after the last write and fault within which all homes agree.
 
-        Coordinators may be at work for four more detection times. Then two rounds of anti-entropy of every node with
+        Coordinators may be at work for some more detection times. Then two rounds of anti-entropy of every node with
         every other, and two rounds of hints; one of each is enough unless a message is slow. None: no anti-entropy.
         """
         if self.sync_every is None:
             return None
-        return 4 * self.patience + 2 * (self.nodes * self.sync_every + self.handoff_every)
+        return self.longest_work + 2 * (self.nodes * self.sync_every + self.handoff_every)
 
     @property
     def most_drift(self) -> float | None:
         """Tombstones wait by one clock for hints that expire by others: rates may be 5 % wrong, no clock jumps."""
-        return 0.05 if self.hint_expiry * 1.05 / 0.95 < self.grace else 0.0
+        longest = (self.hint_expiry + self.longest_work) * 1.05 / 0.95
+        return 0.05 if longest < self.grace else 0.0
 
     # What it is to the simulator
 

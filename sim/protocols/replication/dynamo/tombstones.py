@@ -3,8 +3,10 @@
 A tombstone that is dropped too early lets the deleted value return, from a node that missed the deletion. Age alone
 does not tell: a node may be away for longer than any grace period. So the first home of a key asks all the others
 until each has the tombstone on disk, waits for the *grace period* from then on, and tells everybody to drop it. Older
-versions can then be nowhere but under way or in hints; hints expire before, and no message is under way for longer than
-the difference between grace period and expiry (an assumption).
+versions can then be nowhere but under way, in hints, or with coordinators that still look for somebody to take them as
+hints. These are done after `Dynamo.longest_work`, hints expire after `Dynamo.hint_expiry`, and no message is under way
+for longer than what the grace period has beyond both (an assumption: a node that stands still for longer, or a client
+that goes on trying a write that a read has seen, breaks it).
 
 Costs 3(N - 1) messages a deletion, once. DeCandia et al. 2007 say nothing of tombstones; grace periods and the danger
 of hints are those of Cassandra and Riak, the confirmation by all is what makes them safe.

@@ -85,7 +85,7 @@ from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols import Dynamo
 from sim.protocols.quorums import Weighted
 systems = (
-    Dynamo(nodes=5, sloppy=True, hint_expiry=0.5, grace=1.5),
+    Dynamo(nodes=5, sloppy=True, hint_expiry=0.5, grace=2.8),
     Dynamo(nodes=4, r=Weighted((0.1, 0.2, 0.3)), w=Weighted((0.1, 0.2, 0.3)), repair="blocking"),
     Dynamo(nodes=5, versions="siblings", fanout=3),
 )

@@ -131,7 +131,7 @@ def test_without_repair_before_the_reply_reads_are_regular_and_may_go_back(play:
 
 # dy3 and mm4: what is deleted returns
 
-TIMES: dict[str, Any] = {"hint_expiry": 1.0, "grace": 2.0, "sync_every": 0.25, "handoff_every": 0.25}
+TIMES: dict[str, Any] = {"hint_expiry": 1.0, "grace": 3.2, "sync_every": 0.25, "handoff_every": 0.25}
 AWAY_HOME, KEEPER, OTHERS = ORDER[2], ORDER[3], (*ORDER[:2], ORDER[4])
 
 
@@ -145,11 +145,11 @@ def late_hint() -> tuple[list[Any], list[Any]]:
     steps = [
         (0.2, "put", KEY, "n0"),  # to two homes, and as a hint to the keeper
         (2.0, "delete", KEY, "n0"),  # the third home is back; the keeper is not
-        (9.0, "get", KEY, "n0"),
+        (11.0, "get", KEY, "n0"),
     ]
     faults = [
         Partition(((AWAY_HOME,), (*ORDER[:2], *ORDER[3:])), at=0.1, duration=1.5),
-        Partition(((KEEPER,), (*ORDER[:3], ORDER[4])), at=1.2, duration=6.0),
+        Partition(((KEEPER,), (*ORDER[:3], ORDER[4])), at=1.2, duration=8.0),
     ]
     return steps, faults
 
@@ -157,7 +157,7 @@ def late_hint() -> tuple[list[Any], list[Any]]:
 def test_dy3_hint_replay_ignores_tombstone_gc(broken: Make, mutant: Make, play: Make) -> None:
     steps, faults = late_hint()
     system = broken(nodes=5, node_class=mutant(handoff=KeepsHints), **TIMES)
-    scenario = play(system, steps, faults=faults, duration=10.0)
+    scenario = play(system, steps, faults=faults, duration=12.0)
     run = scenario.run(1)
     assert run.violation is not None
     assert run.violation.law == "hints expire before tombstones"
@@ -167,7 +167,7 @@ def test_dy3_hint_replay_ignores_tombstone_gc(broken: Make, mutant: Make, play: 
         invariant.handed = _Anything()
     with pytest.raises(Exception, match="deleted stays deleted"):
         simulation.run()
-    honest = play(Dynamo(nodes=5, **TIMES), steps, faults=faults, duration=10.0).run(1)
+    honest = play(Dynamo(nodes=5, **TIMES), steps, faults=faults, duration=12.0).run(1)
     assert honest.check().ok
     assert (honest.events["event"] == "purged").sum() == 3
 
@@ -195,7 +195,28 @@ def test_mm4_tombstones_collected_by_age(broken: Make, mutant: Make, play: Make)
     assert honest.check().ok
     purges = honest.events[honest.events["event"] == "purged"]
     assert len(purges) == 3
-    assert purges["time"].min() > 6.8 + 2.0
+    assert purges["time"].min() > 6.8 + TIMES["grace"]
+
+
+def test_a_hint_that_a_coordinator_made_long_after_the_write_returned(broken: Make, play: Make) -> None:
+    """Third home and first stand-in are silent: another stand-in takes the hint a second after the deletion."""
+    away, silent, keeper = ORDER[2:]
+    steps = [(0.2, "put", KEY, "p0"), (0.3, "delete", KEY, ORDER[0]), (2.5, "get", KEY, ORDER[0])]
+    faults = [
+        Partition((("p0",), (away, silent)), at=0.1, duration=3.0),
+        Partition(((away,), (keeper,)), at=0.1, duration=1.8),
+    ]
+    times = {"hint_expiry": 0.9, "sync_every": 0.25, "handoff_every": 0.25, "detection": 0.5}
+    # Reckons with the expiry of hints, and not with how late they may be made.
+    hasty = type("Hasty", (broken,), {"hints_outlive_tombstones": False})
+    run = play(hasty(nodes=5, proxies=1, grace=1.0, **times), steps, faults=faults).run(1)
+    assert run.violation is not None
+    assert run.violation.law == "deleted stays deleted"
+    with pytest.raises(ValueError, match="may be made for 2 s after a write has returned"):
+        Dynamo(nodes=5, proxies=1, grace=2.9, **times)
+    honest = play(Dynamo(nodes=5, proxies=1, grace=3.0, **times), steps, faults=faults, duration=8.0).run(1)
+    assert honest.check().ok
+    assert (honest.events["event"] == "purged").sum() == 3
 
 
 # The other laws
