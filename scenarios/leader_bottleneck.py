@@ -28,7 +28,7 @@ scenario = Scenario(
     hosts=Host(cores=1, per_message=40e-6),
 )
 
-SHORT = {"duration": 0.3, "warmup": 0.1}
+SHORT = {"duration": 0.2, "warmup": 0.05}
 
 SYSTEMS = (Raft(nodes=5), Raft(nodes=5, batch=8, batch_wait=0.001), MultiPaxos(nodes=5), EPaxos(nodes=5))
 
