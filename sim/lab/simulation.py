@@ -412,6 +412,8 @@ class Simulation:
 
     def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:
         """Let a member's clock jump or drift."""
+        if self._calm and (offset or drift):
+            return
         self.cluster.hosts[name].set_clock(offset=offset, drift=drift)
 
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:

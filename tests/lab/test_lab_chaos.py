@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 
+from sim import Scenario
 from sim.cluster import Clock
-from sim.faults import RandomCrashes, RandomDisturbances, RandomPartitions
+from sim.faults import (
+    ClockJump,
+    Crash,
+    Flaky,
+    Partition,
+    Pause,
+    RandomCrashes,
+    RandomDisturbances,
+    RandomPartitions,
+    Slow,
+)
 from sim.lab import Simulation, chaos, chaos_scenario
 from sim.protocols import BasicRaft, ChainReplication, Craq, PrimaryBackup, Raft, ViewstampedReplication
 from sim.protocols.membership.view_service import LEASE
@@ -77,6 +88,31 @@ def test_after_the_storm_all_is_well() -> None:
                     assert host.clock() == pytest.approx(simulation.now)
             links = simulation.cluster.network.links.values()
             assert all((link.cuts, link.slowdown, link.extra_loss) == (0, 1.0, 0.0) for link in links)
+
+
+def test_no_fault_strikes_after_the_storm() -> None:
+    system = BasicRaft(nodes=3)
+    everything = (
+        ClockJump("n0", at=2.0, offset=5.0, drift=0.3),
+        Crash("n1", at=2.0, down=9.0),
+        Flaky("n2", at=2.0, slowdown=5.0, loss=0.5),
+        Partition((("n0",),), at=2.0),
+        Pause("n2", at=2.0, duration=9.0),
+        Slow("n0", at=2.0),
+    )
+    for calm, well in ((False, False), (True, True)):
+        simulation = Simulation(Scenario(system=system, faults=everything, duration=1.0), 1)
+        simulation.run()
+        if calm:
+            simulation.calm()
+        simulation.run(until=3.0)
+        n0, n1, n2 = (simulation.cluster.hosts[name] for name in simulation.replicas)
+        links = simulation.cluster.network.links.values()
+        assert (n0.clock() == pytest.approx(3.0)) is well
+        assert (n0.cpu.speed == 1.0) is well
+        assert n1.is_up is well
+        assert n2.is_paused is not well
+        assert all((link.cuts, link.slowdown, link.extra_loss) == (0, 1.0, 0.0) for link in links) is well
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
