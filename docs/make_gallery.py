@@ -14,6 +14,8 @@ import runpy
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def tell(path: Path) -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     script = runpy.run_path(str(path))
     scenario = script["scenario"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         said = script["tell"](scenario, SEED, Path(folder))
         pictures = sorted(Path(folder).rglob("*.png"), key=lambda picture: picture.stat().st_mtime_ns)
         shrink(pictures[0], PICTURES / f"{path.stem}.png")

@@ -30,7 +30,7 @@ QUORUMS = ((1, 1), (1, 2), (2, 1), (2, 2))
 LEVEL = 0.999
 
 scenario = Scenario(
-    system=Dynamo(repair="off", handoff=False, sync_every=None, proxies=2, detection=1e5),
+    system=Dynamo(repair="off", handoff=False, sync_every=None, proxies=2, detection=1e5, grace=1e6),
     network=matrix(
         PLACES, [[WRITES if a == "writer" and b in REPLICAS else OTHERS for b in PLACES] for a in PLACES]
     ),

@@ -133,6 +133,7 @@ def simulate(
             proxies=2,
             heartbeat=10.0,
             detection=1e6,
+            grace=1e7,
         ),
         network=network(name),
         workload=ReadAfterWrite(writer="p0", reader="p1", waits=waits, trials=trials, every=0.5),
