@@ -72,6 +72,8 @@ class SealingViewService(ViewService):
         if self.sealed is None:
             self.sealed = {}
             self._seal()
+        else:
+            self._promote()  # who is alive, or shunned, may have changed since the last of them was sealed
 
     def _seal(self) -> None:
         assert self.sealed is not None
@@ -84,10 +86,20 @@ class SealingViewService(ViewService):
         if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
             return
         self.heard[src] = self.now
+        self.holds[src] = msg.log_view
         self.sealed[src] = (msg.log_view, msg.last)
+        self._promote()
+
+    def _promote(self) -> None:
+        """Make the next view, if the sealed speak for all that may have been acknowledged."""
+        assert self.sealed is not None
         shunned = self.view.primary if self.unheeded else None
         # Only they count who can still be promoted: the one who holds what was acknowledged must be among them.
-        candidates = {m: how for m, how in self.sealed.items() if self.is_alive(m) and m != shunned}
+        candidates = {
+            m: how
+            for m, how in self.sealed.items()
+            if self.is_alive(m) and m != shunned and self.holds[m] >= self.acknowledged_view
+        }
         if all(self._speak_for(view, candidates) for view in self.in_doubt):
             best = max(candidates, key=lambda m: candidates[m])
             others = [m for m in self.view.members if self.is_alive(m) and m != best]

@@ -280,9 +280,10 @@ class AcknowledgedSurvives(Invariant):
     law: ClassVar[str] = "acknowledged writes are in every later view"
     acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # command -> view that said so
     present: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # view -> commands of its primary
+    inherited: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # those at its first moment
+    sessions: dict[int, dict[int, int]] = field(default_factory=dict)  # what its store had seen of them then
     seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
     views: dict[str, int] = field(default_factory=dict)
-    newest: int = 0
     node_of: dict[int, str] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
@@ -296,10 +297,11 @@ class AcknowledgedSurvives(Invariant):
         self.seen[view] = node.last
         if begins:
             self.node_of[view] = node.name
-            self.newest = max(self.newest, view)
+            self.inherited[view] = set(present)
+            self.sessions[view] = {session: last for session, (last, _) in node.store.sessions.items()}
             for identity, said in self.acknowledged.items():
-                if said < view and identity not in present and not node.store.has_applied(*identity):
-                    self._lost(identity, said, view)
+                if said < view:
+                    self._demand(identity, said, view)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if not isinstance(message, Reply) or message.status != "ok" or src not in self.views:
@@ -311,15 +313,19 @@ class AcknowledgedSurvives(Invariant):
         if identity not in self.present.get(view, ()):
             return  # a read
         self.acknowledged.setdefault(identity, view)
-        if view < self.newest and identity not in self.present[self.newest]:  # and in no snapshot: it is new
-            self._lost(identity, view, self.newest)
+        for later in self.inherited:
+            if later > view:  # it stood still between the last backup's word and this answer
+                self._demand(identity, view, later)
 
-    def _lost(self, identity: tuple[int, int], said: int, view: int) -> None:
-        self.violated(
-            (self.node_of.get(said, "?"), self.node_of[view]),
-            f"command {identity} was acknowledged in view {said}",
-            f"{self.node_of[view]}, primary of view {view}, does not have it",
-        )
+    def _demand(self, identity: tuple[int, int], said: int, view: int) -> None:
+        session, sequence = identity
+        in_snapshot = self.sessions[view].get(session, 0) >= sequence
+        if identity not in self.inherited[view] and not in_snapshot:
+            self.violated(
+                (self.node_of.get(said, "?"), self.node_of[view]),
+                f"command {identity} was acknowledged in view {said}",
+                f"{self.node_of[view]}, primary of view {view}, does not have it",
+            )
 
 
 @dataclass

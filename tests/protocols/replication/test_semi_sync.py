@@ -128,6 +128,24 @@ def test_one_that_answers_without_having_been_heard_lately_is_not_passed_over(st
     assert s.answers(read) == [write]
 
 
+def test_one_that_was_sealed_and_comes_back_is_promoted_without_being_asked_again(stage: Any) -> None:
+    """Found by a storm: all had been sealed, but not all were alive when the last of them was."""
+    s = stage(SEMI)
+    s.crash("n0", "n2")
+    s.run(0.6)
+    s.isolate(["n1"], ["views"])
+    assert s.node("views").sealed.keys() == {"n1"}
+    s.run(0.6)
+    s.restart("n2")
+    s.run(0.2)
+    assert (s.node("views").sealed.keys(), s.node("views").view.number) == ({"n1", "n2"}, 1)
+    s.heal()
+    s.run(0.3)
+    write = s.ask(s.node("views").view.primary)
+    s.run(0.02)
+    assert s.answered(write)
+
+
 def test_sealed_backups_obey_the_old_primary_no_more(stage: Any) -> None:
     s = stage(SEMI)
     s.isolate(["n0"], ["views"])
