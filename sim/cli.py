@@ -16,7 +16,7 @@ _COMMANDS = {
     "check": "Judge a history (JSONL) by a consistency model.",
     "compare": "Run several systems in one scenario, under the same seeds.",
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
-    "list": "List systems, policies, networks, faults and scenarios.",
+    "list": "List systems, networks, workloads, faults and scenarios.",
     "run": "Run a scenario script.",
     "sweep": "Run a scenario with fields varied.",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "System",
     "Timing",
     "Violation",
+    "check_types",
     "default_of",
 ]
 
@@ -107,6 +109,7 @@ class System:
     """Names under which faults may address whoever leads."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("heartbeat", "detection"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -250,6 +253,33 @@ class System:
         ``acknowledged``: (session, sequence) -> command, for every write that a client saw succeed.
         """
         return None
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "float": (Real, "a number"),
+    "int": (Integral, "an integer"),
+    "bool": (bool, "True or False"),
+    "str": (str, "a text"),
+}
+
+
+def check_types(settings: Any) -> None:
+    """Raise ValueError for a field of a dataclass that should be a number, a text or a truth value, and is not.
+
+    Called before anything is compared: text is not less than a number, and Python says so in a TypeError that names
+    neither the field nor the value. Fields of other types are for their owner to check.
+    """
+    for f in dataclasses.fields(settings):
+        annotation = f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        name = annotation.removesuffix(" | None")
+        if name.startswith("Literal["):
+            name = "str"
+        value = getattr(settings, f.name)
+        if name not in _KINDS or (value is None and annotation.endswith(" | None")):
+            continue
+        kind, what = _KINDS[name]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"{type(settings).__name__}: {f.name} must be {what}, not {value!r}")
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range
+from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range, writable
 
 __all__ = ["command"]
 
@@ -20,7 +20,13 @@ __all__ = ["command"]
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/compare"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=writable,
+    default=Path("results/compare"),
+    show_default=True,
+)
 def command(
     systems: tuple[str, ...],
     script: str | None,

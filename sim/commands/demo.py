@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from sim.commands.inputs import writable
+
 __all__ = ["command"]
 
 
 @click.command("demo")
 @click.option("--seeds", type=click.IntRange(min=2), default=10, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), callback=writable, default=Path("results"), show_default=True
+)
 def command(seeds: int, workers: int | None, out: Path) -> None:
     """Compare Raft, Multi-Paxos and primary-backup on five measured regions, then balancing policies.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
     from sim.lab import Scenario
     from sim.system import System
 
-__all__ = ["apply_settings", "load_scenario", "load_script", "parse_setting", "parse_system", "seed_range"]
+__all__ = [
+    "apply_settings",
+    "load_scenario",
+    "load_script",
+    "parse_setting",
+    "parse_system",
+    "seed_range",
+    "writable",
+]
 
 
 def load_script(path: str) -> ModuleType:
@@ -84,7 +93,11 @@ def parse_system(text: str) -> System:
     if match is None:
         raise click.UsageError(f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name")
     name, arguments = match.group(1), match.group(2) or "()"
-    made = _class_named(name)(**_keywords(text, arguments))
+    keywords = _keywords(text, arguments)
+    try:
+        made = _class_named(name)(**keywords)
+    except TypeError as error:
+        raise click.UsageError(f"{text!r}: {str(error).replace('.__init__()', '')}") from error
     if not isinstance(made, System):
         raise click.UsageError(f"{name} is no system (a sim.System)")
     return made
@@ -113,9 +126,16 @@ def _keywords(text: str, arguments: str) -> dict[str, Any]:
         call = ast.parse(f"f{arguments}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError("only keyword arguments")
-        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return {str(k.arg): _literal(k.value) for k in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise click.UsageError(f"{text!r}: {error}; write Name(field=value), with literal values") from error
+
+
+def _literal(value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(value)} is no literal value") from None
 
 
 def seed_range(seeds: int, first: int = 0) -> range:
@@ -123,3 +143,14 @@ def seed_range(seeds: int, first: int = 0) -> range:
     if seeds < 1 or first < 0:
         raise click.UsageError(f"seeds must be at least 1 and the first at least 0, not {seeds} from {first}")
     return range(first, first + seeds)
+
+
+def writable(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:
+    """Callback of ``--out``: refuse a folder that cannot be made, before anything has run that would then be lost."""
+    if out is not None:
+        nearest = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise click.UsageError(
+                f"nothing can be written to {str(out)!r}: {nearest} is no folder open to you"
+            )
+    return out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.commands.inputs import apply_settings, load_script
+from sim.commands.inputs import apply_settings, load_script, writable
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -21,7 +21,13 @@ __all__ = ["command"]
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for charts and frames.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=writable,
+    default=None,
+    help="Folder for charts and frames.",
+)
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
 def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None, check: bool | None) -> None:
     """Run a scenario SCRIPT (a path, or the name of one in scenarios/).

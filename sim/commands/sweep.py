@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range
+from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range, writable
 
 __all__ = ["command"]
 
@@ -23,7 +23,13 @@ __all__ = ["command"]
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/sweep"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=writable,
+    default=Path("results/sweep"),
+    show_default=True,
+)
 def command(
     script: str,
     varied: tuple[str, ...],

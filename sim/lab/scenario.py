@@ -12,7 +12,7 @@ from sim.faults import Fault
 from sim.faults.fault import check_targets
 from sim.network.topology import Topology, lan
 from sim.protocols.client import Retry
-from sim.system import Member, System, Timing
+from sim.system import Member, System, Timing, check_types
 from sim.workload import ClosedLoop, Workload
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Scenario:
     name: str = ""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for what, kind in (
             ("system", System),
             ("network", Topology),
@@ -94,6 +95,8 @@ class Scenario:
             )
         if self.sample_every is not None and not self.sample_every > 0:
             raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
+        if not isinstance(self.faults, Iterable):
+            raise ValueError(f"Scenario: faults must be a list of Faults, not {self.faults!r}")
         object.__setattr__(self, "faults", tuple(self.faults))
         self._check_operations()
         self._check_places()

@@ -15,6 +15,7 @@ from typing import Any
 from sim.kernel import Streams
 from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Driver, Operation, Outcome
+from sim.system import check_types
 from sim.workload.keys import Keys
 from sim.workload.mix import YCSB, Mix, Source
 
@@ -55,6 +56,7 @@ class Workload:
     start: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         counts = self.clients.values() if isinstance(self.clients, Mapping) else [self.clients]
         for count in counts:
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:

@@ -41,6 +41,13 @@ def brief(value: Any) -> str:
     return type(value).__name__ + (f"({', '.join(told)})" if told else "")
 
 
+def _several(system: System, name: str) -> tuple[Any, ...]:
+    value = getattr(system, name)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{type(system).__name__}: {name} must be a tuple of values, not {value!r}")
+    return tuple(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Balancing(System):
     """What `Balanced` and `BalancedStore` share: how requests are spread, and what protects them.
@@ -68,7 +75,7 @@ class Balancing(System):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "resilience", tuple(self.resilience))
+        object.__setattr__(self, "resilience", _several(self, "resilience"))
         owner = type(self).__name__
         if isinstance(self.balancers, bool) or not isinstance(self.balancers, int) or self.balancers < 1:
             raise ValueError(f"{owner}: balancers must be an integer of at least 1, not {self.balancers!r}")
@@ -92,7 +99,8 @@ class Balancing(System):
             value = getattr(self, f.name)
             if f.name not in {"heartbeat", "detection", "unsafe"} and value != default_of(f):
                 shown.append(f"{f.name}={brief(value)}")
-        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
+        text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
+        return f"UNSAFE {text}" if self.unsafe else text
 
     # What the parts of a balancer ask
 
@@ -159,7 +167,10 @@ class Balanced(Balancing):
 
     def __post_init__(self) -> None:
         if not isinstance(self.servers, int):
-            object.__setattr__(self, "servers", tuple(self.servers))
+            object.__setattr__(self, "servers", _several(self, "servers"))
+        object.__setattr__(self, "priorities", _several(self, "priorities"))
+        if self.autoscale is not None and not isinstance(self.autoscale, Autoscale):
+            raise ValueError(f"Balanced: autoscale must be Autoscale(...) or None, not {self.autoscale!r}")
         object.__setattr__(self, "service", as_service_time(self.service))
         super().__post_init__()
         self._check_servers()

@@ -17,6 +17,7 @@ from sim.node import Node
 from sim.protocols.balancing.guards import CodelQueue, QueueTimeout
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, CheckHealth, Healthy, Idle, Load, Probe
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
+from sim.system import check_types
 
 __all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode", "VariedServerNode"]
 
@@ -91,6 +92,7 @@ class Server:
     place: str | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.service is not None:
             object.__setattr__(self, "service", as_service_time(self.service))
         rules = (

@@ -142,7 +142,7 @@ class RpcStore(System):
         Rpc.check_settings(semantics=self.semantics, patience=self.patience_seconds)
         if self.deadline is not None and not 0 < self.deadline < float("inf"):
             raise ValueError(f"RpcStore: deadline must be positive seconds, not {self.deadline!r}")
-        if self.retries is not None and (isinstance(self.retries, bool) or not self.retries >= 0):
+        if self.retries is not None and self.retries < 0:
             raise ValueError(f"RpcStore: retries must be at least 0, not {self.retries!r}")
         if self.service is not None:
             object.__setattr__(self, "service", as_service_time(self.service))

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from sim.message import message
 from sim.node import Part, durable_map
+from sim.system import check_types
 
 __all__ = [
     "AntiEntropy",
@@ -114,6 +115,7 @@ class Mongering:
     fanout: int = 1
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.style not in STYLES:
             raise ValueError(f"Mongering: style must be one of {', '.join(STYLES)}, not {self.style!r}")
         if self.stop not in ("counter", "coin"):
@@ -140,6 +142,7 @@ class AntiEntropy:
     style: Style = "push-pull"
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not 0 < self.every < inf:
             raise ValueError(f"AntiEntropy: every must be positive seconds, not {self.every!r}")
         if self.style not in STYLES:

@@ -64,6 +64,11 @@ class Gossip(System):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least("Gossip", "nodes", self.nodes, 2)
+        for name, kind in (("mongering", Mongering), ("anti_entropy", AntiEntropy)):
+            if not isinstance(getattr(self, name), kind | None):
+                raise ValueError(
+                    f"Gossip: {name} must be {kind.__name__}(...) or None, not {getattr(self, name)!r}"
+                )
         if self.mongering is None and self.anti_entropy is None:
             raise ValueError("Gossip: with mongering=None and anti_entropy=None nothing would spread")
         if self.cycle is not None and not 0 < self.cycle < inf:

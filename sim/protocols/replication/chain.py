@@ -28,7 +28,7 @@ from sim.protocols.client import Client, Redirect, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.config_master import Alive, Chain, ChainIs, ConfigurationMaster
 from sim.protocols.membership.view_service import LEASE, MOST_DRIFT
-from sim.protocols.replication.service_times import ServiceTimes
+from sim.protocols.replication.service_times import ServiceTimes, check_costs
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
 from sim.system import Invariant, Member, System
 
@@ -424,6 +424,7 @@ class ChainReplication(System):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_costs(self, self.costs)
         name = type(self).__name__
         if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
             raise ValueError(f"{name}: nodes must be an integer of at least 1, not {self.nodes!r}")

@@ -36,13 +36,14 @@ from typing import Any, ClassVar, Literal
 from sim.message import message
 from sim.node import Node
 from sim.protocols.client import Client, Redirect, Request
+from sim.protocols.consensus.settings import at_least
 from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.sealing import Seal, Sealed, SealingViewService
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.view_service import LEASE, MOST_DRIFT, Ping, View, ViewIs, ViewService
 from sim.protocols.replication.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.log_shipping import AppendOk, LogShipping
-from sim.protocols.replication.service_times import ServiceTimes
+from sim.protocols.replication.service_times import ServiceTimes, check_costs
 from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant, Member, System, Timing
 
@@ -401,11 +402,11 @@ class PrimaryBackup(System):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
-            raise ValueError(f"PrimaryBackup: nodes must be an integer of at least 1, not {self.nodes!r}")
+        check_costs(self, self.costs)
+        at_least("PrimaryBackup", "nodes", self.nodes, 1)
         self._check_choices()
         self._check_detector()
-        if self.mode == "semi-sync" and not 1 <= self.acks <= self.nodes - 1:
+        if self.acks < 1 or (self.mode == "semi-sync" and self.acks > self.nodes - 1):
             raise ValueError(
                 f"PrimaryBackup: acks must be from 1 to the number of backups ({self.nodes - 1}), not {self.acks!r}"
             )

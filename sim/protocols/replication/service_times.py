@@ -13,8 +13,9 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.client import Request
 from sim.protocols.kv import READS
+from sim.system import System, check_types
 
-__all__ = ["Paced", "ServiceTimes"]
+__all__ = ["Paced", "ServiceTimes", "check_costs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ServiceTimes:
     apply: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("query", "update", "apply"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")
@@ -36,6 +38,12 @@ class ServiceTimes:
     def of(self, request: Request) -> float:
         """What a client's request costs the server that answers or orders it."""
         return self.query if request.command.kind in READS else self.update
+
+
+def check_costs(system: System, costs: ServiceTimes | None) -> None:
+    """Raise ValueError for costs that are neither None nor `ServiceTimes`."""
+    if not isinstance(costs, ServiceTimes | None):
+        raise ValueError(f"{type(system).__name__}: costs must be ServiceTimes(...) or None, not {costs!r}")
 
 
 class Paced(Node):
