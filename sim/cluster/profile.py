@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sim.network.distributions import Constant, Distribution, LogNormal, as_distribution
+from sim.system import check_types
 
 __all__ = ["CLOUD_HOST", "Clock", "Disk", "Host"]
 
@@ -29,6 +30,7 @@ class Clock:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not -1 < self.drift < float("inf"):
             raise ValueError(f"Clock: drift must be above -1 (a clock runs forward), not {self.drift!r}")
         if not -float("inf") < self.offset < float("inf"):
@@ -51,6 +53,7 @@ class Disk:
     bandwidth: float | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
         if self.bandwidth is not None and not self.bandwidth > 0:
             raise ValueError(f"Disk: bandwidth must be positive bytes per second, not {self.bandwidth!r}")
@@ -93,6 +96,7 @@ class Host:
     def __post_init__(self) -> None:
         if isinstance(self.cores, bool) or not isinstance(self.cores, int) or self.cores < 1:
             raise ValueError(f"Host: cores must be an integer of at least 1, not {self.cores!r}")
+        check_types(self)
         _at_least_zero("Host", per_message=self.per_message, per_byte=self.per_byte)
         if self.discipline not in ("fifo", "processor-sharing", "priority"):
             raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 from sim.kernel import Environment, Stream, Streams
@@ -79,13 +80,13 @@ class World(Protocol):
 
 def at_least_zero(owner: str, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not 0 <= value < float("inf"):
+        if value is not None and not (isinstance(value, Real) and 0 <= value < float("inf")):
             raise ValueError(f"{owner}: {name} must be at least 0 seconds, not {value!r}")
 
 
 def positive(owner: str, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not 0 < value < float("inf"):
+        if value is not None and not (isinstance(value, Real) and 0 < value < float("inf")):
             raise ValueError(f"{owner}: {name} must be positive, not {value!r}")
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from sim.message import message
 from sim.node import Node
 from sim.protocols.kv import Command
+from sim.system import check_types
 
 __all__ = [
     "Client",
@@ -84,6 +85,7 @@ class Retry:
     deadline: float | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("timeout", "deadline"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from sim.system import check_types
+
 __all__ = ["HotSpot", "Keys", "Latest", "Uniform", "Zipf"]
 
 Uniforms = Callable[[], float]
@@ -75,6 +77,7 @@ class Zipf:
 
     def __post_init__(self) -> None:
         _check_count("Zipf", self.count)
+        check_types(self)
         if not 0 <= self.exponent < float("inf"):
             raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
@@ -94,6 +97,7 @@ class HotSpot:
 
     def __post_init__(self) -> None:
         _check_count("HotSpot", self.count)
+        check_types(self)
         if not 0 < self.hot <= 1 or not 0 <= self.share <= 1:
             raise ValueError(
                 f"HotSpot: 0 < hot <= 1 and 0 <= share <= 1 must hold, not {self.hot!r}, {self.share!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from sim.kernel import Streams
@@ -39,7 +40,7 @@ class Mix:
         if not self.weights:
             raise ValueError("Mix: at least one kind of operation is needed")
         for kind, weight in self.weights:
-            if not weight > 0:
+            if not (isinstance(weight, Real) and weight > 0):
                 raise ValueError(f"Mix: the weight of {kind!r} must be positive, not {weight!r}")
         object.__setattr__(self, "value_bytes", as_distribution(self.value_bytes))
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from sim import System, protocols
+from sim import Retry, System, protocols
+from sim.cluster import Clock, Disk, Host
+from sim.faults import Crash, Pause
 from sim.protocols import (
     AntiEntropy,
     Balanced,
@@ -18,13 +20,14 @@ from sim.protocols import (
     FixedTimeout,
     Gossip,
     Mongering,
+    MultiPrimary,
     PhiAccrual,
     PrimaryBackup,
     RpcStore,
 )
 from sim.protocols.balancing import Server
 from sim.protocols.replication.service_times import ServiceTimes
-from sim.workload import ClosedLoop, OpenLoop
+from sim.workload import ClosedLoop, Mix, OpenLoop, Zipf
 
 SYSTEMS = sorted(name for name in protocols.__all__ if issubclass(getattr(protocols, name), System))
 
@@ -73,6 +76,18 @@ def test_no_system_takes_what_is_of_another_type(name: str) -> None:
         ),
         (lambda: Craq(costs="x"), "Craq: costs must be ServiceTimes(...) or None, not 'x'"),
         (lambda: ServiceTimes(query="x"), "ServiceTimes: query must be a number, not 'x'"),
+        (
+            lambda: MultiPrimary(conflicts="siblings", resolver="max"),
+            "resolver must be a function of the siblings, not 'max'",
+        ),
+        (lambda: Retry(timeout="1"), "Retry: timeout must be a number, not '1'"),
+        (lambda: Crash("n1", at="1"), "Crash: at must be at least 0 seconds, not '1'"),
+        (lambda: Pause("n1", at=1.0, duration="1"), "Pause: duration must be positive, not '1'"),
+        (lambda: Host(per_message="x"), "Host: per_message must be a number, not 'x'"),
+        (lambda: Clock(drift="x"), "Clock: drift must be a number, not 'x'"),
+        (lambda: Disk(bandwidth="x"), "Disk: bandwidth must be a number, not 'x'"),
+        (lambda: Zipf(10, "x"), "Zipf: exponent must be a number, not 'x'"),
+        (lambda: Mix({"get": "x"}), "the weight of 'get' must be positive, not 'x'"),
         (lambda: ClosedLoop(operations="x"), "ClosedLoop: operations must be an integer, not 'x'"),
         (lambda: OpenLoop(rate="x"), "OpenLoop: rate must be a number, not 'x'"),
     ],

@@ -255,6 +255,10 @@ class MultiPrimary(System):
                 raise ValueError(
                     f"MultiPrimary: {field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}"
                 )
+        if self.resolver is not None and not callable(self.resolver):
+            raise ValueError(
+                f"MultiPrimary: resolver must be a function of the siblings, not {self.resolver!r}"
+            )
         if self.resolver is not None and self.conflicts != "siblings":
             raise ValueError(
                 f'MultiPrimary: a resolver needs conflicts="siblings", not {self.conflicts!r}: there is one value'
