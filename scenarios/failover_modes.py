@@ -14,7 +14,6 @@ from sim.faults import Crash, Cut
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.protocols.replication.primary_backup import Unreplicated
 from sim.workload import OpenLoop, Uniform
 
 scenario = Scenario(
@@ -48,14 +47,13 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     save(comparison.plot.timeline(), folder / "timeline.png")
     save(comparison.plot.bars("acknowledged_lost"), folder / "acknowledged_lost.png")
     print(comparison.text())
-    means = comparison.summaries.groupby("run")[["acknowledged_lost", "p50"]].mean()
+    measures = ["acknowledged_lost", "acknowledged_unreplicated", "p50"]
+    means = comparison.summaries.groupby("run")[measures].mean()
     sync, semi, fallback, asynchronous = (means.loc[system.label] for system in systems)
-    flags = comparison.operations["result"].map(lambda result: isinstance(result, Unreplicated))
-    flagged = flags.groupby(comparison.operations["run"]).sum() / SEEDS
     return (
         f"Lost per crash: sync {sync['acknowledged_lost']:.1f}, semi-sync {semi['acknowledged_lost']:.1f}, with a "
-        f"fallback {fallback['acknowledged_lost']:.1f} of the {flagged[systems[2].label]:.1f} it flagged, "
-        f"async {asynchronous['acknowledged_lost']:.1f} with {flagged[systems[3].label]:.1f} flagged.\n"
+        f"fallback {fallback['acknowledged_lost']:.1f} of the {fallback['acknowledged_unreplicated']:.1f} it flagged, "
+        f"async {asynchronous['acknowledged_lost']:.1f} with {asynchronous['acknowledged_unreplicated']:.1f} flagged.\n"
         f"For that, half of all operations take up to {1e3 * sync['p50']:.0f} ms with sync, "
         f"{1e3 * semi['p50']:.0f} ms with semi-sync, {1e3 * asynchronous['p50']:.0f} ms with async."
     )

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-__all__ = ["acknowledged_lost", "conflicts", "lost_writes"]
+__all__ = ["acknowledged_lost", "acknowledged_unreplicated", "conflicts", "lost_writes"]
 
 Identity = TypeVar("Identity", bound=Hashable)
 
 _OVERWRITES = ("write", "put", "cas", "delete")
+_FLAG = "Unreplicated"
 _UNJUDGED = ("increment", "add", "remove", "enqueue", "dequeue")
 
 
@@ -39,6 +40,20 @@ def conflicts(events: pd.DataFrame) -> int:
     """
     met = events.loc[events["event"] == "conflict", "detail"] if len(events) else ()
     return len({(detail["key"], detail["writes"]) for detail in met})
+
+
+def acknowledged_unreplicated(operations: pd.DataFrame) -> int:
+    """How many writes were acknowledged with the warning that a failover may lose them.
+
+    Semi-synchronous replication that falls back to asynchronous says so: in place of a plain `result`, the answer
+    carries ``Unreplicated`` (its text, in frames read back from files). Only `ok` operations count.
+    """
+    if "result" not in operations.columns:
+        return 0
+    return sum(
+        result.__class__.__name__ == _FLAG or (isinstance(result, str) and result.startswith(_FLAG + "("))
+        for result in operations.loc[operations["status"] == "ok", "result"]
+    )
 
 
 def _written(kind: str, value: Any) -> Any:

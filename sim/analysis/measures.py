@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from sim.analysis.losses import conflicts
+from sim.analysis.losses import acknowledged_unreplicated, conflicts
 from sim.analysis.outages import outages
 from sim.analysis.statistics import AT_LEAST
 from sim.analysis.survival import Bounded, Survival, survival
@@ -194,9 +194,9 @@ def summary(
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
         `p99`, `mean` (seconds), `unavailability` (seconds, see `outages`; NaN without a fault), `acknowledged_lost`,
-        `conflicts` (see `losses`), `messages_per_operation`, `bytes_per_operation`, `attempts_per_operation`,
-        `operations` called in the window and how many of them were `ok`, `fail` and `info`, `utilisation_max`,
-        `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
+        `acknowledged_unreplicated`, `conflicts` (see `losses`), `messages_per_operation`, `bytes_per_operation`,
+        `attempts_per_operation`, `operations` called in the window and how many of them were `ok`, `fail` and `info`,
+        `utilisation_max`, `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
     """
     span = _window(warmup, duration)
     _require(operations, "operations", ("call", "return", "status"))
@@ -208,6 +208,7 @@ def summary(
     found = outages(operations, events, duration=duration, warmup=warmup)
     _put(row, "unavailability", _longest(found))
     row["acknowledged_lost"] = math.nan if lost is None else float(lost)
+    row["acknowledged_unreplicated"] = float(acknowledged_unreplicated(operations))
     row["conflicts"] = float(conflicts(events)) if "detail" in events.columns else math.nan
     links = _NO_LINKS if links is None else links
     row["messages_per_operation"] = per_operation(operations, links) if len(links) else math.nan

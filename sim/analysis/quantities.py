@@ -47,6 +47,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("p99", "p99 latency", "s", "lower"),
         Quantity("unavailability", "unavailability", "s", "lower"),
         Quantity("acknowledged_lost", "acknowledged writes lost", "", "lower"),
+        Quantity("acknowledged_unreplicated", "writes acknowledged unreplicated", "", "lower"),
         Quantity("conflicts", "conflicts between writes", "", "lower"),
         Quantity("messages_per_operation", "replica messages per operation", "", "lower"),
         Quantity("bytes_per_operation", "replica bytes per operation", "B", "lower"),

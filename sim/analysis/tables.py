@@ -10,7 +10,7 @@ import pandas as pd
 from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
 from sim.analysis.statistics import intervals
 
-__all__ = ["MEASURES", "comparison_table", "difference_table", "render"]
+__all__ = ["MEASURES", "comparison_table", "difference_table", "render", "worth_showing"]
 
 MEASURES: tuple[str, ...] = (
     "throughput",
@@ -18,6 +18,7 @@ MEASURES: tuple[str, ...] = (
     "p99",
     "unavailability",
     "acknowledged_lost",
+    "acknowledged_unreplicated",
     "messages_per_operation",
 )
 
@@ -26,12 +27,16 @@ _HEADS = {
     "p95": "p95",
     "p99": "p99",
     "acknowledged_lost": "acked lost",
+    "acknowledged_unreplicated": "acked unreplicated",
     "messages_per_operation": "msgs/op",
     "bytes_per_operation": "bytes/op",
     "attempts_per_operation": "attempts/op",
     "utilisation_max": "busiest",
     "queue_max": "longest queue",
 }
+_RARE = frozenset({"acknowledged_unreplicated"})
+"""Measures of what few systems ever do: shown where one of them did."""
+
 _TEXT = ("system", "guarantee", "checked")
 _UNSAFE = "UNSAFE"
 
@@ -50,7 +55,7 @@ def comparison_table(
         summaries: one row a run and seed: columns `run`, `seed` and measures.
         guarantees: run → what the system claims ("linearizable"); runs that are missing claim nothing ("none").
         checked: run → what came of checking it ("20/20 valid"); missing ones are "not checked".
-        measures: which to show; one that no run has (all NaN) is left out.
+        measures: which to show; one that no run has (all NaN) is left out, and so is a rare one that is 0 throughout.
         confidence: of the intervals.
 
     Returns:
@@ -60,7 +65,7 @@ def comparison_table(
     for name in (*(guarantees or {}), *(checked or {})):
         if name not in set(summaries["run"]):
             raise ValueError(f"no run {name!r} among {list(dict.fromkeys(summaries['run']))}")
-    kept = [name for name in measures if name not in summaries.columns or summaries[name].notna().any()]
+    kept = [name for name in measures if worth_showing(summaries, name)]
     found = intervals(summaries, kept, confidence=confidence)
     rows = []
     for run, group in summaries.groupby("run", sort=False):
@@ -79,6 +84,13 @@ def comparison_table(
             row[f"{measure}_bound"] = "≥" if line["at_least"] else ""
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
+    """Whether a table by default has a column for this measure: some run has it and, if it is rare, not just 0."""
+    if measure in _RARE:
+        return measure in summaries.columns and bool((summaries[measure] > 0).any())
+    return measure not in summaries.columns or bool(summaries[measure].notna().any())
 
 
 def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:

@@ -60,9 +60,10 @@ class Sweep:
     def table(self, measures: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per point and measure: mean over seeds with its 95 % interval."""
         from sim.analysis.statistics import intervals
-        from sim.analysis.tables import MEASURES
+        from sim.analysis.tables import MEASURES, worth_showing
 
-        chosen = list(MEASURES if measures is None else measures)
+        usual = [name for name in MEASURES if worth_showing(self.summaries, name)]
+        chosen = usual if measures is None else list(measures)
         return intervals(self.summaries, chosen, by=self.fields or ("run",))
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.losses import acknowledged_lost, lost_writes
+from sim.analysis.losses import acknowledged_lost, acknowledged_unreplicated, lost_writes
+from sim.protocols.replication.primary_backup import Unreplicated
 
 
 def history(*rows: tuple[str, Any, float, float, str]) -> pd.DataFrame:
@@ -25,6 +26,13 @@ def lost(frame: pd.DataFrame, final: Any) -> list[Any]:
 def test_lost_writes_are_the_acknowledged_that_nobody_remembers() -> None:
     assert lost_writes([("c1", 2), ("c0", 1), ("c1", 1), ("c0", 1)], {("c1", 1)}) == [("c1", 2), ("c0", 1)]
     assert lost_writes([], {1}) == []
+
+
+def test_writes_acknowledged_unreplicated_are_those_that_say_so_in_memory_and_from_files() -> None:
+    frame = history(*(("put", i, i, i + 1, "ok") for i in range(4)), ("put", 4, 4, math.nan, "info"))
+    assert acknowledged_unreplicated(frame) == 0
+    flagged = Unreplicated(1)
+    assert acknowledged_unreplicated(frame.assign(result=[flagged, None, repr(flagged), "Un", flagged])) == 2
 
 
 def test_a_final_value_older_than_an_acknowledged_write_is_a_loss() -> None:

@@ -52,6 +52,17 @@ def test_a_table_holds_means_intervals_guarantees_and_marks() -> None:
     assert "messages_per_operation" not in table.columns  # no run has it
 
 
+def test_writes_acknowledged_unreplicated_are_shown_where_somebody_flagged_some() -> None:
+    measures = ["p50", "acknowledged_unreplicated"]
+    assert "acknowledged_unreplicated" not in comparison_table(summaries(), measures=measures)
+    none = summaries().assign(acknowledged_unreplicated=0.0)
+    assert "acknowledged_unreplicated" not in comparison_table(none, measures=measures)
+    some = none.assign(acknowledged_unreplicated=[0.0, 0.0, 0.0, 1.0, 2.0, 3.0])
+    table = comparison_table(some, measures=measures)
+    assert table["acknowledged_unreplicated"].tolist() == [0.0, 2.0]
+    assert "acked unreplicated" in render(table).splitlines()[0]
+
+
 def test_the_text_of_a_table() -> None:
     table = comparison_table(
         summaries(), guarantees={"Raft": "linearizable"}, checked={"Raft": "3/3 valid"}, measures=MEASURES

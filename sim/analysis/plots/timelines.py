@@ -34,6 +34,11 @@ _LATENCY = Quantity("latency", "latency", "s")
 _BAND = 5
 """From how many seeds on the interval of a bin is drawn: of fewer it is wide and says little."""
 
+_SIZE, _GAP = 7.5, 3.0
+"""The size of faults' names, and how far they stand from where they belong, in points."""
+_LETTER = 0.58
+"""The mean width of a letter, in sizes."""
+
 _Dashes = Literal["-", "--", ":", "-."]
 _DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.")
 
@@ -79,18 +84,38 @@ def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float,
         for ax in panels:
             ax.axvspan(start, end, color=SHADE, alpha=0.6, linewidth=0, zorder=0)
     by_start = list(spans.groupby("start"))
-    if not by_start or len(by_start) > most:
-        return
-    for when, group in by_start:
-        labels, kinds = list(dict.fromkeys(group["label"])), list(dict.fromkeys(group["event"]))
-        panels[0].annotate(
-            labels[0] if len(labels) == 1 else " / ".join(kinds),
-            (float(np.asarray(when)), 1.0),
-            (3, -3),
+    if by_start and len(by_start) <= most:
+        names: list[tuple[float, str]] = []
+        for when, group in by_start:
+            labels, kinds = list(dict.fromkeys(group["label"])), list(dict.fromkeys(group["event"]))
+            names.append((float(np.asarray(when)), labels[0] if len(labels) == 1 else " / ".join(kinds)))
+        _name_faults(panels[0], names)
+
+
+def _name_faults(ax: Axes, names: Sequence[tuple[float, str]]) -> None:
+    """Write each name at its time (ascending) at the top, in the first row in which no other is in its way."""
+    left, right = ax.get_xlim()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    points = 72.0 * figure.get_figwidth() * ax.get_position().width
+    taken: list[float] = []  # up to where each row is written, in points
+    for when, name in names:
+        begin = points * (when - left) / (right - left) + _GAP
+        width = _LETTER * _SIZE * len(name)
+        flip = begin + width > points and begin - 2 * _GAP > width  # no room to the right
+        if flip:
+            begin -= 2 * _GAP + width
+        row = next((row for row, end in enumerate(taken) if begin > end), len(taken))
+        taken[row:] = [begin + width, *taken[row + 1 :]]
+        ax.annotate(
+            name,
+            (when, 1.0),
+            (-_GAP if flip else _GAP, -_GAP - 1.3 * _SIZE * row),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
+            ha="right" if flip else "left",
             va="top",
-            fontsize=7.5,
+            fontsize=_SIZE,
             color=GREY,
         )
 
@@ -167,9 +192,9 @@ def timeline(
         tops.append(_throughput(upper, seeds, palette[run], run))
         for name, dashes in zip(names, _DASHES, strict=False):
             _latency(lower, pooled[run], name, scale.factor, palette[run], dashes)
+    upper.set_xlim(warmup, duration)
     shade_faults(axes, events, duration=duration)
     upper.set_ylim(0.0, 1.2 * max(tops) or 1.0)
-    upper.set_xlim(warmup, duration)
     upper.set_ylabel(label_of(quantity("throughput"), scale_of(quantity("throughput"), [])))
     lower.set_xlim(warmup, duration)
     lower.set_yscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,24 @@ def test_runs_that_lose_different_nodes_share_one_shade_named_by_its_kind(operat
     upper, _ = timeline(operations, faults, duration=30.0)
     assert shades(upper) == [(10.0, 30.0)]
     assert [text.get_text() for text in upper.texts] == ["crash"]
+
+
+def test_names_of_faults_that_begin_close_together_do_not_overlap(operations: pd.DataFrame) -> None:
+    rows = [
+        (10.0, "node-zero", "crash"),
+        (10.5, "node-one", "crash"),
+        (19.0, "n2", "crash"),
+        (29.5, "n3", "crash"),
+    ]
+    upper, _ = timeline(operations, pd.DataFrame(rows, columns=["time", "node", "event"]), duration=30.0)
+    upper.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in upper.texts]
+    assert [text.get_text() for text in upper.texts] == [f"crash {node}" for _, node, _ in rows]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    frame = upper.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+    heights = [box.y1 for box in boxes]
+    assert heights[1] < heights[0] == pytest.approx(heights[2]) == pytest.approx(heights[3])
 
 
 def test_many_faults_are_shaded_as_one_cover_without_names(operations: pd.DataFrame) -> None:
