@@ -87,17 +87,18 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     faults: list[Fault] = []
     shape = stream.below(4)  # both kinds of fault in half of the seeds
     if shape != 0:
-        mttf = stream.choice((1.0, 3.0, 8.0))
-        faults.append(
-            RandomCrashes(
-                mttf,
-                stream.choice((0.1, 1.0)),
-                most_down=system.most_down,
-                start=0.2,
-                end=storm,
-                wiped=0.5 if system.disks_may_be_lost else 0.0,
+        mttf, mttr = stream.choice((1.0, 3.0, 8.0)), stream.choice((0.1, 1.0))
+        if system.most_down != 0:
+            faults.append(
+                RandomCrashes(
+                    mttf,
+                    mttr,
+                    most_down=system.most_down,
+                    start=0.2,
+                    end=storm,
+                    wiped=0.5 if system.disks_may_be_lost else 0.0,
+                )
             )
-        )
     if shape != 1:
         faults.append(
             RandomPartitions(stream.choice((0.5, 2.0)), stream.choice((0.3, 1.5)), start=0.2, end=storm)

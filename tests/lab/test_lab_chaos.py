@@ -70,6 +70,16 @@ def test_clocks_are_as_wrong_as_the_system_allows_and_no_more() -> None:
     assert Raft().most_drift is PrimaryBackup().most_drift is None
 
 
+def test_nobody_crashes_where_nobody_may() -> None:
+    alone = ViewstampedReplication(nodes=1)
+    assert alone.most_down == 0
+    assert drawn(alone, RandomCrashes) == []
+    assert drawn(alone, RandomDisturbances)
+    run = chaos(alone, 1, scenario=chaos_scenario(alone, 1, storm=1.0))
+    assert run.violation is None
+    assert run.check().ok
+
+
 def test_the_same_seed_draws_the_same_storm() -> None:
     assert chaos_scenario(Craq(), 7).faults == chaos_scenario(Craq(), 7).faults
     assert chaos_scenario(Craq(), 7).hosts == chaos_scenario(Craq(), 7).hosts
