@@ -55,6 +55,8 @@ class DynamoSafety(Invariant):
     acked_at: dict[tuple[str, Any], float] = field(default_factory=dict)
     read: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
     """key -> (time, merge of all that reads had returned by then)."""
+    purged: dict[str, Any] = field(default_factory=dict)
+    """key -> merge of the tombstones that some home has dropped: what these replaced is not to be seen any more."""
     deletes: dict[str, list[tuple[float, float, Any]]] = field(default_factory=dict)
     """key -> (called, returned, version) of the deletions."""
 
@@ -69,6 +71,8 @@ class DynamoSafety(Invariant):
         for key, before, after in changes:
             if after is None and not before.is_tombstone:
                 self.broken("only tombstones are dropped", node.name, f"it dropped {before!r} of {key}")
+            if after is None:
+                self.purged[key] = merged(self.purged.get(key), before)
             if after is not None and not covers(after, before):
                 self.broken(
                     "a stored version only grows",
@@ -261,7 +265,10 @@ class DynamoSafety(Invariant):
         required = so_far[at - 1][1] if at else None
         if required is None:
             return
+        purged = self.purged.get(key)
         for write in required.writes:  # none of a tombstone, which may have been purged
+            if purged is not None and purged.knows(write):
+                continue
             if version is None or not version.knows(write):
                 self.broken(
                     law,

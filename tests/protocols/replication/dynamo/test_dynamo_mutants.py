@@ -12,6 +12,7 @@ from sim.faults import Crash, Partition
 from sim.lab import chaos, chaos_scenario
 from sim.message import replace
 from sim.protocols import Dynamo
+from sim.protocols.client import Retry
 from sim.protocols.replication.crdt.dots import Context
 from sim.protocols.replication.dynamo import DynamoClient, DynamoNode
 from sim.protocols.replication.dynamo.anti_entropy import AntiEntropy
@@ -217,6 +218,24 @@ def test_a_hint_that_a_coordinator_made_long_after_the_write_returned(broken: Ma
     honest = play(Dynamo(nodes=5, proxies=1, grace=3.0, **times), steps, faults=faults, duration=8.0).run(1)
     assert honest.check().ok
     assert (honest.events["event"] == "purged").sum() == 3
+
+
+@pytest.mark.parametrize(("repair", "faults"), [("blocking", []), ("background", [Crash("n0", 0.505, 1.0)])])
+def test_what_is_purged_is_nothing_that_a_read_ought_to_see(play: Make, repair: Any, faults: Any) -> None:
+    """No read saw the tombstone, nor (where its coordinator crashes) did its client hear that it was written."""
+    steps = [
+        (0.1, "put", "x", "n0"),
+        (0.3, "get", "x", "n1"),
+        (0.5, "delete", "x", "n0"),
+        (9.0, "get", "x", "n1"),
+    ]
+    system = Dynamo(nodes=3, repair=repair, **TIMES)
+    run = play(system, steps, faults=faults, duration=10.0, retry=Retry(timeout=0.5, deadline=0.4)).run(1)
+    assert (run.events["event"] == "purged").sum() == 3
+    status = run.operations.set_index("kind")["status"]
+    assert status["delete"] == ("info" if faults else "ok")
+    assert run.violation is None, run.violation
+    assert run.check().ok
 
 
 # The other laws
