@@ -25,7 +25,7 @@ from sim.protocols.membership.lease import LeaderLease
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
 from sim.protocols.membership.swim import Swim
 from sim.protocols.replication.abd import Abd
-from sim.protocols.replication.chain import ChainReplication
+from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.dynamo import Dynamo

@@ -18,7 +18,7 @@ from sim.protocols.replication.primary_backup_invariants import SameAnswer
 from sim.system import Invariant
 
 if TYPE_CHECKING:
-    from sim.protocols.replication.chain import ChainReplication
+    from sim.protocols.replication.chain_system import ChainReplication
 
 __all__ = [
     "AcknowledgedEverywhere",

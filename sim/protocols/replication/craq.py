@@ -18,7 +18,8 @@ from sim.message import message
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
-from sim.protocols.replication.chain import ChainClient, ChainNode, ChainReplication
+from sim.protocols.replication.chain import ChainNode
+from sim.protocols.replication.chain_system import ChainClient, ChainReplication
 
 __all__ = ["Craq", "CraqClient", "CraqNode", "Version", "VersionQuery"]
 

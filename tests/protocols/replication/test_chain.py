@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.replication.chain import ChainReplication
+from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.craq import Craq, Version, VersionQuery
 from sim.protocols.replication.service_times import ServiceTimes
 

@@ -11,7 +11,8 @@ import pytest
 
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.membership.config_master import NO_CHAIN, Alive, ConfigurationMaster
-from sim.protocols.replication.chain import Ack, ChainNode, ChainReplication, Forward
+from sim.protocols.replication.chain import Ack, ChainNode, Forward
+from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.craq import Craq, CraqNode
 from sim.system import SafetyViolation
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.replication.chain import ChainReplication
+from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.primary_backup import PrimaryBackup
 from sim.system import System
 
