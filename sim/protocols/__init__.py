@@ -30,7 +30,7 @@ from sim.protocols.replication.craq import Craq
 from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.dynamo import Dynamo
 from sim.protocols.replication.multi_primary import MultiPrimary
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 
 __all__ = [
     "Abd",

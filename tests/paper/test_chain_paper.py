@@ -15,7 +15,7 @@ from sim.protocols.membership.config_master import Alive, Chain, ChainIs, Config
 from sim.protocols.replication.chain import Ack, ChainNode, Forward, Update
 from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.craq import Craq, CraqNode, Version, VersionQuery
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 from sim.system import Member, System
 from sim.testing import Bench
 

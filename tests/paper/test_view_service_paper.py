@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from sim.protocols.membership.view_service import Ping, View, ViewIs, ViewService
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 from sim.testing import Bench
 
 Service = Bench[ViewService]

@@ -1,4 +1,4 @@
-"""Chain replication as a system: settings, members and clients; the servers are in `sim.protocols.replication.chain`."""
+"""Chain replication as a system: settings, members, clients; the servers are in `sim.protocols.replication.chain`."""
 
 from __future__ import annotations
 

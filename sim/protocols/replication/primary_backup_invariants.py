@@ -21,7 +21,7 @@ from sim.protocols.replication.shipped_log import Entry
 from sim.system import Invariant
 
 if TYPE_CHECKING:
-    from sim.protocols.replication.primary_backup import PrimaryBackup
+    from sim.protocols.replication.primary_backup_system import PrimaryBackup
 
 __all__ = [
     "AcknowledgedSurvives",

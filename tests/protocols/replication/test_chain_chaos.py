@@ -10,7 +10,7 @@ from sim.faults import Crash
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.replication.chain_system import ChainReplication
 from sim.protocols.replication.craq import Craq
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 from sim.system import LivenessViolation
 
 STORM = 2.0

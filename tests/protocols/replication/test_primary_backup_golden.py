@@ -8,7 +8,7 @@ from typing import Any
 from sim.protocols.client import Reply, Request
 from sim.protocols.membership.view_service import Ping, ViewIs
 from sim.protocols.replication.log_shipping import Append, AppendOk, Mismatch
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 from sim.system import Invariant
 
 

@@ -14,7 +14,8 @@ from sim.node import durable
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.membership.view_service import NO_VIEW, View, ViewIs, ViewService
 from sim.protocols.replication.log_shipping import Append, AppendOk
-from sim.protocols.replication.primary_backup import PrimaryBackup, PrimaryBackupNode
+from sim.protocols.replication.primary_backup import PrimaryBackupNode
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 from sim.system import SafetyViolation
 
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")

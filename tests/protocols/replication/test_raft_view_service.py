@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.lab.chaos import chaos, chaos_scenario
-from sim.protocols.replication.primary_backup import PrimaryBackup
+from sim.protocols.replication.primary_backup_system import PrimaryBackup
 
 GROUP = PrimaryBackup(nodes=3, services=3)
 
