@@ -411,6 +411,13 @@ def test_each_option_is_safe_in_every_storm(weather: Callable[..., None], varian
         weather(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, 1.5)
 
 
+def test_a_read_that_was_proposed_too_may_be_answered_under_a_lease_before_its_slot_is_applied(
+    weather: Callable[..., None],
+) -> None:
+    """The storm in which the law took such a read for one of that slot, and the next one for stale."""
+    weather(MultiPaxos(nodes=3, lease=0.4), 1570, 4.0)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_each_option_is_safe_in_a_thousand_storms(
