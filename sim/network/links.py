@@ -12,7 +12,6 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from heapq import heappush
 from itertools import repeat
 from typing import Any, Protocol
@@ -79,6 +78,9 @@ class Link:
         self.draw_latency: Callable[[], float] = lambda: 0.0
         self.latency_at: Callable[[float], float] = lambda now: 0.0  # of a transport that keeps order
         self._streams: Streams  # of the run
+        self._loss: Callable[[], float] | None = None
+        self._burst: Callable[[], float] | None = None
+        self._duplicate: Callable[[], float] | None = None
 
     def open_streams(self, streams: Streams) -> None:
         """Give the link its own random streams: each decision has an address."""
@@ -96,22 +98,29 @@ class Link:
                 self.latency_at = latency_over_time(latency, self.spec.coherence_time, generator)
 
     # A stream costs 40 us to open, and a gossip among 1,000 nodes makes a new link with almost every message:
-    # so each is opened when it is first needed. Streams have addresses, so this changes no draw.
+    # so each is opened when it is first needed. Streams have addresses, so this changes no draw. (A cached_property
+    # would do the same, and make each access to any attribute of the link slower from then on.)
 
-    @cached_property
+    @property
     def draw_loss(self) -> Callable[[], float]:
         """A uniform number that decides whether the next message is lost."""
-        return self._uniforms("loss")
+        if self._loss is None:
+            self._loss = self._uniforms("loss")
+        return self._loss
 
-    @cached_property
+    @property
     def draw_burst(self) -> Callable[[], float]:
         """A uniform number for bursts and for the loss that faults add."""
-        return self._uniforms("burst")
+        if self._burst is None:
+            self._burst = self._uniforms("burst")
+        return self._burst
 
-    @cached_property
+    @property
     def draw_duplicate(self) -> Callable[[], float]:
         """A uniform number that decides whether the next message arrives twice."""
-        return self._uniforms("duplicate")
+        if self._duplicate is None:
+            self._duplicate = self._uniforms("duplicate")
+        return self._duplicate
 
     def _uniforms(self, what: str) -> Callable[[], float]:
         return self._streams.uniforms(f"link/{self.src}->{self.dst}/{what}")

@@ -66,7 +66,7 @@ def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
     survive: Callable[..., Any], system: BroadcastStore
 ) -> None:
     """Agreement is asked when nothing is under way; that this is so in time is part of the test."""
-    for seed in range(20):
+    for seed in range(50):
         survive(system, seed)
 
 
