@@ -157,13 +157,14 @@ class ClientSettings:
 class Pending:
     """An operation under way."""
 
-    __slots__ = ("command", "outcome", "redirected_by", "redirects", "target")
+    __slots__ = ("at_a_loss", "command", "outcome", "redirected_by", "redirects", "target")
 
     def __init__(self, command: Command, outcome: Outcome) -> None:
         self.command = command
         self.outcome = outcome
         self.redirects = 0
         self.redirected_by: str | None = None
+        self.at_a_loss: dict[str, None] = {}  # who was asked in this round, and knew nobody to redirect to
         self.target = ""
 
 
@@ -178,6 +179,7 @@ class Client(Node):
         self._sequences: dict[int, int] = {}
         self.patience = self.settings.retry.timeout or 1.0
         self._avoided: dict[str, float] = {}  # contact -> until when (seconds)
+        self._at_a_loss: dict[str, None] = {}  # of the operation under way
         self.settings.driver.begin(self)
 
     # For drivers
@@ -224,10 +226,13 @@ class Client(Node):
         """
         now, avoided = self.now, self._avoided
         contacts = self.settings.contacts if among is None else among
-        for name in contacts:
-            if avoided.get(name, 0.0) <= now:
+        free = [name for name in contacts if avoided.get(name, 0.0) <= now]
+        # Everybody is asked before anyone is asked again: perhaps only one of many leads.
+        for name in free:
+            if name not in self._at_a_loss:
                 return name
-        return min(contacts, key=lambda name: avoided[name])
+        self._at_a_loss.clear()
+        return free[0] if free else min(contacts, key=lambda name: avoided[name])
 
     def request(self, command: Command) -> Any:
         """The message that carries a command."""
@@ -235,6 +240,7 @@ class Client(Node):
 
     def attempt(self, pending: Pending) -> None:
         pending.outcome.attempts += 1
+        self._at_a_loss = pending.at_a_loss
         pending.target = self.target(pending.command, pending.outcome.attempts)
         self.set_timer("attempt", self.patience, pending.command.session)
         self.send(pending.target, self.request(pending.command))
@@ -276,6 +282,7 @@ class Client(Node):
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
             self.suspect(src)
             self._avoided[src] = self.now + self.settings.retry.backoff_max  # it lives, and will know soon
+            pending.at_a_loss[src] = None
             self.back_off(pending)
         else:
             self.leader = msg.leader

@@ -135,3 +135,13 @@ def test_many_clients_and_few_keys_in_storms(storm: Any, clients: int) -> None:
     """MIT 6.5840 lab 4: linearizable with unreliable links, partitions, restarts and snapshots at once."""
     for seed in range(300, 304):
         storm(Raft(nodes=5, snapshot_every=5, fast_backtracking=True), seed, 2.0, clients=clients, keys=2)
+
+
+def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left(storm: Any) -> None:
+    """The storm after which one server of five led a group of one, and a client asked the other four for ever."""
+    churned(storm, "single", 624, 8.0)
+
+
+def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots(storm: Any) -> None:
+    """The storm in which the commit rule did not see an entry that two servers had compacted."""
+    storm(with_options("snapshots", 972), 972, 5.0)

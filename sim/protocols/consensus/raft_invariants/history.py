@@ -124,6 +124,8 @@ class History(Invariant):
             at -= floor
             if index == floor:
                 return int(term)
+            if index < floor:  # inside the snapshot, which holds committed entries only (a law of its own)
+                return self.committed[index - 1].term if index <= len(self.committed) else None
         return log[at].term if 0 <= at < len(log) else None
 
 
