@@ -164,7 +164,7 @@ class Pending:
         self.outcome = outcome
         self.redirects = 0
         self.redirected_by: str | None = None
-        self.at_a_loss: dict[str, None] = {}  # who was asked in this round, and knew nobody to redirect to
+        self.at_a_loss: dict[str, None] = {}  # who was asked in this round, and redirected
         self.target = ""
 
 
@@ -279,10 +279,10 @@ class Client(Node):
         if pending is None or pending.command.sequence != msg.sequence or src != pending.target:
             return
         pending.redirects += 1
+        pending.at_a_loss[src] = None  # a leader that it names may be none any more
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
             self.suspect(src)
             self._avoided[src] = self.now + self.settings.retry.backoff_max  # it lives, and will know soon
-            pending.at_a_loss[src] = None
             self.back_off(pending)
         else:
             self.leader = msg.leader

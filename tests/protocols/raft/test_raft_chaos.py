@@ -138,8 +138,12 @@ def test_many_clients_and_few_keys_in_storms(storm: Any, clients: int) -> None:
 
 
 def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left(storm: Any) -> None:
-    """The storm after which one server of five led a group of one, and a client asked the other four for ever."""
+    """The storms after which one server of five led a group of one, and a client asked others for ever.
+
+    In the second it asked two that had left: one names the other, which knows nobody.
+    """
     churned(storm, "single", 624, 8.0)
+    churned(storm, "single", 800, 8.0)
 
 
 def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots(storm: Any) -> None:
