@@ -149,3 +149,8 @@ def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left(sto
 def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots(storm: Any) -> None:
     """The storm in which the commit rule did not see an entry that two servers had compacted."""
     storm(with_options("snapshots", 972), 972, 5.0)
+
+
+def test_a_server_whose_clock_was_set_back_does_not_trust_its_leader_until_then(storm: Any) -> None:
+    """The storm after which one of two voters answered no request for its vote: its last contact was to come."""
+    churned(storm, "single", 1020, 8.0)

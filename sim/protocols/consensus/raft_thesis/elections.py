@@ -42,7 +42,9 @@ class Stickiness(RaftNode):
 
     def trusts_leader(self) -> bool:
         """Whether this server leads, or has heard from a leader within the minimum election timeout."""
-        return self.role == "leader" or self.now < self.leader_contact + self.settings.detection_timeout
+        # A contact in the future: the clock was set back, and says nothing of how long ago that was.
+        since = self.now - self.leader_contact
+        return self.role == "leader" or 0 <= since < self.settings.detection_timeout
 
     def follow(self, leader: str) -> None:
         super().follow(leader)
