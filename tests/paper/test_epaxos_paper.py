@@ -265,3 +265,79 @@ def test_what_was_pre_accepted_survives_a_crash_and_numbers_are_not_used_twice(l
     leader.restart()
     assert leader.node.instances[0, 1].command == A
     assert leader.deliver("client", Request(B))[0][1].instance == (0, 2)
+
+
+# Three replicas: a fast quorum is the leader and one other (figure 2 sends PreAccept to a fast quorum F)
+
+THREE = ("n0", "n1", "n2")
+
+
+def of_three(name: str, **options: Any) -> Bench[EPaxosNode]:
+    return Bench(EPaxosNode, name, members=THREE, settings=EPaxos(nodes=3, **options))
+
+
+def to_three(seq: int = 1, deps: tuple[Any, ...] = (), partner: str = "n1") -> PreAccept:
+    return PreAccept((0, 1), DEFAULT, A, seq, deps, partner)
+
+
+@pytest.mark.parametrize("thrifty", [False, True])
+def test_with_three_replicas_the_leader_names_its_partner(thrifty: bool) -> None:
+    sent = of_three("n0", thrifty=thrifty).deliver("client", Request(A))
+    assert sent == [(n, to_three()) for n in (("n1",) if thrifty else ("n1", "n2"))]
+
+
+def test_what_the_partner_answers_is_committed_at_once_though_it_is_more_than_the_leader_knew() -> None:
+    """S without L is one replica, whose reply is the same as itself: figure 2 runs the Commit phase."""
+    leader = of_three("n0")
+    leader.deliver("client", Request(A))
+    leader.take()
+    sent = leader.deliver("n1", ok(3, ((2, 1),)))
+    assert sent[:2] == [(n, Commit((0, 1), A, 3, ((2, 1),))) for n in ("n1", "n2")]
+
+
+def test_what_the_other_answers_is_not_but_helps_the_slow_path() -> None:
+    leader = of_three("n0")
+    leader.deliver("client", Request(A))
+    leader.take()
+    assert leader.deliver("n2", ok()) == [], "the leader's own attributes, but not from its partner"
+    sent = leader.fire("retry", (0, 1))
+    assert [m for _, m in sent if isinstance(m, Accept)] == [Accept((0, 1), DEFAULT, A, 1, ())] * 2
+    assert leader.deliver("client", Request(OTHER_KEY))[0][1].partner == "n2", (
+        "who answered the last one first"
+    )
+
+
+def recovers_of_three(name: str, mine: PreAccept | None) -> tuple[Bench[EPaxosNode], Ballot]:
+    bench = of_three(name)
+    if mine is not None:
+        bench.deliver("n0", mine)
+    else:
+        bench.node.suspect((0, 1))
+    bench.take()
+    sent = bench.fire("recover", (0, 1))
+    bench.take()
+    return bench, sent[0][1].ballot
+
+
+@pytest.mark.parametrize("recovers", ["n1", "n2"])
+def test_a_recovery_without_the_leader_takes_over_what_its_partner_pre_accepted(recovers: str) -> None:
+    """Floor(N/2) = 1 reply in the default ballot, not from the leader: figure 3 accepts it. n2 has other attributes."""
+    bench, ballot = recovers_of_three(recovers, to_three())
+    record = Record(PREACCEPTED, A, 9, ((2, 7),), DEFAULT, DEFAULT, "n1")
+    other = "n2" if recovers == "n1" else "n1"
+    sent = bench.deliver(other, answer(ballot, record))
+    partners = (1, ()) if recovers == "n1" else (9, ((2, 7),))
+    assert sent[0][1] == Accept((0, 1), ballot, A, *partners)
+
+
+def test_if_the_partner_has_pre_accepted_nothing_phase_1_starts_anew() -> None:
+    bench, ballot = recovers_of_three("n2", to_three(9, ((2, 7),)))
+    sent = bench.deliver("n1", answer(ballot, NOTHING))
+    assert sent[0][1] == PreAccept((0, 1), ballot, A, 1, ())
+
+
+def test_a_fast_quorum_of_all_three_needs_both_replies_alike_and_no_partner() -> None:
+    leader = of_three("n0", fast_quorum=3)
+    assert leader.deliver("client", Request(A))[0][1] == to_three(partner="")
+    assert leader.deliver("n1", ok(3, ((2, 1),))) == []
+    assert leader.deliver("n2", ok(3, ((2, 1),)))[0][1] == Commit((0, 1), A, 3, ((2, 1),))

@@ -297,3 +297,51 @@ def test_the_wait_ends_with_a_no_op_when_the_first_coordinator_answers(waiting: 
 def test_the_wait_ends_with_what_somebody_outside_q_has_accepted(waiting: Any) -> None:
     recover(waiting, n4=Record(ACCEPTED, A, after((2, 1)), A, D, Ballot(0, "z"), Ballot(0, "z")))
     assert sent(waiting) == Accept(ID, BALLOT, A, after((2, 1)))
+
+
+# Three replicas: the fast quorum n - e is a majority n - f; the coordinator and the partner that it names
+
+THREE = ("n0", "n1", "n2")
+NONE = after(prefix=(0, 0, 0))
+MORE = after((2, 7), prefix=(0, 0, 0))
+
+
+def of_three(name: str) -> Bench[EPaxosStarNode]:
+    return Bench(EPaxosStarNode, name, members=THREE, settings=EPaxosStar(nodes=3))
+
+
+def test_what_the_partner_answers_is_committed_at_once_though_it_is_more_than_was_proposed() -> None:
+    bench = of_three("n0")
+    assert bench.deliver("client", Request(A)) == [(n, PreAccept(ID, A, NONE, "n1")) for n in ("n1", "n2")]
+    assert bench.deliver("n1", PreAcceptOk(ID, MORE))[:2] == [(n, Commit(ID, A, MORE)) for n in ("n1", "n2")]
+
+
+def test_what_the_other_answers_helps_the_slow_path_only_and_makes_it_the_next_partner() -> None:
+    bench = of_three("n0")
+    bench.deliver("client", Request(A))
+    bench.take()
+    assert bench.deliver("n2", PreAcceptOk(ID, NONE)) == []
+    assert Accept(ID, ZERO, A, NONE) in [m for _, m in bench.fire("retry", ID)]
+    assert bench.deliver("client", Request(B))[0][1].partner == "n2"
+
+
+@pytest.mark.parametrize("recovers", ["n1", "n2"])
+def test_a_recovery_without_the_coordinator_takes_over_what_its_partner_pre_accepted(recovers: str) -> None:
+    bench = of_three(recovers)
+    bench.deliver("n0", PreAccept(ID, A, NONE, "n1"))
+    bench.take()
+    ballot = bench.fire("recover", ID)[0][1].ballot
+    bench.take()
+    record = Record(PREACCEPTED, A, MORE, A, NONE, ZERO, ZERO, "n1")
+    bench.deliver("n2" if recovers == "n1" else "n1", RecoverOk(ID, ballot, record))
+    assert sent(bench) == Accept(ID, ballot, A, NONE if recovers == "n1" else MORE)
+
+
+def test_if_the_partner_has_pre_accepted_nothing_a_no_op_is_safe_whoever_else_has() -> None:
+    bench = of_three("n2")
+    bench.deliver("n0", PreAccept(ID, A, NONE, "n1"))
+    bench.take()
+    ballot = bench.fire("recover", ID)[0][1].ballot
+    bench.take()
+    bench.deliver("n1", RecoverOk(ID, ballot, NOTHING))
+    assert sent(bench) == Accept(ID, ballot, NOOP, NO_DEPS)

@@ -5,6 +5,13 @@ a *sequence number*. If a fast quorum sees the same dependencies, one round trip
 the union is accepted in a second one (the slow path). Committed commands are executed in the order of the strongly
 connected components of the graph of dependencies (`sim.protocols.consensus.epaxos_replica`).
 
+With three replicas the fast quorum is the leader and one other, its *partner*, which it names in PreAccept (figure 2
+sends PreAccept to the members of one fast quorum). One reply always agrees with itself, so whatever interferes, one
+round trip commits. A recovery without the leader asks the partner (or waits: the two that are left are a majority), and
+takes over what that has pre-accepted: nothing else can have been committed fast. The leader and its partner are a
+majority that has pre-accepted these attributes, so they are right even if nothing was committed. If the partner had
+pre-accepted nothing before it promised a higher ballot, then nothing was committed fast nor will be.
+
 Assumptions: n = 2F + 1 replicas, at most F down. The fast quorum is 2F with the simplified recovery of figure 3.
 
 Departures from the paper:
@@ -12,10 +19,10 @@ Departures from the paper:
 - Two ballots per instance, promised and accepted: one variable for both loses commits (Sutra, arXiv 1906.10917).
 - The optimised fast quorum F + floor((F+1)/2) is not offered here: the recovery printed for it has known faults
   (arXiv 2511.02743, section 7). `sim.protocols.consensus.epaxos_star` has that quorum with a recovery that is proved.
-- With three replicas, where one other is enough for the fast path, its attributes must be the leader's own, and a
-  recovery takes the smaller of two that differ: figure 3 does not say which. The others only ever add to the leader's
-  attributes, so if the leader has committed its own, the smaller of two that differ are these; and if it has
-  not, either will do, as the leader and one other, a majority, have pre-accepted the command.
+- PreAccept goes to all, as the authors' program does unless it is thrifty, and who is not in the fast quorum helps the
+  slow path only. With three replicas that program then wants the leader's own attributes from the other, which takes
+  the slow path when commands interfere; naming the partner keeps the one round trip of the paper. The partner is who
+  answered the last command first (at the beginning the next in the ring), so it is the nearest, or one that is up.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
 - Scans are not served: interference goes by key.
 """
@@ -54,7 +61,7 @@ __all__ = ["EPaxos", "EPaxosNode"]
 class _Led:
     """What a replica knows of a command that it leads now."""
 
-    __slots__ = ("avoid_fast", "ballot", "command", "deps", "phase", "replies", "seq")
+    __slots__ = ("avoid_fast", "ballot", "command", "deps", "partner", "phase", "replies", "seq")
 
     def __init__(
         self, ballot: Ballot, command: Command | None, seq: int, deps: tuple[Instance, ...], phase: str
@@ -66,6 +73,7 @@ class _Led:
         self.phase = phase  # "preaccept", "accept" or "prepare"
         self.replies: dict[str, Any] = {}
         self.avoid_fast = False
+        self.partner = ""  # with three replicas
 
 
 class EPaxosNode(EgalitarianReplica):
@@ -97,13 +105,14 @@ class EPaxosNode(EgalitarianReplica):
         seq: int,
         deps: tuple[Instance, ...],
         ballot: Ballot,
+        partner: str = "",
     ) -> None:
         """Write down what this replica holds of an instance from now on."""
         known = self.record_of(instance)
         if known.command is not None and known.command != command:
             self.interference.drop(instance, known.command)
         promised = max(known.promised, ballot)
-        self.remember(instance, Record(status, command, seq, deps, promised, ballot))
+        self.remember(instance, Record(status, command, seq, deps, promised, ballot, partner))
         if instance not in self.executed:
             self.interference.put(instance, command, seq)
 
@@ -118,14 +127,15 @@ class EPaxosNode(EgalitarianReplica):
         """Establish the attributes, and ask the others for theirs."""
         seq, found = self.interference.seen_by(command, instance)
         deps = tuple(found)
-        self.learn(instance, PREACCEPTED, command, seq, deps, ballot)
+        partner = "" if avoid_fast else self.partner
+        self.learn(instance, PREACCEPTED, command, seq, deps, ballot, partner)
         led = self.led[instance] = _Led(ballot, command, seq, deps, "preaccept")
-        led.avoid_fast = avoid_fast
+        led.avoid_fast, led.partner = avoid_fast, partner
         if not self.peers:
             self.commit(instance, led)
             return
-        asked = self.peers if avoid_fast else self.first_asked(self.fast_others)
-        self.broadcast(PreAccept(instance, ballot, command, seq, deps), to=asked)
+        asked = self.peers if avoid_fast else self.first_pre_asked(partner)
+        self.broadcast(PreAccept(instance, ballot, command, seq, deps, partner), to=asked)
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
 
     def on_pre_accept(self, src: str, msg: PreAccept) -> None:
@@ -142,13 +152,13 @@ class EPaxosNode(EgalitarianReplica):
         seq, found = self.interference.seen_by(msg.command, msg.instance)
         seq = max(seq, msg.seq)
         deps = tuple(sorted({*found, *msg.deps} - {msg.instance}))
-        self.learn(msg.instance, PREACCEPTED, msg.command, seq, deps, msg.ballot)
+        self.learn(msg.instance, PREACCEPTED, msg.command, seq, deps, msg.ballot, msg.partner)
         self.send(src, PreAcceptOk(msg.instance, msg.ballot, seq, deps))
 
     def on_pre_accept_ok(self, src: str, msg: PreAcceptOk) -> None:
         led = self.leading(msg.instance, msg.ballot, "preaccept")
         if led is not None:
-            led.replies[src] = msg
+            self.keep_reply(src, led, msg)
             self.decide(msg.instance, led, patient=True)
 
     def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
@@ -156,13 +166,11 @@ class EPaxosNode(EgalitarianReplica):
         replies = list(led.replies.values())
         if len(replies) < self.f:
             return
-        # Two of three are the leader and anybody. A recovery could not tell which of the others it was, but for this:
-        # that one's attributes are the leader's own, of which all others hold at least as much.
-        first = (led.seq, led.deps) if self.f == 1 else (replies[0].seq, replies[0].deps)
-        alike = all((r.seq, r.deps) == first for r in replies)
+        fast = [r for src, r in led.replies.items() if led.partner in ("", src)]
+        alike = all((r.seq, r.deps) == (fast[0].seq, fast[0].deps) for r in fast)
         if alike and not led.avoid_fast:
-            if len(replies) >= self.fast_others:
-                led.seq, led.deps = replies[0].seq, replies[0].deps
+            if len(fast) >= self.fast_others:
+                led.seq, led.deps = fast[0].seq, fast[0].deps
                 self.commit(instance, led)
                 return
             if patient:
@@ -272,7 +280,7 @@ class EPaxosNode(EgalitarianReplica):
         if led.phase == "accept":
             return Accept(instance, led.ballot, led.command, led.seq, led.deps)
         own = self.record_of(instance)
-        return PreAccept(instance, led.ballot, led.command, own.seq, own.deps)
+        return PreAccept(instance, led.ballot, led.command, own.seq, own.deps, led.partner)
 
     def on_recover_timeout(self, instance: Instance) -> None:
         known = self.record_of(instance)
@@ -290,7 +298,8 @@ class EPaxosNode(EgalitarianReplica):
         """Take part in no lower ballot of this instance any more."""
         known = self.record_of(instance)
         self.remember(
-            instance, Record(known.status, known.command, known.seq, known.deps, ballot, known.accepted)
+            instance,
+            Record(known.status, known.command, known.seq, known.deps, ballot, known.accepted, known.partner),
         )
 
     def on_prepare(self, src: str, msg: Prepare) -> None:
@@ -323,7 +332,10 @@ class EPaxosNode(EgalitarianReplica):
         self.preaccept(instance, led.ballot, seen[0] if seen else NOOP, avoid_fast=True)
 
     def may_be_decided(self, instance: Instance, latest: Mapping[str, Record]) -> Record | None:
-        """Accepted attributes; or those that F replicas other than the leader pre-accepted alike in its own ballot."""
+        """Accepted attributes; or those that F replicas other than the leader pre-accepted alike in its own ballot.
+
+        Where the leader named a partner, the partner's alone.
+        """
         for record in latest.values():
             if record.status == ACCEPTED:
                 return record
@@ -332,11 +344,11 @@ class EPaxosNode(EgalitarianReplica):
         votes = [
             r
             for src, r in latest.items()
-            if r.status == PREACCEPTED and r.accepted == default and src != leader
+            if r.status == PREACCEPTED and r.accepted == default and src != leader and r.partner in ("", src)
         ]
         if leader in latest and latest[leader].accepted == default:
             return None  # it has not committed, and has promised not to
-        for record in sorted(votes, key=lambda r: (len(r.deps), r.seq, r.deps)):
+        for record in votes:
             alike = [r for r in votes if (r.seq, r.deps) == (record.seq, record.deps)]
             if len(alike) >= self.f:
                 return record

@@ -36,6 +36,7 @@ class Record:
 
     ``promised`` and ``accepted`` are two ballots: the highest that it has heard of, and the one in which it has taken
     over the attributes. (One variable for both, as first printed, loses commits: Sutra, arXiv 1906.10917.)
+    ``partner`` as in `PreAccept`.
     """
 
     status: int
@@ -44,17 +45,22 @@ class Record:
     deps: tuple[Instance, ...]
     promised: Ballot
     accepted: Ballot
+    partner: str = ""
 
 
 @message
 class PreAccept:
-    """Phase 1: a command, with the attributes as its leader sees them."""
+    """Phase 1: a command, with the attributes as its leader sees them.
+
+    ``partner``, with three replicas: the one that makes up the fast quorum with the leader.
+    """
 
     instance: Instance
     ballot: Ballot
     command: Command
     seq: int
     deps: tuple[Instance, ...]
+    partner: str = ""
 
 
 @message

@@ -45,6 +45,8 @@ class EgalitarianReplica(Node):
         self.led: dict[Instance, Any] = {}  # what this replica leads now: ballot, phase, replies
         self.waiting: dict[Instance, tuple[str, Command, float]] = {}  # who asked for it, and when
         self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
+        self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
+        self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
         self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
         self.suspected: dict[Instance, None] = {}  # a recovery is due unless it commits
         self.fetching = False
@@ -216,10 +218,24 @@ class EgalitarianReplica(Node):
 
     def first_asked(self, enough: int) -> tuple[str, ...]:
         """Thrifty: only as many others as it takes are asked at first."""
-        if not self.settings.thrifty:
-            return self.peers
+        return self.next_in_ring(enough) if self.settings.thrifty else self.peers
+
+    def next_in_ring(self, count: int) -> tuple[str, ...]:
+        """So many of the others, beginning after this replica."""
         ring = [*self.members[self.row + 1 :], *self.members[: self.row]]
-        return tuple(ring[:enough])
+        return tuple(ring[:count])
+
+    def first_pre_asked(self, partner: str) -> tuple[str, ...]:
+        """Who is asked to pre-accept at first."""
+        if self.paired and self.settings.thrifty:
+            return (partner,)
+        return self.first_asked(self.settings.fast_quorum_size - 1)
+
+    def keep_reply(self, src: str, led: Any, reply: Any) -> None:
+        """A replica has pre-accepted; the first of three that answers is the partner for the next command."""
+        if self.paired and not led.replies:
+            self.partner = src
+        led.replies[src] = reply
 
     def leading(self, instance: Instance, ballot: Ballot, phase: str) -> Any:
         """What this replica leads, if a reply of this ballot and phase is for it; else None."""

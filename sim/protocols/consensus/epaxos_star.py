@@ -19,11 +19,21 @@ out, as no two conflicting commands are ever committed without either knowing th
 
 Otherwise the new coordinator *waits* until the invalidating commands are committed, or the first coordinator answers.
 
+With three replicas (f = e = 1) a fast quorum, n - e, is a majority, n - f. Then its union of dependencies is what a
+slow path would propose, and all that a fast commit needs is that a recovery finds the same. So the coordinator names
+its *partner* in PreAccept, and commits with the dependencies that this one answers with, in one round trip whatever
+conflicts, as in SOSP 2013. A recovery without the first coordinator has the partner in Q: if that has pre-accepted,
+its dependencies may have been committed fast, and are right in any case; if not, it never will, and a no-op is safe.
+Nothing is left to validate.
+
 Assumptions: n >= max(2e + f - 1, 2f + 1), at most f down at once. The paper's processes stop for good. Here they
 restart from disk; what they forget (who has answered them) is as if those messages were lost. Departures:
 
 - Messages get lost here: they are sent again; an answer that a higher ballot exists (Nack) speeds that up; who is late
   fetches commits (`epaxos_replica`). A Commit is taken in any ballot: it is the same in all.
+- The paper counts, with three replicas too, any n - e that pre-accept exactly what was proposed. Both rules at once
+  would leave two candidates to a recovery. With the partner the fast path wants that one to answer, not any: if it is
+  down, one command takes the slow path, and the next one names another (who answered first, `epaxos_replica`).
 - *Thrifty* asks a fast quorum, and an accept quorum, first, and all others later. Recovery never assumes who was in the
   fast quorum, so to it the others' messages are only late.
 - Dependencies are a prefix of each row, which the first coordinator has executed, and others (`Deps`).
@@ -71,13 +81,25 @@ __all__ = ["EPaxosStarNode"]
 class _Led:
     """What a coordinator knows of an instance under way."""
 
-    __slots__ = ("against", "ballot", "command", "deps", "phase", "quorum", "replies", "support", "validated")
+    __slots__ = (
+        "against",
+        "ballot",
+        "command",
+        "deps",
+        "partner",
+        "phase",
+        "quorum",
+        "replies",
+        "support",
+        "validated",
+    )
 
     def __init__(self, ballot: Ballot, phase: str, command: Command | None, deps: Deps) -> None:
         self.ballot = ballot
         self.phase = phase  # "preaccept", "accept", "recover", "validate" or "wait"
         self.command = command
         self.deps = deps
+        self.partner = ""  # with three replicas
         self.replies: dict[str, Any] = {}  # of the phase; those of "recover" stay to the end
         self.quorum: tuple[str, ...] = ()  # Q
         self.support = 0  # |R|
@@ -124,15 +146,16 @@ class EPaxosStarNode(EgalitarianReplica):
     def lead(self, instance: Instance, command: Command) -> None:
         prefix = tuple(self.prefix)
         deps = Deps(prefix, self.conflicts.of(command, prefix, instance))
-        self.preaccepted(instance, command, deps, deps)
+        self.preaccepted(instance, command, deps, deps, self.partner)
         led = self.led[instance] = _Led(ZERO, "preaccept", command, deps)
-        self.broadcast(
-            PreAccept(instance, command, deps), to=self.first_asked(self.settings.fast_quorum_size - 1)
-        )
+        led.partner = self.partner
+        self.broadcast(self.question(instance, led), to=self.first_pre_asked(led.partner))
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
         self.decide(instance, led, patient=True)
 
-    def preaccepted(self, instance: Instance, command: Command, proposed: Deps, deps: Deps) -> None:
+    def preaccepted(
+        self, instance: Instance, command: Command, proposed: Deps, deps: Deps, partner: str = ""
+    ) -> None:
         """Pre-accept a command."""
         self.change(
             instance,
@@ -141,6 +164,7 @@ class EPaxosStarNode(EgalitarianReplica):
             deps=deps,
             init_command=command,
             init_deps=proposed,
+            partner=partner,
         )
 
     def on_pre_accept(self, src: str, msg: PreAccept) -> None:
@@ -149,7 +173,7 @@ class EPaxosStarNode(EgalitarianReplica):
             return
         if known.status == UNKNOWN:
             found = self.conflicts.of(msg.command, msg.deps.prefix, msg.instance)
-            self.preaccepted(msg.instance, msg.command, msg.deps, msg.deps.joined(found))
+            self.preaccepted(msg.instance, msg.command, msg.deps, msg.deps.joined(found), msg.partner)
             self.suspect(msg.instance)
             known = self.record_of(msg.instance)
         if known.status == PREACCEPTED:
@@ -158,7 +182,7 @@ class EPaxosStarNode(EgalitarianReplica):
     def on_pre_accept_ok(self, src: str, msg: PreAcceptOk) -> None:
         led = self.leading(msg.instance, ZERO, "preaccept")
         if led is not None:
-            led.replies[src] = msg.deps
+            self.keep_reply(src, led, msg.deps)
             self.decide(msg.instance, led, patient=True)
 
     def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
@@ -166,8 +190,12 @@ class EPaxosStarNode(EgalitarianReplica):
         size = len(led.replies) + 1  # a replica that asks has written down what it asks: it counts itself
         if size < self.n - self.f:
             return
-        if all(deps == led.deps for deps in led.replies.values()):
-            if size >= self.n - self.e:
+        if led.partner in led.replies:
+            led.deps = led.replies[led.partner]
+            self.commit(instance, led)
+            return
+        if led.partner or all(deps == led.deps for deps in led.replies.values()):
+            if size >= self.n - self.e and not led.partner:
                 self.commit(instance, led)
                 return
             if patient:
@@ -294,6 +322,9 @@ class EPaxosStarNode(EgalitarianReplica):
             if record.accepted == highest and record.status == ACCEPTED:
                 self.accept(instance, led, record.command, record.deps)
                 return
+        if self.paired:
+            self.recover_pair(instance, led)
+            return
         support = [
             record
             for record in led.replies.values()
@@ -309,6 +340,15 @@ class EPaxosStarNode(EgalitarianReplica):
         led.validated[self.name] = self.validate(question)
         self.broadcast(question, to=[name for name in led.quorum if name != self.name])
         self.judge(instance, led)
+
+    def recover_pair(self, instance: Instance, led: _Led) -> None:
+        """Two of three, none of which has accepted: a fast commit was the first coordinator's and its partner's."""
+        if self.members[instance[0]] not in led.replies:
+            for name, record in led.replies.items():
+                if record.status == PREACCEPTED and record.partner == name:
+                    self.accept(instance, led, record.command, record.deps)
+                    return
+        self.accept(instance, led, NOOP, NO_DEPS)
 
     def validate(self, msg: Validate) -> tuple[tuple[Instance, bool], ...]:
         """Make the command known here; name those that conflict, are not in D and do not depend on it."""
@@ -416,7 +456,7 @@ class EPaxosStarNode(EgalitarianReplica):
             return Recover(instance, led.ballot)
         assert led.command is not None
         if led.phase == "preaccept":
-            return PreAccept(instance, led.command, led.deps)
+            return PreAccept(instance, led.command, led.deps, led.partner)
         if led.phase == "accept":
             return Accept(instance, led.ballot, led.command, led.deps)
         return Validate(instance, led.ballot, led.command, led.deps)

@@ -52,7 +52,8 @@ NO_DEPS = Deps((), ())
 class Record:
     """What a replica knows of an instance; in the paper phase, cmd, dep, initCmd, initDep, bal and abal.
 
-    ``init_command`` and ``init_deps`` are what the first coordinator proposed, once that is known.
+    ``init_command`` and ``init_deps`` are what the first coordinator proposed, once that is known; ``partner`` as in
+    `PreAccept`.
     """
 
     status: int
@@ -62,15 +63,20 @@ class Record:
     init_deps: Deps | None
     promised: Ballot
     accepted: Ballot
+    partner: str = ""
 
 
 @message
 class PreAccept:
-    """A command, with the dependencies as its first coordinator sees them (ballot 0)."""
+    """A command, with the dependencies as its first coordinator sees them (ballot 0).
+
+    ``partner``, with three replicas: the one that makes up the fast quorum with the coordinator.
+    """
 
     instance: Instance
     command: Command
     deps: Deps
+    partner: str = ""
 
 
 @message

@@ -295,14 +295,40 @@ class Agreeable(EPaxosStarNode):
             super().decide(instance, led, patient=patient)
 
 
+class Fickle(EPaxosNode):
+    """Of three replicas: takes for its partner who answers first, not the one that it has named."""
+
+    def keep_reply(self, src: str, led: Any, reply: Any) -> None:
+        super().keep_reply(src, led, reply)
+        led.partner = src
+
+
+class FickleStar(EPaxosStarNode):
+    """The same mistake in EPaxos*."""
+
+    def keep_reply(self, src: str, led: Any, reply: Any) -> None:
+        super().keep_reply(src, led, reply)
+        led.partner = src
+
+
+class AnyVoice(EPaxosNode):
+    """Of three replicas: a recovery takes over what either of the other two has pre-accepted."""
+
+    def may_be_decided(self, instance: Instance, latest: Any) -> Any:
+        return super().may_be_decided(instance, {src: replace(r, partner="") for src, r in latest.items()})
+
+
 @pytest.mark.parametrize(
     ("system", "mutant", "seeds", "law"),
     [
+        (EPaxos(nodes=3), Fickle, range(400), ONE_OUTCOME),
+        (EPaxos(nodes=3), AnyVoice, range(400), ONE_OUTCOME),
+        (EPaxosStar(nodes=3), FickleStar, range(400), ONE_OUTCOME),
         (EPaxosStar(nodes=5), NoValidation, range(200), VISIBLE),
         (EPaxosStar(nodes=5), Agreeable, range(200), ONE_OUTCOME),
         (EPaxos(nodes=5, fast_quorum=3, unsafe=True), None, range(200), ONE_OUTCOME),
     ],
-    ids=["no-validation", "agreeable", "unsafe-majority"],
+    ids=["fickle", "any-voice", "fickle-star", "no-validation", "agreeable", "unsafe-majority"],
 )
 def test_the_explorer_shows_it(system: Any, mutant: Any, seeds: range, law: str) -> None:
     with pytest.raises(SafetyViolation) as caught:
