@@ -2,7 +2,8 @@
 
 ``{"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}``
 
-Times are seconds; an operation that was never answered has no return (``null``). Read frames carry the line
+Times are seconds, or integers in any unit (nanoseconds since 1970), which stay exact; an operation that was never
+answered has no return (``null``). Read frames carry the line
 number as their index (named ``line``), so that every later complaint can name the line.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 from json.scanner import make_scanner
 from pathlib import Path
@@ -44,6 +46,8 @@ _REPEATED = frozenset(
     {"process", "kind", "key", "status", "node", "region"}
 )  # few distinct values: share them
 _LINE_ENDS = frozenset({"\n", "", "\r\n"})
+_EXACT = 2**53  # up to here floating point numbers hold every integer
+_COARSE = 2.0**23  # seconds from which on they are more than a nanosecond apart
 _CHUNK = 50_000  # lines held as dictionaries at once: memory stays linear with a small constant
 
 
@@ -105,6 +109,8 @@ def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, A
                 record = _loads(number, line)
                 if record is None:
                     continue
+            if any(type(t := record.get(name)) is float and abs(t) >= _COARSE for name in _TIMES):
+                _refuse_merged(number, line, record)
             numbers.append(number)
             records.append(record)
         yield numbers, records
@@ -140,6 +146,8 @@ def _column(name: str, numbers: list[int], records: list[dict[str, Any]], shared
         for number, value in zip(numbers, values, strict=True):
             if value is not None and (type(value) not in (float, int) or math.isnan(value)):
                 raise HistoryError(f"line {number}: {name} is {value!r}, not a number of seconds")
+        if any(type(value) is int and abs(value) > _EXACT for value in values):
+            return _objects(values)
         return np.array(values, dtype=np.float64)
     if name in _REPEATED:
         try:
@@ -152,6 +160,24 @@ def _column(name: str, numbers: list[int], records: list[dict[str, Any]], shared
     return values
 
 
+def _refuse_merged(number: int, line: str, record: dict[str, Any]) -> None:
+    """Raise HistoryError if a time has more digits than a floating point number keeps at its size."""
+    written = json.loads(line, parse_float=Decimal)
+    for name in _TIMES:
+        value = record.get(name)
+        if type(value) is float and math.isfinite(value) and Decimal(repr(value)) != written[name]:
+            raise HistoryError(
+                f"line {number}: {name} is {written[name]}, which floating point numbers merge with its neighbours: "
+                "write integers (nanoseconds), or subtract the first time"
+            )
+
+
+def _objects(values: list[Any]) -> Any:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
 def _empty(name: str, count: int) -> Any:
     return np.full(count, np.nan) if name in _TIMES else [None] * count
 
@@ -161,10 +187,9 @@ def _joined(name: str, parts: list[Any]) -> Any:
         return np.concatenate(parts) if parts else np.empty(0)
     joined = [value for part in parts for value in part]
     if name in {"value", "result"}:  # keep None apart from NaN, and lists as they are
-        column = np.empty(len(joined), dtype=object)
-        column[:] = joined
-        return column
-    return joined
+        return _objects(joined)
+    large = any(type(value) is int and abs(value) > _EXACT for value in dict.fromkeys(joined))
+    return _objects(joined) if large else joined  # with a missing one, pandas would make floats of integers
 
 
 def write_history(operations: pd.DataFrame, target: str | Path | IO[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,13 @@ def history_chart(
     return ax
 
 
+def _placed(history: History, row: int) -> Operation:
+    """A row with its times as they are drawn: counted from the first where they are too large to be exact."""
+    return replace(
+        history.operation(row), call=float(history.call[row]), returned=float(history.returned[row])
+    )
+
+
 def _lane(history: History, row: int) -> Any:
     return 0 if history.process is None else history.processes[history.process[row]]
 
@@ -90,7 +98,8 @@ class _Drawing:
         self.history, self.rows, self.verdict, self.ax = history, rows, verdict, ax
         self.start, self.end = start, end
         span = (end - start) or 1.0
-        self.unit, self.scale = ("ms", 1e3) if span < 1 else ("s", 1.0)
+        counted = history.clock.origin != 0 and not history.clock.dated
+        self.unit, self.scale = ("ms", 1e3) if span < 1 and not counted else ("s", 1.0)
         self.far = self.end + 0.06 * span
         self.thin = 0.002 * span
         figure = ax.get_figure(root=True)
@@ -106,7 +115,7 @@ class _Drawing:
 
     def draw(self) -> None:
         ax, history = self.ax, self.history
-        operations = [history.operation(r) for r in self.rows.tolist()]
+        operations = [_placed(history, r) for r in self.rows.tolist()]
         self._window(operations)
         for op in operations:
             self._bar(op)
@@ -115,11 +124,17 @@ class _Drawing:
         ax.set_yticks(range(len(self.lanes)), [f"process {lane}" for lane in self.lanes])
         ax.set_ylim(len(self.lanes) - 0.4, -0.6)
         ax.set_xlim(self._x(self.start - 0.01 * (self.far - self.start)), self._x(self.far))
-        ax.set_xlabel(f"time ({self.unit})")
+        ax.set_xlabel(self._time_label())
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         ax.set_title(self._title(), loc="left", fontsize=10)
         self._legend({_group(op) for op in operations})
+
+    def _time_label(self) -> str:
+        clock = self.history.clock
+        if clock.origin and not clock.dated:
+            return f"time after {clock.origin}, in the unit of the history"
+        return f"time{' after the first' if clock.dated else ''} ({self.unit})"
 
     def _x(self, time: float) -> float:
         return time * self.scale
@@ -271,7 +286,7 @@ def history_text(
     places = {row: place for place, row in enumerate(verdict.order or (), 1)} if verdict is not None else {}
     culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
     for row in rows.tolist():
-        op = history.operation(row)
+        op = _placed(history, row)
         left = max(0, round((op.call - start) * scale))
         right = width - 1 if op.status == "info" else min(width - 1, round((op.returned - start) * scale))
         tail = "→" if op.status == "info" else "┤"
@@ -281,5 +296,6 @@ def history_text(
         lines.append(f"{bar:<{width}} {mark:>4} {who}{op.what()}")
     if len(rows) < len(history):
         lines.append(f"… {len(history) - len(rows)} more operations")
-    lines.append(f"from {seconds(start)} to {seconds(end)}")
+    told = history.clock.told
+    lines.append(f"from {seconds(told(start))} to {seconds(told(end))}")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """An operations frame as arrays: what every check reads instead of the frame.
 
 Values are coded: equal values have equal codes, and null is code 0. Values are compared as Python compares them
-(1 equals 1.0 and True); lists and objects are compared by content.
+(1 equals 1.0 and True); lists and objects are compared by content. Integers stay exact, values and times alike:
+where floating point numbers have merged them before, the history is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sim.analysis.checks.times import SECONDS, BadTime, Clock, inexact, read_times
 from sim.analysis.checks.verdict import Operation
 from sim.analysis.history import STATUSES
 
@@ -49,7 +51,8 @@ class History:
     """The columns of an operations frame (n rows), checked and coded.
 
     ``process`` is None where the frame has no such column, ``timed`` False where it has no times. ``returned`` is
-    infinite for unknown outcomes, whatever the frame says: they may take effect at any later time.
+    infinite for unknown outcomes, whatever the frame says: they may take effect at any later time. Times are counted
+    by ``clock``: integers too large for floating point numbers from the first of them.
     ``value`` holds codes into ``values``: what was written, read or (cas) put in place of ``expected``, which is
     -1 except for cas. A cas that was answered with ``result`` False counts as failed.
     """
@@ -68,6 +71,7 @@ class History:
     returned: Floats
     status: Ints
     timed: bool
+    clock: Clock = SECONDS
     _codes: dict[Any, int] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -81,12 +85,19 @@ class History:
         if "run" in frame.columns and frame["run"].nunique() > 1:
             raise ValueError("this frame holds several runs: check them one at a time")
         kind, kinds = _coded(frame["kind"])
+        for name in ("process", "key", "value", "result"):
+            if name in frame.columns and (merged := inexact(frame[name])).any():
+                large = float(frame[name].iloc[int(np.argmax(merged))])
+                raise ValueError(
+                    f"{_row(frame, merged)}: {name} is {large!r}, a floating point number too large to tell "
+                    "neighbouring integers apart: keep integers (dtype Int64 or object where some are missing)"
+                )
         if (kind < 0).any():
             raise ValueError(f"{_row(frame, kind < 0)}: no kind of operation is given")
         kinds = [str(k) for k in kinds]
         status = _statuses(frame)
         status[_refused(frame, kind, kinds, status)] = FAIL
-        call, returned, timed = _times(frame, status)
+        call, returned, timed, clock = _times(frame, status)
         process, processes = _coded(frame["process"]) if "process" in frame.columns else (None, [])
         key, keys = (
             _coded(frame["key"]) if "key" in frame.columns else (np.zeros(len(frame), np.int64), [None])
@@ -111,6 +122,7 @@ class History:
             returned,
             status,
             timed,
+            clock,
         )
 
     def code(self, value: Any) -> int:
@@ -143,8 +155,8 @@ class History:
             key=_plain(self.keys[self.key[row]]),
             value=value,
             result=self.results[row],
-            call=float(self.call[row]),
-            returned=float(self.returned[row]),
+            call=self.clock.told(self.call[row]),
+            returned=self.clock.told(self.returned[row]),
             status=STATUSES[self.status[row]],
             label=self.label(row),
         )
@@ -198,32 +210,25 @@ def _refused(frame: pd.DataFrame, kind: Ints, kinds: list[str], status: Ints) ->
     return rows[[i for i, r in enumerate(results) if isinstance(r, (bool, np.bool_)) and not r]]
 
 
-def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool]:
+def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool, Clock]:
     if "call" not in frame.columns and "return" not in frame.columns:
-        return np.full(len(frame), np.nan), np.full(len(frame), np.nan), False
+        return np.full(len(frame), np.nan), np.full(len(frame), np.nan), False, SECONDS
     for name in ("call", "return"):
         if name not in frame.columns:
             raise ValueError(f"the history has no column {name!r}")
-    call = _floats(frame, "call")
-    returned = _floats(frame, "return")
+    try:
+        (call, returned), clock = read_times([frame["call"], frame["return"]])
+    except BadTime as bad:
+        raise ValueError(f"{_row(frame, np.arange(len(frame)) == bad.place)}: {bad}") from None
     answered = status != INFO
-    for bad, what in (
+    for wrong, what in (
         (~np.isfinite(call), "it has no time of call"),
         (answered & np.isnan(returned), "it was answered (its status is not info) but has no time of return"),
         (returned < call, "it returned before it was called"),
     ):
-        if bad.any():
-            raise ValueError(f"{_row(frame, bad)}: {what}")
-    return call, np.where(answered, returned, np.inf), True
-
-
-def _floats(frame: pd.DataFrame, name: str) -> Floats:
-    try:
-        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        bad = pd.to_numeric(frame[name], errors="coerce").isna() & frame[name].notna()
-        value = frame[name].loc[bad].iloc[0] if bad.any() else None
-        raise ValueError(f"{_row(frame, bad)}: {name} is {value!r}, not a number of seconds") from None
+        if wrong.any():
+            raise ValueError(f"{_row(frame, wrong)}: {what}")
+    return call, np.where(answered, returned, np.inf), True, clock
 
 
 def _values(frame: pd.DataFrame, kind: Ints, kinds: list[str], status: Ints) -> tuple[Ints, Ints, list[Any]]:

@@ -51,7 +51,7 @@ def eventual(history: History, initial: NDArray[np.int64], *, settle: float = 0.
             open_ends.append(h.keys[h.key[a]])
             continue
         shown = (h.operation(a), h.operation(b))
-        wrote = seconds(float(last[h.key[a]]))
+        wrote = seconds(h.clock.told(last[h.key[a]]))
         return _verdict(
             False, f"The last write had ended by {wrote}; later {shown[0]}, but {shown[1]}.", shown, len(h)
         )

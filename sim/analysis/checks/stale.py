@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sim.analysis.checks.columns import FAIL, INFO, OK, READS, WRITES, History, freeze
+from sim.analysis.checks.times import Clock
 
 __all__ = ["staleness"]
 
@@ -34,7 +35,7 @@ def staleness(
         raise ValueError("staleness needs the columns 'call' and 'return'")
     reads = np.flatnonzero(history.kind_is(*READS) & (history.status == OK))
     k, t = np.full(len(history), np.nan), np.full(len(history), np.nan)
-    log = None if commits is None else _log(commits)
+    log = None if commits is None else _log(commits, history.clock)
     by_key = reads[np.argsort(history.key[reads], kind="stable")]
     bounds = np.searchsorted(history.key[by_key], np.arange(len(history.keys) + 1))
     writes = _writes_by_key(history)
@@ -54,7 +55,7 @@ def staleness(
             "process": names,
             "key": [history.keys[key] for key in history.key[reads]],
             "value": pd.Series([history.values[v] for v in history.value[reads]], index=reads, dtype=object),
-            "call": history.call[reads],
+            "call": [history.clock.told(time) for time in history.call[reads]],
             "k": k[reads],
             "t": t[reads],
         },
@@ -109,7 +110,7 @@ def _bound(history: History, reads: Any, writes: list[int], initial: int, k: Any
         t[row] = max(0.0, begin - replaced)
 
 
-def _log(commits: pd.DataFrame) -> dict[Any, list[tuple[float, Any]]]:
+def _log(commits: pd.DataFrame, clock: Clock) -> dict[Any, list[tuple[float, Any]]]:
     missing = {"key", "value", "time"} - set(commits.columns)
     if missing:
         raise ValueError(
@@ -118,7 +119,7 @@ def _log(commits: pd.DataFrame) -> dict[Any, list[tuple[float, Any]]]:
     log: dict[Any, list[tuple[float, Any]]] = {}
     rows = commits.sort_values("time", kind="stable")
     for key, value, time in zip(rows["key"], rows["value"], rows["time"], strict=True):
-        log.setdefault(key, []).append((float(time), freeze(value)))
+        log.setdefault(key, []).append((clock.keep(time), freeze(value)))
     return log
 
 

@@ -20,7 +20,8 @@ class Operation:
     row: its position in the frame. process, kind, key: as in the frame.
     value: the argument (cas: ``(expected, new)``; read, get, dequeue: what came back), made hashable.
     result: any other reply, or None.
-    call, returned: seconds; ``returned`` is infinite when the outcome is unknown.
+    call, returned: seconds, or integers in the unit of the history; ``returned`` is infinite when the outcome is
+        unknown.
     status: ``"ok"``, ``"fail"`` or ``"info"``.
     label: the name of the row in the frame (the line number of a file that was read).
     """
@@ -31,8 +32,8 @@ class Operation:
     key: Any
     value: Any
     result: Any = None
-    call: float = math.nan
-    returned: float = math.nan
+    call: float | int = math.nan
+    returned: float | int = math.nan
     status: str = "ok"
     label: Any = None
 
@@ -75,8 +76,10 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"
 
 
-def seconds(time: float) -> str:
-    """A time in seconds with as many digits as it needs (at most nine)."""
+def seconds(time: float | int) -> str:
+    """A time in seconds with as many digits as it needs (at most nine); integers too large for seconds as they are."""
+    if isinstance(time, int):
+        return str(time)
     return f"{time:.9f}".rstrip("0").rstrip(".") + " s"
 
 
@@ -120,9 +123,10 @@ class Verdict:
             for o in self.counterexample
         ]
         names = ["process", "kind", "key", "value", "result", "call", "return", "status"]
-        return pd.DataFrame(
-            rows, columns=names, index=pd.Index([o.row for o in self.counterexample], name="row")
-        )
+        index = pd.Index([o.row for o in self.counterexample], name="row")
+        found = pd.DataFrame(rows, columns=names, index=index, dtype=object)
+        whole = any(isinstance(o.call, int) for o in self.counterexample)  # floats would merge such times
+        return found if whole else found.astype({"call": float, "return": float})
 
     def __str__(self) -> str:
         lines = [f"{self.status}: {self.consistency} ({self.model}). {self.reason}"]
