@@ -74,7 +74,7 @@ class RandomSource(Protocol):
 
 
 class Verbs:
-    """What a node, or a part of one, can do. All times are in seconds, on the node's own clock."""
+    """What a node, or a part of one, can do. All times are in seconds, on the node's own clocks."""
 
     name: str
     """The name of the node."""
@@ -91,13 +91,28 @@ class Verbs:
 
         @property
         def now(self) -> float:
-            """The time (seconds) on this node's clock, which may be skewed or drift."""
+            """The time (seconds) on this node's wall clock, which may be wrong, drift, and jump in either direction.
+
+            For timestamps: what travels in messages, is stored, or is compared with the time of other nodes.
+            """
+
+        @property
+        def monotonic(self) -> float:
+            """A time (seconds) that only this incarnation of this node can use: it drifts, and never jumps.
+
+            For durations: leases, deadlines, suspicion, ages. It begins at a random value after each restart, so it
+            may not travel in messages, nor be stored. Timers run by it, and it goes on while the process is paused.
+            """
 
     else:
 
         @property
         def now(self):
             return self.host.clock()
+
+        @property
+        def monotonic(self):
+            return self.host.monotonic()
 
     def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
         """Send a message. It leaves only when everything this node wrote before is on its disk.

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
+from sim.cluster.clock import NodeClocks
+from sim.cluster.profile import Clock
 from sim.kernel.streams import Stream, Streams
 from sim.node import Caller, Handlers, Node, Part
 
@@ -41,7 +43,8 @@ class Bench(Generic[N]):
     Attributes
     ----------
     node: the live node. sent: ``(destination, message)`` in order, self-sends included; `take` empties it.
-    timers: ``(name, key) -> deadline`` in seconds. time: the node's clock; set it or use `advance`.
+    timers: ``(name, key) -> deadline`` in seconds of ``time``. time: true time; set it or use `advance`. clocks: the
+    node's own (`sim.cluster.clock.NodeClocks`), which `set_clock` lets jump or drift.
     records: ``(event, detail)`` in order. disk.writes: what was journalled.
     """
 
@@ -59,7 +62,8 @@ class Bench(Generic[N]):
         self.name = name
         self.members = tuple(members)
         self.settings = settings
-        self.time = 0.0
+        self._now = 0.0
+        self.clocks = NodeClocks(self, Clock(), Streams(seed)[f"clock/{name}"])
         self.disk = _Memory()
         self.sent: list[tuple[str, Any]] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
@@ -74,6 +78,15 @@ class Bench(Generic[N]):
             self.boot()
 
     # Life
+
+    @property
+    def time(self) -> float:
+        """True time in seconds."""
+        return self._now
+
+    @time.setter
+    def time(self, seconds: float) -> None:
+        self._now = seconds
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -96,6 +109,7 @@ class Bench(Generic[N]):
     def boot(self) -> N:
         """Start the node from what is on its disk."""
         self.incarnation += 1
+        self.clocks.begin()
         self.node = self.node_class(self)
         for owner in self._all_owners():
             owner.on_start()
@@ -159,6 +173,11 @@ class Bench(Generic[N]):
             self.fire(name, key)
         self.time = end
 
+    def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
+        """Let the wall clock jump to ``offset`` seconds ahead of true time, or both clocks drift from now on."""
+        factor = self.clocks.set(offset=offset, drift=drift)
+        self.timers = {key: self.time + factor * (due - self.time) for key, due in self.timers.items()}
+
     def take(self, dst: str | None = None, kind: type | None = None) -> list[Any]:
         """The messages sent so far (to ``dst``, of class ``kind``), taken out of ``sent``."""
 
@@ -176,7 +195,10 @@ class Bench(Generic[N]):
     # The verbs
 
     def clock(self) -> float:
-        return self.time
+        return self.clocks.wall()
+
+    def monotonic(self) -> float:
+        return self.clocks.monotonic()
 
     def send(self, dst: str, message: Any, hold: bool) -> None:
         self.sent.append((dst, message))
@@ -197,7 +219,7 @@ class Bench(Generic[N]):
             raise ValueError(f"timer {name!r} cannot be set {delay!r} s ahead")
         if not hasattr(owner, f"on_{name}_timeout"):
             raise TypeError(f"{type(owner).__name__} has no handler on_{name}_timeout")
-        self.timers[name, key] = self.time + delay
+        self.timers[name, key] = self.time + delay / self.clocks.rate
         self._owners[name, key] = owner
 
     def cancel_timer(self, owner: Handlers, name: str, key: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import AnyOf, Event, Process
 
+from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.disk import make_disk
 from sim.cluster.profile import Host
@@ -59,14 +60,15 @@ class NodeHost:
         plain = self.disk.instant and not cluster.checking
         self._step = self._plain_step if plain else self._recorded_step
         self._run = self._plain_run if plain else self._recorded_run
-        self.clock_offset = profile.clock.offset
-        self.clock_rate = 1.0 + profile.clock.drift
+        self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.messages_in = 0
         self.crashes = 0
         self.dropped = 0  # messages that came while the node was down
         self.timers: dict[tuple[int, str, Any], Timer] = {}
         self.jobs: dict[tuple[int, str, Any], Job] = {}
+        self._alarms: dict[int, Timer] = {}  # what sleeps and calls wait for
+        self._alarm_id = 0
         self._stories: dict[int, Process] = {}
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
@@ -111,6 +113,7 @@ class NodeHost:
         if self.node is not None:
             raise RuntimeError(f"{self.name} is already up")
         self.incarnation += 1
+        self.clocks.begin()
         node = self.member.node_class(self)
         self.node = node
         self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
@@ -134,9 +137,10 @@ class NodeHost:
         for story in list(self._stories.values()):
             _close(story)
         self._stories.clear()
-        for timer in self.timers.values():
+        for timer in [*self.timers.values(), *self._alarms.values()]:
             timer.cancel()
         self.timers.clear()
+        self._alarms.clear()
         self.jobs.clear()
         if self.member.machine is None:
             self.cpu.clear()
@@ -159,7 +163,7 @@ class NodeHost:
     def pause(self) -> None:
         """Let the process stand still (stopped, or collecting garbage): no handler, timer or story of it runs.
 
-        Messages that arrive meanwhile wait, and so does the end of work that the cores have begun. Its clock goes on.
+        Messages that arrive meanwhile wait, and so does the end of work that the cores have begun. Its clocks go on.
         """
         if self.node is None or self._halt is not None:
             return
@@ -336,16 +340,39 @@ class NodeHost:
     # Timers and work
 
     def clock(self) -> float:
-        """The time on this node's own clock, in seconds."""
-        return self.clock_offset + self.clock_rate * self.env._now
+        """See `Verbs.now`."""
+        return self.clocks.wall()
+
+    def monotonic(self) -> float:
+        """See `Verbs.monotonic`."""
+        return self.clocks.monotonic()
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
-        """Let the clock jump (to ``offset`` seconds ahead of simulated time) or drift from now on."""
-        now = self.env._now
-        shown = self.clock() if offset is None else now + offset
-        if drift is not None:
-            self.clock_rate = 1.0 + drift
-        self.clock_offset = shown - self.clock_rate * now
+        """Let the wall clock jump (to ``offset`` seconds ahead of simulated time), or both clocks drift from now on.
+
+        Timers, sleeps and calls under way end when the monotonic clock says so: sooner on one that now runs faster.
+        """
+        factor, now = self.clocks.set(offset=offset, drift=drift), self.env._now
+        if factor == 1.0:
+            return
+        for timer in [*self.timers.values(), *self._alarms.values()]:
+            if timer.deadline is not None:
+                timer.arm_at(now + factor * (timer.deadline - now))
+        if self._halt is not None:
+            timers = self._halt.timers
+            timers[:] = [(now + factor * (due - now) if due > now else due, timer) for due, timer in timers]
+
+    def alarm(self, delay: float, function: Callable[[Any], Any], argument: Any = None) -> None:
+        """Call a function once, in ``delay`` seconds of the monotonic clock, unless the node crashes before."""
+        self._alarm_id += 1
+        timer = Timer(self.env, self._ring, (self._alarm_id, function, argument))
+        timer.arm_at(self.env._now + delay / self.clocks.rate)
+        self._alarms[self._alarm_id] = timer
+
+    def _ring(self, alarm: tuple[int, Callable[[Any], Any], Any]) -> None:
+        number, function, argument = alarm
+        del self._alarms[number]
+        function(argument)
 
     def set_timer(self, owner: Handlers, name: str, delay: float, key: Any) -> None:
         """See `Verbs.set_timer`."""
@@ -358,7 +385,7 @@ class NodeHost:
             if key is not None:
                 timer_key = (id(owner), name, key)
                 timer._argument = self._once(timer_key, function)
-        timer.arm_at(self.env._now + delay / self.clock_rate)
+        timer.arm_at(self.env._now + delay / self.clocks.rate)
 
     def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], None]) -> Callable[[], None]:
         """Keyed timers come in any number, so one that has fired is forgotten."""
@@ -466,7 +493,9 @@ class NodeHost:
 
     def sleep(self, seconds: float) -> Event:
         """See `Verbs.sleep`."""
-        return self.env.timeout(seconds / self.clock_rate)
+        over = self.env.event()
+        self.alarm(seconds, over.succeed)
+        return over
 
     def event(self) -> Event:
         """See `Verbs.event`."""
@@ -501,10 +530,15 @@ class DeadHost:
         self.peers = host.peers
         self.backlog = 0
         self.disk = _NoDisk()
+        self._died = host.monotonic()
 
     def clock(self) -> float:
         """Even a dead node may be asked the time, by whoever inspects it."""
         return self._host.clock()
+
+    def monotonic(self) -> float:
+        """When it died: this clock ended with it."""
+        return self._died
 
     def event(self) -> Event:
         """An event that nobody will trigger."""

@@ -57,7 +57,7 @@ class Calls:
         self._pending[self._last_id] = answered
         self._host.send(dst, Call(self._last_id, request), True)
         if timeout is not None:
-            self._host.env.call_after(timeout / self._host.clock_rate, self._on_timeout, self._last_id)
+            self._host.alarm(timeout, self._on_timeout, self._last_id)
         return answered
 
     def clear(self) -> None:

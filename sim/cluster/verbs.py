@@ -44,14 +44,19 @@ def _send(host: NodeHost) -> Verb:
 
 def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
     """`Verbs.set_timer`: a timer that is there is moved without further ado."""
-    known, env, address = host.timers, host.env, id(owner)  # id: a look-up, never an order
+    known, env, clocks, address = (
+        host.timers,
+        host.env,
+        host.clocks,
+        id(owner),
+    )  # id: a look-up, never an order
 
     def set_timer(name: str, delay: float, key: Any = None) -> None:
         timer = known.get((address, name, key))
         if timer is None or not delay >= 0:
             host.set_timer(owner, name, delay, key)
         else:
-            timer.arm_at(env._now + delay / host.clock_rate)
+            timer.arm_at(env._now + delay / clocks.rate)
 
     return set_timer
 

@@ -93,7 +93,7 @@ def test_after_the_storm_all_is_well() -> None:
             simulation.calm()
             for name in simulation.replicas:
                 host = simulation.cluster.hosts[name]
-                assert (host.is_up, host.cpu.speed, host.clock_rate) == (True, 1.0, 1.0)
+                assert (host.is_up, host.cpu.speed, host.clocks.rate) == (True, 1.0, 1.0)
                 if system.most_drift is None:
                     assert host.clock() == pytest.approx(simulation.now)
             links = simulation.cluster.network.links.values()
