@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "System",
     "Timing",
     "Violation",
+    "check_administration",
     "check_types",
     "default_of",
 ]
@@ -82,6 +84,12 @@ class Member:
     off: bool = False
     machine: str | None = None
 
+    @property
+    def handled(self) -> tuple[type, ...]:
+        """The classes of messages that its node class and the parts of it have handlers for."""
+        owners = (self.node_class, *(part.cls for part in self.node_class._parts.values()))
+        return tuple(kind for owner in owners for kind in owner._handlers)
+
 
 @dataclass(frozen=True, kw_only=True)
 class System:
@@ -107,6 +115,8 @@ class System:
     """Fields that its label shows even when they have their defaults."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
     """Names under which faults may address whoever leads."""
+    administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -171,6 +181,30 @@ class System:
     def contacts(self) -> tuple[str, ...]:
         """The members that clients may ask; by default all replicas that are not spares."""
         return tuple(m.name for m in self.members() if m.role == "replica" and not m.off)
+
+    def check_machines(self, machines: Mapping[str, Any]) -> None:
+        """Raise ValueError for a setting that the machine of its member cannot serve; asked when a scenario is built.
+
+        ``machines``: member -> its machine (`sim.cluster.Host`).
+        """
+
+    def administered_by(self, kind: type) -> tuple[str, ...]:
+        """The members that an administrator may ask for requests of this class: those that have a handler for it.
+
+        None of them: the system does not serve such requests, and a scenario that makes one is refused.
+        """
+        return tuple(m.name for m in self.members() if m.role != "service" and kind in m.handled)
+
+    @property
+    def administration(self) -> tuple[type, ...]:
+        """The classes of administrators' requests (`sim.protocols.admin`) that it serves, by name."""
+        kinds = {
+            kind.__name__: kind
+            for member in self.members()
+            for kind in member.handled
+            if getattr(kind, "is_administration", False) and self.administered_by(kind)
+        }
+        return tuple(kinds[name] for name in sorted(kinds))
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         """This system with its first leader or primary at ``place``; ``places``: member -> place.
@@ -280,6 +314,17 @@ def check_types(settings: Any) -> None:
         kind, what = _KINDS[name]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"{type(settings).__name__}: {f.name} must be {what}, not {value!r}")
+
+
+def check_administration(system: System, request: Any) -> None:
+    """Raise ValueError for a request of an administrator that the system does not serve."""
+    if system.administered_by(type(request)):
+        return
+    name = type(request).__name__
+    option = system.administration_options.get(name)
+    served = ", ".join(kind.__name__ for kind in system.administration) or "no such requests"
+    hint = f" (set {option})" if option else ""
+    raise ValueError(f"{system.label} does not serve {request!r}{hint}; it serves {served}")
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

@@ -107,6 +107,10 @@ class Fault:
         """The names that must mean something in the scenario; checked before the run."""
         return ()
 
+    def requests(self) -> tuple[Any, ...]:
+        """What is asked of an administrator; checked before the run against what the system serves."""
+        return ()
+
     def play(self, world: World, stream: Stream) -> Story:
         """A process that acts on the world. ``stream``: random numbers of this very fault."""
         raise NotImplementedError

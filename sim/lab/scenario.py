@@ -12,7 +12,7 @@ from sim.faults import Fault
 from sim.faults.fault import check_targets
 from sim.network.topology import Topology, lan
 from sim.protocols.client import Retry
-from sim.system import Member, System, Timing, check_types
+from sim.system import Member, System, Timing, check_administration, check_types
 from sim.workload import ClosedLoop, Workload
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Scenario:
         machines = self.machines()
         known = {**places, **machines, **dict.fromkeys(self.network.regions)}
         check_targets(self.faults, known, self.system.leader_roles)
+        self._check_administration(places)
         self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
         if isinstance(self.hosts, Mapping):
             for name in self.hosts:
@@ -124,6 +125,17 @@ class Scenario:
                     raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
         elif not isinstance(self.hosts, Host):
             raise ValueError(f"Scenario: hosts must be a Host or a mapping of them, not {self.hosts!r}")
+        self.system.check_machines({member.name: self.host_of(member) for member in self.system.members()})
+
+    def _check_administration(self, places: Mapping[str, str]) -> None:
+        for fault in self.faults:
+            for request in fault.requests():
+                check_administration(self.system, request)
+                for name in request.named:
+                    if name not in places:
+                        raise ValueError(
+                            f"{fault!r}: {name!r} is no member; the members are {', '.join(places)}"
+                        )
 
     # What is derived
 

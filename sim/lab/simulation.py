@@ -15,7 +15,7 @@ from sim.protocols.admin import Admin, AdminSettings
 from sim.protocols.client import Client, ClientSettings, Outcome
 from sim.protocols.kv import READS
 from sim.recorder import Recorder
-from sim.system import Member, System, Violation
+from sim.system import Member, System, Violation, check_administration
 
 if TYPE_CHECKING:
     from sim.analysis.checks import Verdict
@@ -201,6 +201,8 @@ class Simulation:
             if isinstance(host.node, Client):
                 for pending in host.node.pending.values():
                     self._report_row(pending.outcome, host)
+            elif isinstance(host.node, Admin):
+                host.node.close()
         self.cluster.finish()
         for invariant in self.cluster.invariants:
             try:
@@ -421,12 +423,15 @@ class Simulation:
         self.cluster.record(node, event, detail)
 
     def administer(self, request: Any) -> None:
-        """Let the admin client, which stands in the first region, make a request of the system."""
+        """Let the admin client, which stands in the first region, make a request of the system.
+
+        Raises ValueError for a request that the system does not serve.
+        """
+        check_administration(self.system, request)
         if _ADMIN not in self.cluster.hosts:
-            contacts = tuple(name for name in self._members if self._members[name].role != "service")
             patience = self.scenario.resolved_retry().timeout or 1.0
             member = Member(_ADMIN, Admin, group=_ADMIN, role="client")
-            settings = AdminSettings(contacts, patience)
+            settings = AdminSettings(self.system.administered_by, patience)
             place = self.scenario.network.regions[0]
             self.cluster.add(member, place=place, settings=settings).boot()
         admin = self.cluster.hosts[_ADMIN].node

@@ -602,6 +602,7 @@ def test_a_lease_is_shorter_by_what_clocks_may_drift_apart() -> None:
 
 def test_after_asking_another_to_lead_no_lease_of_the_term_is_trusted() -> None:
     bench = lease_holder(transfer=True)
+    bench.node.heard["n1"] = bench.node.now  # it answers, so it may take over
     bench.deliver("admin", Transfer("n1"))
     bench.fire("transfer")
     bench.time = 10.2

@@ -200,6 +200,11 @@ class Balanced(Balancing):
             raise ValueError(f"Balanced: where clients balance there are no balancers: {self.balancers!r}")
         if self.policy.needs == "idle":
             raise ValueError(f"Balanced: servers don't know the clients, as {self.policy!r} would need")
+        if self.spare_names:
+            raise ValueError(
+                f"Balanced: no administrator reaches clients that balance, so {self.spare_names[0]} can never join: "
+                f"{self.servers!r}"
+            )
         if self.autoscale is not None:
             raise ValueError(
                 f"Balanced: nobody tells the clients of servers, as {self.autoscale!r} would need"
@@ -268,6 +273,21 @@ class Balanced(Balancing):
 
     def invariants(self) -> Iterable[Invariant]:
         return (WorkConserved(),)
+
+    def check_machines(self, machines: Mapping[str, Any]) -> None:
+        for name, server in zip(self.names, self.all_servers, strict=True):
+            machine = machines[name]
+            cores, discipline = machine.cores, machine.discipline
+            if server.workers is not None and server.workers > cores and discipline != "processor-sharing":
+                raise ValueError(
+                    f"Balanced: {name} has workers={server.workers!r}, but its machine serves {cores} at once: give "
+                    f"it {server.workers} cores, or the discipline 'processor-sharing'"
+                )
+            if self.priorities and discipline != "priority":
+                raise ValueError(
+                    f"Balanced: priorities={self.priorities!r} need machines with the discipline 'priority'; that of "
+                    f"{name} is {discipline!r}"
+                )
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         """Nobody leads."""

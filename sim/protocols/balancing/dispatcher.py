@@ -89,7 +89,8 @@ class Dispatcher(Part):
         """Whether this is a server of ours; tells the other balancers, and who asked, unless that is one of them."""
         known = msg.member in self.pool.by_name
         if src not in self.peers:
-            self.node.reply(src, AdminReply(known, None, "" if known else f"there is no server {msg.member}"))
+            reason = "" if known else f"there is no server {msg.member}"
+            self.node.reply(src, AdminReply(known, None, reason, final=not known))
             if known:
                 self.node.broadcast(msg)
         return known

@@ -128,7 +128,9 @@ class JoinShortestQueue(Policy):
 class JoinIdleQueue(Policy):
     """A server that has said it is idle, else any at random.
 
-    A server that runs out of work tells one balancer, drawn at random; no message is on the path of a request.
+    A server that runs out of work tells one balancer, drawn at random; no message is on the path of a request. A
+    server that is in the queue of one balancer and gets a request from another asks to be taken off that queue, so
+    that there is at most one copy of it, and of an idle server only.
 
     Source: Lu, Xie, Kliot, Geller, Larus, Greenberg, "Join-Idle-Queue", Performance Evaluation 68(11), 2011.
     """
@@ -143,10 +145,15 @@ class JoinIdleQueue(Policy):
         if backend not in pool.state:
             pool.state.append(backend)
 
+    def busy(self, pool: Pool, backend: Backend) -> None:
+        if backend in pool.state:
+            pool.state.remove(backend)
+
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
         idle: deque[Backend] = pool.state
         while idle:
             backend = idle.popleft()
+            backend.taken = backend.notice
             if backend in candidates:
                 return backend
         return pool.random.choice(candidates)

@@ -11,6 +11,7 @@ from sim.protocols.kv import Command
 __all__ = [
     "Answer",
     "Ask",
+    "Busy",
     "Cancel",
     "CheckHealth",
     "Healthy",
@@ -30,6 +31,7 @@ class Ask:
     ticket: the number, or pair of numbers, under which the sender awaits the answer.
     patience: for how many seconds the sender will wait; carried as a duration, since clocks differ.
     tied_to, tied_ticket: the server that holds the other copy of a tied request, and its number there.
+    idle: the number of the server's `Idle` by which it was picked; 0 for none.
     """
 
     ticket: Any
@@ -37,11 +39,12 @@ class Ask:
     patience: float = inf
     tied_to: str = ""
     tied_ticket: int = 0
+    idle: int = 0
 
     @property
     def wire_bytes(self) -> int:
-        """Ticket, patience, the tie if any, and the command."""
-        size: int = 16 + self.command.wire_bytes
+        """Ticket, patience, the tie and the number of an `Idle` if any, and the command."""
+        size: int = 16 + self.command.wire_bytes + (8 if self.idle else 0)
         return size + 8 + len(self.tied_to) if self.tied_to else size
 
 
@@ -97,7 +100,16 @@ class Load:
 
 @message
 class Idle:
-    """From a server to one balancer: I have nothing to do (join-idle-queue)."""
+    """From a server to one balancer: I have nothing to do (join-idle-queue). ``number``: ever larger."""
+
+    number: int
+
+
+@message
+class Busy:
+    """From a server to the balancer that it sent `Idle` ``number``: I have work again, from elsewhere."""
+
+    number: int
 
 
 @message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.node import Part
-from sim.protocols.balancing.messages import CheckHealth, Healthy, Idle, InFlight, Probe
+from sim.protocols.balancing.messages import Busy, CheckHealth, Healthy, Idle, InFlight, Probe
 
 if TYPE_CHECKING:
     from sim.protocols.balancing.dispatcher import Dispatcher
@@ -60,8 +60,16 @@ class LoadNews(Part):
             backend.others = sum(counts[backend.index] for counts in self._heard.values())
 
     def on_idle(self, src: str, msg: Idle) -> None:
-        pool = self.dispatcher.pool
-        self.dispatcher.policy.idle(pool, pool.by_name[src])
+        backend = self.dispatcher.pool.by_name[src]
+        if msg.number > backend.notice:  # else it has been withdrawn, and was overtaken by that
+            backend.notice = msg.number
+            self.dispatcher.policy.idle(self.dispatcher.pool, backend)
+
+    def on_busy(self, src: str, msg: Busy) -> None:
+        backend = self.dispatcher.pool.by_name[src]
+        if msg.number >= backend.notice:
+            backend.notice = msg.number
+            self.dispatcher.policy.busy(self.dispatcher.pool, backend)
 
 
 class HealthWatch(Part):

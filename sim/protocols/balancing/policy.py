@@ -56,6 +56,9 @@ class Policy:
     def idle(self, pool: Pool, backend: Backend) -> None:
         """A backend says that it has nothing to do."""
 
+    def busy(self, pool: Pool, backend: Backend) -> None:
+        """A backend that said so has got something to do from elsewhere."""
+
     @property
     def label(self) -> str:
         """Its name in tables and charts."""
@@ -87,17 +90,25 @@ class WeightedRandom(Policy):
 class _Cursor:
     __slots__ = ("next",)
 
-    def __init__(self) -> None:
-        self.next = 0
+    def __init__(self, first: int) -> None:
+        self.next = first
 
 
 @dataclass(frozen=True, slots=True)
 class RoundRobin(Policy):
-    """One after the other."""
+    """One after the other.
+
+    ``random_start``: the first one is drawn at random, as in Envoy and gRPC. Otherwise it is the first in order, and
+    many balancers that start together all send their first requests to the same server.
+    """
+
+    random_start: bool = True
 
     def start(self, pool: Pool) -> _Cursor:
-        state: _Cursor = pool.state or _Cursor()
-        return state
+        if pool.state is not None:
+            kept: _Cursor = pool.state
+            return kept
+        return _Cursor(pool.random.below(len(pool.members)) if self.random_start and pool.members else 0)
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
         cursor: _Cursor = pool.state
@@ -113,16 +124,31 @@ class SmoothWeightedRoundRobin(Policy):
     """Round-robin by weight, spread evenly: with weights 5, 1, 1 it picks a a b a c a a.
 
     At each pick every candidate's account grows by its weight; the largest account is picked and pays the sum
-    of the weights (nginx, commit 52327e0627f4, 2012). With whole weights every aligned window of as many picks
+    of the weights (nginx, commit 52327e0627f4, 2012). With whole weights every window of as many picks
     as the weights' sum holds each backend exactly as often as its weight says.
+
+    ``random_start``: begin after a random number of picks of one round (at most ten a backend), so that many
+    balancers don't begin with the same server.
     """
 
+    random_start: bool = True
+
     def start(self, pool: Pool) -> dict[str, float]:
-        kept = pool.state or {}
-        return {backend.name: kept.get(backend.name, 0) for backend in pool.members}
+        if pool.state is not None:
+            return {backend.name: pool.state.get(backend.name, 0) for backend in pool.members}
+        accounts: dict[str, float] = {backend.name: 0 for backend in pool.members}
+        if self.random_start and accounts:
+            weights = [backend.weight for backend in pool.members]
+            one_round = round(sum(weights) / min(weights))
+            for _ in range(pool.random.below(min(one_round, 10 * len(weights)))):
+                self._turn(accounts, pool.members)
+        return accounts
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
-        accounts = pool.state
+        return self._turn(pool.state, candidates)
+
+    @staticmethod
+    def _turn(accounts: dict[str, float], candidates: list[Backend]) -> Backend:
         total = 0.0
         best = candidates[0]
         best_account = -float("inf")

@@ -22,12 +22,15 @@ class Backend:
     reported: requests in the server when it last said so (in an answer, or when polled).
     healthy: what active health checks say. ejected: thrown out for its errors, for a while.
     joined_at: when it joined (seconds); -inf for those of the beginning.
+    notice: the number of its newest word that it is idle, or idle no longer.
+    taken: the number of the word by which the policy has just picked it; 0 for none.
     breaker: its circuit breaker, if there are any.
     """
 
     __slots__ = (
         *("breaker", "ejected", "ejections", "errors_in_row", "healthy", "in_flight"),
-        *("index", "joined_at", "name", "others", "picked", "reported", "weight"),
+        *("index", "joined_at", "name", "notice", "others", "picked", "reported", "taken"),
+        "weight",
     )
 
     def __init__(self, name: str, index: int, weight: float = 1.0) -> None:
@@ -38,6 +41,8 @@ class Backend:
         self.others = 0
         self.reported = 0
         self.picked = 0
+        self.notice = 0
+        self.taken = 0
         self.healthy = True
         self.ejected = False
         self.ejections = 0

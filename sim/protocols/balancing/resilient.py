@@ -204,9 +204,9 @@ class ResilientDispatcher(Dispatcher):
         patience = min(job.deadline - now, timeout.attempt or inf)
         if timeout.attempt is not None:
             self.set_timer("attempt", timeout.attempt, number)
-        self.transmit(
-            number, copy, Ask(number, job.command, patience if timeout.carried else inf, tied_to, tied_ticket)
-        )
+        idle, backend.taken = backend.taken, 0
+        carried = patience if timeout.carried else inf
+        self.transmit(number, copy, Ask(number, job.command, carried, tied_to, tied_ticket, idle))
 
     def transmit(self, number: int, copy: Copy, ask: Ask) -> None:
         """Put a copy on the wire."""

@@ -15,7 +15,17 @@ from typing import Any, Literal
 
 from sim.node import Node
 from sim.protocols.balancing.guards import CodelQueue, QueueTimeout
-from sim.protocols.balancing.messages import Answer, Ask, Cancel, CheckHealth, Healthy, Idle, Load, Probe
+from sim.protocols.balancing.messages import (
+    Answer,
+    Ask,
+    Busy,
+    Cancel,
+    CheckHealth,
+    Healthy,
+    Idle,
+    Load,
+    Probe,
+)
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
 from sim.system import check_types
 
@@ -196,14 +206,25 @@ class VariedServerNode(ServerNode):
         self._came: dict[Key, tuple[float, int]] = {}  # when, and how many others there were: for reports
         self._history: deque[tuple[int, float]] = deque(maxlen=64)  # (others at arrival, latency)
         self._tells_idle = system.policy.needs == "idle"
+        self._queued_at = ""  # the balancer that has this server in its idle queue
+        self._notice = self.incarnation << 40  # numbers go on, so that no old word passes for a new one
         self._tell_if_idle()
 
     def _tell_if_idle(self) -> None:
-        if self._tells_idle and self.requests == 0:
-            self.send(self.random.choice(self._balancers), Idle())
+        if self._tells_idle and self.requests == 0 and not self._queued_at:
+            self._notice += 1
+            self._queued_at = self.random.choice(self._balancers)
+            self.send(self._queued_at, Idle(self._notice))
+
+    def _leave_idle_queue(self, msg: Ask) -> None:
+        """The first request after `Idle`: if the server was not picked by it, it is to be taken off the queue."""
+        if self._queued_at and msg.idle != self._notice:
+            self.send(self._queued_at, Busy(self._notice))
+        self._queued_at = ""
 
     def on_ask(self, src: str, msg: Ask) -> None:
         self.received += 1
+        self._leave_idle_queue(msg)
         if self.requests >= self.limit:
             self.turn_away(src, msg)
             return

@@ -152,6 +152,15 @@ class BalancedStore(Balancing):
     def contacts(self) -> tuple[str, ...]:
         return self.balancer_names
 
+    def administered_by(self, kind: type) -> tuple[str, ...]:
+        """Requests are about the store, and are asked of its members; the balancers' own pool is fixed."""
+        return self.store.administered_by(kind)
+
+    @property
+    def administration_options(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Those of the store."""
+        return self.store.administration_options
+
     @property
     def claims(self) -> str | None:
         return self.store.claims

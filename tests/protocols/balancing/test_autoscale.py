@@ -42,7 +42,7 @@ def test_one_balancer_that_is_told_tells_the_others(under_load: Load) -> None:
     run = under_load(system, 100.0, 400, delta=0.001)
     cluster = run.cluster
     member = Member("admin", Admin, group="admin", role="client")
-    admin = cluster.add(member, place="lan", settings=AdminSettings(system.balancer_names))
+    admin = cluster.add(member, place="lan", settings=AdminSettings(system.administered_by))
     admin.boot()
     admin.node.ask(Join("s1"))
     admin.node.ask(Join("s9"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sim.cluster import Host
 from sim.lab import Scenario
 from sim.network.topology import constant
 from sim.protocols.balancing import (
@@ -31,7 +32,7 @@ from sim.protocols.balancing.service_times import (
 )
 from sim.protocols.kv import Command
 from sim.testing import Bench
-from sim.workload import ClosedLoop
+from sim.workload import ClosedLoop, OpenLoop
 
 Load = Callable[..., Any]
 DELTA = 0.010
@@ -163,3 +164,34 @@ def test_a_distribution_of_the_network_is_a_service_time() -> None:
     law = as_service_time(distributions.Exponential(0.5))
     assert isinstance(law, Inverse)
     assert (law.mean, law.variance) == pytest.approx((0.5, 0.25), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("system", "host", "word"),
+    [
+        (Balanced(servers=(Server(workers=4),)), Host(), "4 cores"),
+        (Balanced(servers=(Server(), Server(workers=2))), Host(cores=1), "s1 has workers=2"),
+        (Balanced(servers=1, priorities=("get",)), Host(), "discipline 'priority'"),
+    ],
+)
+def test_what_its_machine_cannot_serve_is_refused_with_the_scenario(
+    system: Balanced, host: Host, word: str
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        Scenario(system=system, hosts=host, workload=OpenLoop(rate=10.0))
+
+
+@pytest.mark.parametrize("host", [Host(cores=4), Host(discipline="processor-sharing")])
+def test_a_server_serves_as_many_at_once_as_it_has_workers(host: Host) -> None:
+    system = Balanced(servers=(Server(workers=4),), service=1.0)
+    scenario = Scenario(
+        system=system,
+        hosts=host,
+        network=constant(0.0),
+        workload=OpenLoop(rate=100.0),
+        duration=1.0,
+        sample_every=0.1,
+    )
+    live = scenario.start(seed=1)
+    live.run(until=0.9)
+    assert live.nodes["s0"].busy == 4  # type: ignore[attr-defined]

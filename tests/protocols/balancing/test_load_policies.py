@@ -25,7 +25,9 @@ from sim.protocols.balancing import (
     RoundRobin,
     Server,
 )
-from sim.protocols.balancing.messages import Idle
+from sim.protocols.balancing.balancer import ResilientBalancerNode
+from sim.protocols.balancing.messages import Busy, Idle
+from sim.testing import Bench
 
 Load = Callable[..., Any]
 OffBy = Callable[[Sequence[float], float], float]
@@ -170,6 +172,7 @@ def test_an_idle_server_tells_one_balancer_and_is_picked_first(under_load: Load)
     assert 5 < told - answers <= 5 + 2000  # at boot, and at most once per request served
     policy = JoinIdleQueue()
     pool = pool_of(policy)
+    pool.members[2].notice = 1
     policy.idle(pool, pool.members[2])
     assert policy.pick(pool, pool.available, "").name == "s2"
     assert not pool.state
@@ -315,5 +318,27 @@ def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[],
         make()
 
 
-def test_idle_is_a_message_of_no_content() -> None:
-    assert Idle().wire_bytes == 0
+def test_at_most_one_idle_queue_holds_a_server_and_only_while_it_is_idle(under_load: Load) -> None:
+    """Lu et al. 2011 assume one copy of each idle server in the queues; stale copies cost latency."""
+    system = Balanced(servers=20, balancers=8, policy=JoinIdleQueue(), service=Exponential(1.0))
+    run = under_load(system, 10.0, 2000)
+    for moment in range(10, 150):
+        run.cluster.env.run(until=moment)
+        queues = [backend.name for i in range(8) for backend in run.node(f"b{i}").dispatcher.pool.state]
+        assert len(queues) == len(set(queues))
+        assert all(run.node(name).requests == 0 for name in queues)
+        # Nothing is on its way on a network without delay, so every idle server is in a queue, too.
+        assert len(queues) == sum(run.node(f"s{i}").requests == 0 for i in range(20))
+
+
+def test_word_that_a_server_is_busy_counts_even_when_it_overtakes_the_word_that_it_was_idle() -> None:
+    system = Balanced(servers=2, policy=JoinIdleQueue())
+    bench = Bench(ResilientBalancerNode, name="b0", settings=system, members=("b0",))
+    pool = bench.node.dispatcher.pool
+    bench.deliver("s0", Busy(5))
+    bench.deliver("s0", Idle(5))
+    assert not pool.state
+    bench.deliver("s0", Idle(6))
+    assert [backend.name for backend in pool.state] == ["s0"]
+    bench.deliver("s0", Busy(5))  # an old one
+    assert [backend.name for backend in pool.state] == ["s0"]

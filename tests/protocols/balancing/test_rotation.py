@@ -37,24 +37,48 @@ def picks(policy: Policy, weights: list[float], count: int) -> list[str]:
 
 
 def test_round_robin_takes_turns() -> None:
-    assert picks(RoundRobin(), [1, 1, 1], 7) == ["s0", "s1", "s2", "s0", "s1", "s2", "s0"]
+    assert picks(RoundRobin(random_start=False), [1, 1, 1], 7) == ["s0", "s1", "s2", "s0", "s1", "s2", "s0"]
 
 
 def test_smooth_weighted_round_robin_spreads_as_nginx_says() -> None:
     # nginx, commit 52327e0627f4: "{ 5, 1, 1 } ... a, a, b, a, c, a, a"
-    assert picks(SmoothWeightedRoundRobin(), [5, 1, 1], 7) == ["s0", "s0", "s1", "s0", "s2", "s0", "s0"]
+    policy = SmoothWeightedRoundRobin(random_start=False)
+    assert picks(policy, [5, 1, 1], 7) == ["s0", "s0", "s1", "s0", "s2", "s0", "s0"]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 5))
-def test_every_aligned_window_of_smooth_weighted_round_robin_holds_exactly_its_weights(
+def test_every_window_of_smooth_weighted_round_robin_holds_exactly_its_weights_where_ever_it_begins(
     weights: list[int], windows: int
 ) -> None:
     policy = SmoothWeightedRoundRobin()
     pool = make_pool(policy, [float(w) for w in weights])
+    at_start = dict(pool.state)
     for _ in range(windows):
         window = Counter(policy.pick(pool, pool.available, "").index for _ in range(sum(weights)))
         assert [window[i] for i in range(len(weights))] == weights
-        assert all(account == 0 for account in pool.state.values())
+        assert pool.state == at_start
+
+
+@pytest.mark.parametrize("policy", [RoundRobin(), SmoothWeightedRoundRobin()])
+def test_balancers_that_start_together_begin_their_rounds_at_different_servers(policy: Policy) -> None:
+    weights, balancers = [1.0, 2.0, 3.0, 4.0], 2000
+    first = Counter()  # type: ignore[var-annotated]
+    for seed in range(balancers):
+        pool = make_pool(policy, weights, seed)
+        first[policy.pick(pool, pool.available, "").index] += 1
+    shares = [0.25] * 4 if isinstance(policy, RoundRobin) else [0.1, 0.2, 0.3, 0.4]
+    for index, share in enumerate(shares):
+        assert abs(first[index] - balancers * share) < 4 * (balancers * share * (1 - share)) ** 0.5
+
+
+@pytest.mark.parametrize("policy", [RoundRobin(), SmoothWeightedRoundRobin()])
+def test_a_member_that_joins_does_not_make_a_round_begin_elsewhere(policy: Policy) -> None:
+    pool = make_pool(policy, [1.0, 1.0, 1.0])
+    policy.pick(pool, pool.available, "")
+    before = repr(pool.state) if isinstance(pool.state, dict) else pool.state.next
+    pool.set_members([*pool.members])
+    pool.state = policy.start(pool)
+    assert before == (repr(pool.state) if isinstance(pool.state, dict) else pool.state.next)
 
 
 @pytest.mark.parametrize(("policy", "expected"), [(Random(), [1, 1, 1, 1]), (WeightedRandom(), [1, 2, 3, 4])])

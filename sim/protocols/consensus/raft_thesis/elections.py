@@ -58,17 +58,17 @@ class Stickiness(RaftNode):
         super().on_request_vote(src, msg)
 
 
-class CheckQuorum(Stickiness):
-    """A leader steps down if an election timeout elapses without a successful round of heartbeats to a
-    majority of its cluster (6.2)."""
+class Contact(RaftNode):
+    """A leader that knows when each follower has last answered it."""
 
     def on_start(self) -> None:
         self.heard: dict[str, float] = {}
+        self.leads_since = 0.0
         super().on_start()
 
     def become_leader(self) -> None:
         self.heard = {}
-        self.set_timer("quorum", self.settings.detection_timeout)
+        self.leads_since = self.now
         super().become_leader()
 
     def acknowledged(self, src: str, index: int) -> None:
@@ -78,6 +78,19 @@ class CheckQuorum(Stickiness):
     def rejected(self, src: str, index: int, next_index: int) -> None:
         self.heard[src] = self.now  # a sign of life, too
         super().rejected(src, index, next_index)
+
+    def silence(self, follower: str) -> float:
+        """Seconds since the follower has answered, or since this server leads."""
+        return self.now - self.heard.get(follower, self.leads_since)
+
+
+class CheckQuorum(Contact, Stickiness):
+    """A leader steps down if an election timeout elapses without a successful round of heartbeats to a
+    majority of its cluster (6.2)."""
+
+    def become_leader(self) -> None:
+        self.set_timer("quorum", self.settings.detection_timeout)
+        super().become_leader()
 
     def on_quorum_timeout(self) -> None:
         if self.role != "leader":
@@ -174,12 +187,17 @@ class TransferVote:
     last_log_term: int
 
 
-class LeadershipTransfer(RaftNode):
-    """A leader hands over to a server of its choice (3.10)."""
+class LeadershipTransfer(Contact):
+    """A leader hands over to a server of its choice (3.10).
+
+    While it does, it serves no client. So it does not begin to hand over to a server that has not answered for an
+    election timeout, and a transfer that has failed is reported as failed, not tried again.
+    """
 
     def on_start(self) -> None:
         self.heir: str | None = None  # to whom leadership is being transferred
         self.asked_by: str | None = None
+        self.any_heir = False  # the administrator named no transferee
         self.is_heir = False
         self.handed_over = 0  # the last term in which this leader told another to take over
         super().on_start()
@@ -195,7 +213,11 @@ class LeadershipTransfer(RaftNode):
             self.reply(src, AdminReply(False, self.name, f"{heir} cannot lead"), hold=False)
         elif self.heir is not None:
             self.reply(src, AdminReply(False, self.name, f"{self.heir} is to lead"), hold=False)
+        elif (silence := self.silence(heir)) >= self.settings.detection_timeout:
+            reason = f"{heir} has not answered the leader for {silence:.3g} s"
+            self.reply(src, AdminReply(False, self.name, reason, final=True), hold=False)
         else:
+            self.any_heir = msg.to is None
             self.begin_transfer(heir, src)
 
     def on_drain(self, src: str, msg: Drain) -> None:
@@ -207,8 +229,13 @@ class LeadershipTransfer(RaftNode):
             self.reply(src, AdminReply(known, self.leader), hold=False)
 
     def best_prepared(self) -> str:
-        """The follower with the longest matching log."""
-        return max(self.electors(), key=lambda peer: self.match_index.get(peer, 0), default=self.name)
+        """The follower with the longest matching log, among those that answer if there are any."""
+
+        def preparation(peer: str) -> tuple[bool, int]:
+            answers = self.silence(peer) < self.settings.detection_timeout
+            return answers, self.match_index.get(peer, 0)
+
+        return max(self.electors(), key=preparation, default=self.name)
 
     def begin_transfer(self, heir: str, asked_by: str | None) -> None:
         """1. The prior leader stops accepting new client requests. 2. It fully updates the target server's
@@ -233,19 +260,23 @@ class LeadershipTransfer(RaftNode):
             self.hand_over()
 
     def on_transfer_timeout(self) -> None:
-        self.end_transfer(self.name, "took longer than an election timeout")
+        reason = f"{self.heir} did not take over within an election timeout"
+        self.end_transfer(self.name, reason, final=True)
 
-    def end_transfer(self, leader: str | None, reason: str) -> None:
-        """Tell whoever asked whom to ask now."""
+    def end_transfer(
+        self, leader: str | None, reason: str, *, done: bool = False, final: bool = False
+    ) -> None:
+        """Tell the administrator which server to ask now, or that the transfer has failed."""
         if self.heir is not None:
             if self.asked_by is not None:
-                self.reply(self.asked_by, AdminReply(False, leader, reason))
+                self.reply(self.asked_by, AdminReply(done, leader, reason, final))
             self.heir = self.asked_by = None
             self.cancel_timer("transfer")
 
     def become_follower(self, leader: str | None) -> None:
-        # Whoever asked may ask the heir, who answers that it leads if it does.
-        self.end_transfer(self.heir, "no longer leads")
+        # The administrator may ask the transferee, which answers that it leads if it does. Who named none has what
+        # it asked for: the next leader would only hand over again.
+        self.end_transfer(self.heir, "no longer leads", done=self.any_heir)
         super().become_follower(leader)
 
     def on_request(self, src: str, msg: Request) -> None:

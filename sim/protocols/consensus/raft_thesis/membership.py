@@ -205,11 +205,15 @@ class Membership(Stickiness):
         if not self.can_change(src):
             return
         if msg.member not in self.all_names:
-            self.reply(src, AdminReply(False, self.name, f"there is no server {msg.member}"), hold=False)
+            self.reply(
+                src, AdminReply(False, self.name, f"there is no server {msg.member}", final=True), hold=False
+            )
         elif msg.member in (config.voters if msg.voter else config.learners):
             self.reply(src, AdminReply(True, self.name), hold=False)
         elif config.voters == (msg.member,):
-            self.reply(src, AdminReply(False, self.name, "the last voter cannot only learn"), hold=False)
+            self.reply(
+                src, AdminReply(False, self.name, "the last voter cannot only learn", final=True), hold=False
+            )
         elif msg.voter:
             others = tuple(name for name in config.learners if name != msg.member)
             self.begin_change(src, Config((*config.voters, msg.member), learners=others))
@@ -225,7 +229,9 @@ class Membership(Stickiness):
             for names in (self.config.voters, self.config.learners)
         )
         if not voters:
-            self.reply(src, AdminReply(False, self.name, "the last voter cannot leave"), hold=False)
+            self.reply(
+                src, AdminReply(False, self.name, "the last voter cannot leave", final=True), hold=False
+            )
         else:
             self.change_if_new(src, Config(voters, learners=learners))
 
@@ -235,7 +241,7 @@ class Membership(Stickiness):
         unknown = [name for name in msg.members if name not in self.all_names]
         if unknown or not msg.members:
             reason = f"there is no server {unknown[0]}" if unknown else "somebody must vote"
-            self.reply(src, AdminReply(False, self.name, reason), hold=False)
+            self.reply(src, AdminReply(False, self.name, reason, final=True), hold=False)
             return
         voters = tuple(dict.fromkeys(msg.members))
         learners = tuple(name for name in self.config.learners if name not in voters)

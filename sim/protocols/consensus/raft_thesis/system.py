@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
 
 from sim.node import Node
 from sim.protocols.consensus.raft import RaftNode
@@ -84,6 +85,13 @@ class Raft(BasicRaft):
         ``"joint"`` consensus (section 6 of the paper). ``spares`` more servers are declared, and off until
         they join; ``nodes`` are members from the start. None: membership is fixed.
     """
+
+    administration_options: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            **dict.fromkeys(("Transfer", "Drain"), "transfer=True"),
+            **dict.fromkeys(("Join", "Leave", "Reconfigure"), "membership='single' or 'joint'"),
+        }
+    )
 
     timeout_spread: float = 2.0
     pre_vote: bool = False
