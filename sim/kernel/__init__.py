@@ -1,7 +1,7 @@
 """Simulated time, timers and named random streams: everything that runs stands on this."""
 
-from sim.kernel.environment import Environment
+from sim.kernel.environment import Environment, StandstillError
 from sim.kernel.streams import Stream, Streams
 from sim.kernel.timer import Timer
 
-__all__ = ["Environment", "Stream", "Streams", "Timer"]
+__all__ = ["Environment", "StandstillError", "Stream", "Streams", "Timer"]

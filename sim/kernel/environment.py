@@ -15,16 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from math import inf
+from itertools import repeat
+from math import inf, nan
 from typing import Any, NoReturn
 
 import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
 from simpy.events import NORMAL, URGENT, Event, EventPriority
 
-__all__ = ["Environment"]
+__all__ = ["CROWD", "Environment", "StandstillError"]
+
+CROWD = 1_000_000
+"""After so many entries at one time it is asked whether time stands still."""
 
 _AT_ONCE = EventPriority(-1)  # before all else: how SimPy puts an event back that a stop interrupted
+
+
+class StandstillError(ValueError):
+    """Entries go on making entries at one and the same time: what was asked for would never end."""
 
 
 class Environment(simpy.Environment):
@@ -89,6 +97,7 @@ class Environment(simpy.Environment):
         given as ``until`` is returned.
 
         Raises ValueError when the time is not in the future, RuntimeError when the event never happens,
+        `StandstillError` when more than two million entries that were made at one time keep making others at that time,
         and whatever a callback, a plain call or a process that nobody waits for raises.
         """
         if isinstance(until, Event):
@@ -119,24 +128,27 @@ class Environment(simpy.Environment):
             return
         heap = self._heap
         pop = heappop
+        crowds = _Crowds()
         try:
             # `while True`, not `while heap`: CPython 3.11 specialises a function's instructions when it has
             # been called, or has jumped back unconditionally, a few times. This one is called once.
             while True:
-                try:
-                    entry = pop(heap)
-                except IndexError:
-                    return
-                self._now = entry[0]
-                if len(entry) == 5:
-                    entry[3](entry[4])
-                else:
-                    event = entry[3]
-                    callbacks, event.callbacks = event.callbacks, None
-                    for callback in callbacks:
-                        callback(event)
-                    if not event._ok and not hasattr(event, "_defused"):
-                        raise _copy_of(event._value)
+                for _ in repeat(None, CROWD):  # so that an entry more costs nothing
+                    try:
+                        entry = pop(heap)
+                    except IndexError:
+                        return
+                    self._now = entry[0]
+                    if len(entry) == 5:
+                        entry[3](entry[4])
+                    else:
+                        event = entry[3]
+                        callbacks, event.callbacks = event.callbacks, None
+                        for callback in callbacks:
+                            callback(event)
+                        if not event._ok and not hasattr(event, "_defused"):
+                            raise _copy_of(event._value)
+                crowds.refuse_standstill(self._now, entry[2], next(self._eid))
         except StopSimulation:
             if len(entry) == 4:
                 self._put_back(event, callbacks, callback)
@@ -144,9 +156,13 @@ class Environment(simpy.Environment):
 
     def _run_by_steps(self) -> None:
         """The loop for those who override or wrap `step` (real time, tracing)."""
+        crowds = _Crowds()
         try:
             while True:
-                self.step()
+                for _ in repeat(None, CROWD):
+                    serial = self._heap[0][2] if self._heap else 0
+                    self.step()
+                crowds.refuse_standstill(self._now, serial, next(self._eid))
         except EmptySchedule:
             return
 
@@ -156,6 +172,32 @@ class Environment(simpy.Environment):
         """Schedule what a stop left undone of an event, for when the simulation goes on."""
         event.callbacks = callbacks[callbacks.index(stopped_in) + 1 :]
         self.schedule(event, _AT_ONCE)
+
+
+class _Crowds:
+    """Tells a run that stands still from one in which much happens at one time.
+
+    Of a burst (a thousand nodes hear from a thousand at once) all entries were made before. Of a standstill, each
+    crowd ends with an entry that was made after the crowd before it.
+    """
+
+    def __init__(self) -> None:
+        self._time = nan
+        self._serial = 0  # of the first entry made after the last generation
+        self._generations = 0
+
+    def refuse_standstill(self, now: float, last: int, serial: int) -> None:
+        """A crowd has been processed, at ``now``; ``last``: the serial of its last entry, ``serial``: of the next."""
+        if now != self._time:
+            self._time, self._serial, self._generations = now, serial, 0
+        elif last > self._serial:
+            self._serial, self._generations = serial, self._generations + 1
+        if self._generations == 2:
+            raise StandstillError(
+                f"time stands still at {now!r} s: more than {2 * CROWD:,} events in a row happened at this instant, "
+                "and each made the next. Something goes round without delay: give the network a latency, the machines "
+                "a cost per message, clients a think time, or a timer a length"
+            )
 
 
 def _stop(_: None) -> NoReturn:

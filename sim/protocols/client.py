@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from sim.message import message
 from sim.node import Node
+from sim.protocols.backoff import longest_wait
 from sim.protocols.kv import Command
 from sim.system import check_types
 
@@ -261,7 +262,7 @@ class Client(Node):
 
     def back_off(self, pending: Pending) -> None:
         retry = self.settings.retry
-        longest = min(retry.backoff * 2.0 ** (pending.outcome.attempts - 1), retry.backoff_max)
+        longest = longest_wait(retry.backoff, retry.backoff_max, pending.outcome.attempts)
         self.cancel_timer("attempt", pending.command.session)
         self.set_timer("backoff", self.random.random() * longest, pending.command.session)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-import numpy as np
-
 from sim.system import check_types
+from sim.workload.ranks import zipf_ranks
 
 __all__ = ["HotSpot", "Keys", "Latest", "Uniform", "Zipf"]
+
+_MOST_KEYS = 2**53
 
 Uniforms = Callable[[], float]
 
@@ -28,26 +28,18 @@ class Keys(Protocol):
 def _check_count(owner: str, count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"{owner}: the number of keys must be an integer of at least 1, not {count!r}")
+    if count > _MOST_KEYS:
+        raise ValueError(
+            f"{owner}: {count!r} keys are too many: a uniform number tells at most 2**53 = {_MOST_KEYS:,} of them apart"
+        )
 
 
-# All clients share these tables.
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # all clients share these tables
 def _namer(count: int) -> Callable[[int], str]:
     """The name of the i-th of ``count`` keys: from a table, unless that is longer than a run will ever use of it."""
     if count > 100_000:
         return lambda i: f"k{i}"
     return tuple(f"k{i}" for i in range(count)).__getitem__
-
-
-@lru_cache(maxsize=8)
-def _cumulative(count: int, exponent: float) -> tuple[float, ...]:
-    """How likely a Zipf rank is at most this one, for each of ``count`` ranks."""
-    weights = np.arange(1, count + 1, dtype=float) ** -exponent
-    cumulative = np.cumsum(weights / weights.sum())
-    cumulative[-1] = 1.0
-    return tuple(float(c) for c in cumulative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +75,8 @@ class Zipf:
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
         name = _namer(self.count)
-        cumulative = _cumulative(self.count, self.exponent)
-        return lambda: name(bisect_left(cumulative, uniform()))
+        rank = zipf_ranks(self.count, self.exponent, uniform)
+        return lambda: name(rank())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +126,5 @@ class Latest:
 
     def newest(self, uniform: Uniforms, inserted: Callable[[], int]) -> Callable[[], str]:
         """Draw by rank from the newest of ``inserted()`` keys."""
-        cumulative = _cumulative(self.count, self.exponent)
-        return lambda: f"k{max(0, inserted() - 1 - bisect_left(cumulative, uniform()))}"
+        rank = zipf_ranks(self.count, self.exponent, uniform)
+        return lambda: f"k{max(0, inserted() - 1 - rank())}"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy.core import EmptySchedule
 
-from sim.kernel import Environment
+from sim.kernel import Environment, StandstillError, environment
 
 Log = list[tuple[float, str]]
 Process = Generator[simpy.Event, Any, Any]
@@ -385,3 +385,49 @@ def test_running_and_stepping_process_plain_calls_alike(
         env.call_at(time, lambda name: log.append((env.now, name)), f"call for {time}")
     run(env)
     assert log == [(1, "call for 1"), (2, "call for 2"), (3, "call for 3")]
+
+
+# --- Time that stands still ---------------------------------------------------------------------------------
+
+
+def test_a_run_in_which_time_stands_still_says_so(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "CROWD", 1000)
+
+    def again(argument: Any) -> None:
+        env.call_after(0.0, again)
+
+    env.call_after(1.5, again)
+    with pytest.raises(StandstillError, match=r"time stands still at 1.5 s: more than 2,000 events"):
+        env.run(until=2.0)
+
+
+def test_a_crowd_at_one_instant_is_no_standstill(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Much may happen at one time, and each of it may cause something more at that time."""
+    monkeypatch.setattr(environment, "CROWD", 1000)
+    seen: list[Any] = []
+
+    def first(argument: Any) -> None:
+        env.call_after(0.0, seen.append)
+
+    for _ in range(1500):
+        env.call_after(1.0, first)
+    env.run()
+    assert len(seen) == 1500
+
+
+def test_whoever_overrides_step_hears_of_a_standstill_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "CROWD", 1000)
+
+    class Traced(Environment):
+        def step(self) -> None:
+            super().step()
+
+    env = Traced()
+
+    def clock() -> Process:
+        while True:
+            yield env.timeout(0)
+
+    env.process(clock())
+    with pytest.raises(StandstillError):
+        env.run()

@@ -9,6 +9,7 @@ import pytest
 
 from sim import Retry, Scenario
 from sim.cluster import CLOUD_HOST, Disk, Host
+from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
 from sim.workload import YCSB, ClosedLoop, Mix, OpenLoop, Trace, Uniform, Zipf
@@ -177,3 +178,16 @@ def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
     assert len(operations) == 10
     assert set(operations["status"]) == {"info"}
     assert operations["return"].isna().all()
+
+
+def test_clients_that_ask_for_ever_at_one_instant_are_an_error_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "CROWD", 10_000)
+    endless = scenario(network=constant(0.0), workload=ClosedLoop(clients=2))
+    with pytest.raises(StandstillError, match=r"time stands still at .* clients a think time") as caught:
+        endless.run(1)
+    assert any("seed 1" in note for note in caught.value.__notes__)
+    assert (
+        len(scenario(network=constant(0.0), workload=ClosedLoop(clients=2, think=0.1)).run(1).operations) > 30
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
+from sim.protocols.backoff import longest_wait
 from sim.protocols.balancing.dispatcher import FAILURES, REFUSED, Attempt, Dispatcher
 from sim.protocols.balancing.guards import Breaker, Budget, TokenBucket, Window
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, Load, Probe
@@ -276,7 +277,7 @@ class ResilientDispatcher(Dispatcher):
             self.retried += 1
             retries = self.guards.retries
             assert retries is not None
-            longest = min(retries.backoff * 2.0 ** (job.tries - 1), retries.backoff_max)
+            longest = longest_wait(retries.backoff, retries.backoff_max, job.tries)
             self.set_timer("retry", longest * (self.random.random() if retries.jitter else 1.0), job.number)
         else:
             self.conclude(job, EXPIRED if job.unsure else answer, backend)
