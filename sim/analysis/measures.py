@@ -21,6 +21,7 @@ from sim.analysis.survival import Bounded, Survival, survival
 
 __all__ = [
     "QUANTILES",
+    "commit_latencies",
     "imbalance",
     "in_window",
     "latencies",
@@ -171,6 +172,21 @@ def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "
     return float(links.loc[between, column].sum()) / done if done else math.nan
 
 
+def commit_latencies(events: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> NDArray[np.float64]:
+    """How long each command took to be committed, from when a replica got it to lead it (seconds; in the window).
+
+    Of the events ``committed``, which consensus systems record when asked to (``record_commits=True``).
+    """
+    _window(warmup, duration)
+    if "detail" not in events.columns:
+        return np.empty(0)
+    found = events[events["event"] == "committed"]
+    took = np.array([detail.get("latency", math.nan) for detail in found["detail"]], dtype=float)
+    got = found["time"].to_numpy(dtype=float) - took
+    kept: NDArray[np.float64] = took[(got >= warmup) & (got < duration)]
+    return kept
+
+
 def summary(
     operations: pd.DataFrame,
     events: pd.DataFrame,
@@ -194,7 +210,8 @@ def summary(
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
         `p99`, `mean` (seconds), `unavailability` (seconds, see `outages`; NaN without a fault), `acknowledged_lost`,
-        `acknowledged_unreplicated`, `conflicts` (see `losses`), `messages_per_operation`, `bytes_per_operation`,
+        `acknowledged_unreplicated`, `conflicts` (see `losses`), `commit_p50` and so on (`commit_latencies`; NaN where
+        none was recorded), `messages_per_operation`, `bytes_per_operation`,
         `attempts_per_operation`, `operations` called in the window and how many of them were `ok`, `fail` and `info`,
         `utilisation_max`, `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
     """
@@ -210,6 +227,10 @@ def summary(
     row["acknowledged_lost"] = math.nan if lost is None else float(lost)
     row["acknowledged_unreplicated"] = float(acknowledged_unreplicated(operations))
     row["conflicts"] = float(conflicts(events)) if "detail" in events.columns else math.nan
+    committed = commit_latencies(events, duration=duration, warmup=warmup)
+    for q in quantiles:
+        exact = np.quantile(committed, q, method="inverted_cdf") if len(committed) else math.nan
+        row[f"commit_{quantile_name(q)}"] = float(exact)
     links = _NO_LINKS if links is None else links
     row["messages_per_operation"] = per_operation(operations, links) if len(links) else math.nan
     row["bytes_per_operation"] = per_operation(operations, links, "bytes") if len(links) else math.nan

@@ -67,6 +67,8 @@ def quantity(name: str) -> Quantity:
     known = QUANTITIES.get(name)
     if known is not None:
         return known
+    if name.startswith("commit_p"):
+        return Quantity(name, f"{name.removeprefix('commit_')} latency of commitment", "s", "lower")
     if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
         return Quantity(name, f"{name} latency", "s", "lower")
     return Quantity(name, name.replace("_", " "))

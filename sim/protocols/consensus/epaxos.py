@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos_execution import Interference
 from sim.protocols.consensus.epaxos_messages import (
     ACCEPTED,
@@ -401,7 +402,8 @@ class EPaxos(EgalitarianSystem):
         return max(self.nodes - 1, 1) if self.fast_quorum is None else self.fast_quorum
 
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, EPaxosNode) for name in self.names)
+        node_class = self.measured(EPaxosNode, OfInstances)
+        return tuple(Member(name, node_class) for name in self.names)
 
     def invariants(self) -> Iterable[Invariant]:
         from sim.protocols.consensus.epaxos_invariants import EPaxosSafety

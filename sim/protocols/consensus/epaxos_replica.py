@@ -20,11 +20,11 @@ from typing import Any
 from sim.node import Node, durable_map
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.epaxos_execution import execution_order
 from sim.protocols.consensus.epaxos_messages import COMMITTED, Fetch, Instance, Nack
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, KeyValueStore, Result
-from sim.system import System
 
 __all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
 
@@ -43,7 +43,7 @@ class EgalitarianReplica(Node):
         self.next_number = 1 + max((number for row, number in self.instances if row == self.row), default=0)
         self.highest = [0] * len(self.members)  # the highest number heard of, in each row
         self.led: dict[Instance, Any] = {}  # what this replica leads now: ballot, phase, replies
-        self.waiting: dict[Instance, tuple[str, Command, float]] = {}  # who asked for it, and when
+        self.waiting: dict[Instance, tuple[str, Command]] = {}  # who asked for it
         self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
         self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
         self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
@@ -102,15 +102,15 @@ class EgalitarianReplica(Node):
             self.answer(src, command, result)
         elif identity in self.asked:
             instance = self.asked[identity]
-            self.waiting[instance] = (src, *self.waiting[instance][1:])
+            self.waiting[instance] = (src, command)
         else:
-            self.propose(src, command, self.now)
+            self.propose(src, command)
 
-    def propose(self, client: str, command: Command, since: float) -> None:
-        """Lead a command in a fresh instance; the client has waited ``since`` (seconds on this node's clock)."""
+    def propose(self, client: str, command: Command) -> None:
+        """Lead a command in a fresh instance."""
         instance = (self.row, self.next_number)
         self.next_number += 1
-        self.waiting[instance] = (client, command, since)
+        self.waiting[instance] = (client, command)
         self.asked[command.session, command.sequence] = instance
         self.lead(instance, command)
 
@@ -118,16 +118,14 @@ class EgalitarianReplica(Node):
         """Answer who waits for an instance; if a no-op took its place, propose the command again."""
         if instance not in self.waiting:
             return
-        client, wanted, since = self.waiting.pop(instance)
+        client, wanted = self.waiting.pop(instance)
         del self.asked[wanted.session, wanted.sequence]
         if wanted == command and result is not None:
-            if self.settings.record_commits:
-                self.record("executed", instance=instance, latency=self.now - since)
             self.answer(client, command, result)
         elif (done := self.effects.get((wanted.session, wanted.sequence))) is not None:
             self.answer(client, wanted, done)
         else:
-            self.propose(client, wanted, since)
+            self.propose(client, wanted)
 
     def answer(self, client: str, command: Command, result: Result) -> None:
         """Reply, once what it tells is on disk."""
@@ -141,8 +139,6 @@ class EgalitarianReplica(Node):
         """An instance has just been committed here: execute what can be executed now."""
         self.cancel_timer("recover", instance)
         self.suspected.pop(instance, None)
-        if self.settings.record_commits and instance in self.waiting:
-            self.record("committed", instance=instance, latency=self.now - self.waiting[instance][2])
         self.execute(instance)
         for other in self.blocked.pop(instance, ()):
             self.execute(other)
@@ -293,12 +289,11 @@ class NearestClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgalitarianSystem(System):
+class EgalitarianSystem(RecordsCommits):
     """The settings and promises that EPaxos and EPaxos* share; see there."""
 
     nodes: int = 5
     thrifty: bool = False
-    record_commits: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

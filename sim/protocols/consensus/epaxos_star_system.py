@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos_invariants import EPaxosSafety
 from sim.protocols.consensus.epaxos_replica import EgalitarianSystem
 from sim.protocols.consensus.epaxos_star import EPaxosStarNode
@@ -74,7 +75,8 @@ class EPaxosStar(EgalitarianSystem):
         return self.nodes - self.e
 
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, EPaxosStarNode) for name in self.names)
+        node_class = self.measured(EPaxosStarNode, OfInstances)
+        return tuple(Member(name, node_class) for name in self.names)
 
     def invariants(self) -> Iterable[Invariant]:
         return (EPaxosSafety(sequenced=False),)

@@ -8,17 +8,18 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Client
+from sim.protocols.consensus.commit_latency import OfTurns, RecordsCommits
 from sim.protocols.consensus.mencius import MenciusNode
 from sim.protocols.consensus.mencius_invariants import MenciusSafety
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.quorums import Majority
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member
 
 __all__ = ["Mencius"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mencius(System):
+class Mencius(RecordsCommits):
     """Mencius with skips.
 
     Parameters
@@ -27,6 +28,8 @@ class Mencius(System):
         How many replicas; each coordinates every ``nodes``-th slot. Clients use the nearest.
     revoke_ahead:
         How many slots of a suspected coordinator are revoked at once, beyond those in use (beta, section 4.4).
+    record_commits:
+        See `RecordsCommits`.
 
     Raises ValueError for settings that cannot work.
     """
@@ -40,7 +43,8 @@ class Mencius(System):
         at_least("Mencius", "revoke_ahead", self.revoke_ahead, 1)
 
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, MenciusNode) for name in names("n", self.nodes))
+        node_class = self.measured(MenciusNode, OfTurns)
+        return tuple(Member(name, node_class) for name in names("n", self.nodes))
 
     @property
     def client_class(self) -> type[Node]:

@@ -9,18 +9,19 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.client import Client
 from sim.protocols.consensus.client_ghost import commands_of
+from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos import MultiPaxosNode
 from sim.protocols.consensus.multipaxos_invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
 from sim.protocols.consensus.settings import at_least, check_options, names, refuse_disjoint
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member
 
 __all__ = ["MultiPaxos"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiPaxos(System):
+class MultiPaxos(RecordsCommits):
     """Multi-Paxos with a stable leader.
 
     Parameters
@@ -44,6 +45,8 @@ class MultiPaxos(System):
     snapshot_every, retain:
         A snapshot is taken every so many slots, and the log before the last ``retain`` (None: as many as
         ``snapshot_every``) slots of it deleted; None: the log is kept whole.
+    record_commits:
+        See `RecordsCommits`.
 
     Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
     """
@@ -111,6 +114,7 @@ class MultiPaxos(System):
         node_class: type[Node] = MultiPaxosNode
         if any((self.lease, self.window, self.batch > 1, self.snapshot_every)):
             node_class = FullMultiPaxosNode
+        node_class = self.measured(node_class, OfSlots)
         return tuple(Member(name, node_class) for name in self.names)
 
     @property

@@ -9,17 +9,18 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node
 from sim.protocols.client import Client
 from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.commit_latency import OfDecree, RecordsCommits
 from sim.protocols.consensus.paxos import Acceptor, Learner, PaxosNode, Proposer
 from sim.protocols.consensus.paxos_invariants import PaxosSafety
 from sim.protocols.consensus.settings import at_least, names, refuse_disjoint
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member
 
 __all__ = ["Paxos"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paxos(System):
+class Paxos(RecordsCommits):
     """Single-decree Paxos.
 
     Parameters
@@ -40,6 +41,8 @@ class Paxos(System):
         None: one heartbeat. 0: it retries at once, and duels may go on for ever.
     patience:
         A ballot without an answer for one to two times this (seconds) is tried anew; None: 4 heartbeats.
+    record_commits:
+        See `RecordsCommits`.
 
     Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
     """
@@ -124,9 +127,10 @@ class Paxos(System):
 
     def members(self) -> tuple[Member, ...]:
         if self.proposers is None:
-            return tuple(Member(name, PaxosNode) for name in self.acceptor_names)
+            node_class = self.measured(PaxosNode, OfDecree)
+            return tuple(Member(name, node_class) for name in self.acceptor_names)
         classes: list[tuple[type[Node], tuple[str, ...]]] = [
-            (Proposer, self.proposer_names),
+            (self.measured(Proposer, OfDecree), self.proposer_names),
             (Acceptor, self.acceptor_names),
             (Learner, names("l", self.learners or 0)),
         ]

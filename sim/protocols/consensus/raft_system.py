@@ -8,15 +8,16 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Client
+from sim.protocols.consensus.commit_latency import OfLog, RecordsCommits
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.consensus.settings import at_least, names
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member
 
 __all__ = ["BasicRaft"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BasicRaft(System):
+class BasicRaft(RecordsCommits):
     """Raft of figure 2: no options beyond its size.
 
     Parameters
@@ -27,6 +28,8 @@ class BasicRaft(System):
         What their names begin with, where several groups run side by side (`ShardedRaft`).
     leader:
         The server whose first election timeout is immediate; None: n0.
+    record_commits:
+        See `RecordsCommits`.
     heartbeat, detection, unsafe:
         See `sim.system.System`. Election timeouts are uniform in [detection, 2 x detection) seconds.
     """
@@ -50,7 +53,8 @@ class BasicRaft(System):
 
     def members(self) -> tuple[Member, ...]:
         """The servers."""
-        return tuple(Member(name, RaftNode) for name in self.names)
+        node_class = self.measured(RaftNode, OfLog)
+        return tuple(Member(name, node_class) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from sim.node import Node
 from sim.protocols.balancing.hashing import hash64
 from sim.protocols.client import Client, ClientSettings
+from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis import Raft
 from sim.protocols.consensus.settings import at_least, names
@@ -129,7 +130,7 @@ class PerGroup(Invariant):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedRaft(System):
+class ShardedRaft(RecordsCommits):
     """Keys hashed over Raft groups that share machines m0, m1, ...: server ``g2.n1`` is of group 2, on m1.
 
     Parameters
@@ -142,6 +143,8 @@ class ShardedRaft(System):
         ``"spread"``: the groups' first leaders are on one machine after the other; ``"pinned"``: all on one.
     leader:
         The machine on which the first group's leader starts; None: m0.
+    record_commits:
+        See `RecordsCommits`; of all groups.
     """
 
     group: BasicRaft = field(default_factory=lambda: Raft(nodes=3))
@@ -184,7 +187,10 @@ class ShardedRaft(System):
         step = 1 if self.leaders == "spread" else 0
         return tuple(
             dataclasses.replace(
-                self.group, prefix=f"g{g}.", leader=f"g{g}.n{(first + g * step) % self.group.nodes}"
+                self.group,
+                prefix=f"g{g}.",
+                leader=f"g{g}.n{(first + g * step) % self.group.nodes}",
+                record_commits=self.record_commits or self.group.record_commits,
             )
             for g in range(self.groups)
         )

@@ -8,17 +8,18 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Client
+from sim.protocols.consensus.commit_latency import OfViews, RecordsCommits
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.consensus.vr import ViewstampedNode
 from sim.protocols.consensus.vr_invariants import ViewstampedSafety
 from sim.protocols.consensus.vr_replica import NORMAL, RECOVERING
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member
 
 __all__ = ["ViewstampedReplication"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewstampedReplication(System):
+class ViewstampedReplication(RecordsCommits):
     """Viewstamped Replication Revisited over ``nodes`` replicas that keep nothing on disk.
 
     Parameters
@@ -27,6 +28,8 @@ class ViewstampedReplication(System):
         How many replicas, 2f + 1 of them (odd), named n0, n1, ...
     leader:
         The primary of the first view; None: n0.
+    record_commits:
+        See `RecordsCommits`.
 
     Raises ValueError for settings that cannot work.
     """
@@ -69,7 +72,8 @@ class ViewstampedReplication(System):
         return not isinstance(node, ViewstampedNode) or node.status != RECOVERING
 
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, ViewstampedNode) for name in self.names)
+        node_class = self.measured(ViewstampedNode, OfViews)
+        return tuple(Member(name, node_class) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:

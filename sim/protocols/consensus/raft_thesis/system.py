@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from sim.node import Node
+from sim.protocols.consensus.commit_latency import OfLog
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.consensus.raft_system import BasicRaft
 from sim.protocols.consensus.raft_thesis.elections import (
@@ -191,7 +192,7 @@ class Raft(BasicRaft):
 
     def members(self) -> tuple[Member, ...]:
         """The servers."""
-        node_class: type[Node] = raft_node(self.extensions)
+        node_class = self.measured(raft_node(self.extensions), OfLog)
         spares = names(f"{self.prefix}n", self.nodes + self.spares)[self.nodes :]
         return (
             *(Member(name, node_class) for name in self.names),
