@@ -46,7 +46,7 @@ class CommitLatency(Node):
     def on_request(self, src: str, msg: Request) -> None:
         identity = (msg.command.session, msg.command.sequence)
         if identity not in self.agreed:
-            self.got.setdefault(identity, self.now)
+            self.got.setdefault(identity, self.monotonic)
         super().on_request(src, msg)  # type: ignore[misc]
 
     def send(self, dst: str, msg: Any, hold: bool = True) -> None:
@@ -56,7 +56,7 @@ class CommitLatency(Node):
             self.got.pop(identity, None)
             since = self.agreed.pop(identity, None)
             if since is not None and isinstance(msg, Reply):
-                self.record("executed", command=identity, latency=self.now - since)
+                self.record("executed", command=identity, latency=self.monotonic - since)
         super().send(dst, msg, hold=hold)
 
     def note_committed(self, value: Any) -> None:
@@ -66,7 +66,7 @@ class CommitLatency(Node):
             since = self.got.pop(identity, None)
             if since is not None:
                 self.agreed[identity] = since
-                self.record("committed", command=identity, latency=self.now - since)
+                self.record("committed", command=identity, latency=self.monotonic - since)
 
 
 class OfLog(CommitLatency):
@@ -132,9 +132,9 @@ class OfDecree(CommitLatency):
 
 
 @cache
-def _measured(node_class: type[Node], how: type[CommitLatency]) -> type[Node]:
-    namespace = {"__doc__": node_class.__doc__, "__module__": node_class.__module__}
-    return type(node_class.__name__, (how, node_class), namespace)
+def _composed(bases: tuple[type[Node], ...]) -> type[Node]:
+    namespace = {"__doc__": bases[-1].__doc__, "__module__": bases[-1].__module__}
+    return type(bases[-1].__name__, bases, namespace)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,4 +151,4 @@ class RecordsCommits(System):
 
     def measured(self, node_class: type[Node], how: type[CommitLatency]) -> type[Node]:
         """The class of a replica, which records commits if it shall."""
-        return _measured(node_class, how) if self.record_commits else node_class
+        return _composed((how, node_class)) if self.record_commits else node_class
