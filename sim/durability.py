@@ -7,9 +7,9 @@ disk before anything that the node sends afterwards leaves it (see `sim.node`); 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
-from sim.message import is_message
+from sim.values import is_immutable, shown
 
 __all__ = ["Durable", "DurableLog", "DurableMap", "durable", "durable_log", "durable_map"]
 
@@ -18,7 +18,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
-_IMMUTABLE = (str, int, float, bool, bytes, type(None), frozenset)
+
+
+def _refuse(what: str, value: Any) -> NoReturn:
+    raise TypeError(
+        f"{what}: {shown(value)} is mutable, so it could change without being written again; use numbers, texts, "
+        "tuples, frozensets, messages or frozen dataclasses of such"
+    )
 
 
 class Durable:
@@ -43,13 +49,15 @@ class _DurableValue(Durable):
 
     def __init__(self, default: Any) -> None:
         super().__init__()
-        if not _is_immutable(default):
-            raise TypeError(f"durable({default!r}): the value is mutable; use durable_log() or durable_map()")
+        if not is_immutable(default):
+            raise TypeError(
+                f"durable({shown(default)}): the value is mutable; use durable_log() or durable_map()"
+            )
         self.default = default
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if value.__class__ not in _SCALARS and not _is_immutable(value):
-            raise TypeError(f"durable field {self.field!r}: {value!r} is mutable")
+        if value.__class__ not in _SCALARS and not is_immutable(value):
+            _refuse(f"durable field {self.field!r}", value)
         instance.__dict__[self.field] = value
         prefix = instance.__dict__.get("part_name")
         instance.host.disk.write(f"{prefix}.{self.field}" if prefix else self.field, "set", value)
@@ -61,13 +69,28 @@ class _DurableValue(Durable):
 class _DurableContainer(Durable):
     """A durable log or map: its first value is a container that journals each change.
 
-    It has no ``__set__``, so that reading it costs what any attribute costs; `require_in_place` finds out whether
-    somebody has assigned another object to the field.
+    It has ``__set__``, which refuses, and no ``__get__``: reading finds the instance's own attribute.
     """
 
     def __init__(self, kind: type) -> None:
         super().__init__()
         self.kind = kind
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is not instance.__dict__.get(self.field):  # `self.map |= {...}` assigns what is there
+            raise TypeError(self._misuse(value))
+
+    def _misuse(self, value: Any) -> str:
+        if self.kind is DurableMap:
+            verbs = (
+                f"self.{self.field}[key] = ..., del self.{self.field}[key], .update(...), .replace({{...}})"
+            )
+        else:
+            verbs = f"self.{self.field}.append(item), .extend(items), .truncate(length), .discard(count), .reset(items)"
+        return (
+            f"durable field {self.field!r} is changed in place, not assigned: {shown(value)} would not be written to "
+            f"disk; write {verbs}"
+        )
 
     def restore(self, disk: Any, field: str) -> Any:
         return self.kind(disk.read(field, ()), _journal(disk, field))
@@ -75,9 +98,7 @@ class _DurableContainer(Durable):
     def require_in_place(self, value: Any) -> None:
         """Raise TypeError when the field's value is not the container that was put there at boot."""
         if not isinstance(value, self.kind):
-            raise TypeError(
-                f"durable field {self.field!r} is changed in place, not assigned: it holds {value!r}"
-            )
+            raise TypeError(self._misuse(value))
 
 
 def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
@@ -87,16 +108,6 @@ def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
         write(field, operation, argument)
 
     return journal
-
-
-def _is_immutable(value: Any) -> bool:
-    if isinstance(value, _IMMUTABLE) or is_message(value):
-        return True
-    if isinstance(value, tuple):
-        return all(_is_immutable(v) for v in value)
-    return getattr(getattr(type(value), "__dataclass_params__", None), "frozen", False) or (
-        type(value).__module__ == "enum" or hasattr(type(value), "__members__")
-    )
 
 
 class DurableLog(Generic[T]):
@@ -112,7 +123,9 @@ class DurableLog(Generic[T]):
         self._journal = journal
 
     def append(self, item: T) -> None:
-        """Add an item (immutable) at the end."""
+        """Add an item (immutable, else TypeError) at the end."""
+        if item.__class__ not in _SCALARS and not is_immutable(item):
+            _refuse("a durable log", item)
         self.items.append(item)
         self._journal("append", item)
 
@@ -139,8 +152,11 @@ class DurableLog(Generic[T]):
 
     def reset(self, items: Iterable[T] = ()) -> None:
         """Replace everything."""
-        self.items[:] = items
-        self._journal("reset", tuple(self.items))
+        kept = tuple(items)
+        if not is_immutable(kept):
+            _refuse("a durable log", next(item for item in kept if not is_immutable(item)))
+        self.items[:] = kept
+        self._journal("reset", kept)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -167,6 +183,10 @@ class DurableMap(dict[K, V]):
         self._journal = journal
 
     def __setitem__(self, key: K, value: V) -> None:
+        if value.__class__ not in _SCALARS and not is_immutable(value):
+            _refuse(f"a durable map, at {key!r}", value)
+        if key.__class__ not in _SCALARS and not is_immutable(key):
+            _refuse("a durable map, as a key", key)
         super().__setitem__(key, value)
         self._journal("put", (key, value))
 
@@ -192,14 +212,22 @@ class DurableMap(dict[K, V]):
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
+    def __ior__(self, items: Any) -> Self:  # type: ignore[override,misc]
+        self.update(items)
+        return self
+
     def clear(self) -> None:
         self.replace({})
 
     def replace(self, items: dict[K, V]) -> None:
         """Replace everything."""
+        kept = dict(items)
+        for key, value in kept.items():
+            if not is_immutable((key, value)):
+                _refuse(f"a durable map, at {key!r}", value)
         super().clear()
-        super().update(items)
-        self._journal("reset", dict(items))
+        super().update(kept)
+        self._journal("reset", kept)
 
     def popitem(self) -> tuple[K, V]:
         raise TypeError("a durable map has no popitem: say which key")

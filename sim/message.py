@@ -8,11 +8,22 @@ enforced by ``__setattr__`` but by a digest that is compared at delivery when ch
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["digest_of", "is_message", "message", "replace", "size_of"]
+from sim.values import is_immutable, is_message, is_stateless, shown
+
+__all__ = [
+    "check_message",
+    "digest_of",
+    "is_message",
+    "message",
+    "newest",
+    "registered",
+    "replace",
+    "size_of",
+    "snake",
+]
 
 C = TypeVar("C", bound=type)
 
@@ -25,10 +36,12 @@ _MISSING: Any = object()
 def message(cls: C) -> C:
     """Class decorator: annotated fields become slots, constructor arguments, equality and a readable repr.
 
-    Defaults must be immutable. ``wire_bytes`` is the size of the payload in bytes: numbers count 8, strings
+    A ``__post_init__`` is called when all fields are set, to
+    refuse values. ``wire_bytes`` is the size of the payload in bytes: numbers count 8, strings
     and bytes their length, tuples and nested messages the sum of their parts; a class may define its own.
 
-    Raises TypeError when a field without a default follows one with a default, or a default is mutable.
+    Raises TypeError when a field without a default follows one with a default, or when a default or another
+    attribute of the class is mutable: all messages of the class would share it.
     """
     inherited = [name for base in reversed(cls.__mro__[1:]) for name in getattr(base, "_own_fields", ())]
     own = [name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)]
@@ -36,6 +49,7 @@ def message(cls: C) -> C:
     defaults.update({name: cls.__dict__[name] for name in own if name in cls.__dict__})
     fields = tuple(dict.fromkeys(inherited + own))
     _check_defaults(cls.__name__, fields, defaults)
+    _check_attributes(cls, own)
     namespace = {k: v for k, v in cls.__dict__.items() if k not in {*own, "__dict__", "__weakref__"}}
     namespace.update(
         __slots__=tuple(own),
@@ -54,7 +68,42 @@ def message(cls: C) -> C:
     generated = _generate(fields, defaults, kinds, cls)
     namespace.update({name: function for name, function in generated.items() if name not in cls.__dict__})
     made = type(cls)(cls.__name__, cls.__bases__, namespace)
+    _registry.setdefault(made.__module__, {})[made.__qualname__] = made
     return made
+
+
+_registry: dict[str, dict[str, type]] = {}
+"""Module -> qualified name -> the newest message class defined there."""
+
+
+def registered(module: str, scope: str) -> dict[str, type]:
+    """The message classes that ``module`` defines directly in ``scope``, by name.
+
+    A scope is the qualified name of a class, or of a function with ``.<locals>`` behind it; "" is the module.
+    """
+    start = f"{scope}." if scope else ""
+    classes = _registry.get(module, {})
+    return {
+        name.removeprefix(start): kind
+        for name, kind in classes.items()
+        if name.startswith(start) and "." not in name.removeprefix(start)
+    }
+
+
+def newest(kind: type) -> type:
+    """The message class that took the place of ``kind`` when its definition ran again, as in a notebook."""
+    return _registry.get(kind.__module__, {}).get(kind.__qualname__, kind)
+
+
+def check_message(value: Any) -> None:
+    """Raise TypeError for what cannot be sent: anything that is no instance of a `@message` class."""
+    if isinstance(value, type) and is_message(value):
+        raise TypeError(f"{value.__name__} is a class: send an instance of it, {value.__name__}(...)")
+    if not is_message(value):
+        raise TypeError(
+            f"{shown(value)} is no message: define a class with its fields, decorate it with @message "
+            "(from sim.node import message), and send an instance of it"
+        )
 
 
 def _check_defaults(name: str, fields: tuple[str, ...], defaults: dict[str, Any]) -> None:
@@ -62,10 +111,22 @@ def _check_defaults(name: str, fields: tuple[str, ...], defaults: dict[str, Any]
     for field in fields:
         if field in defaults:
             seen_default = True
-            if isinstance(defaults[field], list | dict | set | bytearray):
-                raise TypeError(f"{name}.{field}: the default {defaults[field]!r} is mutable")
+            if not is_immutable(defaults[field]):
+                raise TypeError(
+                    f"{name}.{field}: the default {shown(defaults[field])} is mutable, and all messages would share "
+                    "it; use a tuple, a frozenset or None"
+                )
         elif seen_default:
             raise TypeError(f"{name}.{field}: a field without a default follows one with a default")
+
+
+def _check_attributes(cls: type, fields: list[str]) -> None:
+    for name, value in cls.__dict__.items():
+        if not name.startswith("__") and name not in fields and not is_stateless(value):
+            raise TypeError(
+                f"{cls.__name__}.{name}: {shown(value)} is mutable, and all messages would share it; use a tuple, a "
+                "frozenset or types.MappingProxyType"
+            )
 
 
 def _generate(
@@ -74,6 +135,8 @@ def _generate(
     """The generated methods: constructor, equality, hash, repr, pickling, size on the wire."""
     parameters = "".join(f", {f}=_default_{f}" if f in defaults else f", {f}" for f in fields)
     body = "; ".join(f"self.{f} = {f}" for f in fields) or "pass"
+    if hasattr(cls, "__post_init__"):
+        body += "; self.__post_init__()"
     values = "(" + "".join(f"self.{f}, " for f in fields) + ")"
     others = "(" + "".join(f"other.{f}, " for f in fields) + ")"
     shown = ", ".join(f"{f}={{self.{f}!r}}" for f in fields)
@@ -106,11 +169,6 @@ def __reduce__(self): return (self.__class__, {values})
             function.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
             function.__module__ = cls.__module__
     return made
-
-
-def is_message(value: object) -> bool:
-    """Whether ``value`` is a class made by `@message`, or an instance of one."""
-    return getattr(value, "_is_message", False) is True
 
 
 def replace(value: Any, /, **changes: Any) -> Any:
@@ -166,11 +224,6 @@ digest_of: Callable[[Any], Any] = _Digester()
 """A comparable digest of all that a message carries; it differs when anything in it was changed."""
 
 
-def module_messages(namespace: dict[str, Any]) -> dict[str, type]:
-    """The message classes in a namespace, by the name of their handler (``Prepare`` -> ``prepare``)."""
-    return {snake(v.__name__): v for v in namespace.values() if isinstance(v, type) and is_message(v)}
-
-
 def snake(name: str) -> str:
     """``AppendEntries`` -> ``append_entries``, ``PrepareOK`` -> ``prepare_ok``."""
     out: list[str] = []
@@ -178,9 +231,3 @@ def snake(name: str) -> str:
         boundary = letter.isupper() and i > 0 and (not name[i - 1].isupper() or name[i + 1 : i + 2].islower())
         out.append(("_" if boundary else "") + letter.lower())
     return "".join(out)
-
-
-def caller_namespace(depth: int) -> dict[str, Any]:
-    """The names visible where the caller ``depth`` frames up stands (for classes defined in functions)."""
-    frame = sys._getframe(depth + 1)
-    return {**frame.f_globals, **frame.f_locals}

@@ -1,7 +1,7 @@
 """Nodes: all that a protocol author needs.
 
 A replica (or client, or server) is a class of *handlers* over *verbs*. A handler is one "upon receiving ..."
-of the paper: ``on_prepare(self, src, msg)`` is called for each message of class ``Prepare``; it is atomic and
+of the paper: ``on_prepare(self, src, msg: Prepare)`` is called for each message of class ``Prepare``; it is atomic and
 never waits. Verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...) are injected by whatever hosts the node:
 the simulator (`sim.cluster`), or a test that hands it messages by hand (`sim.testing`). This module knows
 neither simulated time nor the network; it imports nothing but the standard library.
@@ -11,18 +11,21 @@ neither simulated time nor the network; it imports nothing but the standard libr
 ...     n: int
 >>> class Echo(Node):
 ...     count = durable(0)                  # survives a crash
-...     def on_ping(self, src, msg):
+...     def on_ping(self, src, msg: Ping):
 ...         self.count += 1                 # on disk before anything that is sent after it
 ...         self.send(src, Ping(msg.n))
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Iterable, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from sim.durability import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
-from sim.message import caller_namespace, message, module_messages
+from sim.handlers import check_parts, find_handlers
+from sim.message import message, newest
+from sim.refusals import refuse_assignments, refuse_hidden, refuse_settings, refuse_shared_state
 
 __all__ = [
     "Caller",
@@ -201,11 +204,13 @@ class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
     """Declare a part of a node: ``detector = part(PhiDetector, threshold=8.0)``.
 
     The keyword arguments become attributes of the part before its ``on_start`` runs. A part that refuses some of
-    them does so here (`Part.check_settings`).
+    them does so here (`Part.check_settings`). Raises TypeError for settings that are mutable: all nodes would share
+    them.
     """
 
     def __init__(self, cls: type[T], **settings: Any) -> None:
         if issubclass(cls, Part):
+            refuse_settings(cls, settings, {**_VERBS, **dict.fromkeys(_given(cls))})
             cls.check_settings(**settings)
         self.cls = cls
         self.settings = settings
@@ -227,18 +232,31 @@ class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
 
 
 class Handlers(Verbs):
-    """A class whose ``on_...`` methods are found by name when the class is defined."""
+    """A class whose ``on_...`` methods are found when the class is defined (see `sim.handlers`).
+
+    Mistakes that would show late, or never, are refused then, too (see `sim.refusals`).
+    """
 
     _handlers: ClassVar[dict[type, str]] = {}  # message class -> method name
     _durables: ClassVar[dict[str, Any]] = {}  # field -> what makes its first value
     _parts: ClassVar[dict[str, part[Any]]] = {}
-    _lifecycle: ClassVar[frozenset[str]] = frozenset({"on_start"})
+    _is_part: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = _find_handlers(cls, caller_namespace(1))
+        refuse_hidden(cls, _VERBS, _given(cls), options=not cls._is_part)
+        refuse_shared_state(cls, "nodes")
+        cls._handlers = find_handlers(cls)
         cls._durables = _collect(cls, Durable, "_durables")
         cls._parts = _collect(cls, part, "_parts")
+        check_parts(cls, cls._parts)
+        refuse_assignments(cls, _VERBS, _not_assigned(cls))
+
+    @classmethod
+    def takers(cls) -> dict[type, str]:
+        """Message class -> handler name; with the newest definition of each class, if it ran again (in a notebook)."""
+        again = {newest(kind): name for kind, name in cls._handlers.items()}
+        return {**again, **cls._handlers}
 
     def on_start(self) -> None:
         """Boot, and every restart: set the volatile state here."""
@@ -252,28 +270,27 @@ def _collect(cls: type, kind: type, table: str) -> dict[str, Any]:
     return found
 
 
-def _find_handlers(cls: type, visible: dict[str, Any]) -> dict[type, str]:
-    """Message class -> handler name, for all the ``on_...`` methods of a class.
+_VERBS = {
+    name: value
+    for name, value in Verbs.__dict__.items()
+    if not name.startswith("_") and (callable(value) or isinstance(value, property))
+}
 
-    Raises TypeError for a handler whose message class cannot be found: it would never be called.
-    """
-    table: dict[type, str] = {}
-    for base in reversed(cls.__mro__[1:]):
-        table.update(base.__dict__.get("_handlers", {}))
-    known = {name: kind for kind, name in table.items()}
-    for name, method in cls.__dict__.items():
-        if not name.startswith("on_") or not callable(method):
-            continue
-        if name in Handlers._lifecycle or name.endswith(("_timeout", "_done")) or name in known:
-            continue
-        scope = {**getattr(method, "__globals__", {}), **visible, **cls.__dict__}
-        kind = module_messages(scope).get(name.removeprefix("on_"))
-        if kind is None:
-            raise TypeError(
-                f"{cls.__name__}.{name} handles no message: no message class of that name is in sight"
-            )
-        table[kind] = name
-    return table
+
+def _given(cls: type) -> tuple[str, ...]:
+    """The attributes that a host sets in a node, or in a part of one."""
+    bases = [base for base in cls.__mro__ if base.__module__ == __name__]
+    return tuple(name for base in bases for name in inspect.get_annotations(base) if name[0] != "_")
+
+
+def _not_assigned(cls: type[Handlers]) -> dict[str, str]:
+    """The attributes that methods may not assign: each with the reason, and what to write instead."""
+    refused = {name: f"{name} is a verb: give the attribute another name" for name in _VERBS}
+    # Members and peers may change: `broadcast` goes to the peers that a reconfiguration has left.
+    fixed = [name for name in _given(cls) if name not in ("members", "peers")]
+    refused |= dict.fromkeys(fixed, "the host sets it: give the attribute another name")
+    refused |= dict.fromkeys(cls._parts, "it is a part of the node: give the attribute another name")
+    return refused
 
 
 class Node(Handlers):
@@ -302,20 +319,24 @@ class Part(Handlers):
     It shares its node's identity, disk, clock and crash; ``self.node`` is the node.
     """
 
+    _is_part = True
     node: Node
+    part_name: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls._parts:
+            raise TypeError(
+                f"{cls.__name__}.{next(iter(cls._parts))}: a part has no parts; declare it in the node"
+            )
 
     @classmethod
     def check_settings(cls, **settings: Any) -> None:
         """Raise ValueError, with the value, for settings of `part` that cannot work."""
 
     def __init__(self, node: Node, name: str) -> None:
-        self.node = node
-        self.host = node.host
-        self.name = node.name
-        self.peers = node.peers
-        self.random = node.random
-        self.incarnation = node.incarnation
-        self.part_name = name
+        shared = ("host", "name", "peers", "random", "incarnation")
+        self.__dict__.update({field: node.__dict__[field] for field in shared}, node=node, part_name=name)
         for field, declared in self._durables.items():
             declared_name = f"{name}.{field}"
             self.__dict__[field] = declared.restore(node.host.disk, declared_name)

@@ -13,6 +13,8 @@ from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
+from sim.refusals import refuse_shared_state
+
 if TYPE_CHECKING:
     from sim.node import Node
 
@@ -117,6 +119,10 @@ class System:
     """Names under which faults may address whoever leads."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_shared_state(cls, "systems")
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -380,6 +386,10 @@ class Invariant:
     law: ClassVar[str] = "an unnamed law"
     now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
     """Set by the run: the simulated time."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_shared_state(cls, "runs")
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         """A message has left a node: what it depends on is synced, unless it was sent with hold=False."""

@@ -205,7 +205,7 @@ class Bench(Generic[N]):
 
     def dispatch(self, src: str, message: Any) -> None:
         for owner in self._all_owners():
-            name = type(owner)._handlers.get(message.__class__)
+            name = type(owner).takers().get(message.__class__)
             if name is not None:
                 getattr(owner, name)(src, message)
                 return

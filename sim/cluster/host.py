@@ -119,7 +119,7 @@ class NodeHost:
         self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
         for owner in self._owners:
             owner.__dict__.update(quick_verbs(self, owner))
-            for kind, handler in type(owner)._handlers.items():
+            for kind, handler in type(owner).takers().items():
                 if kind in self.handlers:
                     raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
                 self.handlers[kind] = getattr(owner, handler)

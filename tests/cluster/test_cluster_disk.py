@@ -225,8 +225,30 @@ def test_bytes_written_count_and_take_time_at_the_disks_bandwidth() -> None:
     assert made.hosts["b"].disk.bytes == 8
 
 
-def test_a_log_that_was_assigned_instead_of_changed_is_found_at_the_latest_when_its_node_crashes() -> None:
+@pytest.mark.parametrize(
+    ("field", "write"), [("log", r"self\.log\.append"), ("table", r"self\.table\[key\] = ")]
+)
+def test_an_assignment_to_a_log_or_a_map_is_refused_at_once(field: str, write: str) -> None:
+    node: Any = cluster(fsync=0.0).nodes["a"]
+    with pytest.raises(
+        TypeError, match=f"durable field '{field}' is changed in place, not assigned.*write {write}"
+    ):
+        setattr(node, field, ["volatile"])
+    assert not getattr(node, field)
+
+
+def test_a_log_that_was_replaced_behind_its_back_is_found_at_the_latest_when_its_node_crashes() -> None:
     made = cluster(fsync=0.0)
-    made.nodes["a"].log = ["volatile"]  # type: ignore[attr-defined]
+    made.nodes["a"].__dict__["log"] = ["volatile"]
     with pytest.raises(TypeError, match="durable field 'log' is changed in place, not assigned"):
         made.crash("a")
+
+
+def test_a_map_takes_an_update_in_place_and_writes_it() -> None:
+    made = cluster(fsync=0.0)
+    node: Any = made.nodes["a"]
+    node.table |= {"k": 1}
+    node.table.replace(node.table)
+    made.crash("a")
+    made.restart("a")
+    assert made.nodes["a"].table == {"k": 1}  # type: ignore[attr-defined]

@@ -28,7 +28,7 @@ class LoneNode(Node):
     def on_start(self):
         self.store = KeyValueStore()
 
-    def on_request(self, src, msg):
+    def on_request(self, src, msg: Request):
         result = self.store.apply(msg.command)
         self.send(src, Reply(msg.command.session, msg.command.sequence, result.status, result.value, result.result))
 

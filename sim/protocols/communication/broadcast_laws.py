@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.node import Node
@@ -45,7 +46,9 @@ class BroadcastLaws(Invariant):
     agreement: str = "none"
     quiet: Callable[[Mapping[str, Node]], bool] = lambda nodes: False
 
-    order_law: ClassVar[dict[str, str]] = {"fifo": "FIFO order", "causal": "causal order"}
+    order_law: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"fifo": "FIFO order", "causal": "causal order"}
+    )
 
     sequences: dict[str, list[Dot]] = field(default_factory=dict)  # member -> what it has delivered, in order
     places: dict[str, dict[Dot, int]] = field(default_factory=dict)  # the same: message -> its place

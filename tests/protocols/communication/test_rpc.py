@@ -362,7 +362,7 @@ class Volatile(Rpc):
 
     def on_start(self) -> None:
         super().on_start()
-        self.answered = {}  # type: ignore[assignment]
+        self.__dict__["answered"] = {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -305,7 +305,7 @@ class Volatile(Epidemic):
     _durables = {}  # noqa: RUF012
 
     def on_start(self) -> None:
-        self.updates: dict[str, Written] = {}  # type: ignore[assignment]
+        self.__dict__["updates"] = {}
         super().on_start()
 
 

@@ -150,11 +150,11 @@ class Forgetful(AbdServer):
         self.volatile: dict[str, Any] = {}
 
     def on_query(self, src: str, msg: Any) -> None:
-        self.registers = self.volatile  # type: ignore[assignment]
+        self.__dict__["registers"] = self.volatile
         super().on_query(src, msg)
 
     def on_store(self, src: str, msg: Any) -> None:
-        self.registers = self.volatile  # type: ignore[assignment]
+        self.__dict__["registers"] = self.volatile
         super().on_store(src, msg)
 
 

@@ -257,7 +257,7 @@ class Volatile(CrdtNode):
 
     def on_start(self) -> None:
         super().on_start()
-        self.states = dict(self.states)  # type: ignore[assignment]
+        self.__dict__["states"] = dict(self.states)
 
 
 class OneAckIsEnough(CrdtNode):

@@ -439,7 +439,7 @@ class Volatile(MultiPrimaryNode):
 
     def on_start(self) -> None:
         super().on_start()
-        self.versions = dict(self.versions)  # type: ignore[assignment]
+        self.__dict__["versions"] = dict(self.versions)
 
 
 class DeafClock(MultiPrimaryNode):

@@ -245,7 +245,7 @@ class Forgetful(DynamoNode):
     """Keeps what it stores in memory."""
 
     def keep(self, key: str, version: Any) -> None:
-        self.store = {**self.store, key: version}  # type: ignore[assignment]
+        self.__dict__["store"] = {**self.store, key: version}
 
 
 def test_a_node_that_keeps_its_store_in_memory_is_caught(broken: Make) -> None:

@@ -1,0 +1,111 @@
+"""Values that cannot change: what may be written to disk, shared as a class attribute, or carried by a message.
+
+A value is immutable by its class: numbers, texts, enums; tuples, frozensets and read-only mappings of immutable
+values; messages and frozen dataclasses whose fields are; and classes that define their hash by their value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import logging
+import types
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["holds_nothing", "is_immutable", "is_message", "is_stateless", "shown"]
+
+_SCALARS = (str, int, float, complex, bytes, range, type(None), type(Ellipsis), type(NotImplemented))
+_SCALAR_NAMES = frozenset({"str", "int", "float", "bool", "bytes", "None"})
+
+_HEAP_TYPE = 1 << 9  # a flag of classes that were made by a class statement
+
+Doubtful = tuple[str, ...] | Callable[[Any], bool]
+"""The fields of a value that must be looked at, or what looks at it."""
+
+_doubtful: dict[type, Doubtful] = {}
+
+
+def is_message(value: object) -> bool:
+    """Whether ``value`` is a class made by `@message`, or an instance of one."""
+    return getattr(value, "_is_message", False) is True
+
+
+def is_immutable(value: Any) -> bool:
+    """Whether nothing in a value can change. Fields that are annotated as numbers or texts are taken to be so."""
+    kind = value.__class__
+    try:
+        doubtful = _doubtful[kind]
+    except KeyError:
+        doubtful = _doubtful[kind] = _study(kind)
+    if doubtful.__class__ is tuple:
+        for name in doubtful:  # noqa: SIM110 - a loop is quicker
+            if not is_immutable(getattr(value, name, None)):
+                return False
+        return True
+    return doubtful(value)  # type: ignore[operator]
+
+
+def _study(kind: type) -> Doubtful:
+    """What has to be looked at in values of a class."""
+    if issubclass(kind, tuple | frozenset):
+        return _has_immutable_items
+    if kind is types.MappingProxyType:
+        return _has_immutable_values
+    if kind is object or issubclass(kind, (*_SCALARS, enum.Enum, type)):
+        return ()
+    if is_message(kind):
+        return tuple(name for name in kind._fields if not _is_scalar(kind._kinds.get(name)))  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(kind):
+        if not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            return _changes
+        return tuple(f.name for f in dataclasses.fields(kind) if not _is_scalar(f.type))
+    by_value = kind.__hash__ is not None and kind.__hash__ is not object.__hash__
+    return () if by_value and kind is not memoryview else _changes
+
+
+def _is_scalar(annotation: Any) -> bool:
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return all(part.strip(" '\"") in _SCALAR_NAMES for part in name.split("|"))
+
+
+def _has_immutable_items(value: Any) -> bool:
+    return all(map(is_immutable, value))
+
+
+def _has_immutable_values(value: Any) -> bool:
+    return all(map(is_immutable, value.values()))
+
+
+def _changes(value: Any) -> bool:
+    return False
+
+
+def is_stateless(value: Any) -> bool:
+    """Whether an object may be shared by all instances of a class: immutable, a descriptor, a class, a function."""
+    kind = type(value)
+    if isinstance(value, type | types.ModuleType | types.BuiltinFunctionType | logging.Logger):
+        return True
+    if isinstance(value, tuple):
+        return all(is_stateless(item) for item in value)
+    if isinstance(value, functools.partial):
+        return is_immutable(value.args) and all(is_immutable(v) for v in value.keywords.values())
+    if any(hasattr(kind, special) for special in ("__get__", "__set__", "__set_name__")):
+        return True
+    return kind.__module__ == "typing" or is_immutable(value) or holds_nothing(value)
+
+
+def holds_nothing(value: Any) -> bool:
+    """Whether an object is of a plain class and has no attributes: a strategy, a marker."""
+    plain = all(
+        base.__flags__ & _HEAP_TYPE and not base.__dict__.get("__slots__")
+        for base in type(value).__mro__[:-1]
+    )
+    return plain and not getattr(value, "__dict__", True)
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: its repr, cut short."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
