@@ -49,7 +49,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     print(comparison.text())
     measures = ["acknowledged_lost", "acknowledged_unreplicated", "p50"]
     means = comparison.summaries.groupby("run")[measures].mean()
-    sync, semi, fallback, asynchronous = (means.loc[system.label] for system in systems)
+    sync, semi, fallback, asynchronous = (means.loc[comparison.label_of(system)] for system in systems)
     return (
         f"Lost per crash: sync {sync['acknowledged_lost']:.1f}, semi-sync {semi['acknowledged_lost']:.1f}, with a "
         f"fallback {fallback['acknowledged_lost']:.1f} of the {fallback['acknowledged_unreplicated']:.1f} it flagged, "

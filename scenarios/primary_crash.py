@@ -36,7 +36,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     save(comparison.plot.bars("acknowledged_lost"), folder / "acknowledged_lost.png")
     print(comparison.text())
     means = comparison.summaries.groupby("run")[["acknowledged_lost", "p50", "unavailability"]].mean()
-    sync, asynchronous = (means.loc[system.label] for system in systems)
+    sync, asynchronous = (means.loc[comparison.label_of(system)] for system in systems)
     return (
         f"Async answers in {1e3 * asynchronous['p50']:.0f} ms at the median and loses "
         f"{asynchronous['acknowledged_lost']:.1f} acknowledged writes per crash.\n"

@@ -42,7 +42,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     comparison = compare(list(systems.values()), scenario, seeds=range(seed, seed + SEEDS), progress=None)
     comparison.save(folder)
     print(comparison.text())
-    names = {system.label: name for name, system in systems.items()}
+    names = {comparison.label_of(system): name for name, system in systems.items()}
     operations, events = (
         frame.assign(run=frame["run"].map(names)) for frame in (comparison.operations, comparison.events)
     )

@@ -41,7 +41,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     save(comparison.plot.bars("acknowledged_lost"), folder / "acknowledged_lost.png")
     print(comparison.text())
     lost = comparison.summaries.groupby("run")["acknowledged_lost"].mean()
-    unfenced, fenced, sync = (lost[system.label] for system in systems)
+    unfenced, fenced, sync = (lost[comparison.label_of(system)] for system in systems)
     return (
         f"Without fencing two primaries answer for ten seconds, and {unfenced:.0f} acknowledged writes are lost.\n"
         f"With a lease it is {fenced:.0f}, those between the cut and the lease's end; sync replication loses "

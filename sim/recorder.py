@@ -13,7 +13,7 @@ __all__ = ["COLUMNS", "Recorder"]
 COLUMNS: dict[str, tuple[str, ...]] = {
     "operations": (
         *("process", "kind", "key", "value", "result", "call", "return", "status"),
-        *("latency", "node", "region", "attempts"),
+        *("latency", "node", "region", "attempts", "client"),
     ),
     "messages": ("kind", "src", "dst", "sent", "delivered", "fate", "bytes"),
     "events": ("time", "node", "event", "detail"),

@@ -119,6 +119,29 @@ class System:
     """Names under which faults may address whoever leads."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
+    title: ClassVar[str] = ""
+    """What this class is called in tables and charts; the name of the class in words unless given."""
+
+    def __new__(cls, *arguments: Any, **given: Any) -> Self:
+        """Remember which fields were given: comparisons fill in what was not, alike for all."""
+        made = super().__new__(cls)
+        object.__setattr__(made, "_given", frozenset(given))
+        return made
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that were given when this system was made, whether or not they differ from their defaults.
+
+        `dataclasses.replace` gives every field; `changed` keeps what is known.
+        """
+        known: frozenset[str] = self.__dict__["_given"]
+        return known
+
+    def changed(self, **fields: Any) -> Self:
+        """This system with other values for some fields; the others stay given or not given as they were."""
+        made = dataclasses.replace(self, **fields)
+        object.__setattr__(made, "_given", self.given | frozenset(fields))
+        return made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

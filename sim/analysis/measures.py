@@ -31,6 +31,7 @@ __all__ = [
     "quantile_name",
     "summary",
     "timeline",
+    "weigh_clients",
 ]
 
 QUANTILES: tuple[float, ...] = (0.5, 0.95, 0.99)
@@ -75,8 +76,27 @@ def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     arrival), so time spent waiting for a free session counts. One without a known outcome (`info`, or no answer
     yet) took at least as long as its client waited: its `latency` where recorded, else up to its `return`, else
     until `duration`. A `fail` is a definite answer but no service rendered: left out here, and counted apart.
+    A column `weight` says how much each operation counts (see `weigh_clients`); without it all count alike.
     """
-    return survival(*_watched(operations, duration))
+    return survival(*_watched(operations, duration), _weights(operations))
+
+
+def weigh_clients(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
+    """The operations with a column `weight`, such that each client (column `client`) weighs the same in the window.
+
+    For closed loops: there a client that is served quickly asks more often, and would fill the percentiles.
+    """
+    _require(operations, "operations", ("client", "status"))
+    counted = in_window(operations, duration, warmup)
+    counts = counted.loc[counted["status"] != "fail", "client"].value_counts()
+    share = operations["client"].map(1.0 / counts).astype(float).fillna(1.0)
+    return operations.assign(weight=share)
+
+
+def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
+    if "weight" not in operations.columns:
+        return None
+    return operations.loc[operations["status"] != "fail", "weight"].to_numpy(dtype=float)
 
 
 def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -287,9 +307,15 @@ def timeline(
     ordered = in_window(operations, duration, warmup).sort_values("call", kind="stable")
     ordered = ordered[ordered["status"] != "fail"]
     watched, answered = _watched(ordered, duration)
+    weights = _weights(ordered)
     cuts = np.searchsorted(ordered["call"].to_numpy(dtype=float), edges)
     rows = [
-        _quantiles(survival(watched[first:last], answered[first:last]), quantiles)
+        _quantiles(
+            survival(
+                watched[first:last], answered[first:last], None if weights is None else weights[first:last]
+            ),
+            quantiles,
+        )
         for first, last in pairwise(cuts.tolist())
     ]
     return pd.concat([frame, pd.DataFrame(rows)], axis=1)

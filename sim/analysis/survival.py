@@ -74,15 +74,16 @@ class Survival:
         return float(self.fractions[index - 1]) if index else 0.0
 
 
-def survival(times: ArrayLike, answered: ArrayLike) -> Survival:
+def survival(times: ArrayLike, answered: ArrayLike, weights: ArrayLike | None = None) -> Survival:
     """Estimate the distribution of latencies.
 
     Args:
         times: seconds each operation was watched, shape (n,).
         answered: whether it ended in an answer then (True), or the watching did (False), shape (n,).
+        weights: how much each counts (> 0), shape (n,); None: all alike.
 
     Raises:
-        ValueError: shapes differ, or a time is negative or not finite.
+        ValueError: shapes differ, a time is negative or not finite, or a weight is not positive.
     """
     watched = np.asarray(times, dtype=np.float64)
     seen = np.asarray(answered, dtype=bool)
@@ -98,15 +99,28 @@ def survival(times: ArrayLike, answered: ArrayLike) -> Survival:
     # At equal times answers come first: who stopped watching then had not yet seen an answer.
     order = np.lexsort((~seen, watched))
     watched, seen = watched[order], seen[order]
-    remaining = np.arange(n, 0, -1, dtype=np.float64)
-    # Whoever stops watching bequeaths its weight, in equal parts, to those who still do. So each of the
-    # remaining ones weighs 1/n times all inheritances so far, and no rounding piles up without censoring.
-    heirs = remaining - 1
-    inheritance = np.where(seen | (heirs == 0), 1.0, remaining / np.maximum(heirs, 1.0))
-    weight = np.concatenate(([1.0], np.cumprod(inheritance)[:-1])) / n
+    remaining, heirs = _remaining(n, weights, order)
+    # An operation that is watched no longer leaves its weight to those still watched, in proportion to theirs. So the
+    # remaining ones weigh what they did times all inheritances so far, and no rounding piles up without censoring.
+    inheritance = np.where(seen | (heirs == 0), 1.0, remaining / np.where(heirs == 0, 1.0, heirs))
+    weight = np.concatenate(([1.0], np.cumprod(inheritance)[:-1])) / remaining[0]
     fractions = 1.0 - weight * heirs
     if seen[-1]:
         fractions[-1] = 1.0
     at, within = watched[seen], fractions[seen]
     last = np.append(at[1:] != at[:-1], True) if len(at) else np.empty(0, dtype=bool)
     return Survival(at[last], within[last], float(watched[-1]), n, int(n - seen.sum()))
+
+
+def _remaining(
+    n: int, weights: ArrayLike | None, order: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weight of each operation and all that were watched longer; and without itself."""
+    if weights is None:
+        remaining = np.arange(n, 0, -1, dtype=np.float64)
+        return remaining, remaining - 1
+    each = np.asarray(weights, dtype=np.float64)
+    if each.shape != (n,) or not (np.isfinite(each) & (each > 0)).all():
+        raise ValueError(f"weights must be one positive number an operation, got {weights!r}")
+    remaining = np.cumsum(each[order][::-1])[::-1]
+    return remaining, np.append(remaining[1:], 0.0)

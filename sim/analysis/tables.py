@@ -10,7 +10,15 @@ import pandas as pd
 from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
 from sim.analysis.statistics import intervals
 
-__all__ = ["MEASURES", "comparison_table", "difference_table", "render", "worth_showing"]
+__all__ = [
+    "MEASURES",
+    "comparison_table",
+    "difference_table",
+    "region_table",
+    "render",
+    "sweep_table",
+    "worth_showing",
+]
 
 MEASURES: tuple[str, ...] = (
     "throughput",
@@ -37,7 +45,11 @@ _HEADS = {
 _RARE = frozenset({"acknowledged_unreplicated"})
 """Measures of what few systems ever do: shown where one of them did."""
 
-_TEXT = ("system", "guarantee", "checked")
+_NOTHING = "–"
+_IN_SECONDS = frozenset(
+    {"duration", "warmup", "heartbeat", "detection", "timeout", "backoff", "lease", "start", "think"}
+)
+"""Fields that hold seconds, for headings."""
 _UNSAFE = "UNSAFE"
 
 
@@ -46,6 +58,7 @@ def comparison_table(
     *,
     guarantees: Mapping[str, str] | None = None,
     checked: Mapping[str, str] | None = None,
+    settings: Mapping[str, Mapping[str, float]] | None = None,
     measures: Sequence[str] = MEASURES,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
@@ -55,6 +68,7 @@ def comparison_table(
         summaries: one row a run and seed: columns `run`, `seed` and measures.
         guarantees: run → what the system claims ("linearizable"); runs that are missing claim nothing ("none").
         checked: run → what came of checking it ("20/20 valid"); missing ones are "not checked".
+        settings: `nodes` or `detection` (seconds) → run → its value: columns of what the systems differ in.
         measures: which to show; one that no run has (all NaN) is left out, and so is a rare one that is 0 throughout.
         confidence: of the intervals.
 
@@ -75,15 +89,85 @@ def comparison_table(
             "guarantee": (guarantees or {}).get(name, "none"),
             "checked": (checked or {}).get(name, "not checked"),
             "unsafe": _UNSAFE in name.split(),
+            **{key: values[name] for key, values in (settings or {}).items()},
             "seeds": group["seed"].nunique(),
         }
-        for line in found[found["run"] == run].to_dict("records"):
-            measure = str(line["measure"])
-            row[measure] = line["mean"]
-            row[f"{measure}_low"], row[f"{measure}_high"] = line["low"], line["high"]
-            row[f"{measure}_bound"] = "≥" if line["at_least"] else ""
-        rows.append(row)
+        rows.append(row | _measured(found[found["run"] == run]))
     return pd.DataFrame(rows)
+
+
+def _measured(found: pd.DataFrame) -> dict[str, object]:
+    """The cells of one row, of the lines of `intervals` that belong to it."""
+    row: dict[str, object] = {}
+    for line in found.to_dict("records"):
+        measure = str(line["measure"])
+        row[measure] = line["mean"]
+        row[f"{measure}_low"], row[f"{measure}_high"] = line["low"], line["high"]
+        row[f"{measure}_bound"] = "≥" if line["at_least"] else ""
+    return row
+
+
+def sweep_table(
+    summaries: pd.DataFrame,
+    fields: Sequence[str],
+    *,
+    checked: Sequence[str] | None = None,
+    measures: Sequence[str] = MEASURES,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """One row a point of a sweep: its values of `fields`, what came of checking it, and measures.
+
+    `checked`: what came of it at each point, in order of appearance. Measures are as in `comparison_table`.
+    Raises ValueError where there are not as many in `checked` as points.
+    """
+    kept = [name for name in measures if worth_showing(summaries, name)]
+    by = list(fields) or ["run"]
+    found = intervals(summaries, kept, by=by, confidence=confidence)
+    size = len(kept)
+    rows = []
+    for number, (keys, group) in enumerate(summaries.groupby(by, sort=False, dropna=False)):
+        row: dict[str, object] = dict(zip(by, keys, strict=True))
+        row["checked"] = checked[number] if checked is not None else "not checked"
+        row["seeds"] = group["seed"].nunique()
+        rows.append(row | _measured(found.iloc[number * size : (number + 1) * size]))
+    if checked is not None and len(checked) != len(rows):
+        raise ValueError(f"{len(rows)} points were swept, and {len(checked)} checked")
+    return pd.DataFrame(rows)
+
+
+def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
+    """Latency by region as text: a row a system, a column a region, "p50 / p99" in each cell (means over seeds).
+
+    Args:
+        latencies: columns `run, seed, region, p50, p99` (seconds), and `p99_at_least` where it is a lower bound.
+        order: regions in the order of their columns; others follow as they come.
+    """
+    scale = time_scale(latencies["p50"])
+    systems = list(dict.fromkeys(latencies["run"]))
+    columns: list[tuple[str, list[str], bool]] = [("system", systems, False)]
+    found = list(dict.fromkeys(latencies["region"]))
+    for region in sorted(found, key=lambda name: order.index(name) if name in order else len(order)):
+        cells = [
+            _pair(latencies[(latencies["run"] == run) & (latencies["region"] == region)], scale.factor)
+            for run in systems
+        ]
+        columns.append((str(region), cells, True))
+    lines = _lines(columns, "  ", "", lambda width, _: "─" * width)
+    return "\n".join([f"p50 / p99 [{scale.unit}] of clients in", *lines])
+
+
+def _pair(rows: pd.DataFrame, factor: float) -> str:
+    values = [float(rows[name].mean()) * factor for name in ("p50", "p99")]
+    bounds = ["≥ " if _some(rows, f"{name}_at_least") else "" for name in ("p50", "p99")]
+    texts = [
+        _NOTHING if math.isnan(value) else f"{bound}{value:,.{decimals_for([value], most=1)}f}"
+        for value, bound in zip(values, bounds, strict=True)
+    ]
+    return " / ".join(texts)
+
+
+def _some(rows: pd.DataFrame, flag: str) -> bool:
+    return flag in rows.columns and bool((rows[flag].fillna(0) > 0).any())
 
 
 def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
@@ -129,7 +213,7 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     real = [half for half, mean in zip(halves, means, strict=True) if half > 1e-9 * abs(mean)]
     decimals = max([decimals, *(decimals_for([half], significant=1, most=most) for half in real)])
     form = f"{'+' if signed else ''},.{decimals}f"
-    texts = ["–" if math.isnan(mean) else format(mean, form) for mean in means]
+    texts = [_NOTHING if math.isnan(mean) else format(mean, form) for mean in means]
     spreads = ["" if math.isnan(half) else f"± {half:,.{decimals}f}" for half in halves]
     wide, wider = max(map(len, texts)), max(map(len, spreads))
     marks = 2 if any(bounds) else 0
@@ -144,18 +228,37 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
 def _columns(table: pd.DataFrame, signed: bool) -> list[tuple[str, list[str], bool]]:
     """Head, cells and whether these are numbers, of each column to show."""
     columns: list[tuple[str, list[str], bool]] = []
-    for name in _TEXT:
-        if name in table.columns:
-            cells = [str(value) for value in table[name]]
-            if name == "system" and "unsafe" in table.columns:
-                marks = table["unsafe"].astype(bool)
-                cells = [
-                    f"{_UNSAFE} {cell}" if unsafe and _UNSAFE not in cell.split() else cell
-                    for cell, unsafe in zip(cells, marks, strict=True)
-                ]
-            columns.append((name, cells, False))
+    for name in _leading(table):
+        cells = [_plain(value) for value in table[name]]
+        if name == "system" and "unsafe" in table.columns:
+            marks = table["unsafe"].astype(bool)
+            cells = [
+                f"{_UNSAFE} {cell}" if unsafe and _UNSAFE not in cell.split() else cell
+                for cell, unsafe in zip(cells, marks, strict=True)
+            ]
+        columns.append((_heading(name), cells, pd.api.types.is_numeric_dtype(table[name])))
     columns.extend((*_column(table, measure, signed), True) for measure in _measures_of(table))
     return columns
+
+
+def _leading(table: pd.DataFrame) -> list[str]:
+    """The columns that say what a row is, and what was promised and checked."""
+    behind = {"unsafe", "seeds", *_measures_of(table)}
+    behind |= {name + end for name in _measures_of(table) for end in ("_low", "_high", "_bound")}
+    return [str(name) for name in table.columns if name not in behind]
+
+
+def _heading(field: str) -> str:
+    """A swept field as one writes it on the command line; a time says its unit."""
+    unit = " [s]" if field.rpartition("__")[2] in _IN_SECONDS else ""
+    return field.replace("__", ".") + unit
+
+
+def _plain(value: object) -> str:
+    """A swept value: nothing is bare NaN."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _lines(

@@ -47,7 +47,7 @@ def command(
     scenario = apply_settings(load_scenario(script), settings)
     done = sweep(scenario, fields, seeds=seed_range(seeds, first_seed), workers=workers)
     table = done.table()
-    click.echo(table.to_string(index=False, float_format=lambda x: f"{x:.6g}"))
+    click.echo(done.text())
     out.mkdir(parents=True, exist_ok=True)
     write_frames({"sweep": done.summaries, "table": table}, out)
     click.echo(f"frames: {out}")

@@ -7,15 +7,18 @@ streams, not message by message.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.conditions import conditions, notes
+from sim.lab.fairness import detection_of, fair, size_of, sized
+from sim.lab.labels import label_all, same
 from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
+from sim.lab.seeds import distinct, seed_list
 from sim.system import System
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from sim.lab.plots import ComparisonPlots
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "outcome"]
 
 
 def _run_and_judge(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]:
@@ -32,10 +35,10 @@ def _run_and_judge(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Che
 
 
 def compare(
-    systems: Iterable[System],
+    systems: System | Iterable[System] | Mapping[str, System],
     scenario: Scenario,
     *,
-    seeds: Iterable[int] = range(10),
+    seeds: int | Iterable[int] = range(10),
     judge: bool = True,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -44,18 +47,29 @@ def compare(
 ) -> Comparison:
     """Run each system in the scenario under each seed.
 
+    What was not given is the same for all: size, failure detection, the clients' timeout (see `sim.lab.fairness`).
+
     Parameters
     ----------
     systems:
-        What takes the place of ``scenario.system``. Two with the same label are refused.
+        What takes the place of ``scenario.system``: one, several, or a mapping from labels of one's own. Without those
+        a label says in what the systems differ (see `sim.lab.labels`).
+    seeds:
+        Those to run under; a number n means the first n, 0 to n - 1.
     judge:
         Check each history against what the system claims.
     workers, executor, start_method, progress:
         See `sim.lab.parallel.run_all`.
+
+    Raises ValueError for no system, one given twice, no seed, and a seed given twice.
     """
-    scenarios = [dataclasses.replace(scenario, system=system) for system in systems]
-    return compare_scenarios(
-        {s.system.label: s for s in _distinct(scenarios)},
+    named = isinstance(systems, Mapping)
+    chosen = [systems] if isinstance(systems, System) else list(_values(systems))
+    _check(chosen, scenario)
+    labels = label_all(sized(chosen, scenario))
+    names = [str(name) for name in systems] if isinstance(systems, Mapping) else list(labels.each)
+    comparison = compare_scenarios(
+        dict(zip(names, fair(chosen, scenario), strict=True)),
         seeds=seeds,
         judge=judge,
         workers=workers,
@@ -63,33 +77,49 @@ def compare(
         start_method=start_method,
         progress=progress,
     )
+    comparison.systems = dict(zip(names, chosen, strict=True))
+    comparison.shared = () if named else labels.shared
+    return comparison
 
 
-def _distinct(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
-    labels = [s.system.label for s in scenarios]
-    if not labels:
+def _values(systems: Any) -> Iterable[Any]:
+    if isinstance(systems, Mapping):
+        return systems.values()
+    if isinstance(systems, str) or not isinstance(systems, Iterable):
+        raise ValueError(f"compare takes systems and then the scenario: {systems!r} is no system")
+    return systems
+
+
+def _check(systems: Sequence[Any], scenario: Any) -> None:
+    if not systems:
         raise ValueError("nothing to compare: give at least one system")
-    twice = [label for i, label in enumerate(labels) if label in labels[:i]]
-    if twice:
-        raise ValueError(f"two systems are labelled {twice[0]!r}: they could not be told apart")
-    return scenarios
+    for system in systems:
+        if not isinstance(system, System):
+            hint = f"; write {system.__name__}()" if isinstance(system, type) else ""
+            raise ValueError(f"only systems can be compared, not {system!r}{hint}")
+    if not isinstance(scenario, Scenario):
+        raise ValueError(f"compare takes systems and then the scenario, not {scenario!r}")
 
 
 def compare_scenarios(
-    scenarios: dict[str, Scenario],
+    scenarios: Mapping[str, Scenario],
     *,
-    seeds: Iterable[int] = range(10),
+    seeds: int | Iterable[int] = range(10),
     judge: bool = True,
     workers: int | None = None,
     executor: Executor | None = None,
     start_method: str | None = None,
     progress: str | None = "comparing",
 ) -> Comparison:
-    """Like `compare`, for scenarios that differ in more than the system; the keys are their labels."""
-    seed_list = list(seeds)
-    if not seed_list:
-        raise ValueError("at least one seed is needed")
-    tasks = [(s, seed, judge) for s in scenarios.values() for seed in seed_list]
+    """Like `compare`, for scenarios that differ in more than the system; the keys are their labels.
+
+    Each scenario runs as it is: nothing is made equal.
+    """
+    if not scenarios:
+        raise ValueError("nothing to compare: give at least one scenario")
+    distinct("scenario", list(scenarios.values()))
+    chosen = seed_list(seeds)
+    tasks = [(s, seed, judge) for s in scenarios.values() for seed in chosen]
     done = run_all(
         _run_and_judge,
         tasks,
@@ -98,31 +128,47 @@ def compare_scenarios(
         start_method=start_method,
         progress=progress,
     )
-    labels = [label for label in scenarios for _ in seed_list]
+    labels = [label for label in scenarios for _ in chosen]
     for label, (run, _) in zip(labels, done, strict=True):
         run.label = label
-    return Comparison(scenarios, [run for run, _ in done], [check for _, check in done])
+    return Comparison(dict(scenarios), [run for run, _ in done], [check for _, check in done])
+
+
+def outcome(checks: Iterable[Check | None]) -> str:
+    """What came of checking some runs, in a few words: ``"20/20 valid"``; ``"not checked"`` if none was."""
+    statuses = [check.status for check in checks if check is not None]
+    if not statuses:
+        return "not checked"
+    claimed = [status for status in statuses if status != "no claim"]
+    if not claimed:
+        return "nothing claimed"
+    if "invalid" in claimed:
+        return f"VIOLATED in {claimed.count('invalid')}/{len(claimed)}"
+    return f"{claimed.count('valid')}/{len(claimed)} valid"
 
 
 class Comparison:
     """Runs of several systems under the same seeds.
 
-    Attributes: ``scenarios`` (label -> scenario), ``runs``, ``checks`` (one for each run, or None).
+    Attributes: ``scenarios`` (label -> scenario as it ran), ``systems`` (label -> system as it was given), ``runs``,
+    ``checks`` (one for each run, or None), ``shared`` (settings that all systems share, in words).
     """
 
     def __init__(
         self, scenarios: dict[str, Scenario], runs: list[Run], checks: Sequence[Check | None]
     ) -> None:
         self.scenarios = scenarios
+        self.systems = {label: scenario.system for label, scenario in scenarios.items()}
         self.runs = runs
         self.checks = list(checks)
+        self.shared: tuple[str, ...] = ()
 
     def _together(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
         frames = []
         for run in self.runs:
-            frame = run.frames[name]
+            frame = run.weighed_operations if name == "operations" else run.frames[name]
             if len(frame):
                 frames.append(frame.assign(run=run.label, seed=run.seed))
         return (
@@ -133,7 +179,7 @@ class Comparison:
 
     @cached_property
     def operations(self) -> pd.DataFrame:
-        """All operations, with the columns ``run`` and ``seed``."""
+        """All operations, with the columns ``run`` and ``seed``, and of closed loops ``weight`` (see `Run`)."""
         return self._together("operations")
 
     @cached_property
@@ -165,21 +211,63 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def table(self, measures: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per system: guarantee, what was checked, and each measure with its 95 % interval over seeds."""
+        """One row per system: guarantee, what was checked, and each measure with its 95 % interval over seeds.
+
+        Where systems differ in size or failure detection, the columns ``nodes`` and ``detection`` (seconds) say so.
+        """
         from sim.analysis.tables import MEASURES, comparison_table
 
         return comparison_table(
             self.summaries,
             guarantees=self._guarantees(),
             checked=self._checked(),
+            settings=self._differing(),
             measures=MEASURES if measures is None else measures,
         )
 
-    def text(self, measures: Sequence[str] | None = None) -> str:
-        """The table as text for a terminal."""
-        from sim.analysis.tables import render
+    def by_region(self) -> pd.DataFrame:
+        """Latency where the clients stand: columns ``run, seed, region, count, p50, p99`` (seconds)."""
+        import pandas as pd
 
-        return render(self.table(measures))
+        from sim.analysis.measures import latency_quantiles
+
+        frames = [
+            latency_quantiles(
+                run.weighed_operations,
+                by=("region",),
+                quantiles=(0.5, 0.99),
+                duration=run.ended,
+                warmup=run.warmup,
+            ).assign(run=run.label, seed=run.seed)
+            for run in self.runs
+        ]
+        together = pd.concat(frames, ignore_index=True)
+        return together[["run", "seed", *(c for c in together.columns if c not in ("run", "seed"))]]
+
+    def text(self, measures: Sequence[str] | None = None) -> str:
+        """The table for a terminal, with what all share, latency by region, and what must be known to read it."""
+        from sim.analysis.tables import region_table, render
+
+        blocks = [self.heading, render(self.table(measures))]
+        regions = self.by_region()
+        if regions["region"].nunique() > 1:
+            blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
+        told = notes(list(self.scenarios.values()))
+        return "\n".join([blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if told else []), *told])
+
+    @property
+    def heading(self) -> str:
+        """What all systems have in common: size, failure detection, load, settings; and how many seeds."""
+        seeds = len({run.seed for run in self.runs})
+        return conditions(list(self.scenarios.values()), self.shared, seeds)
+
+    def _differing(self) -> dict[str, dict[str, float]]:
+        """Those of the settings ``nodes`` and ``detection`` in which the systems differ: setting -> label -> value."""
+        asked: dict[str, dict[str, float]] = {
+            "nodes": {label: size_of(s.system) for label, s in self.scenarios.items()},
+            "detection": {label: detection_of(s) for label, s in self.scenarios.items()},
+        }
+        return {name: values for name, values in asked.items() if len(set(values.values())) > 1}
 
     def _guarantees(self) -> dict[str, str]:
         return {
@@ -189,29 +277,25 @@ class Comparison:
         }
 
     def _checked(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for label in self.scenarios:
-            checks = [
-                c for r, c in zip(self.runs, self.checks, strict=True) if r.label == label and c is not None
-            ]
-            statuses = [check.status for check in checks]
-            if not statuses:
-                continue
-            claimed = [s for s in statuses if s != "no claim"]
-            if not claimed:
-                found[label] = "nothing claimed"
-            elif "invalid" in claimed:
-                found[label] = f"VIOLATED in {claimed.count('invalid')}/{len(claimed)}"
-            else:
-                found[label] = f"{claimed.count('valid')}/{len(claimed)} valid"
-        return found
+        return {
+            label: outcome(c for r, c in zip(self.runs, self.checks, strict=True) if r.label == label)
+            for label in self.scenarios
+        }
+
+    def label_of(self, system: str | System) -> str:
+        """The label of a system of this comparison (a label stands for itself). Raises ValueError for any other."""
+        if isinstance(system, str):
+            return system
+        for label, scenario in self.scenarios.items():
+            if same(system, self.systems[label]) or same(system, scenario.system):
+                return label
+        raise ValueError(f"{system.label} is none of the systems compared: {', '.join(self.scenarios)}")
 
     def difference(self, baseline: str | System) -> pd.DataFrame:
         """Each system's paired difference from a baseline, seed by seed, with its 95 % interval per measure."""
         from sim.analysis.statistics import differences
 
-        label = baseline if isinstance(baseline, str) else baseline.label
-        return differences(self.summaries, label)
+        return differences(self.summaries, self.label_of(baseline))
 
     @property
     def plot(self) -> ComparisonPlots:

@@ -22,20 +22,22 @@ class RunPlots:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._span: Any = {"duration": run.ended, "warmup": min(run.scenario.warmup, run.ended / 2)}
+        self._span: Any = {"duration": run.ended, "warmup": run.warmup}
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
         """The distribution of latency; ``tail``: on a logarithmic axis of how many took longer."""
         from sim.analysis import plots
 
-        operations = self._run.operations.assign(run=self._run.label)
+        operations = self._run.weighed_operations.assign(run=self._run.label)
         return plots.latency_cdf(operations, tail=tail, ax=ax, **self._span)
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time, faults shaded; an array of two Axes. ``width``: seconds of a bin."""
         from sim.analysis import plots
 
-        return plots.timeline(self._run.operations, self._run.events, width=width, ax=ax, **self._span)
+        return plots.timeline(
+            self._run.weighed_operations, self._run.events, width=width, ax=ax, **self._span
+        )
 
     def space_time(
         self,

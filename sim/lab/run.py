@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
 from sim.recorder import COLUMNS
 from sim.system import Violation
+from sim.workload import ClosedLoop
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +88,7 @@ class Run:
     ) -> None:
         self.scenario: Scenario = simulation.scenario
         self.seed = simulation.seed
-        self.label = simulation.scenario.system.label
+        self.label = describe(simulation.scenario.system)
         self.violation = violation
         self.convergence = convergence
         self.final = simulation.system.replica_values(simulation.members)
@@ -158,14 +160,28 @@ class Run:
         from sim.analysis import measures
 
         return measures.summary(
-            self.operations,
+            self.weighed_operations,
             self.events,
             self.links,
             self.nodes,
             duration=self.ended,
-            warmup=min(self.scenario.warmup, self.ended / 2),
+            warmup=self.warmup,
             lost=self.acknowledged_lost,
         )
+
+    @property
+    def warmup(self) -> float:
+        """Seconds at the beginning that measures leave out: at most half of a run that ended early."""
+        return min(self.scenario.warmup, self.ended / 2)
+
+    @property
+    def weighed_operations(self) -> pd.DataFrame:
+        """The operations; of a closed loop with the column ``weight``, by which each client counts equally."""
+        from sim.analysis.measures import weigh_clients
+
+        if not isinstance(self.scenario.workload, ClosedLoop):
+            return self.operations
+        return weigh_clients(self.operations, duration=self.ended, warmup=self.warmup)
 
     def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
         """Judge the history by what the system claims, or by another consistency model."""

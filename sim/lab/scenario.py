@@ -13,7 +13,7 @@ from sim.faults.fault import check_targets
 from sim.network.topology import Topology, lan
 from sim.protocols.client import Retry
 from sim.system import Member, System, Timing, check_administration, check_types
-from sim.workload import ClosedLoop, Workload
+from sim.workload import OpenLoop, Workload
 
 if TYPE_CHECKING:
     from sim.lab.run import Run
@@ -37,7 +37,8 @@ class Scenario:
     network:
         A topology (see `sim.network`): `lan`, `wan`, ...
     workload:
-        What clients do (see `sim.workload`).
+        What clients do (see `sim.workload`); an open loop of 100 operations/s from 10 clients unless given: in a closed
+        loop clients that wait ask nothing, so that percentiles hardly show an outage.
     faults:
         What goes wrong (see `sim.faults`).
     duration:
@@ -64,7 +65,7 @@ class Scenario:
 
     system: System
     network: Topology = field(default_factory=lan)
-    workload: Workload = field(default_factory=ClosedLoop)
+    workload: Workload = field(default_factory=lambda: OpenLoop(clients=10))
     faults: Sequence[Fault] = ()
     duration: float = 10.0
     warmup: float = 0.0
@@ -229,16 +230,29 @@ class Scenario:
         return execute(self, seed)
 
     def sweep(
-        self, *, seeds: Iterable[int] = (0,), workers: int | None = None, **fields: Iterable[Any]
+        self,
+        varied: Mapping[str, Iterable[Any]] | None = None,
+        /,
+        *,
+        seeds: int | Iterable[int] = (0,),
+        judge: bool = True,
+        workers: int | None = None,
+        progress: str | None = "sweeping",
+        **fields: Iterable[Any],
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.
 
-        A field is one of the scenario (``duration``), or, with two underscores, one of a value in it
-        (``system__nodes``, ``workload__rate``). ``workers``: processes; None: one for each core.
+        Fields are given by name, as a mapping, or both. A field is one of the scenario (``duration``), or, with two
+        underscores, one of a value in it (``system__nodes``, ``workload__rate``). ``seeds``: those to run under; a
+        number n means the first n. ``judge``: check each history. ``workers``: processes; None: one for each core.
         """
         from sim.lab.sweep import sweep
 
-        return sweep(self, fields, seeds=seeds, workers=workers)
+        both = sorted({*(varied or {})} & {*fields})
+        if both:
+            raise ValueError(f"{both[0]} is given twice, in the mapping and by name")
+        chosen = {**(varied or {}), **fields}
+        return sweep(self, chosen, seeds=seeds, judge=judge, workers=workers, progress=progress)
 
     def vary(self, field_path: str, value: Any) -> Scenario:
         """This scenario with one field changed; ``workload__rate`` names a field of a field."""
@@ -260,4 +274,6 @@ def _vary(owner: Any, path: str, value: Any, where: str) -> Any:
         raise ValueError(f"{where} ({type(owner).__name__}) has no field {head!r}; it has {', '.join(names)}")
     if rest:
         value = _vary(getattr(owner, head), rest, value, f"{where}__{head}")
+    if isinstance(owner, System):
+        return owner.changed(**{head: value})
     return dataclasses.replace(owner, **{head: value})

@@ -293,7 +293,7 @@ class Simulation:
                 outcome.returned if answered else float("nan"),
                 outcome.status,
                 until - outcome.called,
-                *(outcome.node, host.place, outcome.attempts),
+                *(outcome.node, host.place, outcome.attempts, outcome.client),
             )
         )
 

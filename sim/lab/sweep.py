@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.compare import outcome
+from sim.lab.conditions import conditions, notes
+from sim.lab.fairness import fair, sized
+from sim.lab.labels import label_all, same
 from sim.lab.parallel import run_all
-from sim.lab.run import Run
+from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
+from sim.lab.seeds import distinct, seed_list
+from sim.system import System
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,37 +25,65 @@ if TYPE_CHECKING:
 
 __all__ = ["Sweep", "sweep"]
 
+_SYSTEM = "system"
 
-def _run(scenario: Scenario, seed: int) -> Run:
-    return scenario.run(seed)
+
+def _run(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]:
+    run = scenario.run(seed)
+    return run, run.check() if judge else None
 
 
 class Sweep:
     """Runs of a scenario with varied fields.
 
-    Attributes: ``fields`` (their names), ``points`` (one mapping field -> value for each run), ``runs``.
+    Attributes: ``fields`` (their names), ``points`` (one mapping field -> value for each run), ``runs``, ``checks``
+    (one for each run, or None), ``scenarios`` (one for each run).
     """
 
-    def __init__(self, fields: tuple[str, ...], points: list[dict[str, Any]], runs: list[Run]) -> None:
+    def __init__(
+        self,
+        fields: tuple[str, ...],
+        points: list[dict[str, Any]],
+        scenarios: list[Scenario],
+        runs: list[Run],
+        checks: Sequence[Check | None],
+    ) -> None:
         self.fields = fields
         self.points = points
+        self.scenarios = scenarios
         self.runs = runs
+        self.checks = list(checks)
 
-    @property
+    @cached_property
     def summaries(self) -> pd.DataFrame:
         """One row per run: the varied fields, ``run``, ``seed`` and every measure."""
         import pandas as pd
 
         rows = [
-            {
-                **{k: _plain(v) for k, v in point.items()},
-                "run": run.label,
-                "seed": run.seed,
-                **run.summary().to_dict(),
-            }
+            {**self._written(point, run), "run": run.label, "seed": run.seed, **run.summary().to_dict()}
             for point, run in zip(self.points, self.runs, strict=True)
         ]
         return pd.DataFrame(rows)
+
+    def _written(self, point: Mapping[str, Any], run: Run) -> dict[str, Any]:
+        """A point as it stands in frames: numbers and words, no two values of a field alike."""
+        found = {}
+        for name, value in point.items():
+            plain = run.label if isinstance(value, System) else _plain(value)
+            others = [other for other in self._values[name] if not same(other, value)]
+            alike = not isinstance(value, System) and any(same(_plain(other), plain) for other in others)
+            found[name] = repr(value) if alike else plain
+        return found
+
+    @cached_property
+    def _values(self) -> dict[str, list[Any]]:
+        """The values of each field, once each."""
+        found: dict[str, list[Any]] = {name: [] for name in self.fields}
+        for point in self.points:
+            for name, value in point.items():
+                if not any(value is other for other in found[name]):
+                    found[name].append(value)
+        return found
 
     @property
     def plot(self) -> SweepPlots:
@@ -58,13 +93,24 @@ class Sweep:
         return SweepPlots(self)
 
     def table(self, measures: Iterable[str] | None = None) -> pd.DataFrame:
-        """One row per point and measure: mean over seeds with its 95 % interval."""
-        from sim.analysis.statistics import intervals
-        from sim.analysis.tables import MEASURES, worth_showing
+        """One row per point: its values, what was checked, and each measure with its 95 % interval over seeds."""
+        from sim.analysis.tables import MEASURES, sweep_table
 
-        usual = [name for name in MEASURES if worth_showing(self.summaries, name)]
-        chosen = usual if measures is None else list(measures)
-        return intervals(self.summaries, chosen, by=self.fields or ("run",))
+        chosen = MEASURES if measures is None else tuple(measures)
+        seeds = len({run.seed for run in self.runs})
+        groups = [self.checks[i : i + seeds] for i in range(0, len(self.checks), seeds)]
+        return sweep_table(
+            self.summaries, self.fields, checked=[outcome(group) for group in groups], measures=chosen
+        )
+
+    def text(self, measures: Iterable[str] | None = None) -> str:
+        """The table as text for a terminal, with what must be known to read it."""
+        from sim.analysis.tables import render
+
+        told = notes(self.scenarios)
+        seeds = len({run.seed for run in self.runs})
+        heading = conditions(self.scenarios, (), seeds)
+        return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
 
 
 def _plain(value: Any) -> Any:
@@ -77,29 +123,89 @@ def sweep(
     scenario: Scenario,
     fields: Mapping[str, Iterable[Any]],
     *,
-    seeds: Iterable[int] = (0,),
+    seeds: int | Iterable[int] = (0,),
+    judge: bool = True,
     workers: int | None = None,
     executor: Executor | None = None,
     start_method: str | None = None,
     progress: str | None = "sweeping",
 ) -> Sweep:
-    """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`."""
-    values = {name: list(options) for name, options in fields.items()}
-    for name, options in values.items():
-        if not options:
-            raise ValueError(f"nothing to sweep: {name} has no values")
-    seed_list = list(seeds)
-    if not seed_list:
-        raise ValueError("at least one seed is needed")
-    points, tasks = [], []
-    for combination in product(*values.values()):
-        varied = scenario
-        for name, value in zip(values, combination, strict=True):
-            varied = varied.vary(name, value)
-        for seed in seed_list:
-            points.append(dict(zip(values, combination, strict=True)))
-            tasks.append((varied, seed))
-    runs = run_all(
+    """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`.
+
+    Systems that are swept (the field ``system``) get the same size, failure detection and patience of clients where
+    none was given, as in `compare`. ``judge``: check each history against what the system claims.
+
+    Raises ValueError for a field without values, and for a value or a seed that is given twice.
+    """
+    values = {name: _options(name, options) for name, options in fields.items()}
+    chosen = seed_list(seeds)
+    points, varied = _combinations(scenario, values)
+    tasks = [(one, seed, judge) for one in varied for seed in chosen]
+    done = run_all(
         _run, tasks, workers=workers, executor=executor, start_method=start_method, progress=progress
     )
-    return Sweep(tuple(values), points, runs)
+    runs = [run for run, _ in done]
+    if _SYSTEM in values:
+        labels = label_all(sized(values[_SYSTEM], scenario)).each
+        _label(runs, [point for point in points for _ in chosen], values[_SYSTEM], labels)
+    return Sweep(
+        tuple(values),
+        [point for point in points for _ in chosen],
+        [one for one, _, _ in tasks],
+        runs,
+        [check for _, check in done],
+    )
+
+
+def _options(name: str, options: Any) -> list[Any]:
+    if isinstance(options, str | bytes) or not isinstance(options, Iterable):
+        raise ValueError(f"the values of {name} must be a list, not {options!r}; write [{options!r}]")
+    listed = list(options)
+    if not listed:
+        raise ValueError(f"nothing to sweep: {name} has no values")
+    distinct(f"{name}: the value", listed)
+    return listed
+
+
+def _combinations(
+    scenario: Scenario, values: Mapping[str, list[Any]]
+) -> tuple[list[dict[str, Any]], list[Scenario]]:
+    """Each combination of values, the last field varying fastest, and the scenario with it."""
+    indices = list(product(*(range(len(options)) for options in values.values())))
+    points = [{name: values[name][i] for name, i in zip(values, index, strict=True)} for index in indices]
+    if _SYSTEM not in values:
+        return points, [_varied(scenario, point) for point in points]
+    # Systems are made equal among those that meet the same values of all fields outside them.
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, index in enumerate(indices):
+        outside = tuple(i for name, i in zip(values, index, strict=True) if not _of_system(name))
+        groups.setdefault(outside, []).append(number)
+    found: dict[int, Scenario] = {}
+    for numbers in groups.values():
+        systems = [_varied(scenario, points[number], _of_system).system for number in numbers]
+        world = _varied(scenario, points[numbers[0]], lambda name: not _of_system(name))
+        found |= dict(zip(numbers, fair(systems, world), strict=True))
+    return points, [found[number] for number in range(len(points))]
+
+
+def _of_system(name: str) -> bool:
+    return name.partition("__")[0] == _SYSTEM
+
+
+def _varied(
+    scenario: Scenario, point: Mapping[str, Any], wanted: Callable[[str], bool] = lambda _: True
+) -> Scenario:
+    # Whole values come first: what else is varied may be a field of one.
+    for name in sorted(filter(wanted, point), key=lambda name: name.count("__")):
+        scenario = scenario.vary(name, point[name])
+    return scenario
+
+
+def _label(
+    runs: Sequence[Run], points: Sequence[Mapping[str, Any]], systems: Sequence[System], labels: Sequence[str]
+) -> None:
+    """Systems that are swept are labelled by what they differ in."""
+    for run, point in zip(runs, points, strict=True):
+        run.label = next(
+            label for system, label in zip(systems, labels, strict=True) if system is point[_SYSTEM]
+        )

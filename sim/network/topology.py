@@ -250,7 +250,8 @@ def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unp
     names:
         Of the places.
     latencies:
-        Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes.
+        Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes; or a
+        pandas frame with the places as index and columns, in any order.
         The diagonal is for two hosts at one place.
     **line:
         ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
@@ -260,11 +261,24 @@ def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unp
     """
     if isinstance(names, str):
         raise ValueError(f"names must be a sequence of names of places, not {names!r}")
+    latencies = _rows(names, latencies)
     rows = tuple(
         tuple(as_distribution(entry, f"the latency in row {i}, column {j}") for j, entry in enumerate(row))
         for i, row in enumerate(latencies)
     )
     return Matrix(regions=tuple(names), latencies=rows, **line)
+
+
+def _rows(names: Sequence[str], latencies: Any) -> Sequence[Sequence[Any]]:
+    """The rows of latencies; of a pandas frame, those of the named places, which its index and columns must name."""
+    if not hasattr(latencies, "iloc"):
+        return latencies  # type: ignore[no-any-return]
+    for axis, found in (("row", list(latencies.index)), ("column", list(latencies.columns))):
+        if sorted(map(str, found)) != sorted(map(str, names)):
+            raise ValueError(
+                f"the frame of latencies must have one {axis} for each of {list(names)}, not {found}"
+            )
+    return latencies.loc[list(names), list(names)].to_numpy().tolist()  # type: ignore[no-any-return]
 
 
 def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:

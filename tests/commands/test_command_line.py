@@ -52,7 +52,7 @@ def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (["compare", "Raft", "--set", "duration=long"], "duration must be a number, not 'long'"),
         (["compare", "Raft(nodes="], "'Raft(nodes=' is no system"),
         (["compare", "no.such.module:System"], "no.such.module cannot be imported"),
-        (["compare", "Raft", "Raft"], "two systems are labelled 'Raft'"),
+        (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "paxos_duel"], "Missing option '--vary'"),
         (["sweep", "paxos_duel", "--vary", "system.nodes"], "'system.nodes' varies nothing"),

@@ -81,7 +81,7 @@ def scenario(system: object) -> Scenario:
 def test_it_is_compared_and_checked(lone: type) -> None:
     comparison = compare([lone(), Raft(nodes=3)], scenario(lone()), seeds=range(2), workers=1, progress=None)
     assert list(comparison.table()["checked"]) == ["2/2 valid", "2/2 valid"]
-    assert comparison.scenarios["Lone"].run(0).check().status == "valid"
+    assert comparison.scenarios["Lone, 1 node"].run(0).check().status == "valid"
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])

@@ -173,7 +173,9 @@ def test_open_loop_latency_begins_when_the_operation_was_due() -> None:
 
 
 def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
-    dead = scenario(network=dataclasses.replace(lan(Exponential(0.001)), loss=1.0))
+    dead = scenario(
+        network=dataclasses.replace(lan(Exponential(0.001)), loss=1.0), workload=ClosedLoop(clients=10)
+    )
     operations = dead.run(1).operations
     assert len(operations) == 10
     assert set(operations["status"]) == {"info"}

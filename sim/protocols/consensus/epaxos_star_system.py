@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos_invariants import EPaxosSafety
@@ -35,6 +36,8 @@ class EPaxosStar(EgalitarianSystem):
 
     Raises ValueError for settings that cannot work: n >= max(2e + f - 1, 2f + 1) must hold, and e <= f.
     """
+
+    title: ClassVar[str] = "EPaxos*"
 
     faults: int | None = None
     fast_faults: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Client
@@ -50,6 +50,8 @@ class MultiPaxos(RecordsCommits):
 
     Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
     """
+
+    title: ClassVar[str] = "Multi-Paxos"
 
     nodes: int = 5
     leader: str | None = None

@@ -199,6 +199,8 @@ class Abd(System):
         quorum must meet every write quorum, or it is refused unless ``unsafe``.
     """
 
+    title: ClassVar[str] = "ABD"
+
     nodes: int = 3
     reads: QuorumSystem | int | None = None
     writes: QuorumSystem | int | None = None

@@ -66,6 +66,8 @@ class PrimaryBackup(System):
     Raises ValueError for a value out of range.
     """
 
+    title: ClassVar[str] = "Primary-Backup"
+
     nodes: int = 3
     mode: Literal["sync", "semi-sync", "async"] = "sync"
     acks: int = 1

@@ -213,6 +213,8 @@ class Crdt(System):
         Seconds between rounds of spreading.
     """
 
+    title: ClassVar[str] = "CRDT"
+
     nodes: int = 3
     kind: Kind = "pn-counter"
     sync: Literal["state", "delta"] = "delta"

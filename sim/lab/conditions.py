@@ -1,0 +1,77 @@
+"""What must be known to read a table: what all its rows share, and what the scenario leaves out or hides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sim.cluster import Host
+from sim.lab.fairness import detection_of, size_of
+from sim.lab.scenario import Scenario
+from sim.workload import ClosedLoop, OpenLoop, Workload
+
+__all__ = ["conditions", "notes"]
+
+
+def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: int) -> str:
+    """One line or two: the name of the scenario, size, failure detection, clients' timeout, load, seeds."""
+    first = scenarios[0]
+    sizes = sorted({size_of(s.system) for s in scenarios})
+    detections = sorted({detection_of(s) for s in scenarios})
+    timeouts = sorted({s.resolved_retry().timeout or 0.0 for s in scenarios})
+    loads = list(dict.fromkeys(_load(s.workload) for s in scenarios))
+    told = [
+        *(text for text in shared if text != _replicas(sizes[0])),
+        *([_replicas(sizes[0])] if len(sizes) == 1 and sizes[0] else []),
+        f"silence suspected after {_times(detections)}",
+        f"clients ask again after {_times(timeouts)}",
+        *(loads if len(loads) == 1 else []),
+        f"{seeds} seed{'s, mean ± 95 % interval' if seeds > 1 else ''}",
+    ]
+    title = f"{first.name}: " if first.name else ""
+    return title + "; ".join(told) + "."
+
+
+def _replicas(count: int) -> str:
+    return f"{count} node{'s' if count != 1 else ''}"
+
+
+def _times(values: Sequence[float]) -> str:
+    """Seconds that are alike, or the least and the greatest."""
+    low, high = f"{values[0]:.3g}", f"{values[-1]:.3g}"
+    return f"{low} s" if low == high else f"{low} to {high} s"
+
+
+def _load(workload: Workload) -> str:
+    if isinstance(workload, OpenLoop):
+        return f"open loop, {workload.rate:g} op/s"
+    if isinstance(workload, ClosedLoop):
+        return "closed loop"
+    return ""
+
+
+def notes(scenarios: Sequence[Scenario]) -> list[str]:
+    """What a reader would misread without being told, a line each."""
+    told = []
+    if any(isinstance(s.workload, ClosedLoop) for s in scenarios):
+        told.append(
+            "closed loop: a client that waits asks nothing, so an outage hardly shows in percentiles, and a quick "
+            "system is asked more; each client counts equally"
+        )
+    free = _free(scenarios)
+    if free:
+        told.append(f"free: {', '.join(free)}")
+    return told
+
+
+def _free(scenarios: Sequence[Scenario]) -> list[str]:
+    """What costs nothing on any machine of these scenarios."""
+    hosts = [host for s in scenarios for host in _hosts(s)]
+    found = {
+        "cores": all(host.messages_are_free for host in hosts),
+        "disks": all(host.disk.instant for host in hosts),
+    }
+    return [name for name, free in found.items() if free]
+
+
+def _hosts(scenario: Scenario) -> Sequence[Host]:
+    return list(scenario.hosts.values()) if isinstance(scenario.hosts, Mapping) else [scenario.hosts]

@@ -1,0 +1,107 @@
+"""Fair comparisons: size, failure detection and patience of clients are the same for all where they were not given.
+
+*Given* is what was written where the system was made (`System.given`), even if it is the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sim.lab.scenario import Scenario
+from sim.system import System, default_of
+
+__all__ = ["detection_of", "fair", "size_of", "sized"]
+
+_SIZE = "nodes"
+_LEAST = 3  # the fewest replicas of which a majority survives the loss of one
+
+
+def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
+    """The scenario with each system in turn, and with one size, failure detection and patience where none was given.
+
+    The size is the one that some of the systems give, if they give but one; else that of the scenario's own system, if
+    given; else a replica for each region of the network, if there are at least three; else the largest default. A
+    system whose other settings forbid that size keeps its own, and so does one that is not replicated. Failure
+    detection and the clients' timeout are those derived for the system whose members are farthest apart.
+    """
+    scenarios = [dataclasses.replace(scenario, system=system) for system in sized(systems, scenario)]
+    if not scenarios:
+        return []
+    timing = max((s.timing() for s in scenarios), key=lambda t: t.heartbeat)
+    patience = max(s.resolved_retry().timeout or 0.0 for s in scenarios)
+    retry = dataclasses.replace(scenario.retry, timeout=patience)
+    return [dataclasses.replace(s, system=s.system.with_timing(timing), retry=retry) for s in scenarios]
+
+
+def sized(systems: Iterable[System], scenario: Scenario) -> list[System]:
+    """The systems, those without a given size with the common one (see `fair`)."""
+    chosen = list(systems)
+    size = _common_size(chosen, scenario)
+    return [_resized(system, size) for system in chosen]
+
+
+def size_of(system: System) -> int:
+    """How many replicas it has from the start; spares are none."""
+    return sum(member.role == "replica" and not member.off for member in system.members())
+
+
+def detection_of(scenario: Scenario) -> float:
+    """Seconds of silence after which a replica is suspected; of a system behind another, that system's."""
+    inner = scenario.resolved_system()
+    while nested := [value for _, value in _nested(inner)]:
+        inner = nested[0]
+    return inner.detection_timeout
+
+
+def _nested(system: System) -> Iterator[tuple[str, System]]:
+    for f in dataclasses.fields(system):
+        value = getattr(system, f.name)
+        if isinstance(value, System):
+            yield f.name, value
+
+
+def _has_size(system: System) -> bool:
+    """Whether it has a size that may vary; one that has a single node unless told otherwise is not replicated."""
+    return any(f.name == _SIZE and default_of(f) != 1 for f in dataclasses.fields(system))
+
+
+def _sizes_given(system: System) -> list[int]:
+    """The sizes that a system, or one in it, was given."""
+    own = [getattr(system, _SIZE)] if _has_size(system) and _SIZE in system.given else []
+    inner = [s for name, value in _nested(system) if name in system.given for s in _sizes_given(value)]
+    return [*own, *inner]
+
+
+def _default_sizes(system: System) -> list[int]:
+    own: list[Any] = [default_of(f) for f in dataclasses.fields(system) if f.name == _SIZE]
+    inner = [s for _, value in _nested(system) for s in _default_sizes(value)]
+    return [*(value for value in own if isinstance(value, int)), *inner]
+
+
+def _common_size(systems: Sequence[System], scenario: Scenario) -> int | None:
+    given = sorted({size for system in systems for size in _sizes_given(system)})
+    if len(given) == 1:
+        return given[0]
+    own = _sizes_given(scenario.system)
+    if own:
+        return own[0]
+    if len(scenario.network.regions) >= _LEAST:
+        return len(scenario.network.regions)
+    return max((size for system in systems for size in _default_sizes(system)), default=None)
+
+
+def _resized(system: System, size: int | None, given: bool = True) -> System:
+    """The system with this many nodes where none were given (`given`: whether what it holds counts as given)."""
+    if size is None:
+        return system
+    changes: dict[str, Any] = {
+        name: _resized(value, size, given and name in system.given) for name, value in _nested(system)
+    }
+    if _has_size(system) and not (given and _SIZE in system.given):
+        changes[_SIZE] = size
+    try:
+        return system.changed(**changes) if changes else system
+    except ValueError:
+        return system  # its other settings, such as quorums of fixed sizes, forbid it

@@ -1,0 +1,196 @@
+"""Labels: what systems are called side by side. A label says in what they differ; what is equal stands in the title.
+
+Labels are words for people ("Raft, 5 nodes, pre vote"); `System.label` is the form that the command line takes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from sim.system import System, default_of
+
+__all__ = ["Labels", "describe", "label_all", "same", "words"]
+
+_SECONDS = frozenset({"heartbeat", "detection"})
+_SIZE = "nodes"
+_NEVER = frozenset({"unsafe"})  # stands in front of the label
+_UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What systems are called (`each`, in their order) and the settings that all share (`shared`, in words)."""
+
+    each: tuple[str, ...]
+    shared: tuple[str, ...]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; of values that cannot say so plainly (arrays), whether they are written alike."""
+    if one is other:
+        return True
+    try:
+        return bool(one == other) and (type(one) is type(other) or (_number(one) and _number(other)))
+    except (TypeError, ValueError):
+        return type(one) is type(other) and repr(one) == repr(other)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def words(name: str) -> str:
+    """A name from code in words: ``pre_vote`` -> "pre vote", ``LeastConnections`` -> "Least Connections"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").strip()
+
+
+def _kind(system: System) -> str:
+    """What the class is called. A subclass does not inherit its base's title: it is another protocol."""
+    title = vars(type(system)).get("title", "")
+    return str(title) or words(type(system).__name__)
+
+
+def _seconds(value: float) -> str:
+    factor, unit = next(((f, u) for f, u in _UNITS if abs(value) * f >= 1.0), _UNITS[-1])
+    return f"{value * factor:.6g} {unit}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, System):
+        return describe(value)
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(_value(v) for v in value) + ")"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        told = [_phrase(f.name, getattr(value, f.name)) for f in _unusual(value)]
+        named = getattr(value, "label", None)
+        own = isinstance(named, str) and not named.startswith(type(value).__name__)
+        return str(named) if own else _joined(words(type(value).__name__).lower(), told)
+    return str(getattr(value, "__name__", value))
+
+
+def _joined(head: str, told: Sequence[str]) -> str:
+    return f"{head} ({', '.join(told)})" if told else head
+
+
+def _unusual(value: Any) -> list[dataclasses.Field[Any]]:
+    fields = [f for f in dataclasses.fields(value) if f.repr and f.init]
+    return [f for f in fields if not same(getattr(value, f.name), default_of(f))]
+
+
+def _phrase(name: str, value: Any, exact: bool = False) -> str:
+    """A setting in words: "pre vote", "no pre vote", "5 nodes", "heartbeat 50 ms", "mode async"."""
+    if exact:
+        return f"{words(name)} {value!r}"
+    if isinstance(value, bool):
+        return words(name) if value else f"no {words(name)}"
+    if value is None:
+        return f"no {words(name)}"
+    if name == _SIZE and isinstance(value, int):
+        return f"{value} node{'s' if value != 1 else ''}"
+    if name in _SECONDS and isinstance(value, int | float):
+        return f"{words(name)} {_seconds(value)}"
+    return f"{words(name)} {_value(value)}"
+
+
+def _settings(system: System) -> dict[str, Any]:
+    return {
+        f.name: getattr(system, f.name)
+        for f in dataclasses.fields(system)
+        if f.init and f.repr and f.name not in _NEVER
+    }
+
+
+def _shown(system: System) -> set[str]:
+    """The settings that are not as they usually are, and those that a system's label always shows."""
+    unusual = {f.name for f in _unusual(system)} - _NEVER
+    return unusual | (set(system.label_fields) & set(_settings(system)))
+
+
+def describe(system: System) -> str:
+    """One system in words: its kind and what is not as usual."""
+    settings, shown = _settings(system), _shown(system)
+    return _with_mark(system, [_phrase(name, settings[name]) for name in settings if name in shown])
+
+
+def _with_mark(system: System, told: Sequence[str]) -> str:
+    text = ", ".join([_kind(system), *told])
+    return f"UNSAFE {text}" if system.unsafe else text
+
+
+def label_all(systems: Sequence[System]) -> Labels:
+    """Labels of systems that stand side by side: no two are alike. Identical systems raise ValueError."""
+    for i, system in enumerate(systems):
+        if any(same(system, other) for other in systems[:i]):
+            raise ValueError(f"the same system is given twice: {describe(system)}")
+    if len(systems) == 1:
+        return Labels((describe(systems[0]),), ())
+    settings = [_settings(system) for system in systems]
+    shown = [_shown(system) | _contested(i, systems, settings) for i, system in enumerate(systems)]
+    sizes = [s[_SIZE] for s in settings if _SIZE in s]
+    if any(size != sizes[0] for size in sizes):  # a size is the same thing in all classes
+        for names, mine in zip(shown, settings, strict=True):
+            names |= {_SIZE} & set(mine)
+    common = _common(settings, shown)
+    for names in shown:
+        names -= set(common)
+    texts = [_texts(i, systems, settings, shown[i]) for i in range(len(systems))]
+    return Labels(_numbered(texts), tuple(_phrase(name, value) for name, value in common.items()))
+
+
+def _contested(index: int, systems: Sequence[System], settings: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The settings in which a system differs from others of its class. An option that is off is not named."""
+    mine = settings[index]
+    rivals = [s for s, other in zip(settings, systems, strict=True) if type(other) is type(systems[index])]
+    return {
+        name
+        for name, value in mine.items()
+        if value is not None and value is not False and any(not same(value, r[name]) for r in rivals)
+    }
+
+
+def _common(settings: Sequence[Mapping[str, Any]], shown: Sequence[set[str]]) -> dict[str, Any]:
+    """The settings that somebody's label would show, and that are equal in all."""
+    first = settings[0]
+    return {
+        name: value
+        for name, value in first.items()
+        if any(name in names for names in shown)
+        and all(name in other and same(other[name], value) for other in settings)
+    }
+
+
+def _texts(
+    index: int, systems: Sequence[System], settings: Sequence[Mapping[str, Any]], shown: set[str]
+) -> str:
+    mine = settings[index]
+    told = []
+    for name in mine:
+        if name in shown:
+            plain = _phrase(name, mine[name])
+            # Values that differ and are called alike are written out.
+            alike = any(
+                type(other) is type(systems[index])
+                and not same(mine[name], s[name])
+                and _phrase(name, s[name]) == plain
+                for other, s in zip(systems, settings, strict=True)
+            )
+            told.append(_phrase(name, mine[name], exact=alike))
+    return _with_mark(systems[index], told)
+
+
+def _numbered(texts: Sequence[str]) -> tuple[str, ...]:
+    """The same texts; those that occur more than once get numbers, so that no two are alike."""
+    taken = {text for text in texts if texts.count(text) == 1}
+    found = []
+    for text in texts:
+        number, label = 1, text
+        if texts.count(text) > 1:
+            while (label := f"{text} #{number}") in taken:
+                number += 1
+        taken.add(label)
+        found.append(label)
+    return tuple(found)
