@@ -121,6 +121,7 @@ class Verbs:
         """Send a message. It leaves only when everything this node wrote before is on its disk.
 
         With ``hold=False`` it leaves at once: for messages that promise nothing about this node's disk.
+        A message to oneself is this node's next step, at the same instant: it costs nothing and is never lost.
         """
         self.host.send(dst, msg, hold)
 

@@ -16,10 +16,13 @@ from simpy.events import AnyOf, Event, Process
 from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.disk import make_disk
+from sim.cluster.own_steps import OwnStep, OwnSteps
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.verbs import quick_verbs
 from sim.kernel import Timer
+from sim.message import digest_of
+from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node, Part
 
 if TYPE_CHECKING:
@@ -73,7 +76,8 @@ class NodeHost:
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
-        self._halt: Halt | None = None  # while the process stands still
+        self._own_steps = OwnSteps(self)
+        self.halt: Halt | None = None  # while the process stands still
         self.routes = cluster.network.routes(self.name)
 
     @property
@@ -84,7 +88,7 @@ class NodeHost:
     @property
     def is_paused(self) -> bool:
         """Whether the node stands still: alive, but nothing of it runs."""
-        return self._halt is not None
+        return self.halt is not None
 
     @property
     def direct(self) -> bool:
@@ -132,7 +136,7 @@ class NodeHost:
         if self.node is None:
             return
         self.crashes += 1
-        self._halt = None
+        self.halt = None
         self.disk.crash()
         for story in list(self._stories.values()):
             _close(story)
@@ -165,9 +169,9 @@ class NodeHost:
 
         Messages that arrive meanwhile wait, and so does the end of work that the cores have begun. Its clocks go on.
         """
-        if self.node is None or self._halt is not None:
+        if self.node is None or self.halt is not None:
             return
-        halt = self._halt = Halt(self.env.event(), dict(self.handlers))
+        halt = self.halt = Halt(self.env.event(), dict(self.handlers))
         for timer in self.timers.values():
             if timer.deadline is not None:
                 halt.timers.append((timer.deadline, timer))
@@ -181,10 +185,11 @@ class NodeHost:
         Timers first is what event loops do (a turn of libuv begins with them), and what brings out the mistake of
         judging others by one's own pause.
         """
-        halt, self._halt = self._halt, None
+        halt, self.halt = self.halt, None
         if halt is None:
             return
         self.handlers.update(halt.handlers)
+        self._own_steps.go_on(halt.own_steps)
         now = self.env.now
         for due, timer in sorted(halt.timers, key=lambda entry: entry[0]):
             timer.arm_at(max(due, now))
@@ -258,8 +263,8 @@ class NodeHost:
     def handle(self, delivery: tuple[str, Any]) -> None:
         """Give a message to its handler."""
         src, message = delivery
-        if self._halt is not None:
-            self._halt.late.append((self.handle, (delivery,)))
+        if self.halt is not None:
+            self.halt.late.append((self.handle, (delivery,)))
             return
         handler = self._handler_of(src, message)
         if self.cluster.checking:
@@ -320,7 +325,7 @@ class NodeHost:
 
     def flush(self) -> None:
         """Send what waited for the disk and need wait no longer, in order."""
-        if self._halt is not None:
+        if self.halt is not None:
             return
         synced = self.disk.synced if not self.disk.instant else 0  # type: ignore[union-attr]
         outbox = self._outbox
@@ -330,6 +335,20 @@ class NodeHost:
         going, self._outbox = outbox[:ready], outbox[ready:]
         for _, dst, message in going:
             self.routes[dst](message)
+
+    def to_self(self, message: Any) -> None:
+        """A message to oneself leaves: it is this node's next step, and nothing but the invariants hears of it."""
+        heard = self.cluster.network.on_send
+        if heard is not None:
+            heard(self.name, self.name, message)
+        digest = digest_of(message) if self.cluster.checking else None
+        self._own_steps.add(self._from_self, (message, digest))
+
+    def _from_self(self, message: Any, digest: Any) -> None:
+        if self.cluster.checking:
+            require_unchanged(message, digest, self.name, self.name)
+            self.cluster.before_delivery(self.name, self.name, message)
+        self._step(self._handler_of(self.name, message), (self.name, message))
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
         """See `Verbs.reply`."""
@@ -439,8 +458,8 @@ class NodeHost:
 
     def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
         """A piece of work is done: call its handler."""
-        if self._halt is not None:
-            self._halt.late.append((self.work_done, (done,)))
+        if self.halt is not None:
+            self.halt.late.append((self.work_done, (done,)))
             return
         job_key, handler, key = done
         if self.jobs.pop(job_key, None) is None:
@@ -483,8 +502,8 @@ class NodeHost:
                     send, value = story.send, (yield awaited)
                 except Exception as failure:
                     send, value = story.throw, failure
-                while self._halt is not None:
-                    yield self._halt.over
+                while self.halt is not None:
+                    yield self.halt.over
         finally:
             story.close()
 
@@ -513,13 +532,14 @@ class NodeHost:
 class Halt:
     """What a pause keeps for later."""
 
-    __slots__ = ("handlers", "late", "over", "timers")
+    __slots__ = ("handlers", "late", "over", "own_steps", "timers")
 
     def __init__(self, over: Event, handlers: dict[type, Callable[[Any, Any], Any]]) -> None:
         self.over = over
         self.handlers = handlers
         self.timers: list[tuple[float, Timer]] = []  # when they are due
         self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # what came up, in order
+        self.own_steps: list[OwnStep] = []  # what was the node's next step when it came to stand still
 
 
 class DeadHost:

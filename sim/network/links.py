@@ -23,7 +23,7 @@ from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
 
-__all__ = ["HEADER_BYTES", "Held", "Link", "Network"]
+__all__ = ["HEADER_BYTES", "Held", "Link", "Network", "require_unchanged"]
 
 HEADER_BYTES = 54
 """Bytes beside the payload: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
@@ -42,6 +42,7 @@ class Receiver(Protocol):
     def direct(self) -> bool: ...
 
     def receive(self, src: str, message: Any) -> None: ...
+    def to_self(self, message: Any) -> None: ...
     def lost_at_door(self) -> None: ...
     def blame(self, error: Exception) -> None: ...
 
@@ -204,9 +205,14 @@ class Network:
         return self._routes.setdefault(src, _Routes(self, src))
 
     def connect(self, src: str, dst: str) -> Send:
-        """The send function of a link as things stand; raises LookupError for an unknown destination."""
+        """The send function of a link as things stand; raises LookupError for an unknown destination.
+
+        A node reaches itself without a link.
+        """
         if dst not in self._receivers:
             raise LookupError(f"{src} sends to {dst!r}: there is no node of that name")
+        if src == dst:
+            return self._receivers[dst].to_self
         link = self.links.get((src, dst))
         if link is None:
             link = self.links[src, dst] = Link(src, dst, self._spec(src, dst))
@@ -218,7 +224,7 @@ class Network:
 
     def _spec(self, src: str, dst: str) -> LinkSpec:
         machine = self._machines.get(src)
-        together = src == dst or (machine is not None and machine == self._machines.get(dst))
+        together = machine is not None and machine == self._machines.get(dst)
         if together or self._beside.get(src) == dst or self._beside.get(dst) == src:
             return LinkSpec(Constant(0.0))
         return self.topology.link(self.places[src], self.places[dst])
@@ -339,11 +345,8 @@ class Network:
         self._hand_over(receiver, link.src, message, sent, digest)
 
     def _hand_over(self, receiver: Receiver, src: str, message: Any, sent: float, digest: Any) -> None:
-        if self.checking and digest_of(message) != digest:
-            raise AssertionError(
-                f"{message!r} from {src} to {receiver.name} was changed after it was sent: "
-                "messages carry values, not shared mutable state"
-            )
+        if self.checking:
+            require_unchanged(message, digest, src, receiver.name)
         if self.tracing:
             fate = "delivered" if receiver.handlers else "crashed"
             self._trace(src, receiver.name, message, sent, self.env._now, fate)
@@ -374,6 +377,15 @@ class Network:
         for link, _, message, sent, _, _ in self._in_flight.values():
             self._trace(link.src, link.dst, message, sent, float("nan"), "in flight")
         self._in_flight.clear()
+
+
+def require_unchanged(message: Any, digest: Any, src: str, dst: str) -> None:
+    """Raise AssertionError when a message is no longer what it was when it was sent."""
+    if digest_of(message) != digest:
+        raise AssertionError(
+            f"{message!r} from {src} to {dst} was changed after it was sent: "
+            "messages carry values, not shared mutable state"
+        )
 
 
 def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:

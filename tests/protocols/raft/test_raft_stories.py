@@ -36,6 +36,8 @@ def story(events: list[Any], sent: list[Any], traced: list[Any]) -> str:
         words = " ".join(f"{key}={value}" for key, value in detail.items())
         lines.append((time, f"{node}        {event}, {words}".rstrip(", ")))
     for time, src, dst, message in sent:
+        if src == dst:
+            continue  # its own next step: nothing travels
         fate = fates[type(message).__name__, src, dst, time]
         lines.append((time, f"{src} -> {dst}  {message!r}" + (f", {fate}" if fate != "delivered" else "")))
     return "\n".join(f"{1000 * time:7.1f}  {line}" for time, line in sorted(lines, key=lambda row: row[0]))

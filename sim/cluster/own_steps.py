@@ -1,0 +1,70 @@
+"""What a node does next, at the same instant, because it said so itself: handling a message to itself.
+
+Such a step comes before all else that happens to the node at that instant, in the order in which the node asked for
+it. It passes no core and no link. A pause keeps it; a crash destroys it, so that it never reaches the next incarnation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappush
+from typing import TYPE_CHECKING, Any
+
+from simpy.events import URGENT
+
+if TYPE_CHECKING:
+    from sim.cluster.host import NodeHost
+    from sim.node import Node
+
+__all__ = ["MOST_AT_ONCE", "OwnStep", "OwnSteps"]
+
+MOST_AT_ONCE = 1_000_000
+"""How many such steps a node may take at one instant; one that takes more would never let time go on."""
+
+OwnStep = tuple["Node | None", Callable[..., None], tuple[Any, ...]]
+"""The node that asked for it (its object: the next incarnation is another), and what is to be called."""
+
+
+class OwnSteps:
+    """The next steps of the node on one host."""
+
+    def __init__(self, host: NodeHost) -> None:
+        self._host = host
+        self._env = host.env
+        self._instant = -1.0
+        self._taken = 0  # at that instant
+
+    def add(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        """Call ``function(*arguments)`` as the node's next step, after those that it has asked for already.
+
+        Raises RuntimeError when the node asks for more than `MOST_AT_ONCE` at one instant.
+        """
+        env = self._env
+        if env._now != self._instant:
+            self._instant, self._taken = env._now, 0
+        self._taken += 1
+        if self._taken > MOST_AT_ONCE:
+            raise RuntimeError(
+                f"{self._host.name} has sent itself more than {MOST_AT_ONCE:,} messages at {env._now!r} s: "
+                "time does not go on"
+            )
+        self._push((self._host.node, function, arguments))
+
+    def go_on(self, kept: Iterable[OwnStep]) -> None:
+        """A pause is over: what it kept comes now."""
+        for step in kept:
+            self._push(step)
+
+    def _push(self, step: OwnStep) -> None:
+        env = self._env
+        heappush(env._heap, (env._now, URGENT, next(env._eid), self._take, step))
+
+    def _take(self, step: OwnStep) -> None:
+        node, function, arguments = step
+        host = self._host
+        if host.node is not node:
+            return  # it crashed
+        if host.halt is not None:
+            host.halt.own_steps.append(step)
+        else:
+            function(*arguments)
