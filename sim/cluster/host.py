@@ -377,8 +377,8 @@ class NodeHost:
         for timer in [*self.timers.values(), *self._alarms.values()]:
             if timer.deadline is not None:
                 timer.arm_at(now + factor * (timer.deadline - now))
-        if self._halt is not None:
-            timers = self._halt.timers
+        if self.halt is not None:
+            timers = self.halt.timers
             timers[:] = [(now + factor * (due - now) if due > now else due, timer) for due, timer in timers]
 
     def alarm(self, delay: float, function: Callable[[Any], Any], argument: Any = None) -> None:
