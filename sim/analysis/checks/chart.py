@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, INFO, READS, History
-from sim.analysis.checks.verdict import Operation, Verdict, seconds
+from sim.analysis.checks.verdict import Operation, Verdict, name, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ class _Drawing:
             self._bar(op)
         if self.verdict is not None and self.verdict.order is not None:
             self._order(operations)
-        ax.set_yticks(range(len(self.lanes)), [f"process {lane}" for lane in self.lanes])
+        ax.set_yticks(range(len(self.lanes)), [f"process {name(lane)}" for lane in self.lanes])
         ax.set_ylim(len(self.lanes) - 0.4, -0.6)
         ax.set_xlim(self._x(self.start - 0.01 * (self.far - self.start)), self._x(self.far))
         ax.set_xlabel(self._time_label())
@@ -256,11 +256,11 @@ def _brief(op: Operation, keyed: bool) -> str:
             op.kind, op.kind
         )
         text = sign if op.kind == "delete" else f"{sign} {_short(op.value)}"
-    return f"{op.key} {text}" if keyed else text
+    return f"{name(op.key)} {text}" if keyed else text
 
 
 def _short(value: Any) -> str:
-    text = "null" if value is None else str(value)
+    text = name(value)
     return text if len(text) <= 12 else f"…{text[-10:]}"
 
 
@@ -292,7 +292,7 @@ def history_text(
         tail = "→" if op.status == "info" else "┤"
         bar = " " * left + ("├" + "─" * (right - left - 1) + tail if right > left else "│")
         mark = "✗" if row in culprits else str(places.get(row, ""))
-        who = "" if op.process is None else f"process {op.process}: "
+        who = "" if op.process is None else f"process {name(op.process)}: "
         lines.append(f"{bar:<{width}} {mark:>4} {who}{op.what()}")
     if len(rows) < len(history):
         lines.append(f"… {len(history) - len(rows)} more operations")

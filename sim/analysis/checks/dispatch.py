@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sim.analysis.checks.causal import cc, ccv, cm
 from sim.analysis.checks.columns import FAIL, History
+from sim.analysis.checks.conditions import Broken, broken, untimed
 from sim.analysis.checks.eventual import eventual
 from sim.analysis.checks.happened_before import pram
 from sim.analysis.checks.interleaving import Interleaving
-from sim.analysis.checks.linearizability import initial_codes, judge_linearizable, partitions
+from sim.analysis.checks.linearizability import binding, initial_codes, judge_linearizable, partitions
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
 from sim.analysis.checks.regular import regular_key
@@ -22,7 +23,7 @@ from sim.analysis.checks.relations import Pattern, Relations, Trace
 from sim.analysis.checks.sequential import Order, necessary, with_versions
 from sim.analysis.checks.sessions import session_guarantee
 from sim.analysis.checks.shrink import REGISTERS, plain
-from sim.analysis.checks.verdict import Operation, Verdict
+from sim.analysis.checks.verdict import Operation, Verdict, name
 from sim.analysis.checks.zones import judge_zones
 
 __all__ = ["Judge", "overlapping"]
@@ -135,7 +136,7 @@ class Judge:
             if found is None:
                 return None, steps
             first = first or found
-            if found.name == "ThinAirRead" and trace.choices == 1:
+            if found.name == "ThinAirRead" and (trace.choices == 1 or trace.hopeless(found)):
                 break
         return first, steps
 
@@ -211,6 +212,23 @@ class Judge:
         return self._interleave(order, steps)
 
     def _interleave(self, order: Order | None, steps: int) -> Verdict:
+        found = self._never()
+        if found is not None:
+            shown = [op.row for op in found.operations]
+            return self._say("sequential", False, _on(found.operations[0].key) + found.reason, shown, steps)
+        return self._search(order, steps)
+
+    def _never(self) -> Broken | None:
+        """What no order of the operations explains, whatever the sessions and times."""
+        for rows in partitions(self.history, np.ones(len(self.history.keys), dtype=bool), self.model.by_key):
+            operations = binding(self.history, self.model, self.mismatch, rows)
+            key = operations[0].key if operations and self.model.by_key else None
+            found = broken(self.model, untimed(operations), self.model.starting(self.initial, key))
+            if found is not None:
+                return found
+        return None
+
+    def _search(self, order: Order | None, steps: int) -> Verdict:
         search = _interleaving(self.history, self.model, self.initial, self.mismatch, order)
         found = search.search(max(0, self.budget - steps))
         steps += found.steps
@@ -258,6 +276,10 @@ def _interleaving(
     keys = list(dict.fromkeys(op.key for op in operations)) if model.by_key else [None]
     starts = {key: model.starting(initial, key) for key in keys}
     return Interleaving(model, list(lines.values()), optional, starts, order)
+
+
+def _on(key: Any) -> str:
+    return "" if key is None else f"Key {name(key)}: "
 
 
 def _complete(trace: Trace, versions: Mapping[int, Sequence[int]]) -> bool:

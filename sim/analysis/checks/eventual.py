@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, INFO, OK, READS, WRITES, History, freeze
-from sim.analysis.checks.verdict import Operation, Verdict, seconds
+from sim.analysis.checks.verdict import Operation, Verdict, seconds, show
+from sim.analysis.checks.verdict import name as spelt
 
 __all__ = ["converged", "eventual"]
 
@@ -103,9 +104,14 @@ def converged(
         first = names[0]
         for name in names[1:]:
             if held[name] != held[first]:
-                reason = f"Key {key}: {first} holds {held[first]!r}, but {name} holds {held[name]!r}."
+                reason = f"Key {spelt(key)}: {first} holds {show(held[first])}, but {name} holds {show(held[name])}."
                 return _verdict(False, reason, (), len(keys) * len(names))
         stray = written is not None and held[first] not in [None, *map(freeze, written.get(key, ()))]
         if stray:
-            return _verdict(False, f"Key {key}: nobody wrote {held[first]!r}.", (), len(keys) * len(names))
+            return _verdict(
+                False,
+                f"Key {spelt(key)}: nobody wrote {show(held[first])}.",
+                (),
+                len(keys) * len(names),
+            )
     return _verdict(True, f"{len(names)} replicas agree on {len(keys)} keys.", (), len(keys) * len(names))

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from sim.analysis.checks.columns import History
+from sim.analysis.checks.columns import OK, History
 from sim.analysis.checks.dispatch import Judge, overlapping
 from sim.analysis.checks.models import Model, choose
 from sim.analysis.checks.sessions import SESSION_GUARANTEES
@@ -87,8 +87,8 @@ def check(
     operations: an operations frame (docs/consistency.md says which columns and kinds count, and how).
     consistency: a name of `CONSISTENCY` or `ALIASES`.
     model: ``"register"``, ``"cas-register"``, ``"key-value"``, ``"counter"``, ``"set"``, ``"queue"``, a `Model`, or
-        ``"auto"``: the narrowest that knows the kinds. Only linearizable and sequential apply to all of them; the
-        weaker models are about reads and writes, and unknown for others.
+        ``"auto"``: the narrowest that knows the kinds and whose reads look like these. Only linearizable and sequential
+        apply to all of them; the weaker models are about reads and writes, and unknown for others.
     initial: what every key starts with; None: the model's own (null, 0, empty). For key-value also key -> value.
     failed_cas: whether a failed cas only did not happen (``"drop"``), or asserts a ``"mismatch"`` at some moment.
     versions: key -> all its written values in the order in which they took effect (the commit log), where known:
@@ -167,9 +167,41 @@ def _choose(history: History, model: str | Model) -> Model:
         except ValueError as error:
             row = int(np.argmax(history.kind == history.kinds.index(kinds[count - 1])))
             raise ValueError(f"{history.label(row)}: {error}") from None
-    chosen = choose(model, kinds)
+    seen = _seen(history) if model == "auto" else {}
+    try:
+        chosen = choose(model, kinds, seen)
+    except ValueError as error:
+        if "number" not in seen:
+            raise
+        raise ValueError(f"{history.label(seen['number'])}: {error}") from None
     for kind in kinds:
         if chosen.kinds is not None and kind not in chosen.kinds:
             row = int(np.argmax(history.kind == history.kinds.index(kind)))
             raise ValueError(f"{history.label(row)}: a {chosen.name} has no operation {kind!r}")
+    if model == "auto" and chosen.name == "counter":
+        for row in np.flatnonzero(history.kind_is("add")).tolist():
+            if _looks(history.values[history.value[row]]) not in {"number", "null"}:
+                told = history.operation(row).what()
+                raise ValueError(
+                    f"{history.label(row)}: reads saw numbers, so this is a counter, but it has {told}"
+                )
     return chosen
+
+
+def _seen(history: History) -> dict[str, int]:
+    """What answered reads came back with ("number", "list", "null", "other"), and the first row of each."""
+    found: dict[str, int] = {}
+    rows = np.flatnonzero(history.kind_is("read", "get") & (history.status == OK))
+    codes, first = np.unique(history.value[rows], return_index=True)
+    for code, at in zip(codes.tolist(), first.tolist(), strict=True):
+        looks = _looks(history.values[code])
+        found[looks] = min(found.get(looks, len(history)), int(rows[at]))
+    return found
+
+
+def _looks(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, (tuple, frozenset)):
+        return "list"
+    return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else "other"

@@ -1,7 +1,8 @@
 """Linearizability (Herlihy & Wing 1990): each operation takes effect at one moment between its call and its return.
 
 Linearizability is local, so keys are judged one by one: by zones where a key's written values are unique, by the
-just-in-time search otherwise and for all other data types.
+just-in-time search otherwise and for all other data types. Before any search, every key is asked for what is quick
+to see (`conditions`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, OK, History
+from sim.analysis.checks.conditions import Broken, broken
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
 from sim.analysis.checks.search import Found, search
 from sim.analysis.checks.shrink import REGISTERS, plain, shrink
-from sim.analysis.checks.verdict import Operation, Verdict
+from sim.analysis.checks.verdict import Operation, Verdict, name, show
 from sim.analysis.checks.zones import judge_zones
 
-__all__ = ["initial_codes", "judge_linearizable", "partitions"]
+__all__ = ["binding", "initial_codes", "judge_linearizable", "partitions"]
 
 
 def judge_linearizable(
@@ -66,7 +68,7 @@ class _Judge:
         if isinstance(spent, Verdict):
             return spent
         if spent:
-            keys = ", ".join(str(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
+            keys = ", ".join(name(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
             return self._verdict(
                 None,
                 f"The budget of {self.budget} steps was spent before an answer for {len(spent)} keys: {keys}.",
@@ -80,11 +82,15 @@ class _Judge:
 
         left: list[object] = []
         groups = partitions(self.history, rest, self.model.by_key)
+        for rows in groups:
+            operations = self.operations(rows)
+            found_broken = broken(self.model, operations, self._start(operations))
+            if found_broken is not None:
+                return self._broken(found_broken)
         bar = tqdm(groups, unit=" keys", desc="searching", disable=None if progress and groups else True)
         for rows in bar:
             operations = self.operations(rows)
-            key = operations[0].key if operations and self.model.by_key else None
-            start = self.model.starting(self.initial, key)
+            key, start = self._key(operations), self._start(operations)
             found = search(self.model, operations, start, self.budget - self.searched, witness=self.witness)
             self.steps += found.steps
             self.searched += found.steps
@@ -96,31 +102,32 @@ class _Judge:
                 self.order += [operations[i].row for i in found.order]
         return left
 
-    def operations(self, rows: NDArray[np.int64]) -> list[Operation]:
-        """The operations that bind: without those that failed, reads of unknown outcome, and unseen writes."""
-        h = self.history
-        operations = [h.operation(r) for r in rows if self._binds(int(r))]
-        return drop_unseen(operations) if plain(self.model, operations) else operations
+    def _key(self, operations: list[Operation]) -> object:
+        return operations[0].key if operations and self.model.by_key else None
 
-    def _binds(self, row: int) -> bool:
-        h = self.history
-        kind = h.kinds[h.kind[row]]
-        if kind == "scan":
-            return False
-        if h.status[row] == FAIL:
-            return self.mismatch and kind == "cas"
-        return bool(h.status[row] == OK) or kind not in self.model.reads
+    def _start(self, operations: list[Operation]) -> object:
+        return self.model.starting(self.initial, self._key(operations))
+
+    def _broken(self, found: Broken) -> Verdict:
+        shown = tuple(sorted(found.operations, key=lambda op: (op.call, op.row)))
+        key = "" if shown[0].key is None else f"Key {name(shown[0].key)}: "
+        return self._verdict(False, key + found.reason, shown)
+
+    def operations(self, rows: NDArray[np.int64]) -> list[Operation]:
+        """The operations that bind, without unseen writes."""
+        operations = binding(self.history, self.model, self.mismatch, rows)
+        return drop_unseen(operations) if plain(self.model, operations) else operations
 
     def _explain(self, operations: list[Operation], start: object, found: Found) -> Verdict:
         failed = operations[found.failed] if found.failed is not None else operations[0]
         small, since = shrink(self.model, operations, start, found)
-        states = " or ".join(_state(s) for s in found.states[:6]) + (" or …" if len(found.states) > 6 else "")
-        key = "" if failed.key is None else f"Key {failed.key}: "
+        states = " or ".join(show(s) for s in found.states[:6]) + (" or …" if len(found.states) > 6 else "")
+        key = "" if failed.key is None else f"Key {name(failed.key)}: "
         reason = f"{key}no order of the operations explains {failed}; before it, the state can only have been {states}."
         if since is not None:
             reply, state = since
             reason += (
-                f" When {reply} had returned, the state was {_state(state)} whatever the order; from there"
+                f" When {reply} had returned, the state was {show(state)} whatever the order; from there"
             )
             reason += " these operations contradict each other."
         elif len(small) < len(operations):
@@ -132,6 +139,20 @@ class _Judge:
     def _verdict(self, valid: bool | None, reason: str, shown: tuple[Operation, ...] = ()) -> Verdict:
         order = tuple(self.order) if self.witness and valid else None
         return Verdict(valid, "linearizable", self.model.name, reason, shown, order, self.steps)
+
+
+def binding(history: History, model: Model, mismatch: bool, rows: NDArray[np.int64]) -> list[Operation]:
+    """The operations that bind: without those that failed, reads of unknown outcome, and scans."""
+
+    def binds(row: int) -> bool:
+        kind = history.kinds[history.kind[row]]
+        if kind == "scan":
+            return False
+        if history.status[row] == FAIL:
+            return mismatch and kind == "cas"
+        return bool(history.status[row] == OK) or kind not in model.reads
+
+    return [history.operation(row) for row in rows.tolist() if binds(row)]
 
 
 def initial_codes(history: History, model: Model, initial: object) -> NDArray[np.int64]:
@@ -149,8 +170,3 @@ def partitions(history: History, wanted: NDArray[np.bool_], by_key: bool) -> lis
     bounds = np.searchsorted(history.key[order], np.arange(len(history.keys) + 1))
     groups = [order[bounds[k] : bounds[k + 1]] for k in np.flatnonzero(wanted)]
     return sorted((g for g in groups if len(g)), key=len)
-
-
-def _state(state: object) -> str:
-    text = "null" if state is None else repr(state)
-    return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"

@@ -128,10 +128,14 @@ def _increased(state: Any, op: Operation) -> Any:
     if (state and not isinstance(state, (int, float))) or not isinstance(amount, (int, float)):
         return ILLEGAL
     total = (state or 0) + amount
-    return ILLEGAL if op.known and op.result is not None and op.result != total else total
+    told = (
+        op.known and op.result is not None and not isinstance(op.result, bool)
+    )  # a bool says "done", no total
+    return ILLEGAL if told and op.result != total else total
 
 
 def _counter(state: Any, op: Operation) -> Any:
+    """``increment`` or ``add`` an amount (1 where none is given); a result that is a number is the new total."""
     if op.kind in {"read", "get"}:
         return state if state == op.value else ILLEGAL
     return _increased(state, op)
@@ -170,7 +174,7 @@ MODELS: Final[dict[str, Model]] = {
     "key-value": Model(
         None, _register, _LOOK, _SET, {"append"}, _begins, _absorbs, kinds=_KEY_VALUE, name="key-value"
     ),
-    "counter": Model(0, _counter, _LOOK, kinds=_LOOK | {"increment"}, name="counter"),
+    "counter": Model(0, _counter, _LOOK, kinds=_LOOK | {"increment", "add"}, name="counter"),
     "set": Model(frozenset(), _set, {"read"}, kinds=frozenset({"read", "add", "remove"}), name="set"),
     "queue": Model((), _queue, kinds=frozenset({"enqueue", "dequeue"}), name="queue"),
 }
@@ -179,10 +183,11 @@ MODELS: Final[dict[str, Model]] = {
 _PREFERENCE = ("register", "cas-register", "queue", "set", "counter", "key-value")
 
 
-def choose(model: str | Model, kinds: Collection[str]) -> Model:
-    """The model by name, or with ``"auto"`` the narrowest that knows all the kinds.
+def choose(model: str | Model, kinds: Collection[str], seen: Collection[str] = ()) -> Model:
+    """The model by name, or with ``"auto"`` the narrowest that knows all the kinds and whose reads look like these.
 
-    A counter is chosen over key-value where there are only reads and increments. A `Model` is taken as it is.
+    ``seen``: what reads came back with: "number", "list", "null", "other". Adds and reads are a counter where reads
+    are numbers, else a set; reads and increments are a counter unless a read is null. A `Model` is taken as it is.
     Raises ValueError for an unknown name, or when no model (or not the given one) knows the kinds.
     """
     if isinstance(model, Model):
@@ -190,11 +195,25 @@ def choose(model: str | Model, kinds: Collection[str]) -> Model:
     if model == "auto":
         for name in _PREFERENCE:
             known = MODELS[name].kinds
-            if known is not None and set(kinds) <= set(known) and not (name == "counter" and "get" in kinds):
+            if known is not None and set(kinds) <= set(known) and _looks_like(name, kinds, seen):
                 return MODELS[name]
-        raise ValueError(f"no data model knows all of these operations: {', '.join(sorted(kinds))}")
+        told = ", ".join(sorted(kinds))
+        if seen and set(kinds) <= {"read", "get", "add", "remove"} | {"increment"} and "number" in seen:
+            raise ValueError(
+                f"no data model fits these operations ({told}), of which reads saw {' and '.join(sorted(seen))}: a set "
+                "is read as a list, a counter as a number; name the model"
+            )
+        raise ValueError(f"no data model knows all of these operations: {told}")
     if model not in MODELS:
         raise ValueError(
             f"{model!r} is no data model; there are {', '.join(MODELS)}, auto, or a Model of your own"
         )
     return replace(MODELS[model])
+
+
+def _looks_like(name: str, kinds: Collection[str], seen: Collection[str]) -> bool:
+    if name == "set":
+        return not {"number", "other"} & set(seen)
+    if name == "counter":
+        return "get" not in kinds and set(seen) <= {"number"}
+    return True

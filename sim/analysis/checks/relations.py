@@ -150,6 +150,14 @@ class Trace:
             found += [INITIAL] if value == initial[key] else []
             self.candidates[i] = found + late or possible
 
+    def hopeless(self, pattern: Pattern) -> bool:
+        """Whether this read saw a value that nobody wrote, whichever writes the others saw."""
+        row = pattern.rows[0]
+        return any(
+            self.rows[item] == row and self.session[item] < self.known and not possible
+            for item, possible in self.candidates.items()
+        )
+
     def precedes(self, a: int, b: int) -> bool:
         """Whether item a comes before item b in session order."""
         if self.session[a] == self.session[b]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["Operation", "Verdict", "seconds"]
+__all__ = ["Operation", "Verdict", "name", "seconds", "show"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +44,53 @@ class Operation:
 
     def what(self) -> str:
         """The operation in words, without times: ``read x → 3``."""
-        key = "" if self.key is None else f" {self.key}"
+        key = "" if self.key is None else f" {name(self.key)}"
         if self.kind == "cas" and isinstance(self.value, tuple) and len(self.value) == 2:
-            value = f" {_show(self.value[0])} → {_show(self.value[1])}"
+            value = f" {show(self.value[0])} → {show(self.value[1])}"
         elif self.kind in {"read", "get", "dequeue"}:
-            value = f" → {_show(self.value)}" if self.known else ""
+            value = f" → {show(self.value)}" if self.known else ""
         elif self.kind == "delete":
             value = ""
         else:
-            value = f" {_show(self.value)}"
-        reply = "" if self.result is None or not self.known else f" ⇒ {_show(self.result)}"
+            value = f" {show(self.value)}"
+        reply = "" if self.result is None or not self.known else f" ⇒ {show(self.result)}"
         outcome = {"ok": "", "fail": " (failed)", "info": " (outcome unknown)"}[self.status]
         return f"{self.kind}{key}{value}{reply}{outcome}"
 
     def __str__(self) -> str:
-        who = "" if self.process is None else f" by process {self.process}"
-        if math.isnan(self.call):
+        who = "" if self.process is None else f" by process {name(self.process)}"
+        if not math.isfinite(self.call):
             return f"{self.what()}{who}"
         end = "…" if math.isinf(self.returned) else seconds(self.returned)
         return f"{self.what()}{who} [{seconds(self.call)}, {end}]"
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A value for people, as JSON has it: null, true, [1, 2], {1, 2} for a set, {a: 1} for an object."""
+    text = _text(value)
+    return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"
+
+
+def _text(value: Any) -> str:
     if value is None:
         return "null"
-    if isinstance(value, frozenset):
-        return "{" + ", ".join(sorted(map(_show, value))) + "}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, frozenset):  # objects come as sets of pairs
+        pairs = value and all(isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str) for v in value)
+        parts = (f"{v[0]}: {_text(v[1])}" for v in value) if pairs else map(_text, value)
+        return "{" + ", ".join(sorted(parts)) + "}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_show, value)) + "]"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:28]} … {text[-28:]}"
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, (str, int, float, bytes)):
+        return repr(value)
+    text = str(value)
+    return type(value).__name__ if text.startswith("<") else text  # an address in memory tells people nothing
+
+
+def name(value: Any) -> str:
+    """A key or a process for people: text without quotes."""
+    return value if isinstance(value, str) else show(value)
 
 
 def seconds(time: float | int) -> str:

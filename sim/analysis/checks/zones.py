@@ -19,6 +19,7 @@ import numpy as np
 
 from sim.analysis.checks.clusters import Bools, Clusters, Ints
 from sim.analysis.checks.columns import INFO, History
+from sim.analysis.checks.verdict import name, show
 
 __all__ = ["Violation", "Zones", "judge_zones"]
 
@@ -97,7 +98,7 @@ class _Zones(Clusters):
         row = int(min([*lost[:1], *swapped[:1]], key=lambda r: h.returned[r]))
         op = h.operation(row)
         value = op.value[0] if op.kind == "cas" else op.value
-        reason = f"{_on(op.key)}nobody wrote {_name(value)}, which {op} saw"
+        reason = f"{_on(op.key)}nobody wrote {show(value)}, which {op} saw"
         if self.initial[h.key[row]] == 0 and value in (0, ""):
             reason += f" (keys start as null here; pass initial={value!r} if they start as {value!r})"
         return Violation((row,), reason + ".")
@@ -131,7 +132,7 @@ class _Zones(Clusters):
             value = h.values[h.expected[rows[0]]]
             return Violation(
                 rows,
-                f"Both {h.operation(rows[0])} and {h.operation(rows[1])} replaced {_name(value)}, written once.",
+                f"Both {h.operation(rows[0])} and {h.operation(rows[1])} replaced {show(value)}, written once.",
             )
         if self.cyclic.any():
             start = at = int(np.flatnonzero(self.cyclic & self._on_cycle())[0])
@@ -266,7 +267,7 @@ class _Zones(Clusters):
     def _value(self, cluster: int) -> str:
         row = self.writer[cluster]
         return (
-            "the initial value" if row < 0 else f"value {_name(self.history.values[self.history.value[row]])}"
+            "the initial value" if row < 0 else f"value {show(self.history.values[self.history.value[row]])}"
         )
 
     def _links(self, a: int, b: int) -> list[int]:
@@ -319,8 +320,4 @@ class _Zones(Clusters):
 
 
 def _on(key: object) -> str:
-    return "" if key is None else f"Key {key}: "
-
-
-def _name(value: object) -> str:
-    return "null" if value is None else repr(value)
+    return "" if key is None else f"Key {name(key)}: "

@@ -1,0 +1,17 @@
+"""What is shown of a condition that a history breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.analysis.checks.verdict import Operation
+
+__all__ = ["Broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The operations that contradict each other, and why; ``reason`` begins without the key."""
+
+    operations: tuple[Operation, ...]
+    reason: str
