@@ -37,6 +37,7 @@ __all__ = [
     "RandomSource",
     "Verbs",
     "durable",
+    "durable_fields",
     "durable_log",
     "durable_map",
     "message",
@@ -292,6 +293,14 @@ def _not_assigned(cls: type[Handlers]) -> dict[str, str]:
     refused |= dict.fromkeys(fixed, "the host sets it: give the attribute another name")
     refused |= dict.fromkeys(cls._parts, "it is a part of the node: give the attribute another name")
     return refused
+
+
+def durable_fields(node_class: type[Handlers]) -> tuple[str, ...]:
+    """The names under which nodes of a class write to their disks; those of a part are ``part.field``."""
+    own = tuple(node_class._durables)
+    return own + tuple(
+        f"{name}.{field}" for name, made in node_class._parts.items() for field in durable_fields(made.cls)
+    )
 
 
 class Node(Handlers):

@@ -65,8 +65,8 @@ class Cluster:
             raise ValueError(f"two members are named {member.name!r}")
         neighbour = self._on_machine(member, place, profile or Host())
         self._groups.setdefault(member.group, []).append(member.name)
-        cpu = None if neighbour is None else neighbour.cpu
-        host = NodeHost(self, member, place, profile or Host(), settings, cpu)
+        cpu, nic = (None, None) if neighbour is None else (neighbour.cpu, neighbour.nic)
+        host = NodeHost(self, member, place, profile or Host(), settings, cpu, nic)
         self.hosts[member.name] = host
         self.network.attach(host, place, beside, member.machine)
         return host
@@ -77,11 +77,11 @@ class Cluster:
             return None
         for other in self.hosts.values():
             if other.member.machine == member.machine:
-                mine, theirs = (place, profile.cores, profile.discipline), other.cores_at
+                mine, theirs = (place, profile.cores, profile.discipline, profile.nic), other.cores_at
                 if mine != theirs:
                     raise ValueError(
                         f"{member.name} and {other.name} run on {member.machine}: "
-                        f"its place, cores and discipline cannot be {mine} and {theirs}"
+                        f"its place, cores, discipline and nic cannot be {mine} and {theirs}"
                     )
                 return other
         return None

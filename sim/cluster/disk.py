@@ -97,6 +97,10 @@ class SyncedDisk:
         self._draw: Callable[[], float] = profile.latency.sampler(
             streams.generator(f"disk/{owner.name}/fsync")
         )
+        self._draw_of = {
+            field: latency.sampler(streams.generator(f"disk/{owner.name}/fsync/{field}"))
+            for field, latency in profile.latency_of.items()
+        }
         self._survivors = streams[f"disk/{owner.name}/survivors"]
         self._image: dict[str, Any] = {}
         self._current: list[Change] = []  # the record being written by the handler that runs
@@ -143,8 +147,15 @@ class SyncedDisk:
         self.bytes += size
         self.syncs += 1
         bandwidth = self._profile.bandwidth
-        duration = self._draw() + (size / bandwidth if bandwidth else 0.0)
+        latency = self._longest() if self._draw_of else self._draw()
+        duration = latency + (size / bandwidth if bandwidth else 0.0)
         self._env.call_after(duration, self._synced, self._epoch)
+
+    def _longest(self) -> float:
+        """How long a sync takes that covers these kinds of writes: as long as the longest of them."""
+        written = dict.fromkeys(change[0] for record in self._records for change in record)
+        own = [self._draw_of[field]() for field in written if field in self._draw_of]
+        return max([*own, self._draw()] if len(own) < len(written) else own)
 
     def _synced(self, epoch: int) -> None:
         if epoch != self._epoch or self._syncing is None:

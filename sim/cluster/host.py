@@ -19,6 +19,7 @@ from sim.cluster.disk import make_disk
 from sim.cluster.own_steps import OwnStep, OwnSteps
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
+from sim.cluster.sending import Nic, ways_out
 from sim.cluster.verbs import quick_verbs
 from sim.kernel import Timer
 from sim.message import digest_of
@@ -47,6 +48,7 @@ class NodeHost:
         profile: Host,
         settings: Any,
         cpu: Cpu | None = None,  # of a machine that is there already
+        nic: Nic | None = None,  # likewise
     ) -> None:
         self.cluster = cluster
         self.member = member
@@ -60,6 +62,7 @@ class NodeHost:
         self.in_step = False
         self.disk = make_disk(self, profile.disk, cluster.env, cluster.streams)
         self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
+        self.nic = Nic(profile.nic, cluster.env) if nic is None and profile.nic is not None else nic
         plain = self.disk.instant and not cluster.checking
         self._step = self._plain_step if plain else self._recorded_step
         self._run = self._plain_run if plain else self._recorded_run
@@ -78,7 +81,7 @@ class NodeHost:
         self._calls = Calls(self)
         self._own_steps = OwnSteps(self)
         self.halt: Halt | None = None  # while the process stands still
-        self.routes = cluster.network.routes(self.name)
+        self.routes = ways_out(self, cluster.network.routes(self.name))
 
     @property
     def is_up(self) -> bool:
@@ -92,13 +95,14 @@ class NodeHost:
 
     @property
     def direct(self) -> bool:
-        """Whether a message may go straight to its handler: no CPU cost, no disk to wait for, no checking."""
-        return self.profile.messages_are_free and self.disk.instant and not self.cluster.checking
+        """Whether a message may go straight to its handler: no CPU cost, no card, no disk to wait for, no checking."""
+        free = self.profile.messages_are_free and self.nic is None
+        return free and self.disk.instant and not self.cluster.checking
 
     @property
-    def cores_at(self) -> tuple[str, int, str]:
-        """Place, number and discipline of its cores."""
-        return self.place, self.profile.cores, self.profile.discipline
+    def cores_at(self) -> tuple[str, int, str, float | None]:
+        """Place, number and discipline of its cores, and speed of its network card."""
+        return self.place, self.profile.cores, self.profile.discipline, self.profile.nic
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -148,6 +152,8 @@ class NodeHost:
         self.jobs.clear()
         if self.member.machine is None:
             self.cpu.clear()
+            if self.nic is not None:
+                self.nic.clear()
         else:
             self.cpu.drop(self)
         self._outbox.clear()
@@ -247,7 +253,19 @@ class NodeHost:
         """A message has arrived at the machine."""
         if not self.handlers:
             self.lost_at_door()
-            return
+        elif self.nic is not None and not self.cluster.network.is_local(src, self.name):
+            self.nic.pass_on("in", message, self._off_the_card, (self.crashes, src, message))
+        else:
+            self._take_in(src, message)
+
+    def _off_the_card(self, arrived: tuple[int, str, Any]) -> None:
+        """The network card has received a message."""
+        life, src, message = arrived
+        if life == self.crashes:
+            self._take_in(src, message)
+
+    def _take_in(self, src: str, message: Any) -> None:
+        """A message is for the cores."""
         self.messages_in += 1
         profile = self.profile
         if profile.messages_are_free:
@@ -322,6 +340,20 @@ class NodeHost:
                 self._outbox.append((needed, dst, message))
                 return
         self.routes[dst](message)
+
+    def send_done(self, leaving: tuple[Callable[[Any], None], Any]) -> None:
+        """A core has done what sending a message costs."""
+        if self.halt is not None:
+            self.halt.late.append((self.send_done, (leaving,)))
+            return
+        go, message = leaving
+        go(message)
+
+    def on_its_way(self, leaving: tuple[int, str, Any]) -> None:
+        """The network card has sent a message."""
+        life, dst, message = leaving
+        if life == self.crashes:
+            self.cluster.network.routes(self.name)[dst](message)
 
     def flush(self) -> None:
         """Send what waited for the disk and need wait no longer, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -45,16 +46,23 @@ class Disk:
     ----------
     fsync:
         Seconds of one sync: a number, a distribution, samples. 0: writes are durable at once.
+    fsync_of:
+        The same by kind of write, that is by durable field of the node: ``{"voted_for": 0.001, "log": 0.004}``; of a
+        part, ``"part.field"``. Other fields take ``fsync``. A sync that covers several kinds takes as long as the
+        longest of them. Names that no member has are refused when the scenario is built.
     bandwidth:
         Bytes per second written during a sync; None: infinite.
     """
 
     fsync: Any = 0.0
     bandwidth: float | None = None
+    fsync_of: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
+        kinds = tuple((field, as_distribution(time)) for field, time in dict(self.fsync_of).items())
+        object.__setattr__(self, "fsync_of", kinds)  # a tuple, so that the value can be hashed
         if self.bandwidth is not None and not self.bandwidth > 0:
             raise ValueError(f"Disk: bandwidth must be positive bytes per second, not {self.bandwidth!r}")
 
@@ -65,9 +73,15 @@ class Disk:
         return made
 
     @property
+    def latency_of(self) -> dict[str, Distribution]:
+        """The distribution of a sync's duration by durable field, where a field has its own."""
+        return dict(self.fsync_of)
+
+    @property
     def instant(self) -> bool:
         """Whether writes are durable at once."""
-        return self.bandwidth is None and self.latency == Constant(0.0)
+        syncs = (self.latency, *self.latency_of.values())
+        return self.bandwidth is None and all(latency == Constant(0.0) for latency in syncs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,11 @@ class Host:
         How many messages or pieces of work it serves at once.
     per_message, per_byte:
         CPU seconds that receiving a message costs, and each byte of its payload.
+    per_send, per_send_byte:
+        CPU seconds that sending one costs: it queues on the cores, and leaves when one of them has served it.
+    nic:
+        Bytes per second of its network card, in each direction, headers included; all links of the machine share
+        it, and messages queue for it. None: infinite. (`LinkSpec.bandwidth` is of one link.)
     disk, clock:
         See `Disk` and `Clock`.
     discipline:
@@ -89,6 +108,9 @@ class Host:
     cores: int = 1
     per_message: float = 0.0
     per_byte: float = 0.0
+    per_send: float = 0.0
+    per_send_byte: float = 0.0
+    nic: float | None = None
     disk: Disk = field(default_factory=Disk)
     clock: Clock = field(default_factory=Clock)
     discipline: Discipline = "fifo"
@@ -98,6 +120,11 @@ class Host:
             raise ValueError(f"Host: cores must be an integer of at least 1, not {self.cores!r}")
         check_types(self)
         _at_least_zero("Host", per_message=self.per_message, per_byte=self.per_byte)
+        _at_least_zero("Host", per_send=self.per_send, per_send_byte=self.per_send_byte)
+        if self.nic is not None and not 0 < self.nic < float("inf"):
+            raise ValueError(
+                f"Host: nic must be positive bytes per second (None: infinite), not {self.nic!r}"
+            )
         if self.discipline not in ("fifo", "processor-sharing", "priority"):
             raise ValueError(
                 f"Host: discipline must be 'fifo', 'processor-sharing' or 'priority', not {self.discipline!r}"
@@ -107,6 +134,20 @@ class Host:
     def messages_are_free(self) -> bool:
         """Whether receiving a message takes no CPU time."""
         return self.per_message == 0 and self.per_byte == 0
+
+    @property
+    def sending_is_free(self) -> bool:
+        """Whether sending a message takes no CPU time."""
+        return self.per_send == 0 and self.per_send_byte == 0
+
+    @property
+    def free_of_charge(self) -> tuple[str, ...]:
+        """What costs no time on this machine: ``"cores"`` (handling messages), ``"disk"`` (syncs), both or none."""
+        free = {
+            "cores": self.messages_are_free and self.sending_is_free,
+            "disk": self.disk.instant,
+        }
+        return tuple(what for what, is_free in free.items() if is_free)
 
 
 CLOUD_HOST = Host(cores=4, per_message=44e-6, disk=Disk(fsync=LogNormal(median=0.0008, sigma=0.4)))

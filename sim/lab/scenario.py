@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sim.cluster import Host
+from sim.cluster import Disk, Host
 from sim.faults import Fault
 from sim.faults.fault import check_targets
 from sim.network.topology import Topology, lan
+from sim.node import durable_fields
 from sim.protocols.client import Retry
 from sim.system import Member, System, Timing, check_administration, check_types
 from sim.workload import OpenLoop, Workload
@@ -126,7 +127,23 @@ class Scenario:
                     raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
         elif not isinstance(self.hosts, Host):
             raise ValueError(f"Scenario: hosts must be a Host or a mapping of them, not {self.hosts!r}")
+        self._check_disks()
         self.system.check_machines({member.name: self.host_of(member) for member in self.system.members()})
+
+    def _check_disks(self) -> None:
+        """Raise ValueError for a sync time of a kind of write that no member on such a disk makes."""
+        known: dict[Disk, dict[str, None]] = {}
+        for member in self.system.members():
+            known.setdefault(self.host_of(member).disk, {}).update(
+                dict.fromkeys(durable_fields(member.node_class))
+            )
+        for disk, fields in known.items():
+            for kind in disk.latency_of:
+                if kind not in fields:
+                    raise ValueError(
+                        f"Scenario: Disk(fsync_of=...) names {kind!r}, which no member of {self.system.label} writes; "
+                        f"durable are {', '.join(fields) or 'no fields'}"
+                    )
 
     def _check_administration(self, places: Mapping[str, str]) -> None:
         for fault in self.faults:
@@ -203,6 +220,14 @@ class Scenario:
             return self.hosts
         named = self.hosts.get(member.name) or self.hosts.get(member.machine or "*")
         return named or self.hosts.get("*") or Host()
+
+    @property
+    def free_of_charge(self) -> tuple[str, ...]:
+        """What costs no time on any member's machine: ``"cores"``, ``"disk"``, both or none (`Host.free_of_charge`)."""
+        machines = [self.host_of(member) for member in self.system.members()]
+        return tuple(
+            what for what in ("cores", "disk") if all(what in machine.free_of_charge for machine in machines)
+        )
 
     @property
     def derived(self) -> dict[str, Any]:

@@ -222,10 +222,14 @@ class Network:
             return _plain_link(self.env, link, self._receivers[dst])
         return _careful_link(self, link, self._receivers[dst])
 
-    def _spec(self, src: str, dst: str) -> LinkSpec:
+    def is_local(self, src: str, dst: str) -> bool:
+        """Whether both are on one machine, or one stands beside the other: then there is no way between them."""
         machine = self._machines.get(src)
         together = machine is not None and machine == self._machines.get(dst)
-        if together or self._beside.get(src) == dst or self._beside.get(dst) == src:
+        return together or self._beside.get(src) == dst or self._beside.get(dst) == src
+
+    def _spec(self, src: str, dst: str) -> LinkSpec:
+        if self.is_local(src, dst):
             return LinkSpec(Constant(0.0))
         return self.topology.link(self.places[src], self.places[dst])
 

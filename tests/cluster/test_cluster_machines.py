@@ -107,7 +107,7 @@ def test_a_slow_machine_is_slow_for_both() -> None:
 def test_one_machine_is_at_one_place_and_has_one_number_of_cores(place: str, cores: int) -> None:
     cluster = Cluster(constant(0.0), seed=1)
     cluster.add(Member("a", Worker, machine="m0"), place="lan")
-    with pytest.raises(ValueError, match=rf"b and a run on m0: .* \('{place}', {cores}, 'fifo'\)"):
+    with pytest.raises(ValueError, match=rf"b and a run on m0: .* \('{place}', {cores}, 'fifo', None\)"):
         cluster.add(Member("b", Worker, machine="m0"), place=place, profile=Host(cores=cores))
 
 

@@ -1,0 +1,95 @@
+"""What sending costs: time of the cores for each message, and a network card that all links of a machine share.
+
+Both are options of `Host`, off by default, and cost nothing then: a node's way out is the network's own. Else a message
+queues on the cores first, behind whatever is there, like one that has come in; then for the card, which sends one
+message after the other, the headers of the packet included; then it is on its link. What comes in queues for the card
+in the other direction (full duplex), before it queues for the cores. A crash destroys what is in these queues. The
+card goes on while the process stands still; a core's work ends, and the message leaves when the process goes on.
+
+What does not leave the machine (to a member on the same one, or a client that stands beside it) takes cores, but not
+the card; a message to oneself takes neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sim.cluster.cpu import Job
+from sim.network.links import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from sim.cluster.host import NodeHost
+    from sim.kernel import Environment
+
+__all__ = ["Nic", "ways_out"]
+
+Send = Callable[[Any], None]
+
+
+class Nic:
+    """A network card: each direction passes on one message after the other, at so many bytes per second."""
+
+    def __init__(self, bandwidth: float, env: Environment) -> None:
+        self.bandwidth = bandwidth
+        self._env = env
+        self._free_at = {"in": 0.0, "out": 0.0}
+
+    def pass_on(self, direction: str, message: Any, then: Callable[[Any], None], argument: Any) -> None:
+        """Call ``then(argument)`` when this message, and all before it, are through."""
+        now = self._env._now
+        start = max(now, self._free_at[direction])
+        self._free_at[direction] = end = start + (HEADER_BYTES + message.wire_bytes) / self.bandwidth
+        self._env.call_after(end - now, then, argument)
+
+    def clear(self) -> None:
+        """The machine has crashed: nothing waits any more."""
+        self._free_at = {"in": 0.0, "out": 0.0}
+
+
+class _CostlyWays(dict[str, Send]):
+    """Destination -> function that sends a message there, made on first use, where sending costs something."""
+
+    def __init__(self, host: NodeHost, routes: dict[str, Send]) -> None:
+        super().__init__()
+        self._host = host
+        self._routes = routes
+
+    def __missing__(self, dst: str) -> Send:
+        send = self[dst] = self._way(dst)
+        return send
+
+    def _way(self, dst: str) -> Send:
+        host, routes = self._host, self._routes
+        profile, nic = host.profile, host.nic
+
+        def to_itself(message: Any) -> None:
+            routes[dst](message)
+
+        if dst == host.name:
+            return to_itself
+        routes[dst]  # an unknown destination is an error now, not when the core or the card is done
+        leaves = nic is not None and not host.cluster.network.is_local(host.name, dst)
+
+        def hand_to_card(message: Any) -> None:
+            if leaves:
+                assert nic is not None
+                nic.pass_on("out", message, host.on_its_way, (host.crashes, dst, message))
+            else:
+                routes[dst](message)
+
+        if profile.sending_is_free:
+            return hand_to_card
+
+        def queue_on_cores(message: Any) -> None:
+            cost = profile.per_send + profile.per_send_byte * message.wire_bytes
+            host.cpu.submit(Job(cost, host.send_done, (hand_to_card, message)))
+
+        return queue_on_cores
+
+
+def ways_out(host: NodeHost, routes: dict[str, Send]) -> dict[str, Send]:
+    """How messages leave a host: by the network's ``routes``, unless sending costs something."""
+    if host.nic is None and host.profile.sending_is_free:
+        return routes
+    return _CostlyWays(host, routes)
