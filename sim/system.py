@@ -29,6 +29,7 @@ __all__ = [
     "check_administration",
     "check_types",
     "default_of",
+    "positions",
 ]
 
 
@@ -113,6 +114,9 @@ class System:
         {"get", "put", "cas", "append", "increment", "delete", "scan"}
     )
     """The kinds of client operation that it serves; a workload that asks for more is refused."""
+    may_fail: ClassVar[frozenset[str]] = frozenset({"cas"})
+    """The kinds of operation to which ``fail`` is an answer, because the state machine says so (a cas that does not
+    match); for other kinds it is a refusal, and no progress."""
     label_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that its label shows even when they have their defaults."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
@@ -285,6 +289,17 @@ class System:
         """
         return ()
 
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
+        """How far each of the live ``nodes`` has come that must hold what is replicated: name -> position.
+
+        A position is a number that grows (entries applied, versions seen), or a tuple of such numbers, compared place
+        by place. After a storm every replica named here must reach the furthest position in its group (`Member.group`),
+        else it never caught up.
+        Replicas that have left, or hold nothing, are not named. None: the system replicates nothing, or it lets
+        replicas fall behind for good; it says so.
+        """
+        return None
+
     # What the rest of the simulator asks of it
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
@@ -316,6 +331,12 @@ class System:
         ``acknowledged``: (session, sequence) -> command, for every write that a client saw succeed.
         """
         return None
+
+
+def positions(nodes: Mapping[str, Node], node_class: type[Node], attribute: str) -> dict[str, Any]:
+    """For `System.progress`: an attribute of each live node of a class, by name; lists become tuples."""
+    found = {name: getattr(node, attribute) for name, node in nodes.items() if isinstance(node, node_class)}
+    return {name: tuple(at) if isinstance(at, list) else at for name, at in found.items()}
 
 
 _KINDS: dict[str, tuple[type, str]] = {

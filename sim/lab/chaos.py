@@ -2,8 +2,9 @@
 
 The method is that of TigerBeetle's simulator: each seed draws its own mix of fault rates (a *swarm*), so that
 some seeds lose many messages and crash nothing, and others the reverse. While the storm lasts, invariants are
-asked after every event. Then all faults end, everything restarts, and each client must finish what it has
-begun within a stated bound. Replicas that promise to agree in the end must do so within theirs.
+asked after every event. Then all faults end, everything restarts, and within a stated bound each client must have
+an answer to what it had asked and to new operations, and each replica must have caught up (`sim.lab.progress`).
+Replicas that promise to agree in the end must do so within theirs.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING
 from sim.cluster import Clock, Disk, Host
 from sim.faults import Fault, RandomCrashes, RandomDisturbances, RandomPartitions
 from sim.kernel import Stream, Streams
+from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
-from sim.lab.simulation import Simulation, progress_bound
+from sim.lab.simulation import Simulation
 from sim.network.distributions import Exponential, Mixture
 from sim.network.topology import lan
 from sim.protocols.client import Retry
@@ -141,7 +143,8 @@ def chaos(
     scenario:
         The storm, if not the one that `chaos_scenario` draws.
     bound:
-        Seconds after the storm within which all clients must finish; None: `progress_bound`.
+        Seconds after the storm within which all clients must have their answers, and as long again within which all
+        replicas must catch up; None: `progress_bound`.
     settle:
         Seconds of quiet after that, before whole-state invariants are asked: for systems that converge by and by.
     """
@@ -153,7 +156,7 @@ def chaos(
     try:
         simulation.run()
         simulation.calm()
-        _demand_progress(simulation, limit)
+        demand_progress(simulation, limit)
         if settle:
             simulation.run(until=simulation.now + settle)
         convergence = _demand_convergence(simulation)
@@ -165,24 +168,6 @@ def chaos(
         simulation.cluster.invariants.clear()
         simulation.finish()
     return Run(simulation, violation, 0.0, convergence)
-
-
-def _demand_progress(simulation: Simulation, limit: float) -> None:
-    """Run until every client has its answer and every member has come to rest (`System.unsettled`).
-
-    A `LivenessViolation` when that is not so after ``limit`` seconds.
-    """
-    waiting = simulation.await_rest(limit)
-    if waiting:
-        raise LivenessViolation(
-            "progress after healing",
-            simulation.now,
-            tuple(waiting),
-            (
-                f"all faults ended {limit:g} s ago",
-                f"{', '.join(waiting)} still wait, or have not come to rest",
-            ),
-        )
 
 
 def _demand_convergence(simulation: Simulation) -> Verdict | None:

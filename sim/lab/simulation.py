@@ -21,21 +21,9 @@ if TYPE_CHECKING:
     from sim.analysis.checks import Verdict
     from sim.lab.scenario import Scenario
 
-__all__ = ["Simulation", "progress_bound"]
+__all__ = ["Simulation"]
 
 _ADMIN = "admin"
-
-
-def progress_bound(scenario: Scenario) -> float:
-    """Seconds after all faults have ended within which every client must have its answer.
-
-    Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
-    elections may split, and a replica may have much to catch up with, but not for ever.
-    """
-    system = scenario.resolved_system()
-    detection = system.detection or 10 * (system.heartbeat or 0.05)
-    retry = scenario.resolved_retry()
-    return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
 
 
 class Simulation:
@@ -224,19 +212,13 @@ class Simulation:
             self.resume(name)
         self.stop_clients()
 
-    def await_rest(self, limit: float) -> list[str]:
-        """Run until every client has its answer and every member has come to rest, for at most ``limit`` seconds.
+    def await_rest(self, limit: float) -> None:
+        """Run until no client waits and every member has come to rest, for at most ``limit`` seconds."""
+        from sim.lab.progress import waiting
 
-        Returns who still waits, or has not come to rest (`System.unsettled`), then.
-        """
         end = self.now + limit
-        while (waiting := self._waiting()) and self.now < end:
+        while waiting(self) and self.now < end:
             self.run(until=min(end, self.now + 0.1))
-        return waiting
-
-    def _waiting(self) -> list[str]:
-        clients = [n for n, node in self.nodes.items() if isinstance(node, Client) and node.pending]
-        return [*clients, *self.system.unsettled(self.members)]
 
     def settling_time(self) -> float:
         """Seconds without writes and faults after which replicas must agree: see `System.converges_within`.
@@ -255,6 +237,7 @@ class Simulation:
         if self.system.converges_within is None:
             return None
         from sim.analysis.checks import converged
+        from sim.lab.progress import progress_bound
 
         rows, acknowledged = self.recorder.lengths(), dict(self.acknowledged)
         try:

@@ -126,7 +126,15 @@ class Outcome:
 
 
 class Driver(Protocol):
-    """What decides which operations a client issues, and when."""
+    """What decides which operations a client issues, and when.
+
+    Attributes
+    ----------
+    source: what draws its operations (a `sim.workload.Source`). stopped: it must begin nothing new.
+    """
+
+    source: Any
+    stopped: bool
 
     def begin(self, client: Client) -> None:
         """The client has booted."""

@@ -154,7 +154,7 @@ class _ClosedDriver:
     """One session after another, one operation at a time."""
 
     def __init__(self, source: Source, think: Callable[[], float], start: float, limit: int | None) -> None:
-        self._source = source
+        self.source = source
         self._think = think
         self._start = start
         self._left = limit
@@ -172,19 +172,19 @@ class _ClosedDriver:
             self._session = client.open_session()
         if self._left is not None:
             self._left -= 1
-        operation = self._source.next()
+        operation = self.source.next()
         if operation.kind == "read-modify-write":
             self._modifying = operation.key
             operation = Operation("get", operation.key)
         client.submit(self._session, operation)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self._source, outcome)
+        _observe(self.source, outcome)
         if outcome.status == "info":
             self._session = None  # what it asked for may still happen, so nobody goes on under its name
         key, self._modifying = self._modifying, None
         if key is not None and self._session is not None:
-            client.submit(self._session, self._source.make("put", key))
+            client.submit(self._session, self.source.make("put", key))
             return
         pause = self._think()
         if pause == 0.0 and not client.pending:
@@ -271,7 +271,7 @@ class _OpenDriver:
     """Draws the next arrival when one has come."""
 
     def __init__(self, source: Source, gap: Callable[[], float], start: float, limit: int | None) -> None:
-        self._source = source
+        self.source = source
         self._gap = gap
         self._start = start
         self._left = limit
@@ -288,7 +288,7 @@ class _OpenDriver:
             return
         if self._left is not None:
             self._left -= 1
-        operation = self._source.next()
+        operation = self.source.next()
         if operation.kind == "read-modify-write":
             operation = Operation(
                 "get", operation.key
@@ -299,7 +299,7 @@ class _OpenDriver:
         client.set_timer("wake", gap)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self._source, outcome)
+        _observe(self.source, outcome)
         self._pool.give_back(outcome)
 
 
@@ -346,7 +346,7 @@ class _TraceDriver:
     """Issues the rows of a trace when they are due."""
 
     def __init__(self, source: Source, arrivals: Sequence[Arrival], start: float) -> None:
-        self._source = source
+        self.source = source
         self._arrivals = arrivals
         self._start = start
         self._next = 0
@@ -366,12 +366,12 @@ class _TraceDriver:
             return
         arrival = self._arrivals[self._next]
         self._next += 1
-        operation = self._source.make(arrival.kind, arrival.key, arrival.size)
+        operation = self.source.make(arrival.kind, arrival.key, arrival.size)
         client.submit(self._pool.take(client), operation, self._start + arrival.time)
         self._await(client)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self._source, outcome)
+        _observe(self.source, outcome)
         self._pool.give_back(outcome)
 
 

@@ -117,7 +117,10 @@ class Source:
     def next(self) -> Operation:
         """The next operation."""
         drawn = self._draw_kind()
-        kind = self._kinds[bisect_right(self._bounds, drawn, hi=len(self._bounds) - 1)]
+        return self.one(self._kinds[bisect_right(self._bounds, drawn, hi=len(self._bounds) - 1)])
+
+    def one(self, kind: str) -> Operation:
+        """An operation of a given kind, on a key drawn as for `next`."""
         return self.make(kind, self._draw_key() + self._family(kind))
 
     def _family(self, kind: str) -> str:

@@ -66,7 +66,7 @@ class _Reader:
     """Reads the key of a trial when it is told to."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
         self.client: Client | None = None
         self.stopped = False
 
@@ -75,7 +75,7 @@ class _Reader:
 
     def wake(self, client: Client, key: Any) -> None:
         if not self.stopped:
-            client.submit(client.open_session(), self._source.make("get", key))
+            client.submit(client.open_session(), self.source.make("get", key))
 
     def completed(self, client: Client, outcome: Outcome) -> None:
         """Nothing follows."""
@@ -86,7 +86,7 @@ class _Writer:
 
     def __init__(self, plan: ReadAfterWrite, source: Source, reader: _Reader) -> None:
         self._plan = plan
-        self._source = source
+        self.source = source
         self._reader = reader
         self._issued = 0
         self.stopped = False
@@ -97,7 +97,7 @@ class _Writer:
     def wake(self, client: Client, key: Any) -> None:
         if self.stopped or self._issued == self._plan.trials:
             return
-        client.submit(client.open_session(), self._source.make("put", f"k{self._issued}"))
+        client.submit(client.open_session(), self.source.make("put", f"k{self._issued}"))
         self._issued += 1
         client.set_timer("wake", max(0.0, self._plan.start + self._issued * self._plan.every - client.now))
 

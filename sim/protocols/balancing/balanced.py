@@ -271,6 +271,9 @@ class Balanced(Balancing):
         """Clients ask balancers, or, where they balance for themselves, servers."""
         return self.balancer_names or self.names
 
+    def progress(self, nodes: Mapping[str, Node]) -> None:
+        """None: servers keep nothing."""
+
     def invariants(self) -> Iterable[Invariant]:
         return (WorkConserved(),)
 

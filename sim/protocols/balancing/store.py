@@ -122,6 +122,15 @@ class BalancedStore(Balancing):
         return self.store.operations
 
     @property
+    def may_fail(self) -> frozenset[str]:  # type: ignore[override]
+        """As in the store."""
+        return self.store.may_fail
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """Of the store."""
+        return self.store.unsettled(nodes)
+
+    @property
     def leader_roles(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those of the store."""
         return self.store.leader_roles
@@ -176,6 +185,10 @@ class BalancedStore(Balancing):
 
     def invariants(self) -> Iterable[Invariant]:
         return self.store.invariants()
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
+        """That of the store."""
+        return self.store.progress(nodes)
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         return self.store.acknowledged_lost(acknowledged, nodes)

@@ -306,6 +306,12 @@ class BroadcastStore(System):
         replicas = {name: node for name, node in nodes.items() if isinstance(node, StoreReplica)}
         return tuple(name for name, node in replicas.items() if node.is_waiting(replicas))
 
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
+        """How many updates each replica has delivered; None for best effort, which lets messages be lost for good."""
+        if self.order == "best-effort":
+            return None
+        return {name: len(node.applied) for name, node in nodes.items() if isinstance(node, StoreReplica)}
+
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged updates that no live replica has applied, or has in its log."""
         replicas = [node for node in nodes.values() if isinstance(node, StoreReplica)]

@@ -25,6 +25,7 @@ from sim.protocols.consensus.epaxos_execution import execution_order
 from sim.protocols.consensus.epaxos_messages import COMMITTED, Fetch, Instance, Nack
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.system import positions
 
 __all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
 
@@ -311,6 +312,10 @@ class EgalitarianSystem(RecordsCommits):
     @property
     def claims(self) -> str | None:
         return "linearizable"
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How far each replica has executed every row."""
+        return positions(nodes, EgalitarianReplica, "prefix")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that no live replica has executed or holds as accepted or committed."""

@@ -13,7 +13,7 @@ from sim.protocols.consensus.mencius import MenciusNode
 from sim.protocols.consensus.mencius_invariants import MenciusSafety
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.quorums import Majority
-from sim.system import Invariant, Member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["Mencius"]
 
@@ -57,6 +57,10 @@ class Mencius(RecordsCommits):
     def invariants(self) -> Iterable[Invariant]:
         enough = Majority().over(names("n", self.nodes))
         return (MenciusSafety(is_phase1_quorum=enough, is_phase2_quorum=enough, nodes=self.nodes),)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many slots each replica has executed."""
+        return positions(nodes, MenciusNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that neither the most advanced replica has executed nor any live one has accepted."""

@@ -15,7 +15,7 @@ from sim.protocols.consensus.multipaxos_invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
 from sim.protocols.consensus.settings import at_least, check_options, names, refuse_disjoint
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
-from sim.system import Invariant, Member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["MultiPaxos"]
 
@@ -142,6 +142,10 @@ class MultiPaxos(RecordsCommits):
             leases=self.lease is not None,
         )
         return (laws,)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many slots each replica has executed."""
+        return positions(nodes, MultiPaxosNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that neither the most advanced replica has applied nor any live one has accepted."""

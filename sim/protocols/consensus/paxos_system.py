@@ -58,6 +58,7 @@ class Paxos(RecordsCommits):
     patience: float | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
+    may_fail: ClassVar[frozenset[str]] = frozenset({"put"})  # one value is chosen, once
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +150,9 @@ class Paxos(RecordsCommits):
 
     def invariants(self) -> Iterable[Invariant]:
         return (PaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),)
+
+    def progress(self, nodes: Mapping[str, Node]) -> None:
+        """None: a learner that has missed the message may never learn, unless a proposer asks for it (section 2.3)."""
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """A put that succeeded is kept if a learner knows it, or if a quorum would recover it."""

@@ -11,7 +11,7 @@ from sim.protocols.client import Client
 from sim.protocols.consensus.commit_latency import OfLog, RecordsCommits
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.consensus.settings import at_least, names
-from sim.system import Invariant, Member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["BasicRaft"]
 
@@ -78,6 +78,10 @@ class BasicRaft(RecordsCommits):
         from sim.protocols.consensus.raft_invariants import raft_invariants
 
         return raft_invariants()
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many entries each server has applied."""
+        return positions(nodes, RaftNode, "last_applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that are neither in the state nor in the log of the most up-to-date server."""

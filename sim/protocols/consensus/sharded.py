@@ -250,6 +250,14 @@ class ShardedRaft(RecordsCommits):
         """Those of each group."""
         return [PerGroup(system=self)]
 
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """Those of each group: replicas are compared within their group."""
+        of = self.group_of
+        found: dict[str, Any] = {}
+        for g, group in enumerate(self.each):
+            found.update(group.progress({name: node for name, node in nodes.items() if of.get(name) == g}))
+        return found
+
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         of, lost = self.group_of, 0
         for g, group in enumerate(self.each):

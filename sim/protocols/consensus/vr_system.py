@@ -13,7 +13,7 @@ from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.consensus.vr import ViewstampedNode
 from sim.protocols.consensus.vr_invariants import ViewstampedSafety
 from sim.protocols.consensus.vr_replica import NORMAL, RECOVERING
-from sim.system import Invariant, Member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["ViewstampedReplication"]
 
@@ -92,6 +92,10 @@ class ViewstampedReplication(RecordsCommits):
     def invariants(self) -> Iterable[Invariant]:
         first_view = self.names.index(self.first_primary)
         return (ViewstampedSafety(members=self.names, first_view=first_view),)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many requests each replica has executed."""
+        return positions(nodes, ViewstampedNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that are neither executed nor in the log of the normal replica of the latest view."""

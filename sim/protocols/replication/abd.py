@@ -14,7 +14,7 @@ report their timestamp (in the column ``result``).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -235,6 +235,9 @@ class Abd(System):
     @property
     def claims(self) -> str | None:
         return None if self.unsafe else "linearizable"
+
+    def progress(self, nodes: Mapping[str, Node]) -> None:
+        """None: a server that was down may miss a write for good; readers find it at another of each quorum."""
 
     def invariants(self) -> Iterable[Invariant]:
         return (AbdSafety(),) if self.unsafe else (AbdSafety(), AbdAtomic())

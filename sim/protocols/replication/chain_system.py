@@ -13,7 +13,7 @@ from sim.protocols.membership.config_master import Chain, ConfigurationMaster
 from sim.protocols.membership.view_service import MOST_DRIFT
 from sim.protocols.replication.chain import ChainNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, Member, System, positions
 
 __all__ = ["ChainClient", "ChainReplication"]
 
@@ -151,6 +151,10 @@ class ChainReplication(System):
         from sim.protocols.replication.chain_invariants import invariants_of
 
         return invariants_of(self)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How long the history of each server is; the master lets servers that were taken out come back."""
+        return positions(nodes, ChainNode, "last")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         servers = [n for s in self.replicas if isinstance(n := nodes.get(s), ChainNode)]

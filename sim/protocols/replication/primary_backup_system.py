@@ -16,7 +16,7 @@ from sim.protocols.membership.view_service import MOST_DRIFT, View, ViewService
 from sim.protocols.replication.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.primary_backup import PrimaryBackupNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.system import Invariant, Member, System, Timing
+from sim.system import Invariant, Member, System, Timing, positions
 
 __all__ = ["PrimaryBackup"]
 
@@ -251,6 +251,13 @@ class PrimaryBackup(System):
         from sim.protocols.replication.primary_backup_invariants import invariants_of
 
         return invariants_of(self)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How much of its log each replica has applied; with a replicated view service, each of its servers, too."""
+        from sim.protocols.membership.raft_view_service import RaftViewService
+
+        services = positions(nodes, RaftViewService, "last_applied")
+        return {**positions(nodes, PrimaryBackupNode, "applied"), **services}
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         replicas = [n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)]

@@ -203,6 +203,13 @@ class Raft(BasicRaft):
         """Whom clients may ask: spares too, for they may be all that is left of the cluster one day."""
         return tuple(member.name for member in self.members())
 
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many entries each server has applied that belongs to the leader's configuration."""
+        applied = super().progress(nodes)
+        leader = self.holder("leader", nodes)
+        config = getattr(nodes[leader], "config", None) if leader is not None else None
+        return applied if config is None else {n: at for n, at in applied.items() if n in config.everyone}
+
     def invariants(self) -> Iterable[Invariant]:
         """The laws of figure 2, and those of the extensions."""
         from sim.protocols.consensus.raft_thesis.invariants import thesis_invariants

@@ -271,6 +271,9 @@ class Dynamo(System):
             for i in range(self.n)
         }
 
+    def progress(self, nodes: Mapping[str, Node]) -> None:
+        """None: each key has replicas of its own; whether they agree in the end, `replica_values` shows."""
+
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """Acknowledged writes that neither a live node nor a hint knows of, not even as replaced.
 
