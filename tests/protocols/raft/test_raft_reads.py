@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from sim import Scenario
+from sim.faults import Pause
+from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Transfer
 from sim.protocols.consensus.raft_thesis.reads import ReadHeartbeatReply, ReadIndexReply
@@ -170,3 +173,16 @@ def test_without_a_majority_a_lease_runs_out_and_reads_wait(stage: Any) -> None:
     s.heal()
     s.run(2.0)
     assert len(s.leaders()) == 1
+
+
+def test_a_leader_that_stood_still_finds_its_entries_committed_and_breaks_nobodys_lease() -> None:
+    """Its commit index reaches what its successor has committed: nothing is committed by it that was not."""
+    for seed in range(4):
+        run = Scenario(
+            system=Raft(nodes=3, reads="lease"),
+            network=constant(0.02),
+            faults=[Pause("leader", at=1.0, duration=1.5)],
+            duration=3.0,
+            check=True,
+        ).run(seed)
+        assert run.violation is None, run.violation

@@ -176,17 +176,24 @@ class OneChangeAtATime(RaftLaw):
 
 @dataclass
 class LeaseIsExclusive(RaftLaw):
-    """While a leader holds a lease, nobody else commits anything (6.4.1)."""
+    """While a leader may answer under its lease, nobody else commits anything new (6.4.1).
+
+    An old leader that stood still may find out afterwards that its last entries are on a majority: they are committed
+    already, in the log of its successor below what that had to commit before it answers (6.4). Nothing is new.
+    """
 
     law: ClassVar[str] = "a lease excludes other leaders"
+    furthest: int = 0  # the highest commit index of any server, so far
 
     def check(self, node: Any) -> None:
-        if node.role != "leader" or not self.history.newly_committed:
+        before, self.furthest = self.furthest, max(self.furthest, node.commit_index)
+        if node.role != "leader" or self.furthest == before:
             return
         for name, server in self.history.servers.items():
             other: Any = server.node
             alive = other.host.disk is server.disk
-            if other is not node and alive and other.role == "leader" and other.holds_lease():
+            leads = other is not node and alive and other.role == "leader"
+            if leads and other.holds_lease() and other.has_committed_in_term():
                 self.violated(
                     (name, node.name),
                     f"{name} leads in term {other.current_term} with a lease until {other.lease_until:g} s "
