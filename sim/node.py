@@ -26,6 +26,7 @@ from sim.durability import Durable, DurableLog, DurableMap, durable, durable_log
 from sim.handlers import check_parts, find_handlers
 from sim.message import message, newest
 from sim.refusals import refuse_assignments, refuse_hidden, refuse_settings, refuse_shared_state
+from sim.stories import mark_stories
 
 __all__ = [
     "Caller",
@@ -253,6 +254,7 @@ class Handlers(Verbs):
         cls._parts = _collect(cls, part, "_parts")
         check_parts(cls, cls._parts)
         refuse_assignments(cls, _VERBS, _not_assigned(cls))
+        mark_stories(cls, Handlers)
 
     @classmethod
     def takers(cls) -> dict[type, str]:

@@ -7,11 +7,12 @@ forgotten, and its verbs go dead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
+from heapq import heappush
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from simpy.events import AnyOf, Event, Process
+from simpy.events import URGENT, AnyOf, Event
 
 from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
@@ -20,11 +21,13 @@ from sim.cluster.own_steps import OwnStep, OwnSteps
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.sending import Nic, ways_out
+from sim.cluster.story import Story
 from sim.cluster.verbs import quick_verbs
 from sim.kernel import Timer
 from sim.message import digest_of
 from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node, Part
+from sim.stories import Called, generator_of, refuse_unbegun
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -75,7 +78,8 @@ class NodeHost:
         self.jobs: dict[tuple[int, str, Any], Job] = {}
         self._alarms: dict[int, Timer] = {}  # what sleeps and calls wait for
         self._alarm_id = 0
-        self._stories: dict[int, Process] = {}
+        self._stories: dict[Story, None] = {}  # those under way, in the order in which they began
+        self._called: list[Called] = []  # handlers that yield, called in this step and not yet run
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
@@ -142,9 +146,6 @@ class NodeHost:
         self.crashes += 1
         self.halt = None
         self.disk.crash()
-        for story in list(self._stories.values()):
-            _close(story)
-        self._stories.clear()
         for timer in [*self.timers.values(), *self._alarms.values()]:
             timer.cancel()
         self.timers.clear()
@@ -157,6 +158,7 @@ class NodeHost:
         else:
             self.cpu.drop(self)
         self._outbox.clear()
+        self._called.clear()
         self._calls.clear()
         self.handlers.clear()
         dead = DeadHost(self)
@@ -169,6 +171,9 @@ class NodeHost:
                     owner.__dict__[field]._journal = _write_nothing
         self._owners = []
         self.node = None
+        stories, self._stories = self._stories, {}
+        for story in stories:
+            story.close()  # last: what it does on its way out (`finally`) reaches a dead host
 
     def pause(self) -> None:
         """Let the process stand still (stopped, or collecting garbage): no handler, timer or story of it runs.
@@ -177,7 +182,7 @@ class NodeHost:
         """
         if self.node is None or self.halt is not None:
             return
-        halt = self.halt = Halt(self.env.event(), dict(self.handlers))
+        halt = self.halt = Halt(dict(self.handlers))
         for timer in self.timers.values():
             if timer.deadline is not None:
                 halt.timers.append((timer.deadline, timer))
@@ -201,7 +206,6 @@ class NodeHost:
             timer.arm_at(max(due, now))
         for act, arguments in halt.late:
             self._catch_up(act, arguments)
-        halt.over.succeed()
         self.flush()
 
     def _defer(self, halt: Halt, handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], None]:
@@ -291,7 +295,9 @@ class NodeHost:
 
     def dispatch(self, src: str, message: Any) -> None:
         """See `Verbs.dispatch`."""
-        self._handler_of(src, message)(src, message)
+        result = self._handler_of(src, message)(src, message)
+        if result is not None:
+            self.follow(result)
 
     def _handler_of(self, src: str, message: Any) -> Callable[[Any, Any], Any]:
         handler = self.handlers.get(message.__class__)
@@ -304,7 +310,9 @@ class NodeHost:
     def _plain_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Run one atomic step of a node whose writes are durable at once and that nobody checks."""
         try:
-            handler(*arguments)
+            result = handler(*arguments)
+            if result is not None:
+                self.follow(result)
         except Exception as error:
             self.blame(error)
             raise
@@ -315,7 +323,11 @@ class NodeHost:
         nested = self.in_step
         self.in_step = True
         try:
-            handler(*arguments)
+            result = handler(*arguments)
+            if result is not None:
+                self.follow(result)
+            if self._called and not nested:
+                self._refuse_unbegun(None)
         except Exception as error:
             self.blame(error)
             raise
@@ -328,7 +340,9 @@ class NodeHost:
 
     def blame(self, error: Exception) -> None:
         """Note on an exception where and when it happened."""
-        error.add_note(f"on {self.name} ({self.member.node_class.__name__}) at {self.env.now:.6f} s")
+        note = f"on {self.name} ({self.member.node_class.__name__}) at {self.env.now:.6f} s"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     # Messages out
 
@@ -374,6 +388,7 @@ class NodeHost:
         if heard is not None:
             heard(self.name, self.name, message)
         digest = digest_of(message) if self.cluster.checking else None
+        self._own_steps.count()
         self._own_steps.add(self._from_self, (message, digest))
 
     def _from_self(self, message: Any, digest: Any) -> None:
@@ -438,12 +453,12 @@ class NodeHost:
                 timer._argument = self._once(timer_key, function)
         timer.arm_at(self.env._now + delay / self.clocks.rate)
 
-    def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], None]) -> Callable[[], None]:
+    def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], Any]) -> Callable[[], Any]:
         """Keyed timers come in any number, so one that has fired is forgotten."""
 
-        def fire() -> None:
+        def fire() -> Any:
             self.timers.pop(timer_key, None)
-            function()
+            return function()
 
         return fire
 
@@ -456,20 +471,16 @@ class NodeHost:
         if timer is not None:
             timer.cancel()
 
-    def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], None]:
+    def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], Any]:
         handler = getattr(owner, method, None)
         if handler is None:
             raise TypeError(f"{type(owner).__name__} has no handler {method}")
         return handler if key is None else lambda: handler(key)
 
-    def _plain_run(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except Exception as error:
-            self.blame(error)
-            raise
+    def _plain_run(self, function: Callable[[], Any]) -> None:
+        self._plain_step(function, ())
 
-    def _recorded_run(self, function: Callable[[], None]) -> None:
+    def _recorded_run(self, function: Callable[[], Any]) -> None:
         self._recorded_step(function, ())
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
@@ -513,34 +524,61 @@ class NodeHost:
         """See `Verbs.barrier`."""
         self.disk.seal()
 
-    def spawn(self, story: Generator[Any, Any, Any]) -> Process:
+    # Stories
+
+    def spawn(self, story: Any) -> Story:
         """See `Verbs.spawn`."""
-        process = self.env.process(self._held_up(story))
-        self._stories[id(process)] = process
-        process.callbacks.append(self._story_ended)
-        return process
+        begun = self._story(story)
+        if begun is None:
+            raise TypeError(f"{self.name}: spawn takes a story, a generator; {story!r} is none")
+        self._own_steps.add(self.go_on, (begun, None))
+        return begun
 
-    def _held_up(self, story: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """A story that goes on only while its node does."""
-        send: Callable[[Any], Any] = story.send
-        value: Any = None
+    def follow(self, result: Any) -> None:
+        """A handler returned something: if it is a story, its first part runs now, in the step of the handler."""
+        begun = self._story(result)
+        if begun is not None:
+            begun.part(None)
+
+    def _story(self, told: Any) -> Story | None:
+        generator = generator_of(told)
+        if generator is None:
+            return None
+        story = Story(self, generator)
+        self._stories[story] = None
+        return story
+
+    def go_on(self, story: Story, event: Event | None) -> None:
+        """What a story waited for has happened: its next part is a step of the node."""
+        if self.halt is not None:
+            self.halt.late.append((self.go_on, (story, event)))
+        else:
+            self._own_steps.count()
+            self._step(story.part, (event,))
+
+    def next_part(self, story: Story, event: Event) -> None:
+        """What a story waits for had happened already: it goes on in the node's next step."""
+        self._own_steps.add(self.go_on, (story, event))
+
+    def ended(self, story: Story) -> None:
+        """A story is over."""
+        self._stories.pop(story, None)
+
+    def expect(self, called: Called) -> None:
+        """A handler that yields was called: by the end of the step somebody must have begun to run it."""
+        if not self._called:
+            env = self.env
+            heappush(env._heap, (env._now, URGENT, next(env._eid), self._refuse_unbegun, None))
+        self._called.append(called)
+
+    def _refuse_unbegun(self, _: None) -> None:
+        called, self._called = self._called, []
         try:
-            while True:
-                try:
-                    awaited = send(value)
-                except StopIteration as end:
-                    return end.value
-                try:
-                    send, value = story.send, (yield awaited)
-                except Exception as failure:
-                    send, value = story.throw, failure
-                while self.halt is not None:
-                    yield self.halt.over
-        finally:
-            story.close()
-
-    def _story_ended(self, process: Event) -> None:
-        self._stories.pop(id(process), None)
+            for each in called:
+                refuse_unbegun(each)
+        except TypeError as error:
+            self.blame(error)
+            raise
 
     def sleep(self, seconds: float) -> Event:
         """See `Verbs.sleep`."""
@@ -564,10 +602,9 @@ class NodeHost:
 class Halt:
     """What a pause keeps for later."""
 
-    __slots__ = ("handlers", "late", "over", "own_steps", "timers")
+    __slots__ = ("handlers", "late", "own_steps", "timers")
 
-    def __init__(self, over: Event, handlers: dict[type, Callable[[Any, Any], Any]]) -> None:
-        self.over = over
+    def __init__(self, handlers: dict[type, Callable[[Any, Any], Any]]) -> None:
         self.handlers = handlers
         self.timers: list[tuple[float, Timer]] = []  # when they are due
         self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # what came up, in order
@@ -600,9 +637,15 @@ class DeadHost:
         """There is no work."""
         return False
 
-    def spawn(self, story: Generator[Any, Any, Any]) -> None:
+    def spawn(self, story: Any) -> Event:
         """A story of a dead node never begins."""
-        story.close()
+        generator = generator_of(story)
+        if generator is not None:
+            generator.close()
+        return self.event()
+
+    def expect(self, called: Called) -> None:
+        """Nothing of a dead node's handler runs."""
 
     def _nothing(self, *_: Any) -> None:
         """Sends, timers, work and records of a dead node are no more."""
@@ -638,14 +681,3 @@ def _write_nothing(operation: str, argument: Any) -> None:
 
 def _copy_map(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else value
-
-
-def _close(story: Process) -> None:
-    """End a story for good: nothing that it waited for will resume it."""
-    if not story.is_alive:
-        return
-    waiting_for = story.target
-    resume = story._resume
-    if waiting_for is not None and waiting_for.callbacks is not None and resume in waiting_for.callbacks:
-        waiting_for.callbacks.remove(resume)
-    story._generator.close()

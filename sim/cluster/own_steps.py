@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import URGENT
 
+from sim.kernel import StandstillError
+
 if TYPE_CHECKING:
     from sim.cluster.host import NodeHost
     from sim.node import Node
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_AT_ONCE", "OwnStep", "OwnSteps"]
 
 MOST_AT_ONCE = 1_000_000
-"""How many such steps a node may take at one instant; one that takes more would never let time go on."""
+"""How many messages to itself and parts of stories a node may handle at one instant; more would never end."""
 
 OwnStep = tuple["Node | None", Callable[..., None], tuple[Any, ...]]
 """The node that asked for it (its object: the next incarnation is another), and what is to be called."""
@@ -35,20 +37,20 @@ class OwnSteps:
         self._taken = 0  # at that instant
 
     def add(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        """Call ``function(*arguments)`` as the node's next step, after those that it has asked for already.
+        """Call ``function(*arguments)`` as the node's next step, after those that it has asked for already."""
+        self._push((self._host.node, function, arguments))
 
-        Raises RuntimeError when the node asks for more than `MOST_AT_ONCE` at one instant.
-        """
-        env = self._env
-        if env._now != self._instant:
-            self._instant, self._taken = env._now, 0
+    def count(self) -> None:
+        """Another step that the node itself has caused; StandstillError when there are too many at one instant."""
+        now = self._env._now
+        if now != self._instant:
+            self._instant, self._taken = now, 0
         self._taken += 1
         if self._taken > MOST_AT_ONCE:
-            raise RuntimeError(
-                f"{self._host.name} has sent itself more than {MOST_AT_ONCE:,} messages at {env._now!r} s: "
-                "time does not go on"
+            raise StandstillError(
+                f"{self._host.name} has taken more than {MOST_AT_ONCE:,} steps of its own (messages to itself, "
+                f"parts of stories) at {now!r} s: time does not go on"
             )
-        self._push((self._host.node, function, arguments))
 
     def go_on(self, kept: Iterable[OwnStep]) -> None:
         """A pause is over: what it kept comes now."""

@@ -208,4 +208,6 @@ def _copy_of(failure: BaseException) -> BaseException:
     """A fresh exception like ``failure`` with it as its cause, so that tracebacks don't pile up."""
     copy = type(failure)(*failure.args)
     copy.__cause__ = failure
+    for note in getattr(failure, "__notes__", ()):
+        copy.add_note(note)
     return copy

@@ -44,6 +44,7 @@ class Receiver(Protocol):
     def receive(self, src: str, message: Any) -> None: ...
     def to_self(self, message: Any) -> None: ...
     def lost_at_door(self) -> None: ...
+    def follow(self, result: Any) -> None: ...
     def blame(self, error: Exception) -> None: ...
 
 
@@ -410,7 +411,9 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
                 return
             receiver.messages_in += 1
             try:
-                handler(src, message)
+                result = handler(src, message)
+                if result is not None:
+                    receiver.follow(result)
             except Exception as error:
                 receiver.blame(error)
                 raise

@@ -71,8 +71,8 @@ def test_all_of_it_waits_and_is_caught_up_with_in_order(host: Host | None) -> No
     assert a.seen == []
     cluster.resume("a")
     cluster.env.run(until=5.0)
-    # Timers fire first, and stories go on when all else has been caught up with.
-    assert [what for what, _ in a.seen] == ["tick", "first", "job", "second", "story", "late"]
+    # Timers fire first; then all else, stories too, in the order in which it came up.
+    assert [what for what, _ in a.seen] == ["tick", "first", "job", "story", "second", "late"]
     assert [when for _, when in a.seen] == pytest.approx([3.0] * 5 + [4.0])
 
 
