@@ -180,6 +180,33 @@ def _longest(found: pd.DataFrame) -> Bounded:
     return Bounded(float(gaps[worst]), bool(found["at_least"].to_numpy(dtype=bool)[worst]))
 
 
+_READS = ("read", "get", "scan")
+"""The kinds of operation that only look; all others are writes."""
+
+
+def unavailability(
+    operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
+) -> dict[str, Bounded]:
+    """The longest outage after a fault for `reads`, for `writes`, and the longer of the two (`""`), in seconds.
+
+    A store that answers reads only is not available to those who write, and the other way round. NaN for a kind of
+    which nothing was called in the window, and throughout without a fault; 0 where nobody waited.
+    """
+    if "kind" not in operations.columns:
+        return {"": _longest(outages(operations, events, duration=duration, warmup=warmup))}
+    look = operations["kind"].isin(_READS).to_numpy(dtype=bool)
+    asked = in_window(operations, duration, warmup)
+    looked = asked["kind"].isin(_READS).to_numpy(dtype=bool)
+    found = {}
+    for name, mine, some in (("reads", look, looked.any()), ("writes", ~look, (~looked).any())):
+        kind = outages(operations[mine], events, duration=duration, warmup=warmup)
+        found[name] = _longest(kind) if some else Bounded(math.nan)
+    known = [bounded for bounded in found.values() if not math.isnan(bounded.value)]
+    if not known:
+        return found | {"": _longest(outages(operations, events, duration=duration, warmup=warmup))}
+    return found | {"": max(known, key=lambda bounded: (bounded.value, bounded.at_least))}
+
+
 def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "messages") -> float:
     """Messages (or `column="bytes"`) sent from replica to replica, for each `ok` operation, over the whole run.
 
@@ -229,9 +256,9 @@ def summary(
 
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
-        `p99`, `mean` (seconds), `unavailability` (seconds, see `outages`; NaN without a fault), `acknowledged_lost`,
-        `acknowledged_unreplicated`, `conflicts` (see `losses`), `commit_p50` and so on (`commit_latencies`; NaN where
-        none was recorded), `messages_per_operation`, `bytes_per_operation`,
+        `p99`, `mean` (seconds), `unavailability`, `unavailability_reads`, `unavailability_writes` (seconds; NaN without
+        a fault), `acknowledged_lost`, `acknowledged_unreplicated`, `conflicts` (see `losses`), `commit_p50` and so on
+        (`commit_latencies`; NaN where it was not recorded), `messages_per_operation`, `bytes_per_operation`,
         `attempts_per_operation`, `operations` called in the window and how many of them were `ok`, `fail` and `info`,
         `utilisation_max`, `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
     """
@@ -242,8 +269,9 @@ def summary(
     served = int(((returned >= warmup) & (returned < duration)).sum())
     row: dict[str, float] = {"throughput": served / span}
     row |= _latency_row(latencies(called, duration), quantiles)
-    found = outages(operations, events, duration=duration, warmup=warmup)
-    _put(row, "unavailability", _longest(found))
+    longest = unavailability(operations, events, duration=duration, warmup=warmup)
+    for name in ("", "reads", "writes"):
+        _put(row, f"unavailability_{name}".rstrip("_"), longest.get(name, Bounded(math.nan)))
     row["acknowledged_lost"] = math.nan if lost is None else float(lost)
     row["acknowledged_unreplicated"] = float(acknowledged_unreplicated(operations))
     row["conflicts"] = float(conflicts(events)) if "detail" in events.columns else math.nan

@@ -134,7 +134,8 @@ def outages(
     from the `ok` before it. Idle time is no outage: a gap counts from the first moment in it at which some client
     waits, and the last one, which no `ok` ends, to the last such moment; if somebody still waits when the run ends,
     it is a lower bound (`at_least`). A gap belongs to the latest fault before it began, even if another strikes
-    while it lasts. Gaps of normal operation (about one over the rate) are not subtracted.
+    while it lasts. Gaps of normal operation (about one over the rate) are not subtracted. Any `ok` ends a gap: give it
+    the operations of one kind, as `measures.unavailability` does, where a kind of its own may go unanswered.
 
     Args:
         operations, events: of one run; which events are faults, see `ENDS`.

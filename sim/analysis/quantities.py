@@ -46,6 +46,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("p95", "p95 latency", "s", "lower"),
         Quantity("p99", "p99 latency", "s", "lower"),
         Quantity("unavailability", "unavailability", "s", "lower"),
+        Quantity("unavailability_reads", "unavailability of reads", "s", "lower"),
+        Quantity("unavailability_writes", "unavailability of writes", "s", "lower"),
         Quantity("acknowledged_lost", "acknowledged writes lost", "", "lower"),
         Quantity("acknowledged_unreplicated", "writes acknowledged unreplicated", "", "lower"),
         Quantity("conflicts", "conflicts between writes", "", "lower"),

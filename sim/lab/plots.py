@@ -5,7 +5,7 @@ The drawing itself is in `sim.analysis.plots`, pure functions of frames; matplot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,11 +106,11 @@ class ComparisonPlots:
 
         return plots.measure_bars(self._comparison.summaries, measure, ax=ax)
 
-    def unavailability(self, *, ax: Axes | None = None) -> Axes:
-        """The longest time without an answer after a fault, by system."""
+    def unavailability(self, *, of: Literal["reads", "writes"] | None = None, ax: Axes | None = None) -> Axes:
+        """The longest time without an answer after a fault, by system; ``of`` one kind of operation, or the longer."""
         from sim.analysis import plots
 
-        return plots.unavailability(self._comparison.summaries, ax=ax)
+        return plots.unavailability(self._comparison.summaries, of=of, ax=ax)
 
 
 class SweepPlots:

@@ -21,6 +21,7 @@ from sim.analysis.measures import (
     quantile_name,
     summary,
     timeline,
+    unavailability,
 )
 
 NO_EVENTS = pd.DataFrame({"time": [], "node": [], "event": [], "detail": []})
@@ -146,6 +147,29 @@ def test_a_run_without_operations_has_a_summary() -> None:
     assert found["throughput"] == 0.0
     assert math.isnan(found["p99"])
     assert found["unavailability"] == 0.0  # nobody asked
+
+
+def test_unavailability_is_told_by_kind_of_operation() -> None:
+    """Reads go on while no write is answered from the crash at 1.0 to 3.1: a chain that has lost its head."""
+    reads = [(t / 10, t / 10 + 0.05, "ok") for t in range(50) if t != 13]
+    writes = [(0.2, 0.3, "ok"), (0.9, 3.1, "ok"), (3.2, 3.3, "ok"), (3.3, 4.9, "ok")]
+    frame = operations(*reads, *writes).assign(
+        kind=["get"] * len(reads) + ["put", "cas", "delete", "increment"]
+    )
+    faults = pd.DataFrame([crash(1.0)])
+    found = summary(frame, faults, duration=5.0)
+    assert found["unavailability_reads"] == pytest.approx(1.45 - 1.4)
+    assert found["unavailability_writes"] == pytest.approx(3.1 - 1.0)
+    assert found["unavailability"] == found["unavailability_writes"]
+    only = summary(frame[frame["kind"] == "get"], faults, duration=5.0)
+    assert math.isnan(only["unavailability_writes"])
+    assert only["unavailability"] == only["unavailability_reads"] == found["unavailability_reads"]
+    stuck = summary(frame.iloc[:-2], faults, duration=3.0)  # the run ends before the write is answered
+    assert (stuck["unavailability_writes"], stuck["unavailability_writes_at_least"]) == (2.0, 1.0)
+    assert (stuck["unavailability"], stuck["unavailability_at_least"]) == (2.0, 1.0)
+    assert stuck["unavailability_reads_at_least"] == 0.0
+    assert unavailability(frame, NO_EVENTS, duration=5.0).keys() == {"", "reads", "writes"}
+    assert all(math.isnan(one.value) for one in unavailability(frame, NO_EVENTS, duration=5.0).values())
 
 
 def test_the_summary_tells_the_longest_outage() -> None:

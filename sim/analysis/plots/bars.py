@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -106,6 +108,17 @@ def _dots(ax: Axes, row: int, values: NDArray[np.float64], bounded: NDArray[np.b
         )
 
 
-def unavailability(summaries: pd.DataFrame, *, confidence: float = 0.95, ax: Axes | None = None) -> Axes:
-    """The longest time without an `ok` after a fault, of each run: see `measure_bars`."""
-    return measure_bars(summaries, "unavailability", confidence=confidence, ax=ax)
+def unavailability(
+    summaries: pd.DataFrame,
+    *,
+    of: Literal["reads", "writes"] | None = None,
+    confidence: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """The longest time without an `ok` after a fault, of each run: see `measure_bars`.
+
+    `of`: the kind of operation that went unanswered; None: the longer of both.
+    """
+    return measure_bars(
+        summaries, "unavailability" if of is None else f"unavailability_{of}", confidence=confidence, ax=ax
+    )
