@@ -15,12 +15,16 @@ __all__ = ["QUANTITIES", "Quantity", "Scale", "decimals_for", "quantity", "time_
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A measure's name (its column), label for people, unit as kept in frames, and which way is better."""
+    """A measure's name (its column), label for people, unit as kept in frames, which way is better, least value.
+
+    ``least``: 0 for measures that cannot be negative, which all of `QUANTITIES` are; others are not known to be.
+    """
 
     name: str
     label: str
     unit: str = ""
     better: Literal["lower", "higher", ""] = ""
+    least: float = 0.0
 
     @property
     def is_time(self) -> bool:
@@ -73,7 +77,7 @@ def quantity(name: str) -> Quantity:
         return Quantity(name, f"{name.removeprefix('commit_')} latency of commitment", "s", "lower")
     if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
         return Quantity(name, f"{name} latency", "s", "lower")
-    return Quantity(name, name.replace("_", " "))
+    return Quantity(name, name.replace("_", " "), least=-math.inf)
 
 
 def time_scale(seconds: Iterable[float]) -> Scale:

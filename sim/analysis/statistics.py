@@ -7,20 +7,20 @@ The tests compare with it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sim.analysis.quantities import quantity
+
 __all__ = [
     "AT_LEAST",
     "Interval",
     "batch_means",
-    "bootstrap_interval",
     "differences",
     "intervals",
     "mean_interval",
@@ -51,8 +51,13 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval; NaN with fewer than two values."""
-        return (self.high - self.low) / 2
+        """How far the interval reaches above the estimate; NaN with fewer than two values."""
+        return self.high - self.mean
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.mean:g} (of {self.count} value{'s' * (self.count != 1)}: no interval)"
+        return f"{self.mean:g} [{self.low:g}, {self.high:g}] (of {self.count} values)"
 
 
 # ---- Student's t --------------------------------------------------------------------------------------------
@@ -126,8 +131,12 @@ def _check_confidence(confidence: float) -> None:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
 
 
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The mean of independent values (one a seed) with its Student t interval; NaNs are left out."""
+def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
+    """The mean of independent values (one a seed) with its Student t interval; NaNs are left out.
+
+    `least`: what the true mean cannot be below, such as 0 for a time: an interval that would reach below ends there,
+    and covers the truth as often. One value has no interval (NaN): it says nothing of its spread.
+    """
     _check_confidence(confidence)
     kept = _finite(values)
     n = len(kept)
@@ -137,7 +146,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
     half = t_quantile((1 + confidence) / 2, n - 1) * float(kept.std(ddof=1)) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    return Interval(mean, max(mean - half, least), mean + half, n)
 
 
 def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -150,38 +159,6 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float 
     if left.shape != right.shape:
         raise ValueError(f"paired values must have one shape, got {left.shape} and {right.shape}")
     return mean_interval(left - right, confidence)
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Callable[..., Any] = np.mean,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """A statistic of independent values with its percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13).
-
-    Args:
-        values: shape (n,); NaNs are left out.
-        statistic: takes an array and `axis=`, as NumPy's reductions do (`np.median`, `np.std` …).
-        resamples: how many times to draw n values with replacement.
-        seed: of the generator that draws them: the same interval on each call.
-    """
-    _check_confidence(confidence)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
-    kept = _finite(values)
-    n = len(kept)
-    if n == 0:
-        return Interval(math.nan, math.nan, math.nan, 0)
-    estimate = float(statistic(kept, axis=0))
-    if n == 1:
-        return Interval(estimate, math.nan, math.nan, 1)
-    generator = np.random.default_rng(seed)
-    drawn = np.asarray(statistic(kept[generator.integers(0, n, size=(resamples, n))], axis=1))
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate, float(low), float(high), n)
 
 
 def _measures(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
@@ -215,13 +192,26 @@ def intervals(
 
     Returns:
         Columns `by…, measure, mean, low, high, count, at_least`, groups in order of appearance; `at_least` where
-        a seed's value is only a lower bound, so the mean is too.
+        a seed's value is only a lower bound, so the mean is too. Intervals of what cannot be negative (times, counts,
+        rates: `quantities`) do not reach below zero.
+
+    Raises:
+        ValueError: a group has a seed twice, whose values are not independent samples: more columns belong in `by`.
     """
     names = _measures(summaries, by, measures)
+    if "seed" in summaries.columns and "seed" not in by:
+        twice = summaries.duplicated([*by, "seed"])
+        if twice.any():
+            row = summaries[twice].iloc[0]
+            where = ", ".join(f"{name} {row[name]}" for name in by)
+            raise ValueError(
+                f"seed {row['seed']} is there twice for {where}: values of one seed are not independent samples"
+                f"; tell them apart by further columns (by=) or leave one out"
+            )
     rows = []
     for keys, group in summaries.groupby(list(by), sort=False, dropna=False):
         for name in names:
-            found = mean_interval(group[name].to_numpy(dtype=float), confidence)
+            found = mean_interval(group[name].to_numpy(dtype=float), confidence, least=quantity(name).least)
             rows.append((*keys, name, found.mean, found.low, found.high, found.count, _bounded(group, name)))
     return pd.DataFrame(rows, columns=[*by, "measure", "mean", "low", "high", "count", "at_least"])
 

@@ -201,10 +201,8 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     known = quantity(measure)
     means = [float(value) for value in table[measure]]
     scale = time_scale(means) if known.is_time else Scale(1.0, known.unit)
-    halves = [
-        (float(high) - float(low)) / 2
-        for low, high in zip(table[f"{measure}_low"], table[f"{measure}_high"], strict=True)
-    ]
+    # Upwards: below, an interval ends at zero where the measure cannot be negative.
+    halves = [float(high) - mean for mean, high in zip(means, table[f"{measure}_high"], strict=True)]
     means, halves = [v * scale.factor for v in means], [v * scale.factor for v in halves]
     bounds = [bound if isinstance(bound, str) else "" for bound in table[f"{measure}_bound"]]
     most = 1 if scale.unit == "op/s" else 3
@@ -290,8 +288,8 @@ def _lines(
 def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False) -> str:
     """A comparison table as aligned text (or Markdown), in units that read well.
 
-    A number is the mean over seeds "± half the 95 % interval" (nothing after it with a single seed); "≥" says
-    that it is a lower bound, because operations went unanswered; "–" that the measure does not apply. `signed`
+    A number is the mean over seeds "± how far its 95 % interval reaches upwards" (nothing after it with a single seed);
+    "≥" says that it is a lower bound, because operations went unanswered; "–" that the measure does not apply. `signed`
     writes a plus before positive numbers, for tables of differences.
     """
     if not len(table):

@@ -13,7 +13,6 @@ from scipy import stats
 
 from sim.analysis.statistics import (
     batch_means,
-    bootstrap_interval,
     differences,
     intervals,
     mean_interval,
@@ -55,21 +54,35 @@ def test_the_interval_of_a_mean_is_scipys(values: list[float], confidence: float
     assert found.count == len(values)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(7)
-    hits = 0
-    for _ in range(2000):
-        found = mean_interval(rng.normal(3.0, 2.0, size=5), 0.95)
-        hits += found.low <= 3.0 <= found.high
-    assert abs(hits / 2000 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
-
-
 def test_missing_values_are_left_out_and_one_value_has_no_interval() -> None:
     assert mean_interval([1.0, math.nan, 3.0]).mean == 2.0
     single = mean_interval([4.0, math.nan])
     assert (single.mean, single.count) == (4.0, 1)
     assert math.isnan(single.low)
     assert math.isnan(mean_interval([]).mean)
+    assert str(single) == "4 (of 1 value: no interval)"
+    assert str(mean_interval([1.0, 3.0], 0.5)) == "2 [1, 3] (of 2 values)"
+
+
+def test_an_interval_ends_where_the_truth_cannot_be() -> None:
+    free, bound = mean_interval([0.0, 0.1, 2.0]), mean_interval([0.0, 0.1, 2.0], least=0.0)
+    assert free.low < 0.0 == bound.low
+    assert (bound.mean, bound.high, bound.half_width) == (free.mean, free.high, free.half_width)
+    frame = pd.DataFrame({"run": "a", "seed": [1, 2, 3], "p99": [0.0, 0.1, 2.0], "drift": [0.0, 0.1, 2.0]})
+    found = intervals(frame).set_index("measure")
+    assert found.loc["p99", "low"] == 0.0
+    assert found.loc["drift", "low"] == free.low  # not known to be positive
+
+
+def test_values_of_one_seed_are_no_independent_samples() -> None:
+    frame = pd.DataFrame(
+        {"run": "a", "seed": [1, 2, 1, 2], "rate": [10, 10, 20, 20], "p99": [1.0, 2.0, 3.0, 4.0]}
+    )
+    with pytest.raises(
+        ValueError, match=r"seed 1 is there twice for run a: values of one seed are not independent"
+    ):
+        intervals(frame, ["p99"])
+    assert intervals(frame, ["p99"], by=("run", "rate"))["count"].tolist() == [2, 2]
 
 
 def test_pairing_removes_what_the_seeds_share() -> None:
@@ -79,25 +92,6 @@ def test_pairing_removes_what_the_seeds_share() -> None:
     assert found.half_width == pytest.approx(stats.t.ppf(0.975, 3) * np.std([1.0, 1.1, 0.9, 1.0], ddof=1) / 2)
     with pytest.raises(ValueError, match="shape"):
         paired_difference([1.0], [1.0, 2.0])
-
-
-def test_the_bootstrap_repeats_itself_and_agrees_with_scipy() -> None:
-    values = np.random.default_rng(3).lognormal(size=60)
-    found = bootstrap_interval(values, np.median, seed=5)
-    assert found == bootstrap_interval(values, np.median, seed=5)
-    assert found != bootstrap_interval(values, np.median, seed=6)
-    assert found.mean == np.median(values)
-    theirs = stats.bootstrap((values,), np.median, method="percentile", n_resamples=20_000, rng=1)
-    ours = bootstrap_interval(values, np.median, resamples=20_000)
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, rel=0.05)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, rel=0.05)
-
-
-def test_the_bootstrap_refuses_what_makes_no_sense() -> None:
-    with pytest.raises(ValueError, match="resamples"):
-        bootstrap_interval([1.0, 2.0], resamples=0)
-    with pytest.raises(ValueError, match=r"1\.5"):
-        bootstrap_interval([1.0, 2.0], confidence=1.5)
 
 
 # ---- frames of summaries

@@ -48,7 +48,7 @@ MUTANTS = [
     ("reductions", "op.row not in kept and", "op.row in kept and", "linearizable"),
     ("models", "return ILLEGAL if state == expected else state", "return state", "linearizable"),
     ("models", "return new if state == expected else ILLEGAL", "return new", "linearizable"),
-    ("linearizability", "self.mismatch and kind", "kind", "linearizable"),
+    ("linearizability", "return mismatch and kind", "return kind", "linearizable"),
     ("relations", "return self.place[a] < self.place[b]", "return self.place[a] > self.place[b]", "CC"),
     ("relations", "np.maximum(clock, clocks[source], out=clock)", "pass", "CC"),
     ("relations", "clock[:] = clocks[previous]", "pass", "CC"),
