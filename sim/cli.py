@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from sim import __version__
+from sim.commands.output import outlive_pipes
 
 __all__ = ["main"]
 
@@ -32,6 +36,20 @@ Examples:
 """
 
 
+def _keep_traceback(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.find_root().obj["traceback"] = True
+
+
+_TRACEBACK = click.Option(
+    ["--traceback"],
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_traceback,
+    help="On an error, print Python's traceback, too.",
+)
+
+
 class _LazyGroup(click.Group):
     """Imports a subcommand when it is called; the help needs only its name and its first line."""
 
@@ -43,17 +61,37 @@ class _LazyGroup(click.Group):
             return None
         module = import_module(f"sim.commands.{cmd_name}")
         command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
+        if _TRACEBACK not in command.params:
+            command.params.append(_TRACEBACK)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from sim.commands.inputs import did_you_mean
+
+            raise click.UsageError(f"No such command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_LazyGroup,
+    epilog=_EXAMPLES,
+    params=[_TRACEBACK],
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="sim")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """A simulator for distributed systems: scenarios in, frames, verdicts and charts out."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,24 +99,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     ``arguments``: what stands behind ``sim``; None: those of this process.
     """
+    outlive_pipes()
+    state = {"traceback": False}
     try:
-        cli.main(arguments, prog_name="sim", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        code = cli.main(arguments, prog_name="sim", standalone_mode=False, obj=state)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
-        click.echo("sim: interrupted", err=True)
-        sys.exit(130)
+        _fail("interrupted", 130)
     except click.ClickException as error:
-        click.echo(f"sim: {' '.join(error.format_message().split())}", err=True)
-        sys.exit(error.exit_code if error.exit_code == 1 and not isinstance(error, click.UsageError) else 2)
-    except BrokenPipeError:
-        sys.exit(0)
-    except (ValueError, LookupError, OSError, ImportError, TypeError, SyntaxError, AttributeError) as error:
-        click.echo(f"sim: {_one_line(error)}", err=True)
-        sys.exit(2)
+        _show(error.__cause__ or error, state)
+        _fail(error.format_message(), 2 if isinstance(error, click.UsageError) else error.exit_code)
+    except Exception as error:
+        _show(error, state)
+        _fail(_in_words(error), 2)
 
 
-def _one_line(error: BaseException) -> str:
+def _show(error: BaseException, state: dict[str, bool]) -> None:
+    """Print the traceback where ``--traceback`` asks for it."""
+    if state["traceback"]:
+        traceback.print_exception(error)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    click.echo(f"sim: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+_REFUSALS = (ValueError, LookupError, OSError, ImportError)
+"""What is raised with a sentence for the user, who need not know its class."""
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong; for an error that was not made for the user, with its class and the line that raised it."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    plain = isinstance(error, _REFUSALS) and not isinstance(error, KeyError | IndexError)
+    if frames and not (plain and _is_ours(frames[-1].filename)):
+        last = next((f for f in reversed(frames) if not _is_library(f.filename)), frames[-1])
+        text = f"{type(error).__name__}: {text} ({last.filename}, line {last.lineno})"
     notes = "; ".join(getattr(error, "__notes__", ()))
-    return " ".join(f"{text or type(error).__name__}{f' ({notes})' if notes else ''}".split())
+    return f"{text or type(error).__name__}{f' ({notes})' if notes else ''}"
+
+
+def _is_ours(filename: str) -> bool:
+    """Whether a file belongs to this package."""
+    return Path(__file__).parent in Path(filename).parents
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a file belongs to Python or an installed library."""
+    return "site-packages" in filename or filename.startswith((sys.base_prefix, "<"))

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from sim.commands.output import chart_file
+
 __all__ = ["check"]
 
 _MODELS = ("auto", "register", "cas-register", "key-value", "counter", "set", "queue")
@@ -44,7 +46,11 @@ _LINES = 20  # of a counterexample that are printed
     "--budget", type=click.IntRange(min=1), default=10_000_000, show_default=True, help="Steps of search."
 )
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write a chart (PNG, SVG)."
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=chart_file,
+    default=None,
+    help="Write a chart (PNG, SVG, PDF).",
 )
 @click.option("--text", is_flag=True, help="Print the history as a timeline, too.")
 def check(
@@ -77,11 +83,13 @@ def check(
             if name == "none":
                 sys.exit(1)
         verdict: Verdict = judge(operations, name, witness=plot is not None or text, **options)
-        _report(verdict)
-        _draw(operations, verdict, plot, text)
     except (ValueError, OSError) as error:
-        click.echo(f"sim check: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        raise click.UsageError(str(error)) from error
+    _report(verdict)
+    try:
+        _draw(operations, verdict, plot, text)
+    except (ValueError, OSError) as error:  # the verdict stands, whatever becomes of the picture
+        click.echo(f"sim check: no chart: {' '.join(str(error).split())}", err=True)
     sys.exit({"valid": 0, "invalid": 1, "unknown": 3}[verdict.status])
 
 

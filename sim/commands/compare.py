@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range, writable
+from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range
+from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
 
@@ -43,14 +44,15 @@ def command(
 
     chosen = [parse_system(text) for text in systems]
     scenario = failover_scenario() if script is None else load_scenario(script)
+    scenario = apply_settings(scenario, settings)
+    prepare(out)
     comparison = compare(
         chosen,
-        apply_settings(scenario, settings),
+        scenario,
         seeds=seed_range(seeds, first_seed),
         workers=workers,
     )
     click.echo(comparison.text())
-    out.mkdir(parents=True, exist_ok=True)
     comparison.save(out)
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")

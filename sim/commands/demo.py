@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sim.commands.inputs import writable
+from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
 
@@ -24,4 +24,4 @@ def command(seeds: int, workers: int | None, out: Path) -> None:
     """
     from sim.lab.demo import demo
 
-    demo(out, seeds=seeds, workers=workers, say=click.echo)
+    demo(prepare(out), seeds=seeds, workers=workers, say=click.echo)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 import importlib.util
-import os
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
+
+import sim
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -21,22 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_settings",
+    "did_you_mean",
+    "find_script",
     "load_scenario",
     "load_script",
     "parse_setting",
     "parse_system",
+    "place_of",
     "seed_range",
-    "writable",
+    "story_folders",
 ]
 
 
 def load_script(path: str) -> ModuleType:
-    """Import a scenario script by its path, or by the bare name of one in ``scenarios/``."""
-    file = Path(path)
-    if not file.exists() and not file.suffix:
-        file = Path("scenarios") / f"{path}.py"
-    if not file.is_file():
-        raise click.UsageError(f"there is no scenario script {path!r}; `sim list` shows those in scenarios/")
+    """Import a scenario script by its path, or by its bare name from ``scenarios/`` or the package."""
+    file = find_script(path)
     name = f"sim_scenario_{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -45,9 +47,52 @@ def load_script(path: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise click.UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise click.UsageError(f"{path} cannot be loaded: {what}{place_of(error, file)}") from error
     return module
+
+
+def find_script(path: str) -> Path:
+    """The file of a scenario script: a path, or the name of one in ``scenarios/`` or among those of the package."""
+    file = Path(path)
+    if file.is_file():
+        return file
+    named = {
+        found.stem: found for folder in reversed(story_folders()) for found in sorted(folder.glob("*.py"))
+    }
+    if path in named:
+        return named[path]
+    raise click.UsageError(
+        f"there is no scenario script {path!r}{did_you_mean(path, named)}; `sim list` shows those that there are"
+    )
+
+
+def story_folders() -> list[Path]:
+    """Where stories are: ``scenarios/`` here, that of the checkout, and those that the wheel brings along."""
+    package = Path(sim.__file__).resolve().parent
+    places = [Path("scenarios"), package.parent / "scenarios", package / "scenarios"]
+    folders: dict[Path, Path] = {}
+    for place in places:
+        if place.is_dir() and (
+            place is places[0] or (place.parent / "sim").is_dir() or place.parent == package
+        ):
+            folders.setdefault(place.resolve(), place)
+    return list(folders.values())
+
+
+def place_of(error: BaseException, file: Path) -> str:
+    """`` (FILE, line N)`` of the innermost line of a script that raised the error; nothing if it was not there."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f" (line {error.lineno})" if f"line {error.lineno}" not in str(error) else ""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    return f" ({file}, line {lines[-1].lineno})" if lines else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for a word that is nearly one of those that are known; else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def load_scenario(path: str) -> Scenario:
@@ -87,23 +132,20 @@ def apply_settings(scenario: Scenario, settings: Sequence[str]) -> Scenario:
 
 def parse_system(text: str) -> System:
     """``Raft``, ``Raft(nodes=3)`` or ``package.module:Name(nodes=3)`` -> a system."""
-    from sim.system import System
-
     match = re.fullmatch(r"\s*([\w.:]+)\s*(\(.*\))?\s*", text, re.DOTALL)
     if match is None:
         raise click.UsageError(f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name")
     name, arguments = match.group(1), match.group(2) or "()"
     keywords = _keywords(text, arguments)
     try:
-        made = _class_named(name)(**keywords)
+        return _class_named(name)(**keywords)
     except TypeError as error:
         raise click.UsageError(f"{text!r}: {str(error).replace('.__init__()', '')}") from error
-    if not isinstance(made, System):
-        raise click.UsageError(f"{name} is no system (a sim.System)")
-    return made
 
 
-def _class_named(name: str) -> Any:
+def _class_named(name: str) -> type[System]:
+    from sim.system import System
+
     module_name, colon, attribute = name.partition(":")
     if colon:
         sys.path.insert(0, "")  # a package in the current folder, as with `python -m`
@@ -116,8 +158,14 @@ def _class_named(name: str) -> Any:
     else:
         module, attribute = importlib.import_module("sim.protocols"), name
     found = getattr(module, attribute, None)
-    if not callable(found):
-        raise click.UsageError(f"there is no system {name!r}; `sim list` shows them")
+    if found is None:
+        known = getattr(module, "__all__", ()) or vars(module)
+        raise click.UsageError(
+            f"there is no system {name!r}{did_you_mean(attribute, known)}; `sim list` shows those that there are"
+        )
+    # Asked before anything of it is called: `builtins:exit` is callable, too.
+    if not (isinstance(found, type) and issubclass(found, System)):
+        raise click.UsageError(f"{name} is no system (a class derived from sim.System)")
     return found
 
 
@@ -143,14 +191,3 @@ def seed_range(seeds: int, first: int = 0) -> range:
     if seeds < 1 or first < 0:
         raise click.UsageError(f"seeds must be at least 1 and the first at least 0, not {seeds} from {first}")
     return range(first, first + seeds)
-
-
-def writable(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:
-    """Callback of ``--out``: refuse a folder that cannot be made, before anything has run that would then be lost."""
-    if out is not None:
-        nearest = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            raise click.UsageError(
-                f"nothing can be written to {str(out)!r}: {nearest} is no folder open to you"
-            )
-    return out

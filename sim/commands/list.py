@@ -7,13 +7,21 @@ from pathlib import Path
 
 import click
 
+from sim.commands.inputs import story_folders
+
 __all__ = ["command"]
 
 
 @click.command("list")
-@click.option("--scenarios", "folder", type=click.Path(path_type=Path), default=Path("scenarios"))
-def command(folder: Path) -> None:
-    """List systems, networks, workloads, faults and the scenarios of a folder (default: scenarios/)."""
+@click.option(
+    "--scenarios",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Folder of scenario scripts; default: scenarios/ here, and those that come with the package.",
+)
+def command(folder: Path | None) -> None:
+    """List systems, networks, workloads, faults and scenarios."""
     import sim.faults
     import sim.network
     import sim.protocols
@@ -41,7 +49,18 @@ def command(folder: Path) -> None:
     show("Networks", [row for row in classes(sim.network, None) if row[0][0].islower()])
     show("Workloads", classes(sim.workload, sim.workload.Workload))
     show("Faults", classes(sim.faults, Fault))
-    show("Scenarios", [(str(path), title) for path in sorted(folder.glob("*.py")) if (title := _title(path))])
+    for place in story_folders() if folder is None else [folder]:
+        rows = [(_named(path), title) for path in sorted(place.glob("*.py")) if (title := _title(path))]
+        if not rows and folder is not None:
+            raise click.UsageError(
+                f"there is no scenario script (a .py file with a docstring) in {str(folder)!r}"
+            )
+        show("Scenarios", rows)
+
+
+def _named(path: Path) -> str:
+    """What to write behind `sim run`: the path, or for a script of the package its name."""
+    return path.stem if path.is_absolute() else str(path)
 
 
 def _first_line(doc: str | None) -> str:

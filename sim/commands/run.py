@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.commands.inputs import apply_settings, load_script, writable
+from sim.commands.inputs import apply_settings, find_script, load_script, place_of
+from sim.commands.output import prepare, writable
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -46,8 +47,11 @@ def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None,
     chosen: Scenario = apply_settings(scenario, settings)
     if check is not None:
         chosen = chosen.vary("check", check)
-    folder = out or Path("results") / Path(script).stem
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = prepare(out or Path("results") / Path(script).stem)
     tell = getattr(module, "tell", None) or tell_default
-    click.echo(tell(chosen, seed, folder))
+    try:
+        click.echo(tell(chosen, seed, folder))
+    except Exception as error:
+        error.add_note(f"in {script}{place_of(error, find_script(script))}")
+        raise
     click.echo(f"charts and frames: {folder}")

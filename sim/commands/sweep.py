@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range, writable
+from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range
+from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
 
@@ -45,10 +46,10 @@ def command(
 
     fields = dict(_values(text) for text in varied)
     scenario = apply_settings(load_scenario(script), settings)
+    prepare(out)
     done = sweep(scenario, fields, seeds=seed_range(seeds, first_seed), workers=workers)
     table = done.table()
     click.echo(done.text())
-    out.mkdir(parents=True, exist_ok=True)
     write_frames({"sweep": done.summaries, "table": table}, out)
     click.echo(f"frames: {out}")
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import cloudpickle
+
+from sim.lab.bars import RunsBar
 
 __all__ = ["default_workers", "run_all"]
 
@@ -61,7 +64,7 @@ def run_all(
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers!r}")
     count = min(workers or default_workers(), max(1, len(arguments)))
-    with _bar(progress, len(arguments)) as advance:
+    with RunsBar(progress, len(arguments)) as advance:
         if executor is not None:
             return _through(executor, function, arguments, advance)
         if count == 1:
@@ -72,28 +75,6 @@ def run_all(
 def _and(result: T, advance: Callable[[], None]) -> T:
     advance()
     return result
-
-
-class _bar:  # noqa: N801 - a context manager used like a function
-    """A tqdm progress bar, or nothing."""
-
-    def __init__(self, title: str | None, total: int) -> None:
-        self._bar: Any = None
-        if title is not None:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, desc=title, unit="run", leave=False)
-
-    def __enter__(self) -> Callable[[], None]:
-        return self._advance
-
-    def _advance(self) -> None:
-        if self._bar is not None:
-            self._bar.update(1)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _through(
@@ -114,6 +95,17 @@ def _completed(futures: dict[Future[bytes], int]) -> Iterator[Future[bytes]]:
     return as_completed(futures)
 
 
+def _leave_interrupts_to_the_parent() -> None:
+    """In the worker: Ctrl-C reaches all processes of a terminal, and only the parent knows what to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_at_once(pool: ProcessPoolExecutor) -> None:
+    """Don't wait for runs that are under way: they may take minutes, and nobody wants them any more."""
+    for worker in list((pool._processes or {}).values()):
+        worker.kill()
+
+
 def _through_pools(
     function: Callable[..., T],
     arguments: Sequence[tuple[Any, ...]],
@@ -128,7 +120,7 @@ def _through_pools(
         if not left:
             break
         context = multiprocessing.get_context(start_method)
-        pool = ProcessPoolExecutor(workers, mp_context=context)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
         try:
             futures = {pool.submit(_call, tasks[i]): i for i in left}
             for future in _completed(futures):
@@ -136,6 +128,9 @@ def _through_pools(
                 advance()
         except BrokenProcessPool:
             continue
+        except KeyboardInterrupt:
+            _end_at_once(pool)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     if len(results) < len(tasks):

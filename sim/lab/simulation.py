@@ -9,6 +9,7 @@ from simpy.core import EmptySchedule
 
 from sim.cluster import Cluster, NodeHost
 from sim.faults import unleash
+from sim.lab.bars import TimeBar
 from sim.network.links import Held
 from sim.node import Node
 from sim.protocols.admin import Admin, AdminSettings
@@ -158,7 +159,8 @@ class Simulation:
         if end <= self.now:
             return
         try:
-            self.env.run(until=end)
+            with TimeBar(lambda: self.now, end):
+                self.env.run(until=end)
         except Exception as error:
             raise self._explain(error) from error.__cause__
 

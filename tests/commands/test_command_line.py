@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +46,7 @@ def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (["compare", "Raft(3)"], "only keyword arguments"),
         (["compare", "Raft(nodes=three)"], "'Raft(nodes=three)': three is no literal value"),
         (["compare", "Raft(sise=3)"], "'Raft(sise=3)': Raft got an unexpected keyword argument 'sise'"),
-        (["compare", "json:dumps"], "'json:dumps': dumps() missing 1 required positional argument"),
+        (["compare", "json:dumps"], "json:dumps is no system"),
         (["compare", "Raft", "--out", "README.md"], "nothing can be written to 'README.md'"),
         (["compare", "Raft", "--out", "README.md/x"], "nothing can be written to 'README.md/x'"),
         (
@@ -129,3 +133,162 @@ def test_a_small_demo_prints_both_tables_and_writes_charts_and_frames(tmp_path: 
         "balancing/table.csv",
     ):
         assert (tmp_path / name).stat().st_size > 200
+
+
+def test_sim_alone_prints_its_help() -> None:
+    done = sim()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == sim("--help").stdout
+    assert len(done.stdout.splitlines()) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["chek"], "'check'"),
+        (["compare", "Rafft"], "'Raft'"),
+        (["run", "raft_failovr"], "'raft_failover'"),
+        (["run", "raft_failover", "--sed", "3"], "--seed"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(arguments: list[str], meant: str) -> None:
+    done = sim(*arguments)
+    assert done.returncode == 2
+    assert "id you mean" in done.stderr
+    assert meant in done.stderr
+
+
+@pytest.mark.parametrize("name", ["builtins:breakpoint", "sys:exit", "sim.lab:Scenario", "sim.system:System"])
+def test_nothing_is_called_that_is_no_system(name: str) -> None:
+    done = sim("compare", name)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+HISTORY = '{"process": 0, "kind": "read", "key": "x", "value": 3, "call": 0, "return": 1, "status": "ok"}\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["list"], 0), (["--help"], 0), (["check", "h.jsonl"], 1), (["frob"], 2)]
+)
+def test_a_reader_that_has_gone_changes_neither_exit_code_nor_words(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "h.jsonl").write_text(HISTORY)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "sim", *arguments], cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    complaints = running.stderr.read()
+    running.stderr.close()
+    assert running.wait() == code
+    assert "pipe" not in complaints.lower()
+
+
+@pytest.mark.parametrize("plot", ["nowhere/x.png", "x.zzz", "x", "."])
+def test_a_chart_that_cannot_be_written_is_refused_before_the_work(plot: str, tmp_path: Path) -> None:
+    (tmp_path / "h.jsonl").write_text(HISTORY)
+    done = sim("check", str(tmp_path / "h.jsonl"), "--plot", str(tmp_path / plot))
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_a_picture_hides_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "h.jsonl").write_text(HISTORY)
+    done = sim("check", str(tmp_path / "h.jsonl"), "--plot", str(tmp_path / "chart.png"))
+    assert done.returncode == 1
+    assert (tmp_path / "chart.png").stat().st_size > 1000
+
+
+BROKEN = '''"""Broken."""
+from sim import Scenario
+from sim.network import constant
+from sim.protocols import Raft
+
+scenario = Scenario(system=Raft(nodes=3), network=constant(0.01), duration=1.0)
+
+def tell(scenario, seed, folder):
+    return {}["oops"]
+'''
+
+
+def test_an_error_in_a_script_has_its_class_file_and_line(tmp_path: Path) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    done = sim("run", str(script), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "KeyError: oops" in line
+    assert f"{script}, line 9" in line
+    script.write_text("import sim\n\nsim.nothing\n")
+    done = sim("run", str(script))
+    assert "AttributeError" in done.stderr
+    assert "line 3" in done.stderr
+
+
+def test_traceback_prints_the_traceback_wherever_it_stands(tmp_path: Path) -> None:
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    for arguments in (("run", str(script), "--traceback"), ("--traceback", "run", str(script))):
+        done = sim(*arguments, "--out", str(tmp_path / "out"))
+        assert done.returncode == 2
+        assert "Traceback (most recent call last)" in done.stderr
+        assert 'return {}["oops"]' in done.stderr
+
+
+def test_list_refuses_a_folder_that_is_not_there_or_holds_no_script(tmp_path: Path) -> None:
+    for folder in ("nope", str(tmp_path)):
+        done = sim("list", "--scenarios", folder)
+        assert done.returncode == 2
+        assert folder in done.stderr
+
+
+def test_stories_run_by_name_in_any_folder(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for arguments, words in (
+        (["list"], "raft_failover"),
+        (["run", "raft_failover", "--set", "duration=x"], "'x'"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "sim", *arguments], cwd=tmp_path, env=environment,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert words in done.stdout + done.stderr
+
+
+def test_stories_are_in_the_wheel() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = declared["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {"scenarios": "sim/scenarios"}
+
+
+def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    (tmp_path / "slow.py").write_text(
+        '"""Slow."""\nimport os, time\nfrom pathlib import Path\nfrom sim import Scenario\n'
+        "from sim.network import constant\nfrom sim.protocols import BasicRaft\n"
+        "class Slow(BasicRaft):\n    def invariants(self):\n"
+        f"        Path({str(started)!r} + str(os.getpid())).touch(); time.sleep(60); return ()\n"
+        "scenario = Scenario(system=Slow(nodes=3), network=constant(0.01), duration=1.0, check=True)\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-m", "sim", "sweep", "slow.py", "--vary", "duration=1,2", "--seeds", "2", "--workers", "2"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("started*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [int(path.name.removeprefix("started")) for path in tmp_path.glob("started*")]
+    assert len(workers) == 2
+    running.send_signal(signal.SIGINT)
+    _, complaints = running.communicate(timeout=30)  # far below the minute that the runs would take
+    assert running.returncode == 130
+    assert complaints.strip().splitlines()[-1] == "sim: interrupted"
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)

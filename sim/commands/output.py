@@ -1,0 +1,84 @@
+"""What commands print, and where they write: pipes that close early, folders that are tried before the work."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+__all__ = ["chart_file", "outlive_pipes", "prepare", "writable"]
+
+
+class _PatientFile(io.FileIO):
+    """A file that goes on in silence when its reader has gone (``sim list | head -1``)."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def outlive_pipes() -> None:
+    """Let a reader that closes standard output or error early change neither the work nor the exit code."""
+    for name in ("stdout", "stderr"):
+        stream: TextIO = getattr(sys, name)
+        if stream is not getattr(sys, f"__{name}__"):
+            continue  # a test, or a host such as an IDE, has its own
+        stream.flush()
+        raw = _PatientFile(stream.fileno(), "w", closefd=False)
+        patient = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.isatty() or name == "stderr",
+        )
+        setattr(sys, name, patient)
+
+
+def writable(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:
+    """Callback of ``--out``: refuse a folder that cannot be made, before anything has run that would then be lost."""
+    if out is not None:
+        _refuse_closed(out)
+    return out
+
+
+def _refuse_closed(out: Path) -> None:
+    nearest = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise click.UsageError(f"nothing can be written to {str(out)!r}: {nearest} is no folder open to you")
+
+
+def prepare(out: Path) -> Path:
+    """Make the folder for results, before the work. Raises `click.UsageError` when that cannot be done."""
+    _refuse_closed(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"nothing can be written to {str(out)!r}: {error.strerror}") from error
+    return out
+
+
+def chart_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+    """Callback of ``--plot``: refuse a file that cannot be written or has no known form, before the work."""
+    if file is None:
+        return None
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if file.suffix.lstrip(".").lower() not in known:
+        raise click.UsageError(
+            f"{str(file)!r} is no chart file: its name ends in none of .{', .'.join(known)}"
+        )
+    folder = file.absolute().parent
+    place = file if file.exists() else folder
+    if not folder.is_dir() or file.is_dir() or not os.access(place, os.W_OK):
+        raise click.UsageError(f"nothing can be written to {str(file)!r}: {folder} is no folder open to you")
+    return file

@@ -1,0 +1,80 @@
+"""Progress bars (tqdm): of many runs, and of simulated time inside a long one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+__all__ = ["RunsBar", "TimeBar"]
+
+_PATIENCE = 2.0  # real seconds after which a single run shows a bar
+_PERIOD = 0.25  # real seconds between two looks at the simulated time
+
+
+class RunsBar:
+    """A bar that counts finished runs; as a context it gives the function that advances it.
+
+    ``title``: None for no bar.
+    """
+
+    def __init__(self, title: str | None, total: int) -> None:
+        self._bar: Any = None
+        if title is not None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, desc=title, unit="run", leave=False)
+
+    def __enter__(self) -> Callable[[], None]:
+        return self._advance
+
+    def _advance(self) -> None:
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class TimeBar:
+    """Shows on a terminal how far simulated time has come, in a run that takes longer than two seconds.
+
+    A thread looks at the clock of the run; the run itself knows nothing of it, so that it is the same run with a bar
+    and without. Workers of a sweep show none: the sweep has one.
+
+    ``clock``: gives the simulated time (seconds). ``end``: when the run will end.
+    """
+
+    def __init__(self, clock: Callable[[], float], end: float) -> None:
+        self._clock = clock
+        self._end = end
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        if sys.stderr.isatty() and multiprocessing.parent_process() is None:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        if self._thread is not None:
+            self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        begin = self._clock()
+        if self._over.wait(_PATIENCE):
+            return
+        from tqdm.auto import tqdm
+
+        shape = "simulating {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s simulated [{elapsed}<{remaining}]"
+        with tqdm(total=self._end - begin, bar_format=shape, leave=False) as bar:
+            while not self._over.wait(_PERIOD):
+                bar.update(self._clock() - begin - bar.n)
