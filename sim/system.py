@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from sim.refusals import refuse_shared_state
+from sim.settings import Value
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -27,7 +27,6 @@ __all__ = [
     "Timing",
     "Violation",
     "check_administration",
-    "check_types",
     "default_of",
     "positions",
 ]
@@ -95,7 +94,7 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
+class System(Value):
     """Base of all systems. Subclasses add their fields and override what differs.
 
     Parameters
@@ -152,7 +151,6 @@ class System:
         refuse_shared_state(cls, "systems")
 
     def __post_init__(self) -> None:
-        check_types(self)
         for name in ("heartbeat", "detection"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -337,33 +335,6 @@ def positions(nodes: Mapping[str, Node], node_class: type[Node], attribute: str)
     """For `System.progress`: an attribute of each live node of a class, by name; lists become tuples."""
     found = {name: getattr(node, attribute) for name, node in nodes.items() if isinstance(node, node_class)}
     return {name: tuple(at) if isinstance(at, list) else at for name, at in found.items()}
-
-
-_KINDS: dict[str, tuple[type, str]] = {
-    "float": (Real, "a number"),
-    "int": (Integral, "an integer"),
-    "bool": (bool, "True or False"),
-    "str": (str, "a text"),
-}
-
-
-def check_types(settings: Any) -> None:
-    """Raise ValueError for a field of a dataclass that should be a number, a text or a truth value, and is not.
-
-    Called before anything is compared: text is not less than a number, and Python says so in a TypeError that names
-    neither the field nor the value. Fields of other types are for their owner to check.
-    """
-    for f in dataclasses.fields(settings):
-        annotation = f.type.__name__ if isinstance(f.type, type) else str(f.type)
-        name = annotation.removesuffix(" | None")
-        if name.startswith("Literal["):
-            name = "str"
-        value = getattr(settings, f.name)
-        if name not in _KINDS or (value is None and annotation.endswith(" | None")):
-            continue
-        kind, what = _KINDS[name]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{type(settings).__name__}: {f.name} must be {what}, not {value!r}")
 
 
 def check_administration(system: System, request: Any) -> None:

@@ -20,6 +20,7 @@ FORBIDDEN = {
     "message": UPPER | {"cluster", "network", "recorder", "kernel"},
     "node": UPPER | {"cluster", "network", "recorder", "kernel"},
     "system": UPPER | {"cluster", "network", "recorder", "kernel"},
+    "settings": UPPER | {"cluster", "network", "recorder", "kernel"},
     "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
     "network": UPPER | {"cluster", "node", "system"},
     "recorder": UPPER | {"cluster", "network", "node", "system"},
@@ -43,7 +44,7 @@ FORBIDDEN = {
 }
 
 # What a protocol author imports: the standard library only.
-ALONE = {"message", "node", "system"}
+ALONE = {"message", "node", "system", "settings"}
 
 # Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
 SIMULATED = ALONE | {"kernel", "network", "cluster", "protocols", "workload", "faults", "recorder"}

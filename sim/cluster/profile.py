@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sim.network.distributions import Constant, Distribution, LogNormal, as_distribution
-from sim.system import check_types
+from sim.settings import Value
 
 __all__ = ["CLOUD_HOST", "Clock", "Disk", "Host"]
 
@@ -21,7 +21,7 @@ def _at_least_zero(owner: str, **values: float | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Value):
     """A node's own clock: it shows ``offset + (1 + drift) * t`` at simulated time ``t``.
 
     Parameters: offset in seconds; drift as a fraction (1e-4 gains 0.1 ms per second).
@@ -31,7 +31,6 @@ class Clock:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
-        check_types(self)
         if not -1 < self.drift < float("inf"):
             raise ValueError(f"Clock: drift must be above -1 (a clock runs forward), not {self.drift!r}")
         if not -float("inf") < self.offset < float("inf"):
@@ -39,7 +38,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(Value):
     """A disk: how long a sync takes. One sync is under way at a time; writes meanwhile share the next.
 
     Parameters
@@ -59,7 +58,6 @@ class Disk:
     fsync_of: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        check_types(self)
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
         kinds = tuple((field, as_distribution(time)) for field, time in dict(self.fsync_of).items())
         object.__setattr__(self, "fsync_of", kinds)  # a tuple, so that the value can be hashed
@@ -85,7 +83,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class Host(Value):
     """A machine. The default costs nothing: infinitely fast, writes durable at once, a perfect clock.
 
     Parameters
@@ -118,7 +116,6 @@ class Host:
     def __post_init__(self) -> None:
         if isinstance(self.cores, bool) or not isinstance(self.cores, int) or self.cores < 1:
             raise ValueError(f"Host: cores must be an integer of at least 1, not {self.cores!r}")
-        check_types(self)
         _at_least_zero("Host", per_message=self.per_message, per_byte=self.per_byte)
         _at_least_zero("Host", per_send=self.per_send, per_send_byte=self.per_send_byte)
         if self.nic is not None and not 0 < self.nic < float("inf"):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import difflib
-import importlib
 import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sim
+from sim.commands.written import did_you_mean, parse_system, parse_value, split_list
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
-    from sim.system import System
 
 __all__ = [
     "apply_settings",
-    "did_you_mean",
     "find_script",
     "load_scenario",
     "load_script",
     "parse_setting",
     "parse_system",
+    "parse_variation",
     "place_of",
     "seed_range",
     "story_folders",
@@ -89,12 +86,6 @@ def place_of(error: BaseException, file: Path) -> str:
     return f" ({file}, line {lines[-1].lineno})" if lines else ""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for a word that is nearly one of those that are known; else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def load_scenario(path: str) -> Scenario:
     """The ``scenario`` of a script."""
     from sim.lab import Scenario
@@ -107,83 +98,36 @@ def load_scenario(path: str) -> Scenario:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """``"workload.rate=20"`` -> ``("workload__rate", 20)``; values are Python literals, systems, or plain words."""
+    """``"workload.rate=20"`` -> ``("workload__rate", 20)``; for values see `sim.commands.written`."""
+    name, value = _split(text, f"{text!r} is no setting: write field=value, such as system.nodes=3")
+    return name.replace(".", "__"), parse_value(name, value)
+
+
+def parse_variation(text: str) -> tuple[str, list[Any]]:
+    """``"system.nodes=3,5"`` -> ``("system__nodes", [3, 5])``."""
+    name, listed = _split(text, f"{text!r} varies nothing: write field=a,b,c, such as system.nodes=3,5,7")
+    return name.replace(".", "__"), [parse_value(name, value) for value in split_list(listed)]
+
+
+def _split(text: str, complaint: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
-        raise click.UsageError(f"{text!r} is no setting: write field=value, such as system.nodes=3")
-    return name.replace(".", "__"), _value(name, value)
+    if not equals or not value.strip() or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
+        raise click.UsageError(complaint)
+    return name, value
 
 
-def _value(name: str, text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        pass
-    return parse_system(text) if name == "system" else text
+def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = ()) -> Scenario:
+    """A scenario with the settings of the command line applied, in order.
 
+    ``varied``: the fields that are varied afterwards. A setting that a later one, or these, would undo is refused.
+    """
+    from sim.lab.sweep import refuse_overwriting
 
-def apply_settings(scenario: Scenario, settings: Sequence[str]) -> Scenario:
-    """A scenario with the settings of the command line applied, in order."""
-    for setting in settings:
-        name, value = parse_setting(setting)
+    parsed = [parse_setting(setting) for setting in settings]
+    refuse_overwriting([*(name for name, _ in parsed), *varied])
+    for name, value in parsed:
         scenario = scenario.vary(name, value)
     return scenario
-
-
-def parse_system(text: str) -> System:
-    """``Raft``, ``Raft(nodes=3)`` or ``package.module:Name(nodes=3)`` -> a system."""
-    match = re.fullmatch(r"\s*([\w.:]+)\s*(\(.*\))?\s*", text, re.DOTALL)
-    if match is None:
-        raise click.UsageError(f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name")
-    name, arguments = match.group(1), match.group(2) or "()"
-    keywords = _keywords(text, arguments)
-    try:
-        return _class_named(name)(**keywords)
-    except TypeError as error:
-        raise click.UsageError(f"{text!r}: {str(error).replace('.__init__()', '')}") from error
-
-
-def _class_named(name: str) -> type[System]:
-    from sim.system import System
-
-    module_name, colon, attribute = name.partition(":")
-    if colon:
-        sys.path.insert(0, "")  # a package in the current folder, as with `python -m`
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError as error:
-            raise click.UsageError(f"{module_name} cannot be imported: {error}") from error
-        finally:
-            sys.path.remove("")
-    else:
-        module, attribute = importlib.import_module("sim.protocols"), name
-    found = getattr(module, attribute, None)
-    if found is None:
-        known = getattr(module, "__all__", ()) or vars(module)
-        raise click.UsageError(
-            f"there is no system {name!r}{did_you_mean(attribute, known)}; `sim list` shows those that there are"
-        )
-    # Asked before anything of it is called: `builtins:exit` is callable, too.
-    if not (isinstance(found, type) and issubclass(found, System)):
-        raise click.UsageError(f"{name} is no system (a class derived from sim.System)")
-    return found
-
-
-def _keywords(text: str, arguments: str) -> dict[str, Any]:
-    try:
-        call = ast.parse(f"f{arguments}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
-            raise ValueError("only keyword arguments")
-        return {str(k.arg): _literal(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise click.UsageError(f"{text!r}: {error}; write Name(field=value), with literal values") from error
-
-
-def _literal(value: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(value)
-    except ValueError:
-        raise ValueError(f"{ast.unparse(value)} is no literal value") from None
 
 
 def seed_range(seeds: int, first: int = 0) -> range:

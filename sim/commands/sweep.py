@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_setting, seed_range
+from sim.commands.inputs import apply_settings, load_scenario, parse_variation, seed_range
 from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
@@ -44,19 +43,11 @@ def command(
     from sim.analysis.store import write_frames
     from sim.lab import sweep
 
-    fields = dict(_values(text) for text in varied)
-    scenario = apply_settings(load_scenario(script), settings)
+    fields = [parse_variation(text) for text in varied]
+    scenario = apply_settings(load_scenario(script), settings, [name for name, _ in fields])
     prepare(out)
-    done = sweep(scenario, fields, seeds=seed_range(seeds, first_seed), workers=workers)
+    done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), workers=workers)
     table = done.table()
     click.echo(done.text())
     write_frames({"sweep": done.summaries, "table": table}, out)
     click.echo(f"frames: {out}")
-
-
-def _values(text: str) -> tuple[str, list[Any]]:
-    name, equals, listed = text.partition("=")
-    if not equals or not listed:
-        raise click.UsageError(f"{text!r} varies nothing: write field=a,b,c, such as system.nodes=3,5,7")
-    parsed = [parse_setting(f"{name}={value}") for value in listed.split(",")]
-    return parsed[0][0], [value for _, value in parsed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, positive
+from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, positive, within
 from sim.kernel import Stream
 
 __all__ = ["Crash", "RandomCrashes", "Restart"]
@@ -24,6 +24,8 @@ class Crash(Fault):
 
     def __post_init__(self) -> None:
         at_least_zero("Crash", at=self.at, down=self.down)
+        if self.wiped and self.down is None:
+            raise ValueError("Crash: wiped=True is of the restart, but down=None: it never restarts")
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -87,6 +89,7 @@ class RandomCrashes(Fault):
     def __post_init__(self) -> None:
         positive("RandomCrashes", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomCrashes", start=self.start, end=self.end)
+        within("RandomCrashes", self.start, self.end)
         if self.most_down is not None and self.most_down < 1:
             raise ValueError(f"RandomCrashes: most_down must be at least 1, not {self.most_down!r}")
         if not 0 <= self.wiped <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive
+from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive, within
 from sim.faults.partitions import between
 from sim.kernel import Stream
 
@@ -27,6 +27,8 @@ class Flaky(Fault):
         positive("Flaky", slowdown=self.slowdown)
         if not 0 <= self.loss <= 1:
             raise ValueError(f"Flaky: loss must be between 0 and 1, not {self.loss!r}")
+        if self.slowdown == 1 and self.loss == 0:
+            raise ValueError("Flaky: a slowdown other than 1.0 or a loss above 0.0 is needed")
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -117,6 +119,7 @@ class RandomPauses(Fault):
     def __post_init__(self) -> None:
         positive("RandomPauses", every=self.every, length=self.length)
         at_least_zero("RandomPauses", start=self.start, end=self.end)
+        within("RandomPauses", self.start, self.end)
 
     def targets(self) -> tuple[str, ...]:
         return self.members
@@ -150,6 +153,8 @@ class ClockJump(Fault):
 
     def __post_init__(self) -> None:
         at_least_zero("ClockJump", at=self.at)
+        if self.offset is None and self.drift is None:
+            raise ValueError("ClockJump: an offset or a drift is needed, not None and None")
         if self.drift is not None and not self.drift > -1:
             raise ValueError(f"ClockJump: drift must be above -1, not {self.drift!r}")
 
@@ -188,6 +193,7 @@ class RandomDisturbances(Fault):
     def __post_init__(self) -> None:
         positive("RandomDisturbances", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomDisturbances", start=self.start, end=self.end)
+        within("RandomDisturbances", self.start, self.end)
         if self.most_drift is not None and not 0 <= self.most_drift < 1:
             raise ValueError(
                 f"RandomDisturbances: most_drift must be at least 0 and below 1, not {self.most_drift!r}"

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Protocol
 
 from sim.kernel import Environment, Stream, Streams
+from sim.settings import Value
 
-__all__ = ["Fault", "Pairs", "Story", "World", "at_least_zero", "await_target", "check_targets", "positive"]
+__all__ = [
+    "Fault",
+    "Pairs",
+    "Story",
+    "World",
+    "at_least_zero",
+    "await_target",
+    "check_targets",
+    "check_times",
+    "positive",
+    "within",
+]
 
 Story = Generator[Any, Any, None]
 Pairs = list[tuple[str, str]]
@@ -80,13 +91,13 @@ class World(Protocol):
 
 def at_least_zero(owner: str, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not (isinstance(value, Real) and 0 <= value < float("inf")):
+        if value is not None and not value >= 0:
             raise ValueError(f"{owner}: {name} must be at least 0 seconds, not {value!r}")
 
 
 def positive(owner: str, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not (isinstance(value, Real) and 0 < value < float("inf")):
+        if value is not None and not value > 0:
             raise ValueError(f"{owner}: {name} must be positive, not {value!r}")
 
 
@@ -100,7 +111,7 @@ def await_target(world: World, target: str) -> Generator[Any, Any, tuple[str, ..
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(Value):
     """Base of all faults. A fault of your own overrides `play`."""
 
     def targets(self) -> tuple[str, ...]:
@@ -111,17 +122,36 @@ class Fault:
         """What is asked of an administrator; checked before the run against what the system serves."""
         return ()
 
+    @property
+    def begins(self) -> float:
+        """Simulated seconds before which it does nothing: its field ``at`` or ``start``, else 0."""
+        begins: float = getattr(self, "at", getattr(self, "start", 0.0))
+        return begins
+
     def play(self, world: World, stream: Stream) -> Story:
         """A process that acts on the world. ``stream``: random numbers of this very fault."""
         raise NotImplementedError
+
+
+def check_times(faults: Iterable[Fault], duration: float) -> None:
+    """Raise ValueError for a fault that would begin only when the run has ended."""
+    for fault in faults:
+        if fault.begins >= duration:
+            raise ValueError(
+                f"{fault!r} would never happen: it begins at {fault.begins!r} s, and the run ends at {duration!r} s"
+            )
+
+
+def within(owner: str, start: float, end: float | None) -> None:
+    """Raise ValueError for an end that does not come after the start."""
+    if end is not None and not end > start:
+        raise ValueError(f"{owner}: end must be after start ({start!r} s), not {end!r}")
 
 
 def check_targets(faults: Iterable[Fault], known: Mapping[str, Any], roles: Iterable[str]) -> None:
     """Raise ValueError for a fault whose target is no member, no region, no role."""
     allowed = {*known, *roles, "random"}
     for fault in faults:
-        if not isinstance(fault, Fault):
-            raise ValueError(f"{fault!r} is not a fault (see sim.faults)")
         for target in fault.targets():
             if target not in allowed:
                 raise ValueError(f"{fault!r}: there is no {target!r}; there are {', '.join(sorted(allowed))}")

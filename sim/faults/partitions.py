@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive
+from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive, within
 from sim.kernel import Stream
 
 __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
@@ -19,7 +19,8 @@ class Partition(Fault):
     ----------
     groups:
         Tuples of targets. With one group, it is cut from everyone else. Nodes named in no group (clients,
-        too) keep all their links; a region means everyone in it, clients included.
+        too) keep all their links; a region means everyone in it, clients included. A node that several groups
+        mean, such as the leader and its region, belongs to the first of them.
     one_way:
         Only messages from an earlier group to a later one are lost (with one group: those that leave it).
     """
@@ -31,24 +32,32 @@ class Partition(Fault):
 
     def __post_init__(self) -> None:
         at_least_zero("Partition", at=self.at, duration=self.duration)
-        groups = tuple((g,) if isinstance(g, str) else tuple(g) for g in self.groups)
-        if not groups or not all(groups):
+        if not self.groups or not all(self.groups):
             raise ValueError(
                 f"Partition: at least one group of at least one target is needed, not {self.groups!r}"
             )
-        object.__setattr__(self, "groups", groups)
+        named = self.targets()
+        twice = sorted({target for target in named if named.count(target) > 1})
+        if twice:
+            raise ValueError(
+                f"Partition: {', '.join(map(repr, twice))} stands in more than one place of {self.groups!r}"
+            )
+
+    def _convert(self) -> None:
+        if isinstance(self.groups, list | tuple):  # one target is a group, too
+            self._keep(groups=tuple((g,) if isinstance(g, str) else g for g in self.groups))
 
     def targets(self) -> tuple[str, ...]:
         return tuple(t for group in self.groups for t in group)
 
     def play(self, world: World, stream: Stream) -> Story:
         yield world.env.timeout(self.at)
-        groups = []
+        groups: list[tuple[str, ...]] = []
         for group in self.groups:
             names: dict[str, None] = {}
             for target in group:
                 found = world.everyone(target) or (yield from await_target(world, target))
-                names.update(dict.fromkeys(found))
+                names.update(dict.fromkeys(name for name in found if all(name not in g for g in groups)))
             groups.append(tuple(names))
         if len(groups) == 1:
             groups.append(tuple(n for n in world.everyone() if n not in groups[0]))
@@ -91,6 +100,8 @@ class Cut(Fault):
 
     def __post_init__(self) -> None:
         at_least_zero("Cut", at=self.at, duration=self.duration)
+        if self.src == self.dst:
+            raise ValueError(f"Cut: two ends are needed, not {self.src!r} and {self.dst!r}")
 
     def targets(self) -> tuple[str, ...]:
         return (self.src, self.dst)
@@ -121,6 +132,7 @@ class RandomPartitions(Fault):
     def __post_init__(self) -> None:
         positive("RandomPartitions", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomPartitions", start=self.start, end=self.end)
+        within("RandomPartitions", self.start, self.end)
 
     def play(self, world: World, stream: Stream) -> Story:
         end = float("inf") if self.end is None else self.end

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sim.cluster import Disk, Host
 from sim.faults import Fault
-from sim.faults.fault import check_targets
+from sim.faults.fault import check_targets, check_times
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
-from sim.system import Member, System, Timing, check_administration, check_types
+from sim.settings import Value
+from sim.system import Member, System, Timing, check_administration
 from sim.workload import OpenLoop, Workload
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _LEAST_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenario:
+class Scenario(Value):
     """What is simulated, where, under which load, and what goes wrong.
 
     Parameters
@@ -79,16 +80,6 @@ class Scenario:
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_types(self)
-        for what, kind in (
-            ("system", System),
-            ("network", Topology),
-            ("workload", Workload),
-            ("retry", Retry),
-        ):
-            value = getattr(self, what)
-            if not isinstance(value, kind):
-                raise ValueError(f"Scenario: {what} must be a {kind.__name__}, not {value!r}")
         if not 0 < self.duration < float("inf"):
             raise ValueError(f"Scenario: duration must be positive seconds, not {self.duration!r}")
         if not 0 <= self.warmup < self.duration:
@@ -97,13 +88,12 @@ class Scenario:
             )
         if self.sample_every is not None and not self.sample_every > 0:
             raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
-        if not isinstance(self.faults, Iterable):
-            raise ValueError(f"Scenario: faults must be a list of Faults, not {self.faults!r}")
         object.__setattr__(self, "faults", tuple(self.faults))
         self._check_operations()
         self._check_places()
 
     def _check_operations(self) -> None:
+        self.workload.check_duration(self.duration)
         unsupported = sorted(self.workload.kinds - self.system.operations)
         if unsupported:
             raise ValueError(
@@ -118,6 +108,7 @@ class Scenario:
                 self.network.resolve(where)
         machines = self.machines()
         known = {**places, **machines, **dict.fromkeys(self.network.regions)}
+        check_times(self.faults, self.duration)
         check_targets(self.faults, known, self.system.leader_roles)
         self._check_administration(places)
         self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
@@ -125,8 +116,6 @@ class Scenario:
             for name in self.hosts:
                 if name != "*" and name not in places and name not in machines:
                     raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
-        elif not isinstance(self.hosts, Host):
-            raise ValueError(f"Scenario: hosts must be a Host or a mapping of them, not {self.hosts!r}")
         self._check_disks()
         self.system.check_machines({member.name: self.host_of(member) for member in self.system.members()})
 

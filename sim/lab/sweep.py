@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sim.lab.plots import SweepPlots
 
-__all__ = ["Sweep", "sweep"]
+__all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
 _SYSTEM = "system"
 
@@ -119,6 +119,17 @@ def _plain(value: Any) -> Any:
     )
 
 
+def refuse_overwriting(fields: Sequence[str]) -> None:
+    """Raise ValueError where a field (``workload__rate``) is set, and then again, or as a whole (``workload``)."""
+    for i, early in enumerate(fields):
+        for late in fields[i + 1 :]:
+            if early == late or early.startswith(f"{late}__"):
+                again = "twice" if early == late else f"before {late} as a whole, which undoes it"
+                raise ValueError(
+                    f"{early} is given {again}: give all of its values at once, and wholes before parts"
+                )
+
+
 def sweep(
     scenario: Scenario,
     fields: Mapping[str, Iterable[Any]],
@@ -138,6 +149,7 @@ def sweep(
     Raises ValueError for a field without values, and for a value or a seed that is given twice.
     """
     values = {name: _options(name, options) for name, options in fields.items()}
+    refuse_overwriting(list(values))
     chosen = seed_list(seeds)
     points, varied = _combinations(scenario, values)
     tasks = [(one, seed, judge) for one in varied for seed in chosen]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.network.csvfile import Line, figure, read_csv
+from sim.csvfile import Line, figure, read_csv
 from sim.network.fit import LEVELS
 from sim.network.topology import choose
 from sim.units import ms

@@ -13,6 +13,7 @@ import numpy as np
 from sim.network.distributions import Constant, Distribution, as_distribution
 from sim.network.distributions.base import non_negative, positive, probability
 from sim.network.steady import coherence_time
+from sim.settings import Value
 
 __all__ = [
     "GilbertElliott",
@@ -36,7 +37,7 @@ class _Burstable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class GilbertElliott:
+class GilbertElliott(Value):
     """Losses in bursts: the link is good or bad, and may change with each message.
 
     Parameters
@@ -95,7 +96,7 @@ class Line(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class LinkSpec:
+class LinkSpec(Value):
     """What a directed link is like.
 
     Parameters
@@ -163,7 +164,7 @@ def _check_line(line: LinkSpec | Topology) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+class Topology(Value):
     """Places and the links between them; a value. Subclasses say the `latency` from place to place.
 
     All links have the same loss, duplication, bandwidth, transport and bursts (see `LinkSpec`), so

@@ -18,7 +18,7 @@ from sim.message import message
 from sim.node import Node
 from sim.protocols.backoff import longest_wait
 from sim.protocols.kv import Command
-from sim.system import check_types
+from sim.settings import Value
 
 __all__ = [
     "Client",
@@ -66,7 +66,7 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Value):
     """How a client retries. All times in seconds.
 
     Parameters
@@ -86,7 +86,6 @@ class Retry:
     deadline: float | None = None
 
     def __post_init__(self) -> None:
-        check_types(self)
         for name in ("timeout", "deadline"):
             value = getattr(self, name)
             if value is not None and not value > 0:

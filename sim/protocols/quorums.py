@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from sim.settings import Value
+
 __all__ = [
     "Columns",
     "Count",
@@ -32,7 +34,7 @@ QuorumTest = Callable[[Collection[str]], bool]
 
 
 @dataclass(frozen=True)
-class QuorumSystem:
+class QuorumSystem(Value):
     """Base of all quorum systems. Any superset of a quorum is a quorum."""
 
     def over(self, members: Sequence[str]) -> QuorumTest:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from sim.system import check_types
+from sim.settings import Value
 from sim.workload.ranks import zipf_ranks
 
 __all__ = ["HotSpot", "Keys", "Latest", "Uniform", "Zipf"]
@@ -17,6 +17,7 @@ _MOST_KEYS = 2**53
 Uniforms = Callable[[], float]
 
 
+@runtime_checkable
 class Keys(Protocol):
     """A choice of keys, a frozen value. Keys are named ``k0``, ``k1``, …"""
 
@@ -43,7 +44,7 @@ def _namer(count: int) -> Callable[[int], str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class Uniform(Value):
     """``count`` keys, all equally likely."""
 
     count: int = 1000
@@ -58,7 +59,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Zipf:
+class Zipf(Value):
     """``count`` keys, the i-th (from 1) with probability proportional to ``1 / i**exponent``.
 
     The default exponent 0.99 is YCSB's (Cooper et al., SoCC 2010, section 5.2).
@@ -69,7 +70,6 @@ class Zipf:
 
     def __post_init__(self) -> None:
         _check_count("Zipf", self.count)
-        check_types(self)
         if not 0 <= self.exponent < float("inf"):
             raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
@@ -80,7 +80,7 @@ class Zipf:
 
 
 @dataclass(frozen=True, slots=True)
-class HotSpot:
+class HotSpot(Value):
     """``count`` keys, of which the first ``hot`` fraction gets a ``share`` of the accesses."""
 
     count: int = 1000
@@ -89,7 +89,6 @@ class HotSpot:
 
     def __post_init__(self) -> None:
         _check_count("HotSpot", self.count)
-        check_types(self)
         if not 0 < self.hot <= 1 or not 0 <= self.share <= 1:
             raise ValueError(
                 f"HotSpot: 0 < hot <= 1 and 0 <= share <= 1 must hold, not {self.hot!r}, {self.share!r}"
@@ -109,7 +108,7 @@ class HotSpot:
 
 
 @dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(Value):
     """The most recently inserted keys are the most popular (YCSB workload D).
 
     The driver says how many keys have been inserted so far; ranks from the newest are Zipf distributed.

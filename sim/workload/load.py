@@ -1,4 +1,4 @@
-"""When clients issue operations: closed loops, open loops, traces.
+"""When clients issue operations: closed loops and open loops.
 
 A *closed loop* waits for each reply before it thinks and goes on. An *open loop* issues operations when they
 are due, whether or not earlier ones are answered; their latency starts when they were due.
@@ -6,20 +6,30 @@ are due, whether or not earlier ones are answered; their latency starts when the
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sim.kernel import Streams
 from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Driver, Operation, Outcome
-from sim.system import check_types
+from sim.settings import MOST_MEMBERS, MOST_ROWS, Members, Value
 from sim.workload.keys import Keys
 from sim.workload.mix import YCSB, Mix, Source
 
-__all__ = ["Arrival", "ClientPlan", "ClosedLoop", "Idle", "OpenLoop", "Trace", "Workload"]
+__all__ = [
+    "ClientPlan",
+    "ClosedLoop",
+    "Idle",
+    "Mixed",
+    "OpenLoop",
+    "Pool",
+    "Workload",
+    "check_clients",
+    "check_start",
+    "observe",
+    "spread",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,65 +42,89 @@ class ClientPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
-    """What all workloads share.
+class Workload(Value):
+    """What clients ask for. A workload of your own says which `kinds`, from which `spots`, by which `plan`."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of operation that it asks for."""
+        return frozenset()
+
+    def spots(self, regions: Sequence[str]) -> list[str]:
+        """Where each client stands, in order."""
+        return []
+
+    def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
+        """The client nodes of a run."""
+        return []
+
+    def check_duration(self, duration: float) -> None:
+        """Raise ValueError if, in a run of so many seconds, something asked for would never happen, or not fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Workload):
+    """Nobody asks for anything: for systems that are worth watching by themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed(Workload):
+    """What workloads share whose clients draw their operations from a mix.
 
     Parameters
     ----------
     clients:
         How many client nodes, spread round robin over the network's regions; or a mapping from region, or
         from the member at which they stand, to how many.
-    keys, reads, value_bytes:
-        Shorthand for a mix of gets and puts: which keys, the fraction of reads, bytes per written value.
     mix:
-        A `Mix`, or the letter of a YCSB workload, instead of the shorthand.
+        A `Mix`, or the letter of a YCSB workload. None: gets and puts, of which ``reads`` says the shares.
+    reads:
+        The fraction of gets where no mix is given; None: one half.
+    keys, value_bytes:
+        Which keys (None: 1000, all equally likely), and bytes per written value (None: 0); in place of the mix's own.
     start:
         Simulated seconds before the first operation.
     """
 
-    clients: int | Mapping[str, int] = 10
+    clients: Members | Mapping[str, Members] = 10
     keys: Keys | None = None
-    reads: float = 0.5
-    value_bytes: Any = 0.0
+    reads: float | None = None
+    value_bytes: Any = None
     mix: Mix | str | None = None
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        check_types(self)
-        counts = self.clients.values() if isinstance(self.clients, Mapping) else [self.clients]
-        for count in counts:
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{type(self).__name__}: clients must be at least 1, not {count!r}")
-        if isinstance(self.clients, Mapping):
-            object.__setattr__(self, "clients", dict(self.clients))
-        if not 0 <= self.start < float("inf"):
+        check_clients(self, self.clients)
+        if not self.start >= 0:
             raise ValueError(f"{type(self).__name__}: start must be at least 0 s, not {self.start!r}")
         self.resolved_mix()  # so that a wrong mix is refused now
 
     def resolved_mix(self) -> Mix:
         """The mix of operations, whichever way it was given."""
         if self.mix is None:
-            return Mix.reads(self.reads, self.keys, self.value_bytes)
-        if isinstance(self.mix, Mix):
-            return self.mix
-        if self.mix not in YCSB:
+            mix = Mix.reads(0.5 if self.reads is None else self.reads)
+        elif self.reads is not None:
+            raise ValueError(
+                f"{type(self).__name__}: reads={self.reads!r} would have no effect: mix={self.mix!r} says what is read"
+            )
+        elif isinstance(self.mix, Mix):
+            mix = self.mix
+        elif self.mix in YCSB:
+            mix = YCSB[self.mix]
+        else:
             raise ValueError(f"there is no YCSB workload {self.mix!r}; there are {', '.join(YCSB)}")
-        mix = YCSB[self.mix]
-        return mix if self.keys is None else replace(mix, keys=self.keys)
+        own = {"keys": self.keys, "value_bytes": self.value_bytes}
+        given = {name: value for name, value in own.items() if value is not None}
+        return replace(mix, **given) if given else mix
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of operation that it asks for."""
         return self.resolved_mix().kinds
 
     def spots(self, regions: Sequence[str]) -> list[str]:
-        """Where each client stands, in order."""
-        if isinstance(self.clients, Mapping):
-            return [where for where, count in self.clients.items() for _ in range(count)]
-        return [regions[i % len(regions)] for i in range(self.clients)]
+        return spread(self.clients, regions)
 
     def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
-        """The client nodes of a run."""
         spots = self.spots(regions)
         mix = self.resolved_mix()
         return [
@@ -102,33 +136,52 @@ class Workload:
             for i, where in enumerate(spots)
         ]
 
+    def check_duration(self, duration: float) -> None:
+        check_start(self, self.start, duration)
+
     def driver(self, streams: Streams, name: str, source: Source, clients: int) -> Driver:
         """The driver of one client."""
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Idle(Workload):
-    """Nobody asks for anything: for systems that are worth watching by themselves."""
+def check_clients(owner: Workload, clients: int | Mapping[str, int]) -> None:
+    """Raise ValueError for a number of clients below 1, at no place, or beyond what fits."""
+    counts = list(clients.values()) if isinstance(clients, Mapping) else [clients]
+    who = type(owner).__name__
+    if not counts:
+        raise ValueError(f"{who}: clients names no place: {clients!r}")
+    for count in counts:
+        if count < 1:
+            raise ValueError(f"{who}: clients must be at least 1, not {count!r}")
+    if sum(counts) > MOST_MEMBERS:
+        raise ValueError(
+            f"{who}: {sum(counts):,} clients are too many: at most {MOST_MEMBERS:,} fit in memory"
+        )
 
-    clients: int | Mapping[str, int] = 1  # of no account
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        return frozenset()
+def check_start(owner: Workload, start: float, duration: float) -> None:
+    """Raise ValueError for clients that would begin only when the run has ended."""
+    if start >= duration:
+        raise ValueError(
+            f"{type(owner).__name__}: start={start!r} s is not before the end of the run, at {duration!r} s"
+        )
 
-    def spots(self, regions: Sequence[str]) -> list[str]:
-        return []
+
+def spread(clients: int | Mapping[str, int], regions: Sequence[str]) -> list[str]:
+    """Where each client stands: as a mapping says, or round robin over the regions."""
+    if isinstance(clients, Mapping):
+        return [where for where, count in clients.items() for _ in range(count)]
+    return [regions[i % len(regions)] for i in range(clients)]
 
 
 # Closed loop
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClosedLoop(Workload):
+class ClosedLoop(Mixed):
     """Each client issues an operation, waits for its reply, thinks, and goes on.
 
-    Parameters (besides those of `Workload`)
+    Parameters (besides those of `Mixed`)
     ----------
     think:
         Seconds between a reply and the next operation: a number, a distribution, or samples.
@@ -139,15 +192,21 @@ class ClosedLoop(Workload):
     think: Any = 0.0
     operations: int | None = None
 
+    def _convert(self) -> None:
+        self._keep(think=as_distribution(self.think, "ClosedLoop: think"))
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "think", as_distribution(self.think))
-        if self.operations is not None and self.operations < 1:
-            raise ValueError(f"ClosedLoop: operations must be at least 1, not {self.operations!r}")
+        _check_operations(self, self.operations)
 
     def driver(self, streams: Streams, name: str, source: Source, clients: int) -> Driver:
         think = self.think.sampler(streams.generator(f"workload/{name}/think"))
         return _ClosedDriver(source, think, self.start, self.operations)
+
+
+def _check_operations(owner: Workload, operations: int | None) -> None:
+    if operations is not None and operations < 1:
+        raise ValueError(f"{type(owner).__name__}: operations must be at least 1, not {operations!r}")
 
 
 class _ClosedDriver:
@@ -179,11 +238,12 @@ class _ClosedDriver:
         client.submit(self._session, operation)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self.source, outcome)
+        observe(self.source, outcome)
         if outcome.status == "info":
             self._session = None  # what it asked for may still happen, so nobody goes on under its name
         key, self._modifying = self._modifying, None
-        if key is not None and self._session is not None:
+        if key is not None and outcome.status == "ok":
+            assert self._session is not None
             client.submit(self._session, self.source.make("put", key))
             return
         pause = self._think()
@@ -193,7 +253,8 @@ class _ClosedDriver:
             client.set_timer("wake", pause, "go")
 
 
-def _observe(source: Source, outcome: Outcome) -> None:
+def observe(source: Source, outcome: Outcome) -> None:
+    """Remember what a client saw of a key."""
     operation = outcome.operation
     if outcome.status == "ok":
         value = operation.value[1] if operation.kind == "cas" else outcome.value
@@ -205,22 +266,11 @@ def _observe(source: Source, outcome: Outcome) -> None:
 # Open loop
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One operation of a trace: when (seconds), what, and optionally from where and how large (bytes)."""
-
-    time: float
-    kind: str
-    key: str
-    region: str | None = None
-    size: int | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class OpenLoop(Workload):
+class OpenLoop(Mixed):
     """Operations arrive at a rate, whether or not earlier ones are answered.
 
-    Parameters (besides those of `Workload`; ``clients`` here is where arrivals come from, each an equal share)
+    Parameters (besides those of `Mixed`; ``clients`` here is where arrivals come from, each an equal share)
     ----------
     rate:
         Operations per second, over all clients.
@@ -230,17 +280,25 @@ class OpenLoop(Workload):
         How many operations in total, over all clients; None: until the run ends.
     """
 
-    clients: int | Mapping[str, int] = 1
+    clients: Members | Mapping[str, Members] = 1
     rate: float = 100.0
-    arrivals: str = "poisson"
+    arrivals: Literal["poisson", "constant"] = "poisson"
     operations: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.rate < float("inf"):
+        if not self.rate > 0:
             raise ValueError(f"OpenLoop: rate must be positive operations per second, not {self.rate!r}")
-        if self.arrivals not in ("poisson", "constant"):
-            raise ValueError(f"OpenLoop: arrivals must be 'poisson' or 'constant', not {self.arrivals!r}")
+        _check_operations(self, self.operations)
+
+    def check_duration(self, duration: float) -> None:
+        super().check_duration(duration)
+        due = self.rate * (duration - self.start)
+        if min(due, self.operations or due) > MOST_ROWS:
+            raise ValueError(
+                f"OpenLoop: rate={self.rate!r} for {duration - self.start:g} s are {due:.3g} operations, each a row in "
+                f"memory: at most {MOST_ROWS:,} fit"
+            )
 
     def driver(self, streams: Streams, name: str, source: Source, clients: int) -> Driver:
         mean = clients / self.rate
@@ -253,7 +311,7 @@ class OpenLoop(Workload):
         return _OpenDriver(source, gap, self.start, limit)
 
 
-class _Pool:
+class Pool:
     """Free sessions of one client; an operation of unknown outcome retires its session."""
 
     def __init__(self) -> None:
@@ -276,7 +334,8 @@ class _OpenDriver:
         self._start = start
         self._left = limit
         self._due = 0.0
-        self._pool = _Pool()
+        self._pool = Pool()
+        self._modifying: dict[int, str] = {}  # session -> key whose read-modify-write has read and must write
         self.stopped = False
 
     def begin(self, client: Client) -> None:
@@ -289,131 +348,19 @@ class _OpenDriver:
         if self._left is not None:
             self._left -= 1
         operation = self.source.next()
+        session = self._pool.take(client)
         if operation.kind == "read-modify-write":
-            operation = Operation(
-                "get", operation.key
-            )  # its write would need the reply: closed loops do that
-        client.submit(self._pool.take(client), operation, self._due)
+            self._modifying[session] = operation.key
+            operation = Operation("get", operation.key)
+        client.submit(session, operation, self._due)
         gap = self._gap()
         self._due += gap
         client.set_timer("wake", gap)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self.source, outcome)
-        self._pool.give_back(outcome)
-
-
-# Traces
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trace(Workload):
-    """Operations as a trace says: a CSV file with the columns ``time,op,key``, optionally ``region,bytes,client``.
-
-    ``time`` is in seconds; ``op`` is a kind of operation (read and write stand for get and put). Rows without
-    a region come from ``clients``. Raises ValueError with the line for a row that cannot be understood.
-    """
-
-    path: str | Path = ""
-    clients: int | Mapping[str, int] = 1
-    arrivals: tuple[Arrival, ...] = field(default=(), repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.arrivals:
-            if not self.path:
-                raise ValueError("Trace: a path or arrivals are needed")
-            object.__setattr__(self, "arrivals", tuple(read_trace(Path(self.path))))
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of operation that the trace holds."""
-        return frozenset(a.kind for a in self.arrivals)
-
-    def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
-        """One client for each region of the trace, or for each of ``clients``."""
-        named = list(dict.fromkeys(a.region for a in self.arrivals if a.region is not None))
-        spots = named or list(dict.fromkeys(self.spots(regions)))
-        plans = []
-        for i, where in enumerate(spots):
-            mine = [a for k, a in enumerate(self.arrivals) if (a.region or spots[k % len(spots)]) == where]
-            source = Source(self.resolved_mix(), streams, f"c{i}", i, len(spots))
-            plans.append(ClientPlan(f"c{i}", where, _TraceDriver(source, mine, self.start)))
-        return plans
-
-
-class _TraceDriver:
-    """Issues the rows of a trace when they are due."""
-
-    def __init__(self, source: Source, arrivals: Sequence[Arrival], start: float) -> None:
-        self.source = source
-        self._arrivals = arrivals
-        self._start = start
-        self._next = 0
-        self._pool = _Pool()
-        self.stopped = False
-
-    def begin(self, client: Client) -> None:
-        self._await(client)
-
-    def _await(self, client: Client) -> None:
-        if self._next < len(self._arrivals):
-            due = self._start + self._arrivals[self._next].time
-            client.set_timer("wake", max(0.0, due - client.now))
-
-    def wake(self, client: Client, key: Any) -> None:
-        if self.stopped:
-            return
-        arrival = self._arrivals[self._next]
-        self._next += 1
-        operation = self.source.make(arrival.kind, arrival.key, arrival.size)
-        client.submit(self._pool.take(client), operation, self._start + arrival.time)
-        self._await(client)
-
-    def completed(self, client: Client, outcome: Outcome) -> None:
-        _observe(self.source, outcome)
-        self._pool.give_back(outcome)
-
-
-_SYNONYMS = {"read": "get", "write": "put", "update": "put", "insert": "put"}
-_TRACE_KINDS = frozenset({"get", "put", "cas", "append", "increment", "delete"})
-
-
-def read_trace(path: Path) -> list[Arrival]:
-    """The rows of a trace file, in order of time. Raises ValueError naming the file, the line and the value."""
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
-    if not rows or not {"time", "op", "key"} <= set(rows[0]):
-        raise ValueError(f"{path}: a trace needs a header with time,op,key and at least one row")
-    arrivals = [_arrival(path, line, row) for line, row in enumerate(rows, start=2)]
-    return sorted(arrivals, key=lambda a: a.time)
-
-
-def _arrival(path: Path, line: int, row: Mapping[str, str | None]) -> Arrival:
-    kind = _SYNONYMS.get(row["op"] or "", row["op"] or "")
-    if kind not in _TRACE_KINDS:
-        raise ValueError(
-            f"{path}, line {line}: op {row['op']!r} is none of {', '.join(sorted(_TRACE_KINDS))}"
-        )
-    if not row["key"]:
-        raise ValueError(f"{path}, line {line}: the key is missing")
-    return Arrival(
-        _number(path, line, "time", row["time"]),
-        kind,
-        row["key"],
-        row.get("region") or None,
-        int(_number(path, line, "bytes", row["bytes"])) if row.get("bytes") else None,
-    )
-
-
-def _number(path: Path, line: int, column: str, text: str | None) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{path}, line {line}: {column} must be a number of at least 0, not {text!r}")
-    return value
+        observe(self.source, outcome)
+        key = self._modifying.pop(outcome.session, None)
+        if key is not None and outcome.status == "ok":
+            client.submit(outcome.session, self.source.make("put", key))
+        else:
+            self._pool.give_back(outcome)

@@ -5,19 +5,40 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 from sim.kernel import Streams
 from sim.network.distributions import as_distribution
 from sim.protocols.client import Operation
+from sim.settings import Value
+from sim.system import System
 from sim.workload.keys import Keys, Latest, Uniform, Zipf
 
 __all__ = ["YCSB", "Mix", "Source"]
 
 
+_MADE_OF_OTHERS = frozenset({"insert", "read-modify-write"})
+
+
+def served_kinds() -> frozenset[str]:
+    """The kinds of operation that a client may ask of a system."""
+    return known_kinds() - _MADE_OF_OTHERS
+
+
+def known_kinds() -> frozenset[str]:
+    """The kinds of operation that a mix may name: what the systems defined so far serve, and what is made of that."""
+    kinds = set(_MADE_OF_OTHERS)
+    waiting: list[type[System]] = [System]
+    while waiting:
+        system = waiting.pop()
+        waiting += system.__subclasses__()
+        operations = vars(system).get("operations", ())
+        kinds.update(operations if isinstance(operations, frozenset) else ())
+    return frozenset(kinds)
+
+
 @dataclass(frozen=True, slots=True)
-class Mix:
+class Mix(Value):
     """A mix of operations.
 
     Parameters
@@ -34,15 +55,23 @@ class Mix:
     keys: Keys = field(default=Uniform(1000))
     value_bytes: Any = 0.0
 
-    def __post_init__(self) -> None:
+    def _convert(self) -> None:
         if isinstance(self.weights, Mapping):
-            object.__setattr__(self, "weights", tuple(self.weights.items()))
+            self._keep(weights=tuple(self.weights.items()))
+        self._keep(value_bytes=as_distribution(self.value_bytes, "Mix: value_bytes"))
+
+    def __post_init__(self) -> None:
         if not self.weights:
-            raise ValueError("Mix: at least one kind of operation is needed")
+            raise ValueError("Mix: at least one kind of operation is needed, not {}")
+        if len(dict(self.weights)) < len(self.weights):
+            raise ValueError(f"Mix: each kind of operation has one weight, not {self.weights!r}")
         for kind, weight in self.weights:
-            if not (isinstance(weight, Real) and weight > 0):
+            if not weight > 0:
                 raise ValueError(f"Mix: the weight of {kind!r} must be positive, not {weight!r}")
-        object.__setattr__(self, "value_bytes", as_distribution(self.value_bytes))
+            if kind not in known_kinds():
+                raise ValueError(
+                    f"Mix: no system serves operations of kind {kind!r}; there are {', '.join(sorted(known_kinds()))}"
+                )
 
     @classmethod
     def reads(cls, fraction: float, keys: Keys | None = None, value_bytes: Any = 0.0) -> Mix:

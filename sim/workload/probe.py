@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.kernel import Streams
+from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Outcome
-from sim.workload.load import ClientPlan, Workload
-from sim.workload.mix import Source
+from sim.workload.load import ClientPlan, Workload, check_start
+from sim.workload.mix import Mix, Source
 
 __all__ = ["ReadAfterWrite"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadAfterWrite(Workload):
-    """Trials of one write and one read, each on its own key; only ``start`` of `Workload` is of use beside these.
+    """Trials of one write and one read, each on its own key.
 
     Parameters
     ----------
@@ -28,6 +29,10 @@ class ReadAfterWrite(Workload):
         How many writes.
     every:
         Seconds between the calls of writes, whether or not the one before has returned.
+    start:
+        Simulated seconds before the first write.
+    value_bytes:
+        Bytes per written value: a number, a distribution, or samples.
     """
 
     writer: str
@@ -35,16 +40,24 @@ class ReadAfterWrite(Workload):
     waits: tuple[float, ...] = (0.0,)
     trials: int = 1000
     every: float = 1.0
+    start: float = 0.0
+    value_bytes: Any = 0.0
+
+    def _convert(self) -> None:
+        self._keep(value_bytes=as_distribution(self.value_bytes, "ReadAfterWrite: value_bytes"))
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "waits", tuple(self.waits))
+        if not self.start >= 0:
+            raise ValueError(f"ReadAfterWrite: start must be at least 0 s, not {self.start!r}")
         if not self.waits or not all(0 <= wait < float("inf") for wait in self.waits):
             raise ValueError(f"ReadAfterWrite: waits must be seconds of at least 0, not {self.waits!r}")
         if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
             raise ValueError(f"ReadAfterWrite: trials must be at least 1, not {self.trials!r}")
         if not 0 < self.every < float("inf"):
             raise ValueError(f"ReadAfterWrite: every must be positive seconds, not {self.every!r}")
+
+    def check_duration(self, duration: float) -> None:
+        check_start(self, self.start, duration)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -57,8 +70,9 @@ class ReadAfterWrite(Workload):
 
     def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
         """Two clients: c0 writes, c1 reads."""
-        reader = _Reader(Source(self.resolved_mix(), streams, "c1", 1, 2))
-        writer = _Writer(self, Source(self.resolved_mix(), streams, "c0", 0, 2), reader)
+        mix = Mix(value_bytes=self.value_bytes)
+        reader = _Reader(Source(mix, streams, "c1", 1, 2))
+        writer = _Writer(self, Source(mix, streams, "c0", 0, 2), reader)
         return [ClientPlan("c0", self.writer, writer), ClientPlan("c1", self.reader, reader)]
 
 

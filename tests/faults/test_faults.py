@@ -308,7 +308,7 @@ def test_random_crashes_lose_disks_with_their_probability() -> None:
     ("make", "message"),
     [
         (lambda: Crash("n0", at=-1.0), "Crash: at must be at least 0 seconds, not -1.0"),
-        (lambda: Crash("n0", at=1.0, down=float("nan")), "Crash: down must be at least 0 seconds, not nan"),
+        (lambda: Crash("n0", at=1.0, down=float("nan")), "Crash: down must be a finite number, not nan"),
         (lambda: RandomCrashes(0.0, 1.0), "RandomCrashes: mttf must be positive, not 0.0"),
         (lambda: RandomCrashes(1.0, 1.0, most_down=0), "most_down must be at least 1, not 0"),
         (lambda: Partition((), at=1.0), r"at least one group of at least one target is needed, not \(\)"),
@@ -320,8 +320,23 @@ def test_random_crashes_lose_disks_with_their_probability() -> None:
         (lambda: RandomDisturbances(1.0, 1.0, most_drift=1.0), "at least 0 and below 1, not 1.0"),
         (lambda: Slow("n0", at=1.0, speed=0.0), "Slow: speed must be positive, not 0.0"),
         (lambda: ClockJump("n0", at=1.0, drift=-1.0), "drift must be above -1, not -1.0"),
+        (lambda: Crash(3, at=1.0), "Crash: target must be a text, not 3"),  # type: ignore[arg-type]
+        (lambda: Crash("n0", at=1.0, wiped=True), "wiped=True is of the restart, but down=None"),
+        (lambda: ClockJump("n0", at=1.0, offset=float("nan")), "offset must be a finite number, not nan"),
+        (lambda: ClockJump("n0", at=1.0), "an offset or a drift is needed, not None and None"),
+        (lambda: Flaky("n0", at=1.0), "a slowdown other than 1.0 or a loss above 0.0 is needed"),
+        (lambda: Partition("n0", at=1.0), "Partition: groups must be a tuple of values, not 'n0'"),  # type: ignore[arg-type]
+        (lambda: Partition((("n0", "n1"), ("n1",)), at=1.0), "Partition: 'n1' stands in more than one place"),
+        (lambda: RandomCrashes(1.0, 1.0, members="n0"), "members must be a tuple of values, not 'n0'"),  # type: ignore[arg-type]
+        (lambda: RandomPauses(1.0, 1.0, start=5.0, end=5.0), "end must be after start .5.0 s., not 5.0"),
+        (lambda: Cut("n0", "n0", at=1.0), "two ends are needed, not 'n0' and 'n0'"),
+        (
+            lambda: scenario(Crash("n0", at=100.0)),
+            "would never happen: it begins at 100.0 s, and the run ends at",
+        ),
+        (lambda: scenario(RandomPauses(1.0, 1.0, start=100.0)), "would never happen"),
         (lambda: scenario(Crash("n7", at=1.0)), "there is no 'n7'; there are"),
-        (lambda: scenario("crash"), "'crash' is not a fault"),
+        (lambda: scenario("crash"), "each entry of faults must be a Fault, not 'crash'"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_at_once_with_its_value(make: Any, message: str) -> None:
@@ -376,3 +391,12 @@ def test_members_join_leave_and_hand_over_when_the_administrator_asks() -> None:
 def test_a_request_about_nobody_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no 'n9'"):
         scenario(Administer(Join("n9"), at=1.0))
+
+
+def test_a_node_that_two_groups_mean_belongs_to_the_first() -> None:
+    simulation = scenario(Partition((("leader",), ("x", "y", "z")), at=1.0)).start(1)
+    simulation.run(until=1.5)
+    label = next(e[3]["label"] for e in simulation.recorder.events if e[2] == "cut")
+    first, second = label.removeprefix("cut ").split(" | ")
+    assert first == simulation.leader()
+    assert first not in second.split(",")

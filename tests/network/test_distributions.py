@@ -367,7 +367,7 @@ def test_bad_parameters_are_refused_with_the_value(make, bad):
         (lambda: Mixture(()), "sum to 1, not 0"),
         (lambda: Mixture(((0.5, Constant(1.0)), (0.4, Constant(1.0)))), "sum to 1, not 0.9"),
         (lambda: Mixture(((1.0, 5.0),)), "must be a Distribution, not 5.0"),
-        (lambda: Mixture((1.0,)), "pairs"),
+        (lambda: Mixture((1.0,)), "each entry of parts must be a tuple of values, not 1.0"),
         (lambda: PercentileTable({}), "empty"),
         (lambda: PercentileTable({50: 1.0}), r"\[0, 1\], not 50"),
         (lambda: PercentileTable({0.5: 2.0, 0.9: 1.0}), "1.0 s at level 0.9 is less than 2.0 s"),

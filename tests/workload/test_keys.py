@@ -70,8 +70,8 @@ def test_a_billion_zipf_keys_take_no_memory_and_keep_their_law() -> None:
 @pytest.mark.parametrize("make", [Uniform, Zipf, HotSpot, Latest])
 def test_more_keys_than_numbers_can_tell_apart_are_refused(make: Any) -> None:
     make(2**53)
-    with pytest.raises(ValueError, match=f"{10**400} keys are too many"):
-        make(10**400)
+    with pytest.raises(ValueError, match=f"{2**53 + 1} keys are too many"):
+        make(2**53 + 1)
 
 
 def test_the_latest_key_is_the_most_popular() -> None:

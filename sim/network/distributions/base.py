@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.settings import Value
+
 __all__ = ["Affine", "Distribution", "Floats", "finite", "non_negative", "number", "positive", "probability"]
 
 Floats = NDArray[np.float64]
@@ -19,7 +21,7 @@ _FIRST_BLOCK = 16
 _LARGEST_BLOCK = 1024
 
 
-class Distribution:
+class Distribution(Value):
     """A distribution of non-negative times, in seconds.
 
     To define one, implement `draws`, `cdf`, `mean` and, where there is a formula, `quantile`.
@@ -98,8 +100,6 @@ class Affine(Distribution):
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inner, Distribution):
-            raise ValueError(f"Affine: inner must be a Distribution, not {self.inner!r}")
         non_negative("Affine: factor", self.factor)
         non_negative("Affine: shift", self.shift)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.network.csvfile import figure, read_csv
+from sim.csvfile import figure, read_csv
 from sim.network.distributions.base import Distribution, Floats, non_negative, positive, probability
 from sim.units import ms, us
 
@@ -31,7 +31,7 @@ class Empirical(Distribution):
 
     samples: tuple[float, ...]
 
-    def __post_init__(self) -> None:
+    def _convert(self) -> None:
         try:
             array = np.asarray(
                 self.samples if hasattr(self.samples, "__array__") else list(self.samples), dtype=float

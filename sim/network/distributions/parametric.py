@@ -198,18 +198,11 @@ class Mixture(Distribution):
     parts: tuple[tuple[float, Distribution], ...]
 
     def __post_init__(self) -> None:
-        try:
-            parts = tuple((weight, part) for weight, part in self.parts)
-        except (TypeError, ValueError):
-            raise ValueError(f"Mixture: parts are pairs (weight, distribution), not {self.parts!r}") from None
-        for weight, part in parts:
+        for weight, _ in self.parts:
             probability("Mixture: weight", weight)
-            if not isinstance(part, Distribution):
-                raise ValueError(f"Mixture: a part must be a Distribution, not {part!r}")
-        total = fsum(weight for weight, _ in parts)
+        total = fsum(weight for weight, _ in self.parts)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"Mixture: the weights must sum to 1, not {total!r}")
-        object.__setattr__(self, "parts", parts)
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         # Each part has a generator of its own, else the sequence would depend on the size of the blocks.

@@ -9,12 +9,13 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.admin import AdminReply, Drain, Join
 from sim.protocols.balancing.messages import Load, Probe
+from sim.settings import Value
 
 __all__ = ["Autoscale", "ScalerNode"]
 
 
 @dataclass(frozen=True, slots=True)
-class Autoscale:
+class Autoscale(Value):
     """Keep the mean utilisation of the servers near ``target``.
 
     Every ``every`` seconds: wanted = ceil(servers x utilisation / target), unless the utilisation is within a

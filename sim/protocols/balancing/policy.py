@@ -16,11 +16,12 @@ from itertools import accumulate
 from typing import Any, ClassVar
 
 from sim.protocols.balancing.pool import Backend, Pool
+from sim.settings import Value
 
 __all__ = ["Policy", "Random", "RoundRobin", "SmoothWeightedRoundRobin", "WeightedRandom"]
 
 
-class Policy:
+class Policy(Value):
     """Base of all policies. Derive a frozen dataclass and override `pick`; the rest where it is needed."""
 
     __slots__ = ()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from math import inf
 from typing import Any, ClassVar, Literal
 
+from sim.settings import Value
+
 __all__ = [
     "CircuitBreaker",
     "ConnectionLimit",
@@ -39,7 +41,7 @@ def _whole(value: object, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-class Resilience:
+class Resilience(Value):
     """Base of all these values."""
 
     __slots__ = ()

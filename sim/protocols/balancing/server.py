@@ -27,7 +27,7 @@ from sim.protocols.balancing.messages import (
     Probe,
 )
 from sim.protocols.balancing.service_times import ServiceTime, as_service_time
-from sim.system import check_types
+from sim.settings import Value
 
 __all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode", "VariedServerNode"]
 
@@ -35,7 +35,7 @@ Key = tuple[str, Any]  # who asked, and the ticket
 
 
 @dataclass(frozen=True, slots=True)
-class Codel:
+class Codel(Value):
     """Controlled delay: drop from the queue while its waits stay above ``target`` for ``interval`` seconds.
 
     ``law="sqrt"`` drops one at a time, ever faster, which tells senders that heed it to slow down (Nichols,
@@ -59,7 +59,7 @@ class Codel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(Value):
     """What one server is like.
 
     Parameters
@@ -102,7 +102,6 @@ class Server:
     place: str | None = None
 
     def __post_init__(self) -> None:
-        check_types(self)
         if self.service is not None:
             object.__setattr__(self, "service", as_service_time(self.service))
         rules = (

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from sim.node import RandomSource
+from sim.settings import Value
 
 __all__ = [
     "Bimodal",
@@ -37,7 +38,7 @@ def _positive(owner: object, **values: float) -> None:
             raise ValueError(f"{type(owner).__name__}: {name} must be positive and finite, not {value!r}")
 
 
-class ServiceTime:
+class ServiceTime(Value):
     """A distribution of service times, in seconds. To define one: `draw`, `mean` and `variance`."""
 
     __slots__ = ()

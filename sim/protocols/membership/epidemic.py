@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from sim.message import message
 from sim.node import Part, durable_map
-from sim.system import check_types
+from sim.settings import Value
 
 __all__ = [
     "AntiEntropy",
@@ -96,7 +96,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Mongering:
+class Mongering(Value):
     """How rumours are spread.
 
     Parameters
@@ -115,7 +115,6 @@ class Mongering:
     fanout: int = 1
 
     def __post_init__(self) -> None:
-        check_types(self)
         if self.style not in STYLES:
             raise ValueError(f"Mongering: style must be one of {', '.join(STYLES)}, not {self.style!r}")
         if self.stop not in ("counter", "coin"):
@@ -135,14 +134,13 @@ class Mongering:
 
 
 @dataclass(frozen=True, slots=True)
-class AntiEntropy:
+class AntiEntropy(Value):
     """How whole databases are compared: every so many seconds (each member with one other), and in which direction."""
 
     every: float = 1.0
     style: Style = "push-pull"
 
     def __post_init__(self) -> None:
-        check_types(self)
         if not 0 < self.every < inf:
             raise ValueError(f"AntiEntropy: every must be positive seconds, not {self.every!r}")
         if self.style not in STYLES:

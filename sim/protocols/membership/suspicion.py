@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import erfc, inf, log, log10, pi, sqrt
 from statistics import NormalDist
 
-from sim.system import check_types
+from sim.settings import Value
 
 __all__ = ["PUNCTUAL", "ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
 
@@ -75,7 +75,7 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """Base of the rules."""
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
@@ -105,7 +105,6 @@ class FixedTimeout(Rule):
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        check_types(self)
         _positive("FixedTimeout", "timeout", self.timeout)
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
@@ -130,7 +129,6 @@ class ExpectedArrival(Rule):
     window: int = 100
 
     def __post_init__(self) -> None:
-        check_types(self)
         _positive("ExpectedArrival", "margin", self.margin)
         _window("ExpectedArrival", self.window)
 
@@ -189,7 +187,6 @@ class PhiAccrual(Rule):
     min_std: float | None = None
 
     def __post_init__(self) -> None:
-        check_types(self)
         if not 0 < self.threshold <= _LARGEST_PHI:
             raise ValueError(
                 f"PhiAccrual: threshold must be above 0 and at most {_LARGEST_PHI:g}, not {self.threshold!r}"

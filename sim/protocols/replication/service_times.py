@@ -13,13 +13,14 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.client import Request
 from sim.protocols.kv import READS
-from sim.system import System, check_types
+from sim.settings import Value
+from sim.system import System
 
 __all__ = ["Paced", "ServiceTimes", "check_costs"]
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceTimes:
+class ServiceTimes(Value):
     """Seconds of a core: a ``query``; an ``update`` where it is ordered and computed; and to ``apply`` its outcome.
 
     Raises ValueError for a negative time.
@@ -30,7 +31,6 @@ class ServiceTimes:
     apply: float = 0.0
 
     def __post_init__(self) -> None:
-        check_types(self)
         for name in ("query", "update", "apply"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")

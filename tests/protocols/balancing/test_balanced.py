@@ -114,7 +114,7 @@ def test_many_balancers_share_the_requests(under_load: Load) -> None:
     ("make", "value"),
     [
         (lambda: Balanced(servers=0), "0"),
-        (lambda: Balanced(servers=(1, 2)), "1, 2"),  # type: ignore[arg-type]
+        (lambda: Balanced(servers=(1, 2)), "each entry of servers must be a Server, not 1"),  # type: ignore[arg-type]
         (lambda: Balanced(balancers=0), "0"),
         (lambda: Balanced(where="nowhere"), "nowhere"),  # type: ignore[arg-type]
         (lambda: Balanced(where="client", balancers=2), "2"),
