@@ -2,10 +2,10 @@
 
 The *multi-Raft* of CockroachDB (Taft et al., "CockroachDB: The Resilient Geo-Distributed SQL Database", SIGMOD
 2020, section 2) and TiKV (Huang et al., "TiDB: A Raft-based HTAP Database", VLDB 2020, section 4): data are split
-into ranges, each replicated by a Raft group of its own, many of them on one machine. A leader handles n + 1
-messages a command (the request, the n acknowledgements with its own) and a follower one, so that with all leaders
-on one of n machines that one is the bottleneck, and with leaders spread over them they share the load evenly:
-2n messages a command over n machines, a throughput (n + 1) / 2 times as high.
+into ranges, each replicated by a Raft group of its own, many of them on one machine. A leader handles n
+messages a command (the request, n - 1 acknowledgements) and a follower one, so that with all leaders on one of n
+machines that one is the bottleneck, and with leaders spread over them they share the load evenly: 2n - 1 messages a
+command over n machines, a throughput n^2 / (2n - 1) times as high.
 
 Departures: keys are hashed to a fixed number of groups, which never split, merge or move; groups share the
 machines' cores, while each server has a disk of its own; heartbeats of different groups are not merged; nobody
