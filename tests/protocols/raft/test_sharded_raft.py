@@ -101,7 +101,7 @@ def test_it_is_one_word_in_compare() -> None:
     base = scenario(ShardedRaft(group=Raft(nodes=3), groups=2))
     table = compare([base.system, MultiPaxos(nodes=3)], base, seeds=[1]).table()
     assert list(table["checked"]) == ["1/1 valid"] * 2
-    assert table.iloc[0, 0].startswith("ShardedRaft(groups=2, leaders=spread")
+    assert table.iloc[0, 0].startswith("Sharded Raft, groups 2, leaders spread")
 
 
 @pytest.mark.parametrize("reads", ["index", "follower", "lease"])
