@@ -268,13 +268,22 @@ class System(Value):
         return False
 
     @property
-    def most_drift(self) -> float | None:
-        """How wrong the rates of clocks may be without leaving its fault model; None: clocks may also jump.
+    def max_clock_drift(self) -> float | None:
+        """How wrong the rates of both clocks of a node may be without leaving its fault model; None: however wrong.
 
-        With 0.05, rates lie between 0.95 and 1.05, and clocks don't jump: what leases rely on. 0: right clocks. A
-        system that uses time for nothing but timeouts leaves it at None. Chaos respects it.
+        With 0.05 they lie between 0.95 and 1.05: what leases rely on. 0: they are right. A system that uses time for
+        nothing but timeouts leaves it at None. Chaos respects it.
         """
         return None
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """Whether wall clocks (`Verbs.now`) may be set, and differ from node to node, without leaving its fault model.
+
+        False where a claim rests on wall clocks, such as a bound on staleness that compares those of two nodes. What is
+        measured on monotonic clocks (timers, leases, suspicion) does not mind. Chaos respects it.
+        """
+        return True
 
     def has_recovered(self, node: Node) -> bool:
         """Whether a live member takes part again after a restart; one that does not counts as down."""

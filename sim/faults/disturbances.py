@@ -144,7 +144,10 @@ class RandomPauses(Fault):
 
 @dataclass(frozen=True)
 class ClockJump(Fault):
-    """The clock of ``target`` jumps to ``offset`` seconds ahead of true time, or drifts by ``drift`` from now on."""
+    """The wall clock of ``target`` jumps to ``offset`` seconds ahead of true time; both its clocks drift by ``drift``.
+
+    Monotonic clocks drift, but never jump. Each of the two changes from now on; None: it stays as it is.
+    """
 
     target: str
     at: float
@@ -177,16 +180,19 @@ class RandomDisturbances(Fault):
 
     Parameters
     ----------
-    most_drift:
-        Rates of clocks stay between ``1 - most_drift`` and ``1 + most_drift``, and clocks never jump; 0: they are
-        left alone; None: they jump by up to two seconds and run up to a half too fast or too slow.
+    max_clock_drift:
+        Rates of clocks stay between ``1 - max_clock_drift`` and ``1 + max_clock_drift``; 0: they are right; None: they
+        run up to a half too fast or too slow.
+    wall_clocks_jump:
+        Whether wall clocks jump by up to two seconds, too.
     start, end:
         Nobody is unwell before ``start`` nor after ``end`` (None: for ever).
     """
 
     mttf: float
     mttr: float
-    most_drift: float | None = 0.0
+    max_clock_drift: float | None = 0.0
+    wall_clocks_jump: bool = False
     start: float = 0.0
     end: float | None = None
 
@@ -194,14 +200,16 @@ class RandomDisturbances(Fault):
         positive("RandomDisturbances", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomDisturbances", start=self.start, end=self.end)
         within("RandomDisturbances", self.start, self.end)
-        if self.most_drift is not None and not 0 <= self.most_drift < 1:
+        drift = self.max_clock_drift
+        if drift is not None and not 0 <= drift < 1:
             raise ValueError(
-                f"RandomDisturbances: most_drift must be at least 0 and below 1, not {self.most_drift!r}"
+                f"RandomDisturbances: max_clock_drift must be at least 0 and below 1, not {drift!r}"
             )
 
     def play(self, world: World, stream: Stream) -> Story:
         end = float("inf") if self.end is None else self.end
-        ailments = [self._flaky, self._slow, self._pause] + ([] if self.most_drift == 0 else [self._clock])
+        clocks_are_right = self.max_clock_drift == 0 and not self.wall_clocks_jump
+        ailments = [self._flaky, self._slow, self._pause] + ([] if clocks_are_right else [self._clock])
         yield world.env.timeout(self.start)
         while True:
             yield world.env.timeout(stream.exponential(self.mttf))
@@ -246,14 +254,14 @@ class RandomDisturbances(Fault):
         return lambda: world.resume(name)
 
     def _clock(self, world: World, name: str, stream: Stream) -> Callable[[], None]:
-        most = 0.5 if self.most_drift is None else self.most_drift
+        most = 0.5 if self.max_clock_drift is None else self.max_clock_drift
         drift = stream.uniform(-most, most)
-        offset = stream.uniform(-2.0, 2.0) if self.most_drift is None else None
+        offset = stream.uniform(-2.0, 2.0) if self.wall_clocks_jump else None
         world.record(name, "clock", {"offset": offset, "drift": drift})
         world.set_clock(name, offset, drift)
 
         def recover() -> None:
-            right = 0.0 if self.most_drift is None else None  # to set it right is a jump, too
+            right = 0.0 if self.wall_clocks_jump else None  # to set it right is a jump, too
             world.set_clock(name, right, 0.0)
             world.record(name, "clock", {"offset": right, "drift": 0.0})
 

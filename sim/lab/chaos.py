@@ -59,7 +59,7 @@ def chaos_scenario(
     Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
     lose unsynced writes (or whole disks), partitions of all shapes, flaky links, deaf and mute members, cores that
     crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds: as far as the system's fault model
-    goes (`System.most_down`, `System.disks_may_be_lost`, `System.most_drift`).
+    goes (`System.most_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
     """
     stream = Streams(seed)["chaos"]
     unwell = Streams(seed)["chaos/disturbances"]
@@ -111,12 +111,14 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
 def _hosts(system: System, stream: Stream, disk: Disk) -> dict[str, Host]:
     """Machines with cores to wait for in half of the seeds, and with clocks that are wrong in half of them."""
     host = Host(per_message=stream.choice((0.0, 0.0001)), disk=disk)
-    wrong, most = stream.chance(0.5), system.most_drift
+    wrong, most = stream.chance(0.5), _DRIFT if system.max_clock_drift is None else system.max_clock_drift
     hosts = {}
     for member in system.members():
         drift, offset = stream.uniform(-1.0, 1.0), stream.uniform(-100.0, 100.0)
-        # Who counts on right clocks counts on their offsets, too; leases count on rates alone.
-        clock = Clock(offset, drift * (_DRIFT if most is None else most)) if wrong and most != 0 else Clock()
+        # Who counts on right clocks counts on their offsets, too.
+        clock = (
+            Clock(offset if most or system.wall_clock_may_jump else 0.0, drift * most) if wrong else Clock()
+        )
         hosts[member.name] = dataclasses.replace(host, clock=clock)
     return hosts
 
@@ -125,7 +127,16 @@ def _disturbances(system: System, stream: Stream, storm: float) -> list[Fault]:
     if stream.below(3) == 0:
         return []
     mttf, mttr = stream.choice((0.3, 1.0)), stream.choice((0.3, 1.0))
-    return [RandomDisturbances(mttf, mttr, most_drift=system.most_drift, start=0.2, end=storm)]
+    return [
+        RandomDisturbances(
+            mttf,
+            mttr,
+            max_clock_drift=system.max_clock_drift,
+            wall_clocks_jump=system.wall_clock_may_jump,
+            start=0.2,
+            end=storm,
+        )
+    ]
 
 
 def chaos(

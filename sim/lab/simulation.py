@@ -208,8 +208,8 @@ class Simulation:
         self.cluster.network.calm()
         for name in self.replicas:
             self.set_speed(name, 1.0)
-            # To set a clock right is a jump: where clocks must not jump, it keeps its offset, and the right rate.
-            self.set_clock(name, 0.0 if self.system.most_drift is None else None, 0.0)
+            # To set a wall clock right is a jump: where it must not jump, it keeps its offset, and the right rate.
+            self.set_clock(name, 0.0 if self.system.wall_clock_may_jump else None, 0.0)
             self.restart(name)
             self.resume(name)
         self.stop_clients()
@@ -398,7 +398,7 @@ class Simulation:
         self.cluster.hosts[name].cpu.set_speed(speed)
 
     def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:
-        """Let a member's clock jump or drift."""
+        """Let a member's wall clock jump, or both its clocks drift."""
         if self._calm and (offset or drift):
             return
         self.cluster.hosts[name].set_clock(offset=offset, drift=drift)

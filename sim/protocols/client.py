@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from sim.message import message
@@ -186,7 +187,7 @@ class Client(Node):
         self.pending: dict[int, Pending] = {}
         self._sequences: dict[int, int] = {}
         self.patience = self.settings.retry.timeout or 1.0
-        self._avoided: dict[str, float] = {}  # contact -> until when (seconds)
+        self._avoided: dict[str, float] = {}  # contact -> until when (monotonic seconds)
         self._at_a_loss: dict[str, None] = {}  # of the operation under way
         self.settings.driver.begin(self)
 
@@ -232,9 +233,9 @@ class Client(Node):
 
         Without one, the one avoided least long still.
         """
-        now, avoided = self.now, self._avoided
+        now, avoided = self.monotonic, self._avoided
         contacts = self.settings.contacts if among is None else among
-        free = [name for name in contacts if avoided.get(name, 0.0) <= now]
+        free = [name for name in contacts if avoided.get(name, -inf) <= now]
         # Everybody is asked before anyone is asked again: perhaps only one of many leads.
         for name in free:
             if name not in self._at_a_loss:
@@ -265,7 +266,7 @@ class Client(Node):
     def suspect(self, target: str) -> None:
         if self.leader == target:
             self.leader = None
-        self._avoided[target] = self.now + _AVOIDED * self.patience
+        self._avoided[target] = self.monotonic + _AVOIDED * self.patience
 
     def back_off(self, pending: Pending) -> None:
         retry = self.settings.retry
@@ -290,7 +291,9 @@ class Client(Node):
         pending.at_a_loss[src] = None  # a leader that it names may be none any more
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
             self.suspect(src)
-            self._avoided[src] = self.now + self.settings.retry.backoff_max  # it lives, and will know soon
+            self._avoided[src] = (
+                self.monotonic + self.settings.retry.backoff_max
+            )  # it lives, and will know soon
             self.back_off(pending)
         else:
             self.leader = msg.leader

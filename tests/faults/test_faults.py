@@ -246,7 +246,7 @@ def test_a_clock_jumps_and_drifts_and_never_turns_back_by_drifting() -> None:
 
 def test_random_disturbances_make_members_unwell_and_well_again() -> None:
     one = scenario(
-        RandomDisturbances(mttf=0.2, mttr=0.2, most_drift=None, end=20.0),
+        RandomDisturbances(mttf=0.2, mttr=0.2, max_clock_drift=None, wall_clocks_jump=True, end=20.0),
         duration=21.0,
         hosts=Host(per_message=1e-5),
     )
@@ -271,7 +271,7 @@ def test_random_disturbances_make_members_unwell_and_well_again() -> None:
 
 
 def test_clocks_that_may_only_drift_never_jump() -> None:
-    simulation = scenario(RandomDisturbances(0.1, 0.2, most_drift=0.05, end=10.0), duration=10.0).start(
+    simulation = scenario(RandomDisturbances(0.1, 0.2, max_clock_drift=0.05, end=10.0), duration=10.0).start(
         seed=1
     )
     before = dict.fromkeys(simulation.replicas, 0.0)
@@ -317,7 +317,7 @@ def test_random_crashes_lose_disks_with_their_probability() -> None:
         (lambda: RandomPauses(1.0, -1.0), "RandomPauses: length must be positive, not -1.0"),
         (lambda: RandomCrashes(1.0, 1.0, wiped=1.5), "wiped must be between 0 and 1, not 1.5"),
         (lambda: RandomDisturbances(0.0, 1.0), "RandomDisturbances: mttf must be positive, not 0.0"),
-        (lambda: RandomDisturbances(1.0, 1.0, most_drift=1.0), "at least 0 and below 1, not 1.0"),
+        (lambda: RandomDisturbances(1.0, 1.0, max_clock_drift=1.0), "at least 0 and below 1, not 1.0"),
         (lambda: Slow("n0", at=1.0, speed=0.0), "Slow: speed must be positive, not 0.0"),
         (lambda: ClockJump("n0", at=1.0, drift=-1.0), "drift must be above -1, not -1.0"),
         (lambda: Crash(3, at=1.0), "Crash: target must be a text, not 3"),  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_sent_holds_what_was_forwarded_and_is_not_acknowledged() -> None:
 
 def adopt(s: Bench[Any], *members: str, since: tuple[int, ...] = ()) -> None:
     s.take()
-    s.deliver("master", ChainIs(Chain(2, members, since or (1,) * len(members)), s.time))
+    s.deliver("master", ChainIs(Chain(2, members, since or (1,) * len(members)), s.node.departures.stamp()))
 
 
 def test_when_the_head_fails_the_successor_becomes_head() -> None:
@@ -123,7 +123,9 @@ def test_new_servers_are_added_at_the_tail_which_first_forwards_its_history() ->
     tail = server("n2", ChainReplication(nodes=3, heartbeat=0.1, detection=1.0))
     tail.deliver("n1", Forward(1, 0, 0, 0, (update(1),)))
     tail.take()
-    tail.deliver("master", ChainIs(Chain(2, ("n0", "n1", "n2", "n3"), (1, 1, 1, 2)), tail.time))
+    tail.deliver(
+        "master", ChainIs(Chain(2, ("n0", "n1", "n2", "n3"), (1, 1, 1, 2)), tail.node.departures.stamp())
+    )
     (first,) = [m for m in tail.take("n3") if isinstance(m, Forward)]
     assert (first.start, first.position) == (1, 1)
     query = Request(Command(9, 1, "get", "x"))
@@ -132,7 +134,7 @@ def test_new_servers_are_added_at_the_tail_which_first_forwards_its_history() ->
 
 def test_a_new_tail_serves_only_when_it_has_the_history_of_the_old_one() -> None:
     s = server("n3", ChainReplication(nodes=3, heartbeat=0.1, detection=1.0))
-    s.deliver("master", ChainIs(Chain(2, ("n0", "n1", "n2", "n3"), (1, 1, 1, 2)), s.time))
+    s.deliver("master", ChainIs(Chain(2, ("n0", "n1", "n2", "n3"), (1, 1, 1, 2)), s.node.departures.stamp()))
     query = Request(Command(9, 1, "get", "x"))
     s.deliver("n2", Forward(2, 2, 0, 0, (update(1),)))
     s.take()
@@ -159,7 +161,7 @@ def master() -> Bench[ConfigurationMaster]:
 def alive(m: Bench[ConfigurationMaster], *names: str, **more: Any) -> None:
     chain = m.node.chain
     for name in names:
-        m.deliver(name, Alive(chain.number, 1, m.time, **more))
+        m.deliver(name, Alive(chain.number, 1, (0, round(1000 * m.time)), **more))
 
 
 def test_the_master_removes_a_failed_server_and_keeps_the_order_of_the_others() -> None:
@@ -178,7 +180,7 @@ def test_a_server_that_its_predecessor_finds_silent_is_removed_when_its_lease_is
     alive(m, *MEMBERS)
     assert m.node.chain.members == MEMBERS
     asked = [msg.asked for msg in m.take("n3", ChainIs)]
-    assert max(a for a in asked if a is not None) == 0.0  # no lease since it was called silent
+    assert max(a for a in asked if a is not None) == (0, 0)  # no lease since it was called silent
     m.advance(0.2)
     alive(m, "n0", "n1", "n2")
     assert m.node.chain.members == ("n0", "n1", "n2")
@@ -199,12 +201,12 @@ def test_a_server_without_the_history_never_remains_alone() -> None:
         m.advance(0.1)
         alive(m, "n0")
     assert m.node.chain.members == ("n0",)
-    m.deliver("n1", Alive(m.node.chain.number, 1, m.time))
+    m.deliver("n1", Alive(m.node.chain.number, 1, (0, round(1000 * m.time))))
     alive(m, "n0", settled=True, joined=("n1",))
     assert m.node.chain.members == ("n0", "n1")
     for _ in range(30):
         m.advance(0.1)
-        m.deliver("n1", Alive(m.node.chain.number, 1, m.time))
+        m.deliver("n1", Alive(m.node.chain.number, 1, (0, round(1000 * m.time))))
     assert m.node.chain.members == ("n0", "n1")  # n1 has not said that it is settled
 
 

@@ -93,7 +93,7 @@ class ScalerNode(Node):
             self._judge(sum(known) / len(known))
 
     def _judge(self, utilisation: float) -> None:
-        rule, now = self.rule, self.now
+        rule, now = self.rule, self.monotonic
         have = len(self.active) + len(self.starting)
         off = utilisation / rule.target
         wanted = have if abs(off - 1.0) <= 0.1 else max(rule.least, ceil(len(self.active) * off))

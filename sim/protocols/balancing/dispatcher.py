@@ -50,7 +50,7 @@ class Dispatcher(Part):
     def on_start(self) -> None:
         system = self.node.balanced  # type: ignore[attr-defined]
         self.policy: Policy = system.policy
-        self.pool = Pool(self.random, lambda: self.now)
+        self.pool = Pool(self.random, lambda: self.monotonic)
         for index, (name, server) in enumerate(zip(system.names, system.all_servers, strict=True)):
             self.pool.by_name[name] = Backend(name, index, server.weight)
         self.attempts: dict[int, Attempt] = {}
@@ -75,7 +75,7 @@ class Dispatcher(Part):
             return
         backend = self.pool.by_name[msg.member]
         if backend not in self.pool.members:
-            backend.joined_at = self.now
+            backend.joined_at = self.monotonic
             self._set_members([*(b.name for b in self.pool.members), msg.member])
             self.record("joined", server=msg.member)
 
@@ -117,7 +117,7 @@ class Dispatcher(Part):
         command = msg.command
         backend = self.policy.pick(pool, pool.available, command.key)
         self._number = number = self._number + 1
-        now = self.now
+        now = self.monotonic
         self.attempts[number] = Attempt(backend, src, msg.ticket, now, now + msg.patience)
         backend.in_flight += 1
         backend.picked += 1
@@ -138,7 +138,7 @@ class Dispatcher(Part):
         backend.reported = msg.load
         if self._policy_learns:
             ok = msg.status not in FAILURES
-            self.policy.answered(self.pool, backend, self.now - attempt.sent, ok)
+            self.policy.answered(self.pool, backend, self.monotonic - attempt.sent, ok)
         if msg.status == "rejected":
             self.refused += 1
         else:
@@ -147,7 +147,7 @@ class Dispatcher(Part):
 
     def on_sweep_timeout(self) -> None:
         """Forget the requests that nobody awaits any more; their servers may have crashed."""
-        now = self.now
+        now = self.monotonic
         for number, attempt in list(self.attempts.items()):
             if attempt.deadline <= now:
                 del self.attempts[number]

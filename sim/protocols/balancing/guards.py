@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from math import sqrt
+from math import inf, sqrt
 
 from sim.protocols.balancing.resilience import CircuitBreaker, RetryBudget
 
@@ -137,7 +137,7 @@ class CodelQueue:
         self.dropping = False
         self.count = 0
         self._above_since: float | None = None
-        self._next_drop = 0.0
+        self._next_drop = -inf
 
     def drops(self, waited: float, queue_left: int, now: float) -> bool:
         """Whether to drop the request that has ``waited`` (seconds), with ``queue_left`` behind it."""

@@ -178,7 +178,7 @@ class PeakEwma(Policy):
 
     def start(self, pool: Pool) -> dict[str, tuple[float, float]]:
         kept = pool.state or {}
-        return {backend.name: kept.get(backend.name, (0.0, 0.0)) for backend in pool.members}
+        return {backend.name: kept.get(backend.name, (0.0, pool.now)) for backend in pool.members}
 
     def answered(self, pool: Pool, backend: Backend, seconds: float, ok: bool) -> None:
         if backend.name not in pool.state:

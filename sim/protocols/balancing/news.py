@@ -111,7 +111,7 @@ class HealthWatch(Part):
                 backend.healthy = not backend.healthy
                 self._streak[backend.name] = 0
                 if backend.healthy:
-                    backend.joined_at = self.now
+                    backend.joined_at = self.monotonic
                 self.record("healthy" if backend.healthy else "unhealthy", server=backend.name)
         was_panicking = pool.panicking
         pool.refresh()

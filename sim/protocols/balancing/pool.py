@@ -67,7 +67,7 @@ class Pool:
     members: all backends that are neither off nor draining, in order. Hash policies map keys onto these.
     available: the members that may be picked now: healthy, not ejected; when fewer than a share ``panic`` of
         the members are fit, health is ignored and all are (Envoy's panic mode).
-    random: the balancer's stream of random numbers. now: its clock, in seconds.
+    random: the balancer's stream of random numbers. now: its monotonic clock, in seconds.
     state: whatever the policy's ``start`` returned.
     """
 
@@ -83,7 +83,7 @@ class Pool:
 
     @property
     def now(self) -> float:
-        """The balancer's clock, in seconds."""
+        """The balancer's monotonic clock, in seconds."""
         return self.clock()
 
     def set_members(self, members: Iterable[Backend]) -> None:

@@ -83,7 +83,9 @@ class ResilientDispatcher(Dispatcher):
         self.jobs: dict[int, Job] = {}
         self.retried = self.hedged = 0
         self._jobs_made = self.incarnation << 40
-        self._limiter = TokenBucket(guards.rate.rate, guards.rate.burst, self.now) if guards.rate else None
+        self._limiter = (
+            TokenBucket(guards.rate.rate, guards.rate.burst, self.monotonic) if guards.rate else None
+        )
         retries = guards.retries
         self._budget = Budget(retries.budget) if retries is not None and retries.budget is not None else None
         self._latencies = Window()
@@ -108,7 +110,7 @@ class ResilientDispatcher(Dispatcher):
     def on_ask(self, src: str, msg: Ask) -> None:
         self.arrived += 1
         self._jobs_made = number = self._jobs_made + 1
-        now = self.now
+        now = self.monotonic
         patience = min(msg.patience, self.guards.timeout.total or inf)
         job = self.jobs[number] = Job(number, src, msg, now + patience)
         if self._limiter is not None and not self._limiter.take(now):
@@ -138,7 +140,7 @@ class ResilientDispatcher(Dispatcher):
 
     def _launch_if_let(self, job: Job, backend: Backend, candidates: list[Backend]) -> None:
         """Send it there, unless the breaker of a backend that was picked in spite of it says no."""
-        if backend.breaker is not None and not backend.breaker.allows(self.now):
+        if backend.breaker is not None and not backend.breaker.allows(self.monotonic):
             self.failed(job, REFUSED, None)
         else:
             self.launch(job, backend, candidates)
@@ -148,7 +150,7 @@ class ResilientDispatcher(Dispatcher):
 
         When all of these have been tried before, they may be tried again.
         """
-        guards, now = self.guards, self.now
+        guards, now = self.guards, self.monotonic
         able = self.pool.available
         if guards.connections is not None:
             able = [backend for backend in able if backend.in_flight < guards.connections.most]
@@ -162,7 +164,7 @@ class ResilientDispatcher(Dispatcher):
 
     def _without_beginners(self, able: list[Backend], ramp: float) -> list[Backend]:
         """Pass over who has just joined, the less often the longer ago that is."""
-        now, random = self.now, self.random
+        now, random = self.monotonic, self.random
         return [
             backend
             for backend in able
@@ -193,7 +195,7 @@ class ResilientDispatcher(Dispatcher):
 
     def _send(self, job: Job, backend: Backend, tied_to: str = "", tied_ticket: int = 0) -> None:
         self._number = number = self._number + 1
-        now = self.now
+        now = self.monotonic
         copy = self.attempts[number] = Copy(job, backend, now)
         job.copies.append(number)
         job.tried += (backend,)
@@ -244,7 +246,7 @@ class ResilientDispatcher(Dispatcher):
     def _settle(self, number: int, ok: bool | None) -> None:
         """A copy is over (``ok`` None: cancelled): free its place, and learn from it."""
         copy = self.attempts.pop(number)
-        backend, job, now = copy.backend, copy.job, self.now
+        backend, job, now = copy.backend, copy.job, self.monotonic
         backend.in_flight -= 1
         job.copies.remove(number)
         if self.guards.timeout.attempt is not None:
@@ -333,7 +335,8 @@ class ResilientDispatcher(Dispatcher):
         others = [
             backend
             for backend in self.candidates(job)
-            if backend not in job.tried and (backend.breaker is None or backend.breaker.allows(self.now))
+            if backend not in job.tried
+            and (backend.breaker is None or backend.breaker.allows(self.monotonic))
         ]
         if not job.copies or not others:
             return

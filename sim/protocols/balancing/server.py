@@ -197,7 +197,7 @@ class VariedServerNode(ServerNode):
     def on_start(self) -> None:
         super().on_start()
         system = self.settings[0]
-        self._started = self.now
+        self._started = self.monotonic
         self._priority: dict[str, int] = system.priority_of
         self._doomed: dict[Key, None] = {}  # being worked on, and bound to fail
         self._balancers: tuple[str, ...] = system.balancer_names
@@ -229,7 +229,7 @@ class VariedServerNode(ServerNode):
             return
         self.requests += 1
         if self._reports:
-            self._came[src, msg.ticket] = (self.now, self.requests - 1)
+            self._came[src, msg.ticket] = (self.monotonic, self.requests - 1)
         self.begin(src, msg)
 
     def begin(self, src: str, msg: Ask) -> None:
@@ -244,7 +244,7 @@ class VariedServerNode(ServerNode):
         if server.errors and self.random.chance(server.errors):
             self._doomed[key] = None
             return server.error_time
-        age = self.now - self._started
+        age = self.monotonic - self._started
         if age < server.warm_up:
             return seconds * (server.cold + (1.0 - server.cold) * age / server.warm_up)
         return seconds
@@ -259,7 +259,7 @@ class VariedServerNode(ServerNode):
             super().on_serve_done(key)
         if self._reports:
             at, others = self._came.pop(key)
-            self._history.append((others, self.now - at))
+            self._history.append((others, self.monotonic - at))
         self._tell_if_idle()
 
     def on_cancel(self, src: str, msg: Cancel) -> None:
@@ -292,7 +292,7 @@ class QueueingServerNode(VariedServerNode):
         super().on_start()
 
     def begin(self, src: str, msg: Ask) -> None:
-        self.queue[src, msg.ticket] = (msg, self.now)
+        self.queue[src, msg.ticket] = (msg, self.monotonic)
         self._next()
 
     def _next(self) -> None:
@@ -308,7 +308,7 @@ class QueueingServerNode(VariedServerNode):
 
     def _is_to_go(self, key: Key, msg: Ask, came: float) -> bool:
         """Whether to work on it: it is not too late for it, and the queue has not been slow for too long."""
-        now = self.now
+        now = self.monotonic
         if now - came >= msg.patience:
             self.requests -= 1
             self.expired += 1

@@ -173,7 +173,7 @@ class Rpc(Part):
         if retries is not None and (isinstance(retries, bool) or retries < 0):
             raise ValueError(f"{self.name}: a call's retries must be at least 0, not {retries!r}")
         self.last += 1
-        ends = inf if deadline is None else self.now + deadline
+        ends = inf if deadline is None else self.monotonic + deadline
         parent = None if within is None else self.running.get(within.key)
         if parent is not None:
             ends = min(ends, parent.ends)
@@ -190,7 +190,7 @@ class Rpc(Part):
     def _story(self, made: Invocation) -> Generator[Any, Any, None]:
         """Attempt after attempt, until there is an answer, or no time, or no attempt left."""
         while made.outcome is None:
-            left = made.ends - self.now
+            left = made.ends - self.monotonic
             if left <= _SOON:
                 made.outcome = Outcome("deadline", None, made.attempts)
             elif made.retries is not None and made.attempts > made.retries:
@@ -235,7 +235,7 @@ class Rpc(Part):
         if key in self.running:
             self.running[key].src = incoming  # it waits in a new attempt now
         elif key not in self.dropped:
-            ends = self.now + msg.budget if self.cancellation else inf
+            ends = self.monotonic + msg.budget if self.cancellation else inf
             self.running[key] = _Execution(incoming, msg.request, ends)
             if ends < inf:
                 self.set_timer("deadline", msg.budget, key)

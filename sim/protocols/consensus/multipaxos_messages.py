@@ -6,6 +6,7 @@ from typing import Any
 
 from sim.message import message
 from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.departures import Stamp
 from sim.protocols.kv import Command
 
 __all__ = [
@@ -103,11 +104,11 @@ class Batch:
 
 @message
 class Renew:
-    """A heartbeat that asks for a lease; the leader sent it at ``sent`` on its own clock."""
+    """A heartbeat that asks for a lease; ``sent``: the leader's stamp on it."""
 
     ballot: Ballot
     commit: int
-    sent: float
+    sent: Stamp
 
 
 @message
@@ -115,7 +116,7 @@ class Granted:
     """The sender answers nobody else's prepare request for the time of a lease from now on."""
 
     ballot: Ballot
-    sent: float
+    sent: Stamp
 
 
 @message

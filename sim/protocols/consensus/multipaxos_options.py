@@ -7,7 +7,7 @@ Leases. Acceptors that hear the leader's `Renew` answer nobody else's prepare re
 their own clock, and say so; with such grants from a quorum of phase 2, which meets every quorum of phase 1,
 nobody else can become leader, and the leader reads its own state. It counts the lease from when it *sent* the
 request, shortened for clocks that run at rates between ``1 - drift`` and ``1 + drift``. Grants are not on disk:
-an acceptor that restarts waits one lease before it answers any prepare request. Clocks may drift, not jump.
+an acceptor that restarts waits one lease before it answers any prepare request. Leases run on monotonic clocks.
 
 Compaction. The state after ``snapshot_every`` slots goes to disk as a snapshot; the votes up to ``retain`` slots
 before it are deleted. A promise then says from which slot on it reports votes; a candidate that lags behind
@@ -16,6 +16,7 @@ that point, or a follower, is sent the snapshot. It must never take a deleted sl
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from sim.node import durable
@@ -32,6 +33,7 @@ from sim.protocols.consensus.multipaxos_messages import (
     Promise,
     Renew,
 )
+from sim.protocols.departures import Departures
 from sim.protocols.kv import READS, Command
 
 __all__ = ["FullMultiPaxosNode"]
@@ -46,9 +48,10 @@ class FullMultiPaxosNode(MultiPaxosNode):
     def on_start(self) -> None:
         self.queue: list[Command] = []  # not yet assigned to a slot
         self.grants: dict[str, float] = {}  # acceptor -> when the request it granted was sent
+        self.departures = Departures(self, self.settings.lease or 0.0)
         self.granted_to = ""
         lease = self.settings.lease
-        self.granted_until = self.now + lease if lease and self.incarnation else 0.0
+        self.granted_until = self.monotonic + lease if lease and self.incarnation else -inf
         super().on_start()
 
     # Leases
@@ -57,14 +60,14 @@ class FullMultiPaxosNode(MultiPaxosNode):
         if not self.settings.lease:
             super().beat()
             return
-        self.broadcast(Renew(self.ballot, self.applied, self.now), hold=False)
+        self.broadcast(Renew(self.ballot, self.applied, self.departures.stamp()), hold=False)
         self.grant(self.name)
-        self.grants[self.name] = self.now
+        self.grants[self.name] = self.monotonic
 
     def grant(self, leader: str) -> None:
         """Promise to answer nobody else's prepare request for one lease."""
         self.granted_to = leader
-        self.granted_until = self.now + (self.settings.lease or 0.0)
+        self.granted_until = self.monotonic + (self.settings.lease or 0.0)
 
     def on_renew(self, src: str, msg: Renew) -> None:
         if msg.ballot < self.promised:
@@ -76,17 +79,18 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.send(src, Granted(msg.ballot, msg.sent), hold=False)
 
     def on_granted(self, src: str, msg: Granted) -> None:
-        if self.role == "leader" and msg.ballot == self.ballot:
-            self.grants[src] = max(msg.sent, self.grants.get(src, msg.sent))
+        sent = self.departures.time_of(msg.sent)
+        if self.role == "leader" and msg.ballot == self.ballot and sent is not None:
+            self.grants[src] = max(sent, self.grants.get(src, sent))
 
     def holds_lease(self) -> bool:
         """Whether a quorum of phase 2 certainly still answers nobody else."""
-        oldest = self.now - self.settings.usable_lease
+        oldest = self.monotonic - self.settings.usable_lease
         return self.is_phase2_quorum([name for name, sent in self.grants.items() if sent > oldest])
 
     def is_bound(self, candidate: str) -> bool:
         """Whether a lease forbids to answer a candidate."""
-        return self.now < self.granted_until and self.granted_to != candidate
+        return self.monotonic < self.granted_until and self.granted_to != candidate
 
     def on_election_timeout(self) -> None:
         if self.is_bound(self.name):

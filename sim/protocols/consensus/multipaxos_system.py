@@ -84,7 +84,7 @@ class MultiPaxos(RecordsCommits):
         return (self.lease or 0.0) * (1 - self.drift) / (1 + self.drift)
 
     @property
-    def most_drift(self) -> float | None:
+    def max_clock_drift(self) -> float | None:
         """Leases count on rates of clocks within ``drift``; without them, time is only for timeouts."""
         return self.drift if self.lease is not None else None
 

@@ -171,9 +171,14 @@ class ShardedRaft(RecordsCommits):
         object.__setattr__(self, "unsafe", self.unsafe or self.group.unsafe)
 
     @property
-    def most_drift(self) -> float | None:
+    def max_clock_drift(self) -> float | None:
         """What its groups need of clocks."""
-        return self.group.most_drift
+        return self.group.max_clock_drift
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """What its groups need of clocks."""
+        return self.group.wall_clock_may_jump
 
     @property
     def machines(self) -> tuple[str, ...]:

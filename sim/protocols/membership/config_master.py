@@ -19,6 +19,7 @@ from typing import Any
 
 from sim.message import message
 from sim.node import Node, durable
+from sim.protocols.departures import Stamp
 from sim.protocols.membership.suspicion import PUNCTUAL
 
 __all__ = ["Alive", "Chain", "ChainIs", "ConfigurationMaster"]
@@ -50,13 +51,14 @@ NO_CHAIN = Chain(0, ("",), (0,))
 class Alive:
     """A server is alive, knows chain ``number`` and was initialised (holds a whole history) in chain ``holds``.
 
-    ``asked``: when this left, on its clock. ``silent``: its successor, if that has not answered for the detection
-    time. The tail says ``settled`` when it holds all that was acknowledged, and who has ``joined``: caught up.
+    ``asked``: its stamp on it (`sim.protocols.departures`). ``silent``: its successor, if that has not answered for
+    the detection time. The tail says ``settled`` when it holds all that was acknowledged, and who has ``joined``:
+    caught up.
     """
 
     number: int
     holds: int
-    asked: float
+    asked: Stamp
     silent: tuple[str, ...] = ()
     settled: bool = False
     joined: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ class ChainIs:
     """The current chain. ``asked``: of the last `Alive` on which a lease of the receiver may rest."""
 
     chain: Chain
-    asked: float | None
+    asked: Stamp | None
 
 
 class ConfigurationMaster(Node):
@@ -81,13 +83,13 @@ class ConfigurationMaster(Node):
         if self.chain.number == 0:
             self.chain = self.settings.first_chain
             self.ready = self.chain.members  # all are empty, and so is the history
-        self.heard = dict.fromkeys(self.settings.first_chain.members, self.now)
-        self.asked: dict[str, float] = {}
+        self.heard = dict.fromkeys(self.settings.first_chain.members, self.monotonic)
+        self.asked: dict[str, Stamp] = {}
         self._begin()
         self._check_again()
 
     def _begin(self) -> None:
-        self.began = self.now
+        self.began = self.monotonic
         self.heeded: dict[str, bool] = {}  # members that have told this chain's number
         self.shut: dict[str, bool] = {}  # members whose leases are left to run out
         self.joined: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ class ConfigurationMaster(Node):
         if member and current:
             self._hear_member(src, msg)
         if src not in self.shut:
-            self.heard[src] = self.now
+            self.heard[src] = self.monotonic
             if current or not member:
                 self.asked[src] = msg.asked
         self._reconsider()
@@ -119,22 +121,26 @@ class ConfigurationMaster(Node):
                 self.ready = chain.members
 
     def on_check_timeout(self) -> None:
-        if self.now - self.check_due > PUNCTUAL:  # it stood still: that it heard nobody says nothing of them
-            self.record("late", seconds=self.now - self.check_due)
-            self.heard = dict.fromkeys(self.heard, self.now)
-            self.began = self.now
+        if (
+            self.monotonic - self.check_due > PUNCTUAL
+        ):  # it stood still: that it heard nobody says nothing of them
+            self.record("late", seconds=self.monotonic - self.check_due)
+            self.heard = dict.fromkeys(self.heard, self.monotonic)
+            self.began = self.monotonic
         self._check_again()
         self._reconsider()
 
     def _check_again(self) -> None:
-        self.check_due = self.now + float(self.settings.heartbeat)
+        self.check_due = self.monotonic + float(self.settings.heartbeat)
         self.set_timer("check", self.settings.heartbeat)
 
     def is_alive(self, member: str) -> bool:
         """Whether a server has been heard, and has heard us, within the detection time."""
         detection = float(self.settings.detection)
         heeds = member not in self.chain.members or member in self.heeded
-        return self.now - self.heard[member] < detection and (heeds or self.now - self.began < detection)
+        return self.monotonic - self.heard[member] < detection and (
+            heeds or self.monotonic - self.began < detection
+        )
 
     def _reconsider(self) -> None:
         chain = self.chain

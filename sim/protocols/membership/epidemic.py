@@ -197,6 +197,7 @@ class Epidemic(Part):
         """Seconds to the first or, in step with all others, the next cycle."""
         if not self.in_step:
             return period * self.random.random()
+        # By the wall clock: that all have the same is what "in step" means.
         begun = floor(self.now / period + 1e-6)  # now may be a rounding short of a multiple
         return (begun + 1) * period - self.now
 

@@ -63,12 +63,12 @@ class HeartbeatDetector(Part):
         self.latest: dict[str, tuple[int, int]] = {}  # peer -> its newest heartbeat
         self.suspects: dict[str, None] = {}
         self.watches = {peer: self._watch() for peer in self.peers}
-        self.beat_due = self.now + self.interval * self.random.random()
-        self.set_timer("beat", self.beat_due - self.now)
+        self.beat_due = self.monotonic + self.interval * self.random.random()
+        self.set_timer("beat", self.beat_due - self.monotonic)
         self._look_ahead()
 
     def _watch(self) -> Watch:
-        return self.how.watch(self.now, self.interval, self.limit)
+        return self.how.watch(self.monotonic, self.interval, self.limit)
 
     # What others may ask
 
@@ -78,19 +78,17 @@ class HeartbeatDetector(Part):
 
     def level(self, peer: str) -> float:
         """How suspicious a peer is; what that means depends on the rule (phi, or the used share of the timeout)."""
-        return self.watches[peer].level(self.now)
+        return self.watches[peer].level(self.monotonic)
 
     # Sending
 
     def on_beat_timeout(self) -> None:
         self._check_punctuality(self.beat_due)
         # Heartbeat i is due at a fixed time (arrivals are estimated by that), so those that were missed have numbers to
-        periods = 1 + int(max(0.0, self.now - self.beat_due) // self.interval)
+        periods = 1 + int(max(0.0, self.monotonic - self.beat_due) // self.interval)
         self.number += periods
         self.beat_due += periods * self.interval
-        if self.beat_due > self.now + self.interval:  # the clock was set back
-            self.beat_due = self.now + self.interval
-        self.set_timer("beat", self.beat_due - self.now)
+        self.set_timer("beat", self.beat_due - self.monotonic)
         self.broadcast(Heartbeat(self.incarnation, self.number), hold=False)
 
     # Receiving
@@ -103,7 +101,7 @@ class HeartbeatDetector(Part):
         if known is None or known[0] != msg.incarnation:
             self.watches[src] = self._watch()  # what its former life was like says nothing of this one
         self.latest[src] = this
-        self.watches[src].heard(self.now, msg.number)
+        self.watches[src].heard(self.monotonic, msg.number)
         if src in self.suspects:
             del self.suspects[src]
             self.record("trust", peer=src)
@@ -118,25 +116,25 @@ class HeartbeatDetector(Part):
         deadlines = [w.deadline for peer, w in self.watches.items() if peer not in self.suspects]
         self.check_due = min(deadlines, default=float("inf"))
         if deadlines:
-            self.set_timer("check", max(0.0, self.check_due - self.now))
+            self.set_timer("check", max(0.0, self.check_due - self.monotonic))
 
     def on_check_timeout(self) -> None:
         if self._check_punctuality(self.check_due):
             for peer, watch in self.watches.items():
-                if peer not in self.suspects and self.now >= watch.deadline - 1e-9:
+                if peer not in self.suspects and self.monotonic >= watch.deadline - 1e-9:
                     self.suspects[peer] = None
                     self.record("suspect", peer=peer, patience=watch.patience)
                     self._tell("suspected", peer)
         self._look_ahead()
 
     def _check_punctuality(self, due: float) -> bool:
-        """Whether a timer has come when it was due. If not, this node stood still (or its clock was set)."""
-        late = self.now - due
-        if abs(late) <= PUNCTUAL:
+        """Whether a timer has come when it was due. If not, this node stood still."""
+        late = self.monotonic - due
+        if late <= PUNCTUAL:
             return True
         self.record("late", seconds=late)
         for watch in self.watches.values():
-            watch.excuse(self.now)
+            watch.excuse(self.monotonic)
         return False
 
     def _tell(self, what: str, peer: str) -> None:
@@ -201,8 +199,8 @@ class HeartbeatDetectors(System):
             self.detector.watch(0.0, self.heartbeat, self.detection or 10 * self.heartbeat)
 
     @property
-    def most_drift(self) -> float | None:
-        """Silence is measured by the observer's clock, which must be a monotonic one; its rate matters little."""
+    def max_clock_drift(self) -> float | None:
+        """Silence is measured by the observer's clock, whose rate matters little."""
         return 0.1
 
     def members(self) -> tuple[Member, ...]:
@@ -235,7 +233,7 @@ class DetectorSafety(Invariant):
         self.latest: dict[
             tuple[str, str], tuple[int, int]
         ] = {}  # (observer, peer) -> newest heartbeat handled
-        self.since: dict[tuple[str, str], float] = {}  # and when, on the observer's clock
+        self.since: dict[tuple[str, str], float] = {}  # and when, on the observer's monotonic clock
         self.awake: dict[str, float] = {}  # observer -> its start, or the end of its last long pause
         self.paused: dict[str, float] = {}
         self.intervals: dict[str, float] = {}
@@ -247,26 +245,25 @@ class DetectorSafety(Invariant):
             this = (message.incarnation, message.number)
             if this > self.latest.get((dst, src), (-1, 0)):
                 self.latest[dst, src] = this
-                self.since[dst, src] = self.hosts[dst].clock()
+                self.since[dst, src] = self.hosts[dst].monotonic()
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "pause":
-            self.paused[node] = self.hosts[node].clock()
+            self.paused[node] = self.hosts[node].monotonic()
         elif event == "resume":
-            if self.hosts[node].clock() - self.paused[node] > self.intervals[node]:
-                self.awake[node] = self.hosts[node].clock()
+            if self.hosts[node].monotonic() - self.paused[node] > self.intervals[node]:
+                self.awake[node] = self.hosts[node].monotonic()
         elif event == "restart":
-            self.awake[node] = self.hosts[node].clock()
+            self.awake.pop(node, None)  # its next incarnation has another monotonic clock
             self.latest = {pair: newest for pair, newest in self.latest.items() if pair[0] != node}
-        elif event == "clock" and detail["offset"] is not None:
-            self.awake[node] = float("inf")  # what its times mean has changed: judged again after a restart
-        elif event == "suspect" and self.awake[node] < float("inf"):
+            self.since = {pair: time for pair, time in self.since.items() if pair[0] != node}
+        elif event == "suspect":
             self.check_suspicion(node, detail["peer"], float(detail["patience"]))
 
     def check_suspicion(self, observer: str, peer: str, patience: float) -> None:
         """The observer was awake and heard nothing for its patience."""
         begun = max(self.awake[observer], self.since.get((observer, peer), -float("inf")))
-        silence = self.hosts[observer].clock() - begun
+        silence = self.hosts[observer].monotonic() - begun
         if silence < patience - 1e-6:
             self.broken(
                 "suspicion needs silence that was listened to",
@@ -276,13 +273,13 @@ class DetectorSafety(Invariant):
             )
 
     def on_step(self, node: Node) -> None:
-        if not isinstance(node, MonitorNode) or self.awake.get(node.name) == float("inf"):
+        if not isinstance(node, MonitorNode):
             return
         self.hosts[node.name] = node.host
         self.intervals[node.name] = node.detector.interval
-        self.awake.setdefault(node.name, node.now)
+        self.awake.setdefault(node.name, node.monotonic)
         for peer, watch in node.detector.watches.items():
-            level = watch.level(node.now)
+            level = watch.level(node.monotonic)
             heard = (self.latest.get((node.name, peer)), watch.last)
             last, before = self.levels.get((node.name, peer), (heard, level))
             if last == heard and level < before - 1e-9:
@@ -299,12 +296,11 @@ class DetectorSafety(Invariant):
             if not isinstance(node, MonitorNode) or node.host.is_paused:
                 continue
             for peer, watch in node.detector.watches.items():
-                # A timer keeps the rate at which it was set: one whose clock has changed its rate since may be late.
-                late = node.now - watch.deadline > 0.25 * watch.patience + PUNCTUAL
+                late = node.monotonic - watch.deadline > PUNCTUAL
                 if late and not node.detector.is_suspected(peer):
                     self.broken(
                         "who is silent is suspected",
                         node.name,
                         f"{peer} was to be suspected at {watch.deadline:.6f} s on its clock",
-                        f"it is {node.now:.6f} s",
+                        f"it is {node.monotonic:.6f} s",
                     )

@@ -7,7 +7,7 @@ A *granter* promises one *seeker* at a time: for ``term`` seconds on my clock I 
 the promises of a quorum leads for ``term * (1 - drift) / (1 + drift)`` seconds on its own clock, counted from when it
 *asked*. Both parts can be held by any node; one granter alone is a lease service, granters at all members are a quorum.
 
-Assumption: the rate of every clock is within a factor 1 ± ``drift`` of true time (offsets do not matter). Then two
+Assumption: the rate of every monotonic clock is within a factor 1 ± ``drift`` of true time. Then two
 quorums' common granter ends its promise, which began after the seeker asked, no earlier than term / (1 + drift) of true
 time later; and the seeker stops by then even if its clock is slow.
 
@@ -75,20 +75,20 @@ class LeaseGranter(Part):
         self.promised_to: str | None = None
         self.number = (-1, 0)
         # After a restart it does not know what it has promised.
-        self.until = self.now + self.length if self.incarnation > 0 else self.now
+        self.until = self.monotonic + self.length if self.incarnation > 0 else self.monotonic
 
     def on_lease_request(self, src: str, msg: LeaseRequest) -> None:
-        if self.now < self.until and self.promised_to != src:
+        if self.monotonic < self.until and self.promised_to != src:
             self.send(src, LeaseDenied(msg.number, self.promised_to))
             return
         if self.promised_to != src or msg.number > self.number:
             self.promised_to, self.number = src, msg.number
-            self.until = self.now + self.length
+            self.until = self.monotonic + self.length
             self.send(src, LeaseGrant(msg.number))
 
     def on_lease_release(self, src: str, msg: LeaseRelease) -> None:
         if self.promised_to == src and msg.number >= self.number:
-            self.promised_to, self.until = None, self.now
+            self.promised_to, self.until = None, self.monotonic
 
 
 class LeaseSeeker(Part):
@@ -110,7 +110,7 @@ class LeaseSeeker(Part):
         self.interval = float(self.renew_every or settings.heartbeat)
         self.length = float(self.term or settings.lease_term)
         self.usable = self.usable_of(settings.drift if self.drift is None else self.drift)
-        self.until = -inf  # on its clock
+        self.until = -inf  # on its monotonic clock
         self.holder: str | None = None  # whom it believes to hold it
         self.count = 0
         self.grants: dict[
@@ -125,7 +125,7 @@ class LeaseSeeker(Part):
     @property
     def held(self) -> bool:
         """Whether this node holds the lease at this moment."""
-        return self.now < self.until
+        return self.monotonic < self.until
 
     def on_seek_timeout(self) -> None:
         """Ask for the lease, or for its renewal; but leave an unsuccessful attempt to others for a while."""
@@ -136,8 +136,8 @@ class LeaseSeeker(Part):
             return
         self.count += 1
         number = (self.incarnation, self.count)
-        self.grants = {n: g for n, g in self.grants.items() if self.now < g[0] + self.usable}
-        self.grants[number] = (self.now, {})
+        self.grants = {n: g for n, g in self.grants.items() if self.monotonic < g[0] + self.usable}
+        self.grants[number] = (self.monotonic, {})
         self.broadcast(LeaseRequest(number), to=self.whom, hold=False)
         self.set_timer("seek", self.interval)
 
@@ -152,18 +152,18 @@ class LeaseSeeker(Part):
             return
         asked, by = self.grants[msg.number]
         by[src] = None
-        if self.is_quorum(by) and asked + self.usable > max(self.until, self.now):
+        if self.is_quorum(by) and asked + self.usable > max(self.until, self.monotonic):
             gained = not self.held
             self.until = asked + self.usable
             self.holder = self.name
-            self.set_timer("expiry", self.until - self.now)
+            self.set_timer("expiry", self.until - self.monotonic)
             if gained:
-                self.record("lease", until=self.until)
+                self.record("lease", seconds=self.until - self.monotonic)
                 self._tell("lease_gained")
 
     def on_expiry_timeout(self) -> None:
         if self.held:
-            self.set_timer("expiry", self.until - self.now)
+            self.set_timer("expiry", self.until - self.monotonic)
             return
         self.holder = None
         self.record("lease_over")
@@ -247,8 +247,8 @@ class LeaderLease(System):
             )
 
     @property
-    def most_drift(self) -> float:
-        """How wrong the rates of clocks may be; offsets do not matter, but a clock must not jump."""
+    def max_clock_drift(self) -> float:
+        """How wrong the rates of clocks may be."""
         return self.drift
 
     @property
@@ -306,7 +306,7 @@ class OneHolder(Invariant):
                     self.violated(
                         (node.name, name),
                         f"{node.name} holds the lease until {seeker.until:.6f} s on its clock",
-                        f"{name} holds it until {other.until:.6f} s on its own, where it is {other.now:.6f} s",
+                        f"{name} holds it until {other.until:.6f} s on its own, where it is {other.monotonic:.6f} s",
                     )
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:

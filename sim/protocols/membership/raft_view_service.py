@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.protocols.consensus.raft import RaftNode
+from sim.protocols.departures import Stamp
 from sim.protocols.kv import Command
 from sim.protocols.membership.suspicion import Rule
 from sim.protocols.membership.view_service import Ping, View, ViewRules
@@ -60,8 +61,8 @@ class RaftViewService(RaftNode, ViewRules):
         self.serving_from = 0  # as leader: once this entry is applied; 0 while it does not lead
         self.serving = False
         self.proposed = False  # a decision is on its way through the log
-        self.renewals: dict[int, dict[str, float]] = {}  # entry -> pings that came before it
-        self.granted: dict[str, float] = {}
+        self.renewals: dict[int, dict[str, Stamp]] = {}  # entry -> pings that came before it
+        self.granted: dict[str, Stamp] = {}
         super().on_start()
         self._check_again()
 
@@ -82,7 +83,7 @@ class RaftViewService(RaftNode, ViewRules):
         if self.serving:
             super().on_ping(src, msg)
 
-    def lease_of(self, member: str) -> float | None:
+    def lease_of(self, member: str) -> Stamp | None:
         return self.granted.get(member)
 
     def on_check_timeout(self) -> None:

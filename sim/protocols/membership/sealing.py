@@ -85,7 +85,7 @@ class SealingViewService(ViewService):
         # Whoever does not hold the last acknowledged view's log has lost its disk: it cannot speak for anything.
         if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
             return
-        self.heard[src] = self.now
+        self.heard[src] = self.monotonic
         self.holds[src] = msg.log_view
         self.sealed[src] = (msg.log_view, msg.last)
         self._promote()

@@ -9,7 +9,8 @@
   intervals (mean: the heartbeat, deviation: a quarter of it), as Akka's does, and the deviation has a least value,
   without which a network that never varies would make any delay suspicious.
 
-A rule is a frozen value; ``rule.watch(...)`` makes the `Watch` of one peer. Times: seconds on the observer's clock.
+A rule is a frozen value; ``rule.watch(...)`` makes the `Watch` of one peer. Times: seconds on the observer's monotonic
+clock.
 """
 
 from __future__ import annotations
@@ -144,18 +145,19 @@ class ExpectedArrival(Rule):
 class _ArrivalWatch(Watch):
     """EA(l+1) = mean of (A(i) - eta * s(i)) + (l+1) * eta, over the last heartbeats i.
 
-    The paper's senders keep to one schedule for ever. A heartbeat that is off by more than the margin (a clock was set)
-    begins a new one.
+    The paper's senders keep to one schedule for ever. A heartbeat that is off by more than the margin (a clock
+    has another rate) begins a new one.
     """
 
     def __init__(self, now: float, eta: float, margin: float, window: int) -> None:
         super().__init__(now, eta + margin)
         self.eta, self.margin = eta, margin
+        self.origin = now  # sums are kept of differences from it, so that they lose no digits
         self.shifts: deque[float] = deque(maxlen=window)
         self.total = 0.0
 
     def heard(self, now: float, number: int) -> None:
-        shift = now - self.eta * number
+        shift = now - self.origin - self.eta * number
         if self.shifts and abs(shift - self.total / len(self.shifts)) > self.margin:
             self.shifts.clear()
             self.total = 0.0
@@ -163,7 +165,7 @@ class _ArrivalWatch(Watch):
             self.total -= self.shifts[0]
         self.shifts.append(shift)
         self.total += shift
-        expected = self.total / len(self.shifts) + self.eta * (number + 1)
+        expected = self.origin + self.total / len(self.shifts) + self.eta * (number + 1)
         self.last = now
         self.patience = max(expected + self.margin - now, 1e-9)
 

@@ -114,16 +114,16 @@ class SwimNode(Node):
             self.inc += 1
             self.spread(Update(self.name, "alive", self.inc))
             self.exchange()
-        self.due = self.now + settings.protocol_period * (self.random.random() if self.joined else 0.0)
-        self.set_timer("period", self.due - self.now)
+        self.due = self.monotonic + settings.protocol_period * (self.random.random() if self.joined else 0.0)
+        self.set_timer("period", self.due - self.monotonic)
 
     # Failure detection (section 3)
 
     def on_period_timeout(self) -> None:
         settings = self.settings
-        if abs(self.now - self.due) > PUNCTUAL:
+        if self.monotonic - self.due > PUNCTUAL:
             self.probe = None  # it stood still: the answer may be among what it has not read yet
-        self.due = self.now + settings.protocol_period
+        self.due = self.monotonic + settings.protocol_period
         self.set_timer("period", settings.protocol_period)
         if self.leaving is not None:
             self.leaving -= 1
@@ -245,14 +245,14 @@ class SwimNode(Node):
     def suspect(self, member: str) -> None:
         """Confirm a member as failed unless something else is heard in time."""
         timeout = self.settings.suspicion_timeout(len(self.known) + 1)
-        self.suspicions[member] = self.now + timeout
+        self.suspicions[member] = self.monotonic + timeout
         self.set_timer("suspicion", timeout, member)
 
     def on_suspicion_timeout(self, member: str) -> None:
         due = self.suspicions.pop(member, None)
         if due is None:
             return
-        if abs(self.now - due) > PUNCTUAL:
+        if self.monotonic - due > PUNCTUAL:
             self.suspect(member)  # it stood still, and what would clear the suspect may be waiting
             return
         self.hear(Update(member, "dead", self.known[member].incarnation))

@@ -5,7 +5,7 @@ descendant). Members ping it; it answers with the current view; when the primary
 and it takes dead backups out and recovered ones in. It is a node on the network and may crash like any other:
 its view is on disk, and while it is down views simply do not change.
 
-Assumptions: crash faults; clocks may be wrong, but their rates differ by less than `LEASE` allows.
+Assumptions: crash faults; the rates of clocks differ by less than `LEASE` allows.
 
 Departures from the lab:
 
@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from sim.message import message
 from sim.node import Node, durable
+from sim.protocols.departures import Stamp
 from sim.protocols.membership.suspicion import PUNCTUAL, Rule, Watch
 
 __all__ = [
@@ -81,12 +82,12 @@ class Ping:
     ``serving``: it acts as primary in ``view``. False for good once it has crashed or resigned in that view.
     ``synced``: all members of the view hold the whole log: this acknowledges the view.
     ``silent``: backups that have not answered for the detection time. ``joined``: outsiders that have caught up.
-    ``asked``: when this left, on the sender's clock.
+    ``asked``: the sender's stamp on it (`sim.protocols.departures`).
     """
 
     view: int
     holds: int
-    asked: float
+    asked: Stamp
     serving: bool = False
     synced: bool = False
     silent: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class ViewIs:
     """The current view. ``asked``: of the last ping on which a lease of the receiver may rest."""
 
     view: View
-    asked: float | None
+    asked: Stamp | None
 
 
 class ViewSettings(Protocol):
@@ -123,32 +124,32 @@ class ViewRules(Node):
     def serve(self) -> None:
         """Begin to serve: nobody is suspected yet."""
         # A service that was down does not know who pinged meanwhile, nor on which leases they rely.
-        self.heard = dict.fromkeys(self.settings.first_view.members, self.now)
-        self.asked: dict[str, float] = {}
+        self.heard = dict.fromkeys(self.settings.first_view.members, self.monotonic)
+        self.asked: dict[str, Stamp] = {}
         self.holds = dict.fromkeys(self.heard, 0)
         rule = self.settings.detector
         detection = float(self.settings.detection)
         self.watches: dict[str, Watch] = {}  # with a detector of its own, what it thinks of each member
         if rule is not None:
             self.watches = {
-                m: rule.watch(self.now, float(self.settings.heartbeat), detection) for m in self.heard
+                m: rule.watch(self.monotonic, float(self.settings.heartbeat), detection) for m in self.heard
             }
         self.pings = dict.fromkeys(self.heard, 0)
         self._begin()
 
     def _begin(self) -> None:
         """A view begins: nothing is known yet of how it goes."""
-        self.since = self.now
+        self.since = self.monotonic
         self.taken_up = False  # the primary has pinged with this view's number
         self.resigned = False
         self.silent: tuple[str, ...] = ()
         self.joined: tuple[str, ...] = ()
 
     def on_ping(self, src: str, msg: Ping) -> None:
-        self.heard[src] = self.now
+        self.heard[src] = self.monotonic
         if self.watches:
             self.pings[src] += 1
-            self.watches[src].heard(self.now, self.pings[src])
+            self.watches[src].heard(self.monotonic, self.pings[src])
         self.holds[src] = msg.holds
         current = msg.view == self.view.number
         if current or src != self.view.primary:
@@ -158,7 +159,7 @@ class ViewRules(Node):
         self._reconsider()
         self.send(src, ViewIs(self.view, self.lease_of(src)))
 
-    def lease_of(self, member: str) -> float | None:
+    def lease_of(self, member: str) -> Stamp | None:
         """The ping on which a lease of this member may rest."""
         return self.asked.get(member)
 
@@ -175,25 +176,25 @@ class ViewRules(Node):
         self._reconsider()
 
     def _check_again(self) -> None:
-        self.check_due = self.now + float(self.settings.heartbeat)
+        self.check_due = self.monotonic + float(self.settings.heartbeat)
         self.set_timer("check", self.settings.heartbeat)
 
     def _excuse_if_late(self) -> None:
         """A service that stood still has heard nobody, which says nothing of them: all have a fresh start."""
-        if self.now - self.check_due > PUNCTUAL:
-            self.record("late", seconds=self.now - self.check_due)
-            self.heard = dict.fromkeys(self.heard, self.now)
-            self.since = self.now
+        if self.monotonic - self.check_due > PUNCTUAL:
+            self.record("late", seconds=self.monotonic - self.check_due)
+            self.heard = dict.fromkeys(self.heard, self.monotonic)
+            self.since = self.monotonic
             for watch in self.watches.values():
-                watch.excuse(self.now)
+                watch.excuse(self.monotonic)
 
     # Deciding
 
     def is_alive(self, member: str) -> bool:
         """Whether a member has pinged within the detection time, or is not suspected by the detector."""
         if self.watches:
-            return self.now < self.watches[member].deadline
-        return self.now - self.heard[member] < float(self.settings.detection)
+            return self.monotonic < self.watches[member].deadline
+        return self.monotonic - self.heard[member] < float(self.settings.detection)
 
     def is_initialised(self, member: str) -> bool:
         """Whether a member holds all that was ever acknowledged: it was there all the time, and still has it."""
@@ -202,7 +203,7 @@ class ViewRules(Node):
     def _reconsider(self) -> None:
         """Make the next view, if there is reason to and it is safe."""
         view = self.view
-        unheeded = not self.taken_up and self.now - self.since >= float(self.settings.detection)
+        unheeded = not self.taken_up and self.monotonic - self.since >= float(self.settings.detection)
         if self.is_alive(view.primary) and not self.resigned and not unheeded:
             members = self._without_dead_with_joined()
             if members != view.members:

@@ -42,7 +42,7 @@ class ReadsAtBackups(ShippedLog):
 
     def start_reading(self) -> None:
         """Nothing is known yet of how fresh the store is."""
-        self.fresh = float("-inf")  # the store is at least as new as this, on the primary's clock
+        self.fresh = float("-inf")  # the store is at least as new as this, on the primary's wall clock
         self.view_start: float = float("inf")  # where the log of `log_view` began
         self.parked: list[tuple[str, SessionRequest]] = []
         self.astray = False  # our own snapshot contradicts the primary
@@ -60,8 +60,10 @@ class ReadsAtBackups(ShippedLog):
         if bound is None:
             return True
         if self.role == "primary":
-            return self.now < self.lease_until  # nobody else can have written; else the backups are asked
-        return bool(self.now - self.fresh <= bound)
+            return (
+                self.monotonic < self.lease_until
+            )  # nobody else can have written; else the backups are asked
+        return bool(self.now - self.fresh <= bound)  # the clocks of two nodes: wall clocks
 
     def on_session_request(self, src: str, msg: SessionRequest) -> None:
         if msg.command.kind not in READS:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from sim.message import message
 from sim.node import durable
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.departures import Departures
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.config_master import Alive, Chain, ChainIs
 from sim.protocols.membership.view_service import LEASE
@@ -107,16 +108,17 @@ class ChainNode(ShippedLog):
         self.start = 0  # how long the history was when this chain began
         self.next = 0  # up to where it has been forwarded
         self.progress = -1  # `acked` at the last heartbeat
-        self.succ_heard = self.now
+        self.succ_heard = self.monotonic
         self.fed: dict[str, int] = {}  # as the tail: server that wants to join -> up to where it has been fed
         self.caught_up: dict[str, int] = {}  # server that wants to join -> up to where it has the history
         self.goal = 0
         self.pending: dict[tuple[int, int], int] = {}  # as the head: unacknowledged command -> position
         self.retried: dict[tuple[int, int], str] = {}  # as the head: command asked for again -> client
-        self.lease_until = self.now
+        self.lease_until = self.monotonic
+        self.departures = Departures(self, float(self.settings.detection or 0.0))
         if self.incarnation == 0 and self.view_number == 0:
             self.log_view = self.settings.first_chain.number  # all are empty: nothing needs to be transferred
-            self.lease_until = self.now + LEASE * float(self.settings.detection or 0.0)
+            self.lease_until = self.monotonic + LEASE * float(self.settings.detection or 0.0)
             self._adopt(self.settings.first_chain)
         self.on_heartbeat_timeout()
 
@@ -127,9 +129,11 @@ class ChainNode(ShippedLog):
         if msg.chain.number > known:
             self._adopt(msg.chain)
         if msg.chain.number == self.view_number and msg.asked is not None:
-            self.lease_until = max(
-                self.lease_until, msg.asked + LEASE * float(self.settings.detection or 0.0)
-            )
+            asked = self.departures.time_of(msg.asked)
+            if asked is not None:
+                self.lease_until = max(
+                    self.lease_until, asked + LEASE * float(self.settings.detection or 0.0)
+                )
 
     def _adopt(self, chain: Chain) -> None:
         """Find one's place in a new chain."""
@@ -161,7 +165,7 @@ class ChainNode(ShippedLog):
             self.pred, self.pred_since = pred, self.view_number
         if succ != self.succ:
             self.succ, self.succ_since = succ, self.view_number
-            self.succ_heard = self.now
+            self.succ_heard = self.monotonic
             self.next = self.acked
         self.fed.clear()
         self.caught_up.clear()
@@ -274,7 +278,7 @@ class ChainNode(ShippedLog):
 
     def on_ack(self, src: str, msg: Ack) -> None:
         if src == self.succ and msg.number >= self.succ_since and self.initialised:
-            self.succ_heard = self.now
+            self.succ_heard = self.monotonic
             self.next = max(self.next, msg.position)
             if msg.position > self.acked:
                 self._acknowledge(msg.position)
@@ -303,7 +307,7 @@ class ChainNode(ShippedLog):
         while position > 0 and self.view_at(position) > msg.last_view:
             position -= 1
         if src == self.succ and msg.number >= self.succ_since and self.initialised:
-            self.succ_heard = self.now
+            self.succ_heard = self.monotonic
             self.next = self._send_history(src, position)
         elif self.settled and self.chain is not None and src not in self.chain.members:
             self.fed[src] = self._send_history(src, position)
@@ -320,7 +324,7 @@ class ChainNode(ShippedLog):
 
     def may_answer(self) -> bool:
         """Whether this server is in the chain for sure, and holds what belongs there."""
-        leased = self.now < self.lease_until or not self.settings.fencing
+        leased = self.monotonic < self.lease_until or not self.settings.fencing
         return self.initialised and leased
 
     def reply_to(self, client: str, command: Command, result: Any) -> None:
@@ -344,14 +348,16 @@ class ChainNode(ShippedLog):
 
     def _tell_master(self) -> None:
         silent: tuple[str, ...] = ()
-        if self.succ is not None and self.now - self.succ_heard >= float(self.settings.detection or 0.0):
+        if self.succ is not None and self.monotonic - self.succ_heard >= float(
+            self.settings.detection or 0.0
+        ):
             silent = (self.succ,)
         joined: tuple[str, ...] = ()
         if self.settled:
             joined = tuple(s for s, position in self.caught_up.items() if position >= self.goal)
             self.goal = self.last
         known = self.chain.number if self.chain is not None else 0
-        alive = Alive(known, self.log_view, self.now, silent, self.settled, joined)
+        alive = Alive(known, self.log_view, self.departures.stamp(), silent, self.settled, joined)
         self.send(self.settings.master, alive)
 
     def gauges(self) -> dict[str, float]:

@@ -96,7 +96,7 @@ class ChainReplication(System):
             )
 
     @property
-    def most_drift(self) -> float | None:
+    def max_clock_drift(self) -> float | None:
         """What the leases allow under which servers answer queries."""
         return MOST_DRIFT
 

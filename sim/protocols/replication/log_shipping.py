@@ -25,7 +25,7 @@ class Append:
 
     ``start``: the length of its log when the view began; what a backup has beyond it is of no view any more.
     ``commit``: up to where commands have taken effect. ``probe``: to be echoed; confirms reads.
-    ``sent``: when, on the primary's clock.
+    ``sent``: when, on the primary's wall clock.
     """
 
     view: int
@@ -85,7 +85,7 @@ class LogShipping(ReadsAtBackups):
     primary: str | None  # of the view, as far as known: clients are sent there
     view: View | None  # while primary
     probe: int
-    answered: dict[str, float]  # peer -> when it last answered
+    answered: dict[str, float]  # peer -> when it last answered (monotonic)
 
     def begin_shipping(self, known: dict[str, int]) -> None:
         """As primary of a new view; ``known``: up to where peers held the log in the last one, if primary then."""
@@ -97,7 +97,7 @@ class LogShipping(ReadsAtBackups):
         self.streaming = dict.fromkeys(self.peers, False)
         self.confirmed = dict.fromkeys(self.peers, 0)
         heard = self.answered if known else {}
-        self.answered = {peer: heard.get(peer, self.now) for peer in self.peers}
+        self.answered = {peer: heard.get(peer, self.monotonic) for peer in self.peers}
         self.progress = dict.fromkeys(self.peers, -2)  # match at the last heartbeat
 
     # The primary's side
@@ -125,7 +125,7 @@ class LogShipping(ReadsAtBackups):
             self.next[peer] = self.match[peer]
             self.streaming[peer] = self.match[peer] == self.last
         self.progress[peer] = self.match[peer]
-        if self.now - self.answered[peer] < float(self.settings.detection):
+        if self.monotonic - self.answered[peer] < float(self.settings.detection):
             self.ship(peer)
         else:  # nothing but a question for one that may be dead
             self._append(peer, max(self.next[peer], self.base), ())
@@ -137,7 +137,7 @@ class LogShipping(ReadsAtBackups):
         if src == self.name:
             self.established = True
         else:
-            self.answered[src] = self.now
+            self.answered[src] = self.monotonic
             self.confirmed[src] = max(self.confirmed[src], msg.probe)
             self.streaming[src] = True
             self.next[src] = max(self.next[src], msg.position)
@@ -154,7 +154,7 @@ class LogShipping(ReadsAtBackups):
             position -= 1
         if self.match[src] >= self.start and src in self.view.backups and position < self.match[src]:
             return  # sent before what has matched since; or it lost its disk, and will be put out of the view
-        self.answered[src] = self.now
+        self.answered[src] = self.monotonic
         self.match[src] = min(self.match[src], max(position, 0))
         self.next[src] = position
         self.ship(src)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.message import message
 from sim.protocols.client import Redirect, Request
+from sim.protocols.departures import Departures
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.sealing import Seal, Sealed
 from sim.protocols.membership.view_service import LEASE, Ping, View, ViewIs
@@ -65,7 +66,8 @@ class PrimaryBackupNode(LogShipping):
         self.waiting: dict[tuple[int, int], str] = {}  # (session, sequence) -> client
         self.reads: list[tuple[int, str, Command]] = []  # (probe that confirms it, client, command)
         self.probe = 0
-        self.lease_until = self.now
+        self.lease_until = self.monotonic
+        self.departures = Departures(self, self._detection)
         self.leased = False
         self.start_reading()
         if self.incarnation == 0 and self.view_number == 0:
@@ -77,7 +79,9 @@ class PrimaryBackupNode(LogShipping):
     def _begin_first_view(self) -> None:
         """The first view is configuration, and all its logs are empty: nothing needs to be transferred."""
         first = self.settings.first_view
-        self.lease_until = self.now + LEASE * self._detection  # the service counts from its own start, too
+        self.lease_until = (
+            self.monotonic + LEASE * self._detection
+        )  # the service counts from its own start, too
         if first.primary == self.name:
             self._lead(first)
             self.match = dict.fromkeys(self.members, 0)
@@ -113,8 +117,9 @@ class PrimaryBackupNode(LogShipping):
                 self.primary = view.primary
 
     def _grant_lease(self, msg: ViewIs) -> None:
-        if msg.asked is not None:
-            self.lease_until = max(self.lease_until, msg.asked + LEASE * self._detection)
+        asked = None if msg.asked is None else self.departures.time_of(msg.asked)
+        if asked is not None:
+            self.lease_until = max(self.lease_until, asked + LEASE * self._detection)
 
     def _lead(self, view: View) -> None:
         """Become the primary of a view (again)."""
@@ -156,7 +161,7 @@ class PrimaryBackupNode(LogShipping):
 
     def _may_answer(self) -> bool:
         """Whether nobody else can have become primary without this one's knowing, or being asked."""
-        return not self.settings.needs_lease or self.now < self.lease_until
+        return not self.settings.needs_lease or self.monotonic < self.lease_until
 
     def on_seal(self, src: str, msg: Seal) -> None:
         """A new primary is being sought: promise to obey no older one, and say how far the log goes."""
@@ -201,7 +206,7 @@ class PrimaryBackupNode(LogShipping):
 
     def _read(self, client: str, command: Command) -> None:
         assert self.view is not None
-        leased = self.settings.reads == "lease" and self.now < self.lease_until
+        leased = self.settings.reads == "lease" and self.monotonic < self.lease_until
         probe = 0  # confirmed already
         if self._acks_needed() and not leased:
             probe = self.probe = self.probe + 1
@@ -281,20 +286,20 @@ class PrimaryBackupNode(LogShipping):
         assert self.settings.fallback is not None
         if not self.patience:
             self.set_timer("patience", self.settings.fallback)
-        self.patience.append((self.now + self.settings.fallback, self.last))
+        self.patience.append((self.monotonic + self.settings.fallback, self.last))
 
     def on_patience_timeout(self) -> None:
         if self.role != "primary":
             return
         while self.patience and self.patience[0][1] <= self.commit:
             self.patience.popleft()
-        if self.patience and self.patience[0][0] <= self.now + 1e-9:
+        if self.patience and self.patience[0][0] <= self.monotonic + 1e-9:
             self.alone = True
             self.patience.clear()
             self.record("fallback", view=self.view_number)
             self.advance()
         elif self.patience:
-            self.set_timer("patience", self.patience[0][0] - self.now)
+            self.set_timer("patience", self.patience[0][0] - self.monotonic)
 
     def _rejoin_backups(self) -> None:
         """Ask for acknowledgements again once enough backups hold all that has taken effect."""
@@ -317,15 +322,16 @@ class PrimaryBackupNode(LogShipping):
         self._ping()
 
     def _ping(self) -> None:
-        ping = Ping(self.view_number, self.log_view, self.now)
+        asked = self.departures.stamp()
+        ping = Ping(self.view_number, self.log_view, asked)
         if self.view is not None:
-            since = self.now - self._detection
+            since = self.monotonic - self._detection
             silent = tuple(b for b in self.view.backups if self.answered[b] < since)
             outside = [p for p in self.peers if p not in self.view.members]
             alive = [p for p in outside if self.answered[p] >= since and self.streaming[p]]
             joined = tuple(p for p in alive if self.match[p] >= self.goal)
             self.goal = max(self.commit, self.start)
-            ping = Ping(self.view_number, self.log_view, self.now, True, self.synced, silent, joined)
+            ping = Ping(self.view_number, self.log_view, asked, True, self.synced, silent, joined)
         self.broadcast(ping, to=self.settings.service_names)
 
     def gauges(self) -> dict[str, float]:

@@ -167,11 +167,16 @@ class PrimaryBackup(System):
         return self.fencing and (self.mode == "async" or self.fallback is not None)
 
     @property
-    def most_drift(self) -> float | None:
+    def max_clock_drift(self) -> float | None:
         """What leases allow; a bound on staleness counts on right clocks; else time is only for timeouts."""
         if self.staleness is not None:
             return 0.0
         return MOST_DRIFT if self.needs_lease or self.reads == "lease" else None
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """Not under a bound on staleness: a backup compares the primary's wall clock with its own."""
+        return self.staleness is None
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def test_the_lease_counts_from_when_it_was_asked_for_less_the_drift() -> None:
     one.advance(0.1)
     asked = next(m.number for _, m in one.sent if isinstance(m, LeaseRequest))
     when = one.node.lease.grants[asked][0]
-    one.time = when + 0.05
+    one.time += 0.05
     one.deliver("n0", LeaseGrant(asked))
     assert not one.node.lease.held
     one.deliver("n1", LeaseGrant(asked))
@@ -166,7 +166,7 @@ class FromTheGrant(LeaseSeeker):
 
     def on_lease_grant(self, src: str, msg: LeaseGrant) -> None:
         if msg.number in self.grants:
-            self.grants[msg.number] = (self.now, self.grants[msg.number][1])
+            self.grants[msg.number] = (self.monotonic, self.grants[msg.number][1])
         super().on_lease_grant(src, msg)
 
 
@@ -175,7 +175,7 @@ class Forgetful(LeaseGranter):
 
     def on_start(self) -> None:
         super().on_start()
-        self.until = self.now
+        self.until = self.monotonic
 
 
 def broken(

@@ -132,7 +132,7 @@ class ForgetsItsGrant(FullMultiPaxosNode):
 
     def on_start(self) -> None:
         super().on_start()
-        self.granted_until = 0.0
+        self.granted_until = -float("inf")
 
 
 def restarted(s: Any) -> None:

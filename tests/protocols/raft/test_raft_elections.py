@@ -47,7 +47,7 @@ def test_a_split_pre_vote_resolves(stage: Any) -> None:
     """etcd TestPreVoteWithSplitVote: two ask at the same moment, each is refused or split, and one wins in the end."""
     s = without_leader(stage, 3, pre_vote=True)
     s.run(0.26)
-    s.node("n1").leader_contact = s.node("n2").leader_contact = -1.0
+    s.node("n1").leader_contact = s.node("n2").leader_contact = -float("inf")
     s.step("n1", "on_election_timeout")
     s.step("n2", "on_election_timeout")
     s.run(2.0)
@@ -77,12 +77,12 @@ def test_a_server_of_a_low_term_takes_part_in_an_election(stage: Any, options: d
     s.run(0.2)
     s.partition(["n2"], ["n0", "n1"])
     for _ in range(3):
-        s.node("n1").leader_contact = s.node("n0").leader_contact = -1.0
+        s.node("n1").leader_contact = s.node("n0").leader_contact = -float("inf")
         (leader,) = s.leaders(["n0", "n1"])
         other = "n1" if leader == "n0" else "n0"
         s.crash(leader)
         s.restart(leader)
-        s.node(leader).leader_contact = -1.0
+        s.node(leader).leader_contact = -float("inf")
         s.step(other, "on_election_timeout")
         s.run(0.5)
     low = s.node("n2").current_term

@@ -150,7 +150,7 @@ def test_rf9_a_lease_counted_from_the_answer(stage: Any) -> None:
 
     def begin(self: Any) -> None:
         for number in self.round_began:
-            self.round_began[number] = self.now
+            self.round_began[number] = self.monotonic
 
     def on_read_heartbeat_reply(self: Any, src: str, msg: Any) -> None:
         begin(self)
@@ -325,7 +325,7 @@ def low_term_and_long_log(stage: Any, mutant: Callable[[type], type]) -> Any:
     s.heal()
     s.crash("n0", "n1")
     s.restart("n0")
-    s.node("n0").leader_contact = s.node("n2").leader_contact = -1e9
+    s.node("n0").leader_contact = s.node("n2").leader_contact = -float("inf")
     for _ in range(3):
         s.campaign("n0")
         s.campaign("n2")

@@ -73,7 +73,7 @@ def test_outage_is_the_detection_time_and_four_delays(stage: Any) -> None:
     decided = s.events("view")[0][0]
     elected = s.events("elected")[-1][0]
     last_heard = 0.05 + s.delta  # the ping of the heartbeat before the crash
-    assert 0.5 <= decided - last_heard <= 0.55 + 1e-9
+    assert 0.5 - 1e-9 <= decided - last_heard <= 0.55 + 1e-9
     assert elected - decided == pytest.approx(s.delta)
 
 
@@ -223,7 +223,7 @@ def test_an_async_primary_answers_only_while_it_holds_its_lease(stage: Any) -> N
     assert s.answered(early)
     assert not s.answered(late)
     assert s.node("n0").role == "backup"
-    assert s.events("elected")[-1][0] > 0.02 + 0.5
+    assert s.events("elected")[-1][0] > 0.02 + 0.9 * 0.5  # its lease
 
 
 def test_without_fencing_two_async_primaries_answer(stage: Any) -> None:

@@ -37,18 +37,17 @@ class Stickiness(RaftNode):
 
     def on_start(self) -> None:
         # A server that has crashed does not remember whom it heard; it must not break a promise it made.
-        self.leader_contact = self.now if self.incarnation else -float("inf")
+        self.leader_contact = self.monotonic if self.incarnation else -float("inf")
         super().on_start()
 
     def trusts_leader(self) -> bool:
         """Whether this server leads, or has heard from a leader within the minimum election timeout."""
-        # A contact in the future: the clock was set back, and says nothing of how long ago that was.
-        since = self.now - self.leader_contact
-        return self.role == "leader" or 0 <= since < self.settings.detection_timeout
+        since = self.monotonic - self.leader_contact
+        return self.role == "leader" or since < self.settings.detection_timeout
 
     def follow(self, leader: str) -> None:
         super().follow(leader)
-        self.leader_contact = self.now
+        self.leader_contact = self.monotonic
 
     def on_request_vote(self, src: str, msg: RequestVote) -> None:
         """If a server receives a RequestVote request within the minimum election timeout of hearing from a
@@ -68,20 +67,20 @@ class Contact(RaftNode):
 
     def become_leader(self) -> None:
         self.heard = {}
-        self.leads_since = self.now
+        self.leads_since = self.monotonic
         super().become_leader()
 
     def acknowledged(self, src: str, index: int) -> None:
-        self.heard[src] = self.now
+        self.heard[src] = self.monotonic
         super().acknowledged(src, index)
 
     def rejected(self, src: str, index: int, next_index: int) -> None:
-        self.heard[src] = self.now  # a sign of life, too
+        self.heard[src] = self.monotonic  # a sign of life, too
         super().rejected(src, index, next_index)
 
     def silence(self, follower: str) -> float:
         """Seconds since the follower has answered, or since this server leads."""
-        return self.now - self.heard.get(follower, self.leads_since)
+        return self.monotonic - self.heard.get(follower, self.leads_since)
 
 
 class CheckQuorum(Contact, Stickiness):
@@ -95,7 +94,7 @@ class CheckQuorum(Contact, Stickiness):
     def on_quorum_timeout(self) -> None:
         if self.role != "leader":
             return
-        since = self.now - self.settings.detection_timeout
+        since = self.monotonic - self.settings.detection_timeout
         alive = {name for name, heard in self.heard.items() if heard >= since}
         if self.is_quorum(alive | {self.name}):
             self.set_timer("quorum", self.settings.detection_timeout)

@@ -197,7 +197,7 @@ class LeaseIsExclusive(RaftLaw):
                 self.violated(
                     (name, node.name),
                     f"{name} leads in term {other.current_term} with a lease until {other.lease_until:g} s "
-                    f"of its clock, which shows {other.now:g} s",
+                    f"of its clock, which shows {other.monotonic:g} s",
                     f"{node.name} commits in term {node.current_term}",
                 )
 

@@ -274,7 +274,7 @@ class Membership(Stickiness):
         self.admin, self.target = src, target
         last = self.last_index()
         fresh = [name for name in target.voters if name not in self.config.voters]
-        self.newcomers = {name: Newcomer(last, self.now) for name in fresh}
+        self.newcomers = {name: Newcomer(last, self.monotonic) for name in fresh}
         self.adopt_config()
         self.greet(self.peers)
         if fresh:
@@ -291,14 +291,14 @@ class Membership(Stickiness):
         newcomer = self.newcomers[name]
         if newcomer.ready or self.match_index[name] < newcomer.goal:
             return
-        if self.now - newcomer.began < self.settings.detection_timeout:
+        if self.monotonic - newcomer.began < self.settings.detection_timeout:
             newcomer.ready = True
             if all(other.ready for other in self.newcomers.values()):
                 self.cancel_timer("catch_up")
                 self.proceed()
         elif newcomer.rounds < ROUNDS:
             newcomer.rounds += 1
-            newcomer.goal, newcomer.began = self.last_index(), self.now
+            newcomer.goal, newcomer.began = self.last_index(), self.monotonic
         else:
             self.give_up(f"{name} is too slow")
 

@@ -179,13 +179,13 @@ class LeaseReads(Stickiness, ReadIndex):
     """
 
     def on_start(self) -> None:
-        self.lease_until = -float("inf")  # on this server's clock
+        self.lease_until = -float("inf")  # on its monotonic clock
         self.round_began: dict[int, float] = {}
         super().on_start()
 
     def holds_lease(self) -> bool:
         """Whether nobody else can have been elected."""
-        return self.now < self.lease_until and getattr(self, "handed_over", 0) != self.current_term
+        return self.monotonic < self.lease_until and getattr(self, "handed_over", 0) != self.current_term
 
     def read(self, asked: Asked) -> None:
         if self.holds_lease() and self.has_committed_in_term():
@@ -194,7 +194,7 @@ class LeaseReads(Stickiness, ReadIndex):
             super().read(asked)
 
     def begin_round(self) -> None:
-        self.round_began[self.round + 1] = self.now
+        self.round_began[self.round + 1] = self.monotonic
         super().begin_round()
 
     def confirm(self) -> None:

@@ -132,8 +132,8 @@ class Snapshots(RaftNode):
         """Once, and again when there is no answer for an election timeout; meanwhile say who leads."""
         sent = self.snapshot_sent.get(follower, -float("inf"))
         self.sent_index[follower] = self.snapshot.index
-        if self.now - sent >= self.settings.detection_timeout:
-            self.snapshot_sent[follower] = self.now
+        if self.monotonic - sent >= self.settings.detection_timeout:
+            self.snapshot_sent[follower] = self.monotonic
             message = InstallSnapshot(self.current_term, self.name, self.snapshot)
             self.send(follower, message, hold=False)
         else:

@@ -156,7 +156,7 @@ class Raft(BasicRaft):
         return self.longest_lease if self.lease is None else self.lease
 
     @property
-    def most_drift(self) -> float | None:
+    def max_clock_drift(self) -> float | None:
         """Leases count on rates of clocks within ``clock_drift``; otherwise time is only for timeouts."""
         return self.clock_drift if self.reads == "lease" else None
 

@@ -16,7 +16,7 @@ __all__ = ["HintedHandoff"]
 _BATCH = 64  # hints to a message
 
 Hint = tuple[str, Any, float]
-"""(home, version, since when it is kept, in seconds on the keeper's clock)."""
+"""(home, version, since when it is kept, in seconds on `HintedHandoff.clock`)."""
 
 
 class HintedHandoff(Part):
@@ -31,10 +31,19 @@ class HintedHandoff(Part):
     hints = durable_map()  # key -> hints
 
     def on_start(self) -> None:
+        self.ahead = self.now - self.monotonic  # of the wall clock, when this incarnation began
         self.ticking = False
         self.batches = 0
         self.sent: dict[str, tuple[tuple[int, int], tuple[tuple[str, Any, float], ...]]] = {}
         self.wind_up()
+
+    @property
+    def clock(self) -> float:
+        """The wall clock as it was when this incarnation began, and as much later as the monotonic clock says since.
+
+        Hints are on disk, so their age must be told after a restart, too; but a clock that is set changes no age.
+        """
+        return self.monotonic + self.ahead
 
     def wind_up(self) -> None:
         """See to it that hints are offered from time to time, while there are any."""
@@ -44,14 +53,14 @@ class HintedHandoff(Part):
 
     def is_expired(self, hint: Hint) -> bool:
         """Whether a hint is too old to be given back."""
-        return self.now - hint[2] >= self.node.settings.hint_expiry
+        return self.clock - hint[2] >= self.node.settings.hint_expiry
 
     def add(self, home: str, key: str, version: Any) -> None:
         """Keep a version for its home, with what it replaces of older hints."""
         others = [hint for hint in self.hints.get(key, ()) if not self.is_expired(hint)]
         if not any(hint[0] == home and covers(hint[1], version) for hint in others):
             others = [hint for hint in others if hint[0] != home or not covers(version, hint[1])]
-            others.append((home, version, self.now))
+            others.append((home, version, self.clock))
         self.put_back(key, others)
         self.wind_up()
 

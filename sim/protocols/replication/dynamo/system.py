@@ -216,10 +216,18 @@ class Dynamo(System):
         return self.longest_work + 2 * (self.nodes * self.sync_every + self.handoff_every)
 
     @property
-    def most_drift(self) -> float | None:
-        """Tombstones wait by one clock for hints that expire by others: rates may be 5 % wrong, no clock jumps."""
+    def max_clock_drift(self) -> float | None:
+        """Tombstones wait by one clock for hints that expire by others: rates may be 5 % wrong."""
         longest = (self.hint_expiry + self.longest_work) * 1.05 / 0.95
         return 0.05 if longest < self.grace else 0.0
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """Not where there are hints: they are on disk, and only the wall clock tells their age after a restart.
+
+        A hint that seems younger than it is outlives the tombstone of what it holds, and brings it back.
+        """
+        return not self.has_spares
 
     # What it is to the simulator
 

@@ -75,8 +75,8 @@ class Collector(Part):
             self.broadcast(Confirm(key, tombstone.version), to=missing)
             return
         if tombstone.since is None:
-            tombstone.since = self.now
-        if self.now - tombstone.since >= self.node.settings.grace:
+            tombstone.since = self.monotonic
+        if self.monotonic - tombstone.since >= self.node.settings.grace:
             self.broadcast(Purge(key, tombstone.version), to=homes)
 
     def on_confirm(self, src: str, msg: Confirm) -> None:
