@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.cluster.host import NodeHost
 from sim.cluster.profile import Host
+from sim.cluster.sharing import Sharing
 from sim.kernel import Environment, Streams
 from sim.network.links import HEADER_BYTES, Network
 from sim.network.topology import Topology
@@ -45,6 +46,7 @@ class Cluster:
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: list[Invariant] = []
         self._groups: dict[str, list[str]] = {}
+        self._sharing = Sharing(self)
 
     # Making it
 
@@ -121,6 +123,8 @@ class Cluster:
         host = self._host(name)
         if host.is_up:
             self.record(name, "crash", {})
+            if self.checking and host.node is not None:
+                self._sharing.crashed(host.node)
             host.crash()
             self.network.reset(name)
 
@@ -170,6 +174,11 @@ class Cluster:
         """Tell the invariants that a handler of this node has run."""
         for invariant in self.invariants:
             invariant.on_step(node)
+        self._sharing.stepped()
+
+    def before_first_step(self, node: Node) -> None:
+        """With checking on: a node, whose parts are made, is about to boot."""
+        self._sharing.booted(node)
 
     def _sent(self, src: str, dst: str, message: Any) -> None:
         for invariant in self.invariants:
@@ -180,7 +189,12 @@ class Cluster:
         self.recorder.samples.append((self.env.now, node, gauge, value))
 
     def finish(self) -> None:
-        """At the end of a run, write the counters of links and hosts into the recorder."""
+        """At the end of a run, write the counters of links and hosts into the recorder.
+
+        With checking on, raises TypeError when nodes share state (see `sim.cluster.sharing`).
+        """
+        if self.checking:
+            self._sharing.look()
         self.network.trace_in_flight()
         out: dict[str, list[int]] = {name: [0, 0] for name in self.hosts}
         for (src, dst), link in self.network.links.items():

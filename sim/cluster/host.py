@@ -136,6 +136,8 @@ class NodeHost:
                     raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
                 self.handlers[kind] = getattr(owner, handler)
         self.handlers.update(self._calls.handlers())
+        if self.cluster.checking:
+            self.cluster.before_first_step(node)
         for owner in [*self._owners[1:], node]:
             self._step(owner.on_start, ())
 

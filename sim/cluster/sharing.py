@@ -1,0 +1,296 @@
+"""State that replicas share, although messages are all that should join them. Asked only when checking is on.
+
+Two live nodes, or two incarnations of one, that reach the same mutable object are one replica in disguise: every check
+then finds them wonderfully consistent. The same is true of a module's global, a default argument, or an attribute of
+the class, that handlers change. What the host gives a node (its settings, its clock, its streams, and whatever
+can be reached from there) is meant to be shared.
+
+Looked for at the end of a run, and after 500, 2000, 8000 ... steps: the whole state is walked each time.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+import types
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sim.node import Handlers, Part, Verbs
+from sim.values import holds_nothing, is_immutable, is_stateless, shown
+
+if TYPE_CHECKING:
+    from sim.cluster.cluster import Cluster
+    from sim.node import Node
+
+__all__ = ["Sharing"]
+
+_FIRST_LOOK = 500  # steps
+_HOSTS_OWN = (
+    "simpy",
+    "sim.kernel",
+    "sim.cluster",
+    "sim.network",
+    "sim.recorder",
+    "sim.lab",
+    "sim.workload",
+    "sim.faults",
+)
+_LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
+
+Step = tuple[str, Any]  # how the path goes on, and to what
+
+
+class Sharing:
+    """Looks for shared state in a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._former: dict[str, Node] = {}  # name -> the object that its last crash threw away
+        self._classes: dict[type, set[str]] = {}  # of nodes and parts -> their attributes at the beginning
+        self._before: dict[tuple[str, str], tuple[_Place, Any]] = {}  # what, user -> where, and what it was
+        self._steps = 0
+        self._next_look = _FIRST_LOOK
+
+    def booted(self, node: Node) -> None:
+        """A node begins: remember what its code refers to."""
+        for owner in _owners(node):
+            for kind in type(owner).__mro__:
+                if (
+                    kind not in self._classes
+                    and not _is_hosts_own(kind)
+                    and kind.__module__ != Verbs.__module__
+                ):
+                    self._classes[kind] = set(kind.__dict__)
+                    for place in _used_by(kind):
+                        now = _picture(place.namespace.get(place.name))
+                        self._before.setdefault((place.what, place.user), (place, now))
+
+    def crashed(self, node: Node) -> None:
+        """A node is thrown away: its next incarnation must not reach what it reached."""
+        self._former[node.name] = node
+
+    def stepped(self) -> None:
+        """Some node has made a step."""
+        self._steps += 1
+        if self._steps >= self._next_look:
+            self._next_look *= 4
+            self.look()
+
+    def look(self) -> None:
+        """Raise TypeError if two nodes share something mutable, or if what their code refers to has changed."""
+        self._look_at_code()
+        found: dict[int, tuple[Any, Node, str]] = {}  # id of a mutable object: a look-up, never an order
+        given = self._given()
+        for node in [*self._cluster.nodes.values(), *self._former.values()]:
+            for value, path in _reached(node, given):
+                first = found.setdefault(id(value), (value, node, path))
+                if first[1] is not node:
+                    raise TypeError(_message(value, first[1], first[2], node, path))
+
+    def _given(self) -> set[int]:
+        """The ids of all that can be reached from what hosts give their nodes."""
+        given: dict[int, Any] = {}
+        for host in self._cluster.hosts.values():
+            roots = [("", value) for value in host.identity.values()]
+            for _ in _walk(roots, given, (), caches=True):
+                pass
+        return set(given)
+
+    def _look_at_code(self) -> None:
+        for place, before in self._before.values():
+            now = _picture(place.namespace.get(place.name))
+            if now != before:
+                raise TypeError(
+                    f"{place.what}, which {place.user} uses, has changed during the run: from {shown(before)} to "
+                    f"{shown(now)}. All replicas share it: keep the state of a node in attributes that on_start sets"
+                )
+        for kind, names in self._classes.items():
+            for name in kind.__dict__:
+                if name not in names and not name.startswith("_"):
+                    raise TypeError(
+                        f"the attribute {kind.__name__}.{name} was given to the class during the run, and all replicas "
+                        "share it: set it on self"
+                    )
+
+
+def _message(value: Any, one: Node, path: str, other: Node, other_path: str) -> str:
+    if one.name == other.name:
+        who = f"two incarnations of {one.name} share"
+    else:
+        who = f"{one.name} and {other.name} share"
+    return (
+        f"{who} a mutable {type(value).__name__}: {type(one).__name__}.{path} of {one.name} and "
+        f"{type(other).__name__}.{other_path} of {other.name} are the same object, {shown(value)}. Let each node "
+        "make its own in on_start, and let messages carry copies"
+    )
+
+
+def _owners(node: Node) -> list[Handlers]:
+    return [node, *(part for name in type(node)._parts if isinstance(part := node.__dict__.get(name), Part))]
+
+
+def _is_hosts_own(kind: type) -> bool:
+    module = kind.__module__
+    return any(module == own or module.startswith(f"{own}.") for own in _HOSTS_OWN)
+
+
+# What a node reaches
+
+
+def _reached(node: Node, given: set[int]) -> Iterator[tuple[Any, str]]:
+    """The mutable objects that a node reaches by its attributes, each with the path to it."""
+    mine: dict[int, Any] = {id(node): node}
+    yield node, "self"
+    roots = []
+    for owner in _owners(node):
+        prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
+        mine[id(owner)] = owner
+        roots += [
+            (f"{prefix}{name}", value) for name, value in vars(owner).items() if name not in Verbs.__dict__
+        ]
+    yield from _walk(roots, mine, given)
+
+
+def _walk(
+    roots: list[Step], seen: dict[int, Any], given: Collection[int], *, caches: bool = False
+) -> Iterator[tuple[Any, str]]:
+    """The mutable objects to which steps lead, except those seen already, and those that are given.
+
+    With ``caches``, also what immutable ones have cached (`functools.cached_property`).
+    """
+    stack = roots[::-1]
+    while stack:
+        path, value = stack.pop()
+        if id(value) in seen or id(value) in given or isinstance(value, _LEAVES):
+            continue
+        if is_immutable(value) and not (caches and hasattr(value, "__dict__")):
+            continue
+        seen[id(value)] = value
+        if isinstance(value, types.MethodType):
+            stack.append((path, value.__self__))
+            continue
+        if _is_hosts_own(type(value)):
+            continue
+        if _is_mutable(value):
+            yield value, path
+        if not isinstance(value, Handlers):
+            stack.extend(_steps_from(path, value))
+
+
+def _is_mutable(value: Any) -> bool:
+    """Whether an object itself can change, apart from what it refers to."""
+    kind = type(value)
+    if isinstance(value, tuple | frozenset | types.MappingProxyType | functools.partial):
+        return False
+    frozen = getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
+    if frozen or getattr(kind, "_is_message", False) or holds_nothing(value):
+        return False
+    if kind.__module__ == "numpy":
+        return bool(getattr(getattr(value, "flags", None), "writeable", False))
+    builtin = isinstance(value, list | dict | set | bytearray) or hasattr(kind, "append")
+    return (
+        builtin or hasattr(value, "__dict__") or any(base.__dict__.get("__slots__") for base in kind.__mro__)
+    )
+
+
+def _steps_from(path: str, value: Any) -> Iterator[Step]:
+    if isinstance(value, dict | types.MappingProxyType):
+        for key, item in value.items():
+            yield f"{path}[{shown(key)}]", item
+            yield f"{path}, a key", key
+    elif isinstance(value, list | tuple | set | frozenset) or hasattr(type(value), "appendleft"):
+        for item in value:
+            yield f"{path}[...]", item
+    elif isinstance(value, functools.partial):
+        yield path, (value.args, value.keywords, value.func)
+    for name, item in getattr(value, "__dict__", {}).items():
+        yield f"{path}.{name}", item
+    for base in type(value).__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                yield f"{path}.{name}", getattr(value, name)
+
+
+# What the code of a class refers to
+
+
+class _Place(NamedTuple):
+    """Where something stands that code refers to."""
+
+    user: str
+    what: str
+    namespace: Mapping[str, Any]
+    name: str
+
+
+_places: WeakKeyDictionary[type, list[_Place]] = WeakKeyDictionary()
+
+
+def _used_by(kind: type) -> list[_Place]:
+    """Where a class may keep state beside its nodes: its own attributes, default arguments and globals of methods."""
+    if kind not in _places:
+        _places[kind] = list(_find_places(kind))
+    return _places[kind]
+
+
+def _find_places(kind: type) -> Iterator[_Place]:
+    seen: set[types.CodeType] = set()
+    for name, value in list(kind.__dict__.items()):
+        user = f"{kind.__name__}.{name}"
+        function = inspect.unwrap(getattr(value, "fget", None) or getattr(value, "__func__", value))
+        if isinstance(function, types.FunctionType):
+            yield from _used_by_function(user, function, seen)
+        elif not name.startswith("_") and not callable(value) and not hasattr(type(value), "__set__"):
+            yield _Place(kind.__name__, f"the attribute {user} of the class", kind.__dict__, name)
+
+
+def _used_by_function(user: str, function: types.FunctionType, seen: set[types.CodeType]) -> Iterator[_Place]:
+    if function.__code__ in seen:
+        return
+    seen.add(function.__code__)
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for value in defaults:
+        if not is_stateless(value):
+            yield _Place(user, "a default argument", {"": value}, "")
+    for name in dict.fromkeys(_globals_of(function.__code__)):
+        value = function.__globals__.get(name)
+        if isinstance(value, types.FunctionType) and value.__module__ == function.__module__:
+            yield from _used_by_function(user, value, seen)
+        elif name in function.__globals__ and not callable(value) and not isinstance(value, types.ModuleType):
+            yield _Place(user, f"the global {name} of {function.__module__}", function.__globals__, name)
+
+
+def _globals_of(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL"):
+            yield instruction.argval
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _globals_of(inner)
+
+
+def _picture(value: Any) -> Any:
+    """Something that is equal as long as a value has not changed."""
+    if is_immutable(value):
+        return value
+    if isinstance(value, dict | types.MappingProxyType):
+        return [(key, _picture(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple) or hasattr(type(value), "appendleft"):
+        return [_picture(item) for item in value]
+    if _is_hosts_own(type(value)):
+        return None
+    attributes = getattr(value, "__dict__", None)
+    if attributes and not isinstance(value, type):
+        return [(name, _shallow(item)) for name, item in attributes.items()]
+    return _shallow(value)
+
+
+def _shallow(value: Any) -> Any:
+    """The same for what objects hold: their containers, but no further objects."""
+    if isinstance(value, dict | list | set | bytearray) or hasattr(type(value), "appendleft"):
+        return (type(value).__name__, len(value), repr(value) if len(value) < 1000 else "")
+    return value if is_immutable(value) else None
