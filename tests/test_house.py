@@ -44,7 +44,7 @@ FORBIDDEN = {
 }
 
 # What a protocol author imports: the standard library only.
-ALONE = {"message", "node", "system", "settings"}
+ALONE = {"durability", "handlers", "message", "node", "refusals", "settings", "stories", "system", "values"}
 
 # Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
 SIMULATED = ALONE | {"kernel", "network", "cluster", "protocols", "workload", "faults", "recorder"}

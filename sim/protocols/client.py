@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sim.message import message
 from sim.node import Node
 from sim.protocols.backoff import longest_wait
-from sim.protocols.kv import Command
+from sim.protocols.kv import STATUSES, Command, check_status
 from sim.settings import Value
 
 __all__ = [
@@ -55,6 +55,10 @@ class Reply:
     status: str
     value: Any = None
     result: Any = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            check_status("Reply", self.status)
 
 
 @message

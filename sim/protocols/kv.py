@@ -41,6 +41,19 @@ class Command:
         return 17 + len(self.key) + size_of(self.value) + self.size
 
 
+STATUSES = frozenset({"ok", "fail", "info"})
+"""What may have become of a command: it happened, it certainly did not, or it is unknown."""
+
+
+def check_status(where: str, status: Any) -> None:
+    """Raise ValueError for a status that no client and no check knows."""
+    if not isinstance(status, str) or status not in STATUSES:
+        raise ValueError(
+            f"{where}: the status must be 'ok' (it happened), 'fail' (it certainly did not) or 'info' (unknown), not "
+            f"{status!r}"
+        )
+
+
 NOOP = Command(-1, 0, "noop", "")
 """Does nothing; leaders fill gaps and open terms with it."""
 
@@ -52,6 +65,10 @@ class Result:
     status: str
     value: Any = None
     result: Any = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            check_status("Result", self.status)
 
 
 class KeyValueStore:
@@ -68,7 +85,11 @@ class KeyValueStore:
         self.skipped: dict[int, list[tuple[int, int]]] = {}
 
     def apply(self, command: Command) -> Result | None:
-        """Apply a command unless its session has already had it; None for an outdated duplicate or no-op."""
+        """Apply a command unless its session has already had it, and remember the result.
+
+        A duplicate of the session's last command gets the remembered result. None: there is nothing to answer, as the
+        command is no client's (a no-op), or an outdated duplicate, whose client has had its answer and gone on.
+        """
         if command.session < 0:
             return None
         last, result = self.sessions.get(command.session, (0, None))
