@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from sim.cluster.clock import NodeClocks
 from sim.cluster.profile import Clock
 from sim.kernel.streams import Stream, Streams
+from sim.message import check_message
 from sim.node import Caller, Handlers, Node, Part
 
 __all__ = ["Bench"]
@@ -201,6 +202,7 @@ class Bench(Generic[N]):
         return self.clocks.monotonic()
 
     def send(self, dst: str, message: Any, hold: bool) -> None:
+        check_message(message)
         self.sent.append((dst, message))
 
     def dispatch(self, src: str, message: Any) -> None:

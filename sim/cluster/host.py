@@ -24,7 +24,7 @@ from sim.cluster.sending import Nic, ways_out
 from sim.cluster.story import Story
 from sim.cluster.verbs import quick_verbs
 from sim.kernel import Timer
-from sim.message import digest_of
+from sim.message import check_message, digest_of
 from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node, Part
 from sim.stories import Called, generator_of, refuse_unbegun
@@ -304,6 +304,7 @@ class NodeHost:
     def _handler_of(self, src: str, message: Any) -> Callable[[Any, Any], Any]:
         handler = self.handlers.get(message.__class__)
         if handler is None:
+            check_message(message)
             raise TypeError(
                 f"{self.name} ({self.member.node_class.__name__}) has no handler for {message!r} from {src}"
             )

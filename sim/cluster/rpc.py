@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
 
-from sim.message import message
+from sim.message import check_message, message
 from sim.node import Caller
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Calls:
         """Send a request; the event's value is the reply, or None when ``timeout`` seconds are over."""
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"{self._host.name}: a call's timeout must be at least 0 s, not {timeout!r}")
+        check_message(request)
         self._last_id += 1
         answered = self._host.env.event()
         self._pending[self._last_id] = answered

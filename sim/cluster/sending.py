@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sim.cluster.cpu import Job
+from sim.message import check_message
 from sim.network.links import HEADER_BYTES
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class _CostlyWays(dict[str, Send]):
             return hand_to_card
 
         def queue_on_cores(message: Any) -> None:
+            check_message(message)
             cost = profile.per_send + profile.per_send_byte * message.wire_bytes
             host.cpu.submit(Job(cost, host.send_done, (hand_to_card, message)))
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sim.cluster import Disk, Host
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
+from sim.faults.fault import check_targets
+from sim.lab.membership import check_members
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
@@ -89,6 +91,7 @@ class Scenario(Value):
         if self.sample_every is not None and not self.sample_every > 0:
             raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
         object.__setattr__(self, "faults", tuple(self.faults))
+        check_members(self.system)
         self._check_operations()
         self._check_places()
 

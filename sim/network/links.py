@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import Any, Protocol
 
 from sim.kernel import Environment, Streams
-from sim.message import digest_of
+from sim.message import check_message, digest_of
 from sim.network.distributions import Constant
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
@@ -427,7 +427,11 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
         def send(message: Any) -> None:
             link.messages += 1
-            link.bytes += message.wire_bytes
+            try:
+                link.bytes += message.wire_bytes
+            except (AttributeError, TypeError):
+                check_message(message)
+                raise
             push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
 
         return send
@@ -436,7 +440,11 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
     def send_or_lose(message: Any) -> None:
         link.messages += 1
-        link.bytes += message.wire_bytes
+        try:
+            link.bytes += message.wire_bytes
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
         if draw_loss() < loss:
             link.lost += 1
             return
@@ -489,7 +497,11 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
             link.waiting.append(message)
             return
         link.messages += 1
-        link.bytes += message.wire_bytes
+        try:
+            link.bytes += message.wire_bytes
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
         if on_send is not None:
             on_send(src, dst, message)
         if link.cuts:
