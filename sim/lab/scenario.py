@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sim.cluster import Disk, Host
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
-from sim.faults.fault import check_targets
 from sim.lab.membership import check_members
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
