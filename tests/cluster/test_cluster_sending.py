@@ -164,13 +164,22 @@ def test_a_broadcast_of_a_leader_takes_the_time_of_its_copies() -> None:
     assert later == pytest.approx([0.001 + 2 * DELTA + 0.001] * 4)
 
 
+@pytest.mark.parametrize("host", [Host(), Host(per_message=0.001)])
+def test_where_sending_is_free_a_nodes_way_out_is_the_networks_own(host: Host) -> None:
+    """So it costs nothing to have the options."""
+    made = world((), host)
+    assert made.hosts["a"].routes is made.network.routes("a")
+    assert made.hosts["a"].direct == host.messages_are_free
+    assert not world((), Host(nic=1e6)).hosts["a"].direct
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda: Host(per_send=-1.0), "per_send must be at least 0, not -1.0"),
-        (lambda: Host(per_send_byte=float("nan")), "per_send_byte must be at least 0, not nan"),
+        (lambda: Host(per_send_byte=float("nan")), "per_send_byte must be a finite number, not nan"),
         (lambda: Host(nic=0.0), "nic must be positive bytes per second .*, not 0.0"),
-        (lambda: Host(nic=float("inf")), "nic must be positive"),
+        (lambda: Host(nic=float("inf")), "nic must be a finite number, not inf"),
     ],
 )
 def test_costs_that_cannot_be_are_refused(make: Any, reason: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import Scenario
-from sim.network import constant
+from sim.network import constant, matrix
 from sim.protocols import EPaxos, EPaxosStar
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.epaxos_execution import execution_order
@@ -165,6 +165,28 @@ def test_three_replicas_commit_in_one_round_trip_whatever_interferes(
     assert [d["latency"] for d in details] == pytest.approx([2 * DELTA] * 120)
     assert set(run.messages["kind"]) == {"Request", "Reply", "PreAccept", "PreAcceptOk", "Commit"}
     assert between_replicas(run) == 120 * (2 * (1 if thrifty else 2) + 2)
+
+
+@pytest.mark.parametrize("system_class", [EPaxos, EPaxosStar])
+@pytest.mark.parametrize("keys", [1, 1_000_000])
+def test_three_sites_commit_in_the_round_trip_to_the_nearest_with_and_without_interference(
+    system_class: Any, keys: int
+) -> None:
+    """The sites of SOSP 2013, figure 4 left: California, Virginia, Ireland, with the round trips printed there."""
+    sites = ("CA", "VA", "EU")
+    rtt = {("CA", "VA"): 0.085, ("VA", "EU"): 0.090, ("CA", "EU"): 0.156}
+    one_way = [[0.0 if a == b else rtt.get((a, b), rtt.get((b, a), 0.0)) / 2 for b in sites] for a in sites]
+    run = Scenario(
+        system=system_class(nodes=3, record_commits=True),
+        network=matrix(sites, one_way),
+        workload=ClosedLoop(clients={"n0": 1, "n1": 1, "n2": 1}, reads=0.0, keys=Uniform(keys)),
+        duration=6.0,
+    ).run(seed=1)
+    events = run.events[(run.events["event"] == "committed") & (run.events["time"] > 1.0)]
+    latency = events["detail"].map(lambda detail: detail["latency"]).groupby(events["node"])
+    nearest = {"n0": 0.085, "n1": 0.085, "n2": 0.090}  # n2's next in the ring is 156 ms away
+    assert latency.median().to_dict() == pytest.approx(nearest)
+    assert latency.max().to_dict() == pytest.approx(nearest)
 
 
 @pytest.mark.parametrize("system_class", [EPaxos, EPaxosStar])
