@@ -269,9 +269,10 @@ class EPaxosNode(EgalitarianReplica):
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
         if led.phase == "preaccept":
             self.decide(instance, led, patient=False)
-        if instance in self.led:  # the same: a phase that ends in another changes it in place
-            silent = [peer for peer in self.peers if peer not in led.replies]
-            self.broadcast(self.question(instance, led), to=silent)
+            if led.phase != "preaccept" or instance not in self.led:
+                return  # the next phase has just asked them
+        silent = [peer for peer in self.peers if peer not in led.replies]
+        self.broadcast(self.question(instance, led), to=silent)
 
     def question(self, instance: Instance, led: _Led) -> PreAccept | Accept | Prepare:
         """What the phase of a led instance asks."""
