@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from sim.refusals import refuse_shared_state
-from sim.settings import Value
+from sim.settings import MOST_MEMBERS, Value
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -93,6 +93,25 @@ class Member:
         return tuple(kind for owner in owners for kind in owner._handlers)
 
 
+# Fields that say how many nodes there are.
+_COUNTS = frozenset(
+    {
+        *(
+            "nodes",
+            "spares",
+            "servers",
+            "balancers",
+            "groups",
+            "proposers",
+            "acceptors",
+            "learners",
+            "proxies",
+        ),
+        *("services", "clients", "replicas"),
+    }
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class System(Value):
     """Base of all systems. Subclasses add their fields and override what differs.
@@ -151,6 +170,7 @@ class System(Value):
         refuse_shared_state(cls, "systems")
 
     def __post_init__(self) -> None:
+        self._check_size()
         for name in ("heartbeat", "detection"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -160,6 +180,15 @@ class System(Value):
                 f"{type(self).__name__}: detection ({self.detection} s) must be longer than "
                 f"heartbeat ({self.heartbeat} s)"
             )
+
+    def _check_size(self) -> None:
+        for f in dataclasses.fields(self):
+            count = getattr(self, f.name)
+            if f.name in _COUNTS and isinstance(count, int) and count > MOST_MEMBERS:
+                raise ValueError(
+                    f"{type(self).__name__}: {f.name} must be at most {MOST_MEMBERS:,}, not {count:,}: each of them is "
+                    "an object with state of its own, of some ten kilobytes"
+                )
 
     # What a system says of itself
 

@@ -27,6 +27,11 @@ __all__ = ["Simulation"]
 _ADMIN = "admin"
 
 
+def _check_function(owner: str, arguments: str, given: Any) -> None:
+    if not callable(given):
+        raise ValueError(f"{owner}: a function of {arguments} is needed that says yes or no, not {given!r}")
+
+
 class Simulation:
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 
@@ -433,6 +438,7 @@ class Simulation:
 
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
         """Keep back the messages that arrive from now on and match ``matches(src, dst, message)``."""
+        _check_function("hold", "(src, dst, message)", matches)
         self.cluster.network.hold(matches)
 
     @property
@@ -442,4 +448,6 @@ class Simulation:
 
     def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
         """Deliver held messages (all, or the chosen ones); returns how many."""
+        if chosen is not None:
+            _check_function("release", "(held message)", chosen)
         return self.cluster.network.release(chosen, stop=stop)

@@ -163,3 +163,11 @@ def _die_once(path: str, x: int) -> int:
 def test_a_killed_worker_loses_no_result(tmp_path: object) -> None:
     arguments = [(f"{tmp_path}/died", n) for n in range(5)]
     assert run_all(_die_once, arguments, workers=2) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_held_or_released_is_said_by_a_function() -> None:
+    live = Scenario(system=Raft(nodes=3), network=constant(0.01)).start(1)
+    with pytest.raises(ValueError, match=r"hold: a function of .src, dst, message. is needed .* not 3"):
+        live.hold(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"release: a function of .held message. is needed .* not 'x'"):
+        live.release("x")  # type: ignore[arg-type]

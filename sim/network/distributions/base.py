@@ -124,7 +124,10 @@ def number(name: str, value: Any) -> float:
     """``value`` as a float; ValueError naming it unless it is a real number."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise ValueError(f"{name} must be a number, not {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, not {value!r}") from None
 
 
 def finite(name: str, value: Any) -> float:

@@ -32,6 +32,8 @@ class Empirical(Distribution):
     samples: tuple[float, ...]
 
     def _convert(self) -> None:
+        if isinstance(self.samples, str | bytes):
+            raise ValueError(f"Empirical: samples must be numbers, not {self.samples!r}")
         try:
             array = np.asarray(
                 self.samples if hasattr(self.samples, "__array__") else list(self.samples), dtype=float

@@ -1,0 +1,179 @@
+"""Every value of the library refuses, where it is made and by name, what its fields cannot hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+import sim
+from sim import System
+from sim.network import Constant
+from sim.protocols import Raft, admin
+from sim.settings import Value
+from sim.workload import Arrival
+
+# What an instance of a class with required fields is made of.
+EXAMPLES: dict[str, Any] = {
+    "target": "n0",
+    "src": "n0",
+    "dst": "n1",
+    "writer": "lan",
+    "reader": "lan",
+    "at": 1.0,
+    "duration": 1.0,
+    "mttf": 1.0,
+    "mttr": 1.0,
+    "every": 1.0,
+    "length": 1.0,
+    "groups": (("n0",), ("n1",)),
+    "request": admin.Transfer("n1"),
+    "system": Raft(nodes=3),
+    "store": Raft(nodes=3),
+    "offset": 1.0,
+    "slowdown": 2.0,
+    "latency": Constant(0.01),
+    "latencies": ((Constant(0.01),),),
+    "regions": ("lan",),
+    "enter": 0.1,
+    "leave": 0.5,
+    "arrivals": (Arrival(0.5, "get", "a"),),
+    "time": 0.5,
+    "kind": "get",
+    "key": "a",
+    "inner": Constant(0.01),
+    "value": 1.0,
+    "low": 1.0,
+    "high": 2.0,
+    "mean": 1.0,
+    "median": 1.0,
+    "sigma": 1.0,
+    "shape": 1.0,
+    "scale": 1.0,
+    "xm": 1.0,
+    "alpha": 2.0,
+    "parts": ((1.0, Constant(0.01)),),
+    "table": {0.5: 0.01},
+    "samples": (0.5,),
+    "seconds": 0.01,
+    "cv": 1.0,
+    "short": 0.01,
+    "long": 0.1,
+    "long_share": 0.1,
+    "size": 2,
+    "weights": (1.0, 1.0, 1.0),
+    "quorums": (("n0", "n1"),),
+    "rows": 2,
+    "columns": 2,
+    "distribution": Constant(0.01),
+    "rate": 10.0,
+    "most": 2,
+    "down": 1.0,
+}
+NEVER_ALONE = {
+    "Flaky": ("slowdown",),
+    "ClockJump": ("offset",),
+    "Crash": (),
+    "Trace": ("arrivals",),
+    "OpenLoop": (),
+}
+# Nothing that a field of any type holds, but for those of type Any.
+STRANGERS: tuple[Any, ...] = (nan, inf, -inf, 10**400, object(), Raft, b"bytes", 1j)
+
+
+def modules() -> list[Any]:
+    names = [m.name for m in pkgutil.walk_packages(sim.__path__, "sim.") if m.name != "sim.__main__"]
+    return [importlib.import_module(name) for name in names]
+
+
+def value_classes() -> list[type]:
+    """Every frozen dataclass that derives from `Value` and can be made by what EXAMPLES and its defaults say."""
+    return [
+        found
+        for module in modules()
+        for name, found in vars(module).items()
+        if isinstance(found, type) and issubclass(found, Value) and found.__module__ == module.__name__
+        if dataclasses.is_dataclass(found) and not name.startswith("_")
+    ]
+
+
+def make(cls: type, **changes: Any) -> Any:
+    parameters = inspect.signature(cls).parameters
+    needed = [name for name, p in parameters.items() if p.default is inspect.Parameter.empty]
+    known = {
+        name: EXAMPLES[name] for name in (*needed, *NEVER_ALONE.get(cls.__name__, ())) if name in EXAMPLES
+    }
+    return cls(**{**known, **changes})
+
+
+def makeable() -> list[type]:
+    found = []
+    for cls in value_classes():
+        try:
+            make(cls)
+        except (TypeError, ValueError, NotImplementedError):
+            continue
+        found.append(cls)
+    return found
+
+
+CLASSES = makeable()
+
+
+def test_the_sweep_knows_every_class_of_values() -> None:
+    missed = {cls.__name__ for cls in value_classes()} - {cls.__name__ for cls in CLASSES}
+    assert missed <= {"Value", "Topology", "Wan", "Balancing", "Scipy"}, "add what it is made of to EXAMPLES"
+    assert len(CLASSES) > 80
+
+
+def checked_fields(cls: type) -> list[str]:
+    own_init = {"PercentileTable", "Exponential", "LogNormal"}
+    if cls.__name__ in own_init and cls.__module__.startswith("sim.network"):
+        return list(inspect.signature(cls).parameters)
+    return [f.name for f in dataclasses.fields(cls) if f.init and f.type not in ("Any", "object")]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__module__.rpartition(".")[2] + "." + c.__name__)
+def test_no_field_takes_what_it_cannot_hold(cls: type) -> None:
+    """nan, infinities, what fits no computer, a class for an instance, bytes: with field or value in the message."""
+    accepted: list[Any] = []
+    for name in checked_fields(cls):
+        for stranger in STRANGERS:
+            with pytest.raises((ValueError, TypeError)) as refused:
+                accepted.append(make(cls, **{name: stranger}))
+            assert name in str(refused.value) or repr(stranger) in str(refused.value), (name, stranger)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__module__.rpartition(".")[2] + "." + c.__name__)
+def test_no_text_is_taken_apart_and_no_truth_is_a_number(cls: type) -> None:
+    for name in checked_fields(cls):
+        annotation = str(next((f.type for f in dataclasses.fields(cls) if f.name == name), "float"))
+        if (
+            "str" not in annotation.replace("tuple[str", "").replace("[str, ", "")
+            and "Path" not in annotation
+        ):
+            with pytest.raises((ValueError, TypeError), match="abc"):
+                make(cls, **{name: "abc"})
+        if annotation.removesuffix(" | None") in ("int", "float"):
+            with pytest.raises((ValueError, TypeError), match="True"):
+                make(cls, **{name: True})
+
+
+SYSTEMS = [cls for cls in CLASSES if issubclass(cls, System)]
+
+
+@pytest.mark.parametrize("cls", SYSTEMS, ids=lambda c: c.__name__)
+def test_no_system_has_more_members_than_fit(cls: type) -> None:
+    counts = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name in ("nodes", "servers", "spares", "balancers", "groups")
+    ]
+    for name in counts:
+        with pytest.raises(ValueError, match=f"{name} must be at most 100,000, not 1,000,000,000"):
+            make(cls, **{name: 10**9})
