@@ -36,6 +36,8 @@ __all__ = [
 
 QUANTILES: tuple[float, ...] = (0.5, 0.95, 0.99)
 
+_MOST_BINS = 100_000
+
 _NO_LINKS = pd.DataFrame({c: [] for c in ("src_role", "dst_role", "messages", "bytes")})
 _NO_NODES = pd.DataFrame({c: [] for c in ("utilisation", "queue_max")})
 
@@ -315,6 +317,11 @@ def timeline(
         raise ValueError(f"the width of a bin must be positive seconds, got {width!r}")
     # A remainder that is only rounding is not a bin.
     count = max(1, math.ceil(span / width - 1e-9))
+    if count > _MOST_BINS:
+        raise ValueError(
+            f"bins of {width:g} s cut {span:g} s into {count:,}; at most {_MOST_BINS:,}: a width of at least "
+            f"{span / _MOST_BINS:g} s"
+        )
     edges = np.minimum(warmup + width * np.arange(count + 1), duration)
     edges[-1] = duration
     sizes = np.diff(edges)

@@ -118,8 +118,8 @@ def _draw(operations: Any, verdict: Any, plot: Path | None, text: bool) -> None:
 
         matplotlib.use("agg")
         from sim.analysis.checks import history_chart
+        from sim.analysis.plots import save
 
-        figure = history_chart(operations, verdict).get_figure(root=True)
-        assert figure is not None
-        figure.savefig(plot, dpi=150)
+        told = f"data model: {verdict.model}; verdict: {verdict.status}"
+        save(history_chart(operations, verdict), plot, dpi=150, settings=told)
         click.echo(f"chart: {plot}")

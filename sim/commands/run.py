@@ -36,7 +36,7 @@ def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None,
     Prints the script's conclusion, and writes its charts and frames to --out (default results/NAME).
     """
     from sim.lab import Scenario
-    from sim.lab.story import tell_default
+    from sim.lab.story import tell_default, told
 
     module = load_script(script)
     scenario = getattr(module, "scenario", None)
@@ -50,7 +50,7 @@ def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None,
     folder = prepare(out or Path("results") / Path(script).stem)
     tell = getattr(module, "tell", None) or tell_default
     try:
-        click.echo(tell(chosen, seed, folder))
+        click.echo(told(tell, chosen, seed, folder, module.__doc__))
     except Exception as error:
         error.add_note(f"in {script}{place_of(error, find_script(script))}")
         raise

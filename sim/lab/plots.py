@@ -5,9 +5,15 @@ The drawing itself is in `sim.analysis.plots`, pure functions of frames; matplot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from sim.lab.labels import same, words
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from sim.lab.compare import Comparison
@@ -15,6 +21,11 @@ if TYPE_CHECKING:
     from sim.lab.sweep import Sweep
 
 __all__ = ["ComparisonPlots", "RunPlots", "SweepPlots"]
+
+Drawn = TypeVar("Drawn")
+
+_LOADS = ("rate", "clients")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class RunPlots:
@@ -29,14 +40,14 @@ class RunPlots:
         from sim.analysis import plots
 
         operations = self._run.weighed_operations.assign(run=self._run.label)
-        return plots.latency_cdf(operations, tail=tail, ax=ax, **self._span)
+        return self._note(plots.latency_cdf(operations, tail=tail, ax=ax, **self._span))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time, faults shaded; an array of two Axes. ``width``: seconds of a bin."""
         from sim.analysis import plots
 
-        return plots.timeline(
-            self._run.weighed_operations, self._run.events, width=width, ax=ax, **self._span
+        return self._note(
+            plots.timeline(self._run.weighed_operations, self._run.events, width=width, ax=ax, **self._span)
         )
 
     def space_time(
@@ -54,8 +65,8 @@ class RunPlots:
             raise ValueError("a space-time diagram needs the messages: run the scenario with trace=True")
         nodes = self._run.nodes
         shown = nodes if clients else nodes[nodes["role"] != "client"]
-        return plots.space_time(
-            self._run.messages, self._run.events, shown, window=window, labels=labels, ax=ax
+        return self._note(
+            plots.space_time(self._run.messages, self._run.events, shown, window=window, labels=labels, ax=ax)
         )
 
     def queue_heatmap(self, *, gauge: str = "backlog", ax: Axes | None = None) -> Axes:
@@ -64,13 +75,17 @@ class RunPlots:
 
         if self._run.scenario.sample_every is None:
             raise ValueError("a heat map needs samples: run the scenario with sample_every=...")
-        return plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span)
+        return self._note(plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span))
 
     def history(self, *, ax: Axes | None = None) -> Axes:
         """Operations as bars per process, with what the check of the claim found."""
         from sim.analysis.checks import history_chart
 
-        return history_chart(self._run.operations, self._run.check().verdict, ax=ax)
+        return self._note(history_chart(self._run.operations, self._run.check().verdict, ax=ax))
+
+    def _note(self, drawn: Drawn) -> Drawn:
+        scenario = self._run.scenario
+        return _noted(drawn, scenario.name or self._run.label, [self._run.seed], [scenario])
 
 
 class ComparisonPlots:
@@ -85,56 +100,153 @@ class ComparisonPlots:
         """The distribution of latency of each system, all seeds together."""
         from sim.analysis import plots
 
-        return plots.latency_cdf(self._comparison.operations, tail=tail, ax=ax, **self._span)
+        return self._note(plots.latency_cdf(self._comparison.operations, tail=tail, ax=ax, **self._span))
 
     def latency_percentiles(self, *, ax: Axes | None = None) -> Axes:
         """Latency percentiles by system, with 95 % intervals over seeds."""
         from sim.analysis import plots
 
-        return plots.latency_percentiles(self._comparison.summaries, ax=ax)
+        return self._note(plots.latency_percentiles(self._comparison.summaries, ax=ax))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time by system; an array of two Axes."""
         from sim.analysis import plots
 
         comparison = self._comparison
-        return plots.timeline(comparison.operations, comparison.events, width=width, ax=ax, **self._span)
+        return self._note(
+            plots.timeline(comparison.operations, comparison.events, width=width, ax=ax, **self._span)
+        )
 
     def bars(self, measure: str, *, ax: Axes | None = None) -> Axes:
         """One measure by system, with 95 % intervals over seeds."""
         from sim.analysis import plots
 
-        return plots.measure_bars(self._comparison.summaries, measure, ax=ax)
+        return self._note(plots.measure_bars(self._comparison.summaries, measure, ax=ax))
 
     def unavailability(self, *, of: Literal["reads", "writes"] | None = None, ax: Axes | None = None) -> Axes:
         """The longest time without an answer after a fault, by system; ``of`` one kind of operation, or the longer."""
         from sim.analysis import plots
 
-        return plots.unavailability(self._comparison.summaries, of=of, ax=ax)
+        return self._note(plots.unavailability(self._comparison.summaries, of=of, ax=ax))
+
+    def _note(self, drawn: Drawn) -> Drawn:
+        comparison = self._comparison
+        title = f"comparison of {', '.join(comparison.scenarios)}"
+        seeds = list(dict.fromkeys(run.seed for run in comparison.runs))
+        return _noted(drawn, title, seeds, list(comparison.scenarios.values()))
 
 
 class SweepPlots:
-    """Charts of a sweep."""
+    """Charts of a sweep: one field along the axis, a line for each value of one more."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
 
     def lines(
-        self, measure: str, field: str | None = None, *, log: bool = False, ax: Axes | None = None
+        self,
+        measure: str,
+        field: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        log: bool = False,
+        ax: Axes | None = None,
     ) -> Axes:
-        """A measure against a swept numeric field (by default the first)."""
+        """A measure against a swept field (by default the first that is a number), a line for each value of the other.
+
+        ``where``: field -> value, to draw these points only. Raises ValueError where two more fields vary.
+        """
         from sim.analysis import plots
 
-        return plots.sweep_lines(
-            self._sweep.summaries, field or self._sweep.fields[0], measure, log=log, ax=ax
-        )
+        chosen = field or self._numbers()[0]
+        frame = self._by_line(chosen, where or {})
+        return _noted(plots.sweep_lines(frame, chosen, measure, log=log, ax=ax), *self._told())
 
     def throughput_latency(
-        self, load: str | None = None, *, latency: str = "p99", ax: Axes | None = None
+        self,
+        load: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        latency: str = "p99",
+        ax: Axes | None = None,
     ) -> Axes:
-        """Latency against throughput as a swept load grows: the hockey stick."""
+        """Latency against throughput as a swept load grows (the hockey stick), a line for each value of one other.
+
+        ``load``: the field that grows; None: the arrival rate or the number of clients, or the only number that was
+        swept. ``where``: field -> value, to draw these points only. Raises ValueError where two more fields vary.
+        """
         from sim.analysis import plots
 
-        return plots.throughput_latency(
-            self._sweep.summaries, load or self._sweep.fields[0], latency=latency, ax=ax
+        chosen = load or self._load()
+        frame = self._by_line(chosen, where or {})
+        return _noted(plots.throughput_latency(frame, chosen, latency=latency, ax=ax), *self._told())
+
+    def _told(self) -> tuple[str, list[int], list[Any]]:
+        sweep = self._sweep
+        return (
+            f"sweep over {' and '.join(map(_words, sweep.fields))}",
+            list(dict.fromkeys(run.seed for run in sweep.runs)),
+            list({repr(one): one for one in sweep.scenarios}.values()),
         )
+
+    def _numbers(self) -> list[str]:
+        """The fields whose values are numbers."""
+        frame = self._sweep.summaries
+        found = [name for name in self._sweep.fields if all(map(_is_number, frame[name]))]
+        if not found:
+            raise ValueError(
+                f"none of the swept fields {', '.join(self._sweep.fields)} is a number to draw along"
+            )
+        return found
+
+    def _load(self) -> str:
+        numbers = self._numbers()
+        loads = [name for name in numbers if name.replace(".", "__").split("__")[-1] in _LOADS] or numbers
+        if len(loads) > 1:
+            raise ValueError(
+                f"which of the swept fields {', '.join(loads)} is the load? Say load={loads[0]!r}"
+            )
+        return loads[0]
+
+    def _by_line(self, along: str, where: Mapping[str, Any]) -> pd.DataFrame:
+        """The points to draw, with the label of their line in column ``run``."""
+        fields = self._sweep.fields
+        for name in (along, *where):
+            if name not in fields:
+                raise ValueError(f"{name!r} was not swept; {', '.join(fields)} were")
+        frame = self._sweep.summaries
+        for name, value in where.items():
+            points = self._sweep.points
+            chosen = [same(points[at][name], value) or frame.at[at, name] == value for at in frame.index]
+            if not any(chosen):
+                known = ", ".join(dict.fromkeys(map(str, frame[name])))
+                raise ValueError(f"{name} was not {getattr(value, 'label', value)} anywhere; it was {known}")
+            frame = frame[chosen]
+        rest = [name for name in fields if name != along and frame[name].nunique(dropna=False) > 1]
+        if len(rest) > 1:
+            raise ValueError(
+                f"besides {along}, {' and '.join(rest)} vary, and a chart has a line for each value of one field: "
+                f"choose of the others by where={{{rest[-1]!r}: {frame[rest[-1]].tolist()[0]!r}}}"
+            )
+        if not rest:
+            return frame.drop(columns="run")
+        values = frame[rest[0]]
+        named = values.astype(str) if rest[0] == "system" else f"{_words(rest[0])} " + values.astype(str)
+        return frame.assign(run=named)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _words(field: str) -> str:
+    return words(field.replace(".", "__").split("__")[-1])
+
+
+def _noted(drawn: Drawn, title: str, seeds: Sequence[int], scenarios: Sequence[Any]) -> Drawn:
+    """The chart, with what it shows noted for the metadata of the picture."""
+    from sim.analysis import plots
+
+    told = ", ".join(map(str, seeds))
+    settings = _ADDRESS.sub("", "; ".join(map(repr, scenarios)))
+    plots.tell(drawn, title=title, **{"seed" if len(seeds) == 1 else "seeds": told}, settings=settings)
+    return drawn

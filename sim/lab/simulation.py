@@ -381,12 +381,12 @@ class Simulation:
         """Cut directed links."""
         if self._calm:
             return
-        self.record("", "cut", {"pairs": len(pairs), "label": f"cut {label or pairs}"})
+        self.record("", "cut", {"pairs": len(pairs), "label": _cut_label(pairs, label)})
         self.cluster.network.cut(pairs)
 
     def heal(self, pairs: list[tuple[str, str]], label: str = "") -> None:
         """Take a cut back."""
-        self.record("", "heal", {"pairs": len(pairs), "label": f"cut {label or pairs}"})
+        self.record("", "heal", {"pairs": len(pairs), "label": _cut_label(pairs, label)})
         self.cluster.network.heal(pairs)
 
     def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
@@ -451,3 +451,10 @@ class Simulation:
         if chosen is not None:
             _check_function("release", "(held message)", chosen)
         return self.cluster.network.release(chosen, stop=stop)
+
+
+def _cut_label(pairs: list[tuple[str, str]], label: str) -> str:
+    """What a cut reads like in events and charts; one that leaves the way back open says so."""
+    both = frozenset(pairs)
+    one_way = any((b, a) not in both for a, b in pairs)
+    return f"{'one-way cut' if one_way else 'cut'} {label or pairs}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sim.lab.scenario import Scenario
 
-__all__ = ["main", "tell_default"]
+__all__ = ["main", "tell_default", "told"]
 
 Tell = Callable[[Scenario, int, Path], str]
 
@@ -27,8 +27,17 @@ def main(file: str, scenario: Scenario, tell: Tell, seed: int = 1) -> None:
     chosen = int(sys.argv[1]) if len(sys.argv) > 1 else seed
     folder = Path("results") / Path(file).stem
     folder.mkdir(parents=True, exist_ok=True)
-    print(tell(scenario, chosen, folder))
+    print(told(tell, scenario, chosen, folder, sys.modules["__main__"].__doc__))
     print(f"charts and frames: {folder}")
+
+
+def told(tell: Tell, scenario: Scenario, seed: int, folder: Path, text: str | None = None) -> str:
+    """Tell a story; its pictures carry its title (the first line of ``text``), the seed and the settings."""
+    from sim.analysis.plots import about
+
+    title = (text or "").strip().partition("\n")[0] or scenario.name or "story"
+    with about(title=title, seed=seed, settings=repr(scenario)):
+        return tell(scenario, seed, folder)
 
 
 def tell_default(scenario: Scenario, seed: int, folder: Path) -> str:

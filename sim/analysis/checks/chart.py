@@ -128,6 +128,8 @@ class _Drawing:
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         ax.set_title(self._title(), loc="left", fontsize=10)
+        if not operations:
+            ax.text(0.5, 0.5, "no operations", transform=ax.transAxes, ha="center", va="center")
         self._legend({_group(op) for op in operations})
 
     def _time_label(self) -> str:

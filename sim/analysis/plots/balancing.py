@@ -9,7 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sim.analysis.measures import imbalance
-from sim.analysis.plots.style import GREY, MARKERS, SHADE, colours, dress, legend, one_axes, runs_of
+from sim.analysis.plots.style import (
+    GREY,
+    MARKERS,
+    SHADE,
+    colours,
+    dashes,
+    dress,
+    empty,
+    legend,
+    one_axes,
+    runs_of,
+)
 
 __all__ = ["goodput_by_load", "goodput_over_time", "keys_moved_bars", "server_shares"]
 
@@ -24,21 +35,40 @@ def goodput_over_time(
         shade: seconds from and to which something was wrong.
     """
     ax = one_axes(ax)
+    if not len(timelines):
+        return empty(ax, "no requests")
     runs = runs_of(timelines)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     if shade is not None:
         ax.axvspan(*shade, color=SHADE, linewidth=0, label="trigger")
     first = timelines if runs == [""] else timelines[timelines["run"] == runs[0]]
-    ax.plot(first["time"], first["offered"], color=GREY, linewidth=1.0, linestyle=":", label="offered")
+    ax.stairs(
+        first["offered"],
+        _edges(first),
+        color=GREY,
+        linewidth=1.0,
+        linestyle=":",
+        label="offered",
+        baseline=None,
+    )
     for run in runs:
         frame = timelines if runs == [""] else timelines[timelines["run"] == run]
-        ax.plot(frame["time"], frame["goodput"], color=palette[run], linewidth=1.5, label=run or "goodput")
+        ax.stairs(
+            frame["goodput"], _edges(frame), color=palette[run], linestyle=style[run], linewidth=1.5,
+            label=run or "goodput", baseline=None,
+        )  # fmt: skip
     ax.set_xlabel("time (s)")
     ax.set_ylabel("goodput (requests/s)")
     ax.set_ylim(bottom=-0.02 * float(timelines["offered"].max()))  # a line at zero is to be seen
     dress(ax)
     legend(ax)
     return ax
+
+
+def _edges(frame: pd.DataFrame) -> list[float]:
+    """Where bins of equal width begin and end: what is drawn holds over the whole bin."""
+    starts = frame["time"].tolist()
+    return [*starts, starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else 1.0)]
 
 
 def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: Axes | None = None) -> Axes:
@@ -49,8 +79,10 @@ def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: 
         capacity: what the servers can do at most, drawn as a line.
     """
     ax = one_axes(ax)
+    if not len(points):
+        return empty(ax, "no requests")
     runs = runs_of(points)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     most = float(points["offered"].max())
     ax.plot([0.0, most], [0.0, most], color=GREY, linewidth=1.0, linestyle=":", label="all that is offered")
     if capacity is not None:
@@ -59,7 +91,15 @@ def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: 
         frame = points if runs == [""] else points[points["run"] == run]
         mean = frame.groupby("offered")["goodput"].mean()
         marker = MARKERS[i % len(MARKERS)]
-        ax.plot(mean.index, mean, color=palette[run], marker=marker, markersize=4.5, label=run or None)
+        ax.plot(
+            mean.index,
+            mean,
+            color=palette[run],
+            marker=marker,
+            linestyle=style[run],
+            markersize=4.5,
+            label=run or None,
+        )
     ax.set_xlabel("offered load (requests/s)")
     ax.set_ylabel("goodput (requests/s)")
     ax.set_xlim(left=0.0)
@@ -73,10 +113,10 @@ def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = Non
     """How much each server got, relative to the mean: a row of dots a policy, with Jain's index beside it.
 
     Args:
-        loads: policy -> requests (or busy seconds) of each server; raises ValueError when there are none.
+        loads: policy -> requests (or busy seconds) of each server.
     """
     if not loads:
-        raise ValueError(f"there are no loads to show: {loads!r}")
+        return empty(one_axes(ax), "no servers")
     ax = one_axes(ax, height=0.9 + 0.38 * len(loads))
     palette = colours(loads)
     for row, (policy, values) in enumerate(loads.items()):
@@ -101,6 +141,8 @@ def keys_moved_bars(moved: Mapping[str, float], *, share: float, ax: Axes | None
         moved: policy -> fraction in [0, 1].
         share: the share of the servers that came or went, drawn as a line.
     """
+    if not moved:
+        return empty(one_axes(ax), "no policies")
     ax = one_axes(ax, height=0.9 + 0.38 * len(moved))
     palette = colours(moved)
     for row, (policy, fraction) in enumerate(moved.items()):

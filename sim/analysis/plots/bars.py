@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sim.analysis.plots.style import GREY, colours, label_of, one_axes, runs_of, scale_of
+from sim.analysis.plots.style import GREY, colours, empty, label_of, one_axes, runs_of, scale_of
 from sim.analysis.quantities import decimals_for, quantity
 from sim.analysis.statistics import AT_LEAST, intervals
 
@@ -35,22 +35,23 @@ def measure_bars(
         points: whether to show the seeds.
     """
     known = quantity(measure)
+    if not len(summaries) or not summaries[measure].notna().any():
+        return empty(one_axes(ax), f"no {known.label}: no run has it")
     found = intervals(summaries, [measure], confidence=confidence).set_index("run")
     scale = scale_of(known, found["mean"])
     runs = runs_of(summaries)
     ax = one_axes(ax, height=0.9 + 0.45 * len(runs))
     palette = colours(runs)
     means = found["mean"].reindex(runs).to_numpy(dtype=float) * scale.factor
-    halves = ((found["high"] - found["low"]) / 2).reindex(runs).to_numpy(dtype=float) * scale.factor
+    halves = (found["high"] - found["mean"]).reindex(runs).to_numpy(dtype=float) * scale.factor
+    below = (found["mean"] - found["low"]).reindex(runs).to_numpy(dtype=float) * scale.factor
     rows = np.arange(len(runs))
-    # Where no seed is below zero the truth is not either: the interval is drawn to zero only.
-    negative = bool((summaries[measure] < 0).any())
-    lower = halves if negative else np.minimum(halves, means)
+    negative = bool((summaries[measure] < 0).any() or (means - np.nan_to_num(below) < 0).any())
     ax.barh(rows, means, height=0.6, color=[palette[run] for run in runs], alpha=0.75, zorder=2)
     ax.errorbar(
         means,
         rows,
-        xerr=[np.nan_to_num(lower), np.nan_to_num(halves)],
+        xerr=[np.nan_to_num(below), np.nan_to_num(halves)],
         color="black",
         capsize=3,
         elinewidth=1.1,

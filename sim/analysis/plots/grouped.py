@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sim.analysis.plots.style import colours, legend, one_axes
+from sim.analysis.plots.style import colours, empty, legend, one_axes
 
 __all__ = ["grouped_bars"]
 
@@ -21,7 +21,7 @@ def grouped_bars(table: pd.DataFrame, ylabel: str, *, digits: int = 0, ax: Axes 
     """
     groups, series = len(table.index), len(table.columns)
     if not groups or not series:
-        raise ValueError(f"nothing to draw: the table has {groups} rows and {series} columns")
+        return empty(one_axes(ax), f"no numbers: the table has {groups} rows and {series} columns")
     ax = one_axes(ax, width=max(6.4, 0.42 * groups * series))
     palette = colours(str(name) for name in table.columns)
     width = 0.84 / series

@@ -15,6 +15,8 @@ from sim.analysis.plots.style import (
     GREY,
     MARKERS,
     colours,
+    dashes,
+    empty,
     label_of,
     legend,
     log_ticks,
@@ -50,6 +52,10 @@ def _by_run(operations: pd.DataFrame, duration: float, warmup: float) -> dict[st
 
 def _name(run: str, one: Survival) -> str:
     """The label of a curve: the run, and how many of its operations stay unanswered, if any do."""
+    if not one.count:
+        return f"{run} (no operations)".strip()
+    if not len(one.fractions):
+        return f"{run} (none answered)".strip()
     unanswered = 100 * (1.0 - float(one.fractions[-1]))
     if unanswered <= 0:
         return run
@@ -75,30 +81,37 @@ def latency_cdf(
         tail: draw the fraction *slower* than each latency, on a logarithmic axis: for the slowest few.
     """
     found = _by_run(operations, duration, warmup)
+    if not any(one.count for one in found.values()):
+        return empty(one_axes(ax), f"no operations were called from {warmup:g} s to {duration:g} s")
     times = np.concatenate([one.times for one in found.values()])
     scale = scale_of(_LATENCY, times)
     ax = one_axes(ax)
-    palette = colours(found)
-    edge = 1.8 * float(times.max(initial=0.0)) * scale.factor
+    palette, style = colours(found), dashes(found)
+    longest = max((one.longest for one in found.values() if one.count), default=0.0)
+    edge = 1.8 * float(times.max(initial=0.0) or longest) * scale.factor
     for run, one in found.items():
         if len(one.times):
             kept = _thinned(len(one.times))
             x = np.concatenate((one.times[:1], one.times[kept])) * scale.factor
             y = np.concatenate(([0.0], one.fractions[kept]))
-            y = 1.0 - y if tail else y
-            ax.plot(x, y, drawstyle="steps-post", color=palette[run], label=_name(run, one), linewidth=1.6)
-            if one.fractions[-1] < 1.0:
-                end = min(one.longest * scale.factor, edge)
-                ax.plot([x[-1], end], y[[-1, -1]], color=palette[run], linestyle=":", linewidth=1.6)
-                ax.plot(
-                    [end],
-                    y[-1:],
-                    color=palette[run],
-                    marker=">",
-                    markersize=5,
-                    linestyle="none",
-                    clip_on=False,
-                )
+        else:
+            x, y = np.array([edge / 100.0]), np.array([0.0])
+        y = 1.0 - y if tail else y
+        ax.plot(
+            x,
+            y,
+            drawstyle="steps-post",
+            color=palette[run],
+            linestyle=style[run],
+            label=_name(run, one),
+            linewidth=1.6,
+        )
+        if one.count and (not len(one.fractions) or one.fractions[-1] < 1.0):
+            end = min(one.longest * scale.factor, edge)
+            ax.plot([x[-1], end], y[[-1, -1]], color=palette[run], linestyle=":", linewidth=1.0)
+            ax.plot(
+                [end], y[-1:], color=palette[run], marker=">", markersize=5, linestyle="none", clip_on=False
+            )
     ax.set_xscale("log")
     if edge > 0.0:
         ax.set_xlim(right=edge)
@@ -111,7 +124,7 @@ def latency_cdf(
     else:
         ax.set_ylim(0.0, 1.01)
         ax.set_ylabel("fraction of operations answered")
-    if list(found) != [""]:
+    if list(found) != [""] or not len(times):
         legend(ax)
     return ax
 
@@ -133,6 +146,8 @@ def latency_percentiles(
         confidence: of the intervals.
     """
     names = [quantile_name(q) for q in quantiles]
+    if not summaries.reindex(columns=names).notna().any(axis=None):
+        return empty(one_axes(ax), "no latency: no run has an operation")
     found = intervals(summaries, names, confidence=confidence)
     scale = scale_of(quantity(names[0]), found["mean"])
     runs = runs_of(summaries)
@@ -142,7 +157,7 @@ def latency_percentiles(
     for row, run in enumerate(runs):
         mine = found[found["run"] == run].set_index("measure").loc[names]
         x = mine["mean"].to_numpy(dtype=float) * scale.factor
-        half = np.nan_to_num((mine["high"] - mine["low"]).to_numpy(dtype=float) / 2 * scale.factor)
+        half = np.nan_to_num((mine["high"] - mine["mean"]).to_numpy(dtype=float) * scale.factor)
         y = row + dodge
         ax.plot(x, y, color=palette[run], linewidth=1.2, alpha=0.3, zorder=1, label=run)
         for i, bounded in enumerate(mine["at_least"]):

@@ -9,7 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.plots.style import GREY, MARKERS, colours, dress, legend, log_ticks, one_axes, runs_of
+from sim.analysis.plots.style import (
+    GREY,
+    MARKERS,
+    colours,
+    dashes,
+    dress,
+    empty,
+    legend,
+    log_ticks,
+    one_axes,
+    runs_of,
+)
 
 __all__ = ["detection_tradeoff", "residue_by_traffic", "share_informed"]
 
@@ -24,12 +35,17 @@ def share_informed(
         theory: run -> share by cycle, drawn in the colour of the run.
     """
     ax = one_axes(ax)
+    if not len(spreads):
+        return empty(ax, "nobody spread anything")
     runs = runs_of(spreads)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     for i, run in enumerate(runs):
         frame = spreads[spreads["run"] == run]
         x, y = frame["cycle"].to_numpy(dtype=float), 100.0 * frame["share"].to_numpy(dtype=float)
-        ax.plot(x, y, color=palette[run], marker=MARKERS[i], markersize=4.0, linewidth=1.3, label=run)
+        ax.plot(
+            x, y, color=palette[run], marker=MARKERS[i % len(MARKERS)], linestyle=style[run], markersize=4.0,
+            linewidth=1.3, label=run,
+        )  # fmt: skip
         if theory is not None and run in theory:
             line = theory[run]
             ax.plot(line.index, 100.0 * line, color=palette[run], linestyle=":", linewidth=1.6)
@@ -51,8 +67,10 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         points: columns `run`, `k`, `traffic`, `residue`; those with a residue of 0 are drawn at the foot, hollow.
     """
     ax = one_axes(ax)
+    if not len(points):
+        return empty(ax, "no points")
     runs = runs_of(points)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     seen = points.loc[points["residue"] > 0, "residue"]
     foot = 0.3 * float(seen.min()) if len(seen) else 1e-4
     m = np.linspace(0.8 * float(points["traffic"].min()), 1.05 * float(points["traffic"].max()), 100)
@@ -61,12 +79,12 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for i, run in enumerate(runs):
         frame = points[points["run"] == run].sort_values("traffic")
         x, y = frame["traffic"].to_numpy(dtype=float), frame["residue"].to_numpy(dtype=float)
-        ax.plot(x, np.maximum(y, foot), color=palette[run], linewidth=1.0, alpha=0.6)
+        ax.plot(x, np.maximum(y, foot), color=palette[run], linestyle=style[run], linewidth=1.0, alpha=0.6)
         for hollow in (False, True):
             here = (y == 0) == hollow
             face = "white" if hollow else palette[run]
             ax.plot(
-                x[here], np.maximum(y[here], foot), linestyle="", marker=MARKERS[i], markersize=5.5,
+                x[here], np.maximum(y[here], foot), linestyle="", marker=MARKERS[i % len(MARKERS)], markersize=5.5,
                 color=palette[run], markerfacecolor=face, label=None if hollow else run,
             )  # fmt: skip
     if (points["residue"] == 0).any():
@@ -88,15 +106,20 @@ def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         points: columns `run` (the family), `setting`, `detection` (seconds), `false_per_hour`; 0: at the left edge.
     """
     ax = one_axes(ax, height=4.2)
+    if not len(points):
+        return empty(ax, "no points")
     runs = runs_of(points)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     some = points.loc[points["false_per_hour"] > 0, "false_per_hour"]
     edge = 0.4 * float(some.min()) if len(some) else 1.0
     for i, run in enumerate(runs):
         frame = points[points["run"] == run].sort_values("detection")
         x = np.maximum(frame["false_per_hour"].to_numpy(dtype=float), edge)
         y = frame["detection"].to_numpy(dtype=float)
-        ax.plot(x, y, color=palette[run], marker=MARKERS[i], markersize=5.5, linewidth=1.2, label=run)
+        ax.plot(
+            x, y, color=palette[run], marker=MARKERS[i % len(MARKERS)], linestyle=style[run], markersize=5.5,
+            linewidth=1.2, label=run,
+        )  # fmt: skip
         above = i % 3 != 1  # neighbours lie close together: the second has its names below and to the left
         for at, value, name in zip(x, y, frame["setting"], strict=True):
             ax.annotate(

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sim.analysis.plots.style import dress, natural, one_axes
+from sim.analysis.plots.style import dress, empty, natural, one_axes
 
 __all__ = ["queue_heatmap", "sampled"]
 
@@ -58,8 +58,10 @@ def queue_heatmap(
         bins: how many bins of time; each shows the mean over it.
 
     Raises:
-        ValueError: no sample of that gauge.
+        ValueError: there are samples, but none of that gauge.
     """
+    if not len(samples):
+        return empty(one_axes(ax), "no samples were taken")
     mine = samples[samples["gauge"] == gauge]
     if not len(mine):
         known = list(dict.fromkeys(samples["gauge"]))

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from sim.analysis.outages import fault_spans
-from sim.analysis.plots.style import GREY, PALETTE, legend, natural, one_axes
+from sim.analysis.plots.style import GREY, PALETTE, empty, legend, natural, one_axes
 from sim.analysis.quantities import Scale
 
 __all__ = ["role_spans", "space_time"]
@@ -265,11 +265,11 @@ def space_time(
         labels: whether to write the kind of message along its arrow; None: if there are few.
 
     Raises:
-        ValueError: the window is empty, or there is nothing to draw.
+        ValueError: the window is empty.
     """
     lanes = _lanes(messages, events, nodes)
-    if not lanes:
-        raise ValueError("no node to draw: messages and events are empty")
+    if not lanes or not len(messages) + len(events):
+        return empty(one_axes(ax), "no messages were traced and nothing happened")
     window = _whole(messages, events) if window is None else window
     if not window[0] < window[1]:
         raise ValueError(f"the window must end after it starts, got {window!r}")

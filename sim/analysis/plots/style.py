@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,16 +20,21 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sim.analysis.quantities import Quantity, Scale, time_scale
+from sim.analysis.quantities import Quantity, Scale, quantity, time_scale
 from sim.analysis.store import atomic
 
 __all__ = [
+    "DASHES",
     "GREY",
     "MARKERS",
     "PALETTE",
     "SHADE",
+    "about",
     "colours",
+    "dashes",
     "dress",
+    "empty",
+    "field_label",
     "label_of",
     "legend",
     "log_ticks",
@@ -34,12 +44,16 @@ __all__ = [
     "save",
     "scale_of",
     "stacked_axes",
+    "tell",
 ]
 
 PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito (2008), "Color universal design", without the yellow that fades on white."""
 
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
+
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.4, 1.4, 1.4)), (0, (2.6, 1.2)))
+"""So that of lines which coincide the one below shows through the gaps of the one above."""
 
 GREY = "#6E6E6E"
 SHADE = "#D9D9D9"
@@ -56,6 +70,28 @@ def runs_of(frame: pd.DataFrame) -> list[str]:
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name, by its place."""
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def dashes(names: Iterable[str]) -> dict[str, Any]:
+    """A line style for each name, by its place."""
+    return {name: DASHES[i % len(DASHES)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def field_label(field: str) -> str:
+    """A swept field in words, with its unit where it is known: "workload__rate" → "offered load (op/s)"."""
+    name = re.split(r"__|\.", field)[-1]
+    known = quantity({"rate": "offered"}.get(name, name))
+    return label_of(known, Scale(1.0, known.unit))
+
+
+def empty(ax: Axes, sentence: str) -> Axes:
+    """Axes that say why they show nothing: what every chart draws that has nothing to draw."""
+    dress(ax)
+    ax.grid(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=_TEXT, color=GREY)
+    return ax
 
 
 def one_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
@@ -110,8 +146,8 @@ def label_of(known: Quantity, scale: Scale) -> str:
 
 
 def _plain(value: float, _: int | None = None) -> str:
-    """A tick in plain figures: 0.5, 10, 2,000."""
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+    """A tick in plain figures, all of them: 0.5, 4.5, 10, 2,000."""
+    return f"{value:,.10g}" if abs(value) < 1e10 else f"{value:g}"
 
 
 def log_ticks(axis: Axis) -> None:
@@ -172,19 +208,64 @@ def _figure_of(drawn: Any) -> Figure:
     return figure
 
 
-_UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ABOUT: ContextVar[Mapping[str, Any]] = ContextVar("about", default=_NOTHING)
+_TOLD: WeakKeyDictionary[Figure, dict[str, Any]] = WeakKeyDictionary()
 
 
-def save(drawn: Any, path: Path | str, *, dpi: float = 200.0) -> Path:
+@contextmanager
+def about(**facts: Any) -> Iterator[None]:
+    """Pictures that `save` writes meanwhile carry these facts: `title`, `seed`, `settings` and others."""
+    token = _ABOUT.set({**_ABOUT.get(), **facts})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
+def tell(drawn: Any, **facts: Any) -> None:
+    """Note what a chart shows (`title`, `seed`, `settings`): `save` writes it into the picture."""
+    _TOLD.setdefault(_figure_of(drawn), {}).update(facts)
+
+
+def _metadata(figure: Figure, suffix: str) -> dict[str, Any] | None:
+    """Title, settings, seed and version in the words of the format; no dates, so that equal charts are equal files."""
+    version = str(import_module("sim").__version__)
+    facts = {**_ABOUT.get(), **_TOLD.get(figure, {})}
+    title = str(facts.pop("title", "")) or _title_of(figure)
+    maker = f"quorumlab {version}"
+    described = "; ".join(f"{name}: {value}" for name, value in {**facts, "version": maker}.items())
+    if suffix == ".png":
+        rest = {name.capitalize(): str(value) for name, value in facts.items()}
+        return {"Software": maker, "Title": title, "Description": described, "Version": version, **rest}
+    if suffix == ".svg":
+        return {"Date": None, "Creator": maker, "Title": title, "Description": described}
+    if suffix == ".pdf":
+        return {"CreationDate": None, "Creator": maker, "Title": title, "Subject": described}
+    return None
+
+
+def _title_of(figure: Figure) -> str:
+    """What the figure itself says it shows: its title, else the titles or labels of its Axes."""
+    said = figure.get_suptitle()
+    titles = [ax.get_title(loc) for ax in figure.axes for loc in ("center", "left", "right")]
+    labels = [f"{ax.get_ylabel()} by {ax.get_xlabel()}" for ax in figure.axes if ax.get_xlabel()]
+    return said or "; ".join(title for title in titles if title) or "; ".join(labels)
+
+
+def save(drawn: Any, path: Path | str, *, dpi: float = 200.0, **facts: Any) -> Path:
     """Write the figure of these Axes (one, an array of them, or the figure) to `path`, and close it.
 
     The format goes by the suffix. The file is there whole or not at all, and equal data give equal bytes: no dates,
-    and in SVG stable ids and text as text.
+    and in SVG stable ids and text as text. PNG, SVG and PDF carry title, seed, settings (where `facts`, `tell` or
+    `about` say them) and the version in their metadata.
     """
     from matplotlib import pyplot
 
     figure, target = _figure_of(drawn), Path(path)
+    if facts:
+        tell(figure, **facts)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "quorumlab"}), atomic(target) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata=_UNDATED.get(target.suffix))
+        figure.savefig(temporary, dpi=dpi, metadata=_metadata(figure, target.suffix.lower()))
     pyplot.close(figure)
     return target

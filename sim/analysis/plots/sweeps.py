@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from sim.analysis.plots.style import (
     MARKERS,
     colours,
+    dashes,
+    empty,
+    field_label,
     label_of,
     legend,
     log_ticks,
@@ -28,6 +33,22 @@ def _levels(summaries: pd.DataFrame, field: str, measure: str, run: str, confide
     """Mean and interval of a measure at each level of the field, by level, for one run."""
     mine = summaries[summaries["run"] == run] if "run" in summaries.columns else summaries
     return intervals(mine, [measure], by=(field,), confidence=confidence).sort_values(field)
+
+
+def _marker(place: int) -> dict[str, Any]:
+    """How a line's points look: of points that coincide the hollow, larger one shows the one below."""
+    hollow = place % 2 == 1
+    return {
+        "marker": MARKERS[place % len(MARKERS)],
+        "markersize": 6.5 if hollow else 4.5,
+        "markerfacecolor": "none" if hollow else None,
+    }
+
+
+def _reach(frame: pd.DataFrame, factor: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far each interval reaches below and above its mean."""
+    low, mean, high = (frame[side].to_numpy(dtype=float) * factor for side in ("low", "mean", "high"))
+    return np.nan_to_num(mean - low), np.nan_to_num(high - mean)
 
 
 def _mark_bounds(
@@ -62,21 +83,22 @@ def sweep_lines(
         confidence: of the intervals.
     """
     known = quantity(measure)
+    if not len(summaries) or not summaries[measure].notna().any():
+        return empty(one_axes(ax), f"no {known.label}: no run has it")
     runs = runs_of(summaries)
     found = {run: _levels(summaries, field, measure, run, confidence) for run in runs}
     scale = scale_of(known, [value for frame in found.values() for value in frame["mean"]])
     ax = one_axes(ax)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     for i, (run, frame) in enumerate(found.items()):
         x = frame[field].to_numpy(dtype=float)
         mean, low, high = (
             frame[side].to_numpy(dtype=float) * scale.factor for side in ("mean", "low", "high")
         )
-        marker = MARKERS[i % len(MARKERS)]
-        ax.plot(x, mean, color=palette[run], marker=marker, markersize=4.5, linewidth=1.5, label=run)
+        ax.plot(x, mean, color=palette[run], linestyle=style[run], linewidth=1.5, label=run, **_marker(i))
         ax.fill_between(x, low, high, color=palette[run], alpha=0.18, linewidth=0)
         _mark_bounds(ax, x, mean, frame, palette[run])
-    ax.set_xlabel(label_of(quantity(field), scale_of(quantity(field), [])) if field == "offered" else field)
+    ax.set_xlabel(field_label(field))
     ax.set_ylabel(label_of(known, scale))
     if log:
         ax.set_yscale("log")
@@ -105,30 +127,31 @@ def throughput_latency(
         latency: the column of the y axis.
         confidence: of the intervals.
     """
+    for name in ("throughput", latency):
+        if not len(summaries) or not summaries[name].notna().any():
+            return empty(one_axes(ax), f"no {quantity(name).label}: no run has it")
     runs = runs_of(summaries)
     across = {run: _levels(summaries, load, "throughput", run, confidence) for run in runs}
     up = {run: _levels(summaries, load, latency, run, confidence) for run in runs}
     scale = scale_of(quantity(latency), [value for frame in up.values() for value in frame["mean"]])
     ax = one_axes(ax)
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     for i, run in enumerate(runs):
         x, y = across[run]["mean"].to_numpy(dtype=float), up[run]["mean"].to_numpy(dtype=float) * scale.factor
-        halves = [
-            (frame["high"] - frame["low"]).to_numpy(dtype=float) / 2 for frame in (across[run], up[run])
-        ]
-        # On a logarithmic axis an interval that reaches below zero has no place: it ends at a tenth of the mean.
-        spread = np.nan_to_num(halves[1] * scale.factor)
+        left, right = _reach(across[run], 1.0)
+        below, above = _reach(up[run], scale.factor)
         ax.errorbar(
             x,
             y,
-            xerr=np.nan_to_num(halves[0]),
-            yerr=[np.minimum(spread, 0.9 * y), spread],
+            xerr=[left, right],
+            # On a logarithmic axis an interval that reaches to zero has no place: it ends at a tenth of the mean.
+            yerr=[np.minimum(below, 0.9 * y), above],
             color=palette[run],
-            marker=MARKERS[i % len(MARKERS)],
-            markersize=4.5,
+            linestyle=style[run],
             linewidth=1.5,
             elinewidth=0.9,
             capsize=2,
+            **_marker(i),
         )
         _mark_bounds(ax, x, y, up[run], palette[run])
     ax.set_xlim(left=0.0)
@@ -138,8 +161,9 @@ def throughput_latency(
     ax.set_xlabel(label_of(quantity("throughput"), scale_of(quantity("throughput"), [])))
     ax.set_ylabel(label_of(quantity(latency), scale))
     if runs != [""]:
-        markers = {run: MARKERS[i % len(MARKERS)] for i, run in enumerate(runs)}
+        looks = enumerate(runs)
         legend(
-            ax, [Line2D([], [], color=palette[r], marker=markers[r], markersize=4.5, label=r) for r in runs]
+            ax,
+            [Line2D([], [], color=palette[r], linestyle=style[r], label=r, **_marker(i)) for i, r in looks],
         )
     return ax

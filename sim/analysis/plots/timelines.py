@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from sim.analysis.measures import quantile_name
+from sim.analysis.measures import in_window, quantile_name
 from sim.analysis.measures import timeline as timeline_frame
 from sim.analysis.outages import fault_spans
 from sim.analysis.plots.style import (
+    DASHES,
     GREY,
     SHADE,
     colours,
+    dashes,
+    empty,
     label_of,
     legend,
     log_ticks,
@@ -38,9 +41,6 @@ _SIZE, _GAP = 7.5, 3.0
 """The size of faults' names, and how far they stand from where they belong, in points."""
 _LETTER = 0.58
 """The mean width of a letter, in sizes."""
-
-_Dashes = Literal["-", "--", ":", "-."]
-_DASHES: tuple[_Dashes, ...] = ("-", "--", ":", "-.")
 
 
 def nice_width(span: float, bins: int = 60) -> float:
@@ -120,26 +120,26 @@ def _name_faults(ax: Axes, names: Sequence[tuple[float, str]]) -> None:
         )
 
 
-def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, label: str) -> float:
+def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, style: Any, label: str) -> float:
     """Draw the mean over seeds in each bin, and its interval if there are enough; returns the highest mean."""
     values = np.array([frame["throughput"].to_numpy(dtype=float) for frame in seeds])
     edges = np.append(seeds[0]["start"], seeds[0]["end"].iloc[-1])
     mean = values.mean(axis=0)
-    ax.stairs(mean, edges, color=colour, linewidth=1.4, label=label, baseline=None)
+    ax.stairs(mean, edges, color=colour, linestyle=style, linewidth=1.4, label=label, baseline=None)
     if len(seeds) >= _BAND:
-        found = [mean_interval(column) for column in values.T]
+        found = [mean_interval(column, least=0.0) for column in values.T]
         low, high = (np.array([getattr(one, side) for one in found]) for side in ("low", "high"))
-        ax.stairs(
-            high, edges, baseline=np.maximum(low, 0.0), color=colour, alpha=0.15, fill=True, linewidth=0
-        )
+        ax.stairs(high, edges, baseline=low, color=colour, alpha=0.15, fill=True, linewidth=0)
     return float(mean.max())
 
 
-def _latency(ax: Axes, frame: pd.DataFrame, name: str, factor: float, colour: str, dashes: _Dashes) -> None:
-    """One quantile in each bin; bins in which it is only a lower bound carry an arrow upwards."""
+def _latency(ax: Axes, frame: pd.DataFrame, name: str, factor: float, colour: str, style: Any) -> None:
+    """One quantile as a step over each bin, so that no line rises before its cause; bins in which it is only a lower
+    bound carry an arrow upwards."""
     middle = (frame["start"] + frame["end"]).to_numpy(dtype=float) / 2
     values = frame[name].to_numpy(dtype=float) * factor
-    ax.plot(middle, values, color=colour, linestyle=dashes, linewidth=1.4)
+    edges = np.append(frame["start"], frame["end"].iloc[-1])
+    ax.stairs(values, edges, color=colour, linestyle=style, linewidth=1.4, baseline=None)
     bounded = frame[name + AT_LEAST].to_numpy(dtype=float) > 0
     if bounded.any():
         ax.plot(middle[bounded], values[bounded], color=colour, marker="^", markersize=4, linestyle="none")
@@ -172,12 +172,15 @@ def timeline(
         An array of the two Axes.
     """
     runs = runs_of(operations)
+    if not len(in_window(operations, duration, warmup)):
+        said = f"no operations were called from {warmup:g} s to {duration:g} s"
+        return np.array([empty(one, said) for one in stacked_axes(ax, 2)], dtype=object)
     step = nice_width(duration - warmup) if width is None else width
     chosen = quantiles or ((0.5, 0.99) if len(runs) == 1 else (0.99,))
     names = [quantile_name(q) for q in chosen]
     axes = stacked_axes(ax, 2)
     upper, lower = axes
-    palette = colours(runs)
+    palette, style = colours(runs), dashes(runs)
     options = {"duration": duration, "warmup": warmup}
     pooled = {
         run: timeline_frame(pd.concat(_groups(operations, run)), step, quantiles=chosen, **options)
@@ -189,9 +192,9 @@ def timeline(
     tops: list[float] = []
     for run in runs:
         seeds = [timeline_frame(part, step, quantiles=(), **options) for part in _groups(operations, run)]
-        tops.append(_throughput(upper, seeds, palette[run], run))
-        for name, dashes in zip(names, _DASHES, strict=False):
-            _latency(lower, pooled[run], name, scale.factor, palette[run], dashes)
+        tops.append(_throughput(upper, seeds, palette[run], style[run], run))
+        for name, dash in zip(names, [style[run]] if len(names) == 1 else DASHES, strict=False):
+            _latency(lower, pooled[run], name, scale.factor, palette[run], dash)
     upper.set_xlim(warmup, duration)
     shade_faults(axes, events, duration=duration)
     upper.set_ylim(0.0, 1.2 * max(tops) or 1.0)
@@ -207,6 +210,6 @@ def timeline(
     if len(names) > 1:
         legend(
             lower,
-            [Line2D([], [], color=GREY, linestyle=d, label=n) for n, d in zip(names, _DASHES, strict=False)],
+            [Line2D([], [], color=GREY, linestyle=d, label=n) for n, d in zip(names, DASHES, strict=False)],
         )
     return axes

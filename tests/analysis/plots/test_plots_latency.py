@@ -81,10 +81,6 @@ def test_one_unnamed_run_needs_no_legend() -> None:
     assert len(ax.lines) == 1
 
 
-def test_a_run_without_operations_leaves_an_empty_chart() -> None:
-    assert not latency_cdf(small().iloc[:0].drop(columns="run"), duration=5.0).lines
-
-
 def test_percentiles_stand_at_their_means_with_their_intervals(summaries: pd.DataFrame) -> None:
     ax = latency_percentiles(summaries)
     found = intervals(summaries, ["p50", "p95", "p99"]).set_index(["run", "measure"])

@@ -67,7 +67,7 @@ def test_a_sweep_draws_the_mean_at_each_level(sweep: pd.DataFrame) -> None:
         assert np.asarray(line.get_xdata()).tolist() == mine["rate"].tolist()
         assert np.asarray(line.get_ydata()).tolist() == pytest.approx((mine["mean"] * 1e3).tolist())
     assert ax.get_ylabel() == "p99 latency (ms)"
-    assert ax.get_xlabel() == "rate"
+    assert ax.get_xlabel() == "offered load (op/s)"
 
 
 def test_throughput_and_latency_meet_in_order_of_load(sweep: pd.DataFrame) -> None:

@@ -42,9 +42,9 @@ def test_the_panels_show_the_timeline_of_a_run(operations: pd.DataFrame, events:
     (steps,) = [p for p in upper.patches if hasattr(p, "get_data")]
     assert steps.get_data().values.tolist() == frame["throughput"].tolist()
     assert steps.get_data().edges.tolist() == [*frame["start"], 30.0]
-    median, slow = lower.lines[0], next(line for line in lower.lines[1:] if line.get_linestyle() == "--")
-    assert np.asarray(median.get_ydata()) == pytest.approx(frame["p50"].to_numpy() * 1e3, nan_ok=True)
-    assert np.asarray(slow.get_ydata()) == pytest.approx(frame["p99"].to_numpy() * 1e3, nan_ok=True)
+    median, slow = [p for p in lower.patches if hasattr(p, "get_data")]
+    assert median.get_data().values == pytest.approx(frame["p50"].to_numpy() * 1e3, nan_ok=True)
+    assert slow.get_data().values == pytest.approx(frame["p99"].to_numpy() * 1e3, nan_ok=True)
     assert (upper.get_ylabel(), lower.get_ylabel()) == ("throughput (op/s)", "latency (ms)")
     assert lower.get_xlabel() == "time (s)"
 
@@ -248,12 +248,6 @@ def test_each_broadcast_is_labelled_once_and_a_crowd_not_at_all(election: Electi
     assert sorted(told) == ["AppendEntries", "AppendEntries", "AppendReply", "RequestVote", "Vote"]
     assert not space_time(pd.concat([messages] * 2), events).texts
     assert not space_time(messages, events, labels=False).texts
-
-
-def test_nothing_at_all_cannot_be_drawn(election: Election) -> None:
-    messages, events = election
-    with pytest.raises(ValueError, match="no node"):
-        space_time(messages.iloc[:0], events.iloc[:0])
 
 
 def test_lanes_stand_in_the_order_of_their_numbers() -> None:

@@ -1,0 +1,148 @@
+"""Charts of real runs: one field of a sweep along the axis and a line for each value of one more; runs of nothing."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from PIL import Image
+
+from sim import Scenario, compare
+from sim.analysis.plots import save
+from sim.faults import Cut
+from sim.lab import sweep
+from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
+from sim.lab.story import told
+from sim.lab.sweep import Sweep
+from sim.network import constant
+from sim.protocols import MultiPaxos, Raft
+from sim.workload import OpenLoop
+
+
+def scenario(rate: float = 200.0, **more: Any) -> Scenario:
+    base: dict[str, Any] = {"system": Raft(nodes=3), "network": constant(0.001), "duration": 0.5}
+    return Scenario(**{**base, **more}, workload=OpenLoop(rate=rate, reads=0.0))
+
+
+@pytest.fixture(scope="module")
+def swept() -> Sweep:
+    fields = {"system": [Raft(nodes=3), MultiPaxos(nodes=3)], "workload__rate": [100.0, 300.0]}
+    return sweep(scenario(), fields, seeds=range(2), judge=False, workers=1, progress=None)
+
+
+def lines(ax: Any) -> dict[str, np.ndarray[Any, Any]]:
+    legend = ax.get_legend()
+    names = [text.get_text() for text in legend.get_texts()] if legend is not None else [""]
+    drawn = [container.lines[0] for container in ax.containers] or ax.lines
+    return {name: np.asarray(line.get_xydata()) for name, line in zip(names, drawn, strict=True)}
+
+
+def test_throughput_and_latency_of_systems_by_load_need_no_arguments(swept: Sweep) -> None:
+    found = lines(swept.plot.throughput_latency())
+    assert list(found) == ["Raft", "Multi-Paxos"]
+    means = swept.summaries.groupby(["system", "workload__rate"], sort=False)["throughput"].mean()
+    assert np.concatenate([line[:, 0] for line in found.values()]) == pytest.approx(means.to_numpy())
+    assert list(lines(swept.plot.lines("p50"))) == ["Raft", "Multi-Paxos"]
+
+
+def test_two_numbers_have_a_line_for_each_value_of_the_second_in_words() -> None:
+    fields = {"workload__rate": [100.0, 300.0], "system__nodes": [3, 5]}
+    done = sweep(scenario(), fields, seeds=[1], judge=False, workers=1, progress=None)
+    found = lines(done.plot.throughput_latency())
+    assert list(found) == ["nodes 3", "nodes 5"]
+    assert all(len(line) == 2 for line in found.values())
+    assert list(lines(done.plot.lines("p50", "system__nodes"))) == ["rate 100.0", "rate 300.0"]
+    assert list(lines(done.plot.lines("p50", where={"system__nodes": 5}))) == [""]
+    with pytest.raises(ValueError, match="system__nodes was not 4 anywhere; it was 3, 5"):
+        done.plot.lines("p50", where={"system__nodes": 4})
+    with pytest.raises(ValueError, match="'nodes' was not swept; workload__rate, system__nodes were"):
+        done.plot.lines("p50", "nodes")
+
+
+def test_three_fields_are_refused_with_what_to_do() -> None:
+    fields = {"workload__rate": [100.0, 200.0], "system__nodes": [3, 5], "duration": [0.2, 0.3]}
+    done = sweep(scenario(), fields, seeds=[1], judge=False, workers=1, progress=None)
+    with pytest.raises(ValueError, match=r"system__nodes and duration vary.*where=\{'duration': 0\.2\}"):
+        done.plot.throughput_latency()
+    assert len(lines(done.plot.throughput_latency(where={"duration": 0.3}))) == 2
+
+
+def test_a_sweep_over_one_field_is_one_line_and_one_without_numbers_is_refused(swept: Sweep) -> None:
+    one = sweep(scenario(), {"system__nodes": [3, 5]}, seeds=[1], judge=False, workers=1, progress=None)
+    assert [len(line) for line in lines(one.plot.lines("p50")).values()] == [2]
+    systems = sweep(scenario(), {"system": [Raft(), MultiPaxos()]}, judge=False, workers=1, progress=None)
+    with pytest.raises(ValueError, match="none of the swept fields system is a number"):
+        systems.plot.throughput_latency()
+    two = sweep(
+        scenario(), {"system__nodes": [3, 5], "duration": [0.2, 0.3]}, judge=False, workers=1, progress=None
+    )
+    with pytest.raises(ValueError, match="which of the swept fields system__nodes, duration is the load"):
+        two.plot.throughput_latency()
+
+
+def charts(plots: Any, **arguments: Any) -> dict[str, Any]:
+    """Every public chart of these plots."""
+    found = {}
+    for name, method in inspect.getmembers(plots, inspect.ismethod):
+        if not name.startswith("_"):
+            given = {
+                key: value for key, value in arguments.items() if key in inspect.signature(method).parameters
+            }
+            found[name] = method(**given)
+    return found
+
+
+def test_every_chart_of_a_run_without_operations_says_so() -> None:
+    idle = scenario(rate=1e-9, trace=True, sample_every=0.1)
+    run = idle.run(1)
+    assert not len(run.operations)
+    for name, drawn in {
+        **charts(RunPlots(run)),
+        **charts(ComparisonPlots(compare([Raft(), MultiPaxos()], idle, seeds=[1], workers=1)), measure="p50"),
+        **charts(SweepPlots(sweep(idle, {"duration": [0.1, 0.2]}, workers=1, progress=None)), measure="p99"),
+    }.items():
+        said = [text.get_text() for ax in np.atleast_1d(drawn).ravel() for text in ax.texts]
+        if name not in {"space_time", "queue_heatmap"}:  # replicas send heartbeats
+            assert any(text.startswith("no ") for text in said), name
+    pyplot.close("all")
+
+
+def test_charts_of_every_kind_know_seed_settings_and_title(swept: Sweep, tmp_path: Path) -> None:
+    run = scenario(trace=True, sample_every=0.1, name="a fine story").run(3)
+    both = compare([Raft(), MultiPaxos()], scenario(), seeds=[1, 2], workers=1)
+    for plots, seed, title in (
+        (RunPlots(run), "3", "a fine story"),
+        (ComparisonPlots(both), "1, 2", "comparison of "),
+        (SweepPlots(swept), "0, 1", "sweep over system and rate"),
+    ):
+        for name, drawn in charts(plots, measure="p50").items():
+            with Image.open(save(drawn, tmp_path / f"{name}.png", dpi=50)) as image:
+                text = image.text  # type: ignore[attr-defined]
+            assert text["Title"].startswith(title), name
+            assert text.get("Seed", text.get("Seeds")) == seed, name
+            assert "OpenLoop" in text["Settings"], name
+
+
+def test_pictures_of_a_story_carry_its_title_seed_and_settings(tmp_path: Path) -> None:
+    def tell(chosen: Scenario, seed: int, folder: Path) -> str:
+        _, ax = pyplot.subplots()
+        save(ax, folder / "own.png", dpi=50)
+        return "the end"
+
+    assert told(tell, scenario(), 5, tmp_path, "A story.\n\nIts text.") == "the end"
+    with Image.open(tmp_path / "own.png") as image:
+        text = image.text  # type: ignore[attr-defined]
+    assert (text["Title"], text["Seed"]) == ("A story.", "5")
+    assert text["Settings"] == repr(scenario())
+
+
+def test_a_cut_of_one_direction_is_labelled_as_such() -> None:
+    faults = [Cut("n0", "n1", at=0.1, duration=0.1), Cut("n0", "n1", at=0.3, duration=0.1, one_way=True)]
+    run = scenario(faults=faults).run(1)
+    upper, _ = run.plot.timeline()
+    assert [text.get_text() for text in upper.texts] == ["cut n0-n1", "one-way cut n0->n1"]
+    pyplot.close("all")
