@@ -124,14 +124,15 @@ def sweep_table(
     by = list(fields) or ["run"]
     found = intervals(summaries, kept, by=by, confidence=confidence)
     size = len(kept)
+    points = summaries.groupby(by, sort=False, dropna=False)
+    if checked is not None and len(checked) != len(points):
+        raise ValueError(f"{len(points)} points were swept, and {len(checked)} checked")
     rows = []
-    for number, (keys, group) in enumerate(summaries.groupby(by, sort=False, dropna=False)):
+    for number, (keys, group) in enumerate(points):
         row: dict[str, object] = dict(zip(by, keys, strict=True))
-        row["checked"] = checked[number] if checked is not None else "not checked"
+        row["checked"] = "not checked" if checked is None else checked[number]
         row["seeds"] = group["seed"].nunique()
         rows.append(row | _measured(found.iloc[number * size : (number + 1) * size]))
-    if checked is not None and len(checked) != len(rows):
-        raise ValueError(f"{len(rows)} points were swept, and {len(checked)} checked")
     return pd.DataFrame(rows)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sim.cluster import Host
 from sim.lab.fairness import detection_of, size_of
 from sim.lab.scenario import Scenario
 from sim.workload import ClosedLoop, OpenLoop, Workload
@@ -57,21 +56,7 @@ def notes(scenarios: Sequence[Scenario]) -> list[str]:
             "closed loop: a client that waits asks nothing, so an outage hardly shows in percentiles, and a quick "
             "system is asked more; each client counts equally"
         )
-    free = _free(scenarios)
+    free = [what for what in ("cores", "disk") if all(what in s.free_of_charge for s in scenarios)]
     if free:
         told.append(f"free: {', '.join(free)}")
     return told
-
-
-def _free(scenarios: Sequence[Scenario]) -> list[str]:
-    """What costs nothing on any machine of these scenarios."""
-    hosts = [host for s in scenarios for host in _hosts(s)]
-    found = {
-        "cores": all(host.messages_are_free for host in hosts),
-        "disks": all(host.disk.instant for host in hosts),
-    }
-    return [name for name, free in found.items() if free]
-
-
-def _hosts(scenario: Scenario) -> Sequence[Host]:
-    return list(scenario.hosts.values()) if isinstance(scenario.hosts, Mapping) else [scenario.hosts]

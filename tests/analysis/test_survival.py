@@ -107,3 +107,32 @@ def test_an_impossible_latency_is_refused(time: float) -> None:
 def test_shapes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         survival([1.0, 2.0], [True])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.7, 1.5]), st.booleans(), st.integers(1, 4)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_weight_counts_like_so_many_operations_answered_together(
+    rows: list[tuple[float, bool, int]],
+) -> None:
+    """Where nobody goes unanswered; a censored weight is inherited whole, as one operation's is."""
+    times, _, weights = (list(column) for column in zip(*rows, strict=True))
+    weighed = survival(times, [True] * len(rows), weights)
+    repeated = survival(np.repeat(times, weights), np.ones(sum(weights), dtype=bool))
+    assert weighed.times.tolist() == repeated.times.tolist()
+    assert weighed.fractions.tolist() == pytest.approx(repeated.fractions.tolist(), abs=1e-12)
+    for q in (0.25, 0.5, 0.9, 1.0):
+        assert weighed.quantile(q).value == repeated.quantile(q).value
+
+
+def test_equal_weights_change_nothing_and_wrong_ones_are_refused() -> None:
+    times, answered = [0.3, 0.1, 0.2, 0.4, 0.2], [True, True, False, True, True]
+    plain, weighed = survival(times, answered), survival(times, answered, [2.0] * 5)
+    assert weighed.fractions.tolist() == pytest.approx(plain.fractions.tolist(), abs=1e-12)
+    for wrong in ([1.0], [1.0, 1.0, 0.0, 1.0, 1.0], [math.nan] * 5):
+        with pytest.raises(ValueError, match="weights must be one positive number"):
+            survival(times, answered, wrong)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from sim.analysis.quantities import decimals_for, quantity, time_scale
 from sim.analysis.statistics import differences
-from sim.analysis.tables import comparison_table, difference_table, render
+from sim.analysis.tables import comparison_table, difference_table, region_table, render, sweep_table
 
 
 def summaries() -> pd.DataFrame:
@@ -136,3 +136,81 @@ def test_a_single_seed_has_no_interval_and_an_unknown_measure_is_refused() -> No
         comparison_table(frame, measures=["p95"])
     with pytest.raises(ValueError, match="'Zab'"):
         comparison_table(frame, guarantees={"Zab": "linearizable"}, measures=["p50"])
+
+
+def test_settings_in_which_systems_differ_stand_in_columns_with_their_units() -> None:
+    runs = ["Raft", "UNSAFE Paxos(q1=2)"]
+    table = comparison_table(
+        summaries(),
+        settings={
+            "nodes": dict(zip(runs, (3, 5), strict=True)),
+            "detection": dict(zip(runs, (2.75, 0.84), strict=True)),
+        },
+        measures=["p50"],
+    )
+    head, _, first, second = render(table).splitlines()
+    assert head.split()[3:6] == ["nodes", "detection", "[s]"]
+    assert tuple(first.split()[4:6]) == ("3", "2.75")
+    assert tuple(second.split()[5:7]) == ("5", "0.84")
+
+
+def swept() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "system__lease": lease,
+                "workload__rate": rate,
+                "run": "Raft",
+                "seed": seed,
+                "p50": 0.0105,
+                "unavailability": math.nan if rate == 10.0 else 2.0,
+                "acknowledged_lost": math.nan,
+            }
+            for lease in (None, 0.5)
+            for rate in (10.0, 20.0)
+            for seed in (0, 1)
+        ]
+    )
+
+
+def test_a_sweep_table_has_units_what_was_checked_and_no_bare_nan() -> None:
+    fields = ["system__lease", "workload__rate"]
+    checked = ["2/2 valid", "2/2 valid", "VIOLATED in 1/2", "not checked"]
+    measures = ["p50", "unavailability", "acknowledged_lost"]
+    table = sweep_table(swept(), fields, checked=checked, measures=measures)
+    assert table["checked"].tolist() == checked
+    assert table["seeds"].tolist() == [2] * 4
+    text = render(table)
+    assert "nan" not in text.lower()
+    head, _, *rows = text.splitlines()
+    assert "system.lease [s]" in head
+    assert "p50 [ms]" in head
+    assert "unavailability [s]" in head
+    assert "acked lost" not in head  # no run has it
+    assert rows[0].split()[:2] == ["none", "10"]
+    assert "–" in rows[0]
+    assert "VIOLATED in 1/2" in rows[2]
+    with pytest.raises(ValueError, match="4 points were swept, and 3 checked"):
+        sweep_table(swept(), fields, checked=checked[:3], measures=measures)
+
+
+def test_latency_by_region_is_a_column_each_with_bounds() -> None:
+    rows = [
+        {
+            "run": run,
+            "seed": seed,
+            "region": region,
+            "p50": p50,
+            "p99": 1.0 + seed,
+            "p99_at_least": float(seed),
+        }
+        for run in ("Raft", "ABD")
+        for region, p50 in (("tokyo", 0.2), ("virginia", 0.05))
+        for seed in (0, 1)
+        if (run, region) != ("ABD", "tokyo")
+    ]
+    title, head, _, raft, abd = region_table(pd.DataFrame(rows), order=("virginia", "tokyo")).splitlines()
+    assert title == "p50 / p99 [ms] of clients in"
+    assert head.split() == ["system", "virginia", "tokyo"]
+    assert raft.split() == ["Raft", "50", "/", "≥", "1,500", "200", "/", "≥", "1,500"]
+    assert abd.split() == ["ABD", "50", "/", "≥", "1,500", "–", "/", "–"]

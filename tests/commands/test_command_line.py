@@ -303,3 +303,25 @@ def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
+
+
+def test_compare_tells_sizes_apart_and_names_what_is_shared(tmp_path: Path) -> None:
+    done = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "1", "--workers", "1",
+               "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Raft, 3 nodes" in done.stdout
+    assert "Raft, 5 nodes" in done.stdout
+    assert "nodes" in next(line for line in done.stdout.splitlines() if line.startswith("system")).split()
+    alike = sim("compare", "Raft", "PrimaryBackup", "--seeds", "1", "--workers", "1",
+                "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+    assert ": 5 nodes; silence suspected after 2.75 s" in alike.stdout
+    assert "p50 / p99 [ms] of clients in" in alike.stdout
+
+
+def test_a_sweep_prints_units_and_verdicts(tmp_path: Path) -> None:
+    done = sim("sweep", "paxos_duel", "--vary", "system.patience=0.2,0.4", "--seeds", "1",
+               "--workers", "1", "--out", str(tmp_path))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "p50 [ms]" in done.stdout
+    assert "checked" in done.stdout
+    assert "nan" not in done.stdout.lower()

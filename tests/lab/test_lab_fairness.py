@@ -79,7 +79,7 @@ def test_a_table_says_what_is_free_and_what_a_closed_loop_hides() -> None:
     from sim.cluster import CLOUD_HOST
 
     open_ = compare(Raft(), world(), seeds=1, workers=1, progress=None).text()
-    assert "free: cores, disks" in open_
+    assert "free: cores, disk" in open_
     assert "closed loop" not in open_
     closed = world(workload=ClosedLoop(clients=2), hosts=CLOUD_HOST)
     text = compare(Raft(), closed, seeds=1, workers=1, progress=None).text()
