@@ -88,4 +88,4 @@ def test_comparisons_say_how_many_runs_converged() -> None:
         [MultiPrimary(), Wrong(), Raft(nodes=3)], quiet, seeds=range(2), workers=1, progress=None
     ).table()
     checked = dict(zip(table["system"], table["checked"], strict=True))
-    assert checked["MultiPrimary"] == checked["Raft(nodes=3)"] == "2/2 valid"
+    assert checked["Multi Primary"] == checked["Raft"] == "2/2 valid"

@@ -61,7 +61,7 @@ SYSTEMS = [
         ),
         (
             [BalancedStore(store=Raft(nodes=3)), BalancedStore(store=Raft(nodes=7))],
-            ["Balanced Store, store Raft, 3 nodes", "Balanced Store, store Raft, 7 nodes"],
+            ["Balanced Store, store (Raft, 3 nodes)", "Balanced Store, store (Raft, 7 nodes)"],
             [],
         ),
         (
