@@ -4,13 +4,13 @@ Ten equal servers with exponential service times. Random splitting leaves each s
 smooths the arrivals of each server; the nearer to saturation, the larger the difference.
 """
 
-import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import save, sweep_lines
+from sim.lab.labels import describe
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import Balanced
@@ -42,13 +42,13 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     summaries.to_csv(folder / "sweep.csv", index=False)
     save(sweep_lines(summaries, "load", "p99", log=True), folder / "p99_by_load.png")
     means = summaries.groupby(["run", "load"])["mean"].mean().unstack("run")
-    random, robin = (dataclasses.replace(scenario.system, policy=p).label for p in (Random(), RoundRobin()))  # type: ignore[call-arg]
+    random, robin = (describe(scenario.system.changed(policy=policy)) for policy in (Random(), RoundRobin()))
     heavy, light = max(LOADS), min(LOADS)
     theory = {load: 1e3 * SERVICE / (1 - load) for load in LOADS}
     measured = 1e3 * means
     return (
-        f"At {heavy:.0%} load the mean latency is {measured.loc[heavy, random]:.0f} ms with {random} and "
-        f"{measured.loc[heavy, robin]:.0f} ms with {robin}.\n"
+        f"At {heavy:.0%} load the mean latency is {measured.loc[heavy, random]:.0f} ms at random and "
+        f"{measured.loc[heavy, robin]:.0f} ms with round-robin.\n"
         f"Random splitting makes each server an M/M/1 queue, for which theory says {theory[light]:.0f} ms at "
         f"{light:.0%} load ({measured.loc[light, random]:.0f} ms here) and {theory[heavy]:.0f} ms at {heavy:.0%}."
     )

@@ -13,9 +13,9 @@ import pandas as pd
 from sim import Scenario, compare_scenarios
 from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import EPaxos, EPaxosStar, MultiPaxos
-from sim.workload import ClosedLoop, HotSpot
+from sim.workload import HotSpot, OpenLoop
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 SHARES = (0.0, 0.02, 0.25, 1.0)
@@ -23,16 +23,16 @@ SHARES = (0.0, 0.02, 0.25, 1.0)
 scenario = Scenario(
     system=EPaxos(nodes=5),
     network=wan(*REGIONS, transport="stream"),
-    workload=ClosedLoop(clients=10, think=Exponential(0.1), reads=0.0),
+    workload=OpenLoop(clients=10, rate=40.0, reads=0.0),
     duration=12.0,
     warmup=1.0,
     leader="virginia",
 )
 
 
-def interfering(share: float) -> ClosedLoop:
+def interfering(share: float) -> OpenLoop:
     """Writes, of which a share goes to one key and the others to a million keys."""
-    return ClosedLoop(clients=10, think=Exponential(0.1), reads=0.0, keys=HotSpot(1_000_000, 1e-6, share))
+    return OpenLoop(clients=10, rate=40.0, reads=0.0, keys=HotSpot(1_000_000, 1e-6, share))
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 from sim import Scenario
 from sim.analysis.plots import save
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import MultiPaxos
 from sim.protocols.quorum_measures import availability
 from sim.protocols.quorums import Count
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import OpenLoop, Uniform
 
 NODES = 5
 UP = 0.99
@@ -25,7 +25,7 @@ UP = 0.99
 scenario = Scenario(
     system=MultiPaxos(nodes=NODES),
     network=wan("virginia", "california", "oregon", "tokyo", "ireland"),
-    workload=ClosedLoop(clients={"virginia": 2}, think=Exponential(0.05), keys=Uniform(100), reads=0.0),
+    workload=OpenLoop(clients={"virginia": 2}, rate=20.0, keys=Uniform(100), reads=0.0),
     duration=20.0,
     leader="virginia",
 )

@@ -12,16 +12,16 @@ import pandas as pd
 from sim import Scenario, compare_scenarios
 from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import EPaxos, Raft
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import OpenLoop, Uniform
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 
 scenario = Scenario(
     system=Raft(nodes=5),
     network=wan(*REGIONS, transport="stream"),
-    workload=ClosedLoop(clients=10, think=Exponential(0.1), keys=Uniform(1000), reads=0.0),
+    workload=OpenLoop(clients=10, rate=40.0, keys=Uniform(1000), reads=0.0),
     duration=12.0,
     warmup=1.0,
 )

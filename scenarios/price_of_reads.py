@@ -13,9 +13,9 @@ from sim import Scenario
 from sim.analysis.plots import grouped_bars, save
 from sim.cluster import CLOUD_HOST
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import Raft
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import OpenLoop, Uniform
 
 WAYS = ("log", "index", "lease", "follower", "stale")
 REGIONS = ("virginia", "oregon", "ireland")
@@ -23,7 +23,7 @@ REGIONS = ("virginia", "oregon", "ireland")
 scenario = Scenario(
     system=Raft(nodes=3),
     network=wan(*REGIONS, transport="stream"),
-    workload=ClosedLoop(clients=6, think=Exponential(0.05), keys=Uniform(5), reads=0.9),
+    workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(5), reads=0.9),
     duration=15.0,
     warmup=1.0,
     hosts=CLOUD_HOST,

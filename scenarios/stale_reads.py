@@ -12,14 +12,14 @@ from sim.analysis.checks import check, history_chart, staleness, strongest
 from sim.analysis.plots import save
 from sim.cluster import CLOUD_HOST
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import OpenLoop, Uniform
 
 scenario = Scenario(
     system=PrimaryBackup(nodes=3, reads="backup"),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=ClosedLoop(clients=6, think=Exponential(0.05), keys=Uniform(3), reads=0.7),
+    workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(3), reads=0.7),
     duration=15.0,
     hosts=CLOUD_HOST,
     leader="virginia",

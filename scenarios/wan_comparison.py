@@ -14,14 +14,14 @@ from sim import Scenario, compare
 from sim.analysis.plots import save
 from sim.cluster import CLOUD_HOST
 from sim.lab.story import main
-from sim.network import Exponential, wan
+from sim.network import wan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
-from sim.workload import ClosedLoop, Zipf
+from sim.workload import OpenLoop, Zipf
 
 scenario = Scenario(
     system=Raft(nodes=5),
     network=wan("virginia", "california", "oregon", "tokyo", "ireland", transport="stream"),
-    workload=ClosedLoop(clients=10, think=Exponential(0.1), keys=Zipf(1000), reads=0.5),
+    workload=OpenLoop(clients=10, rate=50.0, keys=Zipf(1000), reads=0.5),
     duration=15.0,
     warmup=1.0,
     hosts=CLOUD_HOST,
