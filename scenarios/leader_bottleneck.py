@@ -32,7 +32,7 @@ scenario = Scenario(
     hosts=Host(cores=1, per_message=40e-6),
 )
 
-SHORT = {"duration": 0.4, "warmup": 0.1}
+SHORT = {"duration": 0.2, "warmup": 0.05}
 
 SYSTEMS = {
     "EPaxos": EPaxos(nodes=5),

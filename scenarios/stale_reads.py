@@ -26,6 +26,7 @@ scenario = Scenario(
 )
 
 READS = ("primary", "lease", "session", "backup")
+SPOKEN = {"CC": "causal consistency", "CM": "causal memory", "CCv": "causal convergence"}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
@@ -35,7 +36,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         run = dataclasses.replace(scenario, system=PrimaryBackup(nodes=3, reads=reads)).run(seed)
         operations = run.operations
         answered = operations[(operations["kind"] == "get") & (operations["status"] == "ok")]
-        found.append(f"{reads} {1e3 * answered['latency'].median():.0f} ms ({strongest(operations)})")
+        model = strongest(operations)
+        found.append(f"{reads} {1e3 * answered['latency'].median():.0f} ms ({SPOKEN.get(model, model)})")
     verdict = check(operations, "linearizable")
     run.save(folder)
     save(history_chart(operations, verdict), folder / "contradiction.png")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.story_points import POINTS, Say
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -28,7 +30,12 @@ def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(path: Path, 
     pictures = list(tmp_path.rglob("*.png"))
     assert pictures
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
+    POINTS[path.stem](Say(told))
     assert (script["__doc__"] or "").strip().splitlines()[0].endswith(".")
+
+
+def test_each_story_has_a_point_that_its_figures_must_make() -> None:
+    assert sorted(POINTS) == [path.stem for path in SCENARIOS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
