@@ -53,7 +53,7 @@ def notes(scenarios: Sequence[Scenario]) -> list[str]:
     told = []
     if any(isinstance(s.workload, ClosedLoop) for s in scenarios):
         told.append(
-            "closed loop: a client that waits asks nothing, so an outage hardly shows in percentiles, and a quick "
+            "closed loop: a client that waits asks nothing, so percentiles may not show an outage, and a quick "
             "system is asked more; each client counts equally"
         )
     free = [what for what in ("cores", "disk") if all(what in s.free_of_charge for s in scenarios)]
