@@ -61,8 +61,8 @@ def _seconds(value: float) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, System):
-        told = describe(value)
-        return f"({told})" if ", " in told else told
+        inner = describe(value)
+        return f"({inner})" if ", " in inner else inner
     if isinstance(value, tuple | list):
         return "(" + ", ".join(_value(v) for v in value) + ")"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
