@@ -123,10 +123,7 @@ class MenciusSafety(MultiPaxosSafety):
         disk = self.slow_disk(src)
         self.promisers.setdefault(msg.ballot, {})[src] = msg.first
         for slot, vote in msg.votes:
-            if vote.ballot == Ballot(
-                0, src
-            ):  # its crash kept the suggestion on disk, and nobody else was told
-                self.proposed.setdefault((slot, vote.ballot), vote.command)
+            self.reported(src, slot, vote)
         for slot in self.slots_of(msg):
             self.check_slot(src, slot, msg.ballot)
             if disk is not None and disk.durable("promises", {}).get(slot, ZERO) < msg.ballot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,10 @@ class MultiPaxosSafety(PaxosSafety):
                 "a read sees acknowledged writes", src, f"{command!r} was asked", f"it answers {msg!r}"
             )
         self.acknowledged = node.applied
+
+    def votes_in(self, promise: Any) -> Sequence[tuple[Slot, Any]]:
+        """Those of all slots that it was asked for."""
+        return promise.votes  # type: ignore[no-any-return]
 
     def sent_accepted(self, src: str, msg: Any) -> None:
         """A leader without peers sends no proposal; its own vote tells what it proposes."""

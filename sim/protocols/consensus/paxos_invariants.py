@@ -10,7 +10,7 @@ quorums that differ between the phases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,8 @@ class PaxosSafety(Invariant):
         """P1a, and section 2.5: an acceptor records its intended response before it sends it."""
         self.check_promise_kept(src, msg.ballot, "promises")
         self.promisers.setdefault(msg.ballot, {})[src] = getattr(msg, "first", ONLY_SLOT)
+        for slot, vote in self.votes_in(msg):
+            self.reported(src, slot, vote)
         disk = self.slow_disk(src)
         if disk is not None and disk.durable("promised", ZERO) < msg.ballot:
             self.broken(
@@ -115,6 +117,24 @@ class PaxosSafety(Invariant):
                 f"it promises {msg.ballot}",
                 f"its disk says {disk.durable('promised', ZERO)}",
             )
+
+    def votes_in(self, promise: Any) -> Sequence[tuple[Slot, Any]]:
+        """The votes that a promise reports."""
+        return ((ONLY_SLOT, promise.vote),) if promise.vote is not None else ()
+
+    def reported(self, src: str, slot: Slot, vote: Any) -> None:
+        """A promise reports a vote. It may be news: a crash kept the vote on disk, and took the message that told it.
+
+        What an acceptor has accepted is what it keeps on disk, told or not (section 2.5); it counts for P2c. A vote
+        that was learnt from a leader has that leader's ballot, by which nobody need have proposed it.
+        """
+        cast = self.votes.setdefault(slot, {}).setdefault(src, [])
+        if vote.ballot not in cast:
+            cast.append(vote.ballot)
+            cast.sort()
+        if (slot, vote.ballot) not in self.proposed:
+            self.check_asked(src, slot, vote.command)
+            self.proposed[slot, vote.ballot] = vote.command
 
     def sent_accept(self, src: str, msg: Any) -> None:
         """P2c, and one value per ballot."""

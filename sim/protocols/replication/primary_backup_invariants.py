@@ -133,9 +133,14 @@ class NoAnswerFromThePast(Invariant):
 
 @dataclass
 class BackupIsPrefix(Invariant):
-    """The log of whoever holds a view's log is a prefix of what that view's primary has had."""
+    """The log of whoever holds a view's log is a prefix of what that view's primary has had.
+
+    A primary may crash before anything of its view has left it, and lead the same view in another life: then the view
+    begins again (that nothing had left, `OnePrimaryPerView` sees to).
+    """
 
     law: ClassVar[str] = "backup log is a prefix of the primary's"
+    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
     ghost: dict[int, dict[int, Entry]] = field(
         default_factory=dict
     )  # view -> position -> what its primary had
@@ -154,6 +159,11 @@ class BackupIsPrefix(Invariant):
         self.checked[node.name] = (node.incarnation, view, node.last)
         first = max(last, node.base)
         if node.role == "primary":
+            life = (node.name, node.incarnation)
+            if self.lives.setdefault(view, life) != life:
+                self.lives[view] = life
+                self.ghost[view] = {}
+                self.origin[view] = node.base
             ghost = self.ghost.setdefault(view, {})
             self.origin.setdefault(view, node.base)
             for position in range(max(first, max(ghost, default=0)), node.last):
@@ -285,13 +295,17 @@ class AcknowledgedSurvives(Invariant):
     seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
     views: dict[str, int] = field(default_factory=dict)
     node_of: dict[int, str] = field(default_factory=dict)
+    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, PrimaryBackupNode) or node.role != "primary":
             return
         view = self.views[node.name] = node.view_number
-        begins = view not in self.present
-        present = self.present.setdefault(view, set())
+        life = (node.name, node.incarnation)
+        begins = self.lives.get(view) != life
+        if begins:  # also when it led this view before it crashed: it has what its disk has kept
+            self.lives[view], self.present[view], self.seen[view] = life, set(), 0
+        present = self.present[view]
         for entry in node.log.items[max(0, self.seen.get(view, 0) - node.base) :]:
             present.add((entry.command.session, entry.command.sequence))
         self.seen[view] = node.last

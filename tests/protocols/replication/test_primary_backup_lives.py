@@ -1,0 +1,67 @@
+"""A primary that crashed before anything of its view had left it begins the view again: that breaks no law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.protocols.client import Reply
+from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.membership.view_service import View
+from sim.protocols.replication.primary_backup import PrimaryBackupNode
+from sim.protocols.replication.primary_backup_invariants import AcknowledgedSurvives, BackupIsPrefix
+from sim.protocols.replication.shipped_log import Entry
+from sim.system import SafetyViolation
+
+VIEW = View(2, ("n0", "n1"))
+A, B, C = (Entry(2, Command(session, 1, "put", "x", session)) for session in (1, 2, 3))
+
+
+class Log(list[Entry]):
+    """A log in memory."""
+
+    @property
+    def items(self) -> list[Entry]:
+        return self
+
+
+def replica(name: str, life: int, *entries: Entry, view: int = 2) -> Any:
+    """A replica of that view with that log, as its invariants see it."""
+    node: Any = PrimaryBackupNode.__new__(PrimaryBackupNode)
+    node.__dict__.update(
+        name=name,
+        incarnation=life,
+        role="primary" if name == "n0" else "backup",
+        view=VIEW,
+        view_number=view,
+        log_view=view,
+        log=Log(entries),
+        base=0,
+        store=KeyValueStore(),
+    )
+    return node
+
+
+def test_what_a_first_life_had_in_memory_only_binds_nobody() -> None:
+    law = BackupIsPrefix()
+    for node in (replica("n0", 0, A, B), replica("n0", 1), replica("n0", 1, C), replica("n1", 0, C)):
+        law.on_step(node)
+
+
+def test_what_the_life_that_leads_does_not_have_is_found_in_a_backup() -> None:
+    law = BackupIsPrefix()
+    law.on_step(replica("n0", 0, A, B))
+    law.on_step(replica("n0", 1, C))
+    with pytest.raises(SafetyViolation, match="prefix of the primary's"):
+        law.on_step(replica("n1", 0, A))
+
+
+def test_what_a_second_life_acknowledges_is_demanded_of_later_views() -> None:
+    """It stands where the first life had another entry."""
+    law = AcknowledgedSurvives()
+    law.on_step(replica("n0", 0, A, B))
+    law.on_step(replica("n0", 1, C))
+    law.on_send("n0", "c0", Reply(C.command.session, C.command.sequence, "ok"))
+    with pytest.raises(SafetyViolation, match="acknowledged writes are in every later view"):
+        law.on_step(replica("n0", 2, view=3))
