@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, ove
 
 from sim.durability import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
 from sim.handlers import check_parts, find_handlers
+from sim.hosting import HostContract
 from sim.message import message, newest
 from sim.refusals import refuse_assignments, refuse_hidden, refuse_settings, refuse_shared_state
 from sim.stories import mark_stories
@@ -89,7 +90,7 @@ class Verbs:
     """0 at first boot, one more at each restart."""
     peers: tuple[str, ...]
     """The other members of its group."""
-    host: Any
+    host: HostContract
     """Whatever hosts this node; protocol code has no need of it."""
 
     if TYPE_CHECKING:

@@ -10,14 +10,22 @@ What a test sets up here is one sentence of a paper: a state, a message, and wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from simpy.events import Event
+
+from sim.cluster.alarms import Alarms
 from sim.cluster.clock import NodeClocks
+from sim.cluster.dead_host import bury
 from sim.cluster.profile import Clock
-from sim.kernel.streams import Stream, Streams
+from sim.cluster.rpc import Calls, Return
+from sim.cluster.story import Stories
+from sim.hosting import HostContract, callback, require_delay, require_work
+from sim.kernel import Environment, Stream, Streams
 from sim.message import check_message
 from sim.node import Caller, Handlers, Node, Part
+from sim.stories import Called
 
 __all__ = ["Bench"]
 
@@ -27,12 +35,19 @@ N = TypeVar("N", bound=Node)
 class _Memory:
     """A disk that keeps everything at once."""
 
-    def __init__(self) -> None:
+    instant = True
+    unsynced = 0
+
+    def __init__(self, held: Callable[[], dict[str, Any]]) -> None:
+        self._held = held
         self.image: dict[str, Any] = {}
         self.writes: list[tuple[str, str, Any]] = []
 
     def read(self, field: str, default: Any) -> Any:
         return self.image.get(field, default)
+
+    def durable(self, field: str, default: Any = None) -> Any:
+        return self._held().get(field, default)
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         self.writes.append((field, operation, argument))
@@ -43,9 +58,12 @@ class Bench(Generic[N]):
 
     Attributes
     ----------
-    node: the live node. sent: ``(destination, message)`` in order, self-sends included; `take` empties it.
-    timers: ``(name, key) -> deadline`` in seconds of ``time``. time: true time; set it or use `advance`. clocks: the
-    node's own (`sim.cluster.clock.NodeClocks`), which `set_clock` lets jump or drift.
+    node: the live node. sent: ``(destination, message)`` in order; `take` empties it. What the node sends to itself is
+    its next step, and is handled before whatever the test called returns; with ``keep_own`` it stays in ``sent`` until
+    `deliver_self`, as if the disk were slow.
+    timers: ``(name, key) -> deadline`` in seconds of ``time``; those of a part are named ``"<part>.<name>"``, and so
+    are its jobs. time: true time; set it or use `advance`, which wakes stories, too. clocks: the node's own
+    (`sim.cluster.clock.NodeClocks`), which `set_clock` lets jump or drift.
     records: ``(event, detail)`` in order. disk.writes: what was journalled.
     """
 
@@ -58,21 +76,31 @@ class Bench(Generic[N]):
         settings: Any = None,
         seed: int = 0,
         start: bool = True,
+        keep_own: bool = False,
     ) -> None:
         self.node_class = node_class
         self.name = name
         self.members = tuple(members)
         self.settings = settings
-        self._now = 0.0
-        self.clocks = NodeClocks(self, Clock(), Streams(seed)[f"clock/{name}"])
-        self.disk = _Memory()
+        self.keep_own = keep_own
+        self.env = Environment(0.0)  # for stories
+        self.halt = None  # it never stands still
+        self.is_paused = False
+        self.in_step = False
+        self.clocks = NodeClocks(self.env, Clock(), Streams(seed)[f"clock/{name}"])
+        self.disk = _Memory(self.durable_fields)
         self.sent: list[tuple[str, Any]] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.timers: dict[tuple[str, Any], float] = {}
         self.jobs: dict[tuple[str, Any], float] = {}
         self.backlog = 0
         self.incarnation = -1
-        self._owners: dict[tuple[str, Any], Handlers] = {}
+        self.alarms = Alarms(self.env, self.clocks)
+        self._owners: dict[
+            tuple[str, Any], tuple[Handlers, str]
+        ] = {}  # whose timer or work it is, and its name there
+        self._calls = Calls(self)
+        self._stories = Stories(self)
         self._random: Stream = Streams(seed)[f"node/{name}"]
         self.node: N
         if start:
@@ -83,11 +111,11 @@ class Bench(Generic[N]):
     @property
     def time(self) -> float:
         """True time in seconds."""
-        return self._now
+        return float(self.env._now)
 
     @time.setter
     def time(self, seconds: float) -> None:
-        self._now = seconds
+        self.env._now = seconds
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -113,22 +141,35 @@ class Bench(Generic[N]):
         self.clocks.begin()
         self.node = self.node_class(self)
         for owner in self._all_owners():
-            owner.on_start()
+            self._act(owner.on_start)
         return self.node
 
     def restart(self) -> N:
         """Crash the node, and start it again from its durable fields."""
-        for owner in self._all_owners():
-            prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
-            for field in type(owner)._durables:
-                value = owner.__dict__[field]
-                items = getattr(value, "items", None)
-                copied = list(items) if isinstance(items, list) else value
-                self.disk.image[prefix + field] = dict(copied) if isinstance(copied, dict) else copied
+        self.disk.image = self.durable_fields()
+        old, self.node = self.node, None  # type: ignore[assignment]
+        assert old is not None
         self.sent.clear()
         self.timers.clear()
         self.jobs.clear()
+        self.alarms.clear()
+        self._calls.clear()
+        bury((old, *(old.__dict__[name] for name in type(old)._parts)), self)
+        self._stories.close()
         return self.boot()
+
+    def durable_fields(self) -> dict[str, Any]:
+        """The durable state that the node holds, by field."""
+        fields: dict[str, Any] = {}
+        for owner in self._all_owners():
+            prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
+            for field, declared in type(owner)._durables.items():
+                value = owner.__dict__[field]
+                declared.require_in_place(value)
+                items = getattr(value, "items", None)
+                copied = list(items) if isinstance(items, list) else value
+                fields[prefix + field] = dict(copied) if isinstance(copied, dict) else copied
+        return fields
 
     def _all_owners(self) -> list[Handlers]:
         return [*(self.node.__dict__[name] for name in type(self.node)._parts), self.node]
@@ -138,11 +179,15 @@ class Bench(Generic[N]):
     def deliver(self, src: str, message: Any) -> list[tuple[str, Any]]:
         """Hand the node a message; returns what it sent in answer (and keeps it in ``sent``)."""
         before = len(self.sent)
-        self.dispatch(src, message)
+        self._act(self.dispatch, src, message)
         return self.sent[before:]
 
+    def answer(self, dst: str, reply: Any, call_id: int | None = None) -> list[tuple[str, Any]]:
+        """Let ``dst`` answer a call of the node (its last one, unless told); returns what the node sent then."""
+        return self.deliver(dst, Return(self._calls.last_id if call_id is None else call_id, reply))
+
     def deliver_self(self) -> None:
-        """Hand the node all messages that it has sent to itself, and those that these lead to."""
+        """Hand the node all messages that it has sent to itself (`keep_own`), and those that these lead to."""
         while any(dst == self.name for dst, _ in self.sent):
             index = next(i for i, (dst, _) in enumerate(self.sent) if dst == self.name)
             _, message = self.sent.pop(index)
@@ -153,30 +198,36 @@ class Bench(Generic[N]):
         before = len(self.sent)
         deadline = self.timers.pop((timer, key))
         self.time = max(self.time, deadline)
-        self._call(f"on_{timer}_timeout", (timer, key))
+        self._call("timeout", (timer, key))
         return self.sent[before:]
 
     def finish(self, work: str, key: Any = None) -> list[tuple[str, Any]]:
         """Let a piece of work be done now; returns what the node sent."""
         before = len(self.sent)
         self.time += self.jobs.pop((work, key))
-        self._call(f"on_{work}_done", (work, key))
+        self._call("done", (work, key))
         return self.sent[before:]
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, firing the timers that fall due, in order."""
+        """Let time pass: timers that fall due fire, and stories go on, in order."""
         end = self.time + seconds
         while True:
-            due = [(t, n, k) for (n, k), t in self.timers.items() if t <= end]
-            if not due:
+            timers = [(t, n, k) for (n, k), t in self.timers.items() if t <= end]
+            timer = min(timers, key=lambda d: d[0], default=None)
+            wakes = self.env.peek()
+            if wakes <= end and (timer is None or wakes < timer[0]):
+                self.time = max(self.time, wakes)
+                self._settle()
+            elif timer is not None:
+                self.fire(timer[1], timer[2])
+            else:
                 break
-            _, name, key = min(due, key=lambda d: d[0])
-            self.fire(name, key)
         self.time = end
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
         """Let the wall clock jump to ``offset`` seconds ahead of true time, or both clocks drift from now on."""
         factor = self.clocks.set(offset=offset, drift=drift)
+        self.alarms.stretch(factor)
         self.timers = {key: self.time + factor * (due - self.time) for key, due in self.timers.items()}
 
     def take(self, dst: str | None = None, kind: type | None = None) -> list[Any]:
@@ -189,9 +240,43 @@ class Bench(Generic[N]):
         self.sent = [item for item in self.sent if not wanted(item)]
         return taken
 
-    def _call(self, method: str, which: tuple[str, Any]) -> None:
-        handler: Callable[..., Any] = getattr(self._owners[which], method)
-        handler(*(() if which[1] is None else (which[1],)))
+    def _call(self, what: str, which: tuple[str, Any]) -> None:
+        owner, name = self._owners[which]
+        self._act(callback(owner, f"on_{name}_{what}"), *(() if which[1] is None else (which[1],)))
+
+    def _act(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """One step of the node, and those at the same instant that it leads to."""
+        self.step(function, arguments)
+        if not self.in_step:
+            self._settle()
+
+    def step(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """One step: a handler, or a part of a story."""
+        nested, self.in_step = self.in_step, True
+        try:
+            result = function(*arguments)
+            if result is not None:
+                self._stories.follow(result)
+            if not nested:
+                self._stories.refuse_unbegun()
+        except Exception as error:
+            self.blame(error)
+            raise
+        finally:
+            self.in_step = nested
+
+    def _settle(self) -> None:
+        """Do what is due by now: messages to itself, and stories that have something to go on with."""
+        now = self.time
+        while self.env.peek() <= now:
+            self.env.step()
+            self.time = now
+
+    def blame(self, error: Exception) -> None:
+        """Note on an exception where and when it happened."""
+        note = f"on {self.name} ({self.node_class.__name__}) at {self.time:.6f} s"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     # The verbs
 
@@ -203,36 +288,52 @@ class Bench(Generic[N]):
 
     def send(self, dst: str, message: Any, hold: bool) -> None:
         check_message(message)
-        self.sent.append((dst, message))
+        if dst == self.name and not self.keep_own:
+            self._stories.own_steps.count()
+            self._stories.own_steps.add(self._from_self, (message,))
+        else:
+            self.sent.append((dst, message))
+
+    def _from_self(self, message: Any) -> None:
+        self.step(self.dispatch, (self.name, message))
 
     def dispatch(self, src: str, message: Any) -> None:
-        for owner in self._all_owners():
+        handler = self._calls.handlers().get(message.__class__)
+        for owner in () if handler is not None else self._all_owners():
             name = type(owner).takers().get(message.__class__)
             if name is not None:
-                getattr(owner, name)(src, message)
-                return
-        raise TypeError(f"{self.node_class.__name__} has no handler for {message!r}")
+                handler = getattr(owner, name)
+                break
+        if handler is None:
+            raise TypeError(f"{self.node_class.__name__} has no handler for {message!r}")
+        result = handler(src, message)
+        if result is not None:
+            self._stories.follow(result)
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
-        self.sent.append((str(src) if isinstance(src, Caller) else src, message))
+        self.send(src, Return(src.call_id, message) if isinstance(src, Caller) else message, hold)
 
     def set_timer(self, owner: Handlers, name: str, delay: float, key: Any) -> None:
-        if not delay >= 0:
-            raise ValueError(f"timer {name!r} cannot be set {delay!r} s ahead")
-        if not hasattr(owner, f"on_{name}_timeout"):
-            raise TypeError(f"{type(owner).__name__} has no handler on_{name}_timeout")
-        self.timers[name, key] = self.time + delay / self.clocks.rate
-        self._owners[name, key] = owner
+        require_delay(self.name, name, delay)
+        callback(owner, f"on_{name}_timeout")
+        self.timers[self._own(owner, name, key)] = self.time + delay / self.clocks.rate
 
     def cancel_timer(self, owner: Handlers, name: str, key: Any) -> None:
-        self.timers.pop((name, key), None)
+        self.timers.pop(self._own(owner, name, key), None)
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
-        self.jobs[name, key] = seconds
-        self._owners[name, key] = owner
+        require_work(self.name, name, seconds)
+        callback(owner, f"on_{name}_done")
+        self.jobs[self._own(owner, name, key)] = seconds
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
-        return self.jobs.pop((name, key), None) is not None
+        return self.jobs.pop(self._own(owner, name, key), None) is not None
+
+    def _own(self, owner: Handlers, name: str, key: Any) -> tuple[str, Any]:
+        """Under what name a timer, or a piece of work, stands here; parts have their own."""
+        shown = f"{owner.part_name}.{name}" if isinstance(owner, Part) else name
+        self._owners[shown, key] = (owner, name)
+        return shown, key
 
     def record(self, event: str, detail: dict[str, Any]) -> None:
         self.records.append((event, detail))
@@ -240,5 +341,31 @@ class Bench(Generic[N]):
     def barrier(self) -> None:
         """Everything is on disk at once here."""
 
-    def spawn(self, story: Generator[Any, Any, Any]) -> None:
-        raise NotImplementedError("stories need simulated time: use sim.cluster.Cluster")
+    def spawn(self, story: Any) -> Event:
+        return self._stories.spawn(story)
+
+    def expect(self, called: Called) -> None:
+        if not self.in_step:  # by the test itself
+            called.take().close()
+            raise TypeError(
+                f"{called.handler} yields: hand it in by `deliver`, `fire` or `finish`, which run it"
+            )
+        self._stories.expect(called)
+
+    def sleep(self, seconds: float) -> Event:
+        over = self.event()
+        self.alarms.set(seconds, over.succeed)
+        return over
+
+    def event(self) -> Event:
+        return self.env.event()
+
+    def call(self, dst: str, request: Any, timeout: float | None) -> Event:
+        return self._calls.start(dst, request, timeout)
+
+    def first_of(self, events: Iterable[Event]) -> Event:
+        return self.env.any_of(list(events))
+
+
+if TYPE_CHECKING:
+    _HOST: type[HostContract] = Bench

@@ -8,32 +8,34 @@ forgotten, and its verbs go dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import heappush
-from math import inf
 from typing import TYPE_CHECKING, Any
 
-from simpy.events import URGENT, AnyOf, Event
+from simpy.events import AnyOf, Event
 
+from sim.cluster.alarms import Alarms, stretch
 from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
+from sim.cluster.dead_host import bury
 from sim.cluster.disk import make_disk
-from sim.cluster.own_steps import OwnStep, OwnSteps
+from sim.cluster.own_steps import OwnStep
 from sim.cluster.profile import Host
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.sending import Nic, ways_out
-from sim.cluster.story import Story
+from sim.cluster.story import Stories, Story
 from sim.cluster.verbs import quick_verbs
+from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
 from sim.message import check_message, digest_of
 from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node, Part
-from sim.stories import Called, generator_of, refuse_unbegun
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
     from sim.system import Member
 
-__all__ = ["DeadHost", "NodeHost"]
+__all__ = ["NodeHost"]
+
+Step = Callable[[Callable[..., Any], tuple[Any, ...]], None]
 
 
 class NodeHost:
@@ -67,7 +69,7 @@ class NodeHost:
         self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
         self.nic = Nic(profile.nic, cluster.env) if nic is None and profile.nic is not None else nic
         plain = self.disk.instant and not cluster.checking
-        self._step = self._plain_step if plain else self._recorded_step
+        self.step: Step = self._plain_step if plain else self._recorded_step
         self._run = self._plain_run if plain else self._recorded_run
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
@@ -76,14 +78,14 @@ class NodeHost:
         self.dropped = 0  # messages that came while the node was down
         self.timers: dict[tuple[int, str, Any], Timer] = {}
         self.jobs: dict[tuple[int, str, Any], Job] = {}
-        self._alarms: dict[int, Timer] = {}  # what sleeps and calls wait for
-        self._alarm_id = 0
-        self._stories: dict[Story, None] = {}  # those under way, in the order in which they began
-        self._called: list[Called] = []  # handlers that yield, called in this step and not yet run
+        self.alarms = Alarms(self.env, self.clocks)  # what sleeps and calls wait for
+        self.stories = Stories(self)
+        self._own_steps = self.stories.own_steps
+        self.follow = self.stories.follow
+        self.expect = self.stories.expect
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
-        self._own_steps = OwnSteps(self)
         self.halt: Halt | None = None  # while the process stands still
         self.routes = ways_out(self, cluster.network.routes(self.name))
 
@@ -139,7 +141,7 @@ class NodeHost:
         if self.cluster.checking:
             self.cluster.before_first_step(node)
         for owner in [*self._owners[1:], node]:
-            self._step(owner.on_start, ())
+            self.step(owner.on_start, ())
 
     def crash(self) -> None:
         """Throw the node away; only what is on the disk survives."""
@@ -148,10 +150,10 @@ class NodeHost:
         self.crashes += 1
         self.halt = None
         self.disk.crash()
-        for timer in [*self.timers.values(), *self._alarms.values()]:
+        for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
-        self._alarms.clear()
+        self.alarms.clear()
         self.jobs.clear()
         if self.member.machine is None:
             self.cpu.clear()
@@ -160,22 +162,15 @@ class NodeHost:
         else:
             self.cpu.drop(self)
         self._outbox.clear()
-        self._called.clear()
         self._calls.clear()
         self.handlers.clear()
-        dead = DeadHost(self)
         for owner in self._owners:
-            owner.host = dead
             for verb in quick_verbs(self, owner):
                 owner.__dict__.pop(verb, None)
-            for field in type(owner)._durables:
-                if hasattr(owner.__dict__[field], "_journal"):
-                    owner.__dict__[field]._journal = _write_nothing
+        bury(self._owners, self)
         self._owners = []
         self.node = None
-        stories, self._stories = self._stories, {}
-        for story in stories:
-            story.close()  # last: what it does on its way out (`finally`) reaches a dead host
+        self.stories.close()  # last: what they do on their way out (`finally`) reaches a dead host
 
     def pause(self) -> None:
         """Let the process stand still (stopped, or collecting garbage): no handler, timer or story of it runs.
@@ -214,7 +209,7 @@ class NodeHost:
         """What takes the place of a handler during a pause, where links go straight to handlers."""
 
         def wait(src: Any, message: Any) -> None:
-            halt.late.append((self._step, (handler, (src, message))))
+            halt.late.append((self.step, (handler, (src, message))))
 
         return wait
 
@@ -293,7 +288,7 @@ class NodeHost:
         handler = self._handler_of(src, message)
         if self.cluster.checking:
             self.cluster.before_delivery(src, self.name, message)
-        self._step(handler, (src, message))
+        self.step(handler, (src, message))
 
     def dispatch(self, src: str, message: Any) -> None:
         """See `Verbs.dispatch`."""
@@ -329,8 +324,8 @@ class NodeHost:
             result = handler(*arguments)
             if result is not None:
                 self.follow(result)
-            if self._called and not nested:
-                self._refuse_unbegun(None)
+            if not nested:
+                self.stories.refuse_unbegun()
         except Exception as error:
             self.blame(error)
             raise
@@ -398,7 +393,7 @@ class NodeHost:
         if self.cluster.checking:
             require_unchanged(message, digest, self.name, self.name)
             self.cluster.before_delivery(self.name, self.name, message)
-        self._step(self._handler_of(self.name, message), (self.name, message))
+        self.step(self._handler_of(self.name, message), (self.name, message))
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
         """See `Verbs.reply`."""
@@ -424,29 +419,15 @@ class NodeHost:
         factor, now = self.clocks.set(offset=offset, drift=drift), self.env._now
         if factor == 1.0:
             return
-        for timer in [*self.timers.values(), *self._alarms.values()]:
-            if timer.deadline is not None:
-                timer.arm_at(now + factor * (timer.deadline - now))
+        stretch(self.timers.values(), now, factor)
+        self.alarms.stretch(factor)
         if self.halt is not None:
             timers = self.halt.timers
             timers[:] = [(now + factor * (due - now) if due > now else due, timer) for due, timer in timers]
 
-    def alarm(self, delay: float, function: Callable[[Any], Any], argument: Any = None) -> None:
-        """Call a function once, in ``delay`` seconds of the monotonic clock, unless the node crashes before."""
-        self._alarm_id += 1
-        timer = Timer(self.env, self._ring, (self._alarm_id, function, argument))
-        timer.arm_at(self.env._now + delay / self.clocks.rate)
-        self._alarms[self._alarm_id] = timer
-
-    def _ring(self, alarm: tuple[int, Callable[[Any], Any], Any]) -> None:
-        number, function, argument = alarm
-        del self._alarms[number]
-        function(argument)
-
     def set_timer(self, owner: Handlers, name: str, delay: float, key: Any) -> None:
         """See `Verbs.set_timer`."""
-        if not delay >= 0:
-            raise ValueError(f"{self.name}: timer {name!r} cannot be set {delay!r} s ahead")
+        require_delay(self.name, name, delay)
         timer = self.timers.get((id(owner), name, key))  # id: a look-up, never an order
         if timer is None:
             function = self._callback(owner, f"on_{name}_timeout", key)
@@ -475,9 +456,7 @@ class NodeHost:
             timer.cancel()
 
     def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], Any]:
-        handler = getattr(owner, method, None)
-        if handler is None:
-            raise TypeError(f"{type(owner).__name__} has no handler {method}")
+        handler = callback(owner, method)
         return handler if key is None else lambda: handler(key)
 
     def _plain_run(self, function: Callable[[], Any]) -> None:
@@ -488,19 +467,11 @@ class NodeHost:
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
         """See `Verbs.work`."""
-        if not 0 <= seconds < inf:
-            raise ValueError(f"{self.name}: work {name!r} cannot take {seconds!r} s")
-        handler = self.done_handler(owner, name)
+        require_work(self.name, name, seconds)
+        handler = callback(owner, f"on_{name}_done")
         job_key = (id(owner), name, key)
         job = self.jobs[job_key] = Job(seconds, self.work_done, (job_key, handler, key), priority)
         self.cpu.submit(job)
-
-    def done_handler(self, owner: Handlers, name: str) -> Callable[..., Any]:
-        """What runs when a piece of work is done."""
-        handler: Callable[..., Any] | None = getattr(owner, f"on_{name}_done", None)
-        if handler is None:
-            raise TypeError(f"{type(owner).__name__} has no handler on_{name}_done")
-        return handler
 
     def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
         """A piece of work is done: call its handler."""
@@ -510,7 +481,7 @@ class NodeHost:
         job_key, handler, key = done
         if self.jobs.pop(job_key, None) is None:
             return  # cancelled when it was done, but the node stood still
-        self._step(handler, () if key is None else (key,))
+        self.step(handler, () if key is None else (key,))
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
         """See `Verbs.cancel_work`."""
@@ -531,62 +502,12 @@ class NodeHost:
 
     def spawn(self, story: Any) -> Story:
         """See `Verbs.spawn`."""
-        begun = self._story(story)
-        if begun is None:
-            raise TypeError(f"{self.name}: spawn takes a story, a generator; {story!r} is none")
-        self._own_steps.add(self.go_on, (begun, None))
-        return begun
-
-    def follow(self, result: Any) -> None:
-        """A handler returned something: if it is a story, its first part runs now, in the step of the handler."""
-        begun = self._story(result)
-        if begun is not None:
-            begun.part(None)
-
-    def _story(self, told: Any) -> Story | None:
-        generator = generator_of(told)
-        if generator is None:
-            return None
-        story = Story(self, generator)
-        self._stories[story] = None
-        return story
-
-    def go_on(self, story: Story, event: Event | None) -> None:
-        """What a story waited for has happened: its next part is a step of the node."""
-        if self.halt is not None:
-            self.halt.late.append((self.go_on, (story, event)))
-        else:
-            self._own_steps.count()
-            self._step(story.part, (event,))
-
-    def next_part(self, story: Story, event: Event) -> None:
-        """What a story waits for had happened already: it goes on in the node's next step."""
-        self._own_steps.add(self.go_on, (story, event))
-
-    def ended(self, story: Story) -> None:
-        """A story is over."""
-        self._stories.pop(story, None)
-
-    def expect(self, called: Called) -> None:
-        """A handler that yields was called: by the end of the step somebody must have begun to run it."""
-        if not self._called:
-            env = self.env
-            heappush(env._heap, (env._now, URGENT, next(env._eid), self._refuse_unbegun, None))
-        self._called.append(called)
-
-    def _refuse_unbegun(self, _: None) -> None:
-        called, self._called = self._called, []
-        try:
-            for each in called:
-                refuse_unbegun(each)
-        except TypeError as error:
-            self.blame(error)
-            raise
+        return self.stories.spawn(story)
 
     def sleep(self, seconds: float) -> Event:
         """See `Verbs.sleep`."""
         over = self.env.event()
-        self.alarm(seconds, over.succeed)
+        self.alarms.set(seconds, over.succeed)
         return over
 
     def event(self) -> Event:
@@ -614,73 +535,9 @@ class Halt:
         self.own_steps: list[OwnStep] = []  # what was the node's next step when it came to stand still
 
 
-class DeadHost:
-    """What the verbs of a crashed node object reach: nothing happens any more."""
-
-    def __init__(self, host: NodeHost) -> None:
-        self._host = host
-        self.peers = host.peers
-        self.backlog = 0
-        self.disk = _NoDisk()
-        self._died = host.monotonic()
-
-    def clock(self) -> float:
-        """Even a dead node may be asked the time, by whoever inspects it."""
-        return self._host.clock()
-
-    def monotonic(self) -> float:
-        """When it died: this clock ended with it."""
-        return self._died
-
-    def event(self) -> Event:
-        """An event that nobody will trigger."""
-        return self._host.env.event()
-
-    def cancel_work(self, *_: Any) -> bool:
-        """There is no work."""
-        return False
-
-    def spawn(self, story: Any) -> Event:
-        """A story of a dead node never begins."""
-        generator = generator_of(story)
-        if generator is not None:
-            generator.close()
-        return self.event()
-
-    def expect(self, called: Called) -> None:
-        """Nothing of a dead node's handler runs."""
-
-    def _nothing(self, *_: Any) -> None:
-        """Sends, timers, work and records of a dead node are no more."""
-
-    send = reply = dispatch = set_timer = cancel_timer = work = record = _nothing
-
-    def barrier(self) -> None:
-        """Nothing is written."""
-
-    def sleep(self, seconds: float) -> Event:
-        """A dead node sleeps for ever."""
-        return self._host.env.event()
-
-    def call(self, dst: str, request: Any, timeout: float | None) -> Event:
-        """Nobody will answer."""
-        return self._host.env.event()
-
-    def first_of(self, events: Iterable[Event]) -> Event:
-        """None of them comes."""
-        return self._host.env.event()
-
-
-class _NoDisk:
-    """The disk under a dead node: writes go nowhere."""
-
-    def write(self, field: str, operation: str, argument: Any) -> None:
-        """Nothing is written."""
-
-
-def _write_nothing(operation: str, argument: Any) -> None:
-    """The journal of a dead node's logs and maps."""
-
-
 def _copy_map(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else value
+
+
+if TYPE_CHECKING:
+    _HOST: type[HostContract] = NodeHost  # mypy compares it with the contract

@@ -8,29 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simpy.events import URGENT
 
-from sim.kernel import StandstillError
-
-if TYPE_CHECKING:
-    from sim.cluster.host import NodeHost
-    from sim.node import Node
+from sim.kernel import Environment, StandstillError
 
 __all__ = ["MOST_AT_ONCE", "OwnStep", "OwnSteps"]
 
 MOST_AT_ONCE = 1_000_000
 """How many messages to itself and parts of stories a node may handle at one instant; more would never end."""
 
-OwnStep = tuple["Node | None", Callable[..., None], tuple[Any, ...]]
+OwnStep = tuple[Any, Callable[..., None], tuple[Any, ...]]
 """The node that asked for it (its object: the next incarnation is another), and what is to be called."""
+
+
+class _Host(Protocol):
+    """What this needs of the host of the node."""
+
+    name: str
+
+    @property
+    def env(self) -> Environment: ...
+    @property
+    def node(self) -> Any: ...
+    @property
+    def halt(self) -> Any: ...
 
 
 class OwnSteps:
     """The next steps of the node on one host."""
 
-    def __init__(self, host: NodeHost) -> None:
+    def __init__(self, host: _Host) -> None:
         self._host = host
         self._env = host.env
         self._instant = -1.0

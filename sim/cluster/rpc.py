@@ -7,15 +7,13 @@ A call travels in a `Call` envelope with a number; the callee's ordinary handler
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simpy.events import Event
 
+from sim.cluster.alarms import Alarms
 from sim.message import check_message, message
 from sim.node import Caller
-
-if TYPE_CHECKING:
-    from sim.cluster.host import NodeHost
 
 __all__ = ["Call", "Calls", "Return"]
 
@@ -36,13 +34,24 @@ class Return:
     reply: Any
 
 
+class _Host(Protocol):
+    """What calls need of the host of their node."""
+
+    name: str
+    alarms: Alarms
+
+    def event(self) -> Event: ...
+    def send(self, dst: str, message: Any, hold: bool) -> None: ...
+    def dispatch(self, src: str, message: Any) -> None: ...
+
+
 class Calls:
     """The calls of one host that wait for their replies."""
 
-    def __init__(self, host: NodeHost) -> None:
+    def __init__(self, host: _Host) -> None:
         self._host = host
         self._pending: dict[int, Event] = {}
-        self._last_id = 0
+        self.last_id = 0
 
     def handlers(self) -> dict[type, Callable[[Any, Any], Any]]:
         """The handlers that every node has for calls."""
@@ -53,12 +62,12 @@ class Calls:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"{self._host.name}: a call's timeout must be at least 0 s, not {timeout!r}")
         check_message(request)
-        self._last_id += 1
-        answered = self._host.env.event()
-        self._pending[self._last_id] = answered
-        self._host.send(dst, Call(self._last_id, request), True)
+        self.last_id += 1
+        answered = self._host.event()
+        self._pending[self.last_id] = answered
+        self._host.send(dst, Call(self.last_id, request), True)
         if timeout is not None:
-            self._host.alarm(timeout, self._on_timeout, self._last_id)
+            self._host.alarms.set(timeout, self._on_timeout, self.last_id)
         return answered
 
     def clear(self) -> None:

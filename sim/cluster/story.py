@@ -1,37 +1,43 @@
-"""A story under way: a process of a node, whose every part between two yields is one step of the node."""
+"""Stories under way: processes of a node, whose every part between two yields is one step of the node."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from heapq import heappush
 from typing import Any, Protocol
 
-from simpy.events import Event
+from simpy.events import URGENT, Event
 
+from sim.cluster.own_steps import OwnSteps
 from sim.kernel import Environment
-from sim.stories import Called, name_of
+from sim.stories import Called, generator_of, name_of, refuse_unbegun
 
-__all__ = ["Story"]
+__all__ = ["Stories", "Story"]
 
 
-class _Teller(Protocol):
-    """What a story needs of the host of its node."""
+class _Host(Protocol):
+    """What stories need of the host of their node."""
 
     name: str
 
     @property
+    def step(self) -> Callable[[Callable[..., Any], tuple[Any, ...]], None]: ...
+    @property
     def env(self) -> Environment: ...
-    def go_on(self, story: Story, event: Event | None) -> None: ...
-    def next_part(self, story: Story, event: Event) -> None: ...
-    def ended(self, story: Story) -> None: ...
+    @property
+    def node(self) -> Any: ...
+    @property
+    def halt(self) -> Any: ...
     def blame(self, error: Exception) -> None: ...
 
 
 class Story(Event):
     """The process; an event, too, that happens when the story is over, with what it returned."""
 
-    def __init__(self, host: _Teller, generator: Generator[Any, Any, Any]) -> None:
+    def __init__(self, stories: Stories, host: _Host, generator: Generator[Any, Any, Any]) -> None:
         super().__init__(host.env)
+        self._stories = stories
         self._host = host
         self._generator = generator
         self._awaited: Event | None = None
@@ -74,7 +80,7 @@ class Story(Event):
                 self._generator.throw(error)  # the traceback then shows the line
             raise error
         if awaited.callbacks is None:  # it has happened already
-            self._host.next_part(self, awaited)
+            self._stories.next_part(self, awaited)
         else:
             self._awaited = awaited
             awaited.callbacks.append(self._happened)
@@ -83,11 +89,11 @@ class Story(Event):
         self._awaited = None
         if not event._ok:
             event.defused = True
-        self._host.go_on(self, event)
+        self._stories.go_on(self, event)
 
     def _over(self) -> None:
         self._closed = True
-        self._host.ended(self)
+        self._stories.ended(self)
 
     def close(self) -> None:
         """End it for good: nothing that it waited for resumes it."""
@@ -108,3 +114,79 @@ def _what(yielded: Any) -> str:
         f"{yielded!r}, which is no event: yield what sleep, call, event, first_of or spawn return, "
         "as in `yield self.sleep(0.01)`"
     )
+
+
+class Stories:
+    """The stories of the node on one host, and what the node does next by itself (`OwnSteps`)."""
+
+    def __init__(self, host: _Host) -> None:
+        self._host = host
+        self.own_steps = OwnSteps(host)
+        self._under_way: dict[Story, None] = {}  # in the order in which they began
+        self._called: list[Called] = []  # handlers that yield, called in this step and not yet run
+
+    def spawn(self, told: Any) -> Story:
+        """Start a story: it begins in the node's next step, at the same instant. TypeError for what is no story."""
+        story = self._begin(told)
+        if story is None:
+            raise TypeError(f"{self._host.name}: spawn takes a story, a generator; {told!r} is none")
+        self.own_steps.add(self.go_on, (story, None))
+        return story
+
+    def follow(self, result: Any) -> None:
+        """A handler returned something: if it is a story, its first part runs now, in the step of the handler."""
+        story = self._begin(result)
+        if story is not None:
+            story.part(None)
+
+    def _begin(self, told: Any) -> Story | None:
+        generator = generator_of(told)
+        if generator is None:
+            return None
+        story = Story(self, self._host, generator)
+        self._under_way[story] = None
+        return story
+
+    def go_on(self, story: Story, event: Event | None) -> None:
+        """What a story waited for has happened: its next part is a step of the node."""
+        host = self._host
+        if host.halt is not None:
+            host.halt.late.append((self.go_on, (story, event)))
+        else:
+            self.own_steps.count()
+            host.step(story.part, (event,))
+
+    def next_part(self, story: Story, event: Event) -> None:
+        """What a story waits for had happened already: it goes on in the node's next step."""
+        self.own_steps.add(self.go_on, (story, event))
+
+    def ended(self, story: Story) -> None:
+        """A story is over."""
+        self._under_way.pop(story, None)
+
+    def close(self) -> None:
+        """End all of them for good: the node crashed."""
+        self._called.clear()
+        stories, self._under_way = self._under_way, {}
+        for story in stories:
+            story.close()
+
+    def expect(self, called: Called) -> None:
+        """A handler that yields was called: by the end of the step somebody must have begun to run it."""
+        if not self._called:
+            env = self._host.env
+            heappush(env._heap, (env._now, URGENT, next(env._eid), self._at_the_latest, None))
+        self._called.append(called)
+
+    def _at_the_latest(self, _: None) -> None:
+        try:
+            self.refuse_unbegun()
+        except TypeError as error:
+            self._host.blame(error)
+            raise
+
+    def refuse_unbegun(self) -> None:
+        """The step is over: TypeError when a handler that yields was called, and nobody has begun to run it."""
+        called, self._called = self._called, []
+        for each in called:
+            refuse_unbegun(each)

@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sim.cluster.cpu import Job
+from sim.hosting import callback
 from sim.node import Verbs
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
 
     def set_timer(name: str, delay: float, key: Any = None) -> None:
         timer = known.get((address, name, key))
-        if timer is None or not delay >= 0:
+        if timer is None or not 0 <= delay < inf:
             host.set_timer(owner, name, delay, key)
         else:
             timer.arm_at(env._now + delay / clocks.rate)
@@ -70,7 +71,7 @@ def _work(host: NodeHost, owner: Handlers) -> Verb:
         handler = handlers.get(name)
         if handler is None or not 0 <= seconds < inf:
             host.work(owner, name, seconds, key, priority)
-            handlers[name] = host.done_handler(owner, name)
+            handlers[name] = callback(owner, f"on_{name}_done")
             return
         job_key = (address, name, key)
         job = jobs[job_key] = Job(seconds, done, (job_key, handler, key), priority)

@@ -38,7 +38,7 @@ OLD, NEW = Stamped((1.0, 1, 1), "old"), Stamped((2.0, 1, 2), "new")
 
 def node(name: str = "n0", **changes: Any) -> Bench[DynamoNode]:
     system = dataclasses.replace(SYSTEM, **changes)
-    return Bench(DynamoNode, name, members=system.names, settings=system)
+    return Bench(DynamoNode, name, members=system.names, settings=system, keep_own=True)
 
 
 def ticket_of(bench: Bench[DynamoNode]) -> tuple[int, int]:

@@ -35,15 +35,15 @@ def put(value: Any, session: int = 1) -> Command:
 
 
 def acceptor() -> Bench[Acceptor]:
-    return Bench(Acceptor, "n0", members=MEMBERS, settings=Paxos(nodes=3))
+    return Bench(Acceptor, "n0", members=MEMBERS, settings=Paxos(nodes=3), keep_own=True)
 
 
 def learner(learning: Any = "broadcast") -> Bench[Learner]:
-    return Bench(Learner, "n0", members=MEMBERS, settings=Paxos(nodes=3, learning=learning))
+    return Bench(Learner, "n0", members=MEMBERS, settings=Paxos(nodes=3, learning=learning), keep_own=True)
 
 
 def proposer(node_class: type[Proposer] = Proposer) -> Bench[Any]:
-    return Bench(node_class, "n0", members=MEMBERS, settings=Paxos(nodes=3))
+    return Bench(node_class, "n0", members=MEMBERS, settings=Paxos(nodes=3), keep_own=True)
 
 
 # 2.2 Choosing a value: the acceptor
@@ -181,14 +181,16 @@ def test_2_3_votes_for_different_proposals_do_not_add_up_even_for_one_value() ->
 
 
 def test_2_3_each_acceptor_may_respond_to_all_learners() -> None:
-    bench = Bench(Acceptor, "n0", members=MEMBERS, settings=Paxos(nodes=3, learning="broadcast"))
+    bench = Bench(
+        Acceptor, "n0", members=MEMBERS, settings=Paxos(nodes=3, learning="broadcast"), keep_own=True
+    )
     bench.deliver("n1", Accept(LOW, put("a")))
     assert [dst for dst, _ in bench.sent] == ["n0", "n1", "n2"]
 
 
 def test_2_3_or_to_a_distinguished_learner_which_informs_the_others() -> None:
     settings = Paxos(nodes=3, learning="distinguished")
-    bench = Bench(Acceptor, "n2", members=MEMBERS, settings=settings)
+    bench = Bench(Acceptor, "n2", members=MEMBERS, settings=settings, keep_own=True)
     bench.deliver("n1", Accept(LOW, put("a")))
     assert [dst for dst, _ in bench.sent] == ["n0"]
     told = learner("distinguished")
@@ -228,7 +230,7 @@ def test_2_5_an_acceptor_records_its_response_in_stable_storage_before_sending_i
             assert hold, "the answer waits for the disk"
             order.append("send")
 
-    bench = Bench(Watched, "n0", members=MEMBERS, settings=Paxos(nodes=3))
+    bench = Bench(Watched, "n0", members=MEMBERS, settings=Paxos(nodes=3), keep_own=True)
     write = bench.disk.write
     bench.disk.write = lambda *change: (order.append("write"), write(*change))[1]  # type: ignore[method-assign]
     bench.deliver("n1", message)
@@ -252,7 +254,9 @@ def test_2_5_every_process_may_play_all_roles() -> None:
 
 
 def replica(name: str = "n0", **settings: Any) -> Bench[MultiPaxosNode]:
-    return Bench(MultiPaxosNode, name, members=MEMBERS, settings=MultiPaxos(nodes=3, **settings))
+    return Bench(
+        MultiPaxosNode, name, members=MEMBERS, settings=MultiPaxos(nodes=3, **settings), keep_own=True
+    )
 
 
 def leading(**settings: Any) -> Bench[MultiPaxosNode]:

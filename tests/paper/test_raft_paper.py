@@ -39,7 +39,9 @@ def log_of(*terms: int) -> list[Entry]:
 def server(*, log: list[int] | None = None, term: int | None = None, n: int = 3, name: str = "n0") -> Any:
     """A bench with a follower whose log has entries of the given terms."""
     members = FIVE[:n]
-    bench = Bench(RaftNode, name, members=members, settings=BasicRaft(nodes=n, leader=members[-1]))
+    bench = Bench(
+        RaftNode, name, members=members, settings=BasicRaft(nodes=n, leader=members[-1]), keep_own=True
+    )
     node = bench.node
     node.log.extend(log_of(*(log or [])))
     node.current_term = term if term is not None else (log[-1] if log else 0)

@@ -50,7 +50,7 @@ def server(n: int = 3, name: str = "n0", log: tuple[int, ...] = (), **options: A
     """A bench with a follower whose log has entries of the given terms."""
     system = Raft(nodes=n, leader=FIVE[n - 1], **options)
     members = [member.name for member in system.members()]
-    bench = Bench(system.members()[0].node_class, name, members=members, settings=system)
+    bench = Bench(system.members()[0].node_class, name, members=members, settings=system, keep_own=True)
     for index, term in enumerate(log, 1):
         bench.node.log.append(Entry.of(term, put(index)))
     bench.node.current_term = log[-1] if log else 0

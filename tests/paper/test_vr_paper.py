@@ -36,7 +36,9 @@ A, B, C = command(1), command(2), command(3)
 
 
 def replica(name: str) -> Bench[ViewstampedNode]:
-    return Bench(ViewstampedNode, name, members=NAMES, settings=ViewstampedReplication(nodes=5))
+    return Bench(
+        ViewstampedNode, name, members=NAMES, settings=ViewstampedReplication(nodes=5), keep_own=True
+    )
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class Stage:
     def step(self, name: str, method: str, *arguments: Any) -> None:
         """Run one handler of a node, as its host would."""
         host = self.cluster.hosts[name]
-        host._step(getattr(host.node, method), arguments)
+        host.step(getattr(host.node, method), arguments)
 
     def ask(
         self, name: str, kind: str = "put", value: Any = None, *, key: str = "x", session: int = 1

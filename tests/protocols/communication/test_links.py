@@ -103,7 +103,7 @@ def storm(kind: type[StubbornLinks], seed: int, *, crashes: bool) -> tuple[list[
         for n in range(COUNT):
             host = cluster.hosts["a"]
             if host.is_up:
-                host._step(host.node.post, (n,))  # type: ignore[union-attr]
+                host.step(host.node.post, (n,))  # type: ignore[union-attr]
             yield cluster.env.timeout(0.02)
 
     cluster.env.process(load())

@@ -25,7 +25,7 @@ def work_messages(s: Any) -> Counter[str]:
 
 
 def replica(name: str = "n0", seed: int = 0) -> Bench[MenciusNode]:
-    bench = Bench(MenciusNode, name, members=MEMBERS, settings=SLOW, seed=seed)
+    bench = Bench(MenciusNode, name, members=MEMBERS, settings=SLOW, seed=seed, keep_own=True)
     bench.deliver_self()
     return bench
 

@@ -112,7 +112,7 @@ class Stage:
     def step(self, name: str, method: str, *arguments: Any) -> None:
         """Run one handler of a node, as its host would."""
         host = self.cluster.hosts[name]
-        host._step(getattr(host.node, method), arguments)
+        host.step(getattr(host.node, method), arguments)
 
     def campaign(self, name: str, seconds: float = 0.1) -> None:
         """The election timer of a node fires; then time passes."""

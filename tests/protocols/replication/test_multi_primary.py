@@ -208,7 +208,7 @@ def test_what_was_collected_does_not_come_back_with_a_message_that_was_long_unde
     s.ask("n0", "delete")
     s.run(5 * HYBRID.gossip_every)
     assert mutant or not s.node("n1").versions
-    s.cluster.hosts["n1"]._step(s.node("n1").on_update, ("n0", late))
+    s.cluster.hosts["n1"].step(s.node("n1").on_update, ("n0", late))
     if mutant is None:
         assert values_of(s) == [None] * 3
         s.finish()

@@ -233,7 +233,7 @@ def synced(play: Play, **stores: dict[str, Any]) -> Any:
     for name, versions in stores.items():
         for key, version in versions.items():
             simulation.nodes[name].keep(key, version)  # type: ignore[attr-defined]
-    simulation.cluster.hosts["n0"]._step(simulation.nodes["n0"].anti_entropy.on_sync_timeout, ())  # type: ignore[attr-defined]
+    simulation.cluster.hosts["n0"].step(simulation.nodes["n0"].anti_entropy.on_sync_timeout, ())  # type: ignore[attr-defined]
     simulation.run()
     simulation.finish()
     kinds = simulation.recorder.frame("messages")["kind"]
