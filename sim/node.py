@@ -1,10 +1,15 @@
 """Nodes: all that a protocol author needs.
 
 A replica (or client, or server) is a class of *handlers* over *verbs*. A handler is one "upon receiving ..."
-of the paper: ``on_prepare(self, src, msg: Prepare)`` is called for each message of class ``Prepare``; it is atomic and
-never waits. Verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...) are injected by whatever hosts the node:
-the simulator (`sim.cluster`), or a test that hands it messages by hand (`sim.testing`). This module knows
-neither simulated time nor the network; it imports nothing but the standard library.
+of the paper: ``on_prepare(self, src, msg: Prepare)`` is called for each message of class ``Prepare``. It is one *step*:
+atomic, and what it writes is one record on disk. Verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...) are injected
+by whatever hosts the node (`sim.hosting.HostContract`): the simulator (`sim.cluster`), or a test that hands it
+messages by hand (`sim.testing`). This module knows neither simulated time nor the network; it imports nothing but the
+standard library.
+
+A handler that yields is a *story*: ``answer = yield self.call("n1", Ask())``. Its first part, up to the first yield,
+belongs to the step of what it handles; each later part is a step of its own, at the moment when what it waited for has
+happened. Between two parts other handlers run. A crash ends it. One story calls another by ``yield from``.
 
 >>> @message
 ... class Ping:
@@ -19,7 +24,7 @@ neither simulated time nor the network; it imports nothing but the standard libr
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterable, MutableSequence, Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from sim.durability import Durable, DurableLog, DurableMap, durable, durable_log, durable_map
@@ -183,12 +188,16 @@ class Verbs:
 
     # Stories: processes that read "do this, wait for that or a timeout, then ..."
 
-    def spawn(self, story: Generator[Any, Any, Any]) -> Any:
-        """Start a process of this node; it is closed when the node crashes."""
+    def spawn(self, story: Any) -> Any:
+        """Start a story (a generator): it begins in this node's next step, at the same instant, after this handler.
+
+        Each of its parts between two yields is one step, as of a handler that yields. It is closed when the node
+        crashes. What comes back is an event: its value is what the story returns. TypeError for what is no story.
+        """
         return self.host.spawn(story)
 
     def sleep(self, seconds: float) -> Any:
-        """For a story to yield: wait."""
+        """For a story to yield: wait. ValueError for a time below 0, or without end."""
         return self.host.sleep(seconds)
 
     def event(self) -> Any:
