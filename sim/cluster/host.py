@@ -382,6 +382,7 @@ class NodeHost:
 
     def to_self(self, message: Any) -> None:
         """A message to oneself leaves: it is this node's next step, and nothing but the invariants hears of it."""
+        check_message(message)
         heard = self.cluster.network.on_send
         if heard is not None:
             heard(self.name, self.name, message)

@@ -548,10 +548,22 @@ class SpawnsNothing(Little):
         self.spawn(None)  # type: ignore[arg-type]
 
 
+class SendsNoMessage(Little):
+    def go(self) -> None:
+        self.send("b", "text")
+
+
+class SendsItselfNoMessage(Little):
+    def go(self) -> None:
+        self.send("a", ("a", "tuple"))
+
+
 MISTAKES: dict[type[Node], tuple[type[Exception], str]] = {
     Plainly: (TypeError, r"Plainly\.on_inner_timeout yields, and was called like a plain method"),
     YieldsNoEvent: (TypeError, r"a: YieldsNoEvent\.on_note yields 0\.01, which is no event"),
     RaisesLater: (KeyError, "oops"),
+    SendsNoMessage: (TypeError, "@message"),
+    SendsItselfNoMessage: (TypeError, "@message"),
     SpawnsNothing: (TypeError, "a: spawn takes a story, a generator; None is none"),
 }
 
