@@ -217,6 +217,22 @@ def test_a_spawned_story_begins_in_the_next_step_at_the_same_instant(path: str) 
     assert seen(made) == [*((w, 1.0) for w in words), ("the end, the end", 1.5)]
 
 
+@every_path
+def test_what_follows_a_yield_of_what_has_happened_already_is_a_step_of_its_own(path: str) -> None:
+    made = cluster(path)
+    a = node(made)
+    happened = a.event().succeed("value")
+
+    def told() -> Steps:
+        a.send("a", Reply("to itself"))
+        a.saw(f"had {(yield happened)}")
+
+    made.env.run(until=1.0)
+    a.spawn(told())
+    made.env.run(until=2.0)
+    assert seen(made) == [("reply to itself", 1.0), ("had value", 1.0)]
+
+
 # One record, one question to the invariants
 
 
