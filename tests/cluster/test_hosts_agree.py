@@ -577,6 +577,32 @@ def test_every_host_refuses_it_alike(host: str, node_class: type[Node]) -> None:
     assert any(note.startswith(f"on a ({node_class.__name__}) at ") for note in caught.value.__notes__)
 
 
+def test_a_bench_runs_handlers_that_yield_and_refuses_a_call_by_the_test_itself() -> None:
+    bench = Bench(StoryOfMessage, "b", members=NAMES)
+    with pytest.raises(TypeError, match=r"StoryOfMessage\.on_note yields: hand it in by `deliver`"):
+        bench.node.on_note("a", Note("x"))
+    assert bench.deliver("a", Note("x")) == []
+    bench.advance(0.25)
+    assert bench.sent == []
+    bench.advance(0.25)
+    assert bench.sent == [("a", Told(1))]
+
+
+def test_a_bench_shows_a_call_and_takes_its_answer() -> None:
+    bench = Bench(Calls, "a", members=NAMES)
+    (asked,) = bench.take("b")
+    assert asked.request == Ask(1)
+    bench.answer("b", Told(2))
+    assert [event for event, _ in bench.records] == [f"answered {Told(2)}", f"answered itself {Told(11)}"]
+
+
+def test_a_bench_keeps_what_the_node_sends_to_itself_when_told_to() -> None:
+    bench = Bench(SendsToItself, "a", members=NAMES, keep_own=True)
+    assert bench.sent == [("a", Note("to itself")), ("a", Wrapped(Note("and again")))]
+    bench.deliver_self()
+    assert [event for event, _ in bench.records] == ["begun", "to itself from a", "wrapped", "and again from a"]
+
+
 VERBS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "a timer in the past": (lambda n: n.set_timer("tick", -1.0), ValueError, "cannot be set -1.0 s ahead"),
     "a timer at no time": (lambda n: n.set_timer("tick", float("nan")), ValueError, "cannot be set nan s"),
