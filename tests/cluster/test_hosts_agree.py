@@ -600,7 +600,12 @@ def test_a_bench_keeps_what_the_node_sends_to_itself_when_told_to() -> None:
     bench = Bench(SendsToItself, "a", members=NAMES, keep_own=True)
     assert bench.sent == [("a", Note("to itself")), ("a", Wrapped(Note("and again")))]
     bench.deliver_self()
-    assert [event for event, _ in bench.records] == ["begun", "to itself from a", "wrapped", "and again from a"]
+    assert [event for event, _ in bench.records] == [
+        "begun",
+        "to itself from a",
+        "wrapped",
+        "and again from a",
+    ]
 
 
 VERBS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
