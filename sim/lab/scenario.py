@@ -14,7 +14,7 @@ from sim.lab.membership import check_members
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
-from sim.settings import Value
+from sim.settings import MOST_ROWS, Value
 from sim.system import Member, System, Timing, check_administration
 from sim.workload import OpenLoop, Workload
 
@@ -90,9 +90,31 @@ class Scenario(Value):
         if self.sample_every is not None and not self.sample_every > 0:
             raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
         object.__setattr__(self, "faults", tuple(self.faults))
+        self._check_sizes()
         check_members(self.system)
         self._check_operations()
         self._check_places()
+
+    def _check_sizes(self) -> None:
+        """Refuse what would take all memory, or would not end in a lifetime."""
+        if self.sample_every is not None and self.duration / self.sample_every > MOST_ROWS:
+            raise ValueError(
+                f"Scenario: sample_every={self.sample_every!r} makes {self.duration / self.sample_every:.3g} rows of "
+                f"each gauge in {self.duration!r} s: at most {MOST_ROWS:,} fit in memory"
+            )
+        if self.system.heartbeat is not None and self.duration / self.system.heartbeat > MOST_ROWS:
+            raise ValueError(
+                f"Scenario: heartbeat={self.system.heartbeat!r} makes {self.duration / self.system.heartbeat:.3g} "
+                f"heartbeats in {self.duration!r} s: at most {MOST_ROWS:,}"
+            )
+        for fault in self.faults:
+            for name in ("mttf", "every"):
+                mean = getattr(fault, name, None)
+                if mean is not None and self.duration / mean > MOST_ROWS:
+                    raise ValueError(
+                        f"{fault!r}: {name}={mean!r} makes {self.duration / mean:.3g} faults in {self.duration!r} s: "
+                        f"at most {MOST_ROWS:,}"
+                    )
 
     def _check_operations(self) -> None:
         self.workload.check_duration(self.duration)

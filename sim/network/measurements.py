@@ -3,7 +3,11 @@
 Two formats are read, told apart by their columns:
 
 - ``src,dst,mean_ms,p50_ms,p75_ms,p95_ms,p99_ms,p99.9_ms,p99.99_ms,p99.999_ms``: percentiles, a line a pair;
-- ``time,src,dst,rtt_ms``: samples, a line a round trip (the time is not used); their percentiles become the table.
+- ``src,dst,rtt_ms``: samples, a line a round trip; their percentiles become the table. A column ``time`` may stand
+  there, and is not used: samples are taken to be of one distribution.
+
+Other columns do no harm. A round trip is the same from both ends, so both directions are merged; where they differ by
+more than a factor of five, they are no round trips of one pair, and the file is refused.
 
 Names of places are free. Those that read like Amazon's are understood: ``us-east-1 (Virginia)`` is a region,
 called ``virginia`` here; ``us-east-1b`` is a zone of it, called ``virginia-b``; ``us-east-1b host 2`` is a host
@@ -30,7 +34,8 @@ __all__ = ["Measured", "RttTable", "read_table", "shipped_table"]
 
 _PERCENTILES = tuple(f"p{round(100 * level, 3):g}_ms" for level in LEVELS)
 _TABLE = ("src", "dst", "mean_ms", *_PERCENTILES)
-_SAMPLES = ("time", "src", "dst", "rtt_ms")
+_SAMPLES = ("src", "dst", "rtt_ms")
+_MOST_UNLIKE = 5.0  # so many times as long may a round trip be as the same from the other end
 _AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+)?( \((?P<city>.+)\))?")
 
 
@@ -208,11 +213,24 @@ def _build(name: str, raw: Sequence[Measured]) -> RttTable:
         names.update(dict.fromkeys((place, spelling, *aliases), place))
         if inside is not None:
             region[place] = inside
+    _refuse_unlike_directions(name, raw)
     # First the two directions, then the several pairs of hosts in one zone.
     both = _merged([(frozenset((row.src, row.dst)), row) for row in raw])
     there = [Measured(places[r.src], places[r.dst], r.mean, r.percentiles) for r in both]
     rows = _merged([(frozenset((row.src, row.dst)), row) for row in there])
     return RttTable(name, tuple(rows), names, region)
+
+
+def _refuse_unlike_directions(name: str, raw: Sequence[Measured]) -> None:
+    there = {(row.src, row.dst): row for row in raw}
+    for row in raw:
+        back = there.get((row.dst, row.src))
+        if back is not None and row.percentiles[0] > _MOST_UNLIKE * back.percentiles[0]:
+            raise ValueError(
+                f"{name}: the median round trip from {row.src!r} to {row.dst!r} is {row.percentiles[0] / ms:g} ms, but "
+                f"{back.percentiles[0] / ms:g} ms from {row.dst!r} to {row.src!r}: a round trip is the same from both "
+                "ends. For one-way latencies that differ use sim.network.matrix"
+            )
 
 
 def _place(spelling: str, cities: dict[str, str]) -> tuple[str, tuple[str, ...], str | None]:

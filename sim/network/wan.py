@@ -25,13 +25,15 @@ class Wan(Topology):
 
     table: RttTable = field(default_factory=shipped_table)
 
+    def _convert(self) -> None:
+        if isinstance(self.regions, tuple) and isinstance(self.table, RttTable):
+            self._keep(regions=tuple(self.table.resolve(place) for place in self.regions))
+
     def __post_init__(self) -> None:
         # Zero-argument super() does not work in a slotted dataclass.
         Topology.__post_init__(self)
-        places = tuple(self.table.resolve(place) for place in self.regions)
-        for a, b in combinations(dict.fromkeys(places), 2):
+        for a, b in combinations(dict.fromkeys(self.regions), 2):
             self.table.between(a, b)
-        object.__setattr__(self, "regions", places)
 
     def resolve(self, place: str) -> str:
         """The name of a place of the table, whether or not replicas stand there by default."""

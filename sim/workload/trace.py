@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -264,9 +265,10 @@ def read_trace(path: Path) -> list[Arrival]:
             raise ValueError(
                 f"a trace needs a header with time,op,key, each once, not {','.join(columns) or 'nothing'}"
             )
-        unknown = [name for name in columns if name not in _COLUMNS]
-        if unknown:
-            raise ValueError(f"no column {unknown[0]!r} is known; there are {', '.join(_COLUMNS)}")
+        for name in columns:  # spare ones do no harm, but a slip of the pen would
+            meant = get_close_matches(name, _COLUMNS, n=1, cutoff=0.75)
+            if meant and name not in _COLUMNS:
+                raise ValueError(f"no column {name!r} is known; did you mean {meant[0]!r}?")
 
     arrivals = []
     for line in read_csv(path, check):

@@ -9,10 +9,11 @@ import pytest
 
 from sim import Retry, Scenario
 from sim.cluster import CLOUD_HOST, Disk, Host
+from sim.faults import RandomCrashes
 from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
-from sim.workload import YCSB, ClosedLoop, Mix, OpenLoop, Trace, Uniform, Zipf
+from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, Uniform, Zipf
 
 
 def scenario(**changes: Any) -> Scenario:
@@ -34,6 +35,13 @@ def scenario(**changes: Any) -> Scenario:
         ({"check": "yes"}, "check must be True or False, not 'yes'"),
         ({"warmup": 2.0}, "warmup must be at least 0 and below the duration, not 2.0"),
         ({"sample_every": 0}, "sample_every must be positive seconds, not 0"),
+        (
+            {"sample_every": 1e-9},
+            "sample_every=1e-09 makes 2e.09 rows of each gauge in 2.0 s: at most 100,000,000",
+        ),
+        ({"system": Raft(nodes=3, heartbeat=1e-12)}, "heartbeat=1e-12 makes 2e.12 heartbeats in 2.0 s"),
+        ({"faults": [RandomCrashes(1e-9, 1.0)]}, "mttf=1e-09 makes 2e.09 faults in 2.0 s"),
+        ({"workload": Trace(arrivals=(Arrival(5.0, "get", "a"),))}, "1 of 1 rows lie outside a run of 2.0 s"),
         ({"hosts": {"n9": Host()}}, "hosts names 'n9'; the members are n0, n1, n2"),
         ({"hosts": 3}, "hosts must be a Host or a mapping, not 3"),
         ({"workload": ClosedLoop(clients={"mars": 1})}, "mars"),

@@ -380,7 +380,8 @@ def test_a_fit_does_not_depend_on_the_unit():
         (f"{HEADER}\n", ["no measurements"]),
         ("", ["line 1", "nothing"]),
         ("src,dst,p50\na,b,1\n", ["line 1", "src,dst,p50", "rtt_ms"]),
-        ("src,dst,rtt_ms\na,b,1\n", ["line 1", "time,src,dst,rtt_ms", "not src,dst,rtt_ms"]),
+        ("src,rtt_ms\na,1\n", ["line 1", "src,dst,rtt_ms", "not src,rtt_ms"]),
+        ("src,dst,rtt_ms\na,b,10\nb,a,100\n", ["'b' to 'a' is 100 ms, but 10 ms", "sim.network.matrix"]),
         ("time,src,dst,rtt_ms\n0,a,b,1\n1,a,b,fast\n", ["line 3", "'rtt_ms'", "'fast'"]),
         ('time,src,dst,rtt_ms\n0,a,"b"c,1\n', ["line 2"]),
     ],
@@ -413,3 +414,10 @@ def test_a_constant_measurement_is_a_constant_link(tmp_path):
     network = wan(csv=path)
     draws = network.link("a", "b").latency.draws(np.random.default_rng(0))(1000)
     assert draws == pytest.approx(Constant(5 * ms).value, rel=0.01)
+
+
+def test_samples_need_no_time_and_directions_that_differ_little_are_merged(tmp_path):
+    timed = read_table(table_file(tmp_path, "0,a,b,10", "1,b,a,19", header="time,src,dst,rtt_ms"))
+    path = table_file(tmp_path, "a,b,10", "b,a,19", header="src,dst,rtt_ms", name="plain.csv")
+    assert read_table(path).rows == timed.rows
+    assert timed.between("a", "b").percentiles[0] == pytest.approx(np.sqrt(190) * ms)

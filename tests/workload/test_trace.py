@@ -76,7 +76,7 @@ def test_rows_outside_the_run_are_refused_with_the_range_and_start_moves_them_in
         ("time,op,key,bytes\n1,put,a,5.7\n", "line 2, column 'bytes': a whole number is needed, not '5.7'"),
         ("time,op,key\n1,put,a,x\n", "line 2: 3 cells are needed, not 4"),
         ("time,op,key\n1,put\n", "line 2: 3 cells are needed, not 2"),
-        ("time,op,key,regoin\n1,put,a,x\n", "no column 'regoin' is known"),
+        ("time,op,key,regoin\n1,put,a,x\n", "no column 'regoin' is known; did you mean 'region'"),
         ("time,op,key,key\n1,put,a,b\n", "time,op,key, each once, not time,op,key,key"),
         ("time,op,key\nnan,put,a\n", "column 'time': a number >= 0 is needed, not 'nan'"),
         (
