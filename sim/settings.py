@@ -247,10 +247,12 @@ def _described(hint: Any) -> str:
     if origin is Annotated:
         return _described(parts[0])
     if origin in (Union, UnionType):
-        plain = any(part in (float, int, str) for part in parts)  # None goes without saying
+        plain = any(part in (float, int, str) or get_origin(part) is Literal for part in parts)
+        # Beside a number, a text or a choice, None goes without saying.
         return " or ".join(_described(part) for part in parts if not (plain and part is NoneType))
     if origin is Literal:
-        return " or ".join(filter(None, (", ".join(map(repr, parts[:-1])), repr(parts[-1]))))
+        two = f"{parts[0]!r} or {parts[-1]!r}"
+        return two if len(parts) == 2 else f"one of {', '.join(map(str, parts))}"
     if hint in _WORDS:
         return _WORDS[hint]
     if isinstance(origin, type):

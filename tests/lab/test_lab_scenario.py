@@ -74,7 +74,7 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: Retry(backoff=2.0, backoff_max=1.0), "0 <= backoff <= backoff_max must hold, not 2.0, 1.0"),
         (lambda: Host(cores=0), "cores must be an integer of at least 1, not 0"),
         (lambda: Host(per_message=-1.0), "per_message must be at least 0, not -1.0"),
-        (lambda: Host(discipline="lifo"), "discipline must be 'fifo'"),  # type: ignore[arg-type]
+        (lambda: Host(discipline="lifo"), "discipline must be one of fifo"),  # type: ignore[arg-type]
         (lambda: Disk(bandwidth=0), "bandwidth must be positive bytes per second, not 0"),
         (lambda: Raft(nodes=0), "nodes must be an integer of at least 1, not 0"),
         (lambda: Raft(nodes=3, heartbeat=-1.0), "heartbeat must be positive seconds, not -1.0"),

@@ -95,7 +95,7 @@ def test_an_unknown_place_is_refused_with_candidates():
         (lambda: lan(1 * ms, loss=1.5), r"loss must be in \[0, 1\], not 1.5"),
         (lambda: lan(1 * ms, duplicate=-0.5), "duplicate .* not -0.5"),
         (lambda: lan(1 * ms, bandwidth=0), "bandwidth .* > 0, not 0"),
-        (lambda: lan(1 * ms, transport="tcp"), "'datagram', 'fifo' or 'stream', not 'tcp'"),
+        (lambda: lan(1 * ms, transport="tcp"), "datagram, fifo, stream, not 'tcp'"),
         (lambda: lan(1 * ms, burst=0.1), "a GilbertElliott or None, not 0.1"),
         (lambda: lan(1 * ms, retransmit=0.0), "retransmit .* > 0, not 0.0"),
         (lambda: lan(1 * ms, transport="stream", loss=1.0), "loss must be < 1"),

@@ -105,7 +105,7 @@ def test_the_expected_arrival_is_chens_estimate_and_is_not_shifted_by_losses() -
         ),
         (lambda: PhiAccrual(0.0), "PhiAccrual: threshold must be above 0 and at most 300, not 0.0"),
         (lambda: PhiAccrual(301.0), "threshold must be above 0 and at most 300, not 301.0"),
-        (lambda: PhiAccrual(float("nan")), "threshold must be above 0 and at most 300, not nan"),
+        (lambda: PhiAccrual(float("nan")), "threshold must be a finite number, not nan"),
         (lambda: PhiAccrual(window=1), "PhiAccrual: window must be an integer of at least 2, not 1"),
         (lambda: PhiAccrual(min_std=0.0), "PhiAccrual: min_std must be positive, not 0.0"),
     ],

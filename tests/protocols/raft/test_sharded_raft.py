@@ -166,7 +166,7 @@ def test_lost_writes_are_counted_group_by_group() -> None:
             {"group": Raft(nodes=3, leader="n1")},
             "group must be a Raft without a prefix and leader of its own",
         ),
-        ({"group": MultiPaxos(nodes=3)}, "group must be a Raft"),
+        ({"group": MultiPaxos(nodes=3)}, "group must be a BasicRaft"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:

@@ -315,7 +315,7 @@ def test_a_backup_redirects_to_the_primary(stage: Any) -> None:
     ("settings", "message"),
     [
         ({"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
-        ({"mode": "quick"}, "mode must be one of 'sync', 'semi-sync', 'async', not 'quick'"),
+        ({"mode": "quick"}, "mode must be one of sync, semi-sync, async, not 'quick'"),
         ({"leader": "n7"}, "leader must be one of n0, n1, n2, not 'n7'"),
         ({"near": "x"}, "near must be one of n0, n1, n2, not 'x'"),
         ({"fencing": False}, "fencing=False lets two primaries answer"),

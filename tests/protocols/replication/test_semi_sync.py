@@ -369,7 +369,7 @@ def test_an_async_tail_that_is_in_a_snapshot_already_is_taken_back_too(stage: An
         ({"keep": -1}, "keep must be at least 0 entries, not -1"),
         (
             {"reads": "anywhere"},
-            "reads must be one of 'primary', 'lease', 'backup', 'session', not 'anywhere'",
+            "reads must be one of primary, lease, backup, session, not 'anywhere'",
         ),
     ],
 )

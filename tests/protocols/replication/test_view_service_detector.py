@@ -84,7 +84,7 @@ def test_fd2_a_service_that_stood_still_takes_nobody_out_for_it(system: Any) -> 
         ({"reads": "lease"}, "may depose a primary before its lease is over"),
         ({"mode": "semi-sync", "fallback": 0.5}, "may depose a primary before its lease is over"),
         ({"detector": ExpectedArrival(1.0)}, "must be a FixedTimeout or PhiAccrual"),
-        ({"detector": 8.0}, "must be a FixedTimeout or PhiAccrual, not 8.0"),
+        ({"detector": 8.0}, "detector must be a Rule or None, not 8.0"),
     ],
 )
 def test_a_detector_is_refused_where_leases_rely_on_the_detection_time(settings: Any, complaint: str) -> None:
