@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import Cluster, Host
+from sim.cluster import Cluster, Disk, Host
 from sim.network import constant
 from sim.network.links import HEADER_BYTES
 from sim.node import Node, message
@@ -190,3 +190,12 @@ def test_costs_that_cannot_be_are_refused(make: Any, reason: str) -> None:
 def test_a_host_says_what_is_free_of_charge() -> None:
     assert Host().free_of_charge == ("cores", "disk")
     assert Host(per_send=1e-6).free_of_charge == ("disk",)
+
+
+def test_a_scenario_says_what_is_free_on_all_machines() -> None:
+    def free(hosts: Any) -> tuple[str, ...]:
+        return Scenario(system=Raft(nodes=3), network=constant(DELTA), hosts=hosts).free_of_charge
+
+    assert free(Host()) == ("cores", "disk")
+    assert free({"n1": Host(per_message=1e-6)}) == ("disk",)
+    assert free({"n1": Host(per_message=1e-6), "*": Host(disk=Disk(fsync_of={"log": 0.001}))}) == ()
