@@ -175,6 +175,18 @@ class Wall(float):
 
     __radd__ = __add__
 
+    def _compared(how: Callable[[float, Any], Any]) -> Any:  # type: ignore[misc]  # noqa: N805
+        def compare(self: Wall, other: Any) -> Any:
+            if isinstance(other, Monotonic):
+                raise MixedClocks(f"the wall clock of {self.clock} and the monotonic one of {other.clock}")
+            return how(float(self), float(other))
+
+        return compare
+
+    __lt__, __le__ = _compared(float.__lt__), _compared(float.__le__)
+    __gt__, __ge__ = _compared(float.__gt__), _compared(float.__ge__)
+    __hash__ = float.__hash__
+
 
 def wall(clock: tuple[str, int], seconds: float) -> Wall:
     made = Wall(seconds)
@@ -305,3 +317,27 @@ def test_a_bound_on_staleness_counts_on_wall_clocks_and_says_so(monkeypatch: pyt
     storm(system, 1, 0.0)
     assert Wall.durations
     assert not system.wall_clock_may_jump
+
+
+def fault_model(system: System) -> tuple[object, ...]:
+    """What a storm may do to a system."""
+    return system.max_clock_drift, system.wall_clock_may_jump, system.disks_may_be_lost, system.most_down
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        PrimaryBackup(mode="async"),
+        PrimaryBackup(reads="backup", staleness=0.5),
+        ViewstampedReplication(),
+        Raft(reads="lease", clock_drift=0.05),
+    ],
+    ids=lambda system: system.label,
+)
+def test_a_system_around_another_stands_what_that_one_stands(store: System) -> None:
+    assert fault_model(store) != fault_model(System())
+    assert fault_model(BalancedStore(store=store)) == fault_model(store)
+    if isinstance(store, Raft):
+        around = ShardedRaft(groups=2, group=store)
+        assert around.max_clock_drift == store.max_clock_drift
+        assert around.wall_clock_may_jump == store.wall_clock_may_jump

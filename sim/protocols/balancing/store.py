@@ -174,6 +174,22 @@ class BalancedStore(Balancing):
     def claims(self) -> str | None:
         return self.store.claims
 
+    @property
+    def disks_may_be_lost(self) -> bool:
+        return self.store.disks_may_be_lost
+
+    @property
+    def most_down(self) -> int | None:
+        return self.store.most_down
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        return self.store.max_clock_drift
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        return self.store.wall_clock_may_jump
+
     def with_timing(self, timing: Timing) -> Self:
         return dataclasses.replace(super().with_timing(timing), store=self.store.with_timing(timing))
 
