@@ -512,6 +512,27 @@ def test_there_are_twenty_of_them() -> None:
     assert len(LITTLE) >= 20
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_crash_closes_a_story_that_waits_at_once(host: str) -> None:
+    made = HOSTS[host](Knows)
+    made.run(1.0)
+    node, words = made.node("a"), []
+
+    def story() -> Steps:
+        try:
+            yield node.sleep(1.0)
+            words.append("went on")
+        finally:
+            words.append("closed")
+
+    node.spawn(story())
+    made.run(1.5)
+    made.restart("a")
+    assert words == ["closed"]
+    made.run(4.0)
+    assert words == ["closed"]
+
+
 # Mistakes
 
 

@@ -431,3 +431,13 @@ def test_whoever_overrides_step_hears_of_a_standstill_too(monkeypatch: pytest.Mo
     env.process(clock())
     with pytest.raises(StandstillError):
         env.run()
+
+
+def test_the_notes_of_an_exception_come_out_of_the_run_with_it() -> None:
+    env = Environment()
+    failure = KeyError("oops")
+    failure.add_note("on n0 at 1 s")
+    env.event().fail(failure)
+    with pytest.raises(KeyError) as raised:
+        env.run()
+    assert raised.value.__notes__ == ["on n0 at 1 s"]
