@@ -278,3 +278,26 @@ class Documented(System):
     """Class variables of systems are immutable like everything of them."""
 
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_work_and_timers_without_a_handler_or_of_no_length_are_refused_by_the_bench_too(
+    seconds: float,
+) -> None:
+    class Worker(Node):
+        def on_job_done(self) -> None:
+            pass
+
+        def on_tick_timeout(self) -> None:
+            pass
+
+    node = Bench(Worker).node
+    with pytest.raises(TypeError, match="Worker has no handler on_jobb_done"):
+        node.work("jobb", 1.0)
+    with pytest.raises(TypeError, match="Worker has no handler on_tock_timeout"):
+        node.set_timer("tock", 1.0)
+    with pytest.raises(ValueError, match="work 'job' cannot take"):
+        node.work("job", seconds)
+    if seconds != float("inf"):
+        with pytest.raises(ValueError, match="timer 'tick' cannot be set"):
+            node.set_timer("tick", seconds)
