@@ -19,7 +19,8 @@ _LINES = 20  # of a counterexample that are printed
 
 @click.command(
     "check",
-    epilog="Exit code: 0 valid, 1 invalid, 3 unknown (budget spent, or the question does not apply), 2 bad input.",
+    epilog="Exit code: 0 valid, 1 invalid, 3 unknown (budget spent, the question does not apply, or no operation "
+    "succeeded), 2 bad input.",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
@@ -81,7 +82,7 @@ def check(
             name = strongest(operations, **options)
             click.echo(f"strongest: {name}")
             if name == "none":
-                sys.exit(1)
+                sys.exit(1 if judge(operations, **options).valid is False else 3)
         verdict: Verdict = judge(operations, name, witness=plot is not None or text, **options)
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from error

@@ -144,7 +144,8 @@ def outcome(checks: Iterable[Check | None]) -> str:
         return "nothing claimed"
     if "invalid" in claimed:
         return f"VIOLATED in {claimed.count('invalid')}/{len(claimed)}"
-    return f"{claimed.count('valid')}/{len(claimed)} valid"
+    unknown = f", {claimed.count('unknown')} unknown" if "unknown" in claimed else ""
+    return f"{claimed.count('valid')}/{len(claimed)} valid{unknown}"
 
 
 class Comparison:

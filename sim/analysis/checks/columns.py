@@ -213,6 +213,8 @@ def _refused(frame: pd.DataFrame, kind: Ints, kinds: list[str], status: Ints) ->
 def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool, Clock]:
     if "call" not in frame.columns and "return" not in frame.columns:
         return np.full(len(frame), np.nan), np.full(len(frame), np.nan), False, SECONDS
+    if "return" not in frame.columns and bool((status == INFO).all()):
+        frame = frame.assign(**{"return": np.nan})  # nothing was answered
     for name in ("call", "return"):
         if name not in frame.columns:
             raise ValueError(f"the history has no column {name!r}")

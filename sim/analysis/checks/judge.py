@@ -9,13 +9,23 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from sim.analysis.checks.columns import OK, History
+from sim.analysis.checks.columns import FAIL, OK, History
 from sim.analysis.checks.dispatch import Judge, overlapping
 from sim.analysis.checks.models import Model, choose
 from sim.analysis.checks.sessions import SESSION_GUARANTEES
 from sim.analysis.checks.verdict import Verdict
 
-__all__ = ["ALIASES", "CONSISTENCY", "IMPLIES", "canonical", "check", "linearizable", "strongest", "verdicts"]
+__all__ = [
+    "ALIASES",
+    "CONSISTENCY",
+    "IMPLIES",
+    "canonical",
+    "check",
+    "linearizable",
+    "strongest",
+    "verdicts",
+    "with_evidence",
+]
 
 CONSISTENCY: Final = (
     "linearizable",
@@ -98,7 +108,8 @@ def check(
     settle: for eventual: how long after the last write a read must begin to count, in seconds.
     progress: show bars on standard error where it takes long.
 
-    Raises ValueError, with the row (or the line of a file) and the value, for a history that makes no sense.
+    A history in which no operation succeeded is unknown: there is no evidence. Raises ValueError, with the row (or the
+    line of a file) and the value, for a history that makes no sense.
     """
     name = canonical(consistency)
     if failed_cas not in ("drop", "mismatch"):
@@ -106,9 +117,23 @@ def check(
     history = History.of(operations)
     chosen = _choose(history, model)
     mismatch = failed_cas == "mismatch"
-    return Judge(history, chosen, initial, mismatch, budget, witness, progress, versions, settle).verdict(
-        name
-    )
+    judge = Judge(history, chosen, initial, mismatch, budget, witness, progress, versions, settle)
+    found = judge.verdict(name)
+    answered = history.status == OK
+    if mismatch:
+        answered |= history.kind_is("cas") & (history.status == FAIL)
+    return with_evidence(found, len(history), int(np.count_nonzero(answered)))
+
+
+def with_evidence(verdict: Verdict, operations: int, succeeded: int) -> Verdict:
+    """The verdict; unknown instead of valid where none of the ``operations`` succeeded, and so nothing speaks for it.
+
+    Who answers nobody contradicts no consistency model, and keeps none.
+    """
+    if not verdict.ok or succeeded:
+        return verdict
+    what = f"none of {operations} operations succeeded" if operations else "there is no operation"
+    return replace(verdict, valid=None, reason=f"No evidence: {what}.")
 
 
 def linearizable(operations: pd.DataFrame, **options: Any) -> Verdict:

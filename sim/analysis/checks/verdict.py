@@ -106,7 +106,7 @@ class Verdict:
 
     Attributes
     ----------
-    valid: True, False, or None where the budget ran out or the question does not apply (unknown).
+    valid: True, False, or None (unknown) where the budget ran out, the question does not apply, or nothing succeeded.
     consistency: the consistency model that was asked for, by its canonical name.
     model: the data model it was judged by (``"register"``, ``"key-value"`` …).
     reason: one paragraph for people.

@@ -288,8 +288,8 @@ def test_the_budget_is_counted_in_steps_and_verdicts_repeat() -> None:
     assert "500 steps" in first.reason
 
 
-def test_an_empty_history_is_valid() -> None:
-    assert check(history()).ok
+def test_an_empty_history_is_no_evidence() -> None:
+    assert check(history()).valid is None
 
 
 def test_columns_that_are_not_needed_may_be_absent() -> None:

@@ -76,7 +76,11 @@ def test_regular_agrees_with_brute_force(frame: pd.DataFrame) -> None:
     trace = Trace.of(History.of(frame), [0])
     if sum(trace.write) <= 5:
         verdict = check(frame, "regular", model="cas-register")
-        assert verdict.valid == weak(trace, 0, "regular"), str(verdict)
+        expected = weak(trace, 0, "regular")
+        if expected and not (frame["status"] == "ok").any():
+            assert verdict.valid is None, str(verdict)
+        else:
+            assert verdict.valid == expected, str(verdict)
 
 
 # Eventual

@@ -169,7 +169,8 @@ def assert_as_brute_force(frame: pd.DataFrame, most: int) -> dict[str, bool]:
     for model in BRUTE:
         expected = weak(trace, 0, model)
         verdict = check(frame.drop(columns=["call", "return"]), model, model="cas-register")
-        assert verdict.valid == expected, f"{model}: {verdict}\n{frame}"
+        unproved = expected and not (frame["status"] == "ok").any()
+        assert verdict.valid == (None if unproved else expected), f"{model}: {verdict}\n{frame}"
         found[model] = expected
     return found
 
