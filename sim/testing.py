@@ -194,18 +194,23 @@ class Bench(Generic[N]):
             self.deliver(self.name, message)
 
     def fire(self, timer: str, key: Any = None) -> list[tuple[str, Any]]:
-        """Let a timer that is set fire now; returns what the node sent. Raises KeyError if it is not set."""
+        """Let a timer that is set fire now; returns what the node sent. Raises KeyError if it is not set.
+
+        The timer of a part may go without the part's name when no other is called so.
+        """
         before = len(self.sent)
-        deadline = self.timers.pop((timer, key))
+        which = _found(self.timers, timer, key)
+        deadline = self.timers.pop(which)
         self.time = max(self.time, deadline)
-        self._call("timeout", (timer, key))
+        self._call("timeout", which)
         return self.sent[before:]
 
     def finish(self, work: str, key: Any = None) -> list[tuple[str, Any]]:
         """Let a piece of work be done now; returns what the node sent."""
         before = len(self.sent)
-        self.time += self.jobs.pop((work, key))
-        self._call("done", (work, key))
+        which = _found(self.jobs, work, key)
+        self.time += self.jobs.pop(which)
+        self._call("done", which)
         return self.sent[before:]
 
     def advance(self, seconds: float) -> None:
@@ -365,6 +370,16 @@ class Bench(Generic[N]):
 
     def first_of(self, events: Iterable[Event]) -> Event:
         return self.env.any_of(list(events))
+
+
+def _found(table: dict[tuple[str, Any], float], name: str, key: Any) -> tuple[str, Any]:
+    """The entry of this name and key: the node's, or that of the one part that has such a one."""
+    if (name, key) in table:
+        return name, key
+    of_parts = [entry for entry in table if entry[1] == key and entry[0].endswith(f".{name}")]
+    if len(of_parts) != 1:
+        raise KeyError((name, key))
+    return of_parts[0]
 
 
 if TYPE_CHECKING:

@@ -609,6 +609,18 @@ def test_a_bench_runs_handlers_that_yield_and_refuses_a_call_by_the_test_itself(
     assert bench.sent == [("a", Told(1))]
 
 
+def test_a_bench_tells_the_timers_of_a_node_from_those_of_its_parts() -> None:
+    bench = Bench(Parts, "a", members=NAMES)
+    assert {"tick", "left.tick"} == {name for name, _ in bench.timers}
+    bench.fire("tick")
+    bench.fire("tick")  # the part's: there is no other
+    bench.finish("left.job")
+    said = [event for event, _ in bench.records]
+    assert said[-3:] == ["tick of the node", "tick of left", "job of left"]
+    with pytest.raises(KeyError):
+        bench.fire("tick")
+
+
 def test_a_bench_shows_a_call_and_takes_its_answer() -> None:
     bench = Bench(Calls, "a", members=NAMES)
     (asked,) = bench.take("b")
