@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sim.cluster import Clock, Disk, Host
-from sim.faults import Fault, RandomCrashes, RandomDisturbances, RandomPartitions
+from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
 from sim.kernel import Stream, Streams
 from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
-from sim.network.distributions import Exponential, Mixture
+from sim.network.distributions import Constant, Exponential, Mixture
 from sim.network.topology import lan
 from sim.protocols.client import Retry
 from sim.system import LivenessViolation, System, Violation
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["chaos", "chaos_scenario", "progress_bound"]
 
 _STORM = 8.0  # simulated seconds of faults
+_STALL = 0.6  # seconds that a sync takes which stalls: longer than the failure detection of most systems here
 _DRIFT = 0.2  # how wrong the rates of clocks are at most, where the system does not mind
 _WEIGHTS = {
     "get": 4.0,
@@ -58,24 +59,47 @@ def chaos_scenario(
 
     Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
     lose unsynced writes (or whole disks), partitions of all shapes, flaky links, deaf and mute members, cores that
-    crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds: as far as the system's fault model
-    goes (`System.most_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
+    crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds, disks of which one sync in a hundred
+    stalls for 0.6 s, a power failure that crashes all members at once: as far as the system's fault model goes
+    (`System.most_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
     """
     stream = Streams(seed)["chaos"]
     unwell = Streams(seed)["chaos/disturbances"]
+    power = Streams(seed)["chaos/power"]
     latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
     network = lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
     return Scenario(
         system=system,
         network=network,
         workload=ClosedLoop(clients=clients, think=Exponential(0.02), mix=_mix(system, keys)),
-        faults=(*_faults(system, stream, storm), *_disturbances(system, unwell, storm), *extra_faults),
+        faults=(
+            *_faults(system, stream, storm),
+            *_disturbances(system, unwell, storm),
+            *_power(system, power, network.regions[0], storm),
+            *extra_faults,
+        ),
         duration=storm,
-        hosts=_hosts(system, unwell, Disk(fsync=Exponential(stream.choice((0.0005, 0.005))))),
+        hosts=_hosts(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
         retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
         check=True,
         name=f"chaos {seed}",
     )
+
+
+def _disk(mean: float, stream: Stream) -> Disk:
+    """A disk whose syncs take milliseconds; in a quarter of the seeds one in a hundred stalls for 0.6 s."""
+    usual = Exponential(mean)
+    return Disk(fsync=Mixture(((0.99, usual), (0.01, Constant(_STALL)))) if stream.below(4) == 0 else usual)
+
+
+def _power(system: System, stream: Stream, everywhere: str, storm: float) -> list[Fault]:
+    """In a quarter of the seeds members stand still now and then; in another quarter all lose power at once."""
+    shape, at, length = stream.below(4), stream.uniform(0.2, storm), stream.choice((0.1, 0.5))
+    if shape == 0:
+        return [RandomPauses(2.0, length, start=0.2, end=storm)]
+    if shape == 1 and system.most_down is None:
+        return [Crash(everywhere, at=at, down=length)]
+    return []
 
 
 def _mix(system: System, keys: int) -> Mix:

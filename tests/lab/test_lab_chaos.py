@@ -19,6 +19,7 @@ from sim.faults import (
     RandomCrashes,
     RandomDisturbances,
     RandomPartitions,
+    RandomPauses,
     Slow,
 )
 from sim.lab import Simulation, chaos, chaos_scenario
@@ -44,6 +45,17 @@ def test_storms_draw_every_kind_of_fault() -> None:
         seen.update(run.events["event"])
     kinds = ("crash", "restart", "cut", "heal", "flaky", "slow", "pause", "clock")
     assert [kind for kind in kinds if seen[kind] < 2] == []
+
+
+def test_disks_stall_members_stand_still_and_power_fails_for_all_at_once() -> None:
+    stalls = [str(chaos_scenario(BasicRaft(), seed).hosts["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
+    assert 4 <= len([one for one in stalls if one]) <= 20
+    assert len(drawn(BasicRaft(), RandomPauses)) > 3
+    failures = drawn(BasicRaft(), Crash)
+    assert len(failures) > 3
+    simulation = chaos_scenario(BasicRaft(nodes=3), 1).start(1)
+    assert {simulation.find(fault.target) for fault in failures} == {("n0", "n1", "n2")}
+    assert drawn(ViewstampedReplication(), Crash) == []  # it keeps nothing on disk
 
 
 def test_disks_are_lost_only_where_the_system_keeps_nothing_on_them() -> None:
@@ -113,8 +125,8 @@ def test_no_fault_strikes_after_the_storm() -> None:
         Slow("n0", at=2.0),
     )
     for calm, well in ((False, False), (True, True)):
-        simulation = Simulation(Scenario(system=system, faults=everything, duration=1.0), 1)
-        simulation.run()
+        simulation = Simulation(Scenario(system=system, faults=everything, duration=4.0), 1)
+        simulation.run(until=1.0)
         if calm:
             simulation.calm()
         simulation.run(until=3.0)

@@ -1,0 +1,67 @@
+"""The nightly campaign: no law accuses a correct run. ``pytest -m nightly -s`` prints counts and CPU seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import sim.protocols
+from sim import System
+from sim.cluster import Disk
+from sim.lab import chaos, chaos_scenario
+from sim.network.distributions import Constant, Exponential, Mixture
+from sim.protocols import ChainReplication, Craq, MultiPaxos, PrimaryBackup, Raft
+
+STALLING = Disk(fsync=Mixture(((0.99, Exponential(0.0005)), (0.01, Constant(0.6)))))
+"""One sync in a hundred takes 0.6 s."""
+
+THOUSAND: dict[str, System] = {
+    "sync": PrimaryBackup(mode="sync"),
+    "semi-sync": PrimaryBackup(mode="semi-sync"),
+    "async": PrimaryBackup(mode="async"),
+    "Raft": Raft(nodes=3),
+    "Raft, lease": Raft(nodes=3, reads="lease"),
+    "MultiPaxos": MultiPaxos(nodes=3),
+    "MultiPaxos, lease": MultiPaxos(nodes=3, lease=0.3),
+    "ChainReplication": ChainReplication(),
+    "Craq": Craq(),
+}
+OTHERS = [
+    name
+    for name in sim.protocols.__all__
+    if isinstance(found := getattr(sim.protocols, name), type)
+    and issubclass(found, System)
+    and name not in THOUSAND
+    and name != "PrimaryBackup"
+]
+
+
+def campaign(name: str, system: System, seeds: range) -> None:
+    """Storms on disks that stall; none may end in a violation or an invalid history."""
+    begun, statuses = time.process_time(), Counter[str]()
+    for seed in seeds:
+        drawn = chaos_scenario(system, seed, storm=4.0)
+        hosts: Any = {n: dataclasses.replace(host, disk=STALLING) for n, host in drawn.hosts.items()}  # type: ignore[union-attr]
+        run = chaos(system, seed, scenario=dataclasses.replace(drawn, hosts=hosts))
+        assert run.violation is None, f"seed {seed}: {run.violation}"
+        status = run.check().status
+        assert status != "invalid", f"seed {seed}: {run.check()}"
+        statuses[status] += 1
+    print(f"\n{name}, seeds {seeds}: {dict(statuses)}, {time.process_time() - begun:.1f} s CPU")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(0, 1000, 100))
+@pytest.mark.parametrize("name", THOUSAND)
+def test_no_law_accuses_a_thousand_storms_on_disks_that_stall(name: str, first: int) -> None:
+    campaign(name, THOUSAND[name], range(first, first + 100))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_law_accuses_a_hundred_storms_of_any_other_system(name: str) -> None:
+    campaign(name, getattr(sim.protocols, name)(), range(100))
