@@ -18,12 +18,11 @@ from typing import Any
 import simpy
 from side_by_side import Contender, compare
 
+from sim import distributions as gaps
 from sim.cluster import Cluster
-from sim.network import distributions as gaps
 from sim.network.topology import constant
 from sim.node import Node
-from sim.protocols.balancing import Balanced, Exponential, RoundRobin
-from sim.protocols.balancing.messages import Answer, Ask
+from sim.protocols.balancing import Answer, Ask, Balanced, Exponential, RoundRobin
 from sim.protocols.kv import Command
 from sim.system import Member
 

@@ -19,7 +19,7 @@ from typing import Any
 from side_by_side import Contender, bare_loop, compare
 
 from sim.cluster import Cluster
-from sim.network.distributions import Exponential
+from sim.distributions import Exponential
 from sim.network.topology import lan
 from sim.node import Node
 from sim.protocols import BasicRaft, Raft

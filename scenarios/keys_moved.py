@@ -27,9 +27,9 @@ from sim.protocols.balancing import (
     Pool,
     Rendezvous,
     RingHash,
+    hash64,
     keys_moved,
 )
-from sim.protocols.balancing.hashing import hash64
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop, Zipf
 

@@ -215,7 +215,7 @@ EXAMPLES = [
     (wrong_directions, "sim/protocols/x.py", "from sim.kernel import Environment"),
     (wrong_directions, "sim/protocols/x.py", "import sim.lab"),
     (wrong_directions, "sim/protocols/x.py", "from sim import cluster"),
-    (wrong_directions, "sim/cluster/x.py", "from sim.protocols.consensus.raft import Raft"),
+    (wrong_directions, "sim/cluster/x.py", "from sim.protocols.consensus.raft.node import Raft"),
     (wrong_directions, "sim/cluster/x.py", "from ..protocols import raft"),
     (wrong_directions, "sim/cluster/x.py", "def f():\n    from sim.protocols import raft"),
     (wrong_directions, "sim/analysis/x.py", "from sim.lab import Run"),

@@ -18,8 +18,8 @@ from fractions import Fraction
 import pandas as pd
 
 from sim import Scenario
+from sim.distributions import Uniform as Between
 from sim.network import lan
-from sim.network.distributions import Uniform as Between
 from sim.protocols import EPaxos, Mencius, MultiPaxos
 from sim.system import System
 from sim.workload import ClosedLoop, Uniform

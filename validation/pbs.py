@@ -24,8 +24,8 @@ import numpy as np
 
 from sim import Scenario
 from sim.analysis.pbs import Wars, sampled, wars, wars_of_messages
+from sim.distributions import Distribution
 from sim.network import Exponential, Mixture, Pareto, matrix
-from sim.network.distributions import Distribution
 from sim.protocols import Dynamo
 from sim.protocols.client import Retry
 from sim.workload import ReadAfterWrite

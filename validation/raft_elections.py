@@ -20,8 +20,8 @@ from math import comb
 from typing import Any
 
 from sim.cluster import Cluster
+from sim.distributions import Constant, Distribution, Uniform
 from sim.kernel import Streams
-from sim.network.distributions import Constant, Distribution, Uniform
 from sim.network.topology import lan
 from sim.protocols import Raft
 from sim.protocols.consensus.raft import Entry

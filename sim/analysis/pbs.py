@@ -74,7 +74,7 @@ def sampled(
 
     Args:
         w, a, r, s: what the delays of the four kinds of message are drawn from, each with a method ``draws(rng)`` that
-            gives a function of how many (`sim.network.distributions`).
+            gives a function of how many (`sim.distributions`).
         n, reads, writes: replicas, R and W.
     """
     rng = np.random.default_rng([seed, 0x9B5])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sim.network.distributions import Constant, Distribution, LogNormal, as_distribution
+from sim.distributions import Constant, Distribution, LogNormal, as_distribution
 from sim.settings import Value
 
 __all__ = ["CLOUD_HOST", "Clock", "Disk", "Host"]

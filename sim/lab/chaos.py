@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sim.cluster import Clock, Disk, Host
+from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
 from sim.kernel import Stream, Streams
 from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
-from sim.network.distributions import Constant, Exponential, Mixture
 from sim.network.topology import lan
 from sim.protocols.client import Retry
 from sim.system import LivenessViolation, System, Violation

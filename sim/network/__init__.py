@@ -1,6 +1,6 @@
 """Networks: distributions of latency, links, topologies, measured wide-area latencies."""
 
-from sim.network.distributions import (
+from sim.distributions import (
     Constant,
     Distribution,
     Empirical,

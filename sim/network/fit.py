@@ -20,8 +20,8 @@ from functools import cache
 
 import numpy as np
 
-from sim.network.distributions import PercentileTable
-from sim.network.distributions.base import Floats
+from sim.distributions import PercentileTable
+from sim.distributions.base import Floats
 
 __all__ = ["BOUNDS", "LEVELS", "Fit", "fit_one_way", "round_trip_cdf", "round_trip_quantiles"]
 

@@ -16,9 +16,9 @@ from heapq import heappush
 from itertools import repeat
 from typing import Any, Protocol
 
+from sim.distributions import Constant
 from sim.kernel import Environment, Streams
 from sim.message import check_message, digest_of
-from sim.network.distributions import Constant
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder

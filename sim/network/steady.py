@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sim.network.distributions import Distribution
+from sim.distributions import Distribution
 
 __all__ = ["coherence_time", "latency_over_time"]
 

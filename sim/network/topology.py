@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 
-from sim.network.distributions import Constant, Distribution, as_distribution
-from sim.network.distributions.base import non_negative, positive, probability
+from sim.distributions import Constant, Distribution, as_distribution
+from sim.distributions.base import non_negative, positive, probability
 from sim.network.steady import coherence_time
 from sim.settings import Value
 

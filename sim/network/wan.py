@@ -8,7 +8,7 @@ from itertools import combinations, combinations_with_replacement
 from os import PathLike
 from typing import TYPE_CHECKING, Unpack
 
-from sim.network.distributions import Distribution
+from sim.distributions import Distribution
 from sim.network.fit import BOUNDS, LEVELS, Fit, fit_one_way
 from sim.network.measurements import Measured, RttTable, read_table, shipped_table
 from sim.network.topology import Line, Topology

@@ -10,27 +10,23 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.communication import BroadcastStore, RpcStore
 from sim.protocols.consensus.epaxos import EPaxos
-from sim.protocols.consensus.epaxos_star_system import EPaxosStar
-from sim.protocols.consensus.mencius_system import Mencius
-from sim.protocols.consensus.multipaxos_system import MultiPaxos
-from sim.protocols.consensus.paxos_system import Paxos
-from sim.protocols.consensus.raft_system import BasicRaft
-from sim.protocols.consensus.raft_thesis import Raft
-from sim.protocols.consensus.sharded import ShardedRaft
-from sim.protocols.consensus.vr_system import ViewstampedReplication
-from sim.protocols.membership.epidemic import AntiEntropy, Mongering
-from sim.protocols.membership.gossip import Gossip
+from sim.protocols.consensus.epaxos_star import EPaxosStar
+from sim.protocols.consensus.mencius import Mencius
+from sim.protocols.consensus.multipaxos import MultiPaxos
+from sim.protocols.consensus.paxos import Paxos
+from sim.protocols.consensus.raft import BasicRaft, Raft, ShardedRaft
+from sim.protocols.consensus.vr import ViewstampedReplication
+from sim.protocols.membership.gossip import AntiEntropy, Gossip, Mongering
 from sim.protocols.membership.heartbeats import HeartbeatDetectors
 from sim.protocols.membership.lease import LeaderLease
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
 from sim.protocols.membership.swim import Swim
 from sim.protocols.replication.abd import Abd
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.craq import Craq
+from sim.protocols.replication.chain import ChainReplication, Craq
 from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.dynamo import Dynamo
 from sim.protocols.replication.multi_primary import MultiPrimary
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup import PrimaryBackup
 
 __all__ = [
     "Abd",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sim.distributions import as_distribution
 from sim.kernel import Streams
-from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Driver, Operation, Outcome
 from sim.settings import MOST_MEMBERS, MOST_ROWS, Members, Value
 from sim.workload.keys import Keys

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim.distributions import as_distribution
 from sim.kernel import Streams
-from sim.network.distributions import as_distribution
 from sim.protocols.client import Operation
 from sim.settings import Value
 from sim.system import System

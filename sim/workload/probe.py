@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.distributions import as_distribution
 from sim.kernel import Streams
-from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Outcome
 from sim.workload.load import ClientPlan, Workload, check_start
 from sim.workload.mix import Mix, Source

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.csvfile import Line, figure, read_csv
+from sim.distributions import as_distribution
 from sim.kernel import Streams
-from sim.network.distributions import as_distribution
 from sim.protocols.client import Client, Outcome
 from sim.settings import MOST_ROWS, Members, Value
 from sim.workload.load import ClientPlan, Pool, Workload, check_clients, observe, spread

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.analysis.losses import acknowledged_lost, acknowledged_unreplicated, lost_writes
-from sim.protocols.replication.primary_backup import Unreplicated
+from sim.protocols.replication.primary_backup.node import Unreplicated
 
 
 def history(*rows: tuple[str, Any, float, float, str]) -> pd.DataFrame:

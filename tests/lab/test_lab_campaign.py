@@ -8,12 +8,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sim.network.distributions import Constant, Exponential, Mixture
 
 import sim.protocols
 from sim import System
 from sim.cluster import Disk
 from sim.lab import chaos, chaos_scenario
-from sim.network.distributions import Constant, Exponential, Mixture
 from sim.protocols import ChainReplication, Craq, MultiPaxos, PrimaryBackup, Raft
 
 STALLING = Disk(fsync=Mixture(((0.99, Exponential(0.0005)), (0.01, Constant(0.6)))))

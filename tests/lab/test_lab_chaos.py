@@ -24,7 +24,7 @@ from sim.faults import (
 )
 from sim.lab import Simulation, chaos, chaos_scenario
 from sim.protocols import BasicRaft, ChainReplication, Craq, PrimaryBackup, Raft, ViewstampedReplication
-from sim.protocols.membership.view_service import LEASE
+from sim.protocols.membership.views.service import LEASE
 from sim.system import System
 
 

@@ -12,7 +12,7 @@ from sim.faults import Crash, Partition, RandomCrashes, Slow
 from sim.lab.run import execute
 from sim.network import Exponential, lan
 from sim.protocols import Crdt, MultiPrimary, Raft
-from sim.protocols.replication.multi_primary import MultiPrimaryNode
+from sim.protocols.replication.multi_primary.node import MultiPrimaryNode
 from sim.system import Member
 from sim.workload import ClosedLoop, Uniform
 

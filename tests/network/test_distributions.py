@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.network.distributions import (
+from sim.distributions import (
     Affine,
     Constant,
     Distribution,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.network.distributions import Constant, Exponential, Uniform
+from sim.distributions import Constant, Exponential, Uniform
 from sim.network.topology import GilbertElliott, LinkSpec, Topology, constant, lan, matrix
 from sim.units import ms
 

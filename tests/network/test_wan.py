@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim.network
-from sim.network.distributions import Constant, PercentileTable
+from sim.distributions import Constant, PercentileTable
 from sim.network.fit import BOUNDS, LEVELS, fit_one_way, round_trip_cdf, round_trip_quantiles
 from sim.network.measurements import read_table, shipped_table
 from sim.network.topology import lan

@@ -11,11 +11,11 @@ from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command
-from sim.protocols.membership.config_master import Alive, Chain, ChainIs, ConfigurationMaster
-from sim.protocols.replication.chain import Ack, ChainNode, Forward, Update
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.craq import Craq, CraqNode, Version, VersionQuery
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.membership.views.config_master import Alive, Chain, ChainIs, ConfigurationMaster
+from sim.protocols.replication.chain.craq import Craq, CraqNode, Version, VersionQuery
+from sim.protocols.replication.chain.node import Ack, ChainNode, Forward, Update
+from sim.protocols.replication.chain.system import ChainReplication
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import Member, System
 from sim.testing import Bench
 

@@ -9,8 +9,7 @@ import pytest
 from sim.protocols import EPaxos
 from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.consensus.epaxos import EPaxosNode
-from sim.protocols.consensus.epaxos_messages import (
+from sim.protocols.consensus.epaxos.messages import (
     ACCEPTED,
     COMMITTED,
     PREACCEPTED,
@@ -24,6 +23,7 @@ from sim.protocols.consensus.epaxos_messages import (
     PrepareOk,
     Record,
 )
+from sim.protocols.consensus.epaxos.node import EPaxosNode
 from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 

@@ -9,9 +9,8 @@ import pytest
 from sim.protocols import EPaxosStar
 from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot
-from sim.protocols.consensus.epaxos_messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Nack
-from sim.protocols.consensus.epaxos_star import EPaxosStarNode
-from sim.protocols.consensus.epaxos_star_messages import (
+from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Nack
+from sim.protocols.consensus.epaxos_star.messages import (
     NO_DEPS,
     Accept,
     AcceptOk,
@@ -26,6 +25,7 @@ from sim.protocols.consensus.epaxos_star_messages import (
     ValidateOk,
     Waiting,
 )
+from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
 from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.protocols.replication.hlc import BEGINNING, HybridTime
+from sim.protocols.causality.hlc import BEGINNING, HybridTime
 
 SKEW = 5.0
 NODES = 3

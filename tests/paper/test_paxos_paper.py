@@ -8,10 +8,10 @@ import pytest
 
 from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.client import Reply, Request
-from sim.protocols.consensus import multipaxos_messages as multi
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
-from sim.protocols.consensus.multipaxos import MultiPaxosNode
-from sim.protocols.consensus.paxos import (
+from sim.protocols.consensus.multipaxos import messages as multi
+from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
+from sim.protocols.consensus.paxos.node import (
     Accept,
     Accepted,
     Acceptor,

@@ -12,7 +12,7 @@ import pytest
 
 from sim.protocols import BasicRaft
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.consensus.raft import (
+from sim.protocols.consensus.raft.node import (
     WINDOW,
     AppendEntries,
     AppendEntriesReply,

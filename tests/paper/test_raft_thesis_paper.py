@@ -11,28 +11,28 @@ from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import AdminReply, Drain, Join, Leave, Reconfigure, Transfer
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.consensus.raft import (
+from sim.protocols.consensus.raft.extensions.elections import (
+    PreVote,
+    PreVoteReply,
+    TimeoutNow,
+    TransferVote,
+)
+from sim.protocols.consensus.raft.extensions.membership import Config, config_command
+from sim.protocols.consensus.raft.extensions.reads import (
+    ReadHeartbeat,
+    ReadHeartbeatReply,
+    ReadIndexReply,
+    ReadIndexRequest,
+)
+from sim.protocols.consensus.raft.extensions.replication import AppendEntriesConflict
+from sim.protocols.consensus.raft.extensions.snapshots import InstallSnapshot, Snapshot
+from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
     RequestVote,
     RequestVoteReply,
 )
-from sim.protocols.consensus.raft_thesis.elections import (
-    PreVote,
-    PreVoteReply,
-    TimeoutNow,
-    TransferVote,
-)
-from sim.protocols.consensus.raft_thesis.membership import Config, config_command
-from sim.protocols.consensus.raft_thesis.reads import (
-    ReadHeartbeat,
-    ReadHeartbeatReply,
-    ReadIndexReply,
-    ReadIndexRequest,
-)
-from sim.protocols.consensus.raft_thesis.replication import AppendEntriesConflict
-from sim.protocols.consensus.raft_thesis.snapshots import InstallSnapshot, Snapshot
 from sim.protocols.kv import Command, KeyValueStore
 from sim.testing import Bench
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 from sim.protocols.departures import Stamp
-from sim.protocols.membership.view_service import Ping, View, ViewIs, ViewService
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.membership.views.service import Ping, View, ViewIs, ViewService
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.testing import Bench
 
 Service = Bench[ViewService]

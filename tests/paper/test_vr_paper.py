@@ -8,8 +8,7 @@ import pytest
 
 from sim.protocols import ViewstampedReplication
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.consensus.vr import ViewstampedNode
-from sim.protocols.consensus.vr_messages import (
+from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
     GetState,
@@ -21,6 +20,7 @@ from sim.protocols.consensus.vr_messages import (
     StartView,
     StartViewChange,
 )
+from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.kv import Command
 from sim.testing import Bench
 

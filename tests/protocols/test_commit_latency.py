@@ -23,7 +23,7 @@ from sim.protocols import (
     ViewstampedReplication,
 )
 from sim.protocols.consensus.commit_latency import RecordsCommits
-from sim.protocols.consensus.raft_system import BasicRaft
+from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.workload import ClosedLoop, Uniform
 
 DELTA = 0.01

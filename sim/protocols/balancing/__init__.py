@@ -5,7 +5,7 @@ Systems: `Balanced` (stateless servers) and `BalancedStore` (a replicated store 
 
 from sim.protocols.balancing.autoscale import Autoscale
 from sim.protocols.balancing.balanced import Balanced
-from sim.protocols.balancing.hashing import BoundedLoad, JumpHash, Maglev, Rendezvous, RingHash
+from sim.protocols.balancing.hashing import BoundedLoad, JumpHash, Maglev, Rendezvous, RingHash, hash64
 from sim.protocols.balancing.load import (
     JoinIdleQueue,
     JoinShortestQueue,
@@ -13,6 +13,7 @@ from sim.protocols.balancing.load import (
     PeakEwma,
     PowerOfChoices,
 )
+from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.placement import keys_moved, place_keys
 from sim.protocols.balancing.policy import (
     Policy,
@@ -45,10 +46,13 @@ from sim.protocols.balancing.service_times import (
     Measured,
     Pareto,
     ServiceTime,
+    as_service_time,
 )
 from sim.protocols.balancing.store import BalancedStore
 
 __all__ = [
+    "Answer",
+    "Ask",
     "Autoscale",
     "Backend",
     "Balanced",
@@ -90,6 +94,8 @@ __all__ = [
     "Tied",
     "Timeout",
     "WeightedRandom",
+    "as_service_time",
+    "hash64",
     "keys_moved",
     "place_keys",
 ]

@@ -22,8 +22,8 @@ from __future__ import annotations
 from typing import Any
 
 from sim.node import Part, durable, durable_map, message
+from sim.protocols.causality.dots import EMPTY, Context, Dot
 from sim.protocols.communication.orders import ANY, Order
-from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot
 
 __all__ = ["BestEffortBroadcast", "Packet"]
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.node import Node
-from sim.protocols.replication.crdt.dots import Dot
+from sim.protocols.causality.dots import Dot
 from sim.system import Invariant
 
 __all__ = ["BroadcastLaws", "Memory"]

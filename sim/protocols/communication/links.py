@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.node import Part, durable_map, message
-from sim.protocols.replication.crdt.dots import EMPTY, Context
+from sim.protocols.causality.dots import EMPTY, Context
 
 __all__ = ["FifoLinks", "LoggedLinks", "PerfectLinks", "Segment", "SegmentAck", "StubbornLinks"]
 

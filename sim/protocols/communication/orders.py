@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.protocols.replication.crdt.dots import Context, Dot
+from sim.protocols.causality.dots import Context, Dot
 
 __all__ = ["ANY", "CAUSAL", "FIFO", "Order"]
 

@@ -7,9 +7,9 @@ member delivers what is committed, in the order of the log.
 What a message needs beside the log: its origin keeps it (on disk) until it has delivered it itself, and submits it
 again when that takes long, to whoever leads then; so it may stand in the log twice, and only the first counts.
 
-Departures from `sim.protocols.consensus.raft`: a leader tells its followers of a commit at once instead of with the
-next heartbeat; ``reached``, how far a member has delivered, is on disk, so that a restart goes on from there, and
-nobody who reads its state sees it go back.
+Departures from `sim.protocols.consensus.raft.node`: a leader tells its followers of a commit at once instead of
+with the next heartbeat; ``reached``, how far a member has delivered, is on disk, so that a restart goes on from
+there, and a reader of its state never sees it go back.
 
 Cost: the leader delivers its own message after 2δ, the others after 3δ; for another origin δ more. 1 + 4(n-1) messages:
 to the leader, AppendEntries, the news of the commit, and a reply to each.
@@ -20,10 +20,10 @@ from __future__ import annotations
 from typing import Any
 
 from sim.node import durable, durable_map, message
+from sim.protocols.causality.dots import EMPTY, Context, Dot
 from sim.protocols.communication.broadcast import Packet
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.kv import Command
-from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot
 
 __all__ = ["RaftBroadcast", "Submit"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable_map, part
-from sim.protocols.balancing.service_times import as_service_time
+from sim.protocols.balancing import as_service_time
 from sim.protocols.client import Client, Pending, Reply, Request
 from sim.protocols.communication.rpc import CallId, Incoming, Outcome, Rpc
 from sim.protocols.kv import KeyValueStore

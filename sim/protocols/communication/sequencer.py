@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.node import Part, durable, durable_map, message
-from sim.protocols.replication.crdt.dots import Dot
+from sim.protocols.causality.dots import Dot
 
 __all__ = ["Ordered", "SequencerBroadcast", "ToOrder"]
 

@@ -336,7 +336,7 @@ class BroadcastStore(System):
             quiet=lambda nodes: not self.unsettled(nodes),
         )
         if self.order == "total":
-            from sim.protocols.consensus.raft_invariants import (
+            from sim.protocols.consensus.raft import (
                 AcknowledgedIsCommitted,
                 ExactlyOnce,
                 raft_invariants,

@@ -10,9 +10,9 @@ others (after δ where two are a majority).
 from __future__ import annotations
 
 from sim.node import durable_map
+from sim.protocols.causality.dots import Dot
 from sim.protocols.communication.broadcast import BestEffortBroadcast, Packet
 from sim.protocols.quorums import as_quorums
-from sim.protocols.replication.crdt.dots import Dot
 
 __all__ = ["UniformBroadcast"]
 

@@ -9,7 +9,7 @@ from sim.protocols.quorums import QuorumSystem, as_quorums, disjoint_pair
 from sim.system import System
 
 if TYPE_CHECKING:
-    from sim.protocols.consensus.multipaxos_system import MultiPaxos
+    from sim.protocols.consensus.multipaxos import MultiPaxos
 
 __all__ = ["at_least", "check_options", "names", "refuse_disjoint"]
 

@@ -159,7 +159,7 @@ def test_service_times_have_the_mean_and_variance_that_they_claim(law: Any) -> N
 
 
 def test_a_distribution_of_the_network_is_a_service_time() -> None:
-    from sim.network import distributions
+    from sim import distributions
 
     law = as_service_time(distributions.Exponential(0.5))
     assert isinstance(law, Inverse)

@@ -22,7 +22,7 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.balancing.store import StoreDispatcher
 from sim.protocols.client import Retry
-from sim.protocols.consensus.raft_system import BasicRaft
+from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.workload import ClosedLoop, Mix, Uniform
 
 ELAPSED = 12.0

@@ -9,9 +9,9 @@ import pytest
 from sim.cluster import Cluster, Disk, Host
 from sim.network import Exponential, constant, lan
 from sim.node import Node, durable_log, message, part
+from sim.protocols.causality.dots import EMPTY
 from sim.protocols.communication import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
 from sim.protocols.communication.links import Segment, SegmentAck
-from sim.protocols.replication.crdt.dots import EMPTY
 from sim.system import Member
 
 DELTA = 0.01

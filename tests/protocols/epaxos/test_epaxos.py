@@ -15,9 +15,9 @@ from sim import Scenario
 from sim.network import constant, matrix
 from sim.protocols import EPaxos, EPaxosStar
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.epaxos_execution import execution_order
-from sim.protocols.consensus.epaxos_messages import ACCEPTED, COMMITTED, Instance
-from sim.protocols.consensus.epaxos_star_messages import Deps
+from sim.protocols.consensus.epaxos.execution import execution_order
+from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instance
+from sim.protocols.consensus.epaxos_star.messages import Deps
 from sim.protocols.kv import Command
 from sim.workload import ClosedLoop, Mix, Uniform
 from tests.protocols.epaxos.explorer import explore

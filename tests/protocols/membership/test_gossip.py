@@ -15,8 +15,16 @@ from sim.message import replace
 from sim.network import constant
 from sim.node import Part, part
 from sim.protocols import AntiEntropy, Gossip, Mongering
-from sim.protocols.membership.epidemic import Digest, Epidemic, Feedback, Missing, Pull, Rumours, Written
-from sim.protocols.membership.gossip import GossipNode
+from sim.protocols.membership.gossip.epidemic import (
+    Digest,
+    Epidemic,
+    Feedback,
+    Missing,
+    Pull,
+    Rumours,
+    Written,
+)
+from sim.protocols.membership.gossip.system import GossipNode
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench
 from sim.workload import ClosedLoop, Idle, Uniform

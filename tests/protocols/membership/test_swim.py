@@ -14,7 +14,7 @@ from sim.lab import chaos, chaos_scenario
 from sim.network import constant
 from sim.protocols import Swim
 from sim.protocols.admin import Join, Leave
-from sim.protocols.membership.swim import Ack, Exchange, Ping, PingReq, SwimNode, Update
+from sim.protocols.membership.swim.node import Ack, Exchange, Ping, PingReq, SwimNode, Update
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench
 from sim.workload import ClosedLoop, Idle, Uniform

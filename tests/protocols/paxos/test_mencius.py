@@ -10,8 +10,8 @@ import pytest
 
 from sim.protocols import Mencius
 from sim.protocols.consensus.ballot import Ballot, Vote
-from sim.protocols.consensus.mencius import MenciusNode
-from sim.protocols.consensus.mencius_messages import Accepted, Chosen, Prepare, Promise, Revoke, Suggest
+from sim.protocols.consensus.mencius.messages import Accepted, Chosen, Prepare, Promise, Revoke, Suggest
+from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 

@@ -10,8 +10,7 @@ import pytest
 from sim.protocols import Mencius
 from sim.protocols.client import Request
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.mencius import MenciusNode
-from sim.protocols.consensus.mencius_messages import (
+from sim.protocols.consensus.mencius.messages import (
     Accepted,
     Heartbeat,
     Known,
@@ -21,6 +20,7 @@ from sim.protocols.consensus.mencius_messages import (
     Skip,
     Suggest,
 )
+from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.protocols.kv import Command
 
 DELTA = 0.01

@@ -12,9 +12,9 @@ from sim.lab import Scenario
 from sim.network import constant
 from sim.protocols import MultiPaxos
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.multipaxos import MultiPaxosNode
-from sim.protocols.consensus.multipaxos_messages import Accepted, InstallSnapshot, Prepare, Promise
-from sim.protocols.consensus.multipaxos_options import FullMultiPaxosNode
+from sim.protocols.consensus.multipaxos.messages import Accepted, InstallSnapshot, Prepare, Promise
+from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
+from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.system import SafetyViolation
 
 DELTA = 0.01

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sim.protocols.client import Request
-from sim.protocols.consensus import multipaxos_messages, paxos
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.multipaxos_invariants import MultiPaxosSafety
-from sim.protocols.consensus.paxos_invariants import PaxosSafety
+from sim.protocols.consensus.multipaxos import messages as multipaxos_messages
+from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
+from sim.protocols.consensus.paxos import node as paxos
+from sim.protocols.consensus.paxos.invariants import PaxosSafety
 from sim.protocols.kv import Command
 from sim.protocols.quorums import Majority
 from sim.system import SafetyViolation

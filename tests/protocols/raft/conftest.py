@@ -16,7 +16,7 @@ from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.admin import AdminReply
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.consensus.raft import AppendEntries
+from sim.protocols.consensus.raft.node import AppendEntries
 from sim.protocols.kv import Command
 from sim.system import Member, System
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from sim.distributions import Uniform
 from sim.faults.fault import Fault, Story, World
 from sim.kernel import Stream, Streams
 from sim.lab import Scenario
-from sim.network.distributions import Uniform
 from sim.network.topology import lan
 from sim.protocols import Raft
 from sim.protocols.admin import Admin, AdminSettings, Join, Leave, Transfer

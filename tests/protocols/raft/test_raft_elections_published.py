@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.network.distributions import Constant
+from sim.distributions import Constant
 
 SCRIPT = Path(__file__).resolve().parents[3] / "validation" / "raft_elections.py"
 TRIALS = 300

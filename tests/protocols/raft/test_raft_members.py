@@ -11,9 +11,9 @@ import pytest
 
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Leave, Reconfigure, Transfer
-from sim.protocols.consensus.raft_thesis.elections import TimeoutNow
-from sim.protocols.consensus.raft_thesis.invariants import OneChangeAtATime
-from sim.protocols.consensus.raft_thesis.membership import Config
+from sim.protocols.consensus.raft.extensions.elections import TimeoutNow
+from sim.protocols.consensus.raft.extensions.membership import Config
+from sim.protocols.consensus.raft.invariants.extensions import OneChangeAtATime
 from sim.system import SafetyViolation
 
 DELTA = 0.001

@@ -11,7 +11,7 @@ import pytest
 
 from sim.message import replace
 from sim.protocols.client import Reply
-from sim.protocols.consensus.raft import (
+from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
     Entry,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from sim.distributions import Mixture, Uniform
 from sim.kernel import Streams
 from sim.lab import Scenario
-from sim.network.distributions import Mixture, Uniform
 from sim.network.topology import constant, lan
 from sim.protocols import BasicRaft, Raft
-from sim.protocols.consensus.raft import AppendEntries, RaftNode
+from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
 from sim.system import SafetyViolation
 from sim.workload import ClosedLoop
 from sim.workload import Uniform as UniformKeys

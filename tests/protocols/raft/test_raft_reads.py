@@ -12,7 +12,7 @@ from sim.faults import Pause
 from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Transfer
-from sim.protocols.consensus.raft_thesis.reads import ReadHeartbeatReply, ReadIndexReply
+from sim.protocols.consensus.raft.extensions.reads import ReadHeartbeatReply, ReadIndexReply
 from sim.system import SafetyViolation
 
 DELTA = 0.001

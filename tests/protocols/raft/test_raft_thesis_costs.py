@@ -8,8 +8,8 @@ import pytest
 
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Leave, Reconfigure, Transfer
-from sim.protocols.consensus.raft import RaftNode
-from sim.protocols.consensus.raft_thesis.membership import Config
+from sim.protocols.consensus.raft.extensions.membership import Config
+from sim.protocols.consensus.raft.node import RaftNode
 
 DELTA = 0.001
 

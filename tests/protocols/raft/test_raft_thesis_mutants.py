@@ -10,9 +10,9 @@ import pytest
 from sim.cluster import Clock, Host
 from sim.protocols import Raft
 from sim.protocols.admin import Reconfigure
-from sim.protocols.consensus.raft import AppendEntries
-from sim.protocols.consensus.raft_thesis.elections import PreVoteReply, TimeoutNow, TransferVote
-from sim.protocols.consensus.raft_thesis.snapshots import InstallSnapshot, Snapshot
+from sim.protocols.consensus.raft.extensions.elections import PreVoteReply, TimeoutNow, TransferVote
+from sim.protocols.consensus.raft.extensions.snapshots import InstallSnapshot, Snapshot
+from sim.protocols.consensus.raft.node import AppendEntries
 from sim.system import SafetyViolation
 
 

@@ -13,7 +13,7 @@ from sim.faults import Crash
 from sim.lab import compare
 from sim.network import Constant, constant, lan, wan
 from sim.protocols import MultiPaxos, Raft, ShardedRaft
-from sim.protocols.consensus.raft import RaftNode
+from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.kv import KeyValueStore
 from sim.system import SafetyViolation
 from sim.workload import ClosedLoop, Mix, Uniform

@@ -10,8 +10,8 @@ from sim.lab.scenario import Scenario
 from sim.network.topology import constant
 from sim.protocols.client import Request, Retry
 from sim.protocols.kv import Command
-from sim.protocols.replication.backup_reads import SessionReply, SessionRequest
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup.backup_reads import SessionReply, SessionRequest
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.workload import ClosedLoop, Uniform
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.craq import Craq, Version, VersionQuery
+from sim.protocols.replication.chain.craq import Craq, Version, VersionQuery
+from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.service_times import ServiceTimes
 
 BOTH = pytest.mark.parametrize("kind", [ChainReplication, Craq])

@@ -8,9 +8,9 @@ import pytest
 
 from sim.faults import Crash
 from sim.lab.chaos import chaos, chaos_scenario
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.craq import Craq
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.chain.craq import Craq
+from sim.protocols.replication.chain.system import ChainReplication
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import LivenessViolation
 
 STORM = 2.0

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from sim.protocols.kv import Command, KeyValueStore, Result
-from sim.protocols.membership.config_master import NO_CHAIN, Alive, ConfigurationMaster
-from sim.protocols.replication.chain import Ack, ChainNode, Forward
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.craq import Craq, CraqNode
+from sim.protocols.membership.views.config_master import NO_CHAIN, Alive, ConfigurationMaster
+from sim.protocols.replication.chain.craq import Craq, CraqNode
+from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
+from sim.protocols.replication.chain.system import ChainReplication
 from sim.system import SafetyViolation
 
 CHAIN = ChainReplication(nodes=4)

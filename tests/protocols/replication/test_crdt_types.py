@@ -8,9 +8,9 @@ import pytest
 from hypothesis import find, given
 from hypothesis import strategies as st
 
+from sim.protocols.causality.dots import EMPTY, join_map, join_set
+from sim.protocols.causality.hlc import HybridTime
 from sim.protocols.replication.crdt import Context, GCounter, LwwRegister, MvRegister, OrMap, OrSet, PnCounter
-from sim.protocols.replication.crdt.dots import EMPTY, join_map, join_set
-from sim.protocols.replication.hlc import HybridTime
 
 ACTORS = ("a", "b", "c")
 TYPES: dict[str, Any] = {t.__name__: t for t in (GCounter, PnCounter, LwwRegister, MvRegister, OrSet, OrMap)}

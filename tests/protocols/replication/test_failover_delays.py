@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.replication.chain_system import ChainReplication
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.chain.system import ChainReplication
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import System
 
 CHAIN, PAIR = ChainReplication(nodes=4, near="n2"), PrimaryBackup(nodes=3)

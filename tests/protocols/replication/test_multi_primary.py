@@ -16,9 +16,9 @@ from sim.lab import chaos, chaos_scenario
 from sim.lab.run import Run
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPrimary
-from sim.protocols.replication.hlc import HybridTime
-from sim.protocols.replication.multi_primary import Digest, MultiPrimaryNode, Update
-from sim.protocols.replication.versions import latest
+from sim.protocols.causality.hlc import HybridTime
+from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
+from sim.protocols.replication.multi_primary.versions import latest
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench
 from sim.workload import ClosedLoop, Mix, Uniform

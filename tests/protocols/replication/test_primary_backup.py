@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 
 # Costs
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.lab.chaos import chaos, chaos_scenario
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 
 MODES: dict[str, tuple[dict[str, Any], ...]] = {
     "sync": ({"nodes": 3}, {"nodes": 2}, {"nodes": 4}, {"nodes": 3, "keep": 5}),

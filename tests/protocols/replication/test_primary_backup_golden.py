@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sim.protocols.client import Reply, Request
-from sim.protocols.membership.view_service import Ping, ViewIs
-from sim.protocols.replication.log_shipping import Append, AppendOk, Mismatch
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.membership.views.service import Ping, ViewIs
+from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk, Mismatch
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import Invariant
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from sim.protocols.client import Reply
 from sim.protocols.kv import Command, KeyValueStore
-from sim.protocols.membership.view_service import View
-from sim.protocols.replication.primary_backup import PrimaryBackupNode
-from sim.protocols.replication.primary_backup_invariants import AcknowledgedSurvives, BackupIsPrefix
+from sim.protocols.membership.views.service import View
+from sim.protocols.replication.primary_backup.invariants import AcknowledgedSurvives, BackupIsPrefix
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.shipped_log import Entry
 from sim.system import SafetyViolation
 

@@ -11,7 +11,7 @@ from sim.faults import Crash, Cut
 from sim.network import constant, lan
 from sim.protocols import PrimaryBackup
 from sim.protocols.client import Retry
-from sim.protocols.replication.primary_backup import Unreplicated
+from sim.protocols.replication.primary_backup.node import Unreplicated
 from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform
 
 DELTA = 0.001

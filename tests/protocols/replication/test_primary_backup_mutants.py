@@ -12,10 +12,10 @@ import pytest
 from sim.message import replace
 from sim.node import durable
 from sim.protocols.kv import Command, KeyValueStore, Result
-from sim.protocols.membership.view_service import NO_VIEW, View, ViewIs, ViewService
-from sim.protocols.replication.log_shipping import Append, AppendOk
-from sim.protocols.replication.primary_backup import PrimaryBackupNode
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.membership.views.service import NO_VIEW, View, ViewIs, ViewService
+from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import SafetyViolation
 
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")

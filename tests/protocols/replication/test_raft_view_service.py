@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.lab.chaos import chaos, chaos_scenario
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 
 GROUP = PrimaryBackup(nodes=3, services=3)
 

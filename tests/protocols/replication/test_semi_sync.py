@@ -8,9 +8,9 @@ import pytest
 
 from sim.cluster import Cluster
 from sim.network.topology import matrix
-from sim.protocols.replication.log_shipping import InstallSnapshot
-from sim.protocols.replication.primary_backup import PrimaryBackupNode, Unreplicated
-from sim.protocols.replication.primary_backup_system import PrimaryBackup
+from sim.protocols.replication.primary_backup.log_shipping import InstallSnapshot
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
+from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import SafetyViolation
 
 SEMI = PrimaryBackup(nodes=3, mode="semi-sync", acks=1)

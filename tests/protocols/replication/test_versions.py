@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.protocols.replication.hlc import HybridTime
-from sim.protocols.replication.versions import Held, Version, latest, past_of, siblings
+from sim.protocols.causality.hlc import HybridTime
+from sim.protocols.replication.multi_primary.versions import Held, Version, latest, past_of, siblings
 
 RULES: dict[str, Any] = {"latest": latest, "siblings": siblings}
 ACTORS = ("a", "b", "c")

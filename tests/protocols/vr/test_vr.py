@@ -11,7 +11,7 @@ from sim import Scenario
 from sim.lab import chaos, chaos_scenario
 from sim.network import constant
 from sim.protocols import ViewstampedReplication
-from sim.protocols.consensus.vr_messages import StartView
+from sim.protocols.consensus.vr.messages import StartView
 from sim.workload import ClosedLoop, Uniform
 
 DELTA = 0.01

@@ -9,8 +9,7 @@ import pytest
 
 from sim.protocols import ViewstampedReplication
 from sim.protocols.client import Request
-from sim.protocols.consensus.vr import ViewstampedNode
-from sim.protocols.consensus.vr_messages import (
+from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
     GetState,
@@ -20,7 +19,8 @@ from sim.protocols.consensus.vr_messages import (
     RecoveryResponse,
     StartView,
 )
-from sim.protocols.consensus.vr_replica import NORMAL, RECOVERING
+from sim.protocols.consensus.vr.node import ViewstampedNode
+from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
 from sim.protocols.kv import Command
 
 DELTA = 0.01

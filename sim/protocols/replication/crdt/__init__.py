@@ -1,8 +1,8 @@
 """Conflict-free replicated data types, and replicas that hold them."""
 
+from sim.protocols.causality.dots import Context
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
-from sim.protocols.replication.crdt.dots import Context
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
 from sim.protocols.replication.crdt.system import Crdt, CrdtNode
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, NamedTuple, Self
 
-from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot, join_function, join_map, join_set
+from sim.protocols.causality.dots import EMPTY, Context, Dot, join_function, join_map, join_set
 
 __all__ = ["OrMap", "OrSet"]
 

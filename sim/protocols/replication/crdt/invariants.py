@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.node import Node
+from sim.protocols.causality.dots import EMPTY
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
-from sim.protocols.replication.crdt.dots import EMPTY
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
 from sim.protocols.replication.crdt.system import Spread
 from sim.system import Invariant

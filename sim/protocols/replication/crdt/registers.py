@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Self
 
-from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot, join_function
-from sim.protocols.replication.hlc import BEGINNING, HybridTime
+from sim.protocols.causality.dots import EMPTY, Context, Dot, join_function
+from sim.protocols.causality.hlc import BEGINNING, HybridTime
 
 __all__ = ["LwwRegister", "MvRegister"]
 
@@ -17,7 +17,7 @@ __all__ = ["LwwRegister", "MvRegister"]
 class LwwRegister(NamedTuple):
     """A register whose last write wins: the one with the highest timestamp ``(time, actor)``.
 
-    An actor must not give a time twice, whatever its wall clock does: `sim.protocols.replication.hlc`.
+    An actor must not give a time twice, whatever its wall clock does: `sim.protocols.causality.hlc`.
     """
 
     stamp: tuple[HybridTime, str] = (BEGINNING, "")

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable, durable_map, message
+from sim.protocols.causality.hlc import BEGINNING
 from sim.protocols.client import HomeClient, Reply, Request
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, Result
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
-from sim.protocols.replication.hlc import BEGINNING
 from sim.system import Invariant, Member, System
 
 __all__ = ["Crdt", "CrdtNode", "Spread", "SpreadAck"]

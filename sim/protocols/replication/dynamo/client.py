@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.protocols.causality.dots import Context
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.kv import READS, Command
-from sim.protocols.replication.crdt.dots import Context
 from sim.protocols.replication.dynamo.messages import Answer, Unavailable, Update
 from sim.protocols.replication.dynamo.versions import Siblings, Stamped, Version, write_siblings
 

@@ -3,7 +3,7 @@ covers both; so replicas may learn of them in any order, and more than once.
 
 `Stamped` is last-writer-wins: the greater timestamp covers the smaller. `Siblings` keeps all values that no write has
 replaced, with the causal context of all writes it has heard of (dotted version vectors: Preguiça et al. 2010, and the
-dot stores of Almeida, Shoker, Baquero 2018 in `sim.protocols.replication.crdt.dots`). In both a deletion is a version
+dot stores of Almeida, Shoker, Baquero 2018 in `sim.protocols.causality.dots`). In both a deletion is a version
 too, a *tombstone*.
 
 A write is named by its client's session (and not by its coordinator), so that a write that is tried again, perhaps
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.message import message, size_of
-from sim.protocols.replication.crdt.dots import EMPTY, Context, Dot, DotFunction, join_function
+from sim.protocols.causality.dots import EMPTY, Context, Dot, DotFunction, join_function
 from sim.protocols.rings import digest64
 
 __all__ = [

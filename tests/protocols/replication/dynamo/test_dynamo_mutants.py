@@ -12,8 +12,8 @@ from sim.faults import Crash, Partition
 from sim.lab import chaos, chaos_scenario
 from sim.message import replace
 from sim.protocols import Dynamo
+from sim.protocols.causality.dots import Context
 from sim.protocols.client import Retry
-from sim.protocols.replication.crdt.dots import Context
 from sim.protocols.replication.dynamo import DynamoClient, DynamoNode
 from sim.protocols.replication.dynamo.anti_entropy import AntiEntropy
 from sim.protocols.replication.dynamo.coordinator import Coordinator

@@ -1,0 +1,36 @@
+"""Whatever describes a time, as a distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sim.distributions.base import Distribution
+from sim.distributions.measured import Empirical, Scipy
+from sim.distributions.parametric import Constant
+
+__all__ = ["as_distribution"]
+
+
+def as_distribution(value: Any, name: str = "a distribution") -> Distribution:
+    """``value`` as a distribution of times.
+
+    A number (seconds) is constant, an array or sequence of numbers is measured samples, a frozen
+    distribution of ``scipy.stats`` is wrapped, a `Distribution` is itself. ``name`` is for errors.
+
+    Raises ValueError for anything else, and for negative times.
+    """
+    if isinstance(value, Distribution):
+        return value
+    if callable(getattr(value, "ppf", None)):
+        return Scipy(value)
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        return Constant(float(value))
+    if hasattr(value, "__array__") or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
+        return Empirical(value)
+    raise ValueError(
+        f"{name} must be a number of seconds, measured samples, a Distribution or a frozen scipy.stats "
+        f"distribution, not {value!r}"
+    )

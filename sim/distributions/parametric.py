@@ -1,0 +1,265 @@
+"""Distributions given by a formula; all times in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import accumulate, repeat
+from math import exp, expm1, fsum, inf, lgamma, log, log1p, sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from sim.distributions.base import Distribution, Floats, non_negative, positive, probability
+
+__all__ = ["Constant", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform"]
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Distribution):
+    """Always ``value`` seconds (>= 0)."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", non_negative("Constant: value", self.value))
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        return lambda n: np.full(n, self.value)
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[], float]:
+        return repeat(self.value).__next__
+
+    def mean(self) -> float:
+        return self.value
+
+    def cdf(self, x: float) -> float:
+        return float(x >= self.value)
+
+    def quantile(self, q: float) -> float:
+        probability("q", q)
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(Distribution):
+    """Uniform between ``low`` and ``high`` seconds (0 <= low <= high)."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if non_negative("Uniform: low", self.low) > non_negative("Uniform: high", self.high):
+            raise ValueError(f"Uniform: low {self.low!r} is above high {self.high!r}")
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        return lambda n: self.low + (self.high - self.low) * rng.random(n)
+
+    def mean(self) -> float:
+        return 0.5 * (self.low + self.high)
+
+    def cdf(self, x: float) -> float:
+        if x < self.low:
+            return 0.0
+        return 1.0 if x >= self.high else (x - self.low) / (self.high - self.low)
+
+    def quantile(self, q: float) -> float:
+        return self.low + (self.high - self.low) * probability("q", q)
+
+
+# A method `mean` and a field `mean` cannot live in one class. So the two classes below, whose parameters
+# everyone knows by the names of methods, write their own __init__ and __repr__ and store another name.
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Exponential(Distribution):
+    """``shift`` seconds (>= 0) plus an exponential time whose own mean is ``mean`` seconds (> 0)."""
+
+    scale: float = field(init=False)
+    shift: float = field(init=False)
+
+    def __init__(self, mean: float, shift: float = 0.0) -> None:
+        object.__setattr__(self, "scale", positive("Exponential: mean", mean))
+        object.__setattr__(self, "shift", non_negative("Exponential: shift", shift))
+
+    def __repr__(self) -> str:
+        return f"Exponential(mean={self.scale!r}, shift={self.shift!r})"
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        return lambda n: rng.exponential(self.scale, n) + self.shift
+
+    def mean(self) -> float:
+        return self.shift + self.scale
+
+    def cdf(self, x: float) -> float:
+        return -expm1((self.shift - x) / self.scale) if x > self.shift else 0.0
+
+    def quantile(self, q: float) -> float:
+        return self.shift - self.scale * log1p(-q) if probability("q", q) < 1.0 else inf
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class LogNormal(Distribution):
+    """The exponential of a normal variable: ``median`` seconds (> 0), and ``sigma`` (> 0), its deviation."""
+
+    centre: float = field(init=False)
+    sigma: float = field(init=False)
+
+    def __init__(self, median: float, sigma: float) -> None:
+        object.__setattr__(self, "centre", positive("LogNormal: median", median))
+        object.__setattr__(self, "sigma", positive("LogNormal: sigma", sigma))
+
+    @classmethod
+    def from_mean(cls, mean: float, cv: float) -> LogNormal:
+        """The one with this ``mean`` in seconds and coefficient of variation (deviation / mean); both > 0."""
+        positive("LogNormal: mean", mean)
+        variance = log1p(positive("LogNormal: cv", cv) ** 2)
+        return cls(median=mean * exp(-0.5 * variance), sigma=sqrt(variance))
+
+    def __repr__(self) -> str:
+        return f"LogNormal(median={self.centre!r}, sigma={self.sigma!r})"
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        centre = log(self.centre)
+        return lambda n: rng.lognormal(centre, self.sigma, n)
+
+    def mean(self) -> float:
+        return self.centre * exp(0.5 * self.sigma**2)
+
+    def cdf(self, x: float) -> float:
+        return _NORMAL.cdf(log(x / self.centre) / self.sigma) if x > 0.0 else 0.0
+
+    def quantile(self, q: float) -> float:
+        if probability("q", q) in (0.0, 1.0):
+            return inf if q else 0.0
+        return self.centre * exp(self.sigma * _NORMAL.inv_cdf(q))
+
+
+@dataclass(frozen=True, slots=True)
+class Gamma(Distribution):
+    """Gamma with ``shape`` (> 0) and ``scale`` seconds (> 0); its mean is their product."""
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        positive("Gamma: shape", self.shape)
+        positive("Gamma: scale", self.scale)
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        return lambda n: rng.gamma(self.shape, self.scale, n)
+
+    def mean(self) -> float:
+        return self.shape * self.scale
+
+    def cdf(self, x: float) -> float:
+        return _incomplete_gamma(self.shape, x / self.scale) if x > 0.0 else 0.0
+
+    def quantile(self, q: float) -> float:
+        return self._bisect(q) if probability("q", q) < 1.0 else inf
+
+
+@dataclass(frozen=True, slots=True)
+class Pareto(Distribution):
+    """Pareto of the first kind: at least ``xm`` seconds (> 0), P(X > x) = (xm / x) ** alpha (alpha > 0).
+
+    The mean is infinite for alpha <= 1, the variance for alpha <= 2.
+    """
+
+    xm: float
+    alpha: float
+
+    def __post_init__(self) -> None:
+        positive("Pareto: xm", self.xm)
+        positive("Pareto: alpha", self.alpha)
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        return lambda n: self.xm * (1.0 - rng.random(n)) ** (-1.0 / self.alpha)
+
+    def mean(self) -> float:
+        return self.xm * self.alpha / (self.alpha - 1.0) if self.alpha > 1.0 else inf
+
+    def cdf(self, x: float) -> float:
+        return 1.0 - (self.xm / x) ** self.alpha if x > self.xm else 0.0
+
+    def quantile(self, q: float) -> float:
+        return self.xm * (1.0 - q) ** (-1.0 / self.alpha) if probability("q", q) < 1.0 else inf
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture(Distribution):
+    """Each draw comes from one of the ``parts``, pairs (weight, distribution); the weights sum to 1.
+
+    Raises ValueError when there are no parts, a weight is not in [0, 1] or the sum is not 1 (within 1e-9).
+    """
+
+    parts: tuple[tuple[float, Distribution], ...]
+
+    def __post_init__(self) -> None:
+        for weight, _ in self.parts:
+            probability("Mixture: weight", weight)
+        total = fsum(weight for weight, _ in self.parts)
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"Mixture: the weights must sum to 1, not {total!r}")
+
+    def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
+        # Each part has a generator of its own, else the sequence would depend on the size of the blocks.
+        choice, *own = (
+            np.random.Generator(np.random.PCG64(s)) for s in rng.integers(2**63, size=1 + len(self.parts))
+        )
+        parts = [part.draws(generator) for (_, part), generator in zip(self.parts, own, strict=True)]
+        bounds = np.array(list(accumulate(weight for weight, _ in self.parts)))[:-1]
+
+        def draws(n: int) -> Floats:
+            chosen = np.searchsorted(bounds, choice.random(n), side="right")
+            values = np.empty(n)
+            for i, part in enumerate(parts):
+                where = np.flatnonzero(chosen == i)
+                values[where] = part(len(where))
+            return values
+
+        return draws
+
+    def mean(self) -> float:
+        return fsum(weight * part.mean() for weight, part in self.parts if weight)
+
+    def cdf(self, x: float) -> float:
+        return min(1.0, fsum(weight * part.cdf(x) for weight, part in self.parts))
+
+    def quantile(self, q: float) -> float:
+        if probability("q", q) == 1.0:
+            return max(part.quantile(1.0) for weight, part in self.parts if weight)
+        return self._bisect(q)
+
+
+def _incomplete_gamma(a: float, x: float) -> float:
+    """The regularised lower incomplete gamma function P(a, x) for a, x > 0.
+
+    Its power series left of the mean, Legendre's continued fraction (by Lentz's method) right of it:
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 6.5.29 and 6.5.31.
+    """
+    if x == inf:
+        return 1.0
+    front = exp(a * log(x) - x - lgamma(a))
+    if x < a + 1.0:
+        term = total = 1.0 / a
+        k = a
+        while term > 1e-17 * total:
+            k += 1.0
+            term *= x / k
+            total += term
+        return min(1.0, front * total)
+    b = x + 1.0 - a
+    c, d = 1e300, 1.0 / b
+    fraction, i, factor = d, 0, 0.0
+    while abs(factor - 1.0) > 1e-16:
+        i += 1
+        step = i * (a - i)
+        b += 2.0
+        d = 1.0 / (step * d + b)
+        c = b + step / c
+        factor = c * d
+        fraction *= factor
+    return max(0.0, 1.0 - front * fraction)

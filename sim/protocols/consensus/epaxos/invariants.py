@@ -1,0 +1,319 @@
+"""What must always hold in EPaxos and EPaxos*, against a ghost of all that was committed, executed and answered.
+
+What a replica has committed or executed counts from the moment at which it is on its disk: before that, nobody has
+been told, and a crash may undo it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Instance
+from sim.protocols.kv import NOOP, READS, KeyValueStore, Result
+from sim.system import Invariant
+
+__all__ = ["EPaxosSafety"]
+
+_VOUCHES = {
+    "PreAcceptOk": PREACCEPTED,
+    "AcceptOk": ACCEPTED,
+    "PrepareOk": UNKNOWN,
+    "RecoverOk": UNKNOWN,
+    "ValidateOk": UNKNOWN,
+}  # answer -> the least status that the disk of its sender must have
+_LOOK_BACK = 16  # so many of the last commits on a key a new one is compared with
+
+Identity = tuple[int, int]
+
+
+@dataclass
+class _Replica:
+    """What the ghost knows of one replica in its present life."""
+
+    host: Any
+    life: int = -1
+    seen: int = 0  # executed instances that have been looked at
+    numbers: int = 0  # own instances that have been looked at
+    pending: deque[tuple[int, Instance]] = field(
+        default_factory=deque
+    )  # executed, not on disk: the record it needs
+    done: dict[Instance, None] = field(default_factory=dict)
+    had: dict[Identity, None] = field(default_factory=dict)  # commands in `done`
+    writes: dict[str, int] = field(default_factory=dict)  # key -> how many writes are done
+    passed: dict[str, int] = field(
+        default_factory=dict
+    )  # key -> how many of the key's timeline are done, at least
+
+
+@dataclass
+class EPaxosSafety(Invariant):
+    """One outcome per instance, one order per key, true answers; ballots only grow; who vouches has it on disk.
+
+    Parameters
+    ----------
+    sequenced:
+        EPaxos: dependencies on what is executed are cut, so that of two interfering commands one is only reachable
+        from the other; and what is proposed after a command is *committed* is executed after it. Else, for EPaxos*: one
+        is among the other's dependencies, and what is proposed after a command is *executed* is executed after it.
+    """
+
+    sequenced: bool = True
+
+    def __post_init__(self) -> None:
+        self.replicas: dict[str, _Replica] = {}
+        self.requested: dict[Identity, Any] = {}
+        self.chosen: dict[Instance, tuple[tuple[Any, ...], str]] = {}  # -> outcome, who said so first
+        self.committed: dict[str, list[Instance]] = {}  # key -> in the order of their commits
+        self.timeline: dict[str, list[Instance]] = {}  # key -> those that later proposals must follow
+        self.after: dict[Instance, int] = {}  # how long its key's timeline was when it was proposed
+        self.begun: dict[Instance, None] = {}  # executed by somebody
+        self.writes: dict[str, list[Identity]] = {}  # key -> in the order of execution
+        self.values: dict[str, list[Any]] = {}  # key -> what it held after so many writes
+        self.reads: dict[Identity, int] = {}  # how many writes stand before it
+        self.results: dict[Identity, Result] = {}
+        self.promised: dict[tuple[str, Instance], Ballot] = {}
+        self.accepted: dict[tuple[str, Instance], Ballot] = {}
+
+    # Messages
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        kind = message.__class__.__name__
+        if src in self.replicas and (node := self.replicas[src].host.node) is not None:
+            self.on_step(node)  # on an instant disk messages leave before their handler ends
+            self.confirm(src)
+        if kind == "Request":
+            self.requested[message.command.session, message.command.sequence] = message.command
+        elif kind == "Commit":
+            self.check_disk(src, message.instance, COMMITTED, message)
+            outcome = (message.command, getattr(message, "seq", None), message.deps)
+            self.choose(src, message.instance, outcome)
+        elif kind in _VOUCHES:
+            self.check_vouch(src, message, _VOUCHES[kind])
+        elif kind == "Reply" and src in self.replicas:
+            self.check_reply(src, message)
+
+    def check_disk(self, src: str, instance: Instance, least: int, message: Any) -> None:
+        """What a message says of an instance, a crash of its sender cannot take back any more."""
+        known = self.replicas.get(src)
+        if known is None or known.host.disk.instant:
+            return
+        record = known.host.disk.durable("instances", {}).get(instance)
+        ballot = getattr(message, "ballot", ZERO)
+        if record is None or record.promised < ballot or record.status < least:
+            self.broken("durable before send", (src,), f"it sends {message!r}", f"its disk has {record!r}")
+
+    def check_vouch(self, src: str, msg: Any, least: int) -> None:
+        """The ballots that a replica answers and those it has accepted in only grow, restarts included."""
+        key = (src, msg.instance)
+        ballot = getattr(msg, "ballot", ZERO)
+        before = self.promised.get(key, ZERO)
+        if ballot < before:
+            self.broken("ballots only grow", (src,), f"it answered ballot {before}", f"it sends {msg!r}")
+        self.promised[key] = ballot
+        self.check_disk(src, msg.instance, least, msg)
+        record = getattr(msg, "record", None)
+        if record is None:
+            if least == ACCEPTED:
+                self.accepted[key] = ballot
+            node = self.replicas[src].host.node if src in self.replicas else None
+            record = node.instances.get(msg.instance) if node is not None else None
+        last = self.accepted.get(key, ZERO)
+        if record is not None and not last <= record.accepted <= record.promised:
+            self.broken(
+                "accepted <= promised, both growing",
+                (src,),
+                f"it has answered {ballot} of {msg.instance} and accepted {last}",
+                f"it holds {record!r}",
+            )
+
+    def check_reply(self, src: str, msg: Any) -> None:
+        """Exactly once: an answer is what the command came to where it was first executed."""
+        identity = (msg.session, msg.sequence)
+        truth = self.results.get(identity)
+        if identity in self.requested and self.requested[identity].kind == "scan":
+            truth = self.results.setdefault(identity, Result(msg.status, msg.value, msg.result))
+        if truth is None or (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
+            self.broken("exactly once", (src,), f"{identity} came to {truth!r}", f"it answers {msg!r}")
+
+    # Commits
+
+    def choose(self, src: str, instance: Instance, outcome: tuple[Any, ...]) -> None:
+        """Committed (command, seq, deps) are unique, were asked for, and are known to what interferes."""
+        known, first = self.chosen.setdefault(instance, (outcome, src))
+        if known is not outcome:
+            if known != outcome:
+                facts = (f"{first} committed {known!r} in {instance}", f"{src} has {outcome!r}")
+                self.broken("one outcome per instance", (first, src), *facts)
+            return
+        command = outcome[0]
+        if command == NOOP:
+            return
+        asked = self.requested.get((command.session, command.sequence))
+        if asked != command:
+            self.broken("validity", (src,), f"a client asked for {asked!r}", f"{src} commits {command!r}")
+        others = self.committed.setdefault(command.key, [])
+        for other in islice(reversed(others), _LOOK_BACK):
+            self.check_visible(src, instance, other)
+        others.append(instance)
+        if self.sequenced:
+            self.timeline.setdefault(command.key, []).append(instance)
+
+    def interfere(self, one: Instance, other: Instance) -> bool:
+        """Whether two committed instances of one key interfere."""
+        return not all(self.chosen[i][0][0].kind in READS for i in (one, other))
+
+    def check_visible(self, src: str, instance: Instance, other: Instance) -> None:
+        """Of two that interfere, one knows of the other."""
+        if (
+            not self.interfere(instance, other)
+            or other in self.deps(instance)
+            or instance in self.deps(other)
+        ):
+            return
+        if self.sequenced:
+            searches = [self.search(instance, other), self.search(other, instance)]
+            while searches:  # in turns: one of them ends soon
+                for search in list(searches):
+                    found = next(search, None)
+                    if found:
+                        return
+                    if found is None:
+                        searches.remove(search)
+        facts = [f"{i} is {self.chosen[i][0]!r}" for i in (instance, other)]
+        self.broken("of two that interfere one knows the other", (src, self.chosen[other][1]), *facts)
+
+    def deps(self, instance: Instance) -> Any:
+        """What a committed instance depends on."""
+        return self.chosen[instance][0][2]
+
+    def search(self, start: Instance, goal: Instance) -> Iterator[bool]:
+        """Breadth-first from one instance to another through what is committed: False, ..., True if it gets there."""
+        todo, seen = deque([start]), {start}
+        while todo:
+            for dep in self.deps(todo.popleft()):
+                if dep == goal:
+                    yield True
+                if dep in self.chosen and dep not in seen:
+                    seen.add(dep)
+                    todo.append(dep)
+            yield False
+
+    # Execution
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "crash" and node in self.replicas:
+            self.replicas[node].pending.clear()
+
+    def on_step(self, node: Node) -> None:
+        if not hasattr(node, "executed"):
+            return
+        replica: Any = node
+        known = self.replicas.get(node.name)
+        if known is None or known.life != node.incarnation:
+            known = self.replicas[node.name] = _Replica(node.host, node.incarnation)
+            known.numbers = replica.next_number - 1
+        for number in range(known.numbers + 1, replica.next_number):
+            command = replica.record_of((replica.row, number)).command
+            if command is not None:
+                self.after[replica.row, number] = len(self.timeline.get(command.key, ()))
+        known.numbers = replica.next_number - 1
+        fresh = len(replica.executed) - known.seen
+        if fresh:
+            needed = 0 if node.host.disk.instant else node.host.disk.unsynced
+            newest = list(islice(reversed(replica.executed), fresh))
+            known.pending.extend((needed, instance) for instance in reversed(newest))
+            known.seen += fresh
+            self.confirm(node.name)
+
+    def confirm(self, name: str) -> None:
+        """Look at what a replica has executed, as far as it is on disk."""
+        known = self.replicas[name]
+        disk = known.host.disk
+        while known.pending and (disk.instant or known.pending[0][0] <= disk.synced):
+            self.check_execution(known, known.host.node, known.pending.popleft()[1])
+
+    def check_execution(self, known: _Replica, replica: Any, instance: Instance) -> None:
+        """What is executed is committed, and so is all that it depends on; and it comes after what it must follow."""
+        record = replica.record_of(instance)
+        self.check_closure(replica, instance, record)
+        self.choose(replica.name, instance, (record.command, getattr(record, "seq", None), record.deps))
+        known.done[instance] = None
+        if record.command == NOOP:
+            return
+        self.check_real_time(known, replica.name, instance, record.command)
+        self.check_order(known, replica.name, record.command)
+        if not self.sequenced and instance not in self.begun:
+            self.begun[instance] = None
+            self.timeline.setdefault(record.command.key, []).append(instance)
+
+    def check_closure(self, replica: Any, instance: Instance, record: Any) -> None:
+        """What a replica executes, and what that depends on, it holds as committed."""
+        needed = [instance, *getattr(record.deps, "others", record.deps)]
+        prefix = getattr(record.deps, "prefix", ())
+        needed += [(r, k) for r, last in enumerate(prefix) for k in range(replica.prefix[r] + 1, last + 1)]
+        for one in needed:
+            if replica.record_of(one).status != COMMITTED:
+                facts = (f"it executed {instance}", f"of {one} it holds {replica.record_of(one)!r}")
+                self.broken("executed means committed, with all it depends on", (replica.name,), *facts)
+
+    def check_real_time(self, known: _Replica, name: str, instance: Instance, command: Any) -> None:
+        """What was committed (EPaxos*: executed) before a command was proposed, and interferes, is executed first."""
+        timeline = self.timeline.get(command.key, [])
+        passed = known.passed.get(command.key, 0)
+        while passed < len(timeline) and timeline[passed] in known.done:
+            passed += 1
+        known.passed[command.key] = passed
+        for earlier in timeline[passed : self.after.get(instance, 0)]:
+            if earlier not in known.done and self.interfere(instance, earlier):
+                what = "committed" if self.sequenced else "executed"
+                facts = (f"{earlier} was {what} before {instance} was proposed", f"{name} executes it later")
+                self.broken("what comes later is executed later", (name,), *facts)
+
+    def check_order(self, known: _Replica, name: str, command: Any) -> None:
+        """Interfering commands are executed in one order everywhere; the first who does so tells what they come to."""
+        identity, key = (command.session, command.sequence), command.key
+        if identity in known.had:
+            return
+        known.had[identity] = None
+        before = known.writes.get(key, 0)
+        order = self.writes.setdefault(key, [])
+        values = self.values.setdefault(key, [_Absent])
+        if command.kind == "scan":
+            return  # it reads many keys; here they are watched one by one
+        if command.kind in READS:
+            place = self.reads.setdefault(identity, before)
+            if place != before:
+                facts = (
+                    f"read {identity} of {key} came after {place} writes",
+                    f"here it comes after {before}",
+                )
+                self.broken("interfering commands in one order", (name,), *facts)
+            if identity not in self.results:
+                self.results[identity] = _store_with(key, values[before]).execute(command)
+            return
+        known.writes[key] = before + 1
+        if before == len(order):
+            order.append(identity)
+            store = _store_with(key, values[before])
+            self.results[identity] = store.execute(command)
+            values.append(store.data.get(key, _Absent))
+        elif order[before] != identity:
+            facts = (f"write {before + 1} of {key} was {order[before]}", f"here it is {identity}")
+            self.broken("interfering commands in one order", (name,), *facts)
+
+
+_Absent: Any = object()
+
+
+def _store_with(key: str, value: Any) -> KeyValueStore:
+    """A store that holds one key, or nothing."""
+    store = KeyValueStore()
+    if value is not _Absent:
+        store.data[key] = value
+    return store

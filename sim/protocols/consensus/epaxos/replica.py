@@ -1,0 +1,331 @@
+"""What EPaxos and EPaxos* have in common: commands come in, committed ones are executed, clients are answered.
+
+How a command is committed is the matter of `epaxos.node` and `epaxos_star.node`; in which order committed ones are
+executed, that of `execution`.
+
+- A command takes effect once by its (session, number): a client that asks two replicas has its command in two
+  instances, and commands of one session on different keys are not ordered.
+- What a replica commits on the fast path it alone knows, and a recovery relies on its word that it has not. So a
+  Commit, and an answer to a client, wait until the commit is on disk.
+- A replica that is held up by commits that it has missed fetches them from another before it suspects their leaders.
+- Instances are never collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.node import Node, durable_map
+from sim.protocols.client import Client, Reply, Request
+from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.commit_latency import RecordsCommits
+from sim.protocols.consensus.epaxos.execution import execution_order
+from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.system import positions
+
+__all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
+
+_AT_ONCE = 100  # commits in answer to one Fetch
+
+
+class EgalitarianReplica(Node):
+    """A replica: leader of the commands that its clients bring, acceptor of all others, executor of all."""
+
+    settings: Any
+    instances = durable_map()  # instance -> Record
+    nothing: Any  # the record of an instance of which nothing is known
+
+    def on_start(self) -> None:
+        self.row = self.members.index(self.name)
+        self.next_number = 1 + max((number for row, number in self.instances if row == self.row), default=0)
+        self.highest = [0] * len(self.members)  # the highest number heard of, in each row
+        self.led: dict[Instance, Any] = {}  # what this replica leads now: ballot, phase, replies
+        self.waiting: dict[Instance, tuple[str, Command]] = {}  # who asked for it
+        self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
+        self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
+        self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
+        self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
+        self.suspected: dict[Instance, None] = {}  # a recovery is due unless it commits
+        self.fetching = False
+        self.store = KeyValueStore()
+        self.effects: dict[tuple[int, int], Result] = {}  # command -> what it came to
+        self.executed: dict[Instance, None] = {}  # in the order of execution
+        self.prefix = [0] * len(self.members)  # of each row, everything up to here is executed
+
+    # What a protocol defines
+
+    def lead(self, instance: Instance, command: Command) -> None:
+        """Begin to commit a client's command."""
+        raise NotImplementedError
+
+    def open_deps(self, instance: Instance) -> list[Instance] | None:
+        """What an instance depends on and is not executed; None while it is not committed."""
+        raise NotImplementedError
+
+    def seq_of(self, instance: Instance) -> int:
+        """What comes first among those that depend on each other (then the lower instance)."""
+        raise NotImplementedError
+
+    def promise(self, instance: Instance, ballot: Ballot) -> None:
+        """Take part in no lower ballot of this instance any more."""
+        raise NotImplementedError
+
+    def commit_of(self, instance: Instance) -> Any:
+        """The Commit that tells of a committed instance."""
+        raise NotImplementedError
+
+    # Instances
+
+    def record_of(self, instance: Instance) -> Any:
+        """What is known of an instance here."""
+        return self.instances.get(instance, self.nothing)
+
+    def remember(self, instance: Instance, record: Any) -> None:
+        """Write down what is known of an instance. Numbers below one that is heard of are in use, too."""
+        self.instances[instance] = record
+        row, number = instance
+        if number > self.highest[row]:
+            if number > self.highest[row] + 1:
+                self.fetch_soon()
+            self.highest[row] = number
+
+    # Clients
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        identity = (command.session, command.sequence)
+        result = self.effects.get(identity)
+        if result is not None:
+            self.answer(src, command, result)
+        elif identity in self.asked:
+            instance = self.asked[identity]
+            self.waiting[instance] = (src, command)
+        else:
+            self.propose(src, command)
+
+    def propose(self, client: str, command: Command) -> None:
+        """Lead a command in a fresh instance."""
+        instance = (self.row, self.next_number)
+        self.next_number += 1
+        self.waiting[instance] = (client, command)
+        self.asked[command.session, command.sequence] = instance
+        self.lead(instance, command)
+
+    def conclude(self, instance: Instance, command: Command, result: Result | None) -> None:
+        """Answer who waits for an instance; if a no-op took its place, propose the command again."""
+        if instance not in self.waiting:
+            return
+        client, wanted = self.waiting.pop(instance)
+        del self.asked[wanted.session, wanted.sequence]
+        if wanted == command and result is not None:
+            self.answer(client, command, result)
+        elif (done := self.effects.get((wanted.session, wanted.sequence))) is not None:
+            self.answer(client, wanted, done)
+        else:
+            self.propose(client, wanted)
+
+    def answer(self, client: str, command: Command, result: Result) -> None:
+        """Reply, once what it tells is on disk."""
+        self.send(
+            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
+        )
+
+    # Execution
+
+    def settle(self, instance: Instance) -> None:
+        """An instance has just been committed here: execute what can be executed now."""
+        self.cancel_timer("recover", instance)
+        self.suspected.pop(instance, None)
+        self.execute(instance)
+        for other in self.blocked.pop(instance, ()):
+            self.execute(other)
+
+    def execute(self, instance: Instance) -> None:
+        """Execute a committed command after all that it depends on; or wait for what is not committed yet."""
+        if instance in self.executed:
+            return
+        order = execution_order(instance, self.open_deps, self.seq_of)
+        if isinstance(order, tuple):
+            waiting = self.blocked.setdefault(order, [])
+            if instance not in waiting:
+                waiting.append(instance)
+            self.suspect(order)
+            self.fetch_soon()
+            return
+        for one in order:
+            self.apply(one)
+
+    def apply(self, instance: Instance) -> None:
+        """Execute one command; its leader answers the client."""
+        command = self.record_of(instance).command
+        self.executed[instance] = None
+        row = instance[0]
+        while (row, self.prefix[row] + 1) in self.executed:
+            self.prefix[row] += 1
+        result = None
+        if command.session >= 0:
+            identity = (command.session, command.sequence)
+            result = self.effects.get(identity)
+            if result is None:
+                result = self.effects[identity] = self.store.execute(command)
+        self.conclude(instance, command, result)
+
+    # Who is behind, fetches
+
+    def fetch_soon(self) -> None:
+        """Something is missing; it may be on its way."""
+        if not self.fetching and self.peers:
+            self.fetching = True
+            self.set_timer("fetch", self.settings.heartbeat_interval)
+
+    def missing(self) -> list[Instance]:
+        """What holds execution up, and numbers in use of which nothing is known."""
+        gaps = [
+            (row, number)
+            for row, last in enumerate(self.highest)
+            for number in range(self.prefix[row] + 1, last)
+            if (row, number) not in self.instances
+        ]
+        return [*self.blocked, *gaps]
+
+    def on_fetch_timeout(self) -> None:
+        self.fetching = False
+        missing = self.missing()
+        if missing:
+            self.send(self.random.choice(self.peers), Fetch(tuple(self.prefix)), hold=False)
+            for instance in missing:
+                self.suspect(instance)
+            self.fetch_soon()
+
+    def on_fetch(self, src: str, msg: Fetch) -> None:
+        left = _AT_ONCE
+        for row, done in enumerate(msg.prefix):
+            for number in range(done + 1, self.highest[row] + 1):
+                if self.record_of((row, number)).status == COMMITTED:
+                    self.send(src, self.commit_of((row, number)))
+                    left -= 1
+                    if not left:
+                        return
+
+    # Leading
+
+    def first_asked(self, enough: int) -> tuple[str, ...]:
+        """Thrifty: only as many others as it takes are asked at first."""
+        return self.next_in_ring(enough) if self.settings.thrifty else self.peers
+
+    def next_in_ring(self, count: int) -> tuple[str, ...]:
+        """So many of the others, beginning after this replica."""
+        ring = [*self.members[self.row + 1 :], *self.members[: self.row]]
+        return tuple(ring[:count])
+
+    def first_pre_asked(self, partner: str) -> tuple[str, ...]:
+        """Who is asked to pre-accept at first."""
+        if self.paired and self.settings.thrifty:
+            return (partner,)
+        return self.first_asked(self.settings.fast_quorum_size - 1)
+
+    def keep_reply(self, src: str, led: Any, reply: Any) -> None:
+        """A replica has pre-accepted; the first of three that answers is the partner for the next command."""
+        if self.paired and not led.replies:
+            self.partner = src
+        led.replies[src] = reply
+
+    def leading(self, instance: Instance, ballot: Ballot, phase: str) -> Any:
+        """What this replica leads, if a reply of this ballot and phase is for it; else None."""
+        led = self.led.get(instance)
+        return led if led is not None and led.ballot == ballot and led.phase == phase else None
+
+    def stand_down(self, instance: Instance, ballot: Ballot) -> None:
+        """Somebody leads this instance in a higher ballot than this replica did."""
+        led = self.led.get(instance)
+        if led is not None and led.ballot < ballot:
+            del self.led[instance]
+            self.cancel_timer("retry", instance)
+
+    def refuse(self, src: str, instance: Instance, ballot: Ballot, known: Any) -> bool:
+        """Answer what is out of date: with the commit, or with the higher ballot."""
+        if known.status == COMMITTED:
+            self.send(src, self.commit_of(instance))
+        elif ballot < known.promised:
+            self.send(src, Nack(instance, known.promised))
+        else:
+            return False
+        return True
+
+    def on_nack(self, src: str, msg: Nack) -> None:
+        """Somebody else leads: wait, and try again with a higher ballot only if nothing comes of it."""
+        known = self.record_of(msg.instance)
+        if msg.promised > known.promised and known.status != COMMITTED:
+            self.stand_down(msg.instance, msg.promised)
+            self.promise(msg.instance, msg.promised)
+            self.be_patient(msg.instance)
+
+    # Suspicion
+
+    def suspect(self, instance: Instance) -> None:
+        """If this instance is not committed in time, its leader may be dead; a date that is set stays."""
+        if instance not in self.suspected:
+            self.be_patient(instance)
+
+    def be_patient(self, instance: Instance) -> None:
+        """Somebody works on this instance: give him a randomised time."""
+        shortest = self.settings.detection_timeout
+        self.suspected[instance] = None
+        self.set_timer("recover", self.random.uniform(shortest, 2 * shortest), instance)
+
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {"executed": len(self.executed), "waiting": len(self.waiting), "blocked": len(self.blocked)}
+
+
+class NearestClient(Client):
+    """Asks the nearest replica; another one only while that does not answer."""
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Who answers does not lead: there is no leader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgalitarianSystem(RecordsCommits):
+    """The settings and promises that EPaxos and EPaxos* share; see there."""
+
+    nodes: int = 5
+    thrifty: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(type(self).__name__, "nodes", self.nodes, 1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the replicas."""
+        return names("n", self.nodes)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return NearestClient
+
+    @property
+    def claims(self) -> str | None:
+        return "linearizable"
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How far each replica has executed every row."""
+        return positions(nodes, EgalitarianReplica, "prefix")
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged writes that no live replica has executed or holds as accepted or committed."""
+        replicas = [node for node in nodes.values() if isinstance(node, EgalitarianReplica)]
+        if not replicas:
+            return None
+        held = {
+            (r.command.session, r.command.sequence)
+            for node in replicas
+            for r in node.instances.values()
+            if r.command is not None
+        }
+        return sum(1 for identity in acknowledged if identity not in held)

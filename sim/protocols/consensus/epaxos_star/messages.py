@@ -1,0 +1,158 @@
+"""EPaxos*: its messages, and what a replica knows of a command identifier (an instance)."""
+
+from __future__ import annotations
+
+from sim.node import message
+from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.epaxos import Instance
+from sim.protocols.kv import Command
+
+__all__ = [
+    "NO_DEPS",
+    "Accept",
+    "AcceptOk",
+    "Commit",
+    "Deps",
+    "PreAccept",
+    "PreAcceptOk",
+    "Record",
+    "Recover",
+    "RecoverOk",
+    "Validate",
+    "ValidateOk",
+    "Waiting",
+]
+
+
+@message
+class Deps:
+    """A set of dependencies: of each row everything up to ``prefix``, and ``others`` (sorted) beyond.
+
+    The prefix is what the first coordinator had executed when it got the command, and the same in all dependencies
+    that are ever proposed for it. More dependencies than need be do no harm: they are all committed sometime.
+    """
+
+    prefix: tuple[int, ...]
+    others: tuple[Instance, ...]
+
+    def __contains__(self, instance: Instance) -> bool:
+        row, number = instance
+        return (row < len(self.prefix) and number <= self.prefix[row]) or instance in self.others
+
+    def joined(self, more: tuple[Instance, ...]) -> Deps:
+        """These, and ``more``, all of which lie beyond the prefix."""
+        return Deps(self.prefix, tuple(sorted({*self.others, *more})))
+
+
+NO_DEPS = Deps((), ())
+"""What a no-op depends on."""
+
+
+@message
+class Record:
+    """What a replica knows of an instance; in the paper phase, cmd, dep, initCmd, initDep, bal and abal.
+
+    ``init_command`` and ``init_deps`` are what the first coordinator proposed, once that is known; ``partner`` as in
+    `PreAccept`.
+    """
+
+    status: int
+    command: Command | None
+    deps: Deps
+    init_command: Command | None
+    init_deps: Deps | None
+    promised: Ballot
+    accepted: Ballot
+    partner: str = ""
+
+
+@message
+class PreAccept:
+    """A command, with the dependencies as its first coordinator sees them (ballot 0).
+
+    ``partner``, with three replicas: the one that makes up the fast quorum with the coordinator.
+    """
+
+    instance: Instance
+    command: Command
+    deps: Deps
+    partner: str = ""
+
+
+@message
+class PreAcceptOk:
+    """The dependencies as the sender sees them."""
+
+    instance: Instance
+    deps: Deps
+
+
+@message
+class Accept:
+    """The slow path: these are command and dependencies."""
+
+    instance: Instance
+    ballot: Ballot
+    command: Command
+    deps: Deps
+
+
+@message
+class AcceptOk:
+    """Accepted in this ballot."""
+
+    instance: Instance
+    ballot: Ballot
+
+
+@message
+class Commit:
+    """A command and its dependencies for good."""
+
+    instance: Instance
+    command: Command
+    deps: Deps
+
+
+@message
+class Recover:
+    """A new coordinator asks: what is known of this instance?"""
+
+    instance: Instance
+    ballot: Ballot
+
+
+@message
+class RecoverOk:
+    """What the sender knew when it joined the ballot."""
+
+    instance: Instance
+    ballot: Ballot
+    record: Record
+
+
+@message
+class Validate:
+    """If these were committed on the fast path: what would contradict that?"""
+
+    instance: Instance
+    ballot: Ballot
+    command: Command
+    deps: Deps
+
+
+@message
+class ValidateOk:
+    """What would, as (instance, whether it is committed): it conflicts, and neither depends on the other."""
+
+    instance: Instance
+    ballot: Ballot
+    against: tuple[tuple[Instance, bool], ...]
+
+
+@message
+class Waiting:
+    """A recovery of this instance waits for others; ``support`` replicas had pre-accepted what was first proposed."""
+
+    instance: Instance
+    support: int

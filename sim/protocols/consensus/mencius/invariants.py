@@ -1,0 +1,178 @@
+"""What must always hold in Mencius: the laws of Paxos per slot, and that skips are for ever.
+
+The ghost of `sim.protocols.consensus.paxos.invariants`, told of ranges of slots. Under ballot 0 the coordinator of
+a slot needs no promises, as nobody else may use it; a skip chooses a no-op when it is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.multipaxos import MultiPaxosSafety
+from sim.protocols.consensus.paxos import PaxosSafety
+from sim.protocols.kv import NOOP
+
+__all__ = ["MenciusSafety"]
+
+
+@dataclass
+class MenciusSafety(MultiPaxosSafety):
+    """Agreement per slot, promises per slot, P2c for revocations, skips; execution in order, answers true."""
+
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.announced: dict[str, int] = {}  # coordinator -> slot below which its skips are counted
+        self.slot_promises: dict[tuple[str, int], Ballot] = {}
+
+    def on_step(self, node: Node) -> None:
+        if hasattr(node, "votes"):
+            self.hosts[node.name] = node.host
+            self.check_learnt(node)
+
+    def check_learnt(self, node: Node) -> None:
+        log = node.log  # type: ignore[attr-defined]
+        life, before = self.applied.get(node.name, (-1, 0))
+        if life != node.incarnation:
+            before = 0
+        elif len(log) < before:
+            self.broken("applied only grows", node.name, f"it executed {before} slots", f"now {len(log)}")
+        self.applied[node.name] = (node.incarnation, len(log))
+        for slot in range(before + 1, len(log) + 1):
+            self.check_chosen(node.name, slot, log[slot - 1])
+
+    # Coordinators
+
+    def sent_suggest(self, src: str, msg: Any) -> None:
+        """Only its coordinator suggests in a slot, one command, and none where it skipped."""
+        ballot = Ballot(0, src)
+        if src != f"n{(msg.slot - 1) % self.nodes}":
+            self.broken(
+                "suggested by the coordinator", src, f"slot {msg.slot} is not its own", f"it sends {msg!r}"
+            )
+        known = self.proposed.get((msg.slot, ballot))
+        if known is None:
+            self.check_asked(src, msg.slot, msg.command)
+            disk = self.slow_disk(src)
+            if disk is not None and not self.vote_on_disk(disk, msg.slot, ballot):
+                self.broken("durable before send", src, f"it suggests in slot {msg.slot}", "its disk has not")
+            self.proposed[msg.slot, ballot] = msg.command
+        elif known != msg.command:
+            law = "a skip is for ever" if known == NOOP else "one value per ballot"
+            self.broken(law, src, f"in slot {msg.slot} it proposed {known!r}", f"it proposes {msg.command!r}")
+        self.skipped(src, msg.first, msg.slot)
+
+    def skipped(self, src: str, first: int, turn: int) -> None:
+        """The coordinator says that it skipped its slots from ``first`` below ``turn``."""
+        for slot in range(max(first, self.announced.get(src, 0)), turn, self.nodes):
+            ballot = Ballot(0, src)
+            known = self.proposed.setdefault((slot, ballot), NOOP)
+            if known != NOOP:
+                self.broken("a skip is for ever", src, f"in slot {slot} it proposed {known!r}", "it skips it")
+            disk = self.slow_disk(src)
+            if disk is not None and disk.durable("used", 0) < slot:
+                self.broken("durable before send", src, f"it skips slot {slot}", "its disk does not know")
+            self.voters.setdefault((slot, ballot), {})[src] = None
+            self.choose(slot, ballot, src)
+        self.announced[src] = max(turn, self.announced.get(src, 0))
+
+    def sent_skip(self, src: str, msg: Any) -> None:
+        """A skip that is on disk."""
+        self.skipped(src, msg.first, msg.turn)
+
+    def sent_heartbeat(self, src: str, msg: Any) -> None:
+        """Skips ride on heartbeats."""
+        self.skipped(src, msg.first, msg.turn)
+
+    def sent_accepted(self, src: str, msg: Any) -> None:
+        """A vote for a suggestion; skips ride on it."""
+        self.voted(src, msg.slot, msg)
+        self.skipped(src, msg.first, msg.turn)
+
+    # Acceptors
+
+    def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
+        """Promises are kept per slot here: see `check_slot`."""
+
+    def check_slot(self, src: str, slot: int, ballot: Ballot) -> None:
+        """What an acceptor promises or accepts in a slot is never below what it said before."""
+        told = self.slot_promises.get((src, slot), ZERO)
+        if ballot < told:
+            self.broken("promise kept", src, f"in slot {slot} it promised {told}", f"it answers {ballot}")
+        self.slot_promises[src, slot] = max(told, ballot)
+
+    def voted(self, src: str, slot: int, msg: Any) -> None:
+        """An acceptor's vote in one slot; a coordinator without peers tells nobody else what it suggests."""
+        if msg.ballot == Ballot(0, src) and (slot, msg.ballot) not in self.proposed:
+            command = self.hosts[src].node.votes[slot].command
+            self.check_asked(src, slot, command)
+            self.proposed[slot, msg.ballot] = command
+        self.check_slot(src, slot, msg.ballot)
+        PaxosSafety.sent_accepted(self, src, _InSlot(slot, msg.ballot))
+
+    def slots_of(self, msg: Any) -> range:
+        """The slots of a revocation."""
+        return range(msg.first, msg.last + 1, self.nodes)
+
+    def sent_promise(self, src: str, msg: Any) -> None:
+        """An acceptor promises for a range of slots."""
+        disk = self.slow_disk(src)
+        self.promisers.setdefault(msg.ballot, {})[src] = msg.first
+        for slot, vote in msg.votes:
+            self.reported(src, slot, vote)
+        for slot in self.slots_of(msg):
+            self.check_slot(src, slot, msg.ballot)
+            if disk is not None and disk.durable("promises", {}).get(slot, ZERO) < msg.ballot:
+                self.broken(
+                    "durable before send",
+                    src,
+                    f"it promises {msg.ballot} in slot {slot}",
+                    "its disk does not",
+                )
+
+    def sent_revoke(self, src: str, msg: Any) -> None:
+        """P2c; and where nothing was accepted, only a no-op may be proposed."""
+        self.sent_prepare(src, msg)
+        values = dict(msg.values)
+        for slot in self.slots_of(msg):
+            command = values.get(slot, NOOP)
+            known = self.proposed.get((slot, msg.ballot))
+            if known is None:
+                self.check_p2c(src, slot, msg.ballot, command)
+                suggested = self.proposed.get((slot, Ballot(0, f"n{(slot - 1) % self.nodes}")))
+                if command not in (NOOP, suggested):
+                    self.broken(
+                        "validity", src, f"{suggested!r} was suggested in slot {slot}", f"not {command!r}"
+                    )
+                self.proposed[slot, msg.ballot] = command
+            elif known != command:
+                self.broken(
+                    "one value per ballot", src, f"{msg.ballot} proposed {known!r}", f"now {command!r}"
+                )
+
+    def sent_revoked(self, src: str, msg: Any) -> None:
+        """An acceptor's votes in a range of slots."""
+        for slot in self.slots_of(msg):
+            self.voted(src, slot, msg)
+
+    def sent_chosen(self, src: str, msg: Any) -> None:
+        """Nobody is told of a suggestion that was not chosen."""
+        command = self.proposed.get((msg.slot, Ballot(0, src)))
+        self.check_chosen(src, msg.slot, command)
+
+    def sent_known(self, src: str, msg: Any) -> None:
+        """Nor of any other value."""
+        for slot, command in msg.entries:
+            self.check_chosen(src, slot, command)
+
+
+@dataclass(frozen=True, slots=True)
+class _InSlot:
+    """A vote as the laws of Paxos know it."""
+
+    slot: int
+    ballot: Ballot

@@ -1,0 +1,167 @@
+"""Mencius, the simple version with skips: every replica leads every n-th slot, and skips those it has no use for.
+
+Mao, Junqueira, Marzullo, "Mencius: Building Efficient Replicated State Machines for WANs" (OSDI 2008), section 4.
+A slot is an instance of *simple consensus*: its coordinator may suggest any command under ballot 0, or skip,
+which chooses a no-op at once, because nobody else may propose anything but a no-op there (or what the coordinator
+suggested). A client's nearest replica suggests its command; no leader far away is asked.
+
+Rule 1  A replica suggests in its next own slot.
+Rule 2  One that sees a suggestion for a later slot skips its own slots before it.
+Rule 3  A slot that holds the others up for the detection timeout is revoked: Paxos with a higher ballot decides
+        it and the same coordinator's following slots.
+Rule 4  A coordinator whose suggestion was revoked suggests its command again.
+
+Rules 1, 2 and 4 are here, rule 3 in `mencius_revocation`, what every replica does in `mencius_replica`; the system is
+in `mencius_system`.
+
+Departures:
+- The paper relies on FIFO channels to infer skips. Messages overtake and get lost here, so a replica says which
+  of its slots it skipped since its last suggestion: in each suggestion, acceptance and heartbeat.
+- A skip counts once it is on disk, also for the replica itself; a suggestion leaves once it is on disk, lest a
+  restarted coordinator suggest something else in the slot.
+- No failure detector of its own: whoever holds up execution is suspected until it is heard of again.
+- No out-of-order commit of commands that commute; the log is kept whole.
+"""
+
+from __future__ import annotations
+
+from sim.protocols.client import Request
+from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.mencius.messages import (
+    Accepted,
+    Chosen,
+    Fetch,
+    Heartbeat,
+    Skip,
+    Suggest,
+)
+from sim.protocols.consensus.mencius.replica import AT_ONCE
+from sim.protocols.consensus.mencius.revocation import Revoker
+from sim.protocols.kv import NOOP, Command
+
+__all__ = ["MenciusNode"]
+
+
+class MenciusNode(Revoker):
+    """A replica: coordinator of every n-th slot, acceptor and learner of all."""
+
+    def on_start(self) -> None:
+        self.open: dict[int, set[str]] = {}  # own suggestions: who has accepted
+        self.mine: dict[int, Command] = {}  # own suggestions whose fate is not known
+        self.resend_below = self.resend_next = 0
+        self.skips_known: dict[str, int] = {}  # coordinator -> slot below which its skips were taken in
+        self.stalled_at = -1  # `applied` at the last heartbeat
+        super().on_start()
+        for slot, vote in self.votes.items():
+            if slot > self.applied and vote.ballot == Ballot(0, self.name):
+                self.open[slot], self.mine[slot] = set(), vote.command  # sent again with the heartbeat
+        self.set_timer("tick", self.heartbeat)
+        self.skip()
+
+    # Rule 1: suggest in the next own slot
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        if (result := self.store.known(command)) is not None:
+            self.answer(src, command, result)
+        elif self.clients.get(command.session, (0, src))[0] < command.sequence:
+            self.clients[command.session] = (command.sequence, src)
+            self.suggest(command)
+
+    def suggest(self, command: Command) -> None:
+        first, slot = self.skipped
+        self.used = self.last_suggested = slot
+        self.open[slot], self.mine[slot] = set(), command
+        self.vote(slot, Ballot(0, self.name), command)
+        self.broadcast(Suggest(slot, command, first))
+        self.send(self.name, Skip(first, slot))
+        self.send(self.name, Accepted(slot, Ballot(0, self.name), slot, slot))
+        self.see(slot)
+
+    # Rule 2: skip own slots before another's suggestion
+
+    def on_suggest(self, src: str, msg: Suggest) -> None:
+        self.hear_skips(src, msg.first, msg.slot)
+        ballot = Ballot(0, src)
+        if self.promises.get(msg.slot, ZERO) > ballot:
+            self.tell(src, msg.slot)  # too late; perhaps it is known already what was chosen
+            return
+        self.see(msg.slot)
+        self.vote(msg.slot, ballot, msg.command)
+        if msg.slot > self.used:
+            self.used = msg.slot
+            self.skip()
+        self.send(src, Accepted(msg.slot, ballot, *self.skipped))
+        if msg.slot in self.told:
+            self.told.discard(msg.slot)
+            self.on_chosen(src, Chosen(msg.slot))
+
+    def on_skip(self, src: str, msg: Skip) -> None:
+        self.hear_skips(src, msg.first, msg.turn)
+
+    def hear_skips(self, src: str, first: int, turn: int) -> None:
+        """A coordinator has skipped its slots from ``first`` below ``turn``: no-ops are chosen there."""
+        if self.suspected and src in self.suspected:
+            del self.suspected[src]
+        known = self.skips_known.get(src, 0)
+        if turn == known:
+            return
+        start = max(first, known) if turn > known else first  # what was overtaken may tell of earlier skips
+        for slot in range(start, turn, self.count):
+            self.decide(slot, NOOP)
+        self.skips_known[src] = max(turn, known)
+        self.advance()
+
+    def on_accepted(self, src: str, msg: Accepted) -> None:
+        self.hear_skips(src, msg.first, msg.turn)
+        voters = self.open.get(msg.slot)
+        if voters is None:
+            return
+        voters.add(src)
+        if self.is_quorum(voters):
+            del self.open[msg.slot]
+            self.decide(msg.slot, self.mine[msg.slot])
+            self.broadcast(Chosen(msg.slot), hold=False)
+            self.advance()
+
+    # Rule 4: suggest a revoked command again
+
+    def decide(self, slot: int, command: Command) -> bool:
+        """Of an own slot, it may not be the command that was suggested there."""
+        if not super().decide(slot, command):
+            return False
+        if slot > self.used and self.owner(slot) == self.name:
+            self.used = slot  # revoked: not to be used any more
+        self.open.pop(slot, None)
+        mine = self.mine.pop(slot, None)
+        if mine is not None and mine != command and self.store.known(mine) is None:
+            self.suggest(mine)
+        return True
+
+    # What is lost is sent again; who lags, asks
+
+    def on_tick_timeout(self) -> None:
+        self.set_timer("tick", self.heartbeat)
+        self.broadcast(Heartbeat(self.applied, *self.skipped))
+        for slot, voters in list(self.open.items())[:AT_ONCE]:
+            if slot < self.resend_below:  # older than a whole heartbeat
+                again = Suggest(slot, self.mine[slot], slot)
+                self.broadcast(again, to=[name for name in self.peers if name not in voters])
+        self.resend_below, self.resend_next = self.resend_next, self.own_after(self.used)
+        for revocation in self.revocations.values():
+            missing = [name for name in self.members if name not in revocation.answered]
+            self.broadcast(revocation.asked, to=missing)
+        holder = self.owner(self.applied + 1)
+        if self.stalled_at == self.applied < self.highest and holder != self.name:
+            self.send(holder, Fetch(self.applied + 1), hold=False)
+        self.stalled_at = self.applied
+
+    def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
+        self.hear_skips(src, msg.first, msg.turn)
+        self.see(msg.applied)
+        if msg.applied > self.applied == self.stalled_at:
+            self.send(src, Fetch(self.applied + 1), hold=False)
+
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {"applied": self.applied, "log": len(self.log), "open slots": len(self.open)}

@@ -1,0 +1,138 @@
+"""What every replica of Mencius does: it votes, learns what was chosen in each slot, and executes it in order.
+
+The base of `mencius_revocation` (rule 3) and `mencius` (rules 1, 2 and 4); see `mencius` for the source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.node import Node, durable, durable_log, durable_map
+from sim.protocols.client import Reply
+from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.consensus.mencius.messages import Chosen, Fetch, Known, Skip
+from sim.protocols.kv import NOOP, Command, KeyValueStore
+from sim.protocols.quorums import Majority, QuorumTest
+
+if TYPE_CHECKING:
+    from sim.protocols.consensus.mencius.system import Mencius
+
+__all__ = ["AT_ONCE", "SlotReplica"]
+
+AT_ONCE = 500
+"""Slots in one answer to a replica that lags; suggestions sent again with one heartbeat."""
+
+
+class SlotReplica(Node):
+    """Acceptor and learner of all slots."""
+
+    settings: Mencius
+    used = durable(0)  # own slots up to here are suggested in or skipped
+    last_suggested = durable(0)
+    votes = durable_map()  # slot -> Vote
+    promises = durable_map()  # slot -> Ballot, of revocations
+    history = durable_log()  # chosen commands from slot 1 on; may lag behind `applied`
+
+    def on_start(self) -> None:
+        self.count = len(self.members)
+        self.index = self.members.index(self.name)
+        self.is_quorum: QuorumTest = Majority().over(self.members)
+        self.heartbeat = self.settings.heartbeat or 0.05
+        self.detection = self.settings.detection or 10 * self.heartbeat
+        self.store = KeyValueStore()
+        self.applied = 0  # how many slots it has executed
+        self.log: list[Command] = []  # their commands, from slot 1 on
+        self.decided: dict[int, Command] = {}  # chosen and not yet executed
+        self.highest = max(self.votes, default=0)  # the highest slot that it has heard of
+        self.told: set[int] = set()  # slots whose suggestion was chosen, and has not come yet
+        self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence, client
+        for command in self.history:
+            self.execute(command)
+
+    # Whose slots are whose
+
+    def owner(self, slot: int) -> str:
+        """The coordinator of a slot."""
+        return self.members[(slot - 1) % self.count]
+
+    def own_after(self, slot: int) -> int:
+        """The first of its own slots after ``slot``."""
+        return slot + 1 + (self.index - slot) % self.count
+
+    @property
+    def skipped(self) -> tuple[int, int]:
+        """Since its last suggestion it has skipped its slots from the first below the second."""
+        return self.own_after(self.last_suggested), self.own_after(self.used)
+
+    def skip(self) -> None:
+        """Own slots that are used and hold no suggestion are no-ops, as soon as that is on disk."""
+        self.send(self.name, Skip(*self.skipped))
+
+    # Voting, learning and executing
+
+    def vote(self, slot: int, ballot: Ballot, command: Command) -> None:
+        """Accept; what was executed meanwhile goes to disk with it."""
+        self.votes[slot] = Vote(ballot, command)
+        self.history.extend(self.log[len(self.history) :])
+
+    def decide(self, slot: int, command: Command) -> bool:
+        """A command is chosen in a slot; whether that is news."""
+        if slot <= self.applied or slot in self.decided:
+            return False
+        self.decided[slot] = command
+        if command is not NOOP and command != NOOP:
+            self.see(slot)
+        return True
+
+    def see(self, slot: int) -> None:
+        """A slot is in use: those before it must be decided."""
+        self.highest = max(slot, self.highest)
+
+    def advance(self) -> None:
+        """Execute chosen commands in the order of their slots."""
+        while (command := self.decided.pop(self.applied + 1, None)) is not None:
+            self.execute(command)
+
+    def execute(self, command: Command) -> None:
+        self.applied += 1
+        self.log.append(command)
+        result = self.store.apply(command)
+        if self.clients:
+            sequence, client = self.clients.get(command.session, (0, ""))
+            if sequence == command.sequence and result is not None:
+                del self.clients[command.session]
+                self.answer(client, command, result)
+
+    def answer(self, client: str, command: Command, result: Any) -> None:
+        """Reply. It is chosen, so that this node's disk does not matter any more."""
+        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
+        self.send(client, reply, hold=False)
+
+    # Being told
+
+    def on_chosen(self, src: str, msg: Chosen) -> None:
+        vote = self.votes.get(msg.slot)
+        if vote is not None and vote.ballot == Ballot(0, src):
+            self.decide(msg.slot, vote.command)
+            self.advance()
+        elif vote is None and msg.slot > self.applied:
+            self.told.add(msg.slot)  # it has overtaken the suggestion
+
+    def on_fetch(self, src: str, msg: Fetch) -> None:
+        self.tell(src, msg.first)
+
+    def tell(self, dst: str, first: int) -> None:
+        """Send what is known to be chosen from ``first`` on."""
+        executed = list(enumerate(self.log[first - 1 : first - 1 + AT_ONCE], first))
+        later = sorted(slot for slot in self.decided if slot >= first)[: AT_ONCE - len(executed)]
+        entries = (*executed, *[(slot, self.decided[slot]) for slot in later])
+        if entries:
+            self.send(dst, Known(entries), hold=False)
+
+    def on_known(self, src: str, msg: Known) -> None:
+        before = self.applied
+        for slot, command in msg.entries:
+            self.decide(slot, command)
+        self.advance()
+        if self.applied - before == AT_ONCE:
+            self.send(src, Fetch(self.applied + 1), hold=False)

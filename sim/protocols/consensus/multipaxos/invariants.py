@@ -1,0 +1,148 @@
+"""What must always hold in Multi-Paxos: the laws of Paxos in each slot, and that slots are applied in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.client_ghost import ClientGhost
+from sim.protocols.consensus.paxos import PaxosSafety, Slot
+from sim.protocols.kv import READS
+
+__all__ = ["MultiPaxosSafety"]
+
+
+@dataclass
+class MultiPaxosSafety(PaxosSafety):
+    """The laws of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
+
+    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says. With
+    ``leases``, a read may also be answered from the state of a replica that has applied all acknowledged writes.
+    """
+
+    leases: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.acknowledged: Slot = 0  # the last slot of which a client was told
+        self.reads: dict[tuple[int, int], Any] = {}
+        self.applied: dict[str, tuple[int, int]] = {}  # node -> its life, how far it had applied
+
+    def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
+        super().choose(slot, ballot, src)
+        while self.clients.folded + 1 in self.chosen:
+            self.clients.fold(self.chosen[self.clients.folded + 1][1])
+
+    def check_learnt(self, node: Node) -> None:
+        """Each slot that a node has newly applied is chosen, and so are all before it."""
+        applied = getattr(node, "applied", None)
+        if applied is None:
+            return
+        life, before = self.applied.get(node.name, (node.incarnation, 0))
+        if life == node.incarnation:
+            if applied == before:
+                return
+            if applied < before:
+                self.broken("applied only grows", node.name, f"it applied {before} slots", f"now {applied}")
+        else:
+            before = 0
+        self.applied[node.name] = (node.incarnation, applied)
+        votes = getattr(node, "votes", {})
+        for slot in range(before + 1, applied + 1):
+            vote = votes.get(slot)
+            if vote is not None:
+                self.check_chosen(node.name, slot, vote.command)
+            elif slot > getattr(node, "snapshot_index", 0):
+                self.broken(
+                    "applied without gaps",
+                    node.name,
+                    f"it has applied {applied} slots",
+                    f"it never had {slot}",
+                )
+
+    def sent_reply(self, src: str, msg: Any) -> None:
+        """A reply says what the chosen commands, in order, make of the command; and none comes before."""
+        identity = (msg.session, msg.sequence)
+        truth = self.clients.truth(msg)
+        is_read = self.leases and identity in self.reads
+        # A read that stands in a slot may all the same have been answered under a lease, before that slot is applied.
+        if self.clients.is_true(msg) and not (
+            is_read and self.applied_by(src) < self.clients.positions[identity]
+        ):
+            self.acknowledged = max(self.acknowledged, self.clients.positions[identity])
+        elif is_read:
+            self.check_read(src, msg, self.reads[identity])
+        elif truth is None:
+            facts = (f"it answers {msg!r}", f"{self.clients.folded} slots are chosen, none with it")
+            self.broken("acknowledged is chosen", src, *facts)
+        else:
+            self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
+
+    def applied_by(self, name: str) -> int:
+        """How many slots a replica has applied."""
+        return int(self.hosts[name].node.applied)
+
+    def sent_request(self, src: str, msg: Any) -> None:
+        """What is asked for may be proposed; reads may be answered without a slot."""
+        self.clients.ask(msg.command)
+        if self.leases and msg.command.kind in READS:
+            self.reads[msg.command.session, msg.command.sequence] = msg.command
+
+    def check_read(self, src: str, msg: Any, command: Any) -> None:
+        """A read under a lease sees all that any client was told of before, by writes or by reads."""
+        node = self.hosts[src].node
+        if node.applied < self.acknowledged:
+            self.broken(
+                "a read sees acknowledged writes",
+                src,
+                f"slot {self.acknowledged} was acknowledged",
+                f"it answers {msg!r} having applied {node.applied}",
+            )
+        if node.store.execute(command).value != msg.value:
+            self.broken(
+                "a read sees acknowledged writes", src, f"{command!r} was asked", f"it answers {msg!r}"
+            )
+        self.acknowledged = node.applied
+
+    def votes_in(self, promise: Any) -> Sequence[tuple[Slot, Any]]:
+        """Those of all slots that it was asked for."""
+        return promise.votes  # type: ignore[no-any-return]
+
+    def sent_accepted(self, src: str, msg: Any) -> None:
+        """A leader without peers sends no proposal; its own vote tells what it proposes."""
+        if msg.ballot.proposer == src and (msg.slot, msg.ballot) not in self.proposed:
+            command = self.hosts[src].node.votes[msg.slot].command
+            self.check_p2c(src, msg.slot, msg.ballot, command)
+            self.check_asked(src, msg.slot, command)
+            self.proposed[msg.slot, msg.ballot] = command
+        super().sent_accepted(src, msg)
+
+    def sent_learned(self, src: str, msg: Any) -> None:
+        """Nobody is told of a value that was not chosen."""
+        for offset, command in enumerate(msg.commands):
+            self.check_chosen(src, msg.first + offset, command)
+
+    def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
+        vote = disk.durable("votes", {}).get(slot)
+        if vote is None:
+            return bool(slot <= disk.durable("compacted", 0))
+        return bool(vote.ballot >= ballot)
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
+        replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
+        ghost = ClientGhost()
+        for node in sorted(replicas, key=lambda node: int(node.applied)):
+            while ghost.folded < node.applied:
+                ghost.fold(self.chosen[ghost.folded + 1][1])
+            held, store = node.store, ghost.store
+            if (held.data, held.sessions) != (store.data, store.sessions):
+                self.broken(
+                    "state is the fold of the chosen",
+                    node.name,
+                    f"{ghost.folded} chosen commands make {store.data!r}",
+                    f"it holds {held.data!r}",
+                )

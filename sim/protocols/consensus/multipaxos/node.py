@@ -1,0 +1,257 @@
+"""Multi-Paxos: a sequence of Paxos instances (slots) led by one proposer, which runs phase 1 once for all of them.
+
+Lamport, "Paxos Made Simple" (2001), section 3. Handlers follow the phases: election, phase 1 and the recovery of
+values, phase 2.
+
+Assumptions: as in single-decree Paxos; what an acceptor promised and accepted survives on disk.
+
+Learning, applying and catching up are in `multipaxos_learning`; leases, batches, the window and compaction in
+`multipaxos_options`; the system, with its quorums, in `multipaxos_system`.
+
+Departures, or where the papers are silent:
+- The leader is whoever last completed phase 1. It sends heartbeats; a replica that misses them for one to two
+  detection timeouts campaigns with a higher ballot.
+- The leader is an acceptor, too: it accepts its own proposals at once, and its vote counts once on its disk.
+- Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that meet.
+"""
+
+from __future__ import annotations
+
+from sim.protocols.client import Redirect, Request
+from sim.protocols.consensus.ballot import Ballot, Vote
+from sim.protocols.consensus.multipaxos.learning import SlotLearner
+from sim.protocols.consensus.multipaxos.messages import (
+    Accept,
+    Accepted,
+    Heartbeat,
+    Nack,
+    Prepare,
+    Promise,
+)
+from sim.protocols.kv import NOOP, Command
+from sim.protocols.quorums import QuorumTest
+
+__all__ = ["MultiPaxosNode"]
+
+_RESENT_AT_ONCE = 100  # unanswered proposals that are sent again with one heartbeat
+
+
+class MultiPaxosNode(SlotLearner):
+    """Proposer, acceptor and learner in one."""
+
+    def on_start(self) -> None:
+        self.highest_seen = self.promised.round
+        self.promises: dict[str, Promise] = {}
+        self.open: dict[int, set[str]] = {}  # proposed and not yet chosen: who has accepted
+        self.next_slot = 1
+        self.recovered_to = 0  # the last slot that this leader's phase 1 recovered
+        self.resend_below = self.resend_next = 0
+        self.early: list[tuple[str, Request]] = []  # requests that came during phase 1
+        self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
+        self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
+        super().on_start()
+        if self.incarnation == 0 and self.name == self.settings.first_leader:
+            self.campaign()
+        else:
+            self.expect_leader()
+
+    # Election: whoever hears no leader campaigns
+
+    def expect_leader(self) -> None:
+        """Give the leader, or the candidate, a randomised time to be heard of."""
+        self.set_timer("election", self.random.uniform(self.detection, 2 * self.detection))
+
+    def on_election_timeout(self) -> None:
+        self.campaign()
+
+    def campaign(self) -> None:
+        """Phase 1(a): a ballot above all that were seen. That it is promised to itself makes it durable."""
+        round_number = max(self.promised.round, self.highest_seen) + 1
+        self.ballot = self.promised = Ballot(round_number, self.name)
+        self.become("candidate")
+        self.leader = None
+        self.promises = {}
+        self.broadcast(Prepare(self.ballot, self.applied + 1))
+        self.send(self.name, self.promise(self.ballot, self.applied + 1))
+        self.set_timer("heartbeat", 2 * self.heartbeat)
+        self.expect_leader()
+
+    def repeat_prepare(self) -> None:
+        """Ask those again that have not promised."""
+        missing = [name for name in self.peers if name not in self.promises]
+        self.broadcast(Prepare(self.ballot, self.applied + 1), to=missing)
+
+    def become(self, role: str) -> None:
+        """Change the role."""
+        self.role = role
+        self.record("role", role=role, ballot=str(self.ballot if role != "follower" else self.promised))
+
+    def step_down(self) -> None:
+        """Another ballot is under way: its clients must ask elsewhere, under the same session and number."""
+        self.become("follower")
+        self.cancel_timer("heartbeat")
+        self.expect_leader()
+        self.open = {}
+        for session, (sequence, client) in self.clients.items():
+            self.send(client, Redirect(session, sequence), hold=False)
+        self.clients = {}
+        early, self.early = self.early, []
+        for client, request in early:
+            self.on_request(client, request)
+
+    # Phase 1
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        """Phase 1(b)."""
+        if msg.ballot < self.promised:
+            self.send(src, Nack(msg.ballot, self.promised))
+            return
+        if msg.ballot > self.promised:
+            self.promised = msg.ballot
+            if self.role != "follower":
+                self.step_down()
+            self.leader = None
+        self.expect_leader()
+        self.send(src, self.promise(msg.ballot, msg.first))
+
+    def promise(self, ballot: Ballot, first: int) -> Promise:
+        """The answer to a prepare request: all votes in the slots that it asks for."""
+        slots = range(first, self.last_slot + 1)
+        return Promise(ballot, first, tuple([(s, self.votes[s]) for s in slots if s in self.votes]))
+
+    def on_promise(self, src: str, msg: Promise) -> None:
+        if self.role != "candidate" or msg.ballot != self.ballot:
+            return
+        self.promises[src] = msg
+        if self.is_phase1_quorum(self.promises.keys()):
+            self.lead()
+
+    def lead(self) -> None:
+        """Phase 1 is over for all slots: propose anew what may have been chosen, and fill the gaps.
+
+        A slot in which nobody of the quorum has accepted anything is free: a no-op goes into it, because later
+        slots cannot be applied before it (section 3).
+        """
+        first = self.applied + 1
+        recovered: dict[int, Vote] = {}
+        for promise in self.promises.values():
+            for slot, vote in promise.votes:
+                if slot >= first and (slot not in recovered or vote.ballot > recovered[slot].ballot):
+                    recovered[slot] = vote
+        self.next_slot = max(recovered, default=self.applied) + 1
+        self.recovered_to = self.next_slot - 1
+        self.resend_below, self.resend_next = first, self.next_slot
+        self.leader = self.name
+        self.become("leader")
+        self.record("elected", ballot=str(self.ballot), recovered=len(recovered))
+        self.cancel_timer("election")
+        for slot in range(first, self.next_slot):
+            self.propose(slot, recovered[slot].command if slot in recovered else NOOP)
+        self.on_heartbeat_timeout()
+        early, self.early = self.early, []
+        for client, request in early:
+            self.on_request(client, request)
+
+    def on_nack(self, src: str, msg: Nack) -> None:
+        """Somebody has promised a higher ballot."""
+        self.highest_seen = max(self.highest_seen, msg.promised.round)
+        if self.role != "follower" and msg.ballot == self.ballot:
+            self.step_down()
+
+    # Phase 2
+
+    def on_request(self, src: str, msg: Request) -> None:
+        """A client's command: the leader proposes it in the next free slot."""
+        command = msg.command
+        if self.role == "candidate":
+            self.early.append((src, msg))
+        elif self.role == "follower":
+            self.send(src, Redirect(command.session, command.sequence, self.leader), hold=False)
+        elif (result := self.store.known(command)) is not None:
+            self.answer(src, command, result)
+        elif self.clients.get(command.session, (0, src))[0] < command.sequence:
+            self.clients[command.session] = (command.sequence, src)
+            self.assign(command)
+
+    def assign(self, command: Command) -> None:
+        """Give a command the next free slot."""
+        slot = self.next_slot
+        self.next_slot += 1
+        self.propose(slot, command)
+
+    def propose(self, slot: int, command: Command) -> None:
+        """Phase 2(a). Promises nothing about this node's disk but its ballot, which has long been there."""
+        self.open[slot] = set()
+        self.broadcast(Accept(self.ballot, slot, command, self.applied), hold=False)
+        self.accept(self.name, self.ballot, slot, command)
+
+    def on_accept(self, src: str, msg: Accept) -> None:
+        """Phase 2(b): accept unless a higher ballot is promised."""
+        ballot, slot = msg.ballot, msg.slot
+        if ballot < self.promised:
+            self.send(src, Nack(ballot, self.promised))
+            return
+        self.follow(src, ballot)
+        if ballot > self.promised:
+            self.promised = ballot
+        self.accept(src, ballot, slot, msg.command)
+        if slot <= self.commit_heard and ballot == self.commit_ballot and slot > self.applied:
+            self.chosen.add(slot)
+        self.hear_commit(ballot, msg.commit)
+
+    def accept(self, leader: str, ballot: Ballot, slot: int, command: Command) -> None:
+        """Vote, on disk before anybody hears of it."""
+        self.votes[slot] = Vote(ballot, command)
+        if slot > self.last_slot:
+            self.last_slot = slot
+        if self.executed < self.applied:
+            self.executed = self.applied  # in the record of the vote, it costs no sync of its own
+        self.send(leader, Accepted(ballot, slot))
+
+    def on_accepted(self, src: str, msg: Accepted) -> None:
+        """A quorum's votes choose the command."""
+        voters = self.open.get(msg.slot)
+        if voters is None or msg.ballot != self.ballot:
+            return
+        voters.add(src)
+        if self.is_phase2_quorum(voters):
+            del self.open[msg.slot]
+            if msg.slot > self.applied:  # else it was known to be chosen before this leader proposed it anew
+                self.chosen.add(msg.slot)
+            self.advance()
+
+    def on_heartbeat_timeout(self) -> None:
+        """The leader says that it lives; and what seems lost is sent again."""
+        self.set_timer("heartbeat", self.heartbeat)
+        if self.role == "candidate":
+            self.repeat_prepare()
+            return
+        self.beat()
+        for slot, voters in list(self.open.items())[:_RESENT_AT_ONCE]:
+            if slot < self.resend_below:  # older than a whole heartbeat
+                again = Accept(self.ballot, slot, self.votes[slot].command, self.applied)
+                self.broadcast(again, to=[name for name in self.peers if name not in voters], hold=False)
+        self.resend_below, self.resend_next = self.resend_next, self.next_slot
+
+    def beat(self) -> None:
+        """Tell the others who leads, and how far."""
+        self.broadcast(Heartbeat(self.ballot, self.applied), hold=False)
+
+    def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
+        if msg.ballot < self.promised:
+            self.send(src, Nack(msg.ballot, self.promised))
+            return
+        self.follow(src, msg.ballot)
+        self.hear_commit(msg.ballot, msg.commit)
+
+    def follow(self, leader: str, ballot: Ballot) -> None:
+        """A leader of a ballot no lower than promised has been heard of."""
+        self.leader = leader
+        if self.role != "follower":
+            self.step_down()
+        else:
+            self.expect_leader()
+
+    def gauges(self) -> dict[str, float]:
+        """What a scenario may sample."""
+        return {"applied": self.applied, "log": len(self.votes), "open slots": len(self.open)}

@@ -1,0 +1,167 @@
+"""Single-decree Paxos as a system: who plays which role, which quorums, what must hold. The protocol is in `paxos`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from sim.node import Node
+from sim.protocols.client import Client
+from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.commit_latency import OfDecree, RecordsCommits
+from sim.protocols.consensus.paxos.invariants import PaxosSafety
+from sim.protocols.consensus.paxos.node import Acceptor, Learner, PaxosNode, Proposer
+from sim.protocols.consensus.settings import at_least, names, refuse_disjoint
+from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
+from sim.system import Invariant, Member
+
+__all__ = ["Paxos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paxos(RecordsCommits):
+    """Single-decree Paxos.
+
+    Parameters
+    ----------
+    nodes:
+        How many nodes are proposer, acceptor and learner in one, unless the roles are given apart.
+    proposers, acceptors, learners:
+        The roles on nodes of their own: p0, ..., a0, ..., l0, ... Proposers learn, too.
+    learning:
+        How learners learn (section 2.3). ``"proposer"``: acceptors tell the proposer, which tells all
+        learners; ``"broadcast"``: acceptors tell all learners; ``"distinguished"``: acceptors tell the first
+        learner, which tells the others.
+    phase1, phase2:
+        Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
+        meet every quorum of phase 2.
+    backoff:
+        After its k-th refusal in a row a proposer waits a random time up to ``backoff * 2**k`` (seconds);
+        None: one heartbeat. 0: it retries at once, and duels may go on for ever.
+    patience:
+        A ballot without an answer for one to two times this (seconds) is tried anew; None: 4 heartbeats.
+    record_commits:
+        See `RecordsCommits`.
+
+    Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
+    """
+
+    nodes: int = 5
+    proposers: int | None = None
+    acceptors: int | None = None
+    learners: int | None = None
+    learning: Literal["proposer", "broadcast", "distinguished"] = "proposer"
+    phase1: QuorumSystem | int | None = None
+    phase2: QuorumSystem | int | None = None
+    backoff: float | None = None
+    patience: float | None = None
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
+    may_fail: ClassVar[frozenset[str]] = frozenset({"put"})  # one value is chosen, once
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_roles()
+        if self.learning not in ("proposer", "broadcast", "distinguished"):
+            raise ValueError(
+                f"Paxos: learning must be 'proposer', 'broadcast' or 'distinguished', not {self.learning!r}"
+            )
+        if self.backoff is not None and not 0 <= self.backoff < float("inf"):
+            raise ValueError(f"Paxos: backoff must be at least 0 s, not {self.backoff!r}")
+        if self.patience is not None and not 0 < self.patience < float("inf"):
+            raise ValueError(f"Paxos: patience must be positive seconds, not {self.patience!r}")
+        refuse_disjoint(self, self.phase1, self.phase2, self.acceptor_names)
+
+    def _check_roles(self) -> None:
+        at_least("Paxos", "nodes", self.nodes, 1)
+        if (self.proposers is None) != (self.acceptors is None):
+            raise ValueError(
+                f"Paxos: proposers and acceptors are given both or not at all, "
+                f"not {self.proposers!r} and {self.acceptors!r}"
+            )
+        if self.proposers is None:
+            if self.learners is not None:
+                raise ValueError(f"Paxos: learners={self.learners!r} needs proposers and acceptors, too")
+            return
+        at_least("Paxos", "proposers", self.proposers, 1)
+        at_least("Paxos", "acceptors", self.acceptors, 1)
+        if self.learners is not None:
+            at_least("Paxos", "learners", self.learners, 0)
+
+    # Who is what
+
+    @property
+    def proposer_names(self) -> tuple[str, ...]:
+        """Who proposes."""
+        return names("n", self.nodes) if self.proposers is None else names("p", self.proposers)
+
+    @property
+    def acceptor_names(self) -> tuple[str, ...]:
+        """Who accepts."""
+        return names("n", self.nodes) if self.acceptors is None else names("a", self.acceptors)
+
+    @property
+    def learner_names(self) -> tuple[str, ...]:
+        """Who learns; the first is the distinguished learner."""
+        return tuple(dict.fromkeys((*names("l", self.learners or 0), *self.proposer_names)))
+
+    def told_of(self, ballot: Ballot) -> tuple[str, ...]:
+        """Whom an acceptor tells that it has accepted a proposal of this ballot."""
+        if self.learning == "proposer":
+            return (ballot.proposer,)
+        return self.learner_names if self.learning == "broadcast" else self.learner_names[:1]
+
+    def must_tell(self, learner: str, ballot: Ballot) -> bool:
+        """Whether this learner, having learnt by a ballot, tells the others."""
+        return self.learning != "broadcast" and learner == self.told_of(ballot)[0]
+
+    def phase1_test(self) -> QuorumTest:
+        """Whether a set of acceptors is a quorum of phase 1."""
+        return as_quorums(self.phase1).over(self.acceptor_names)
+
+    def phase2_test(self) -> QuorumTest:
+        """Whether a set of acceptors is a quorum of phase 2."""
+        return as_quorums(self.phase2).over(self.acceptor_names)
+
+    # What the simulator asks of a system
+
+    def members(self) -> tuple[Member, ...]:
+        if self.proposers is None:
+            node_class = self.measured(PaxosNode, OfDecree)
+            return tuple(Member(name, node_class) for name in self.acceptor_names)
+        classes: list[tuple[type[Node], tuple[str, ...]]] = [
+            (self.measured(Proposer, OfDecree), self.proposer_names),
+            (Acceptor, self.acceptor_names),
+            (Learner, names("l", self.learners or 0)),
+        ]
+        return tuple(Member(name, node_class) for node_class, group in classes for name in group)
+
+    def contacts(self) -> tuple[str, ...]:
+        return self.proposer_names
+
+    @property
+    def client_class(self) -> type[Client]:
+        return Client
+
+    @property
+    def claims(self) -> str:
+        return "linearizable"
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (PaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),)
+
+    def progress(self, nodes: Mapping[str, Node]) -> None:
+        """None: a learner that has missed the message may never learn, unless a proposer asks for it (section 2.3)."""
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """A put that succeeded is kept if a learner knows it, or if a quorum would recover it."""
+        for node in nodes.values():
+            if isinstance(node, Learner) and node.chosen is not None:
+                return len(node.store.missing(acknowledged))
+        acceptors = {name: node for name, node in nodes.items() if isinstance(node, Acceptor)}
+        if not self.phase1_test()(acceptors.keys()):
+            return None
+        votes = [node.vote for node in acceptors.values() if node.vote is not None]
+        kept = max(votes, key=lambda vote: vote.ballot).command if votes else None
+        return sum(1 for write in acknowledged if kept is None or write != (kept.session, kept.sequence))

@@ -1,0 +1,303 @@
+"""Elections that disturb less: leader stickiness, CheckQuorum, PreVote, leadership transfer.
+
+Ongaro, "Consensus: Bridging Theory and Practice", Stanford 2014, sections 3.10, 4.2.3, 6.2 and 9.6. Times are
+those of each server's own clock.
+"""
+
+from __future__ import annotations
+
+from sim.node import message
+from sim.protocols.admin import AdminReply, Drain, Transfer
+from sim.protocols.client import Request
+from sim.protocols.consensus.raft.node import RaftNode, RequestVote
+
+__all__ = [
+    "CheckQuorum",
+    "LeadershipTransfer",
+    "PreVote",
+    "PreVoteReply",
+    "PreVoting",
+    "Stickiness",
+    "TimeoutNow",
+    "TimeoutRange",
+    "TransferVote",
+]
+
+
+class TimeoutRange(RaftNode):
+    """Election timeouts from another interval than [T, 2T) (thesis, 9.3)."""
+
+    def draw_patience(self) -> float:
+        shortest = self.settings.detection_timeout
+        return self.random.uniform(shortest, self.settings.timeout_spread * shortest)
+
+
+class Stickiness(RaftNode):
+    """Who has just heard from a leader elects no other (4.2.3)."""
+
+    def on_start(self) -> None:
+        # A server that has crashed does not remember whom it heard; it must not break a promise it made.
+        self.leader_contact = self.monotonic if self.incarnation else -float("inf")
+        super().on_start()
+
+    def trusts_leader(self) -> bool:
+        """Whether this server leads, or has heard from a leader within the minimum election timeout."""
+        since = self.monotonic - self.leader_contact
+        return self.role == "leader" or since < self.settings.detection_timeout
+
+    def follow(self, leader: str) -> None:
+        super().follow(leader)
+        self.leader_contact = self.monotonic
+
+    def on_request_vote(self, src: str, msg: RequestVote) -> None:
+        """If a server receives a RequestVote request within the minimum election timeout of hearing from a
+        current leader, it does not update its term or grant its vote (4.2.3)."""
+        if msg.term > self.current_term and self.trusts_leader():
+            return
+        super().on_request_vote(src, msg)
+
+
+class Contact(RaftNode):
+    """A leader that knows when each follower has last answered it."""
+
+    def on_start(self) -> None:
+        self.heard: dict[str, float] = {}
+        self.leads_since = 0.0
+        super().on_start()
+
+    def become_leader(self) -> None:
+        self.heard = {}
+        self.leads_since = self.monotonic
+        super().become_leader()
+
+    def acknowledged(self, src: str, index: int) -> None:
+        self.heard[src] = self.monotonic
+        super().acknowledged(src, index)
+
+    def rejected(self, src: str, index: int, next_index: int) -> None:
+        self.heard[src] = self.monotonic  # a sign of life, too
+        super().rejected(src, index, next_index)
+
+    def silence(self, follower: str) -> float:
+        """Seconds since the follower has answered, or since this server leads."""
+        return self.monotonic - self.heard.get(follower, self.leads_since)
+
+
+class CheckQuorum(Contact, Stickiness):
+    """A leader steps down if an election timeout elapses without a successful round of heartbeats to a
+    majority of its cluster (6.2)."""
+
+    def become_leader(self) -> None:
+        self.set_timer("quorum", self.settings.detection_timeout)
+        super().become_leader()
+
+    def on_quorum_timeout(self) -> None:
+        if self.role != "leader":
+            return
+        since = self.monotonic - self.settings.detection_timeout
+        alive = {name for name, heard in self.heard.items() if heard >= since}
+        if self.is_quorum(alive | {self.name}):
+            self.set_timer("quorum", self.settings.detection_timeout)
+        else:
+            self.become_follower(None)
+
+
+@message
+class PreVote:
+    """Would you vote for me in the term ``proposed``? The sender has not begun it."""
+
+    proposed: int
+    candidate: str
+    last_log_index: int
+    last_log_term: int
+
+
+@message
+class PreVoteReply:
+    """The voter's own term, and its answer for the term ``proposed``."""
+
+    term: int
+    granted: bool
+    proposed: int
+
+
+class PreVoting(Stickiness):
+    """A candidate increments its term only if it learns from a majority that they would vote for it (9.6)."""
+
+    def on_start(self) -> None:
+        self.pre_votes: set[str] = set()
+        super().on_start()
+
+    def on_election_timeout(self) -> None:
+        self.patience = self.draw_patience()
+        self.reset_election_timer()
+        self.leader = None
+        self.pre_votes = {self.name}
+        if self.is_quorum(self.pre_votes):
+            self.campaign()
+            return
+        last = self.last_index()
+        request = PreVote(self.current_term + 1, self.name, last, self.term_at(last))
+        self.broadcast(request, to=self.electors())
+
+    def on_pre_vote(self, src: str, msg: PreVote) -> None:
+        """Granted if the candidate's log is up-to-date enough, and this server has not heard from a valid
+        leader for at least a baseline election timeout (9.6). Nothing changes here."""
+        free = msg.proposed > self.current_term or (
+            msg.proposed == self.current_term and self.voted_for in (None, msg.candidate)
+        )
+        granted = (
+            free and not self.trusts_leader() and self.is_up_to_date(msg.last_log_term, msg.last_log_index)
+        )
+        self.send(src, PreVoteReply(self.current_term, granted, msg.proposed))
+
+    def on_pre_vote_reply(self, src: str, msg: PreVoteReply) -> None:
+        asking = self.pre_votes and self.leader is None and self.role != "leader"
+        if msg.granted and asking and msg.proposed == self.current_term + 1:
+            self.pre_votes.add(src)
+            if self.is_quorum(self.pre_votes):
+                self.campaign()
+        elif msg.term > self.current_term:
+            self.adopt_term(msg.term)  # or a server of a low term with a long log would ask in vain for ever
+
+    def adopt_term(self, term: int) -> None:
+        self.pre_votes = set()
+        super().adopt_term(term)
+
+    def campaign(self) -> None:
+        self.pre_votes = set()
+        super().campaign()
+
+
+@message
+class TimeoutNow:
+    """To the server that shall lead: start an election at once (3.10)."""
+
+    term: int
+
+
+@message
+class TransferVote:
+    """A RequestVote of a campaign that the leader itself has asked for: no reason to hold on to it (4.2.3)."""
+
+    term: int
+    candidate: str
+    last_log_index: int
+    last_log_term: int
+
+
+class LeadershipTransfer(Contact):
+    """A leader hands over to a server of its choice (3.10).
+
+    While it does, it serves no client. So it does not begin to hand over to a server that has not answered for an
+    election timeout, and a transfer that has failed is reported as failed, not tried again.
+    """
+
+    def on_start(self) -> None:
+        self.heir: str | None = None  # to whom leadership is being transferred
+        self.asked_by: str | None = None
+        self.any_heir = False  # the administrator named no transferee
+        self.is_heir = False
+        self.handed_over = 0  # the last term in which this leader told another to take over
+        super().on_start()
+
+    def on_transfer(self, src: str, msg: Transfer) -> None:
+        if self.role != "leader":
+            self.reply(src, AdminReply(False, self.leader, "does not lead"), hold=False)
+            return
+        heir = self.best_prepared() if msg.to is None else msg.to
+        if heir == self.name:
+            self.reply(src, AdminReply(True, self.name), hold=False)
+        elif heir not in self.electors():
+            self.reply(src, AdminReply(False, self.name, f"{heir} cannot lead"), hold=False)
+        elif self.heir is not None:
+            self.reply(src, AdminReply(False, self.name, f"{self.heir} is to lead"), hold=False)
+        elif (silence := self.silence(heir)) >= self.settings.detection_timeout:
+            reason = f"{heir} has not answered the leader for {silence:.3g} s"
+            self.reply(src, AdminReply(False, self.name, reason, final=True), hold=False)
+        else:
+            self.any_heir = msg.to is None
+            self.begin_transfer(heir, src)
+
+    def on_drain(self, src: str, msg: Drain) -> None:
+        """A server that is to be drained leads no longer."""
+        if self.role == "leader" and msg.member == self.name:
+            self.on_transfer(src, Transfer())
+        else:
+            known = self.leader is not None and self.leader != msg.member
+            self.reply(src, AdminReply(known, self.leader), hold=False)
+
+    def best_prepared(self) -> str:
+        """The follower with the longest matching log, among those that answer if there are any."""
+
+        def preparation(peer: str) -> tuple[bool, int]:
+            answers = self.silence(peer) < self.settings.detection_timeout
+            return answers, self.match_index.get(peer, 0)
+
+        return max(self.electors(), key=preparation, default=self.name)
+
+    def begin_transfer(self, heir: str, asked_by: str | None) -> None:
+        """1. The prior leader stops accepting new client requests. 2. It fully updates the target server's
+        log. 3. It sends a TimeoutNow request. Without success for an election timeout it gives up."""
+        self.heir, self.asked_by = heir, asked_by
+        self.set_timer("transfer", self.settings.detection_timeout)
+        if self.match_index[heir] == self.last_index():
+            self.hand_over()
+        else:
+            self.replicate((heir,))
+
+    def hand_over(self) -> None:
+        """The heir has everything."""
+        if self.heir is not None:
+            self.handed_over = self.current_term
+            self.send(self.heir, TimeoutNow(self.current_term), hold=False)
+
+    def acknowledged(self, src: str, index: int) -> None:
+        behind = self.match_index.get(src, 0) < self.last_index()
+        super().acknowledged(src, index)
+        if src == self.heir and behind and self.match_index[src] == self.last_index():
+            self.hand_over()
+
+    def on_transfer_timeout(self) -> None:
+        reason = f"{self.heir} did not take over within an election timeout"
+        self.end_transfer(self.name, reason, final=True)
+
+    def end_transfer(
+        self, leader: str | None, reason: str, *, done: bool = False, final: bool = False
+    ) -> None:
+        """Tell the administrator which server to ask now, or that the transfer has failed."""
+        if self.heir is not None:
+            if self.asked_by is not None:
+                self.reply(self.asked_by, AdminReply(done, leader, reason, final))
+            self.heir = self.asked_by = None
+            self.cancel_timer("transfer")
+
+    def become_follower(self, leader: str | None) -> None:
+        # The administrator may ask the transferee, which answers that it leads if it does. Who named none has what
+        # it asked for: the next leader would only hand over again.
+        self.end_transfer(self.heir, "no longer leads", done=self.any_heir)
+        super().become_follower(leader)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        if self.heir is not None and self.role == "leader":
+            self.leader, known = None, self.leader  # the client tries again in a while
+            self.redirect(src, msg.command)
+            self.leader = known
+            return
+        super().on_request(src, msg)
+
+    def on_timeout_now(self, src: str, msg: TimeoutNow) -> None:
+        if msg.term == self.current_term and self.role == "follower" and self.electors():
+            self.is_heir = True
+            self.campaign()
+            self.is_heir = False
+
+    def vote_request(self) -> RequestVote:
+        request = super().vote_request()
+        if not self.is_heir:
+            return request
+        return TransferVote(request.term, self.name, request.last_log_index, request.last_log_term)  # type: ignore[return-value]
+
+    def on_transfer_vote(self, src: str, msg: TransferVote) -> None:
+        request = RequestVote(msg.term, msg.candidate, msg.last_log_index, msg.last_log_term)
+        RaftNode.on_request_vote(self, src, request)

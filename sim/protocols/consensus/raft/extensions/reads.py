@@ -1,0 +1,314 @@
+"""Reads that bypass the log: ReadIndex, leases, reads at followers; and stale reads, to compare with.
+
+Ongaro's thesis, section 6.4. A linearizable read must see all that was acknowledged before it was asked for.
+Through the log it costs what a write costs. Here the leader remembers its commit index (the *read index*),
+makes sure that it still leads, and answers when that index is applied.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.node import message
+from sim.protocols.client import Client, Reply, Request
+from sim.protocols.consensus.raft.extensions.elections import Stickiness
+from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
+from sim.protocols.kv import READS, Command
+
+__all__ = [
+    "FollowerReads",
+    "LeaseReads",
+    "NearestReader",
+    "ReadHeartbeat",
+    "ReadHeartbeatReply",
+    "ReadIndex",
+    "ReadIndexReply",
+    "ReadIndexRequest",
+    "StaleReads",
+]
+
+
+@message
+class ReadHeartbeat:
+    """Does the receiver still follow? Number ``round`` of its term."""
+
+    term: int
+    leader: str
+    round: int
+
+
+@message
+class ReadHeartbeatReply:
+    """It does, if ``term`` is the leader's."""
+
+    term: int
+    round: int
+
+
+@message
+class ReadIndexRequest:
+    """A follower asks the leader for a read index, for a read of one of its clients."""
+
+    session: int
+    sequence: int
+
+
+@message
+class ReadIndexReply:
+    """What is committed up to ``index`` must be applied before the read; None: the asked one does not lead."""
+
+    term: int
+    session: int
+    sequence: int
+    index: int | None
+
+
+Asked = tuple[str, Any]  # who waits, and for what: a client's Command, or a follower's ReadIndexRequest
+
+
+class ReadIndex(RaftNode):
+    """Reads cost a round of heartbeats, and nothing is written (6.4)."""
+
+    def on_start(self) -> None:
+        self.round = 0
+        self.rounds_heard: dict[str, int] = {}  # follower -> the last round that it has answered
+        self.confirmed = 0  # the last round that a majority has answered
+        self.early: list[Asked] = []  # asked before this term has committed anything
+        self.reading: list[tuple[int, int, Asked]] = []  # (round, read index, who)
+        super().on_start()
+
+    def on_request(self, src: str, msg: Request) -> None:
+        if msg.command.kind in READS and self.role == "leader":
+            self.read((src, msg.command))
+        else:
+            super().on_request(src, msg)
+
+    def read(self, asked: Asked) -> None:
+        """1. If the leader has not yet marked an entry from its current term committed, it waits until it has
+        done so. 2. It saves its current commit index. 3. It issues a new round of heartbeats."""
+        if not self.has_committed_in_term():
+            self.early.append(asked)
+            return
+        self.begin_round()
+        self.reading.append((self.round, self.commit_index, asked))
+        self.confirm()
+
+    def has_committed_in_term(self) -> bool:
+        """Whether the commit index is known to cover all that earlier leaders committed."""
+        return self.term_at(self.commit_index) == self.current_term
+
+    def begin_round(self) -> None:
+        """Ask all whether they still follow."""
+        self.round += 1
+        self.ask_round()
+
+    def ask_round(self) -> None:
+        beat = ReadHeartbeat(self.current_term, self.name, self.round)
+        self.broadcast(beat, to=self.electors(), hold=False)
+
+    def on_read_heartbeat(self, src: str, msg: ReadHeartbeat) -> None:
+        if msg.term > self.current_term:
+            self.adopt_term(msg.term)
+        if msg.term == self.current_term:
+            self.follow(msg.leader)
+        self.send(src, ReadHeartbeatReply(self.current_term, msg.round))
+
+    def on_read_heartbeat_reply(self, src: str, msg: ReadHeartbeatReply) -> None:
+        if msg.term > self.current_term:
+            self.adopt_term(msg.term)
+        elif self.role != "leader" or msg.term < self.current_term:
+            return
+        elif msg.round > self.rounds_heard.get(src, 0):
+            self.rounds_heard[src] = msg.round
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Serve the reads whose round a majority has answered: nobody else led when it was begun."""
+        answered = {self.name: self.round, **self.rounds_heard}
+        for number in sorted(answered.values(), reverse=True):
+            if self.is_quorum({name for name, heard in answered.items() if heard >= number}):
+                self.confirmed = max(self.confirmed, number)
+                break
+        while self.reading and self.reading[0][0] <= self.confirmed:
+            _, index, asked = self.reading.pop(0)
+            self.serve(index, asked)
+
+    def serve(self, index: int, asked: Asked) -> None:
+        """4. The state machine has advanced at least as far as the read index. 5. Reply (6.4)."""
+        client, command = asked
+        if isinstance(command, Command):
+            self.answer(client, command, self.store.execute(command))
+
+    def apply_committed(self) -> None:
+        super().apply_committed()
+        if self.early and self.role == "leader" and self.has_committed_in_term():
+            early, self.early = self.early, []
+            for asked in early:
+                self.read(asked)
+
+    def on_heartbeat_timeout(self) -> None:
+        super().on_heartbeat_timeout()
+        if self.reading:
+            self.ask_round()  # answers to the latest round confirm all before it
+
+    def become_leader(self) -> None:
+        self.round = self.confirmed = 0
+        self.rounds_heard = {}
+        super().become_leader()
+
+    def become_follower(self, leader: str | None) -> None:
+        waiting = [*self.early, *(asked for _, _, asked in self.reading)]
+        self.early, self.reading = [], []
+        super().become_follower(leader)
+        for asked in waiting:
+            self.turn_away(asked)
+
+    def turn_away(self, asked: Asked) -> None:
+        """This server leads no longer."""
+        client, command = asked
+        if isinstance(command, Command):
+            self.redirect(client, command)
+
+
+class LeaseReads(Stickiness, ReadIndex):
+    """Reads cost nothing while the leader holds a lease (6.4.1).
+
+    The lease runs from the moment at which a round of heartbeats *was sent* that a majority has answered: each
+    of them elects no other for the minimum election timeout after it (`Stickiness`). It is shorter than that
+    by what clocks may drift apart. After asking another server to lead, a leader trusts no lease of that term.
+    """
+
+    def on_start(self) -> None:
+        self.lease_until = -float("inf")  # on its monotonic clock
+        self.round_began: dict[int, float] = {}
+        super().on_start()
+
+    def holds_lease(self) -> bool:
+        """Whether nobody else can have been elected."""
+        return self.monotonic < self.lease_until and getattr(self, "handed_over", 0) != self.current_term
+
+    def read(self, asked: Asked) -> None:
+        if self.holds_lease() and self.has_committed_in_term():
+            self.serve(self.commit_index, asked)
+        else:
+            super().read(asked)
+
+    def begin_round(self) -> None:
+        self.round_began[self.round + 1] = self.monotonic
+        super().begin_round()
+
+    def confirm(self) -> None:
+        before = self.confirmed
+        super().confirm()
+        if self.confirmed > before:
+            began = self.round_began[self.confirmed]
+            self.lease_until = max(self.lease_until, began + self.settings.lease_duration)
+            for number in range(before + 1, self.confirmed + 1):
+                self.round_began.pop(number, None)
+
+    def become_leader(self) -> None:
+        self.lease_until = -float("inf")
+        self.round_began = {}
+        super().become_leader()
+        self.begin_round()
+
+    def on_heartbeat_timeout(self) -> None:
+        super().on_heartbeat_timeout()
+        self.begin_round()
+
+
+class FollowerReads(ReadIndex):
+    """Any server serves reads: it asks the leader for the read index, and waits until it has applied it (6.4)."""
+
+    def on_start(self) -> None:
+        self.asked: dict[int, Asked] = {}  # session -> a read for which the leader has been asked
+        self.lagging: list[tuple[int, Asked]] = []  # (read index, a read that waits for it to be applied)
+        self.matched = (0, 0)  # in this term, the log is the leader's up to this index
+        super().on_start()
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        if command.kind not in READS or self.role == "leader" or self.leader is None:
+            super().on_request(src, msg)
+            return
+        self.asked[command.session] = (src, command)
+        self.send(self.leader, ReadIndexRequest(command.session, command.sequence), hold=False)
+
+    def on_read_index_request(self, src: str, msg: ReadIndexRequest) -> None:
+        if self.role == "leader":
+            self.read((src, msg))
+        else:
+            self.turn_away((src, msg))
+
+    def serve(self, index: int, asked: Asked) -> None:
+        follower, request = asked
+        if isinstance(request, ReadIndexRequest):
+            self.send(follower, ReadIndexReply(self.current_term, request.session, request.sequence, index))
+        else:
+            super().serve(index, asked)
+
+    def turn_away(self, asked: Asked) -> None:
+        follower, request = asked
+        if isinstance(request, ReadIndexRequest):
+            self.send(follower, ReadIndexReply(self.current_term, request.session, request.sequence, None))
+        else:
+            super().turn_away(asked)
+
+    def on_read_index_reply(self, src: str, msg: ReadIndexReply) -> None:
+        client, command = self.asked.get(msg.session, ("", None))
+        if command is None or command.sequence != msg.sequence:
+            return
+        del self.asked[msg.session]
+        if msg.index is None:
+            self.redirect(client, command)
+            return
+        term, matched = self.matched
+        if term == msg.term == self.current_term and self.commit_index < min(msg.index, matched):
+            self.commit_index = min(msg.index, matched)  # the leader has said that this much is committed
+            self.apply_committed()
+        if self.last_applied >= msg.index:
+            self.answer(client, command, self.store.execute(command))
+        else:
+            self.lagging.append((msg.index, (client, command)))
+
+    def apply_committed(self) -> None:
+        super().apply_committed()
+        if self.lagging:
+            ready = [asked for index, asked in self.lagging if index <= self.last_applied]
+            self.lagging = [(index, asked) for index, asked in self.lagging if index > self.last_applied]
+            for client, command in ready:
+                self.answer(client, command, self.store.execute(command))
+
+    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
+        super().on_append_entries(src, msg)
+        last = msg.prev_log_index + len(msg.entries)
+        term = msg.entries[-1].term if msg.entries else msg.prev_log_term
+        if (
+            msg.term == self.current_term
+            and self.floor() <= last <= self.last_index()
+            and self.term_at(last) == term
+        ):
+            self.matched = max(self.matched, (msg.term, last))
+
+
+class StaleReads(RaftNode):
+    """Any server answers reads from its own state at once: cheap, and not linearizable."""
+
+    def on_request(self, src: str, msg: Request) -> None:
+        if msg.command.kind in READS:
+            self.answer(src, msg.command, self.store.execute(msg.command))
+        else:
+            super().on_request(src, msg)
+
+
+class NearestReader(Client):
+    """A client that reads at the nearest server, whoever leads."""
+
+    def target(self, command: Command, attempt: int) -> str:
+        if command.kind in READS:
+            return self.contact()
+        return super().target(command, attempt)
+
+    def learn(self, src: str, msg: Reply) -> None:
+        if self.pending[msg.session].command.kind not in READS:
+            super().learn(src, msg)

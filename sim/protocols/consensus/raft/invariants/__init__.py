@@ -1,0 +1,73 @@
+"""What must hold in every run of Raft: figure 3 of the paper, and the steps on which its proof rests.
+
+All laws share one `History`: a ghost record of everything that was ever voted, acknowledged and committed, by
+crashed servers too. It works out once what an event changed; each law then costs in proportion to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sim.protocols.consensus.raft.invariants.clients import AcknowledgedIsCommitted, ExactlyOnce
+from sim.protocols.consensus.raft.invariants.commitment import (
+    CommitRule,
+    LeaderCompleteness,
+    StateMachineSafety,
+)
+from sim.protocols.consensus.raft.invariants.elections import (
+    DurableBeforeSend,
+    ElectionSafety,
+    OneVotePerTerm,
+    TermsNeverFall,
+)
+from sim.protocols.consensus.raft.invariants.history import History, RaftLaw
+from sim.protocols.consensus.raft.invariants.logs import (
+    AckedIsKept,
+    LeaderAppendOnly,
+    LogMatching,
+    MatchIndex,
+    Validity,
+)
+from sim.system import Invariant
+
+__all__ = [
+    "AckedIsKept",
+    "AcknowledgedIsCommitted",
+    "CommitRule",
+    "DurableBeforeSend",
+    "ElectionSafety",
+    "ExactlyOnce",
+    "History",
+    "LeaderAppendOnly",
+    "LeaderCompleteness",
+    "LogMatching",
+    "MatchIndex",
+    "OneVotePerTerm",
+    "RaftLaw",
+    "StateMachineSafety",
+    "TermsNeverFall",
+    "Validity",
+    "raft_invariants",
+]
+
+
+def raft_invariants() -> Iterable[Invariant]:
+    """Fresh invariants for one run, on one history."""
+    history = History()
+    laws = (
+        ElectionSafety,
+        OneVotePerTerm,
+        TermsNeverFall,
+        LeaderAppendOnly,
+        LogMatching,
+        Validity,
+        StateMachineSafety,
+        CommitRule,
+        LeaderCompleteness,
+        DurableBeforeSend,
+        MatchIndex,
+        AckedIsKept,
+        ExactlyOnce,
+        AcknowledgedIsCommitted,
+    )
+    return [history, *(law(history=history) for law in laws)]

@@ -1,0 +1,102 @@
+"""Laws of what clients see: each command takes effect once, and what was acknowledged stays (section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.raft.invariants.history import RaftLaw
+from sim.protocols.consensus.raft.node import RaftNode
+from sim.protocols.kv import READS, KeyValueStore, Result
+
+__all__ = ["AcknowledgedIsCommitted", "ExactlyOnce"]
+
+
+@dataclass
+class ExactlyOnce(RaftLaw):
+    """Each command takes effect once, and all replies to it are equal (section 8).
+
+    The reference is the fold of the committed entries that skips what it has seen, with a set of its own.
+    """
+
+    law: ClassVar[str] = "exactly once"
+    model: KeyValueStore = field(default_factory=KeyValueStore)
+    results: dict[tuple[int, int], Result] = field(default_factory=dict)
+    folded: int = 0
+    reads_in_log: bool = True
+    reads: set[tuple[int, int]] = field(default_factory=set)  # what clients have asked that bypasses the log
+
+    def fold(self) -> None:
+        """Apply what has been committed since the last time."""
+        committed = self.history.committed
+        while self.folded < len(committed):
+            command = committed[self.folded].command
+            self.folded += 1
+            name = (command.session, command.sequence)
+            if command.session >= 0 and name not in self.results:
+                self.results[name] = self.model.execute(command)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Reply and src in self.history.servers:
+            self.fold_for(src)
+            if (message.session, message.sequence) not in self.reads:
+                self.compare(src, message)
+        elif message.__class__ is Request and not self.reads_in_log and message.command.kind in READS:
+            self.reads.add((message.command.session, message.command.sequence))
+
+    def fold_for(self, src: str) -> None:
+        """A leader replies in the very step in which it commits, before `on_step` has told the others."""
+        node, committed = self.history.servers[src].node, self.history.committed
+        for index in range(len(committed) + 1, node.last_applied + 1):
+            committed.append(node.entry_at(index))
+        self.fold()
+
+    def compare(self, src: str, reply: Reply) -> None:
+        """Compare a reply with what the command must have returned."""
+        expected = self.results.get((reply.session, reply.sequence))
+        if expected is None:
+            self.violated((src,), f"{src} replies {reply!r}", "no such command is committed")
+        elif (reply.status, reply.value, reply.result) != (expected.status, expected.value, expected.result):
+            self.violated(
+                (src,), f"{src} replies {reply!r}", f"the command, taken once, returns {expected!r}"
+            )
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        self.fold()
+        for node in nodes.values():
+            if isinstance(node, RaftNode) and node.last_applied == self.folded:
+                for key in sorted({*self.model.data, *node.store.data}):
+                    if node.store.data.get(key) != self.model.data.get(key):
+                        self.violated(
+                            (node.name,),
+                            f"the committed commands make {key!r} {self.model.data.get(key)!r}",
+                            f"at {node.name} it is {node.store.data.get(key)!r}",
+                        )
+
+
+@dataclass
+class AcknowledgedIsCommitted(RaftLaw):
+    """What a client saw succeed is committed, and stays so (leader completeness sees to the rest)."""
+
+    law: ClassVar[str] = "acknowledged is committed"
+    commands: set[tuple[int, int]] = field(default_factory=set)
+    seen: int = 0
+    reads_in_log: bool = True
+
+    def on_acknowledged(self, client: str, operation: Any) -> None:
+        if operation.operation.kind in READS and not self.reads_in_log:
+            return
+        committed = self.history.committed
+        while self.seen < len(committed):
+            command = committed[self.seen].command
+            self.commands.add((command.session, command.sequence))
+            self.seen += 1
+        if (operation.session, operation.sequence) not in self.commands:
+            self.violated(
+                (client,),
+                f"{client} saw number {operation.sequence} of session {operation.session} succeed",
+                "it is not committed",
+            )

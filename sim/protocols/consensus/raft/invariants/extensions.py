@@ -1,0 +1,228 @@
+"""What must hold beyond figure 3 when the thesis' extensions are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.raft.invariants import (
+    AcknowledgedIsCommitted,
+    CommitRule,
+    ExactlyOnce,
+    RaftLaw,
+    raft_invariants,
+)
+from sim.protocols.consensus.raft.node import RaftNode
+from sim.protocols.kv import READS, KeyValueStore
+from sim.system import Invariant
+
+__all__ = [
+    "CommitRuleOfConfig",
+    "LeaseIsExclusive",
+    "OneChangeAtATime",
+    "QuorumsIntersect",
+    "ReadsAreFresh",
+    "SnapshotIsFold",
+    "thesis_invariants",
+]
+
+
+@dataclass
+class SnapshotIsFold(RaftLaw):
+    """A snapshot covers committed entries only, and holds what they make of an empty state, sessions included."""
+
+    law: ClassVar[str] = "a snapshot is the fold of the log"
+    models: dict[str, KeyValueStore] = field(default_factory=dict)
+    folded: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, node: RaftNode) -> None:
+        snapshot = getattr(node, "snapshot", None)
+        if snapshot is None or snapshot is self.seen.get(node.name) or not snapshot.index:
+            return
+        self.seen[node.name] = snapshot
+        if snapshot.index > len(self.history.committed):
+            self.violated(
+                (node.name,),
+                f"{node.name} has a snapshot up to index {snapshot.index}",
+                f"no more than {len(self.history.committed)} entries are committed",
+            )
+        model = self.model(node.name, snapshot.index)
+        found = KeyValueStore()
+        found.restore(snapshot.state)
+        for what in ("data", "sessions"):
+            if getattr(found, what) != getattr(model, what):
+                self.violated(
+                    (node.name,),
+                    f"the committed entries up to {snapshot.index} make {what} {getattr(model, what)!r}",
+                    f"the snapshot of {node.name} has {getattr(found, what)!r}",
+                )
+
+    def model(self, name: str, index: int) -> KeyValueStore:
+        """The state after the committed entries up to an index; a server's snapshots only move on."""
+        model, done = self.models.setdefault(name, KeyValueStore()), self.folded.get(name, 0)
+        if index < done:
+            model, done = KeyValueStore(), 0
+        for entry in self.history.committed[done:index]:
+            model.apply(entry.command)
+        self.models[name], self.folded[name] = model, index
+        return model
+
+
+@dataclass
+class ReadsAreFresh(RaftLaw):
+    """A read sees all that was committed when it was asked for (6.4): the read index covers it."""
+
+    law: ClassVar[str] = "reads are fresh"
+    asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> the commit index at its call
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Request and message.command.kind in READS:
+            command = message.command
+            self.asked.setdefault((command.session, command.sequence), len(self.history.committed))
+        elif message.__class__ is Reply and src in self.history.servers:
+            self.answered(src, message)
+
+    def answered(self, src: str, reply: Reply) -> None:
+        """A server has answered: its state must have come far enough."""
+        needed = self.asked.get((reply.session, reply.sequence))
+        applied = self.history.servers[src].node.last_applied
+        if needed is not None and applied < needed:
+            self.violated(
+                (src,),
+                f"number {reply.sequence} of session {reply.session} was asked with {needed} entries committed",
+                f"{src} answers after applying {applied}",
+            )
+
+
+@dataclass
+class CommitRuleOfConfig(CommitRule):
+    """The commit rule, where members change: a quorum is one of the configuration that was the latest when the
+    step began, for what a step commits may let it append the next configuration."""
+
+    configs: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, node: RaftNode) -> None:
+        super().check(node)
+        self.configs[node.name] = node.config  # type: ignore[attr-defined]
+
+    def is_quorum(self, node: Any, servers: set[str]) -> bool:
+        return bool(node.is_quorum_of(self.configs[node.name], servers))
+
+
+@dataclass
+class QuorumsIntersect(RaftLaw):
+    """A configuration and the one before it have no quorums without a common server (4.1, section 6).
+
+    Quorums are what the servers themselves take for one: every split of the servers is tried, once for each
+    pair of configurations.
+    """
+
+    law: ClassVar[str] = "quorums of successive configurations intersect"
+    tried: set[tuple[Any, Any]] = field(default_factory=set)
+
+    def check(self, node: RaftNode) -> None:
+        configs = node.configs  # type: ignore[attr-defined]
+        for (_, before), (_, after) in pairwise(configs):
+            if (before, after) not in self.tried:
+                self.tried.add((before, after))
+                self.try_all(node, before, after)
+
+    def try_all(self, node: Any, before: Any, after: Any) -> None:
+        """Try every split of the servers into two."""
+        servers = list(dict.fromkeys((*before.everyone, *after.everyone)))
+        for pattern in range(2 ** len(servers)):
+            one = {name for bit, name in enumerate(servers) if pattern >> bit & 1}
+            other = {name for name in servers if name not in one}
+            if node.is_quorum_of(before, one) and node.is_quorum_of(after, other):
+                self.violated(
+                    (node.name,),
+                    f"{', '.join(sorted(one))} are a quorum of {before!r}",
+                    f"{', '.join(sorted(other))} are one of {after!r}",
+                )
+
+
+@dataclass
+class OneChangeAtATime(RaftLaw):
+    """A leader changes the configuration when the one before it and an entry of its own term are committed.
+
+    Section 4.1, with the correction of 10 July 2015 (Ongaro, "bug in single-server membership changes", raft-dev).
+    """
+
+    law: ClassVar[str] = "one change of members at a time"
+
+    def check(self, node: Any) -> None:
+        if node.role != "leader":
+            return
+        for index, entry in self.history.added:
+            if entry.command.kind == "config" and entry.term == node.current_term:
+                before = max(at for at, _ in node.configs if at < index)
+                if before > node.commit_index:
+                    self.violated(
+                        (node.name,),
+                        f"{node.name} changes the configuration at index {index}",
+                        f"the one before it, at index {before}, is not committed",
+                    )
+                if node.term_at(node.commit_index) != node.current_term:
+                    self.violated(
+                        (node.name,),
+                        f"{node.name} changes the configuration in term {node.current_term}",
+                        "nothing of that term is committed",
+                    )
+
+
+@dataclass
+class LeaseIsExclusive(RaftLaw):
+    """While a leader may answer under its lease, nobody else commits anything new (6.4.1).
+
+    An old leader that stood still may find out afterwards that its last entries are on a majority: they are committed
+    already, in the log of its successor below what that had to commit before it answers (6.4). Nothing is new.
+    """
+
+    law: ClassVar[str] = "a lease excludes other leaders"
+    furthest: int = 0  # the highest commit index of any server, so far
+
+    def check(self, node: Any) -> None:
+        before, self.furthest = self.furthest, max(self.furthest, node.commit_index)
+        if node.role != "leader" or self.furthest == before:
+            return
+        for name, server in self.history.servers.items():
+            other: Any = server.node
+            alive = other.host.disk is server.disk
+            leads = other is not node and alive and other.role == "leader"
+            if leads and other.holds_lease() and other.has_committed_in_term():
+                self.violated(
+                    (name, node.name),
+                    f"{name} leads in term {other.current_term} with a lease until {other.lease_until:g} s "
+                    f"of its clock, which shows {other.monotonic:g} s",
+                    f"{node.name} commits in term {node.current_term}",
+                )
+
+
+def thesis_invariants(system: Any) -> Iterable[Invariant]:
+    """Fresh invariants for one run of a system with these options."""
+    laws = list(raft_invariants())
+    history = laws[0]
+    if system.reads != "log":
+        laws = [_without_reads(law) for law in laws]
+        if system.reads != "stale":
+            laws.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
+    if system.reads == "lease":
+        laws.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
+    if system.snapshot_every is not None:
+        laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
+    if system.membership is not None:
+        laws = [CommitRuleOfConfig(history=history) if type(law) is CommitRule else law for law in laws]  # type: ignore[arg-type]
+        laws.append(OneChangeAtATime(history=history))  # type: ignore[arg-type]
+        laws.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
+    return laws
+
+
+def _without_reads(law: Invariant) -> Invariant:
+    """The laws about what is in the log have no say in reads that bypass it."""
+    if isinstance(law, ExactlyOnce | AcknowledgedIsCommitted):
+        law.reads_in_log = False
+    return law

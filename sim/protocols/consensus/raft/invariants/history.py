@@ -1,0 +1,143 @@
+"""The ghost record that all laws of Raft share: what was ever logged, committed and told, by crashed servers too.
+
+It works out once what an event changed; each law then costs in proportion to that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.consensus.raft.node import Entry, RaftNode
+from sim.system import Invariant
+
+__all__ = ["History", "RaftLaw", "Server"]
+
+
+@dataclass
+class Server:
+    """What is remembered of one server."""
+
+    node: RaftNode
+    disk: Any
+    log: list[Entry] = field(default_factory=list)
+    first: int = 1  # the index of log[0]; more than 1 where a snapshot took the beginning
+    leading: int = 0  # the term in which it was leader after its last step; 0: it was not
+    commit_index: int = 0
+    last_applied: int = 0
+    externalised: int = 0  # the highest term that it has told anybody
+
+    def entry(self, index: int) -> Entry | None:
+        """The entry at ``index`` of the log as it was after the last step."""
+        at = index - self.first
+        return self.log[at] if 0 <= at < len(self.log) else None
+
+
+@dataclass
+class History(Invariant):
+    """The ghost record. It comes first among the invariants, so the others find what the last step changed.
+
+    Attributes
+    ----------
+    servers: what is known of each server, by name.
+    removed, added: ``(index, entry)`` that the last step took from and put into the log of its node.
+    elected: whether the last step made its node leader.
+    newly_committed, newly_applied: ranges of indices of the last step's node.
+    committed: the committed entries, from index 1 on, with the term in which each was first known committed.
+    leader_of: term -> the leader's name.
+    """
+
+    law: ClassVar[str] = "history"
+    servers: dict[str, Server] = field(default_factory=dict)
+    removed: list[tuple[int, Entry]] = field(default_factory=list)
+    added: list[tuple[int, Entry]] = field(default_factory=list)
+    elected: bool = False
+    was_leading: int = 0
+    newly_committed: range = range(0)
+    newly_applied: range = range(0)
+    committed: list[Entry] = field(default_factory=list)
+    leader_of: dict[int, str] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, RaftNode):
+            return
+        server = self.servers.get(node.name)
+        if server is None:
+            server = self.servers[node.name] = Server(node, node.host.disk)
+        elif server.node is not node:  # restarted: what was volatile is gone
+            server.node, server.leading, server.commit_index, server.last_applied = node, 0, 0, 0
+        self._compare_logs(server, node)
+        self.was_leading = server.leading
+        server.leading = node.current_term if node.role == "leader" else 0
+        self.elected = server.leading > self.was_leading
+        self.newly_committed = range(server.commit_index + 1, node.commit_index + 1)
+        self.newly_applied = range(server.last_applied + 1, node.last_applied + 1)
+        server.commit_index, server.last_applied = node.commit_index, node.last_applied
+
+    def _compare_logs(self, server: Server, node: RaftNode) -> None:
+        """Find what was taken from the end of the log, and what was put there."""
+        self.removed, self.added = [], []
+        old, new = server.log, node.log.items
+        floor = node.floor()
+        if floor >= server.first:  # a snapshot took the beginning, or everything
+            del old[: floor + 1 - server.first]
+            server.first = floor + 1
+        elif floor + 1 < server.first:  # a crash lost an unsynced snapshot, and brought the entries back
+            old.clear()
+            server.first = floor + 1
+        if len(old) == len(new) and (not new or old[-1] is new[-1]):
+            return
+        same = min(len(old), len(new))
+        while same and old[same - 1] is not new[same - 1]:
+            same -= 1
+        first = server.first
+        self.removed = [(first + i, old[i]) for i in range(same, len(old))]
+        self.added = [(first + i, new[i]) for i in range(same, len(new))]
+        old[same:] = new[same:]
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        server = self.servers.get(src)
+        term = getattr(message, "term", None)
+        if server is not None and term is not None and term > server.externalised:
+            server.externalised = term
+
+    # What is on the disks
+
+    def on_disk(self, name: str, value: str, default: Any) -> Any:
+        """What a crash of a server right now would leave of a field; of a crashed one: what it left."""
+        server = self.servers[name]
+        node, disk = server.node, server.disk
+        if not disk.instant:
+            return disk.durable(value, default)
+        if node.host.disk is not disk:  # it is down
+            return disk.read(value, default)
+        kept = node.__dict__[value]
+        return kept.items if value == "log" else kept
+
+    def durable_term_at(self, name: str, index: int) -> int | None:
+        """The term of the entry at ``index`` on a server's disk; None where there is none."""
+        log = self.on_disk(name, "log", ())
+        at = index - 1
+        if "beginning" in type(self.servers[name].node)._durables:  # it takes snapshots
+            floor, term = self.on_disk(name, "beginning", (0, 0))
+            at -= floor
+            if index == floor:
+                return int(term)
+            if index < floor:  # inside the snapshot, which holds committed entries only (a law of its own)
+                return self.committed[index - 1].term if index <= len(self.committed) else None
+        return log[at].term if 0 <= at < len(log) else None
+
+
+@dataclass
+class RaftLaw(Invariant):
+    """A law of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
+
+    history: History = field(default_factory=History, repr=False)
+
+    def on_step(self, node: Node) -> None:
+        if isinstance(node, RaftNode):
+            self.check(node)
+
+    def check(self, node: RaftNode) -> None:
+        """A handler of ``node`` has run; ``self.history`` says what it changed."""

@@ -1,0 +1,279 @@
+"""Many Raft groups on the same machines: keys are spread over groups, and each group is led by one of its servers.
+
+The *multi-Raft* of CockroachDB (Taft et al., "CockroachDB: The Resilient Geo-Distributed SQL Database", SIGMOD
+2020, section 2) and TiKV (Huang et al., "TiDB: A Raft-based HTAP Database", VLDB 2020, section 4): data are split
+into ranges, each replicated by a Raft group of its own, many of them on one machine. A leader handles n
+messages a command (the request, n - 1 acknowledgements) and a follower one, so that with all leaders on one of n
+machines that one is the bottleneck, and with leaders spread over them they share the load evenly: 2n - 1 messages a
+command over n machines, a throughput n^2 / (2n - 1) times as high.
+
+Departures: keys are hashed to a fixed number of groups, which never split, merge or move; groups share the
+machines' cores, while each server has a disk of its own; heartbeats of different groups are not merged; nobody
+moves a leader back after an election.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from sim.node import Node
+from sim.protocols.balancing import hash64
+from sim.protocols.client import Client, ClientSettings
+from sim.protocols.consensus.commit_latency import RecordsCommits
+from sim.protocols.consensus.raft.basic import BasicRaft
+from sim.protocols.consensus.raft.system import Raft
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.kv import Command
+from sim.system import Invariant, Member, System, Timing
+
+__all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
+
+Leaders = Literal["spread", "pinned"]
+"""Where the groups' leaders start."""
+
+
+class ShardClient(Client):
+    """Asks the group of the key, and remembers the leader of each group. Derived with the groups' own client."""
+
+    settings: ClientSettings
+
+    def on_start(self) -> None:
+        system = self.settings.system
+        self.group = 0  # whose leader is spoken of just now
+        self.leaders: dict[int, str] = {}
+        self.group_of: dict[str, int] = system.group_of
+        # The machines in the order in which this client meets them, which is the same for all groups.
+        servers = dict.fromkeys(name.partition(".")[2] for name in self.settings.contacts)
+        self.near = [[f"g{group}.{server}" for server in servers] for group in range(system.groups)]
+        super().on_start()
+
+    @property
+    def leader(self) -> str | None:
+        """Who is believed to lead the group in question."""
+        return self.leaders.get(self.group)
+
+    @leader.setter
+    def leader(self, name: str | None) -> None:
+        if name is None:
+            self.leaders.pop(self.group, None)
+        else:
+            self.leaders[self.group_of[name]] = name
+
+    def contact(self, among: Sequence[str] | None = None) -> str:
+        return super().contact(self.near[self.group] if among is None else among)
+
+    def target(self, command: Command, attempt: int) -> str:
+        self.group = self.settings.system.group_for(command.key)
+        return super().target(command, attempt)
+
+    def suspect(self, target: str) -> None:
+        self.group = self.group_of[target]
+        super().suspect(target)
+
+
+@cache
+def _client_of(bases: tuple[type[Node], ...]) -> type[Node]:
+    return type("ShardClient", bases, {"__doc__": ShardClient.__doc__, "__module__": __name__})
+
+
+@dataclass
+class PerGroup(Invariant):
+    """Asks each group's laws about what happens in that group, and no others: the cost is that of one group."""
+
+    law: ClassVar[str] = "the laws of each group"
+    system: ShardedRaft | None = None
+    laws: list[list[Invariant]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        assert self.system is not None
+        self.group_of = self.system.group_of
+        self.laws = [list(group.invariants()) for group in self.system.each]
+        for law in (law for laws in self.laws for law in laws):
+            law.now = lambda: self.now()
+
+    def _of(self, *members: str) -> list[Invariant]:
+        for member in members:
+            if member in self.group_of:
+                return self.laws[self.group_of[member]]
+        return []
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for law in self._of(src, dst):
+            law.on_send(src, dst, message)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        for law in self._of(src, dst):
+            law.on_deliver(src, dst, message)
+
+    def on_step(self, node: Node) -> None:
+        for law in self._of(node.name):
+            law.on_step(node)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        for law in self._of(node):
+            law.on_event(node, event, detail)
+
+    def on_acknowledged(self, client: str, operation: Any) -> None:
+        assert self.system is not None
+        for law in self.laws[self.system.group_for(operation.operation.key)]:
+            law.on_acknowledged(client, operation)
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        for number, laws in enumerate(self.laws):
+            mine = {name: node for name, node in nodes.items() if self.group_of.get(name) == number}
+            for law in laws:
+                law.at_end(mine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardedRaft(RecordsCommits):
+    """Keys hashed over Raft groups that share machines m0, m1, ...: server ``g2.n1`` is of group 2, on m1.
+
+    Parameters
+    ----------
+    group:
+        What each group is: its size is the number of machines, and its options are those of all groups.
+    groups:
+        How many there are (>= 1).
+    leaders:
+        ``"spread"``: the groups' first leaders are on one machine after the other; ``"pinned"``: all on one.
+    leader:
+        The machine on which the first group's leader starts; None: m0.
+    record_commits:
+        See `RecordsCommits`; of all groups.
+    """
+
+    group: BasicRaft = field(default_factory=lambda: Raft(nodes=3))
+    groups: int = 6
+    leaders: Leaders = "spread"
+    leader: str | None = None
+
+    operations: ClassVar[frozenset[str]] = System.operations - {"scan"}  # one command, one group
+    label_fields: ClassVar[tuple[str, ...]] = ("groups", "leaders")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.group, BasicRaft) or self.group.prefix or self.group.leader:
+            raise ValueError(
+                f"ShardedRaft: group must be a Raft without a prefix and leader of its own, not {self.group!r}"
+            )
+        at_least("ShardedRaft", "groups", self.groups, 1)
+        if self.leaders not in get_args(Leaders):
+            raise ValueError(f"ShardedRaft: leaders must be 'spread' or 'pinned', not {self.leaders!r}")
+        if self.leader is not None and self.leader not in self.machines:
+            raise ValueError(
+                f"ShardedRaft: leader must be one of the machines {', '.join(self.machines)}, not {self.leader!r}"
+            )
+        object.__setattr__(self, "unsafe", self.unsafe or self.group.unsafe)
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        """What its groups need of clocks."""
+        return self.group.max_clock_drift
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """What its groups need of clocks."""
+        return self.group.wall_clock_may_jump
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The names of the machines; each runs one server of each group, and the spares of the groups likewise."""
+        return names("m", len(self.group.members()))
+
+    @cached_property
+    def each(self) -> tuple[BasicRaft, ...]:
+        """The groups."""
+        first = 0 if self.leader is None else self.machines.index(self.leader)
+        step = 1 if self.leaders == "spread" else 0
+        return tuple(
+            dataclasses.replace(
+                self.group,
+                prefix=f"g{g}.",
+                leader=f"g{g}.n{(first + g * step) % self.group.nodes}",
+                record_commits=self.record_commits or self.group.record_commits,
+            )
+            for g in range(self.groups)
+        )
+
+    def group_for(self, key: str) -> int:
+        """The number of the group that holds a key."""
+        return hash64(key) % self.groups
+
+    @cached_property
+    def group_of(self) -> dict[str, int]:
+        """Member -> the number of its group."""
+        return {member.name: g for g, group in enumerate(self.each) for member in group.members()}
+
+    def members(self) -> tuple[Member, ...]:
+        """The servers, group by group."""
+        return tuple(
+            dataclasses.replace(member, group=f"g{g}", settings=group, machine=machine)
+            for g, group in enumerate(self.each)
+            for member, machine in zip(group.members(), self.machines, strict=True)
+        )
+
+    def contacts(self) -> tuple[str, ...]:
+        return tuple(name for group in self.each for name in group.contacts())
+
+    @property
+    def client_class(self) -> type[Node]:
+        return _client_of((ShardClient, self.group.client_class))
+
+    @property
+    def claims(self) -> str | None:
+        """What each group claims: linearizability holds for all keys together if it does for each (Herlihy & Wing)."""
+        return self.group.claims
+
+    def with_timing(self, timing: Timing) -> Self:
+        return dataclasses.replace(super().with_timing(timing), group=self.group.with_timing(timing))
+
+    def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
+        for machine, server in zip(self.machines, self.each[0].names, strict=False):  # spares lead nothing
+            if places.get(server) == place:
+                return dataclasses.replace(self, leader=machine)
+        raise ValueError(f"ShardedRaft: no machine stands in {place!r}")
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        """The leader of the first group that has one."""
+        if role not in self.leader_roles:
+            return super().holder(role, nodes)
+        return next((name for name in self._leaders(nodes) if name is not None), None)
+
+    def _leaders(self, nodes: Mapping[str, Node]) -> list[str | None]:
+        of = self.group_of
+        return [
+            group.holder("leader", {name: node for name, node in nodes.items() if of.get(name) == g})
+            for g, group in enumerate(self.each)
+        ]
+
+    def invariants(self) -> Iterable[Invariant]:
+        """Those of each group."""
+        return [PerGroup(system=self)]
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """Those of each group: replicas are compared within their group."""
+        of = self.group_of
+        found: dict[str, Any] = {}
+        for g, group in enumerate(self.each):
+            found.update(group.progress({name: node for name, node in nodes.items() if of.get(name) == g}))
+        return found
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        of, lost = self.group_of, 0
+        for g, group in enumerate(self.each):
+            mine = {name: node for name, node in nodes.items() if of.get(name) == g}
+            theirs = {
+                number: outcome
+                for number, outcome in acknowledged.items()
+                if self.group_for(outcome.operation.key) == g
+            }
+            count = group.acknowledged_lost(theirs, mine)
+            if count is None:
+                return None
+            lost += count
+        return lost

@@ -1,0 +1,217 @@
+"""The system: which of the thesis' extensions are on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+from sim.node import Node
+from sim.protocols.consensus.commit_latency import OfLog
+from sim.protocols.consensus.raft.basic import BasicRaft
+from sim.protocols.consensus.raft.extensions.elections import (
+    CheckQuorum,
+    LeadershipTransfer,
+    PreVoting,
+    TimeoutRange,
+)
+from sim.protocols.consensus.raft.extensions.membership import Membership
+from sim.protocols.consensus.raft.extensions.reads import (
+    FollowerReads,
+    LeaseReads,
+    NearestReader,
+    ReadIndex,
+    StaleReads,
+)
+from sim.protocols.consensus.raft.extensions.replication import Batching, FastBacktracking, Pipelining
+from sim.protocols.consensus.raft.extensions.snapshots import Snapshots
+from sim.protocols.consensus.raft.node import RaftNode
+from sim.protocols.consensus.settings import at_least, names
+from sim.system import Invariant, Member
+
+__all__ = ["Change", "Raft", "Reads", "raft_node"]
+
+Change = Literal["single", "joint"]
+"""How membership changes."""
+
+Reads = Literal["log", "index", "lease", "follower", "stale"]
+"""How reads are served."""
+
+
+def raft_node(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
+    """The node class with these extensions, the outermost first; without any it is that of figure 2."""
+    return _composed(extensions) if extensions else RaftNode
+
+
+@cache
+def _composed(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
+    return type("RaftNode", extensions, {"__doc__": "Raft with extensions.", "__module__": __name__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raft(BasicRaft):
+    """Raft, with as much of the thesis as is asked for. Without options it is the Raft of figure 2.
+
+    Parameters
+    ----------
+    timeout_spread:
+        Election timeouts are uniform in ``[detection, timeout_spread * detection)`` (>= 1; 9.3).
+    pre_vote:
+        Ask before a campaign whether it could be won (9.6).
+    check_quorum:
+        A leader that hears from no majority steps down (6.2), and who hears from a leader elects no other
+        (4.2.3).
+    fast_backtracking:
+        A rejection of AppendEntries names the conflicting term (5.3 of the paper).
+    snapshot_every:
+        Snapshot the state after so many entries (>= 1), and compact the log; None: never (chapter 5).
+    transfer:
+        Serve `Transfer` and `Drain`: a leader hands over to another server (3.10).
+    batch, batch_wait:
+        Replicate up to ``batch`` commands together that come within ``batch_wait`` seconds (10.2.2).
+    pipeline:
+        Send each entry once, with so many AppendEntries under way per follower (>= 1); None: as in figure 2,
+        where each AppendEntries carries all that is not acknowledged (10.2.1). Better on transports in order.
+    reads:
+        ``"log"``: like writes. ``"index"``: a round of heartbeats instead (6.4). ``"lease"``: nothing, while the
+        leader holds a lease (6.4.1). ``"follower"``: at the nearest server, which asks the leader for the read
+        index (6.4). ``"stale"``: at the nearest server, from its state, without a claim to consistency.
+    lease, clock_drift:
+        Seconds of a lease; None: the longest that is safe, ``detection * (1 - d) / (1 + d)``, when no clock
+        gains or loses more than the fraction ``d = clock_drift``. A longer one is refused unless ``unsafe``.
+    membership, spares:
+        Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set through
+        ``"joint"`` consensus (section 6 of the paper). ``spares`` more servers are declared, and off until
+        they join; ``nodes`` are members from the start. None: membership is fixed.
+    """
+
+    administration_options: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            **dict.fromkeys(("Transfer", "Drain"), "transfer=True"),
+            **dict.fromkeys(("Join", "Leave", "Reconfigure"), "membership='single' or 'joint'"),
+        }
+    )
+
+    timeout_spread: float = 2.0
+    pre_vote: bool = False
+    check_quorum: bool = False
+    fast_backtracking: bool = False
+    snapshot_every: int | None = None
+    transfer: bool = False
+    batch: int = 1
+    batch_wait: float = 0.0
+    pipeline: int | None = None
+    reads: Reads = "log"
+    lease: float | None = None
+    clock_drift: float = 0.0
+    membership: Change | None = None
+    spares: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("snapshot_every", "pipeline", "batch"):
+            if getattr(self, name) is not None or name == "batch":
+                at_least("Raft", name, getattr(self, name), 1)
+        if not 0 <= self.batch_wait < float("inf"):
+            raise ValueError(f"Raft: batch_wait must be at least 0 seconds, not {self.batch_wait!r}")
+        if self.batch_wait > 0 and self.batch == 1:
+            raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
+        if not 1 <= self.timeout_spread < float("inf"):
+            raise ValueError(f"Raft: timeout_spread must be at least 1, not {self.timeout_spread!r}")
+        self._check_reads()
+        if self.membership is not None and self.membership not in get_args(Change):
+            raise ValueError(f"Raft: membership must be 'single' or 'joint', not {self.membership!r}")
+        at_least("Raft", "spares", self.spares, 0)
+        if self.spares and self.membership is None:
+            raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
+
+    def _check_reads(self) -> None:
+        if self.reads not in get_args(Reads):
+            raise ValueError(f"Raft: reads must be one of {', '.join(get_args(Reads))}, not {self.reads!r}")
+        if not 0 <= self.clock_drift < 1:
+            raise ValueError(f"Raft: clock_drift must be in [0, 1), not {self.clock_drift!r}")
+        if self.lease is None:
+            return
+        if self.reads != "lease":
+            raise ValueError(f"Raft: lease is {self.lease!r} s, but reads are {self.reads!r}")
+        if not 0 < self.lease < float("inf"):
+            raise ValueError(f"Raft: lease must be positive seconds, not {self.lease!r}")
+        known = self.detection is not None or self.heartbeat is not None
+        if known and self.lease > self.longest_lease and not self.unsafe:
+            raise ValueError(
+                f"Raft: lease must be at most {self.longest_lease:g} s with an election timeout of "
+                f"{self.detection_timeout:g} s and a clock drift of {self.clock_drift:g}, not {self.lease!r} s"
+            )
+
+    @property
+    def longest_lease(self) -> float:
+        """Seconds that a leader may trust its clock not to outlast any voter's patience (6.4.1)."""
+        return self.detection_timeout * (1 - self.clock_drift) / (1 + self.clock_drift)
+
+    @property
+    def lease_duration(self) -> float:
+        """Seconds of a lease, from when its round of heartbeats was sent."""
+        return self.longest_lease if self.lease is None else self.lease
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        """Leases count on rates of clocks within ``clock_drift``; otherwise time is only for timeouts."""
+        return self.clock_drift if self.reads == "lease" else None
+
+    @property
+    def client_class(self) -> type[Node]:
+        """Clients that follow redirects to the leader, and read nearby where that is allowed."""
+        return NearestReader if self.reads in ("follower", "stale") else super().client_class
+
+    @property
+    def claims(self) -> str | None:
+        """Linearizable, unless reads are stale."""
+        return None if self.reads == "stale" else super().claims
+
+    @property
+    def extensions(self) -> tuple[type[RaftNode], ...]:
+        """What is on, the outermost first."""
+        wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
+            (self.check_quorum, CheckQuorum),
+            (self.reads == "stale", StaleReads),
+            (self.reads == "follower", FollowerReads),
+            (self.reads == "index", ReadIndex),
+            (self.reads == "lease", LeaseReads),
+            (self.transfer, LeadershipTransfer),
+            (self.batch > 1, Batching),  # before what counts on the index that an entry will have
+            (self.membership is not None, Membership),
+            (self.snapshot_every is not None, Snapshots),
+            (self.pipeline is not None, Pipelining),
+            (self.fast_backtracking, FastBacktracking),
+            (self.pre_vote, PreVoting),
+            (self.timeout_spread != 2.0, TimeoutRange),
+        )
+        return tuple(extension for on, extension in wanted if on)
+
+    def members(self) -> tuple[Member, ...]:
+        """The servers."""
+        node_class = self.measured(raft_node(self.extensions), OfLog)
+        spares = names(f"{self.prefix}n", self.nodes + self.spares)[self.nodes :]
+        return (
+            *(Member(name, node_class) for name in self.names),
+            *(Member(name, node_class, off=True) for name in spares),
+        )
+
+    def contacts(self) -> tuple[str, ...]:
+        """Whom clients may ask: spares too, for they may be all that is left of the cluster one day."""
+        return tuple(member.name for member in self.members())
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many entries each server has applied that belongs to the leader's configuration."""
+        applied = super().progress(nodes)
+        leader = self.holder("leader", nodes)
+        config = getattr(nodes[leader], "config", None) if leader is not None else None
+        return applied if config is None else {n: at for n, at in applied.items() if n in config.everyone}
+
+    def invariants(self) -> Iterable[Invariant]:
+        """The laws of figure 2, and those of the extensions."""
+        from sim.protocols.consensus.raft.invariants.extensions import thesis_invariants
+
+        return thesis_invariants(self)

@@ -1,0 +1,199 @@
+"""Viewstamped Replication Revisited (Liskov & Cowling, MIT-CSAIL-TR-2012-021), with crash-consistent quorums.
+
+Replicas are numbered; the primary of view v is replica v mod n. The primary orders requests and commits one when f
+backups have it (4.1); when the primary falls silent, the others change the view (4.2). Nothing is on disk: a
+replica that restarts has forgotten everything, and recovers from the others before it takes part again (4.3).
+
+4.1 and 4.2 are here, 4.3 and 5.2 in `vr_recovery`, what they share in `vr_replica`; the system is in `vr_system`.
+
+Assumptions: n = 2f + 1 replicas, of which at most f are down *or recovering* at a time.
+
+Departures from the paper:
+
+- Quorums are crash-consistent (Michael, Ports, Sharma & Szekeres, "Recovering Shared Objects Without Stable Storage",
+  DISC 2017): as printed, a DoViewChange that a replica sent before it crashed may be counted after it has recovered
+  and acknowledged more, which loses a committed request. Messages of view changes and recoveries carry the *lives* of
+  all replicas as far as the sender knows them, and a message of a life that has ended does not count.
+- A replica that learns of a later view keeps its log until the NewState is there (5.2 lets it cut the log first, and
+  if the view changes again meanwhile, what it cut is missing from its DoViewChange).
+- Logs travel whole in DoViewChange, StartView and RecoveryResponse, and there are no checkpoints (5.1).
+- A life is numbered by the host's count of boots, which stands for the paper's fresh nonce.
+"""
+
+from __future__ import annotations
+
+from sim.protocols.client import Redirect, Request
+from sim.protocols.consensus.vr.messages import (
+    Commit,
+    DoViewChange,
+    Prepare,
+    PrepareOk,
+    StartView,
+    StartViewChange,
+)
+from sim.protocols.consensus.vr.recovery import RecoveringReplica
+from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING, VIEW_CHANGE
+
+__all__ = ["ViewstampedNode"]
+
+
+class ViewstampedNode(RecoveringReplica):
+    """A replica: primary or backup, normal, in a view change, or recovering."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        if self.incarnation == 0:
+            self.begin_normal(self.view)
+        else:
+            self.status = RECOVERING
+            self.record("role", role="recovering", view=self.view)
+            self.on_recovery_timeout()
+
+    # Normal operation (4.1)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        if not self.is_primary:
+            known = self.primary_of(self.view) if self.status == NORMAL else None
+            self.send(src, Redirect(command.session, command.sequence, known))
+            return
+        identity = (command.session, command.sequence)
+        if identity in self.waiting:
+            self.waiting[identity] = src
+            return
+        result = self.store.known(command)
+        if result is not None:
+            self.answer(src, command, result)
+            return
+        if command.sequence <= self.store.sessions.get(command.session, (0, None))[0]:
+            return  # its client has had an answer to a later one
+        self.waiting[identity] = src
+        if command in self.log[self.applied :]:
+            return  # it came in an earlier view, and is on its way
+        self.log.append(command)
+        self.broadcast(Prepare(self.view, self.op, command, self.commit))
+        self.advance_commit()
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        if not self.follows(src, msg.view):
+            return
+        if msg.op > self.op + 1:
+            self.catch_up(src, msg.view)
+            return
+        if msg.op == self.op + 1:
+            self.log.append(msg.command)
+        self.send(src, PrepareOk(self.view, self.op))
+        self.commit_up_to(msg.commit)
+
+    def on_prepare_ok(self, src: str, msg: PrepareOk) -> None:
+        if self.is_primary and msg.view == self.view and msg.op > self.acks[src]:
+            self.acks[src] = msg.op
+            self.advance_commit()
+
+    def advance_commit(self) -> None:
+        """The primary waits for f PrepareOks from different backups, then the request is committed."""
+        having = sorted([*self.acks.values(), self.op], reverse=True)
+        self.commit_up_to(having[self.f])
+
+    def on_commit_timeout(self) -> None:
+        """An idle primary sends Commit; what is not yet acknowledged is sent again."""
+        self.set_timer("commit", self.settings.heartbeat_interval)
+        behind = [peer for peer in self.peers if self.acks[peer] < self.op]
+        if self.log:
+            self.broadcast(Prepare(self.view, self.op, self.log[-1], self.commit), to=behind)
+        self.broadcast(Commit(self.view, self.commit), to=[p for p in self.peers if p not in behind])
+
+    def on_commit(self, src: str, msg: Commit) -> None:
+        if self.follows(src, msg.view):
+            if msg.commit > self.op:
+                self.catch_up(src, msg.view)
+            else:
+                self.commit_up_to(msg.commit)
+
+    def follows(self, src: str, view: int) -> bool:
+        """Whether a message of the primary of ``view`` is for this replica in its present state."""
+        if view < self.view or self.status == RECOVERING:
+            return False
+        if view > self.view or self.status == VIEW_CHANGE:
+            self.catch_up(src, view)  # the view has begun without this replica
+            return False
+        self.await_primary()
+        return True
+
+    # View changes (4.2)
+
+    def on_view_change_timeout(self) -> None:
+        if self.status != RECOVERING:
+            self.change_view(self.view + 1)
+
+    def change_view(self, view: int) -> None:
+        """Advance the view-number, and say so to everyone."""
+        if self.status == NORMAL:
+            self.record("role", role="candidate", view=view)
+        self.status = VIEW_CHANGE
+        self.view = view
+        self.change_votes.clear()
+        self.reported = False
+        self.reports.clear()
+        self.cancel_timer("commit")
+        self.turn_away_clients()
+        self.await_primary()
+        self.broadcast(StartViewChange(view, tuple(self.lives)))
+
+    def on_start_view_change(self, src: str, msg: StartViewChange) -> None:
+        self.learn_lives(msg.lives)
+        if self.status == RECOVERING or msg.view < self.view:
+            return
+        if msg.view > self.view:
+            self.change_view(msg.view)
+        if self.status == VIEW_CHANGE:
+            self.change_votes[src] = msg
+            self.report()
+
+    def report(self) -> None:
+        """With StartViewChange from f others: tell the new primary what is known here."""
+        agreeing = self.consistent(self.change_votes)
+        if len(agreeing) >= self.f and not self.reported:
+            self.reported = True
+            known = DoViewChange(self.view, tuple(self.log), self.last_normal, self.commit, tuple(self.lives))
+            self.send(self.primary_of(self.view), known)
+
+    def on_do_view_change(self, src: str, msg: DoViewChange) -> None:
+        self.learn_lives(msg.lives)
+        if self.status == RECOVERING or msg.view < self.view:
+            return
+        if msg.view > self.view:
+            self.change_view(msg.view)
+        if self.status != VIEW_CHANGE:
+            return
+        self.reports[src] = msg
+        self.begin_view()
+
+    def begin_view(self) -> None:
+        """With f + 1 DoViewChanges, its own among them: take the best log, and begin the view."""
+        reports = self.consistent(self.reports)
+        if len(reports) <= self.f or self.name not in reports:
+            return
+        best = self.best_report(list(reports.values()))
+        self.take_log(best.log)
+        commit = max(report.commit for report in reports.values())
+        self.begin_normal(self.view)
+        self.broadcast(StartView(self.view, tuple(self.log), commit, tuple(self.lives)))
+        self.commit_up_to(commit)
+        self.advance_commit()
+
+    def best_report(self, reports: list[DoViewChange]) -> DoViewChange:
+        """The one of the latest normal view; of several such, the longest."""
+        return max(reports, key=lambda report: (report.last_normal, len(report.log)))
+
+    def on_start_view(self, src: str, msg: StartView) -> None:
+        self.learn_lives(msg.lives)
+        if self.status == RECOVERING or msg.view < self.view:
+            return
+        if msg.view == self.view and self.status == NORMAL:
+            return
+        self.take_log(msg.log)
+        self.begin_normal(msg.view)
+        if self.op > msg.commit:
+            self.send(src, PrepareOk(self.view, self.op))
+        self.commit_up_to(msg.commit)

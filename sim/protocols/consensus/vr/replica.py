@@ -1,0 +1,128 @@
+"""What a replica of Viewstamped Replication is: its log and views, whose quorums count, what it executes.
+
+The base of `vr_recovery` (4.3, 5.2) and `vr` (4.1, 4.2); see `vr` for the sources and the departures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sim.node import Node
+from sim.protocols.client import Redirect, Reply
+from sim.protocols.consensus.vr.messages import DoViewChange, Lives, RecoveryResponse, StartViewChange
+from sim.protocols.kv import Command, KeyValueStore
+
+if TYPE_CHECKING:
+    from sim.protocols.consensus.vr.system import ViewstampedReplication
+
+__all__ = ["NORMAL", "RECOVERING", "VIEW_CHANGE", "Replica"]
+
+NORMAL, VIEW_CHANGE, RECOVERING = "normal", "view-change", "recovering"
+
+
+class Replica(Node):
+    """State and words that normal operation, view changes and recovery share."""
+
+    settings: ViewstampedReplication
+
+    def on_start(self) -> None:
+        self.f = len(self.members) // 2
+        self.number = self.members.index(self.name)
+        self.status = NORMAL
+        self.view = self.members.index(self.settings.first_primary)
+        self.last_normal = self.view
+        self.log: list[Command] = []
+        self.commit = 0
+        self.applied = 0
+        self.store = KeyValueStore()
+        self.waiting: dict[tuple[int, int], str] = {}  # request under way -> who asked (the client table)
+        self.acks: dict[str, int] = {}  # backup -> highest op that it has
+        self.lives = [0] * len(self.members)
+        self.lives[self.number] = self.incarnation
+        self.change_votes: dict[str, StartViewChange] = {}
+        self.reported = False
+        self.reports: dict[str, DoViewChange] = {}
+        self.responses: dict[str, RecoveryResponse] = {}
+        self.nonce = self.incarnation
+
+    # Who is who
+
+    def primary_of(self, view: int) -> str:
+        """Replicas are primary in turn."""
+        return self.members[view % len(self.members)]
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this replica orders requests now."""
+        return self.status == NORMAL and self.primary_of(self.view) == self.name
+
+    @property
+    def op(self) -> int:
+        """The number of the latest request in the log."""
+        return len(self.log)
+
+    def begin_normal(self, view: int) -> None:
+        """Take part in a view."""
+        self.status = NORMAL
+        self.view = self.last_normal = view
+        self.change_votes.clear()
+        self.reports.clear()
+        self.acks = dict.fromkeys(self.peers, 0)
+        leads = self.primary_of(view) == self.name
+        self.record("role", role="primary" if leads else "backup", view=view)
+        if leads:
+            self.cancel_timer("view_change")
+            self.set_timer("commit", self.settings.heartbeat_interval)
+        else:
+            self.cancel_timer("commit")
+            self.await_primary()
+
+    def await_primary(self) -> None:
+        """A backup that hears nothing for so long starts a view change (4.2); the length is random."""
+        shortest = self.settings.detection_timeout
+        self.set_timer("view_change", self.random.uniform(shortest, 2 * shortest))
+
+    # The log, and what is executed of it
+
+    def take_log(self, log: Iterable[Command]) -> None:
+        """Replace the log; what was executed is committed, so it is a prefix of every later log."""
+        self.log = list(log)
+
+    def commit_up_to(self, commit: int) -> None:
+        """Execute what is committed, in order; the primary answers."""
+        self.commit = max(self.commit, min(commit, self.op))
+        while self.applied < self.commit:
+            command = self.log[self.applied]
+            self.applied += 1
+            result = self.store.apply(command)
+            client = self.waiting.pop((command.session, command.sequence), None)
+            if client is not None and result is not None and self.is_primary:
+                self.answer(client, command, result)
+
+    def answer(self, client: str, command: Command, result: Any) -> None:
+        """Tell a client what its request came to."""
+        self.send(
+            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
+        )
+
+    def turn_away_clients(self) -> None:
+        """Who waits for an answer of this replica may ask elsewhere."""
+        waiting, self.waiting = self.waiting, {}
+        for (session, sequence), client in waiting.items():
+            self.send(client, Redirect(session, sequence, None))
+
+    # Crash-consistent quorums (DISC 2017)
+
+    def learn_lives(self, lives: Lives) -> None:
+        """What is known of lives only grows."""
+        self.lives = [max(mine, theirs) for mine, theirs in zip(self.lives, lives, strict=True)]
+        self.lives[self.number] = self.incarnation
+
+    def consistent(self, received: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the messages whose senders have not begun another life since, as far as is known here."""
+        return {
+            src: msg
+            for src, msg in received.items()
+            if msg.lives[self.members.index(src)] >= self.lives[self.members.index(src)]
+        }

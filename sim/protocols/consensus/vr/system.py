@@ -1,0 +1,107 @@
+"""Viewstamped Replication as a system: its size, its times, who leads, what must hold. The protocol is in `vr`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sim.node import Node
+from sim.protocols.client import Client
+from sim.protocols.consensus.commit_latency import OfViews, RecordsCommits
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.consensus.vr.invariants import ViewstampedSafety
+from sim.protocols.consensus.vr.node import ViewstampedNode
+from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
+from sim.system import Invariant, Member, positions
+
+__all__ = ["ViewstampedReplication"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewstampedReplication(RecordsCommits):
+    """Viewstamped Replication Revisited over ``nodes`` replicas that keep nothing on disk.
+
+    Parameters
+    ----------
+    nodes:
+        How many replicas, 2f + 1 of them (odd), named n0, n1, ...
+    leader:
+        The primary of the first view; None: n0.
+    record_commits:
+        See `RecordsCommits`.
+
+    Raises ValueError for settings that cannot work.
+    """
+
+    nodes: int = 5
+    leader: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(type(self).__name__, "nodes", self.nodes, 1)
+        if self.nodes % 2 == 0:
+            raise ValueError(f"{type(self).__name__}: nodes must be odd, 2f + 1, not {self.nodes!r}")
+        if self.leader not in (None, *self.names):
+            raise ValueError(
+                f"{type(self).__name__}: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the replicas."""
+        return names("n", self.nodes)
+
+    @property
+    def first_primary(self) -> str:
+        """The primary of the first view."""
+        return self.leader or self.names[0]
+
+    @property
+    def most_down(self) -> int | None:
+        """f: nothing is on disk, so that more than f replicas down or recovering would lose the state."""
+        return (self.nodes - 1) // 2
+
+    @property
+    def disks_may_be_lost(self) -> bool:
+        """A replica that restarts recovers from the others in any case."""
+        return True
+
+    def has_recovered(self, node: Node) -> bool:
+        """Whether a live replica takes part again."""
+        return not isinstance(node, ViewstampedNode) or node.status != RECOVERING
+
+    def members(self) -> tuple[Member, ...]:
+        node_class = self.measured(ViewstampedNode, OfViews)
+        return tuple(Member(name, node_class) for name in self.names)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return Client
+
+    @property
+    def claims(self) -> str | None:
+        return "linearizable"
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        if role not in self.leader_roles:
+            return super().holder(role, nodes)
+        primaries = [n for n in nodes.values() if isinstance(n, ViewstampedNode) and n.is_primary]
+        return max(primaries, key=lambda node: node.view).name if primaries else None
+
+    def invariants(self) -> Iterable[Invariant]:
+        first_view = self.names.index(self.first_primary)
+        return (ViewstampedSafety(members=self.names, first_view=first_view),)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How many requests each replica has executed."""
+        return positions(nodes, ViewstampedNode, "applied")
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged writes that are neither executed nor in the log of the normal replica of the latest view."""
+        normal = [n for n in nodes.values() if isinstance(n, ViewstampedNode) and n.status == NORMAL]
+        if not normal:
+            return None
+        best = max(normal, key=lambda node: (node.view, node.op))
+        to_come = {(c.session, c.sequence) for c in best.log[best.applied :]}
+        return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)

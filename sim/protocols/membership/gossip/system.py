@@ -1,0 +1,202 @@
+"""A database replicated by gossip alone: any member takes writes and answers reads; updates spread like epidemics.
+
+The protocol is in `epidemic` (Demers et al. 1987); this is the system: members that hold an `Epidemic`,
+clients that write (``put`` starts a rumour) and read (``get``: the copy of the nearest member).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil, inf, log2
+from typing import Any, ClassVar
+
+from sim.node import Node, part
+from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.membership.gossip.epidemic import AntiEntropy, Epidemic, Mongering, Written
+from sim.protocols.membership.heartbeats import MembershipClient
+from sim.system import Invariant, Member, System
+
+__all__ = ["Gossip", "GossipNode"]
+
+
+class GossipNode(Node):
+    """A member with a copy of the database."""
+
+    epidemic = part(Epidemic)
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        if command.kind == "get":
+            value, result = self.epidemic.read(command.key), None
+        else:
+            value, result = command.value, self.epidemic.write(command.key, command.value).version
+        self.send(src, Reply(command.session, command.sequence, "ok", value, result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gossip(System):
+    """Members that spread what is written at any of them.
+
+    Parameters
+    ----------
+    nodes:
+        How many (>= 2), named n0, n1, ...
+    mongering:
+        How rumours are spread; None: not at all.
+    anti_entropy:
+        How databases are compared; None: never, so that a rumour may leave some out.
+    cycle:
+        Seconds from one round of rumours to the next; None: two heartbeats.
+    synchronous:
+        All members begin their cycles together, as the analysis in the paper assumes. False: each in its own time.
+    """
+
+    nodes: int = 5
+    mongering: Mongering | None = field(default_factory=lambda: Mongering("push-pull"))
+    anti_entropy: AntiEntropy | None = field(default_factory=AntiEntropy)
+    cycle: float | None = None
+    synchronous: bool = False
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("Gossip", "nodes", self.nodes, 2)
+        for name, kind in (("mongering", Mongering), ("anti_entropy", AntiEntropy)):
+            if not isinstance(getattr(self, name), kind | None):
+                raise ValueError(
+                    f"Gossip: {name} must be {kind.__name__}(...) or None, not {getattr(self, name)!r}"
+                )
+        if self.mongering is None and self.anti_entropy is None:
+            raise ValueError("Gossip: with mongering=None and anti_entropy=None nothing would spread")
+        if self.cycle is not None and not 0 < self.cycle < inf:
+            raise ValueError(f"Gossip: cycle must be positive seconds, not {self.cycle!r}")
+        if self.mongering is not None and self.mongering.fanout >= self.nodes:
+            raise ValueError(
+                f"Gossip: a fanout of {self.mongering.fanout} is more than the {self.nodes - 1} others there are"
+            )
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(name, GossipNode) for name in names("n", self.nodes))
+
+    @property
+    def client_class(self) -> type[Node]:
+        return MembershipClient
+
+    @property
+    def claims(self) -> str | None:
+        return None if self.anti_entropy is None else "eventual"
+
+    @property
+    def converges_within(self) -> float | None:
+        """Comparisons with random partners: 2 log2 n until most have an update, 20 for those passed over by chance."""
+        return (
+            None if self.anti_entropy is None else (20 + 2 * ceil(log2(self.nodes))) * self.anti_entropy.every
+        )
+
+    def replica_values(self, nodes: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+        members = {name: node for name, node in nodes.items() if isinstance(node, GossipNode)}
+        return {m: {k: u.value for k, u in node.epidemic.updates.items()} for m, node in members.items()}
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (GossipSafety(),)
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """Those who lack something that another has; nobody where rumours alone spread, which may leave some out."""
+        members = [node for node in nodes.values() if isinstance(node, GossipNode)]
+        if self.anti_entropy is None:
+            return ()
+        newest = newest_of(members)
+        return tuple(
+            n.name for n in members if {k: u.version for k, u in n.epidemic.updates.items()} != newest
+        )
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        """Acknowledged writes that are newer than anything that a live member has of their keys."""
+        newest = newest_of([node for node in nodes.values() if isinstance(node, GossipNode)])
+        nothing = (-inf, "")
+        return sum(newest.get(a.operation.key, nothing) < tuple(a.result) for a in acknowledged.values())
+
+
+def newest_of(members: Iterable[GossipNode]) -> dict[str, tuple[float, str]]:
+    """The newest version of each key that any of the members has."""
+    newest: dict[str, tuple[float, str]] = {}
+    for member in members:
+        for key, update in member.epidemic.updates.items():
+            if key not in newest or update.version > newest[key]:
+                newest[key] = update.version
+    return newest
+
+
+@dataclass
+class GossipSafety(Invariant):
+    """Rumours are true, and nobody goes back.
+
+    - A version names one value, and its writer is the first to have it.
+    - What a member has of a key only gets newer; after a restart it is no older than what it had told others of.
+    - What a member tells others is on its disk.
+    """
+
+    def __post_init__(self) -> None:
+        self.written: dict[tuple[str, tuple[float, str]], Any] = {}
+        self.held: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> version, in this life
+        self.told: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> newest version sent, ever
+        self.changed: dict[str, dict[str, None]] = {}  # member -> keys
+        self.hosts: dict[str, Any] = {}
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for update in getattr(message, "updates", ()):
+            if src not in self.hosts:
+                continue
+            self.check_value(src, update)
+            self.told[src, update.key] = max(self.told.get((src, update.key), update.version), update.version)
+            kept = self.hosts[src].disk.durable("epidemic.updates", {}).get(update.key)
+            if kept is None or kept.version < update.version:
+                self.broken("durable before send", src, f"it tells {dst} of {update}", f"its disk has {kept}")
+
+    def check_value(self, node: str, update: Written) -> None:
+        """Whatever is passed on was written, and is what was written."""
+        known = (update.key, update.version)
+        if known not in self.written and node != update.writer:
+            self.broken(
+                "an update comes from its writer",
+                node,
+                f"it has {update}",
+                f"{update.writer} has not written it",
+            )
+        if self.written.setdefault(known, update.value) != update.value:
+            self.broken(
+                "a version names one value",
+                node,
+                f"it has {update}",
+                f"{update.writer} wrote {self.written[known]!r}",
+            )
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "learned":
+            self.changed.setdefault(node, {})[detail["key"]] = None
+        elif event == "crash":  # what was not synced may be gone
+            self.held = {pair: version for pair, version in self.held.items() if pair[0] != node}
+        elif event == "restart" and detail.get("wiped"):
+            self.told = {pair: version for pair, version in self.told.items() if pair[0] != node}
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, GossipNode):
+            return
+        self.hosts[node.name] = node.host
+        for key in self.changed.pop(node.name, ()):
+            update = node.epidemic.updates[key]
+            if update.writer != node.name:  # its own it may lose and write anew, as long as nobody was told
+                self.check_value(node.name, update)
+            known = (self.held.get((node.name, key)), self.told.get((node.name, key)))
+            before = max((version for version in known if version is not None), default=None)
+            if before is not None and update.version < before:
+                self.broken(
+                    "what is known only gets newer",
+                    node.name,
+                    f"it had version {before} of {key}",
+                    f"it has {update}",
+                )
+            self.held[node.name, key] = update.version

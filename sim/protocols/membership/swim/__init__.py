@@ -1,0 +1,7 @@
+"""SWIM (Das, Gupta, Motivala, DSN 2002): node, invariants."""
+
+from sim.protocols.membership.swim.node import Swim
+
+__all__ = [
+    "Swim",
+]

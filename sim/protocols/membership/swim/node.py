@@ -1,0 +1,458 @@
+"""SWIM: failure detection by random probing, membership by rumours on the probes, suspicion and incarnations.
+
+Das, Gupta, Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group Membership Protocol", DSN 2002.
+
+Once a protocol period every member pings one other. Without an acknowledgement in time it asks k others to ping for it
+(section 3.1); without any by the end of the period the target is suspected, and confirmed as failed when nobody has
+heard otherwise after the suspicion timeout (4.2). Updates ride on pings and acknowledgements, each a bounded number of
+times (4.1). Targets come in a random round-robin order (4.3), so that n members find a crash within 2n - 1 periods.
+
+Assumptions: crash faults, lossy links; a member's incarnation is on its disk (whoever loses it is told by the others).
+
+Departures:
+
+- Who is confirmed dead may come back: it learns of its death and raises its incarnation (as in HashiCorp's
+  memberlist). So a confirmation is heeded only if its incarnation is not older than what is known, the
+  highest incarnation heard is kept whatever the status, and the dead return only under a higher one.
+- A message to a member that is not thought alive tells it so (the buddy system of Lifeguard, Dadgar et al. 2018).
+- Every so many periods two members exchange their whole lists, dead members included: this heals partitions, brings
+  newcomers in, and reaches those whom a rumour has missed (memberlist's push-pull). The dead of a list are suspected.
+- A member that finds its timers late was itself not there to hear: it draws no conclusion from the silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, inf, log, log10
+from typing import Any, ClassVar, Literal
+
+from sim.message import message
+from sim.node import Node, durable
+from sim.protocols.admin import AdminReply, Join, Leave
+from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.membership.heartbeats import MembershipClient, member_of
+from sim.protocols.membership.suspicion import PUNCTUAL
+from sim.protocols.membership.swim.invariants import GONE, SwimSafety, Update
+from sim.system import Invariant, Member, System
+
+__all__ = ["Ack", "Exchange", "Ping", "PingReq", "Swim", "SwimNode", "Update"]
+
+
+@message
+class Ping:
+    """Are you there?"""
+
+    number: int
+    updates: tuple[Update, ...] = ()
+
+
+@message
+class PingReq:
+    """Ping ``target`` for me."""
+
+    number: int
+    target: str
+    updates: tuple[Update, ...] = ()
+
+
+@message
+class Ack:
+    """Yes: I am, or the one you asked me to ping is."""
+
+    number: int
+    updates: tuple[Update, ...] = ()
+
+
+@message
+class Exchange:
+    """All that the sender knows; ``answer``: what it was asked for by another one."""
+
+    updates: tuple[Update, ...]
+    answer: bool = False
+
+    @property
+    def wire_bytes(self) -> int:
+        """A name, a status and an incarnation take some 20 bytes."""
+        return 1 + 20 * len(self.updates)
+
+
+def overrides(new: Update, known: Update) -> bool:
+    """Whether an update replaces what is known of its member (section 4.2, and the departures above)."""
+    if known.status in GONE:
+        return new.status == "alive" and new.incarnation > known.incarnation
+    if new.status == "alive":
+        return new.incarnation > known.incarnation
+    if new.status == "suspect":
+        return new.incarnation > known.incarnation - (known.status == "alive")
+    return new.incarnation >= known.incarnation
+
+
+class SwimNode(Node):
+    """A member. Clients may ask it for the status of a member (``get``)."""
+
+    settings: Any  # a `Swim`
+    inc = durable(0)  # its own incarnation number; only it raises it
+
+    def on_start(self) -> None:
+        settings = self.settings
+        self.known: dict[str, Update] = dict(settings.first_members)
+        self.known.pop(self.name, None)
+        self.rumours: dict[str, list[Any]] = {}  # member -> [update, how often it has been sent]
+        self.order: list[str] = []
+        self.suspicions: dict[str, float] = {}  # member -> when it will be confirmed
+        self.number = 0
+        self.probe: tuple[int, str] | None = None  # unanswered
+        self.relays: dict[int, tuple[str, int]] = {}  # own number -> for whom, and their number
+        self.older_relays: dict[int, tuple[str, int]] = {}  # those of the period before
+        self.periods = 0
+        self.leaving: int | None = None  # periods that it still spreads the word
+        self.joined = self.incarnation == 0 and self.name in settings.first_members
+        if not self.joined:
+            self.inc += 1
+            self.spread(Update(self.name, "alive", self.inc))
+            self.exchange()
+        self.due = self.monotonic + settings.protocol_period * (self.random.random() if self.joined else 0.0)
+        self.set_timer("period", self.due - self.monotonic)
+
+    # Failure detection (section 3)
+
+    def on_period_timeout(self) -> None:
+        settings = self.settings
+        if self.monotonic - self.due > PUNCTUAL:
+            self.probe = None  # it stood still: the answer may be among what it has not read yet
+        self.due = self.monotonic + settings.protocol_period
+        self.set_timer("period", settings.protocol_period)
+        if self.leaving is not None:
+            self.leaving -= 1
+            if self.leaving < 0:
+                self.cancel_timer("period")
+                return
+        if self.probe is not None:
+            self.fail(self.probe[1])
+        self.relays, self.older_relays = {}, self.relays
+        self.periods += 1
+        if not self.joined or (settings.sync_every and self.periods % settings.sync_every == 0):
+            self.exchange()
+        target = self.next_target()
+        if target is not None:
+            self.number += 1
+            self.probe = (self.number, target)
+            self.set_timer("ack", settings.ack_patience)
+            self.send(target, Ping(self.number, self.piggyback(target)))
+
+    def next_target(self) -> str | None:
+        """The next member to ping: the next of a shuffled list, or anyone at random (section 3.1)."""
+        self.probe = None
+        if self.settings.order == "random":
+            candidates = self.present()
+            return self.random.choice(candidates) if candidates else None
+        for _ in range(2):
+            while self.order:
+                target = self.order.pop()
+                if self.is_present(target):
+                    return target
+            self.order = list(self.present())
+            self.random.shuffle(self.order)
+        return None
+
+    def is_present(self, member: str) -> bool:
+        """Whether a member is alive, or merely suspected."""
+        known = self.known.get(member)
+        return known is not None and known.status not in GONE
+
+    def present(self) -> list[str]:
+        """The other members that are alive or suspected."""
+        return [member for member, known in self.known.items() if known.status not in GONE]
+
+    def on_ping(self, src: str, msg: Ping) -> None:
+        self.hear_all(msg.updates)
+        self.send(src, Ack(msg.number, self.piggyback(src)))
+
+    def on_ack_timeout(self) -> None:
+        """No acknowledgement: k others are asked to ping."""
+        if self.probe is None:
+            return
+        number, target = self.probe
+        others = [member for member in self.present() if member != target]
+        for proxy in self.random.sample(others, min(self.settings.k, len(others))):
+            self.send(proxy, PingReq(number, target, self.piggyback(proxy)))
+
+    def on_ping_req(self, src: str, msg: PingReq) -> None:
+        self.hear_all(msg.updates)
+        self.number += 1
+        self.relays[self.number] = (src, msg.number)
+        self.send(msg.target, Ping(self.number, self.piggyback(msg.target)))
+
+    def on_ack(self, src: str, msg: Ack) -> None:
+        self.hear_all(msg.updates)
+        if self.probe is not None and self.probe[0] == msg.number:
+            self.probe = None
+        relay = self.relays.pop(msg.number, None) or self.older_relays.pop(msg.number, None)
+        if relay is not None:
+            self.send(relay[0], Ack(relay[1], self.piggyback(relay[0])))
+
+    def fail(self, target: str) -> None:
+        """Neither the target nor anybody who was asked to ping it has acknowledged."""
+        status = "suspect" if self.settings.suspicion is not None else "dead"
+        self.hear(Update(target, status, self.known[target].incarnation))
+
+    # Suspicion and incarnations (section 4.2)
+
+    def hear_all(self, updates: tuple[Update, ...]) -> None:
+        """Take in what came with a message."""
+        for update in updates:
+            self.hear(update)
+
+    def hear(self, update: Update) -> None:
+        """Take in what is said of a member."""
+        member = update.member
+        if member == self.name:
+            self.hear_of_myself(update)
+            return
+        known = self.known.get(member)
+        if known is None or overrides(update, known):
+            self.adopt(update, known)
+        elif update.incarnation > known.incarnation:
+            self.known[member] = Update(member, known.status, update.incarnation)
+
+    def hear_of_myself(self, update: Update) -> None:
+        """Whoever is said to be suspect or dead, and is not, says so under a higher incarnation."""
+        doubted = update.incarnation == self.inc and update.status != "alive"
+        if self.leaving is None and (doubted or update.incarnation > self.inc):
+            self.inc = update.incarnation + 1
+            self.spread(Update(self.name, "alive", self.inc))
+            self.record("refute", incarnation=self.inc)
+
+    def adopt(self, update: Update, known: Update | None) -> None:
+        """Believe an update, and pass it on."""
+        member, status = update.member, update.status
+        self.known[member] = update
+        self.spread(update)
+        before = known.status if known is not None else None
+        if self.suspicions.pop(member, None) is not None:
+            self.cancel_timer("suspicion", member)
+        if status == "suspect":
+            self.suspect(member)
+        if status == "alive" and (known is None or before in GONE):
+            # Newcomers are put where chance will have it (section 4.3).
+            self.order.insert(self.random.below(len(self.order) + 1), member)
+        if status != before:
+            self.record(event_of(before, status), peer=member, incarnation=update.incarnation)
+
+    def suspect(self, member: str) -> None:
+        """Confirm a member as failed unless something else is heard in time."""
+        timeout = self.settings.suspicion_timeout(len(self.known) + 1)
+        self.suspicions[member] = self.monotonic + timeout
+        self.set_timer("suspicion", timeout, member)
+
+    def on_suspicion_timeout(self, member: str) -> None:
+        due = self.suspicions.pop(member, None)
+        if due is None:
+            return
+        if self.monotonic - due > PUNCTUAL:
+            self.suspect(member)  # it stood still, and what would clear the suspect may be waiting
+            return
+        self.hear(Update(member, "dead", self.known[member].incarnation))
+
+    # Dissemination (section 4.1)
+
+    def spread(self, update: Update) -> None:
+        """Let an update ride on the next messages; it takes the place of an older one of that member."""
+        self.rumours.pop(update.member, None)
+        self.rumours[update.member] = [update, 0]
+
+    def piggyback(self, dst: str) -> tuple[Update, ...]:
+        """What a message to ``dst`` carries: updates that were sent least often, and what ``dst`` should deny."""
+        known = self.known.get(dst)
+        doubt = () if known is None or known.status == "alive" else (known,)
+        if not self.rumours:
+            return doubt
+        chosen = list(self.rumours.values())
+        if len(chosen) > self.settings.piggyback:
+            chosen.sort(key=lambda rumour: rumour[1])
+            del chosen[self.settings.piggyback :]
+        limit = self.settings.transmissions(len(self.known) + 1)
+        for rumour in chosen:
+            rumour[1] += 1
+            if rumour[1] >= limit:
+                del self.rumours[rumour[0].member]
+        return (*doubt, *[rumour[0] for rumour in chosen])
+
+    # Whole lists; joining and leaving
+
+    def exchange(self) -> None:
+        """Compare lists with a member drawn from all who have not left, the dead included."""
+        others = [member for member, known in self.known.items() if known.status != "left"]
+        if others:
+            self.send(self.random.choice(others), Exchange(self.whole_list()))
+
+    def whole_list(self) -> tuple[Update, ...]:
+        """What it knows of all members, itself included."""
+        own = Update(self.name, "alive" if self.leaving is None else "left", self.inc)
+        return (own, *self.known.values())
+
+    def on_exchange(self, src: str, msg: Exchange) -> None:
+        for update in msg.updates:
+            known = self.known.get(update.member)
+            if known is update:
+                continue  # most of the list, in a large and calm group
+            if update.status == "dead" and self.settings.suspicion is not None and known is not None:
+                update = Update(update.member, "suspect", update.incarnation)
+            self.hear(update)
+        if msg.answer:
+            self.joined = True
+        else:
+            self.send(src, Exchange(self.whole_list(), answer=True))
+
+    def on_join(self, src: str, msg: Join) -> None:
+        """An administrator wants to know whether a newcomer has arrived: it joins by itself when it starts."""
+        done = msg.member == self.name or self.is_present(msg.member)
+        self.send(
+            src, AdminReply(done, reason="" if done else f"{self.name} has not heard of {msg.member} yet")
+        )
+
+    def on_leave(self, src: str, msg: Leave) -> None:
+        """An administrator lets a member go; it spreads the word itself, for as long as a rumour lives."""
+        if msg.member != self.name:
+            known = self.known.get(msg.member)
+            gone = known is not None and known.status == "left"
+            self.send(src, AdminReply(gone, leader=None if gone else msg.member))
+            return
+        if self.leaving is None:
+            self.leaving = self.settings.transmissions(len(self.known) + 1)
+            self.spread(Update(self.name, "left", self.inc))
+            self.record("leaving")
+        self.send(src, AdminReply(True))
+
+    # Clients
+
+    def on_request(self, src: str, msg: Request) -> None:
+        command = msg.command
+        asked = member_of(command.key, self.members)
+        if asked == self.name:
+            status = "alive" if self.leaving is None else "left"
+        else:
+            status = self.known[asked].status if asked in self.known else "unknown"
+        self.send(src, Reply(command.session, command.sequence, "ok", status))
+
+
+def event_of(before: str | None, status: str) -> str:
+    """What is recorded when the status of a member changes."""
+    if status == "alive":
+        return {None: "join", "suspect": "clear"}.get(before, "return")
+    return {"suspect": "suspect", "dead": "confirm", "left": "leave"}[status]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swim(System):
+    """A group whose members find crashes, and tell each other who is in it, by SWIM.
+
+    Parameters
+    ----------
+    nodes, spares:
+        How many members n0, n1, ... (>= 2), and how many more that are off until a `Join`.
+    period, patience:
+        Seconds of a protocol period, and within it until others are asked to ping; None: 4 and 1.5 heartbeats, as a
+        heartbeat is at least a round trip.
+    k:
+        How many others are asked (>= 1).
+    order:
+        ``"round-robin"``: every member once in a random order, then in another. ``"random"``: anyone at any time.
+    suspicion:
+        For how many periods a member is suspected before it is confirmed dead, in a group of up to 10 (beyond, times
+        log10 of the group's size); None: whoever does not answer is dead at once.
+    retransmit, piggyback:
+        An update is sent ``retransmit`` (the paper's lambda) x ln(group size) times; ``piggyback`` fit in a message.
+    sync_every:
+        Periods between exchanges of whole lists; None: never, as in the paper.
+    """
+
+    nodes: int = 5
+    spares: int = 0
+    period: float | None = None
+    patience: float | None = None
+    k: int = 3
+    order: Literal["round-robin", "random"] = "round-robin"
+    suspicion: float | None = 4.0
+    retransmit: float = 3.0
+    piggyback: int = 8
+    sync_every: int | None = 10
+
+    operations: ClassVar[frozenset[str]] = frozenset({"get"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("Swim", "nodes", self.nodes, 2)
+        at_least("Swim", "spares", self.spares, 0)
+        at_least("Swim", "k", self.k, 1)
+        at_least("Swim", "piggyback", self.piggyback, 1)
+        if self.sync_every is not None:
+            at_least("Swim", "sync_every", self.sync_every, 1)
+        for name in ("period", "patience", "retransmit"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise ValueError(f"Swim: {name} must be positive, not {value!r}")
+        if self.order not in ("round-robin", "random"):
+            raise ValueError(f"Swim: order must be 'round-robin' or 'random', not {self.order!r}")
+        if self.suspicion is not None and not 1 <= self.suspicion < inf:
+            raise ValueError(
+                f"Swim: suspicion must last for at least 1 period, or no denial could arrive, not {self.suspicion!r}"
+            )
+        known = self.heartbeat is not None or (self.period is not None and self.patience is not None)
+        if known and self.ack_patience >= self.protocol_period:
+            raise ValueError(
+                f"Swim: patience ({self.ack_patience} s) must be shorter than the period ({self.protocol_period} s)"
+            )
+
+    # What members ask
+
+    @property
+    def protocol_period(self) -> float:
+        """Seconds."""
+        return self.period if self.period is not None else 4.0 * (self.heartbeat or 0.05)
+
+    @property
+    def ack_patience(self) -> float:
+        """Seconds from a ping until others are asked."""
+        return self.patience if self.patience is not None else 1.5 * (self.heartbeat or 0.05)
+
+    @cached_property
+    def first_members(self) -> dict[str, Update]:
+        """Who is in the group when it begins."""
+        return {name: Update(name, "alive", 0) for name in names("n", self.nodes)}
+
+    def transmissions(self, count: int) -> int:
+        """How often an update is sent in a group of ``count``: lambda log n."""
+        return max(1, ceil(self.retransmit * log(max(count, 2))))
+
+    def suspicion_timeout(self, count: int) -> float:
+        """Seconds of suspicion in a group of ``count``: longer where rumours take longer."""
+        return (self.suspicion or 0.0) * self.protocol_period * max(1.0, log10(max(count, 1)))
+
+    # What a scenario asks
+
+    def members(self) -> tuple[Member, ...]:
+        everyone = names("n", self.nodes + self.spares)
+        return tuple(Member(name, SwimNode, off=i >= self.nodes) for i, name in enumerate(everyone))
+
+    @property
+    def client_class(self) -> type[Node]:
+        return MembershipClient
+
+    def invariants(self) -> Iterable[Invariant]:
+        return (SwimSafety(),)
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """The live members whose list is not as it should be: the live alive, at their incarnations; others gone."""
+        swimmers = {name: node for name, node in nodes.items() if isinstance(node, SwimNode)}
+        present = {name: node.inc for name, node in swimmers.items() if node.leaving is None}
+
+        def agrees(node: SwimNode) -> bool:
+            listed = {m: u.incarnation for m, u in node.known.items() if u.status == "alive"}
+            gone = all(u.status in GONE for m, u in node.known.items() if m not in present)
+            return gone and listed == {m: inc for m, inc in present.items() if m != node.name}
+
+        return tuple(name for name in present if not agrees(swimmers[name]))

@@ -1,0 +1,24 @@
+"""View services, which say who is primary, or who is in a chain: service, config_master, raft_service, sealing."""
+
+from sim.protocols.membership.views.config_master import Alive, Chain, ChainIs, ConfigurationMaster
+from sim.protocols.membership.views.raft_service import RaftViewService, ViewGroup
+from sim.protocols.membership.views.sealing import Seal, Sealed, SealingViewService
+from sim.protocols.membership.views.service import LEASE, MOST_DRIFT, Ping, View, ViewIs, ViewService
+
+__all__ = [
+    "LEASE",
+    "MOST_DRIFT",
+    "Alive",
+    "Chain",
+    "ChainIs",
+    "ConfigurationMaster",
+    "Ping",
+    "RaftViewService",
+    "Seal",
+    "Sealed",
+    "SealingViewService",
+    "View",
+    "ViewGroup",
+    "ViewIs",
+    "ViewService",
+]

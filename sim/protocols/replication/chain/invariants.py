@@ -1,0 +1,259 @@
+"""What must always hold of chain replication and CRAQ. Each law has a mutant that breaks it (tests/protocols).
+
+Sources: van Renesse & Schneider, OSDI 2004, sections 3 and 3.2; Terrace & Freedman, ATC 2009, section 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.client import Reply, Request
+from sim.protocols.kv import READS, Command, KeyValueStore
+from sim.protocols.membership.views import Alive, ChainIs, ConfigurationMaster
+from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
+from sim.protocols.replication.primary_backup import SameAnswer
+from sim.system import Invariant
+
+if TYPE_CHECKING:
+    from sim.protocols.replication.chain.system import ChainReplication
+
+__all__ = [
+    "AcknowledgedEverywhere",
+    "ChainMonotone",
+    "DurableBeforeForward",
+    "NeverOlderThanCommitted",
+    "UpdatePropagation",
+    "invariants_of",
+]
+
+
+def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
+    """The laws of a chain."""
+    return [
+        UpdatePropagation(),
+        AcknowledgedEverywhere(),
+        NeverOlderThanCommitted(),
+        ChainMonotone(),
+        DurableBeforeForward(),
+        SameAnswer(),
+    ]
+
+
+@dataclass
+class UpdatePropagation(Invariant):
+    """For servers i before j of a chain, Hist_j is a prefix of Hist_i."""
+
+    law: ClassVar[str] = "Update Propagation"
+    nodes: dict[str, ChainNode] = field(default_factory=dict)
+    checked: dict[str, tuple[ChainNode, ChainNode, int, int]] = field(default_factory=dict)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "crash":
+            self.nodes.pop(node, None)
+
+    def on_step(self, node: Node) -> None:
+        if isinstance(node, ChainNode):
+            self.nodes[node.name] = node
+            if node.initialised:
+                self._compare(node)
+                successor = self.nodes.get(node.succ or "")
+                if successor is not None and successor.initialised:
+                    self._compare(successor)
+
+    def _compare(self, node: ChainNode) -> None:
+        pred = self.nodes.get(node.pred or "")
+        if pred is None or not pred.initialised or pred.view_number != node.view_number:
+            return
+        before, earlier, length, number = self.checked.get(node.name, (None, None, 0, 0))
+        if before is not node or earlier is not pred or number != node.view_number or node.last < length:
+            length = 0
+        for position in range(max(0, length - 1), node.last):  # the last one again: it may have been replaced
+            theirs = pred.log[position] if position < pred.last else None
+            if theirs != node.log[position]:
+                self.violated(
+                    (pred.name, node.name),
+                    f"{pred.name} comes before {node.name} and has {theirs!r} at position {position + 1}",
+                    f"{node.name} has {node.log[position]!r}",
+                )
+        self.checked[node.name] = (node, pred, node.last, node.view_number)
+
+
+@dataclass
+class AcknowledgedEverywhere(Invariant):
+    """An acknowledged update is in the history of every server of the chain, then and in every later chain."""
+
+    law: ClassVar[str] = "acknowledged updates are in the whole chain"
+    nodes: dict[str, ChainNode] = field(default_factory=dict)
+    acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
+        default_factory=dict
+    )  # by whom, of which chain
+    kinds: dict[tuple[int, int], str] = field(default_factory=dict)
+    entered: dict[str, tuple[int, int]] = field(default_factory=dict)
+    chain: tuple[str, ...] = ()  # the newest that the master has made
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "crash":
+            self.nodes.pop(node, None)
+        elif event == "view":
+            self.chain = tuple(detail["members"])
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Request):
+            command = message.command
+            self.kinds[command.session, command.sequence] = command.kind
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, ChainNode):
+            return
+        self.nodes[node.name] = node
+        here = (node.incarnation, node.view_number)
+        if node.initialised and self.entered.get(node.name) != here:
+            self.entered[node.name] = here
+            for identity, (teller, number) in self.acknowledged.items():
+                if node.view_number >= number:  # one that stood still may enter a chain that is no more
+                    self._demand(node, identity, teller)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if not isinstance(message, Reply) or message.status != "ok":
+            return
+        identity = (message.session, message.sequence)
+        if self.kinds.get(identity) in READS or identity in self.acknowledged:
+            return
+        teller = self.nodes.get(src)
+        self.acknowledged[identity] = (src, teller.view_number if teller is not None else 0)
+        for node in self.nodes.values():
+            if teller is not None and node.initialised and node.view_number >= teller.view_number:
+                self._demand(node, identity, src)
+
+    def _demand(self, node: ChainNode, identity: tuple[int, int], teller: str) -> None:
+        out = self.chain and node.name not in self.chain  # and has not heard of it: no lease lets it answer
+        if not out and not node.store.has_applied(*identity):
+            self.violated(
+                (teller, node.name),
+                f"{teller} acknowledged update {identity}",
+                f"{node.name}, of chain {node.view_number}, does not have it",
+            )
+
+
+@dataclass
+class NeverOlderThanCommitted(Invariant):
+    """A query returns a version at least as new as the newest that was committed when it was asked.
+
+    The ghost: the one history, as the head of each chain has extended it, and the values it gives each key. What a
+    client was told is committed; so is what an answered query returned.
+    """
+
+    law: ClassVar[str] = "reads are never older than what was committed"
+    history: list[Command] = field(default_factory=list)
+    store: KeyValueStore = field(default_factory=KeyValueStore)
+    values: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)  # key -> (position, value)
+    position_of: dict[tuple[int, int], int] = field(default_factory=dict)
+    committed: int = 0
+    asked: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)  # read -> key, committed then
+    head: tuple[int, int, str] = (0, 0, "")  # chain number, incarnation, name
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, ChainNode) or node.role != "head" or not node.initialised:
+            return
+        if node.view_number < self.head[0]:
+            return  # an old head may go on by itself: nothing of that is ever committed
+        if (node.view_number, node.incarnation, node.name) != self.head:
+            self.head = (node.view_number, node.incarnation, node.name)
+            self._rewrite()
+        for entry in node.log[len(self.history) :]:
+            self._extend(entry.command)
+
+    def _rewrite(self) -> None:
+        """A new head, or a new life of it: what its predecessor had, and nobody else, has never happened."""
+        self.history.clear()
+        self.values.clear()
+        self.position_of.clear()
+        self.store = KeyValueStore()
+
+    def _extend(self, command: Command) -> None:
+        self.history.append(command)
+        self.store.apply(command)
+        position = len(self.history)
+        self.values.setdefault(command.key, []).append((position, self.store.data.get(command.key)))
+        self.position_of.setdefault((command.session, command.sequence), position)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Request) and message.command.kind in READS:
+            command = message.command
+            self.asked.setdefault((command.session, command.sequence), (command.key, self.committed))
+        elif isinstance(message, Reply) and message.status == "ok":
+            identity = (message.session, message.sequence)
+            if identity in self.asked:
+                self._judge(src, message, *self.asked[identity])
+            else:
+                self.committed = max(self.committed, self.position_of.get(identity, 0))
+
+    def _judge(self, src: str, message: Reply, key: str, committed: int) -> None:
+        versions = self.values.get(key, [])
+        older = [value for position, value in versions if position <= committed]
+        newer = [value for position, value in versions if position > committed]
+        allowed = [*(older[-1:] or [None]), *newer]
+        if message.value not in allowed:
+            self.violated(
+                (src,),
+                f"{key!r} was {allowed[0]!r} when it was asked for (history committed up to {committed})",
+                f"{src} answers {message.value!r}",
+            )
+
+
+@dataclass
+class ChainMonotone(Invariant):
+    """No server goes back behind a chain that it has told anybody, restarts included."""
+
+    law: ClassVar[str] = "chain numbers never go back"
+    told: dict[str, int] = field(default_factory=dict)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart" and detail.get("wiped"):
+            self.told.pop(node, None)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        kind = message.__class__
+        if kind is Forward or kind is Ack or kind is Alive:
+            self.told[src] = max(message.number, self.told.get(src, 0))
+        elif kind is ChainIs:
+            self.told[src] = max(message.chain.number, self.told.get(src, 0))
+
+    def on_step(self, node: Node) -> None:
+        if isinstance(node, ConfigurationMaster):
+            number = node.chain.number
+        elif isinstance(node, ChainNode):
+            number = node.view_number
+        else:
+            return
+        if number < self.told.get(node.name, 0):
+            told = self.told[node.name]
+            self.violated((node.name,), f"{node.name} had told chain {told}", f"it is at chain {number}")
+
+
+@dataclass
+class DurableBeforeForward(Invariant):
+    """What a server forwards, or says that it has, is on its disk."""
+
+    law: ClassVar[str] = "durable before send"
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        self.nodes[node.name] = node
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Forward:
+            self._check(src, message.position + len(message.updates), message)
+        elif message.__class__ is Ack:
+            self._check(src, message.position, message)
+
+    def _check(self, name: str, told: int, message: Any) -> None:
+        node = self.nodes.get(name)
+        if node is None or getattr(node.host.disk, "instant", True):
+            return
+        held = len(node.host.disk.durable("log", ()))
+        if held < told:
+            self.violated((name,), f"{name} sends {message!r}", f"on its disk, the history ends at {held}")

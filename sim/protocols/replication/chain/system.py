@@ -1,0 +1,163 @@
+"""Chain replication as a system: settings, members, clients; the servers are in `node`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.client import Client, Redirect, Reply
+from sim.protocols.kv import READS, Command
+from sim.protocols.membership.views import MOST_DRIFT, Chain, ConfigurationMaster
+from sim.protocols.replication.chain.node import ChainNode
+from sim.protocols.replication.service_times import ServiceTimes, check_costs
+from sim.system import Invariant, Member, System, positions
+
+__all__ = ["ChainClient", "ChainReplication"]
+
+
+class ChainClient(Client):
+    """Sends updates to the head and queries to the tail, and learns who they are."""
+
+    def on_start(self) -> None:
+        self.tail: str | None = None
+        super().on_start()
+
+    def target(self, command: Command, attempt: int) -> str:
+        known = self.tail if command.kind in READS else self.leader
+        return known or self.contact()
+
+    def on_redirect(self, src: str, msg: Redirect) -> None:
+        pending = self.pending.get(msg.session)
+        if pending is None or pending.command.sequence != msg.sequence or src != pending.target:
+            return
+        if pending.command.kind in READS and msg.leader is not None:
+            head, self.tail = self.leader, msg.leader
+            super().on_redirect(src, msg)
+            self.leader = head
+        else:
+            super().on_redirect(src, msg)
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """Who replies is the tail, and says nothing of the head; redirects do."""
+
+    def suspect(self, target: str) -> None:
+        if self.tail == target:
+            self.tail = None
+        super().suspect(target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainReplication(System):
+    """Chain replication over ``nodes`` servers and a configuration master.
+
+    Parameters
+    ----------
+    nodes:
+        Servers (>= 1), named "n0", "n1", ...; the chain begins in that order.
+    leader:
+        The first head; None: the first server. The others follow in order.
+    near:
+        Beside whom the master stands; None: the first server of the middle.
+    costs:
+        What operations cost the servers' processors; None: nothing (see `ServiceTimes`).
+    fencing:
+        False (with ``unsafe``): a tail answers without a lease, as the paper's fail-stop servers may.
+
+    Raises ValueError for a value out of range.
+    """
+
+    nodes: int = 3
+    leader: str | None = None
+    near: str | None = None
+    costs: ServiceTimes | None = None
+    fencing: bool = True
+
+    leader_roles: ClassVar[tuple[str, ...]] = ("head", "leader", "primary", "tail", "middle")
+    master: ClassVar[str] = "master"
+    node_class: ClassVar[type[ChainNode]] = ChainNode
+    master_class: ClassVar[type[ConfigurationMaster]] = ConfigurationMaster
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_costs(self, self.costs)
+        name = type(self).__name__
+        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
+            raise ValueError(f"{name}: nodes must be an integer of at least 1, not {self.nodes!r}")
+        for field in ("leader", "near"):
+            if getattr(self, field) not in (None, *self.replicas):
+                listed = ", ".join(self.replicas)
+                raise ValueError(f"{name}: {field} must be one of {listed}, not {getattr(self, field)!r}")
+        if not self.fencing and not self.unsafe:
+            raise ValueError(
+                f"{name}: fencing=False lets an old tail answer queries; say unsafe=True as well"
+            )
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        """What the leases allow under which servers answer queries."""
+        return MOST_DRIFT
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The names of the servers."""
+        return tuple(f"n{i}" for i in range(self.nodes))
+
+    @property
+    def first_chain(self) -> Chain:
+        """The chain at the start."""
+        head = self.leader or self.replicas[0]
+        return Chain(1, (head, *[s for s in self.replicas if s != head]), (1,) * self.nodes)
+
+    @property
+    def server_class(self) -> type[ChainNode]:
+        """The class of the servers, with or without processors to wait for."""
+        if self.costs is None:
+            return self.node_class
+        from sim.protocols.replication.chain.paced import PacedChainNode
+
+        return PacedChainNode
+
+    def members(self) -> tuple[Member, ...]:
+        chain = self.first_chain.members
+        near = self.near or chain[len(chain) // 2]
+        servers = [Member(name, self.server_class) for name in self.replicas]
+        master = Member(self.master, self.master_class, group="services", near=near, role="service")
+        return (*servers, master)
+
+    @property
+    def client_class(self) -> type[Node]:
+        return ChainClient
+
+    @property
+    def claims(self) -> str | None:
+        return None if self.unsafe else "linearizable"
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        if role not in self.leader_roles:
+            raise LookupError(f"{type(self).__name__} has no {role}")
+        wanted = role if role in ("tail", "middle") else "head"
+        servers = {s: n for s in self.replicas if isinstance(n := nodes.get(s), ChainNode)}
+        newest = max((n.view_number for n in servers.values()), default=0)
+        for name, node in servers.items():
+            single = wanted == "tail" and node.role == "head" and node.succ is None
+            if node.view_number == newest and (node.role == wanted or single):
+                return name
+        return None
+
+    def invariants(self) -> Iterable[Invariant]:
+        from sim.protocols.replication.chain.invariants import invariants_of
+
+        return invariants_of(self)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How long the history of each server is; the master lets servers that were taken out come back."""
+        return positions(nodes, ChainNode, "last")
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        servers = [n for s in self.replicas if isinstance(n := nodes.get(s), ChainNode)]
+        if not servers:
+            return None
+        best = max(servers, key=lambda n: (n.initialised, n.view_number, n.log_view, n.last))
+        return len(best.store.missing(acknowledged))

@@ -1,0 +1,185 @@
+"""What must always hold of multi-primary replication. Each law has a mutant that breaks it (tests/protocols).
+
+Source: the multi-primary line of the project's table of invariants. That replicas agree in the end is judged after the
+run (`sim.lab.simulation.Simulation.settle`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.causality.dots import EMPTY, Context, Dot
+from sim.protocols.client import Request
+from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
+from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest, siblings
+from sim.system import Invariant
+
+if TYPE_CHECKING:
+    from sim.protocols.replication.multi_primary.node import MultiPrimary
+
+__all__ = [
+    "DurableBeforeSend",
+    "NeverBehindItsCause",
+    "OneAnswer",
+    "OneDotPerWrite",
+    "ReplacedStaysReplaced",
+    "invariants_of",
+]
+
+
+def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
+    """The laws that a system of these settings promises."""
+    laws: list[Invariant] = [
+        OneDotPerWrite(),
+        DurableBeforeSend(last_writer_wins=system.conflicts == "lww"),
+        ReplacedStaysReplaced(),
+    ]
+    if system.conflicts == "lww" and system.clock == "hybrid":
+        laws.append(NeverBehindItsCause())
+    if system.resolver is not None:
+        laws.append(OneAnswer())
+    return laws
+
+
+@dataclass
+class OneDotPerWrite(Invariant):
+    """A dot names one version, the same everywhere; and a client's write, however often it is retried, has one dot."""
+
+    law: ClassVar[str] = "one dot per write"
+    versions: dict[Dot, Version] = field(default_factory=dict)
+    dots: dict[Write, Dot] = field(default_factory=dict)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is not Update:
+            return
+        for _, version in message.versions:
+            known = self.versions.setdefault(version.dot, version)
+            if known != version:
+                self.violated((src,), f"{version.dot} named {known}", f"{src} gives it to {version}")
+            dot = self.dots.setdefault(version.write, version.dot)
+            if dot != version.dot:
+                self.violated(
+                    (src,), f"write {version.write} is {dot}", f"{src} made {version.dot} of it again"
+                )
+
+
+@dataclass
+class DurableBeforeSend(Invariant):
+    """What a replica tells others is on its disk: the version or what took its place, and what it has seen."""
+
+    law: ClassVar[str] = "durable before send"
+    last_writer_wins: bool = True
+    hosts: dict[str, Any] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        self.hosts[node.name] = node.host
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ not in (Update, Digest) or src not in self.hosts:
+            return
+        disk = self.hosts[src].disk
+        seen = disk.durable("seen", EMPTY)
+        if message.seen is not None and not seen.covers(message.seen):
+            self.violated((src,), f"it says that it has seen {message.seen}", f"its disk has seen {seen}")
+        for key, version in message.versions if message.__class__ is Update else ():
+            held: Held = disk.durable("versions", {}).get(key, ())
+            rule = latest if self.last_writer_wins else siblings
+            gone = version.deleted and seen.has(version.dot)  # a tombstone may have been collected since
+            if version not in held and version in rule((*held, version)) and not gone:
+                self.violated((src,), f"it tells others {version} of {key}", f"its disk has {held}")
+
+
+@dataclass
+class ReplacedStaysReplaced(Invariant):
+    """A replica that has seen a version holds nothing that it replaced: deleted stays deleted."""
+
+    law: ClassVar[str] = "replaced stays replaced"
+    versions: dict[Dot, Version] = field(default_factory=dict)
+    # key, actor -> (number, dot) in order: the version of this dot replaces what the actor wrote, up to this number
+    later: dict[tuple[str, str], list[tuple[int, Dot]]] = field(default_factory=dict)
+    told: dict[str, Context] = field(default_factory=dict)
+    nodes: dict[str, MultiPrimaryNode] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        if isinstance(node, MultiPrimaryNode):
+            self.nodes[node.name] = node
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for key, version in message.versions if message.__class__ is Update else ():
+            if version.dot not in self.versions:
+                self.versions[version.dot] = version
+                for actor, number in version.past:
+                    insort(self.later.setdefault((key, actor), []), (number, version.dot))
+        if message.__class__ in (Update, Digest) and message.seen is not None:
+            told = self.told.get(src, EMPTY)
+            if not told.covers(message.seen):
+                self.told[src] = told.union(message.seen)
+                self.check(self.nodes[src])
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        for node in nodes.values():
+            if isinstance(node, MultiPrimaryNode):
+                self.check(node)
+
+    def check(self, node: MultiPrimaryNode) -> None:
+        """Compare all that a replica holds with the versions that it has said to have seen."""
+        told = self.told.get(node.name, EMPTY)
+        for key, held in node.versions.items():
+            for version in held:
+                actor, number = version.dot
+                later = self.later.get((key, actor), [])
+                for _, dot in later[bisect_left(later, (number,)) :]:
+                    if told.has(dot):
+                        facts = f"it has seen {self.versions[dot]} of {key}", f"it holds {version}"
+                        self.violated((node.name,), *facts)
+
+
+@dataclass
+class NeverBehindItsCause(Invariant):
+    """By hybrid clocks a write has a higher timestamp than all that it replaces (Kulkarni et al., theorem 1)."""
+
+    law: ClassVar[str] = "a write is later than what it replaces"
+    times: dict[Dot, Any] = field(default_factory=dict)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "dropped":
+            self.violated(
+                (node,), f"write {detail['write']} was made on {detail['by']}", "it has a lower timestamp"
+            )
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        for _, version in message.versions if message.__class__ is Update else ():
+            self.times[version.dot] = version.time
+            for dot in version.past:
+                if dot in self.times and not self.times[dot] < version.time:
+                    self.violated((src,), f"{version} replaces {dot}", f"that is of {self.times[dot]}")
+
+
+@dataclass
+class OneAnswer(Invariant):
+    """A resolver depends on the values that it is given and on nothing else."""
+
+    law: ClassVar[str] = "equal siblings, equal answer"
+    answers: dict[tuple[str, tuple[Dot, ...]], Any] = field(default_factory=dict)
+    touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Update:
+            self.touched[dst] = tuple(key for key, _ in message.versions)
+        elif message.__class__ is Request:
+            self.touched[dst] = (message.command.key,)
+
+    def on_step(self, node: Node) -> None:
+        for key in self.touched.pop(node.name, ()):
+            if isinstance(node, MultiPrimaryNode) and len(held := node.versions.get(key, ())) > 1:
+                dots = tuple(version.dot for version in held)
+                answer, known = node.look_up(key), self.answers
+                first = known.setdefault((key, dots), answer)
+                if answer != first:
+                    self.violated(
+                        (node.name,), f"{dots} of {key} were {first!r}", f"{node.name} makes it {answer!r}"
+                    )

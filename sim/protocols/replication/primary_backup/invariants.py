@@ -1,0 +1,393 @@
+"""What must always hold of primary-backup. Each law has a mutant that breaks it (tests/protocols).
+
+Sources: the primary-backup line of the project's table of invariants; Budhiraja et al. 1993, section 8.2; Kafka
+KIP-101 (log matching by epoch and offset); MIT 6.824 lab 2 (promotion only of an initialised backup).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sim.node import Node
+from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.raft import BasicRaft
+from sim.protocols.kv import READS, KeyValueStore
+from sim.protocols.membership.views import Ping, ViewIs, ViewService
+from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
+from sim.protocols.replication.shipped_log import Entry
+from sim.system import Invariant
+
+if TYPE_CHECKING:
+    from sim.protocols.replication.primary_backup.system import PrimaryBackup
+
+__all__ = [
+    "AcknowledgedSurvives",
+    "BackupIsPrefix",
+    "DurableBeforeSend",
+    "InitialisedPrimary",
+    "NoAnswerFromThePast",
+    "OnePrimaryPerView",
+    "SameAnswer",
+    "StoreIsLog",
+    "ViewMonotone",
+    "invariants_of",
+]
+
+
+def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
+    """The laws that a system of these settings promises."""
+    laws: list[Invariant] = [
+        OnePrimaryPerView(),
+        NoAnswerFromThePast(
+            stale_reads=system.reads in ("backup", "session"), under_lease=system.needs_lease
+        ),
+        BackupIsPrefix(),
+        ViewMonotone(),
+        DurableBeforeSend(),
+        InitialisedPrimary(),
+        StoreIsLog(),
+    ]
+    if system.mode != "async":
+        laws.append(AcknowledgedSurvives())
+        if system.fallback is None:
+            laws.append(SameAnswer())
+    if system.services > 1:
+        # The group has no clients: laws of what clients saw are for the replicas' answers, and not for Raft's.
+        group = BasicRaft(nodes=system.services).invariants()
+        laws += [law for law in group if type(law).on_acknowledged is Invariant.on_acknowledged]
+    return laws
+
+
+@dataclass
+class OnePrimaryPerView(Invariant):
+    """A view has one primary, and one life of it: nothing that a view's number stands for is said twice."""
+
+    law: ClassVar[str] = "one primary per view"
+    primaries: dict[int, tuple[str, int]] = field(default_factory=dict)
+    lives: dict[str, int] = field(default_factory=dict)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":
+            self.lives[node] = self.lives.get(node, 0) + 1
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is Append:
+            me = (src, self.lives.get(src, 0))
+            first = self.primaries.setdefault(message.view, me)
+            if first != me:
+                self.violated(
+                    (first[0], src),
+                    f"{first[0]} (incarnation {first[1]}) led view {message.view}",
+                    f"{src} (incarnation {me[1]}) leads it, too",
+                )
+
+
+@dataclass
+class NoAnswerFromThePast(Invariant):
+    """Once a newer view has answered a client, no older one does: not what it was asked from then on.
+
+    What it was asked before may have been confirmed by all it takes, before they obeyed the newer view; an old primary
+    that stood still meanwhile may still say so. One that answers under a lease must not: time has gone on.
+    """
+
+    law: ClassVar[str] = "no answer of an old view"
+    stale_reads: bool = False  # the system answers reads anywhere
+    under_lease: bool = False  # nobody else confirms an answer
+    views: dict[str, int] = field(default_factory=dict)
+    newest: tuple[int, str] = (0, "")
+    read: dict[tuple[int, int], bool] = field(default_factory=dict)
+    taken: dict[tuple[str, int, int], int] = field(
+        default_factory=dict
+    )  # the newest view to have answered then
+
+    def on_step(self, node: Node) -> None:
+        if isinstance(node, PrimaryBackupNode):
+            self.views[node.name] = node.view_number
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Request):
+            command = message.command
+            is_read = self.read[command.session, command.sequence] = command.kind in READS
+            question = (dst, command.session, command.sequence)
+            if is_read or question not in self.taken:  # a read that is asked again is another one
+                self.taken[question] = self.newest[0]
+
+    def _is_stale_read(self, message: Reply) -> bool:
+        return self.stale_reads and self.read.get((message.session, message.sequence), False)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if isinstance(message, Reply) and src in self.views and not self._is_stale_read(message):
+            view = self.views[src]
+            taken = self.taken.get((src, message.session, message.sequence), 0)
+            if view < (self.newest[0] if self.under_lease else taken):
+                self.violated(
+                    (src, self.newest[1]),
+                    f"{self.newest[1]} has answered clients in view {self.newest[0]}",
+                    f"{src} answers {message!r} in view {view}",
+                )
+            self.newest = max(self.newest, (view, src))
+
+
+@dataclass
+class BackupIsPrefix(Invariant):
+    """The log of whoever holds a view's log is a prefix of what that view's primary has had.
+
+    A primary may crash before anything of its view has left it, and lead the same view in another life: then the view
+    begins again (that nothing had left, `OnePrimaryPerView` sees to).
+    """
+
+    law: ClassVar[str] = "backup log is a prefix of the primary's"
+    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+    ghost: dict[int, dict[int, Entry]] = field(
+        default_factory=dict
+    )  # view -> position -> what its primary had
+    origin: dict[int, int] = field(default_factory=dict)  # view -> what its primary had in a snapshot already
+    checked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # incarnation, view, length
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, PrimaryBackupNode):
+            return
+        view = node.log_view
+        incarnation, known, last = self.checked.get(node.name, (-1, 0, -1))
+        if (incarnation, known) != (node.incarnation, view) or node.last < last:
+            last = -1
+        if last == node.last:
+            return
+        self.checked[node.name] = (node.incarnation, view, node.last)
+        first = max(last, node.base)
+        if node.role == "primary":
+            life = (node.name, node.incarnation)
+            if self.lives.setdefault(view, life) != life:
+                self.lives[view] = life
+                self.ghost[view] = {}
+                self.origin[view] = node.base
+            ghost = self.ghost.setdefault(view, {})
+            self.origin.setdefault(view, node.base)
+            for position in range(max(first, max(ghost, default=0)), node.last):
+                ghost[position + 1] = node.log[position - node.base]
+        if view in self.ghost:
+            self._compare(node, view, first)
+
+    def _compare(self, node: PrimaryBackupNode, view: int, since: int) -> None:
+        ghost = self.ghost[view]
+        for position in range(max(since, self.origin[view]), node.last):
+            ours, theirs = node.log[position - node.base], ghost.get(position + 1)
+            if ours.view > view:
+                return  # it is on its way to the log of a later view, and will be held to that
+            if theirs != ours:
+                self.violated(
+                    (node.name,),
+                    f"at position {position + 1} of view {view} the primary had {theirs!r}",
+                    f"{node.name}, which follows view {view}, has {ours!r}",
+                )
+
+
+@dataclass
+class ViewMonotone(Invariant):
+    """No node goes back behind a view that it has told anybody, restarts included."""
+
+    law: ClassVar[str] = "view numbers never go back"
+    told: dict[str, int] = field(default_factory=dict)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart" and detail.get("wiped"):
+            self.told.pop(node, None)  # a new machine under an old name
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        kind = message.__class__
+        if kind is Ping or kind is AppendOk or kind is Append:
+            view = message.view
+        elif kind is ViewIs:
+            view = message.view.number
+        else:
+            return
+        if view < self.told.get(src, 0):
+            self.violated((src,), f"{src} had told view {self.told[src]}", f"it says {message!r}")
+        self.told[src] = max(view, self.told.get(src, 0))
+
+    def on_step(self, node: Node) -> None:
+        view = node.view.number if isinstance(node, ViewService) else getattr(node, "view_number", None)
+        if view is not None and view < self.told.get(node.name, 0):
+            self.violated(
+                (node.name,), f"{node.name} had told view {self.told[node.name]}", f"it is at view {view}"
+            )
+
+
+@dataclass
+class DurableBeforeSend(Invariant):
+    """What a node says that it holds, and the view that it says it follows, is on its disk."""
+
+    law: ClassVar[str] = "durable before send"
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        self.nodes[node.name] = node
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if message.__class__ is AppendOk:
+            self._check_log(src, message)
+            self._check(src, "view_number", message.view, message)
+        elif message.__class__ is ViewIs:
+            self._check(src, "view", message.view.number, message)
+
+    def _check_log(self, name: str, message: AppendOk) -> None:
+        node = self.nodes.get(name)
+        if node is None or getattr(
+            node.host.disk, "instant", True
+        ):  # a node just booting has not stepped yet
+            return
+        disk = node.host.disk
+        if disk.durable("view_number", 0) > message.view:
+            return  # written while this waited for the disk: it may have cut the log, and voids the message
+        held = disk.durable("base", 0) + len(disk.durable("log", ()))
+        if held < message.position:
+            self.violated((name,), f"{name} says {message!r}", f"on its disk, the log ends at {held}")
+
+    def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
+        node = self.nodes.get(name)
+        if not isinstance(node, PrimaryBackupNode | ViewService):
+            return  # a Raft group keeps its decisions in its log, and has laws of its own
+        if node is None or getattr(
+            node.host.disk, "instant", True
+        ):  # a node just booting has not stepped yet
+            return
+        stored = node.host.disk.durable(field_name)
+        held = 0 if stored is None else stored.number if field_name == "view" else stored
+        if held < told:
+            self.violated((name,), f"{name} says {message!r}", f"on its disk, {field_name} is at {held}")
+
+
+@dataclass
+class InitialisedPrimary(Invariant):
+    """Whoever leads a view held the log of the last acknowledged view before it."""
+
+    law: ClassVar[str] = "only initialised members are promoted"
+    held: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held, a step ago
+    led: dict[str, int] = field(default_factory=dict)
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, PrimaryBackupNode):
+            return
+        view = node.view
+        if view is not None and self.led.get(node.name) != view.number:
+            self.led[node.name] = view.number
+            if self.held.get(node.name, 0) < view.after:
+                self.violated(
+                    (node.name,),
+                    f"{node.name} leads view {view.number}, which comes after view {view.after}",
+                    f"it held the log of view {self.held.get(node.name, 0)} only",
+                )
+        self.held[node.name] = node.log_view
+
+
+@dataclass
+class AcknowledgedSurvives(Invariant):
+    """An acknowledged write is in the log of the primary of every later view from its first moment on."""
+
+    law: ClassVar[str] = "acknowledged writes are in every later view"
+    acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # command -> view that said so
+    present: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # view -> commands of its primary
+    inherited: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # those at its first moment
+    sessions: dict[int, dict[int, int]] = field(default_factory=dict)  # what its store had seen of them then
+    seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
+    views: dict[str, int] = field(default_factory=dict)
+    node_of: dict[int, str] = field(default_factory=dict)
+    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, PrimaryBackupNode) or node.role != "primary":
+            return
+        view = self.views[node.name] = node.view_number
+        life = (node.name, node.incarnation)
+        begins = self.lives.get(view) != life
+        if begins:  # also when it led this view before it crashed: it has what its disk has kept
+            self.lives[view], self.present[view], self.seen[view] = life, set(), 0
+        present = self.present[view]
+        for entry in node.log.items[max(0, self.seen.get(view, 0) - node.base) :]:
+            present.add((entry.command.session, entry.command.sequence))
+        self.seen[view] = node.last
+        if begins:
+            self.node_of[view] = node.name
+            self.inherited[view] = set(present)
+            self.sessions[view] = {session: last for session, (last, _) in node.store.sessions.items()}
+            for identity, said in self.acknowledged.items():
+                if said < view:
+                    self._demand(identity, said, view)
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if not isinstance(message, Reply) or message.status != "ok" or src not in self.views:
+            return
+        if isinstance(message.result, Unreplicated):
+            return  # it says itself that a failover may lose it
+        identity = (message.session, message.sequence)
+        view = self.views[src]
+        if identity not in self.present.get(view, ()):
+            return  # a read
+        self.acknowledged.setdefault(identity, view)
+        for later in self.inherited:
+            if later > view:  # it stood still between the last backup's word and this answer
+                self._demand(identity, view, later)
+
+    def _demand(self, identity: tuple[int, int], said: int, view: int) -> None:
+        session, sequence = identity
+        in_snapshot = self.sessions[view].get(session, 0) >= sequence
+        if identity not in self.inherited[view] and not in_snapshot:
+            self.violated(
+                (self.node_of.get(said, "?"), self.node_of[view]),
+                f"command {identity} was acknowledged in view {said}",
+                f"{self.node_of[view]}, primary of view {view}, does not have it",
+            )
+
+
+@dataclass
+class SameAnswer(Invariant):
+    """All answers to one write are equal: it took effect once."""
+
+    law: ClassVar[str] = "exactly once"
+    answers: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
+    kinds: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        command = getattr(message, "command", None)
+        if command is not None:
+            self.kinds[command.session, command.sequence] = command.kind
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        if not isinstance(message, Reply):
+            return
+        identity = (message.session, message.sequence)
+        if self.kinds.get(identity) in READS:
+            return
+        answer = (message.status, message.value, message.result)  # a session's token may differ
+        first = self.answers.setdefault(identity, answer)
+        if first != answer:
+            self.violated((src,), f"the answer to {identity} was {first!r}", f"now it is {answer!r}")
+
+
+@dataclass
+class StoreIsLog(Invariant):
+    """At the end, each store is what its log says, applied in order and each command once."""
+
+    law: ClassVar[str] = "the store is the log, applied once and in order"
+
+    def at_end(self, nodes: Mapping[str, Node]) -> None:
+        for name, node in nodes.items():
+            if isinstance(node, PrimaryBackupNode):
+                expected = KeyValueStore()
+                if node.snapshot is not None:
+                    expected.restore(node.snapshot)
+                seen = {(session, last) for session, (last, _) in expected.sessions.items()}
+                for entry in node.log.items[: node.applied - node.base]:
+                    identity = (entry.command.session, entry.command.sequence)
+                    if identity not in seen:
+                        seen.add(identity)
+                        expected.execute(entry.command)
+                if expected.data != node.store.data:
+                    self.violated(
+                        (name,),
+                        f"{name}'s log, applied up to {node.applied}, gives {expected.data!r}",
+                        f"its store holds {node.store.data!r}",
+                    )

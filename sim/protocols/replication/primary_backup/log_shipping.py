@@ -1,0 +1,239 @@
+"""How a primary ships its log to its peers, and what they do with it.
+
+One entry at a time goes to every peer that keeps up; a heartbeat finds out where the others are, and sends again
+what was lost. Whoever is behind what the log still holds gets a snapshot first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.message import message
+from sim.node import durable
+from sim.protocols.membership.views import View
+from sim.protocols.replication.primary_backup.backup_reads import ReadsAtBackups
+from sim.protocols.replication.shipped_log import Entry
+
+__all__ = ["Append", "AppendOk", "InstallSnapshot", "LogShipping", "Mismatch", "StaleView"]
+
+BATCH = 256  # entries in one message at most, so that state transfer comes in pieces
+
+
+@message
+class Append:
+    """The primary of ``view`` ships the ``entries`` that follow ``position`` (whose entry is of ``last_view``).
+
+    ``start``: the length of its log when the view began; what a backup has beyond it is of no view any more.
+    ``commit``: up to where commands have taken effect. ``probe``: to be echoed; confirms reads.
+    ``sent``: when, on the primary's wall clock.
+    """
+
+    view: int
+    start: int
+    position: int
+    last_view: int
+    entries: tuple[Entry, ...]
+    commit: int
+    probe: int
+    sent: float
+
+
+@message
+class AppendOk:
+    """The sender's log on disk equals the primary's up to ``position``, and it follows ``view``."""
+
+    view: int
+    position: int
+    probe: int
+
+
+@message
+class Mismatch:
+    """The sender has no such entry; its own at ``position`` (which may be right) is of ``last_view``.
+
+    A position of -1 asks for a snapshot: what the sender's own snapshot holds contradicts the primary's log.
+    """
+
+    view: int
+    position: int
+    last_view: int
+
+
+@message
+class InstallSnapshot:
+    """The store after ``base`` entries, the last of ``base_view``: for one that is too far behind for the log."""
+
+    view: int
+    base: int
+    base_view: int
+    snapshot: tuple[tuple[Any, ...], ...] | None
+
+
+@message
+class StaleView:
+    """The sender knows a newer view."""
+
+    view: int
+
+
+class LogShipping(ReadsAtBackups):
+    """A member of a view: its primary ships, the others (backups, and those on their way back) store."""
+
+    view_number = durable(0)  # the newest view that it has followed
+    sealed = durable(0)  # it refuses all views before this one
+
+    primary: str | None  # of the view, as far as known: clients are sent there
+    view: View | None  # while primary
+    probe: int
+    answered: dict[str, float]  # peer -> when it last answered (monotonic)
+
+    def begin_shipping(self, known: dict[str, int]) -> None:
+        """As primary of a new view; ``known``: up to where peers held the log in the last one, if primary then."""
+        self.start = self.view_start = self.last
+        self.established = False  # that it leads this view is on its own disk
+        self.match: dict[str, int] = dict.fromkeys(self.members, -1)  # nothing is known of anybody's log
+        far = {peer: position for peer, position in known.items() if position >= 0}
+        self.next = {peer: max(far.get(peer, self.start), self.base) for peer in self.peers}
+        self.streaming = dict.fromkeys(self.peers, False)
+        self.confirmed = dict.fromkeys(self.peers, 0)
+        heard = self.answered if known else {}
+        self.answered = {peer: heard.get(peer, self.monotonic) for peer in self.peers}
+        self.progress = dict.fromkeys(self.peers, -2)  # match at the last heartbeat
+
+    # The primary's side
+
+    def ship(self, peer: str) -> None:
+        """Send a peer what it has not been sent yet (nothing: a heartbeat)."""
+        if self.next[peer] < self.base:
+            snapshot = InstallSnapshot(self.view_number, self.base, self.base_view, self.snapshot)
+            self.send(peer, snapshot, hold=not self.established)
+            self.next[peer] = self.base
+        position = self.next[peer]
+        entries = self.entries_after(position, BATCH)
+        self.next[peer] = position + len(entries)
+        self._append(peer, position, entries)
+
+    def _append(self, peer: str, position: int, entries: tuple[Entry, ...]) -> None:
+        view, last_view = self.view_number, self.view_at(position)
+        message = Append(view, self.start, position, last_view, entries, self.commit, self.probe, self.now)
+        # Nothing of a view may leave before its number is on disk: the view has one primary, and one life of it.
+        self.send(peer, message, hold=not self.established)
+
+    def nudge(self, peer: str) -> None:
+        """Send a heartbeat; if nothing has arrived since the last one, what was in flight is sent again."""
+        if self.match[peer] == self.progress[peer] and self.match[peer] >= self.start:
+            self.next[peer] = self.match[peer]
+            self.streaming[peer] = self.match[peer] == self.last
+        self.progress[peer] = self.match[peer]
+        if self.monotonic - self.answered[peer] < float(self.settings.detection):
+            self.ship(peer)
+        else:  # nothing but a question for one that may be dead
+            self._append(peer, max(self.next[peer], self.base), ())
+
+    def on_append_ok(self, src: str, msg: AppendOk) -> None:
+        if self.role != "primary" or msg.view != self.view_number:
+            return
+        self.match[src] = max(self.match[src], msg.position)
+        if src == self.name:
+            self.established = True
+        else:
+            self.answered[src] = self.monotonic
+            self.confirmed[src] = max(self.confirmed[src], msg.probe)
+            self.streaming[src] = True
+            self.next[src] = max(self.next[src], msg.position)
+            if self.next[src] < self.last:
+                self.ship(src)
+        self.advance()
+
+    def on_mismatch(self, src: str, msg: Mismatch) -> None:
+        if self.role != "primary" or msg.view != self.view_number:
+            return
+        assert self.view is not None
+        position = msg.position if msg.position <= self.last else -1  # it has a snapshot of what is no more
+        while position > self.base and self.view_at(position) > msg.last_view:
+            position -= 1
+        if self.match[src] >= self.start and src in self.view.backups and position < self.match[src]:
+            return  # sent before what has matched since; or it lost its disk, and will be put out of the view
+        self.answered[src] = self.monotonic
+        self.match[src] = min(self.match[src], max(position, 0))
+        self.next[src] = position
+        self.ship(src)
+
+    def on_stale_view(self, src: str, msg: StaleView) -> None:
+        if msg.view > self.view_number:
+            self.resign()
+
+    # The other side
+
+    def _obeys(self, src: str, view: int) -> bool:
+        """Whether ``src`` is the primary of the newest view known; follows it if so."""
+        if view < max(self.view_number, self.sealed):
+            self.send(src, StaleView(max(self.view_number, self.sealed)))
+            return False
+        if view > self.view_number:
+            self.follow(view, src)
+        self.primary = src
+        return True
+
+    def on_append(self, src: str, msg: Append) -> None:
+        if not self._obeys(src, msg.view):
+            return
+        matched = msg.position + len(msg.entries)
+        if msg.position < self.base and self._agrees_below_base(msg):
+            pass
+        elif not self.holds(msg.position, msg.last_view):
+            self.send(src, self._mismatch(msg))
+            return
+        self.astray = False
+        self.store_entries(msg.position, msg.entries)
+        if self.log_view < msg.view and matched >= msg.start:
+            self.cut(max(matched, self.base))  # a tail of older views, which never took effect
+            self.log_view = msg.view
+        self.view_start = msg.start
+        self.take_effect(min(msg.commit, matched))
+        self.fresh_as_of(msg.sent, msg.commit)
+        self.send(src, AppendOk(msg.view, matched, msg.probe))
+
+    def _agrees_below_base(self, msg: Append) -> bool:
+        """Whether entries that begin within our snapshot lead to where it ends."""
+        index = self.base - msg.position - 1
+        if index >= len(msg.entries):
+            return self.log_view == msg.view  # a late copy of what is long since in the snapshot
+        return msg.entries[index].view == self.base_view
+
+    def _mismatch(self, msg: Append) -> Mismatch:
+        if msg.position < self.base:
+            within = self.base - msg.position - 1 < len(msg.entries)
+            self.astray = True  # perhaps: the primary will see whether it has that position
+            return Mismatch(msg.view, -1 if within else self.base, self.base_view)
+        if msg.position == self.base:
+            self.astray = True  # the same position, another entry
+            return Mismatch(msg.view, -1, 0)
+        length = min(self.last, msg.position)
+        return Mismatch(msg.view, length, self.view_at(length))
+
+    def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
+        # One that follows this view holds its log: a snapshot of less is a late copy.
+        if self._obeys(src, msg.view) and (
+            msg.base > self.base or (self.astray and self.log_view < msg.view)
+        ):
+            self.astray = False
+            self.install(msg.base, msg.base_view, msg.snapshot)
+
+    # What the protocol makes of it
+
+    def follow(self, view: int, primary: str | None) -> None:
+        """Become, or remain, a backup in a newer view."""
+        raise NotImplementedError
+
+    def resign(self) -> None:
+        """Act as primary no more in this view."""
+        raise NotImplementedError
+
+    def advance(self) -> None:
+        """More of the log is on more disks, or more peers have confirmed the view."""
+        raise NotImplementedError
+
+    def take_effect(self, position: int) -> None:
+        """The log up to ``position`` is committed."""
+        raise NotImplementedError

@@ -1,0 +1,34 @@
+"""A replica whose processor takes its time: what a primary-backup system with ``costs`` is made of (`ServiceTimes`)."""
+
+from __future__ import annotations
+
+from sim.protocols.client import Request
+from sim.protocols.kv import READS
+from sim.protocols.replication.primary_backup.backup_reads import SessionRequest
+from sim.protocols.replication.primary_backup.log_shipping import Append
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
+from sim.protocols.replication.service_times import Paced, ServiceTimes
+
+__all__ = ["PacedPrimaryBackupNode"]
+
+
+class PacedPrimaryBackupNode(PrimaryBackupNode, Paced):
+    """A replica whose processor takes its time."""
+
+    @property
+    def _costs(self) -> ServiceTimes:
+        return self.settings.costs or ServiceTimes()
+
+    def _cost_of(self, msg: Request) -> float:
+        anywhere = msg.command.kind in READS and self.settings.reads in ("backup", "session")
+        return self._costs.of(msg) if anywhere or self.role == "primary" else 0.0
+
+    def on_request(self, src: str, msg: Request) -> None:
+        self.pace(self._cost_of(msg), super().on_request, src, msg)
+
+    def on_session_request(self, src: str, msg: SessionRequest) -> None:
+        reads = msg.command.kind in READS  # what is written comes back as a plain request
+        self.pace(self._cost_of(msg) if reads else 0.0, super().on_session_request, src, msg)
+
+    def on_append(self, src: str, msg: Append) -> None:
+        self.pace(self._costs.apply * len(msg.entries), super().on_append, src, msg)

@@ -1,0 +1,276 @@
+"""Primary-backup as a system: settings, members and promises; see `sim.protocols.replication.primary_backup.node`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from sim.node import Node
+from sim.protocols.client import Client
+from sim.protocols.consensus.settings import at_least
+from sim.protocols.kv import KeyValueStore
+from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
+from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
+from sim.protocols.replication.primary_backup.backup_reads import NearestReader, SessionReader
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
+from sim.protocols.replication.service_times import ServiceTimes, check_costs
+from sim.system import Invariant, Member, System, Timing, positions
+
+__all__ = ["PrimaryBackup"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrimaryBackup(System):
+    """Primary-backup over ``nodes`` replicas and a view service.
+
+    Parameters
+    ----------
+    nodes:
+        Replicas (>= 1), named "n0", "n1", ...
+    mode:
+        ``"sync"``: acknowledged when on the disk of every backup of the view; linearizable, survives all but
+        one. ``"semi-sync"``: on the disks of ``acks`` of them. ``"async"``: acknowledged when on the primary's
+        disk; a failover loses what was not shipped.
+    acks:
+        Semi-sync: how many backups (1 to ``nodes - 1``).
+    fallback:
+        Semi-sync: seconds after which the primary acknowledges without its backups, flagged `Unreplicated`, until
+        they have caught up; None: never, it waits.
+    reads:
+        ``"primary"``: at the primary, confirmed by as many backups as a write needs. ``"lease"``: at the primary
+        alone while it holds a lease. ``"backup"``: anywhere, however stale. ``"session"``: anywhere that has got
+        as far as all that the session has seen (read your writes, monotonic reads), by a token.
+    staleness:
+        For ``reads="backup"``: a backup that may be further behind (seconds) than this sends readers to the
+        primary; it trusts the primary's clock and its own. None: unbounded.
+    keep:
+        Applied entries that stay in the log before a snapshot replaces them; None: all.
+    leader:
+        The first primary; None: the first replica.
+    near:
+        Beside whom the view service stands; None: the last replica that is not the first primary.
+    services:
+        Nodes of the view service: 1, or (not for semi-sync) a group that keeps its decisions by Raft, spread over
+        the replicas' places.
+    costs:
+        What operations cost the replicas' processors; None: nothing (see `ServiceTimes`).
+    fencing:
+        False (with ``unsafe``): an async primary goes on without a lease, so that two may answer at a time.
+    detector:
+        When the view service finds silence suspicious (`FixedTimeout`, `PhiAccrual`); None: after the detection time.
+        Only without leases, which rely on that time: sync, or semi-sync without fallback, and not with
+        ``reads="lease"`` or a staleness.
+
+    Raises ValueError for a value out of range.
+    """
+
+    title: ClassVar[str] = "Primary-Backup"
+
+    nodes: int = 3
+    mode: Literal["sync", "semi-sync", "async"] = "sync"
+    acks: int = 1
+    fallback: float | None = None
+    reads: Literal["primary", "lease", "backup", "session"] = "primary"
+    staleness: float | None = None
+    keep: int | None = None
+    leader: str | None = None
+    near: str | None = None
+    services: int = 1
+    costs: ServiceTimes | None = None
+    fencing: bool = True
+    detector: Rule | None = None
+
+    leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head", "backup")
+    service: ClassVar[str] = "views"
+    node_class: ClassVar[type[PrimaryBackupNode]] = PrimaryBackupNode
+    service_class: ClassVar[type[ViewService] | None] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_costs(self, self.costs)
+        at_least("PrimaryBackup", "nodes", self.nodes, 1)
+        self._check_choices()
+        self._check_detector()
+        if self.acks < 1 or (self.mode == "semi-sync" and self.acks > self.nodes - 1):
+            raise ValueError(
+                f"PrimaryBackup: acks must be from 1 to the number of backups ({self.nodes - 1}), not {self.acks!r}"
+            )
+        for field, needs in (("fallback", 'mode="semi-sync"'), ("staleness", 'reads="backup"')):
+            value = getattr(self, field)
+            if value is not None and (not 0 < value < float("inf") or not self._has(needs)):
+                raise ValueError(
+                    f"PrimaryBackup: {field} must be positive seconds, with {needs}, not {value!r}"
+                )
+        if isinstance(self.services, bool) or not isinstance(self.services, int) or self.services < 1:
+            raise ValueError(
+                f"PrimaryBackup: services must be an integer of at least 1, not {self.services!r}"
+            )
+        if self.services > 1 and (self.mode == "semi-sync" or self.near is not None):
+            raise ValueError(
+                f"PrimaryBackup: services={self.services} goes with mode 'sync' or 'async', and without near"
+            )
+        if self.keep is not None and self.keep < 0:
+            raise ValueError(f"PrimaryBackup: keep must be at least 0 entries, not {self.keep!r}")
+        for field in ("leader", "near"):
+            if getattr(self, field) not in (None, *self.replicas):
+                raise ValueError(
+                    f"PrimaryBackup: {field} must be one of {', '.join(self.replicas)}, "
+                    f"not {getattr(self, field)!r}"
+                )
+        if not self.fencing and not self.unsafe:
+            raise ValueError(
+                "PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well"
+            )
+
+    def _check_detector(self) -> None:
+        if self.detector is None:
+            return
+        if not isinstance(self.detector, FixedTimeout | PhiAccrual):
+            # Pings carry no numbers, and a member sends more of them when a view changes.
+            raise ValueError(
+                f"PrimaryBackup: detector must be a FixedTimeout or PhiAccrual, not {self.detector!r}"
+            )
+        if self.leases_matter and not self.unsafe:
+            raise ValueError(
+                f"PrimaryBackup: detector={self.detector!r} may depose a primary before its lease is over; "
+                f"mode={self.mode!r} with reads={self.reads!r} relies on leases"
+            )
+
+    @property
+    def leases_matter(self) -> bool:
+        """Whether anybody relies on a lease."""
+        return self.needs_lease or self.reads == "lease" or self.staleness is not None
+
+    def _check_choices(self) -> None:
+        for field, choices in (
+            ("mode", ("sync", "semi-sync", "async")),
+            ("reads", ("primary", "lease", "backup", "session")),
+        ):
+            if getattr(self, field) not in choices:
+                listed = ", ".join(map(repr, choices))
+                raise ValueError(
+                    f"PrimaryBackup: {field} must be one of {listed}, not {getattr(self, field)!r}"
+                )
+
+    def _has(self, setting: str) -> bool:
+        return setting in (f'mode="{self.mode}"', f'reads="{self.reads}"')
+
+    def acks_of(self, backups: int) -> int:
+        """How many of that many backups must have a write before it takes effect."""
+        return {"sync": backups, "semi-sync": self.acks, "async": 0}[self.mode]
+
+    @property
+    def needs_lease(self) -> bool:
+        """Whether a primary may answer without asking anybody, and so needs a lease."""
+        return self.fencing and (self.mode == "async" or self.fallback is not None)
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        """What leases allow; a bound on staleness counts on right clocks; else time is only for timeouts."""
+        if self.staleness is not None:
+            return 0.0
+        return MOST_DRIFT if self.needs_lease or self.reads == "lease" else None
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """Not under a bound on staleness: a backup compares the primary's wall clock with its own."""
+        return self.staleness is None
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The names of the replicas."""
+        return tuple(f"n{i}" for i in range(self.nodes))
+
+    @property
+    def first_view(self) -> View:
+        """The view that is in force at the start."""
+        first = self.leader or self.replicas[0]
+        return View(1, (first, *[m for m in self.replicas if m != first]))
+
+    def members(self) -> tuple[Member, ...]:
+        replicas = [Member(name, self._server_class()) for name in self.replicas]
+        return (*replicas, *self._service_members())
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The nodes of the view service."""
+        return (
+            (self.service,)
+            if self.services == 1
+            else tuple(f"{self.service}{i}" for i in range(self.services))
+        )
+
+    def _service_members(self) -> Iterable[Member]:
+        last = max(self.first_view.backups, default=self.first_view.primary)
+        if self.services == 1:
+            kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
+            return [Member(self.service, kind, group="services", near=self.near or last, role="service")]
+        from sim.protocols.membership.views import RaftViewService, ViewGroup
+
+        timing = Timing()
+        group = ViewGroup(
+            leader=self.service_names[0],
+            first_view=self.first_view,
+            heartbeat=self.heartbeat or timing.heartbeat,
+            detection=self.detection or timing.detection,
+            leases=self.leases_matter,
+            detector=self.detector,
+        )
+        places = [last, *[m for m in self.first_view.members if m != last]]
+        return [
+            Member(name, RaftViewService, "services", group, near=places[i % len(places)], role="service")
+            for i, name in enumerate(self.service_names)
+        ]
+
+    def _server_class(self) -> type[Node]:
+        if self.costs is None:
+            return self.node_class
+        from sim.protocols.replication.primary_backup.paced import PacedPrimaryBackupNode
+
+        return PacedPrimaryBackupNode
+
+    @property
+    def client_class(self) -> type[Node]:
+        return {"backup": NearestReader, "session": SessionReader}.get(self.reads, Client)
+
+    @property
+    def claims(self) -> str | None:
+        if self.mode == "async" or self.fallback is not None or self.unsafe:
+            return None  # a failover may take back what has been acknowledged, and read
+        return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        if role not in self.leader_roles:
+            raise LookupError(f"PrimaryBackup has no {role}")
+        replicas = {m: n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)}
+        leading = [m for m, n in replicas.items() if n.role == "primary"]
+        primary = max(leading, key=lambda m: replicas[m].view_number, default=None)
+        if role != "backup" or primary is None:
+            return primary
+        view = replicas[primary].view
+        return next((b for b in view.backups if b in replicas), None) if view is not None else None
+
+    def invariants(self) -> Iterable[Invariant]:
+        from sim.protocols.replication.primary_backup.invariants import invariants_of
+
+        return invariants_of(self)
+
+    def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
+        """How much of its log each replica has applied; with a replicated view service, each of its servers, too."""
+        from sim.protocols.membership.views import RaftViewService
+
+        services = positions(nodes, RaftViewService, "last_applied")
+        return {**positions(nodes, PrimaryBackupNode, "applied"), **services}
+
+    def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
+        replicas = [n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)]
+        if not replicas:
+            return None
+        holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))
+        store = KeyValueStore()
+        if holder.snapshot is not None:
+            store.restore(holder.snapshot)
+        for entry in holder.log:
+            store.apply(entry.command)
+        return len(store.missing(acknowledged))
