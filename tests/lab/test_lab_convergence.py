@@ -25,7 +25,7 @@ scenario = Scenario(
         RandomCrashes(0.5, 0.3),  # as long as it runs
         Crash("n1", at=2.5),
         Slow("n2", at=0.5),
-        Partition((("n1",),), at=3.5),  # after the end
+        Partition((("n1",),), at=2.99),  # just before the end
     ],
     duration=3.0,
     trace=True,
