@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sim.network.distributions import Constant, Exponential, Mixture
+from sim.distributions import Constant, Exponential, Mixture
 
 import sim.protocols
 from sim import System

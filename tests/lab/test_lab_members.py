@@ -85,7 +85,11 @@ class Plain:
     n: int = 1
 
 
-@pytest.mark.parametrize("thing", [{"a": 1}, Plain(), "text", 5, None, (1, 2), Ask, object()], ids=lambda thing: type(thing).__name__)
+@pytest.mark.parametrize(
+    "thing",
+    [{"a": 1}, Plain(), "text", 5, None, (1, 2), Ask, object()],
+    ids=lambda thing: type(thing).__name__,
+)
 @pytest.mark.parametrize(
     "host", [Host(), Host(per_message=0.001), Host(per_send=0.001)], ids=["free", "cpu", "send"]
 )

@@ -30,10 +30,10 @@ Assumptions: n >= max(2e + f - 1, 2f + 1), at most f down at once. The paper's p
 restart from disk; what they forget (who has answered them) is as if those messages were lost. Departures:
 
 - Messages get lost here: they are sent again; an answer that a higher ballot exists (Nack) speeds that up; who is late
-  fetches commits (`epaxos_replica`). A Commit is taken in any ballot: it is the same in all.
+  fetches commits (`sim.protocols.consensus.epaxos.replica`). A Commit is taken in any ballot: it is the same in all.
 - The paper counts, with three replicas too, any n - e that pre-accept exactly what was proposed. Both rules at once
   would leave two candidates to a recovery. With the partner the fast path wants that one to answer, not any: if it is
-  down, one command takes the slow path, and the next one names another (who answered first, `epaxos_replica`).
+  down, one command takes the slow path, and the next one names another (who answered first, `epaxos.replica`).
 - *Thrifty* asks a fast quorum, and an accept quorum, first, and all others later. Recovery never assumes who was in the
   fast quorum, so to it the others' messages are only late.
 - Dependencies are a prefix of each row, which the first coordinator has executed, and others (`Deps`).

@@ -11,8 +11,8 @@ Rule 3  A slot that holds the others up for the detection timeout is revoked: Pa
         it and the same coordinator's following slots.
 Rule 4  A coordinator whose suggestion was revoked suggests its command again.
 
-Rules 1, 2 and 4 are here, rule 3 in `mencius_revocation`, what every replica does in `mencius_replica`; the system is
-in `mencius_system`.
+Rules 1, 2 and 4 are here, rule 3 in `revocation`, what every replica does in `replica`; the system is
+in `system`.
 
 Departures:
 - The paper relies on FIFO channels to infer skips. Messages overtake and get lost here, so a replica says which

@@ -1,6 +1,6 @@
 """What every replica of Mencius does: it votes, learns what was chosen in each slot, and executes it in order.
 
-The base of `mencius_revocation` (rule 3) and `mencius` (rules 1, 2 and 4); see `mencius` for the source.
+The base of `revocation` (rule 3) and `node` (rules 1, 2 and 4); see `node` for the source.
 """
 
 from __future__ import annotations

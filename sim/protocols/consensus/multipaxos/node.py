@@ -5,8 +5,8 @@ values, phase 2.
 
 Assumptions: as in single-decree Paxos; what an acceptor promised and accepted survives on disk.
 
-Learning, applying and catching up are in `multipaxos_learning`; leases, batches, the window and compaction in
-`multipaxos_options`; the system, with its quorums, in `multipaxos_system`.
+Learning, applying and catching up are in `learning`; leases, batches, the window and compaction in
+`options`; the system, with its quorums, in `system`.
 
 Departures, or where the papers are silent:
 - The leader is whoever last completed phase 1. It sends heartbeats; a replica that misses them for one to two

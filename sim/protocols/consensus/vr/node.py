@@ -4,7 +4,7 @@ Replicas are numbered; the primary of view v is replica v mod n. The primary ord
 backups have it (4.1); when the primary falls silent, the others change the view (4.2). Nothing is on disk: a
 replica that restarts has forgotten everything, and recovers from the others before it takes part again (4.3).
 
-4.1 and 4.2 are here, 4.3 and 5.2 in `vr_recovery`, what they share in `vr_replica`; the system is in `vr_system`.
+4.1 and 4.2 are here, 4.3 and 5.2 in `recovery`, what they share in `replica`; the system is in `system`.
 
 Assumptions: n = 2f + 1 replicas, of which at most f are down *or recovering* at a time.
 

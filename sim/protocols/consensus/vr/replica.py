@@ -1,6 +1,6 @@
 """What a replica of Viewstamped Replication is: its log and views, whose quorums count, what it executes.
 
-The base of `vr_recovery` (4.3, 5.2) and `vr` (4.1, 4.2); see `vr` for the sources and the departures.
+The base of `recovery` (4.3, 5.2) and `node` (4.1, 4.2); see `node` for the sources and the departures.
 """
 
 from __future__ import annotations
