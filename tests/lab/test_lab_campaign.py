@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sim.distributions import Constant, Exponential, Mixture
 
 import sim.protocols
 from sim import System
 from sim.cluster import Disk
+from sim.distributions import Constant, Exponential, Mixture
 from sim.lab import chaos, chaos_scenario
 from sim.protocols import ChainReplication, Craq, MultiPaxos, PrimaryBackup, Raft
 
