@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sim import Scenario, compare
 from sim.analysis.plots import save
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.faults import Crash, Cut
 from sim.lab.story import main
 from sim.network import wan
@@ -26,7 +26,7 @@ scenario = Scenario(
         Crash("n0", at=8.0),
     ],
     duration=12.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
 )
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import save, throughput_latency
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.lab.run import Run
 from sim.lab.story import main
 from sim.network import Exponential, lan
@@ -29,7 +29,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=5, rate=1000.0, keys=Uniform(100_000), reads=0.0),
     duration=1.0,
     warmup=0.3,
-    hosts=Host(cores=1, per_message=40e-6),
+    machines=Machine(cores=1, per_message=40e-6),
 )
 
 SHORT = {"duration": 0.2, "warmup": 0.05}

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import grouped_bars, save
-from sim.cluster import Clock, Host
+from sim.cluster import Clock, Machine
 from sim.faults import Partition
 from sim.lab.story import main
 from sim.network import Exponential, wan
@@ -25,7 +25,7 @@ scenario = Scenario(
     network=wan("virginia", "oregon", "ireland", transport="stream"),
     workload=ClosedLoop(clients=6, think=Exponential(0.5), mix=Mix({"increment": 1.0}, Uniform(5))),
     faults=[Partition((("virginia",), ("oregon",), ("ireland",)), at=20.0, duration=5.0)],
-    hosts={"n1": Host(clock=Clock(offset=-0.5)), "*": Host()},
+    machines={"n1": Machine(clock=Clock(offset=-0.5)), "*": Machine()},
     duration=40.0,
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim import Scenario
 from sim.analysis.plots import save, throughput_latency
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import Raft, ShardedRaft
@@ -23,7 +23,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=10, rate=400.0, keys=Uniform(10_000), reads=0.0),
     duration=2.5,
     warmup=0.5,
-    hosts=Host(cores=1, per_message=100e-6),
+    machines=Machine(cores=1, per_message=100e-6),
 )
 
 SHORT = {"duration": 0.3, "warmup": 0.1}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import grouped_bars, save
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import Raft
@@ -26,7 +26,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(5), reads=0.9),
     duration=15.0,
     warmup=1.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
 )
 

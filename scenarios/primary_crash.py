@@ -11,7 +11,7 @@ import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import save, sweep_lines
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.faults import Crash, Cut, Fault
 from sim.lab.compare import compare_scenarios
 from sim.lab.story import main
@@ -37,7 +37,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=3, rate=RATE, keys=Uniform(500), reads=1.0 - WRITES),
     faults=faults(UNHEARD[-1]),
     duration=8.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim import Scenario
 from sim.analysis.plots import save
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.faults import Crash
 from sim.lab.story import main
 from sim.network import wan
@@ -21,7 +21,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=10, rate=50.0, keys=Zipf(1000), reads=0.5),
     faults=[Crash("leader", at=10.0, down=5.0)],
     duration=25.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
     trace=True,
 )

@@ -24,9 +24,9 @@ from sim.workload import OpenLoop
 SERVICE, USEFUL = 0.010, 0.5
 CAPACITY = 1 / SERVICE
 LOADS = (0.5, 0.8, 1.0, 1.2, 1.5, 2.0)
-CALLS = RpcStore(front=True, service=Exponential(SERVICE), deadline=USEFUL, patience=10.0)
+CALLS = RpcStore(front=True, service=Exponential(SERVICE), deadline=USEFUL, timeout=10.0)
 AGAIN = RpcStore(
-    front=True, service=Exponential(SERVICE), semantics="at-least-once", patience=0.2, cancellation=False
+    front=True, service=Exponential(SERVICE), semantics="at-least-once", timeout=0.2, cancellation=False
 )
 SYSTEMS = {
     "deadline and cancellation": CALLS,

@@ -12,7 +12,7 @@ import pandas as pd
 from sim import Scenario
 from sim.analysis.plots import save
 from sim.analysis.plots.style import colours, dress, legend, log_ticks
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.faults import Crash
 from sim.lab.story import main
 from sim.network import lan
@@ -27,7 +27,7 @@ scenario = Scenario(
     workload=OpenLoop(rate=400.0, mix=Mix((("put", 1.0),), Uniform(50))),
     faults=[Crash("n2", at=AWAY, down=BACK - AWAY)],
     duration=10.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     sample_every=0.02,
     trace=True,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from sim import Scenario
 from sim.analysis.checks import check, history_chart, staleness, strongest
 from sim.analysis.plots import save
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
@@ -21,7 +21,7 @@ scenario = Scenario(
     network=wan("virginia", "oregon", "ireland", transport="stream"),
     workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(3), reads=0.7),
     duration=15.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
 )
 

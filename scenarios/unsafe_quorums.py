@@ -52,13 +52,17 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
 
 
 def draw(run: Run) -> Axes:
-    """The messages until the law breaks, and those that are under way then."""
+    """The messages until the invariant breaks, and those that are under way then."""
     axes = run.plot.space_time((0.0, run.ended + 0.0115), labels=False)
     if run.violation is not None:
         broken = run.violation
         axes.axvline(1e3 * broken.time, color="#D55E00", linestyle=":", zorder=0)
         axes.text(
-            1e3 * broken.time, axes.get_ylim()[0], f" {broken.law} violated", color="#D55E00", va="bottom"
+            1e3 * broken.time,
+            axes.get_ylim()[0],
+            f" {broken.invariant} violated",
+            color="#D55E00",
+            va="bottom",
         )
     return axes
 

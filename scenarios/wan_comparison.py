@@ -12,7 +12,7 @@ import pandas as pd
 
 from sim import Scenario, compare
 from sim.analysis.plots import save
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
@@ -24,7 +24,7 @@ scenario = Scenario(
     workload=OpenLoop(clients=10, rate=50.0, keys=Zipf(1000), reads=0.5),
     duration=15.0,
     warmup=1.0,
-    hosts=CLOUD_HOST,
+    machines=CLOUD_MACHINE,
     leader="virginia",
 )
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.cluster import Clock, Disk, Host
+    from sim.cluster import Clock, Disk, Machine
     from sim.lab import Comparison, Run, Scenario, Simulation, Sweep, chaos, compare, compare_scenarios, sweep
     from sim.node import Node, Part, durable, durable_log, durable_map, part
     from sim.protocols.client import Retry
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "sim.cluster": ("Clock", "Disk", "Host"),
+    "sim.cluster": ("Clock", "Disk", "Machine"),
     "sim.lab": (
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
         *("chaos", "compare", "compare_scenarios", "sweep"),
@@ -37,9 +37,9 @@ __all__ = [
     "Clock",
     "Comparison",
     "Disk",
-    "Host",
     "Invariant",
     "LivenessViolation",
+    "Machine",
     "Member",
     "Node",
     "Part",

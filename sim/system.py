@@ -202,7 +202,7 @@ class System(Value):
         raise NotImplementedError(f"{type(self).__name__} names no client class")
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         """The consistency model it claims, a name that `sim.analysis.checks.check` knows; None: none."""
         return None
 
@@ -245,7 +245,7 @@ class System(Value):
     def check_machines(self, machines: Mapping[str, Any]) -> None:
         """Raise ValueError for a setting that the machine of its member cannot serve; asked when a scenario is built.
 
-        ``machines``: member -> its machine (`sim.cluster.Host`).
+        ``machines``: member -> its machine (`sim.cluster.Machine`).
         """
 
     def administered_by(self, kind: type) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ class System(Value):
         raise ValueError(f"{type(self).__name__}: no replica stands in {place!r}")
 
     @property
-    def most_down(self) -> int | None:
+    def max_down(self) -> int | None:
         """How many members may be down at once without leaving its fault model; None: any number.
 
         Systems that keep nothing on disk state F here, and chaos respects it.
@@ -400,14 +400,14 @@ class Violation(Exception):
 
     Attributes
     ----------
-    law: the name of the broken invariant.
+    invariant: the name of the broken invariant.
     time: simulated seconds. nodes: who was involved. facts: what contradicts what.
     seed, scenario: filled in by the run; with them the same violation comes back.
     """
 
-    def __init__(self, law: str, time: float, nodes: tuple[str, ...], facts: tuple[str, ...]) -> None:
-        super().__init__(law, time, nodes, facts)
-        self.law = law
+    def __init__(self, invariant: str, time: float, nodes: tuple[str, ...], facts: tuple[str, ...]) -> None:
+        super().__init__(invariant, time, nodes, facts)
+        self.invariant = invariant
         self.time = time
         self.nodes = nodes
         self.facts = facts
@@ -417,7 +417,7 @@ class Violation(Exception):
     def __str__(self) -> str:
         where = f" with seed {self.seed}" if self.seed is not None else ""
         facts = "; but ".join(self.facts)
-        return f"{self.law} violated at {self.time:.6f} s on {', '.join(self.nodes)}{where}: {facts}"
+        return f"{self.invariant} violated at {self.time:.6f} s on {', '.join(self.nodes)}{where}: {facts}"
 
 
 class SafetyViolation(Violation):
@@ -436,7 +436,7 @@ class Invariant:
     a bug often erases its own evidence. `violated` raises the `SafetyViolation`.
     """
 
-    law: ClassVar[str] = "an unnamed law"
+    title: ClassVar[str] = "an unnamed invariant"
     now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
     """Set by the run: the simulated time."""
 
@@ -464,9 +464,9 @@ class Invariant:
 
     def violated(self, nodes: Iterable[str], *facts: str) -> NoReturn:
         """Raise the violation: who, and the facts that contradict each other."""
-        self.broken(self.law, nodes, *facts)
+        self.broken(self.title, nodes, *facts)
 
-    def broken(self, law: str, nodes: str | Iterable[str], *facts: str) -> NoReturn:
-        """The same for one of several laws; ``nodes``: one name, or several."""
+    def broken(self, invariant: str, nodes: str | Iterable[str], *facts: str) -> NoReturn:
+        """The same for one of several invariants; ``nodes``: one name, or several."""
         who = (nodes,) if isinstance(nodes, str) else tuple(nodes)
-        raise SafetyViolation(law, self.now(), who, facts)
+        raise SafetyViolation(invariant, self.now(), who, facts)

@@ -14,7 +14,17 @@ MODULES = [m.name for m in pkgutil.walk_packages(sim.__path__, "sim.") if m.name
 
 def test_the_names_of_the_top_level_are_these() -> None:
     assert sorted(sim.__all__) == [
-        *("Clock", "Comparison", "Disk", "Host", "Invariant", "LivenessViolation", "Member", "Node", "Part"),
+        *(
+            "Clock",
+            "Comparison",
+            "Disk",
+            "Invariant",
+            "LivenessViolation",
+            "Machine",
+            "Member",
+            "Node",
+            "Part",
+        ),
         *("Retry", "Run", "SafetyViolation", "Scenario", "Simulation", "Sweep", "System", "chaos", "compare"),
         *("compare_scenarios", "durable", "durable_log", "durable_map", "part", "sweep"),
     ]

@@ -40,7 +40,7 @@ def detections(n: int, crashes: int, seed: int, order: str = "random") -> list[l
         for i in range(crashes)
     ]
     scenario = Scenario(
-        system=Swim(nodes=n, period=PERIOD, patience=0.3, order=order, suspicion=None, k=1, sync_every=None),
+        system=Swim(nodes=n, period=PERIOD, timeout=0.3, order=order, suspicion=None, k=1, sync_every=None),
         network=constant(1e-6),
         workload=Idle(),
         faults=faults,

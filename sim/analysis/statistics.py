@@ -295,7 +295,7 @@ def mser5(values: ArrayLike) -> int:
 def batch_means(values: ArrayLike, batches: int = 20, confidence: float = 0.95) -> Interval:
     """The mean of one long run's correlated output, its interval from the means of consecutive batches.
 
-    Batches long against the correlation are nearly independent (Law, "Simulation Modeling and Analysis",
+    Batches long against the correlation are nearly independent (Invariant, "Simulation Modeling and Analysis",
     5th ed., 9.5.3). What does not fill a batch is dropped at the start, where warm-up may linger.
 
     Raises:

@@ -2,6 +2,6 @@
 
 from sim.cluster.cluster import Cluster
 from sim.cluster.host import NodeHost
-from sim.cluster.profile import CLOUD_HOST, Clock, Disk, Host
+from sim.cluster.profile import CLOUD_MACHINE, Clock, Disk, Machine
 
-__all__ = ["CLOUD_HOST", "Clock", "Cluster", "Disk", "Host", "NodeHost"]
+__all__ = ["CLOUD_MACHINE", "Clock", "Cluster", "Disk", "Machine", "NodeHost"]

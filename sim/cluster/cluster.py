@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sim.cluster.host import NodeHost
-from sim.cluster.profile import Host
+from sim.cluster.profile import Machine
 from sim.cluster.sharing import Sharing
 from sim.kernel import Environment, Streams
 from sim.network.links import HEADER_BYTES, Network
@@ -55,7 +55,7 @@ class Cluster:
         member: Member,
         *,
         place: str,
-        profile: Host | None = None,
+        profile: Machine | None = None,
         settings: Any = None,
         beside: str | None = None,
     ) -> NodeHost:
@@ -65,15 +65,15 @@ class Cluster:
         """
         if member.name in self.hosts:
             raise ValueError(f"two members are named {member.name!r}")
-        neighbour = self._on_machine(member, place, profile or Host())
+        neighbour = self._on_machine(member, place, profile or Machine())
         self._groups.setdefault(member.group, []).append(member.name)
         cpu, nic = (None, None) if neighbour is None else (neighbour.cpu, neighbour.nic)
-        host = NodeHost(self, member, place, profile or Host(), settings, cpu, nic)
+        host = NodeHost(self, member, place, profile or Machine(), settings, cpu, nic)
         self.hosts[member.name] = host
         self.network.attach(host, place, beside, member.machine)
         return host
 
-    def _on_machine(self, member: Member, place: str, profile: Host) -> NodeHost | None:
+    def _on_machine(self, member: Member, place: str, profile: Machine) -> NodeHost | None:
         """A member that runs on the same machine."""
         if member.machine is None:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from sim.cluster.profile import Host
+from sim.cluster.profile import Machine
 from sim.kernel import Environment
 
 __all__ = ["Cpu", "Job", "QueueingCpu", "SharedCpu", "make_cpu"]
@@ -33,7 +33,7 @@ class Job:
 class Cpu:
     """What all disciplines share: counters, and a speed that faults may change."""
 
-    def __init__(self, profile: Host, env: Environment) -> None:
+    def __init__(self, profile: Machine, env: Environment) -> None:
         self.cores = profile.cores
         self.backlog = 0
         self.backlog_max = 0
@@ -83,7 +83,7 @@ class Cpu:
 class QueueingCpu(Cpu):
     """Each core serves one job at a time; others wait, first come first served or by priority."""
 
-    def __init__(self, profile: Host, env: Environment) -> None:
+    def __init__(self, profile: Machine, env: Environment) -> None:
         super().__init__(profile, env)
         self._by_priority = profile.discipline == "priority"
         self._waiting: deque[Job] = deque()
@@ -171,7 +171,7 @@ class SharedCpu(Cpu):
     Kept in virtual time: ``_virtual`` is the service that each job has had; a job ends when it reaches its own mark.
     """
 
-    def __init__(self, profile: Host, env: Environment) -> None:
+    def __init__(self, profile: Machine, env: Environment) -> None:
         super().__init__(profile, env)
         self._virtual = 0.0
         self._updated = 0.0
@@ -250,6 +250,6 @@ class SharedCpu(Cpu):
         self._await_next()
 
 
-def make_cpu(profile: Host, env: Environment) -> Cpu:
+def make_cpu(profile: Machine, env: Environment) -> Cpu:
     """The cores for a host profile."""
     return SharedCpu(profile, env) if profile.discipline == "processor-sharing" else QueueingCpu(profile, env)

@@ -18,7 +18,7 @@ from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.dead_host import bury
 from sim.cluster.disk import make_disk
 from sim.cluster.own_steps import OwnStep
-from sim.cluster.profile import Host
+from sim.cluster.profile import Machine
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.sending import Nic, ways_out
 from sim.cluster.story import Stories, Story
@@ -50,7 +50,7 @@ class NodeHost:
         cluster: Cluster,
         member: Member,
         place: str,
-        profile: Host,
+        profile: Machine,
         settings: Any,
         cpu: Cpu | None = None,  # of a machine that is there already
         nic: Nic | None = None,  # likewise

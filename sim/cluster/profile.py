@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sim.distributions import Constant, Distribution, LogNormal, as_distribution
 from sim.settings import Value
 
-__all__ = ["CLOUD_HOST", "Clock", "Disk", "Host"]
+__all__ = ["CLOUD_MACHINE", "Clock", "Disk", "Machine"]
 
 Discipline = Literal["fifo", "processor-sharing", "priority"]
 
@@ -83,7 +83,7 @@ class Disk(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Host(Value):
+class Machine(Value):
     """A machine. The default costs nothing: infinitely fast, writes durable at once, a perfect clock.
 
     Parameters
@@ -115,16 +115,16 @@ class Host(Value):
 
     def __post_init__(self) -> None:
         if isinstance(self.cores, bool) or not isinstance(self.cores, int) or self.cores < 1:
-            raise ValueError(f"Host: cores must be an integer of at least 1, not {self.cores!r}")
-        _at_least_zero("Host", per_message=self.per_message, per_byte=self.per_byte)
-        _at_least_zero("Host", per_send=self.per_send, per_send_byte=self.per_send_byte)
+            raise ValueError(f"Machine: cores must be an integer of at least 1, not {self.cores!r}")
+        _at_least_zero("Machine", per_message=self.per_message, per_byte=self.per_byte)
+        _at_least_zero("Machine", per_send=self.per_send, per_send_byte=self.per_send_byte)
         if self.nic is not None and not 0 < self.nic < float("inf"):
             raise ValueError(
-                f"Host: nic must be positive bytes per second (None: infinite), not {self.nic!r}"
+                f"Machine: nic must be positive bytes per second (None: infinite), not {self.nic!r}"
             )
         if self.discipline not in ("fifo", "processor-sharing", "priority"):
             raise ValueError(
-                f"Host: discipline must be 'fifo', 'processor-sharing' or 'priority', not {self.discipline!r}"
+                f"Machine: discipline must be 'fifo', 'processor-sharing' or 'priority', not {self.discipline!r}"
             )
 
     @property
@@ -147,7 +147,7 @@ class Host(Value):
         return tuple(what for what, is_free in free.items() if is_free)
 
 
-CLOUD_HOST = Host(cores=4, per_message=44e-6, disk=Disk(fsync=LogNormal(median=0.0008, sigma=0.4)))
+CLOUD_MACHINE = Machine(cores=4, per_message=44e-6, disk=Disk(fsync=LogNormal(median=0.0008, sigma=0.4)))
 """A small cloud machine with an SSD, after the figures in etcd's operations guide ("Performance", v3.6).
 
 A three-member cluster on machines with 4 cores serves "more than 30,000 requests per second"; its leader receives

@@ -1,6 +1,6 @@
 """What sending costs: time of the cores for each message, and a network card that all links of a machine share.
 
-Both are options of `Host`, off by default, and cost nothing then: a node's way out is the network's own. Else a message
+Both are options of `Machine`, off by default, and cost nothing then: a node's way out is the network's own. A message
 queues on the cores first, behind whatever is there, like one that has come in; then for the card, which sends one
 message after the other, the headers of the packet included; then it is on its link. What comes in queues for the card
 in the other direction (full duplex), before it queues for the cores. A crash destroys what is in these queues. The

@@ -33,7 +33,7 @@ _ROOMS = {
     "network": ("sim.network",),
     "workload": ("sim.workload", "sim.network"),
     "faults": ("sim.faults", "sim.protocols.admin"),
-    "hosts": ("sim.cluster", "sim.network"),
+    "machines": ("sim.cluster", "sim.network"),
     "retry": ("sim",),
 }
 _PLACED = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)

@@ -70,7 +70,7 @@ class RandomCrashes(Fault):
     ----------
     members:
         Names of members or regions; empty: all replicas that are part of the system when it begins.
-    most_down:
+    max_down:
         Never more than so many members down, or still recovering, at once; None: no limit.
     wiped:
         The probability that a member comes back with an empty disk.
@@ -81,7 +81,7 @@ class RandomCrashes(Fault):
     mttf: float
     mttr: float
     members: tuple[str, ...] = ()
-    most_down: int | None = None
+    max_down: int | None = None
     start: float = 0.0
     end: float | None = None
     wiped: float = 0.0
@@ -90,8 +90,8 @@ class RandomCrashes(Fault):
         positive("RandomCrashes", mttf=self.mttf, mttr=self.mttr)
         at_least_zero("RandomCrashes", start=self.start, end=self.end)
         within("RandomCrashes", self.start, self.end)
-        if self.most_down is not None and self.most_down < 1:
-            raise ValueError(f"RandomCrashes: most_down must be at least 1, not {self.most_down!r}")
+        if self.max_down is not None and self.max_down < 1:
+            raise ValueError(f"RandomCrashes: max_down must be at least 1, not {self.max_down!r}")
         if not 0 <= self.wiped <= 1:
             raise ValueError(f"RandomCrashes: wiped must be between 0 and 1, not {self.wiped!r}")
 
@@ -116,7 +116,7 @@ class RandomCrashes(Fault):
                 return
             pause = stream.exponential(self.mttr)
             down = sum(1 for other in victims if not world.is_well(other))
-            if not world.is_up(name) or (self.most_down is not None and down >= self.most_down):
+            if not world.is_up(name) or (self.max_down is not None and down >= self.max_down):
                 continue
             world.crash(name)
             yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sim.cluster import Clock, Disk, Host
+from sim.cluster import Clock, Disk, Machine
 from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
 from sim.kernel import Stream, Streams
@@ -61,7 +61,7 @@ def chaos_scenario(
     lose unsynced writes (or whole disks), partitions of all shapes, flaky links, deaf and mute members, cores that
     crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds, disks of which one sync in a hundred
     stalls for 0.6 s, a power failure that crashes all members at once: as far as the system's fault model goes
-    (`System.most_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
+    (`System.max_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
     """
     stream = Streams(seed)["chaos"]
     unwell = Streams(seed)["chaos/disturbances"]
@@ -79,7 +79,7 @@ def chaos_scenario(
             *extra_faults,
         ),
         duration=storm,
-        hosts=_hosts(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
+        machines=_hosts(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
         retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
         check=True,
         name=f"chaos {seed}",
@@ -97,7 +97,7 @@ def _power(system: System, stream: Stream, everywhere: str, storm: float) -> lis
     shape, at, length = stream.below(4), stream.uniform(0.2, storm), stream.choice((0.1, 0.5))
     if shape == 0:
         return [RandomPauses(2.0, length, start=0.2, end=storm)]
-    if shape == 1 and system.most_down is None:
+    if shape == 1 and system.max_down is None:
         return [Crash(everywhere, at=at, down=length)]
     return []
 
@@ -114,12 +114,12 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     shape = stream.below(4)  # both kinds of fault in half of the seeds
     if shape != 0:
         mttf, mttr = stream.choice((1.0, 3.0, 8.0)), stream.choice((0.1, 1.0))
-        if system.most_down != 0:
+        if system.max_down != 0:
             faults.append(
                 RandomCrashes(
                     mttf,
                     mttr,
-                    most_down=system.most_down,
+                    max_down=system.max_down,
                     start=0.2,
                     end=storm,
                     wiped=0.5 if system.disks_may_be_lost else 0.0,
@@ -132,9 +132,9 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     return faults
 
 
-def _hosts(system: System, stream: Stream, disk: Disk) -> dict[str, Host]:
+def _hosts(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
     """Machines with cores to wait for in half of the seeds, and with clocks that are wrong in half of them."""
-    host = Host(per_message=stream.choice((0.0, 0.0001)), disk=disk)
+    host = Machine(per_message=stream.choice((0.0, 0.0001)), disk=disk)
     wrong, most = stream.chance(0.5), _DRIFT if system.max_clock_drift is None else system.max_clock_drift
     hosts = {}
     for member in system.members():
@@ -171,7 +171,7 @@ def chaos(
     bound: float | None = None,
     settle: float = 0.0,
 ) -> Run:
-    """Run one storm. ``run.violation`` says what broke: a safety law, or progress after the storm; else None.
+    """Run one storm. ``run.violation`` says what broke: a safety invariant, or progress after the storm; else None.
 
     Parameters
     ----------

@@ -274,7 +274,7 @@ class Comparison:
         return {
             label: claim
             for label, scenario in self.scenarios.items()
-            if (claim := scenario.resolved_system().claims) is not None
+            if (claim := scenario.resolved_system().consistency) is not None
         }
 
     def _checked(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.cluster import CLOUD_HOST
+from sim.cluster import CLOUD_MACHINE
 from sim.faults import Crash
 from sim.lab.compare import Comparison, compare
 from sim.lab.scenario import Scenario
@@ -42,7 +42,7 @@ def failover_scenario() -> Scenario:
         workload=OpenLoop(rate=_RATE, clients=10, keys=Zipf(1000), reads=0.5),
         faults=[Crash("leader", at=10.0, down=5.0)],
         duration=30.0,
-        hosts=CLOUD_HOST,
+        machines=CLOUD_MACHINE,
         leader="virginia",
         name="failover on five regions",
     )

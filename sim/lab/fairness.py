@@ -1,4 +1,4 @@
-"""Fair comparisons: size, failure detection and patience of clients are the same for all where they were not given.
+"""Fair comparisons: size, failure detection and timeout of clients are the same for all where they were not given.
 
 *Given* is what was written where the system was made (`System.given`), even if it is the default.
 """
@@ -19,7 +19,7 @@ _LEAST = 3  # the fewest replicas of which a majority survives the loss of one
 
 
 def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
-    """The scenario with each system in turn, and with one size, failure detection and patience where none was given.
+    """The scenario with each system in turn, and with one size, failure detection and timeout where none was given.
 
     The size is the one that some of the systems give, if they give but one; else that of the scenario's own system, if
     given; else a replica for each region of the network, if there are at least three; else the largest default. A
@@ -30,8 +30,8 @@ def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
     if not scenarios:
         return []
     timing = max((s.timing() for s in scenarios), key=lambda t: t.heartbeat)
-    patience = max(s.resolved_retry().timeout or 0.0 for s in scenarios)
-    retry = dataclasses.replace(scenario.retry, timeout=patience)
+    timeout = max(s.resolved_retry().timeout or 0.0 for s in scenarios)
+    retry = dataclasses.replace(scenario.retry, timeout=timeout)
     return [dataclasses.replace(s, system=s.system.with_timing(timing), retry=retry) for s in scenarios]
 
 

@@ -31,7 +31,7 @@ class Check:
     ----------
     claim: what the system claims (a consistency model), or None.
     verdict: whether the history satisfies it; None when there is no claim.
-    violation: the invariant or liveness law that broke; None when none did.
+    violation: the invariant or liveness invariant that broke; None when none did.
     invariants_checked: whether invariants were asked (``Scenario(check=True)``).
     """
 
@@ -185,7 +185,7 @@ class Run:
 
     def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
         """Judge the history by what the system claims, or by another consistency model."""
-        claim = consistency if consistency is not None else self.scenario.resolved_system().claims
+        claim = consistency if consistency is not None else self.scenario.resolved_system().consistency
         return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
 
     def _judge(self, claim: str | None, model: str) -> Verdict | None:

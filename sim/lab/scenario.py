@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sim.cluster import Disk, Host
+from sim.cluster import Disk, Machine
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
 from sim.lab.membership import check_members
@@ -48,7 +48,7 @@ class Scenario(Value):
         Simulated seconds.
     warmup:
         Seconds at the beginning that measures leave out.
-    hosts:
+    machines:
         The machine of every member; or a mapping from names of members or machines to them, ``"*"`` for all others.
     leader:
         The place where leaders and primaries start, in whatever system.
@@ -72,7 +72,7 @@ class Scenario(Value):
     faults: Sequence[Fault] = ()
     duration: float = 10.0
     warmup: float = 0.0
-    hosts: Host | Mapping[str, Host] = field(default_factory=Host)
+    machines: Machine | Mapping[str, Machine] = field(default_factory=Machine)
     leader: str | None = None
     retry: Retry = field(default_factory=Retry)
     check: bool = False
@@ -130,16 +130,18 @@ class Scenario(Value):
         for where in dict.fromkeys(self.workload.spots(self.network.regions)):
             if where not in places:
                 self.network.resolve(where)
-        machines = self.machines()
+        machines = self.members_by_machine()
         known = {**places, **machines, **dict.fromkeys(self.network.regions)}
         check_times(self.faults, self.duration)
         check_targets(self.faults, known, self.system.leader_roles)
         self._check_administration(places)
         self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
-        if isinstance(self.hosts, Mapping):
-            for name in self.hosts:
+        if isinstance(self.machines, Mapping):
+            for name in self.machines:
                 if name != "*" and name not in places and name not in machines:
-                    raise ValueError(f"Scenario: hosts names {name!r}; the members are {', '.join(places)}")
+                    raise ValueError(
+                        f"Scenario: machines names {name!r}; the members are {', '.join(places)}"
+                    )
         self._check_disks()
         self.system.check_machines({member.name: self.host_of(member) for member in self.system.members()})
 
@@ -195,7 +197,7 @@ class Scenario(Value):
                 places[member.name] = places[member.near]
         return {member.name: places[member.name] for member in members}
 
-    def machines(self) -> dict[str, tuple[str, ...]]:
+    def members_by_machine(self) -> dict[str, tuple[str, ...]]:
         """The machines that members name -> those who run there."""
         machines: dict[str, tuple[str, ...]] = {}
         for member in self.system.members():
@@ -222,21 +224,21 @@ class Scenario(Value):
         return system
 
     def resolved_retry(self) -> Retry:
-        """The clients' patience: max(1 s, 4 x the largest median round trip), unless given."""
+        """The clients' timeout: max(1 s, 4 x the largest median round trip), unless given."""
         if self.retry.timeout is not None:
             return self.retry
         return dataclasses.replace(self.retry, timeout=max(_LEAST_PATIENCE, 4 * self.largest_rtt()))
 
-    def host_of(self, member: Member) -> Host:
+    def host_of(self, member: Member) -> Machine:
         """The machine of a member."""
-        if isinstance(self.hosts, Host):
-            return self.hosts
-        named = self.hosts.get(member.name) or self.hosts.get(member.machine or "*")
-        return named or self.hosts.get("*") or Host()
+        if isinstance(self.machines, Machine):
+            return self.machines
+        named = self.machines.get(member.name) or self.machines.get(member.machine or "*")
+        return named or self.machines.get("*") or Machine()
 
     @property
     def free_of_charge(self) -> tuple[str, ...]:
-        """What costs no time on any member's machine: ``"cores"``, ``"disk"``, both or none (`Host.free_of_charge`)."""
+        """What costs no time on the machine of any member: ``"cores"``, ``"disk"``, both or none."""
         machines = [self.host_of(member) for member in self.system.members()]
         return tuple(
             what for what in ("cores", "disk") if all(what in machine.free_of_charge for machine in machines)

@@ -51,7 +51,7 @@ class Simulation:
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
         """Writes that a client saw succeed, by (session, sequence)."""
         self._members = {m.name: m for m in self.system.members()}
-        self._machines = scenario.machines()
+        self._machines = scenario.members_by_machine()
         self.ended: float | None = None
         """When its books were closed (simulated seconds)."""
         self._finished = False
@@ -419,9 +419,9 @@ class Simulation:
         """
         check_administration(self.system, request)
         if _ADMIN not in self.cluster.hosts:
-            patience = self.scenario.resolved_retry().timeout or 1.0
+            timeout = self.scenario.resolved_retry().timeout or 1.0
             member = Member(_ADMIN, Admin, group=_ADMIN, role="client")
-            settings = AdminSettings(self.system.administered_by, patience)
+            settings = AdminSettings(self.system.administered_by, timeout)
             place = self.scenario.network.regions[0]
             self.cluster.add(member, place=place, settings=settings).boot()
         admin = self.cluster.hosts[_ADMIN].node

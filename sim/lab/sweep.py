@@ -143,7 +143,7 @@ def sweep(
 ) -> Sweep:
     """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`.
 
-    Systems that are swept (the field ``system``) get the same size, failure detection and patience of clients where
+    Systems that are swept (the field ``system``) get the same size, failure detection and timeout of clients where
     none was given, as in `compare`. ``judge``: check each history against what the system claims.
 
     Raises ValueError for a field without values, and for a value or a seed that is given twice.

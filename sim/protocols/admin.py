@@ -127,10 +127,10 @@ class AdminReply:
 
 @dataclass(frozen=True, slots=True)
 class AdminSettings:
-    """``contacts``: request class -> the members that may be asked. ``patience``: seconds until another is asked."""
+    """``contacts``: request class -> the members that may be asked. ``timeout``: seconds until another is asked."""
 
     contacts: Callable[[type], tuple[str, ...]]
-    patience: float = 0.5
+    timeout: float = 0.5
 
 
 class Admin(Node):
@@ -175,10 +175,10 @@ class Admin(Node):
             return
         contacts = self.settings.contacts(type(self.queue[0]))
         self.asked = named or contacts[self.attempts % len(contacts)]
-        self.set_timer("patience", self.settings.patience)
+        self.set_timer("answer", self.settings.timeout)
         self.send(self.asked, self.queue[0])
 
-    def on_patience_timeout(self) -> None:
+    def on_answer_timeout(self) -> None:
         if self.queue:
             self.attempt(None)
 
@@ -190,12 +190,12 @@ class Admin(Node):
             self.finish(msg.done)
         elif msg.leader is not None and msg.leader != src:
             self.attempt(msg.leader)
-        # else it cannot be done now: the client asks again when its patience ends
+        # else it cannot be done now: the client asks again when its timeout ends
 
     def finish(self, done: bool) -> None:
         """The request is over: done, or failed."""
         self.report(done, "" if done else self.reason)
-        self.cancel_timer("patience")
+        self.cancel_timer("answer")
         if self.queue:
             self.begin()
 

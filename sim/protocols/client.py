@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-_AVOIDED = 5.0  # so many times its patience a client avoids whom it has waited for in vain
+_AVOIDED = 5.0  # so many times its timeout a client avoids whom it has waited for in vain
 
 
 @message
@@ -190,7 +190,7 @@ class Client(Node):
         self.leader: str | None = None
         self.pending: dict[int, Pending] = {}
         self._sequences: dict[int, int] = {}
-        self.patience = self.settings.retry.timeout or 1.0
+        self.timeout = self.settings.retry.timeout or 1.0
         self._avoided: dict[str, float] = {}  # contact -> until when (monotonic seconds)
         self._at_a_loss: dict[str, None] = {}  # of the operation under way
         self.settings.driver.begin(self)
@@ -255,7 +255,7 @@ class Client(Node):
         pending.outcome.attempts += 1
         self._at_a_loss = pending.at_a_loss
         pending.target = self.target(pending.command, pending.outcome.attempts)
-        self.set_timer("attempt", self.patience, pending.command.session)
+        self.set_timer("attempt", self.timeout, pending.command.session)
         self.send(pending.target, self.request(pending.command))
 
     def on_attempt_timeout(self, session: int) -> None:
@@ -270,7 +270,7 @@ class Client(Node):
     def suspect(self, target: str) -> None:
         if self.leader == target:
             self.leader = None
-        self._avoided[target] = self.monotonic + _AVOIDED * self.patience
+        self._avoided[target] = self.monotonic + _AVOIDED * self.timeout
 
     def back_off(self, pending: Pending) -> None:
         retry = self.settings.retry

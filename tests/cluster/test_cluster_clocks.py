@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Clock, Cluster, Host
+from sim.cluster import Clock, Cluster, Machine
 from sim.network import constant
 from sim.node import Node, message
 from sim.system import Member
@@ -49,7 +49,7 @@ def make(*clocks: Clock, machine: str | None = None, seed: int = 1) -> Cluster:
     cluster = Cluster(constant(0.001), seed, checking=True)
     for i, clock in enumerate(clocks):
         member = Member(f"n{i}", Watcher, machine=machine)
-        cluster.add(member, place=cluster.network.topology.regions[0], profile=Host(clock=clock))
+        cluster.add(member, place=cluster.network.topology.regions[0], profile=Machine(clock=clock))
     cluster.boot()
     return cluster
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.cluster import Cluster, Host
+from sim.cluster import Cluster, Machine
 from sim.network import constant
 from sim.node import Node, message
 from sim.system import Member
@@ -34,7 +34,7 @@ class Server(Node):
         self.stay.append(self.now - self.arrived.pop(number))
 
 
-def serve(service: Any, rate: float, customers: int, host: Host, seed: int = 7) -> Any:
+def serve(service: Any, rate: float, customers: int, host: Machine, seed: int = 7) -> Any:
     made = Cluster(constant(0.0), seed=seed)
     machine = made.add(Member("s", Server), place="lan", profile=host, settings=service)
     made.boot()
@@ -72,13 +72,13 @@ def exponential(random: Any) -> float:
 
 @pytest.mark.parametrize("rho", [0.5, 0.8])
 def test_mean_time_in_an_mm1_system_is_1_over_mu_minus_lambda(rho: float) -> None:
-    mean, error = mean_and_error(serve(exponential, rho, 60_000, Host()).stay)
+    mean, error = mean_and_error(serve(exponential, rho, 60_000, Machine()).stay)
     assert abs(mean - 1 / (1 - rho)) < 3 * error
     assert error < 0.1 / (1 - rho)  # so that the test can fail
 
 
 def test_mean_time_in_an_mm5_system_is_erlangs() -> None:
-    mean, error = mean_and_error(serve(exponential, 5 * 0.8, 80_000, Host(cores=5)).stay)
+    mean, error = mean_and_error(serve(exponential, 5 * 0.8, 80_000, Machine(cores=5)).stay)
     theory = 1 + erlang_c(5, 0.8) / (5 * (1 - 0.8))
     assert theory == pytest.approx(1.55411, abs=1e-5)  # shared figures: queueing, MMc c=5 rho=0.8
     assert abs(mean - theory) < 3 * error
@@ -86,20 +86,20 @@ def test_mean_time_in_an_mm5_system_is_erlangs() -> None:
 
 
 def test_mean_time_in_an_md1_system_is_pollaczek_khinchines() -> None:
-    mean, error = mean_and_error(serve(lambda _: 1.0, 0.8, 60_000, Host()).stay)
+    mean, error = mean_and_error(serve(lambda _: 1.0, 0.8, 60_000, Machine()).stay)
     assert abs(mean - 3.0) < 3 * error
     assert error < 0.15
 
 
-@pytest.mark.parametrize("law", ["exponential", "deterministic", "bimodal"])
-def test_under_processor_sharing_the_mean_does_not_depend_on_the_service_law(law: str) -> None:
-    laws: dict[str, Any] = {
+@pytest.mark.parametrize("invariant", ["exponential", "deterministic", "bimodal"])
+def test_under_processor_sharing_the_mean_does_not_depend_on_the_service_law(invariant: str) -> None:
+    invariants: dict[str, Any] = {
         "exponential": exponential,
         "deterministic": lambda _: 1.0,
         "bimodal": lambda random: 0.1 if random.chance(0.9) else 9.1,
     }
-    host = Host(discipline="processor-sharing")
-    mean, error = mean_and_error(serve(laws[law], 0.7, 60_000, host).stay)
+    host = Machine(discipline="processor-sharing")
+    mean, error = mean_and_error(serve(invariants[invariant], 0.7, 60_000, host).stay)
     assert abs(mean - 1 / (1 - 0.7)) < 3 * error
     assert error < 0.4
 
@@ -107,7 +107,10 @@ def test_under_processor_sharing_the_mean_does_not_depend_on_the_service_law(law
 def test_two_jobs_that_share_a_core_each_take_twice_as_long() -> None:
     made = Cluster(constant(0.0), seed=1)
     host = made.add(
-        Member("s", Server), place="lan", profile=Host(discipline="processor-sharing"), settings=lambda _: 1.0
+        Member("s", Server),
+        place="lan",
+        profile=Machine(discipline="processor-sharing"),
+        settings=lambda _: 1.0,
     )
     made.boot()
     host.receive("x", Customer(1))
@@ -131,7 +134,7 @@ class Ranked(Node):
 
 def test_by_priority_the_lowest_number_is_served_next_and_what_runs_is_not_interrupted() -> None:
     made = Cluster(constant(0.0), seed=1)
-    made.add(Member("s", Ranked), place="lan", profile=Host(discipline="priority"))
+    made.add(Member("s", Ranked), place="lan", profile=Machine(discipline="priority"))
     made.boot()
     made.env.run()
     assert made.nodes["s"].done == ["first", "high", "middle", "low"]  # type: ignore[attr-defined]
@@ -150,7 +153,7 @@ class Cancelling(Ranked):
 @pytest.mark.parametrize("discipline", ["fifo", "priority", "processor-sharing"])
 def test_cancelled_work_is_never_done_and_frees_its_core_at_once(discipline: Any) -> None:
     made = Cluster(constant(0.0), seed=1)
-    host = made.add(Member("s", Cancelling), place="lan", profile=Host(discipline=discipline))
+    host = made.add(Member("s", Cancelling), place="lan", profile=Machine(discipline=discipline))
     made.boot()
     made.env.run()
     assert sorted(made.nodes["s"].done) == ["high", "low"]  # type: ignore[attr-defined]
@@ -169,7 +172,7 @@ class Reader(Node):
 
 def test_messages_cost_cpu_by_number_and_by_byte_and_queue_for_it() -> None:
     made = Cluster(constant(0.0), seed=1)
-    host = made.add(Member("s", Reader), place="lan", profile=Host(per_message=1.0, per_byte=0.125))
+    host = made.add(Member("s", Reader), place="lan", profile=Machine(per_message=1.0, per_byte=0.125))
     made.boot()
     for number in range(3):
         host.receive("x", Customer(number))  # 8 bytes each: 2 s

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, Part, durable, durable_log, durable_map, message, part
 from sim.system import Member
@@ -66,7 +66,7 @@ class Busy(Node):
         self.send("b", Note("story got its answer"))
 
 
-def cluster(profile: Host | None = None, **options: Any) -> Cluster:
+def cluster(profile: Machine | None = None, **options: Any) -> Cluster:
     made = Cluster(constant(0.1), seed=1, **options)
     for name in ("a", "b"):
         made.add(Member(name, Busy), place="lan", profile=profile)
@@ -126,7 +126,7 @@ AFTER: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("fsync", [0.0, 0.01])
 @pytest.mark.parametrize("tracing", [False, True])
 def test_a_dead_node_object_can_do_nothing(verb: str, fsync: float, tracing: bool) -> None:
-    made = cluster(Host(disk=Disk(fsync=fsync)), tracing=tracing)
+    made = cluster(Machine(disk=Disk(fsync=fsync)), tracing=tracing)
     dead = node(made, "a")
     haunted: list[str] = []
     for handler in ("on_alarm_timeout", "on_keyed_timeout", "on_job_done"):
@@ -165,7 +165,7 @@ def test_a_message_on_its_way_survives_the_crash_and_restart_of_its_receiver() -
 
 
 def test_a_message_queued_for_the_cpu_is_lost_in_a_crash() -> None:
-    made = cluster(Host(per_message=1.0))
+    made = cluster(Machine(per_message=1.0))
     node(made, "b").send("a", Note("queued"))
     made.env.run(until=0.5)
     assert made.hosts["a"].backlog == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, durable, durable_log, durable_map, message
 from sim.system import Member
@@ -43,7 +43,7 @@ class Store(Node):
 def cluster(fsync: float, seed: int = 1) -> Cluster:
     made = Cluster(constant(0.0), seed=seed)
     for name in ("a", "b"):
-        made.add(Member(name, Store), place="lan", profile=Host(disk=Disk(fsync=fsync)))
+        made.add(Member(name, Store), place="lan", profile=Machine(disk=Disk(fsync=fsync)))
     made.boot()
     return made
 
@@ -67,7 +67,7 @@ def test_a_reply_waits_for_writes_of_earlier_handlers_too_and_order_is_kept() ->
 
     made = Cluster(constant(0.0), seed=1)
     for name, kind in (("a", Store), ("b", Relay)):
-        made.add(Member(name, kind), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+        made.add(Member(name, kind), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
     made.boot()
     a: Any = made.nodes["a"]
     a.send("b", Put(1))
@@ -84,7 +84,7 @@ def test_hold_false_leaves_at_once() -> None:
 
     made = Cluster(constant(0.0), seed=1)
     for name, kind in (("a", Store), ("b", Hasty)):
-        made.add(Member(name, kind), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+        made.add(Member(name, kind), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
     made.boot()
     a: Any = made.nodes["a"]
     a.send("b", Put(1))
@@ -110,7 +110,7 @@ def test_self_sends_wait_too() -> None:
             self.send(self.name, Ack(msg.value))
 
     made = Cluster(constant(0.0), seed=1)
-    made.add(Member("a", Voter), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+    made.add(Member("a", Voter), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
     made.boot()
     made.hosts["a"].receive("a", Put(3))
     made.env.run(until=1.0)
@@ -137,7 +137,7 @@ def test_a_crash_leaves_a_prefix_of_whole_records_that_contains_all_that_was_syn
     writes: list[float], crash: float, seed: int
 ) -> None:
     made = Cluster(constant(0.0), seed=seed)
-    host = made.add(Member("a", Journal), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+    host = made.add(Member("a", Journal), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
     made.boot()
     for number, at in enumerate(sorted(writes), start=1):
         made.env.call_at(at, lambda n: host.receive("x", Put(n)), number)
@@ -169,7 +169,7 @@ def test_a_barrier_splits_what_one_handler_writes() -> None:
     outcomes = set()
     for seed in range(40):
         made = Cluster(constant(0.0), seed=seed)
-        host = made.add(Member("a", Careful), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+        host = made.add(Member("a", Careful), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
         made.boot()
         host.receive("x", Put(1))
         made.crash("a")
@@ -191,7 +191,7 @@ def test_without_a_barrier_what_one_handler_writes_is_kept_or_lost_whole() -> No
     outcomes = set()
     for seed in range(40):
         made = Cluster(constant(0.0), seed=seed)
-        host = made.add(Member("a", Whole), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+        host = made.add(Member("a", Whole), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
         made.boot()
         host.receive("x", Put(1))
         made.crash("a")
@@ -216,7 +216,7 @@ def test_bytes_written_count_and_take_time_at_the_disks_bandwidth() -> None:
     made = Cluster(constant(0.0), seed=1)
     disk = Disk(fsync=0.01, bandwidth=800.0)
     for name in ("a", "b"):
-        made.add(Member(name, Store), place="lan", profile=Host(disk=disk))
+        made.add(Member(name, Store), place="lan", profile=Machine(disk=disk))
     made.boot()
     a: Any = made.nodes["a"]
     a.send("b", Put(1))

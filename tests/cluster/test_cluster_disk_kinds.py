@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, Part, durable, durable_log, durable_map, message, part
 from sim.protocols import BasicRaft, PrimaryBackup, Raft, ViewstampedReplication
@@ -66,7 +66,7 @@ class Asker(Node):
 def answers(*writes: tuple[str, ...], disk: Disk = DISK) -> list[tuple[float, Any]]:
     """When (ms) each answer to a write arrives, all asked at 0."""
     made = Cluster(constant(0.0), seed=1)
-    made.add(Member("clerk", Clerk), place="lan", profile=Host(disk=disk))
+    made.add(Member("clerk", Clerk), place="lan", profile=Machine(disk=disk))
     made.add(Member("asker", Asker), place="lan")
     made.boot()
     for fields in writes:
@@ -111,7 +111,7 @@ def scenario(system: Any, disk: Disk) -> Scenario:
         system=system,
         network=constant(0.01),
         workload=ClosedLoop(clients={"n0": 1}, operations=5, reads=0.0),
-        hosts=Host(disk=disk),
+        machines=Machine(disk=disk),
         duration=2.0,
     )
 

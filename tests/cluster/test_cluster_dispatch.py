@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.message import replace
 from sim.network import constant
 from sim.node import Node, Part, durable, message, part
@@ -62,7 +62,7 @@ def test_what_the_layer_and_the_handler_write_is_one_record() -> None:
     for seed in range(20):
         cluster = Cluster(constant(0.001), seed, checking=True)
         for name in ("a", "b"):
-            cluster.add(Member(name, Reader), place="lan", profile=Host(disk=Disk(fsync=0.01)))
+            cluster.add(Member(name, Reader), place="lan", profile=Machine(disk=Disk(fsync=0.01)))
         cluster.boot()
         for _ in range(3):
             cluster.nodes["a"].send("b", Envelope("a", Letter(1)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import Clock, Cluster, Host
+from sim.cluster import Clock, Cluster, Machine
 from sim.faults import Crash, Partition, Slow
 from sim.network import constant
 from sim.node import Node, message
@@ -35,7 +35,7 @@ def pair(*, machine: str | None = "m0", delay: float = 0.0, **profile: Any) -> A
     cluster = Cluster(constant(delay), seed=1)
     for name in ("a", "b"):
         member = Member(name, Worker, group=name, machine=machine)
-        cluster.add(member, place="lan", profile=Host(per_message=1.0, **profile))
+        cluster.add(member, place="lan", profile=Machine(per_message=1.0, **profile))
     cluster.boot()
     return cluster
 
@@ -108,7 +108,7 @@ def test_one_machine_is_at_one_place_and_has_one_number_of_cores(place: str, cor
     cluster = Cluster(constant(0.0), seed=1)
     cluster.add(Member("a", Worker, machine="m0"), place="lan")
     with pytest.raises(ValueError, match=rf"b and a run on m0: .* \('{place}', {cores}, 'fifo', None\)"):
-        cluster.add(Member("b", Worker, machine="m0"), place=place, profile=Host(cores=cores))
+        cluster.add(Member("b", Worker, machine="m0"), place=place, profile=Machine(cores=cores))
 
 
 # In scenarios
@@ -120,16 +120,18 @@ def scenario(**fields: Any) -> Scenario:
 
 def test_members_of_a_machine_stand_at_one_place() -> None:
     made = scenario()
-    assert made.machines() == {f"m{i}": (f"g0.n{i}", f"g1.n{i}") for i in range(3)}
+    assert made.members_by_machine() == {f"m{i}": (f"g0.n{i}", f"g1.n{i}") for i in range(3)}
     places = made.places()
     assert all(places[f"g0.n{i}"] == places[f"g1.n{i}"] for i in range(3))
 
 
 def test_hosts_may_be_given_by_machine_and_one_by_name() -> None:
-    made = scenario(hosts={"m1": Host(cores=4), "g1.n0": Host(clock=Clock(drift=0.1)), "*": Host(cores=2)})
+    made = scenario(
+        machines={"m1": Machine(cores=4), "g1.n0": Machine(clock=Clock(drift=0.1)), "*": Machine(cores=2)}
+    )
     assert [made.host_of(member).cores for member in made.system.members()] == [2, 4, 2, 1, 4, 2]
     with pytest.raises(ValueError, match="hosts names 'm7'"):
-        scenario(hosts={"m7": Host()})
+        scenario(machines={"m7": Machine()})
 
 
 def test_faults_may_strike_a_machine() -> None:

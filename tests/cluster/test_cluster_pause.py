@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, durable, message
 from sim.system import Member
@@ -51,7 +51,7 @@ class Busy(Node):
             self.send("b", Note("written"))
 
 
-def two(host: Host | None = None) -> Cluster:
+def two(host: Machine | None = None) -> Cluster:
     cluster = Cluster(constant(0.1), 0)
     for name in ("a", "b"):
         cluster.add(Member(name, Busy), place="lan", profile=host)
@@ -59,8 +59,10 @@ def two(host: Host | None = None) -> Cluster:
     return cluster
 
 
-@pytest.mark.parametrize("host", [None, Host(cores=2, per_message=1e-9)], ids=["direct", "through the cores"])
-def test_all_of_it_waits_and_is_caught_up_with_in_order(host: Host | None) -> None:
+@pytest.mark.parametrize(
+    "host", [None, Machine(cores=2, per_message=1e-9)], ids=["direct", "through the cores"]
+)
+def test_all_of_it_waits_and_is_caught_up_with_in_order(host: Machine | None) -> None:
     cluster = two(host)
     a: Any = cluster.hosts["a"].node
     cluster.env.run(until=1.0)
@@ -77,7 +79,7 @@ def test_all_of_it_waits_and_is_caught_up_with_in_order(host: Host | None) -> No
 
 
 def test_what_waits_for_the_disk_leaves_after_the_pause() -> None:
-    cluster = two(Host(disk=Disk(fsync=0.2)))
+    cluster = two(Machine(disk=Disk(fsync=0.2)))
     b: Any = cluster.hosts["b"].node
     b.send("a", Note("write"))
     cluster.env.run(until=0.2)  # written, and not yet synced

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host, own_steps
+from sim.cluster import Cluster, Disk, Machine, own_steps
 from sim.kernel import StandstillError
 from sim.network import constant, lan
 from sim.network.topology import Topology
 from sim.node import Node, Part, durable, message, part
 from sim.system import Invariant, Member
 
-DISK = Host(disk=Disk(fsync=0.2))
-BUSY = Host(per_message=0.01)
+DISK = Machine(disk=Disk(fsync=0.2))
+BUSY = Machine(per_message=0.01)
 
 
 @message
@@ -74,7 +74,7 @@ class Ears(Invariant):
         self.heard.append(("delivered", src, dst, message.text))
 
 
-def cluster(profile: Host | None = None, topology: Topology | None = None, **options: Any) -> Cluster:
+def cluster(profile: Machine | None = None, topology: Topology | None = None, **options: Any) -> Cluster:
     made = Cluster(topology or constant(0.1), seed=1, **options)
     for name in ("a", "b"):
         made.add(Member(name, Selfish), place="lan", profile=profile)
@@ -97,7 +97,7 @@ both_paths = pytest.mark.parametrize("options", CAREFUL, ids=["quick", "careful"
 @both_paths
 @pytest.mark.parametrize("profile", [None, DISK, BUSY], ids=["plain", "disk", "cores"])
 def test_it_is_the_next_step_before_whatever_else_comes_at_that_instant(
-    options: dict[str, Any], profile: Host | None
+    options: dict[str, Any], profile: Machine | None
 ) -> None:
     made = cluster(profile, **options)
     a = node(made)
@@ -194,7 +194,7 @@ def test_with_checking_it_may_not_change_before_it_is_handled() -> None:
 
 @both_paths
 @pytest.mark.parametrize("profile", [None, DISK], ids=["plain", "disk"])
-def test_a_pause_keeps_it(options: dict[str, Any], profile: Host | None) -> None:
+def test_a_pause_keeps_it(options: dict[str, Any], profile: Machine | None) -> None:
     made = cluster(profile, **options)
     a = node(made)
     a.kept += 1
@@ -212,7 +212,7 @@ def test_a_pause_keeps_it(options: dict[str, Any], profile: Host | None) -> None
 @pytest.mark.parametrize("profile", [None, DISK], ids=["plain", "disk"])
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_crash_destroys_it_and_no_next_incarnation_gets_it(
-    options: dict[str, Any], profile: Host | None, paused: bool
+    options: dict[str, Any], profile: Machine | None, paused: bool
 ) -> None:
     made = cluster(profile, **options)
     a = node(made)
@@ -230,7 +230,7 @@ def test_a_crash_destroys_it_and_no_next_incarnation_gets_it(
 
 @both_paths
 @pytest.mark.parametrize("profile", [None, BUSY], ids=["plain", "cores"])
-def test_a_call_to_oneself_is_answered_at_once(options: dict[str, Any], profile: Host | None) -> None:
+def test_a_call_to_oneself_is_answered_at_once(options: dict[str, Any], profile: Machine | None) -> None:
     made = cluster(profile, **options)
     a = node(made)
     answers: list[tuple[Any, float]] = []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.network.links import HEADER_BYTES
 from sim.node import Node, message
@@ -43,11 +43,11 @@ class Speaker(Node):
         self.got.append((self.host.cluster.env.now, msg.number))
 
 
-def world(orders: Any, profile: Host, *, others: Host | None = None, **options: Any) -> Cluster:
+def world(orders: Any, profile: Machine, *, others: Machine | None = None, **options: Any) -> Cluster:
     made = Cluster(constant(DELTA), seed=1, **options)
     made.add(Member("a", Speaker), place="lan", profile=profile, settings=orders)
     for name in ("b", "c"):
-        made.add(Member(name, Speaker), place="lan", profile=others or Host(), settings=())
+        made.add(Member(name, Speaker), place="lan", profile=others or Machine(), settings=())
     made.boot()
     return made
 
@@ -65,7 +65,7 @@ ONE_EACH = (("b", ""), ("c", ""), ("b", ""))
 def test_messages_leave_one_after_the_other_when_a_core_has_served_them(
     cores: int, arrive: Any, checking: bool
 ) -> None:
-    made = world(ONE_EACH, Host(cores=cores, per_send=0.001), checking=checking)
+    made = world(ONE_EACH, Machine(cores=cores, per_send=0.001), checking=checking)
     made.hosts["a"].receive("x", Go())
     made.env.run()
     assert got(made, "b") == [(arrive[0], 0), (arrive[2], 2)]
@@ -74,7 +74,7 @@ def test_messages_leave_one_after_the_other_when_a_core_has_served_them(
 
 def test_bytes_cost_too_and_what_is_sent_waits_behind_what_has_come_in() -> None:
     """Two Go's are received in 0.5 ms each; the first one's parcel of 8 + 2 bytes queues behind the second: 1.0 ms."""
-    made = world([("b", "xy")], Host(per_message=0.0005, per_send=0.001, per_send_byte=0.0001))
+    made = world([("b", "xy")], Machine(per_message=0.0005, per_send=0.001, per_send_byte=0.0001))
     made.hosts["a"].receive("x", Go())
     made.hosts["a"].receive("x", Go())
     made.env.run()
@@ -85,7 +85,7 @@ def test_bytes_cost_too_and_what_is_sent_waits_behind_what_has_come_in() -> None
 def test_all_links_share_the_card_which_sends_headers_too() -> None:
     """62 bytes (54 of headers, 8 of the number) take 1 ms at 62,000 bytes a second, to the other node likewise."""
     assert HEADER_BYTES == 54
-    made = world((*ONE_EACH, ("c", "x" * 62)), Host(nic=62_000.0))
+    made = world((*ONE_EACH, ("c", "x" * 62)), Machine(nic=62_000.0))
     made.nodes["a"].on_go("x", Go())  # type: ignore[attr-defined]
     made.env.run()
     assert got(made, "b") == [(1 + 10, 0), (3 + 10, 2)]
@@ -94,14 +94,14 @@ def test_all_links_share_the_card_which_sends_headers_too() -> None:
 
 def test_what_comes_in_queues_for_the_card_in_the_other_direction() -> None:
     """Three messages arrive at one instant; they are through 1, 2 and 3 ms later, while the way out is free."""
-    made = world([("b", ""), ("b", ""), ("b", "")], Host(), others=Host(nic=62_000.0))
+    made = world([("b", ""), ("b", ""), ("b", "")], Machine(), others=Machine(nic=62_000.0))
     made.hosts["a"].receive("x", Go())
     made.env.run()
     assert got(made, "b") == [(10 + 1, 0), (10 + 2, 1), (10 + 3, 2)]
 
 
 def test_the_cores_come_first_on_the_way_out_and_the_card_first_on_the_way_in() -> None:
-    host = Host(per_send=0.002, per_message=0.004, nic=62_000.0)
+    host = Machine(per_send=0.002, per_message=0.004, nic=62_000.0)
     made = world([("b", ""), ("b", "")], host, others=host)
     made.nodes["a"].on_go("x", Go())  # type: ignore[attr-defined]
     made.env.run()
@@ -110,7 +110,7 @@ def test_the_cores_come_first_on_the_way_out_and_the_card_first_on_the_way_in() 
 
 
 def test_a_crash_destroys_what_waits_to_be_sent_and_a_restart_begins_with_empty_queues() -> None:
-    for host in (Host(per_send=0.001), Host(nic=62_000.0)):
+    for host in (Machine(per_send=0.001), Machine(nic=62_000.0)):
         made = world([("b", "")] * 3, host)
         made.nodes["a"].on_go("x", Go())  # type: ignore[attr-defined]
         made.env.run(until=0.0015)
@@ -122,7 +122,7 @@ def test_a_crash_destroys_what_waits_to_be_sent_and_a_restart_begins_with_empty_
 
 
 def test_a_message_whose_core_is_done_during_a_pause_leaves_after_it_but_the_card_goes_on() -> None:
-    for host, second in ((Host(per_send=0.001), 100), (Host(nic=62_000.0), 2)):
+    for host, second in ((Machine(per_send=0.001), 100), (Machine(nic=62_000.0), 2)):
         made = world([("b", "")] * 2, host)
         made.nodes["a"].on_go("x", Go())  # type: ignore[attr-defined]
         made.env.run(until=0.0015)
@@ -135,7 +135,7 @@ def test_a_message_whose_core_is_done_during_a_pause_leaves_after_it_but_the_car
 
 def test_what_stays_on_the_machine_does_not_meet_its_card() -> None:
     made = Cluster(constant(DELTA), seed=1)
-    host = Host(nic=62_000.0)
+    host = Machine(nic=62_000.0)
     for name in ("a", "b"):
         made.add(
             Member(name, Speaker, machine="m"), place="lan", profile=host, settings=[("b", ""), ("c", "")]
@@ -157,29 +157,29 @@ def test_a_broadcast_of_a_leader_takes_the_time_of_its_copies() -> None:
         system=Raft(nodes=3, heartbeat=100.0, detection=1000.0),
         network=constant(DELTA),
         workload=ClosedLoop(clients={"n0": 1}, operations=5, reads=0.0),
-        hosts={"n0": Host(per_send=0.001)},
+        machines={"n0": Machine(per_send=0.001)},
         duration=2.0,
     ).run(seed=1)
     later = run.operations["latency"].to_numpy()[1:]
     assert later == pytest.approx([0.001 + 2 * DELTA + 0.001] * 4)
 
 
-@pytest.mark.parametrize("host", [Host(), Host(per_message=0.001)])
-def test_where_sending_is_free_a_nodes_way_out_is_the_networks_own(host: Host) -> None:
+@pytest.mark.parametrize("host", [Machine(), Machine(per_message=0.001)])
+def test_where_sending_is_free_a_nodes_way_out_is_the_networks_own(host: Machine) -> None:
     """So it costs nothing to have the options."""
     made = world((), host)
     assert made.hosts["a"].routes is made.network.routes("a")
     assert made.hosts["a"].direct == host.messages_are_free
-    assert not world((), Host(nic=1e6)).hosts["a"].direct
+    assert not world((), Machine(nic=1e6)).hosts["a"].direct
 
 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: Host(per_send=-1.0), "per_send must be at least 0, not -1.0"),
-        (lambda: Host(per_send_byte=float("nan")), "per_send_byte must be a finite number, not nan"),
-        (lambda: Host(nic=0.0), "nic must be positive bytes per second .*, not 0.0"),
-        (lambda: Host(nic=float("inf")), "nic must be a finite number, not inf"),
+        (lambda: Machine(per_send=-1.0), "per_send must be at least 0, not -1.0"),
+        (lambda: Machine(per_send_byte=float("nan")), "per_send_byte must be a finite number, not nan"),
+        (lambda: Machine(nic=0.0), "nic must be positive bytes per second .*, not 0.0"),
+        (lambda: Machine(nic=float("inf")), "nic must be a finite number, not inf"),
     ],
 )
 def test_costs_that_cannot_be_are_refused(make: Any, reason: str) -> None:
@@ -188,14 +188,14 @@ def test_costs_that_cannot_be_are_refused(make: Any, reason: str) -> None:
 
 
 def test_a_host_says_what_is_free_of_charge() -> None:
-    assert Host().free_of_charge == ("cores", "disk")
-    assert Host(per_send=1e-6).free_of_charge == ("disk",)
+    assert Machine().free_of_charge == ("cores", "disk")
+    assert Machine(per_send=1e-6).free_of_charge == ("disk",)
 
 
 def test_a_scenario_says_what_is_free_on_all_machines() -> None:
     def free(hosts: Any) -> tuple[str, ...]:
-        return Scenario(system=Raft(nodes=3), network=constant(DELTA), hosts=hosts).free_of_charge
+        return Scenario(system=Raft(nodes=3), network=constant(DELTA), machines=hosts).free_of_charge
 
-    assert free(Host()) == ("cores", "disk")
-    assert free({"n1": Host(per_message=1e-6)}) == ("disk",)
-    assert free({"n1": Host(per_message=1e-6), "*": Host(disk=Disk(fsync_of={"log": 0.001}))}) == ()
+    assert free(Machine()) == ("cores", "disk")
+    assert free({"n1": Machine(per_message=1e-6)}) == ("disk",)
+    assert free({"n1": Machine(per_message=1e-6), "*": Machine(disk=Disk(fsync_of={"log": 0.001}))}) == ()

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.kernel import StandstillError
 from sim.network import constant
 from sim.node import Node, Part, durable, message, part
 from sim.system import Invariant, Member
 
 Steps = Generator[Any, Any, Any]
-DISK = Host(disk=Disk(fsync=0.01))
+DISK = Machine(disk=Disk(fsync=0.01))
 
 
 @message
@@ -98,7 +98,7 @@ class Server(Node):
 PATHS = {
     "quick": (None, {}),
     "disk": (DISK, {}),
-    "cores": (Host(per_message=1e-9), {}),
+    "cores": (Machine(per_message=1e-9), {}),
     "careful": (None, {"checking": True, "tracing": True}),
     "careful, disk": (DISK, {"checking": True, "tracing": True}),
 }

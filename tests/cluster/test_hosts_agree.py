@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, Part, durable, durable_log, durable_map, message, part
 from sim.system import Member
@@ -61,7 +61,7 @@ class HostOfThree(Protocol):
 class Simulated:
     """The simulator."""
 
-    profile: Host | None = None
+    profile: Machine | None = None
     options: ClassVar[dict[str, bool]] = {}
 
     def __init__(self, node_class: type[Node]) -> None:
@@ -92,7 +92,7 @@ class Quick(Simulated):
 class Careful(Simulated):
     """On the careful path: checked and traced, through cores, with a disk."""
 
-    profile = Host(disk=Disk(fsync=1e-9), per_message=1e-9)
+    profile = Machine(disk=Disk(fsync=1e-9), per_message=1e-9)
     options: ClassVar[dict[str, bool]] = {"checking": True, "tracing": True}
 
 

@@ -124,7 +124,7 @@ def test_run_without_a_story_judges_and_draws(tmp_path: Path) -> None:
 
 
 def test_sweep_writes_a_row_for_each_point_and_seed(tmp_path: Path) -> None:
-    done = sim("sweep", "paxos_duel", "--vary", "system.patience=0.2,0.4", "--seeds", "2",
+    done = sim("sweep", "paxos_duel", "--vary", "system.timeout=0.2,0.4", "--seeds", "2",
                "--workers", "1", "--out", str(tmp_path))  # fmt: skip
     assert done.returncode == 0, done.stderr
     frame = pd.read_csv(tmp_path / "sweep.csv")
@@ -319,7 +319,7 @@ def test_compare_tells_sizes_apart_and_names_what_is_shared(tmp_path: Path) -> N
 
 
 def test_a_sweep_prints_units_and_verdicts(tmp_path: Path) -> None:
-    done = sim("sweep", "paxos_duel", "--vary", "system.patience=0.2,0.4", "--seeds", "1",
+    done = sim("sweep", "paxos_duel", "--vary", "system.timeout=0.2,0.4", "--seeds", "1",
                "--workers", "1", "--out", str(tmp_path))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "p50 [ms]" in done.stdout

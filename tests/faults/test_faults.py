@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sim import Scenario
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.faults import (
     Administer,
     ClockJump,
@@ -99,7 +99,7 @@ def test_random_crashes_keep_their_mean_times_and_never_exceed_most_down() -> No
             assert len(times) > 100
             assert abs(np.mean(times) - mean) < 3 * mean / np.sqrt(len(times))
     one_at_a_time = scenario(
-        RandomCrashes(mttf=0.5, mttr=0.5, most_down=1, end=50.0),
+        RandomCrashes(mttf=0.5, mttr=0.5, max_down=1, end=50.0),
         duration=51.0,
         workload=ClosedLoop(clients=1, think=10.0),
     )
@@ -177,7 +177,9 @@ def test_a_flaky_member_is_slow_and_lossy_for_its_time() -> None:
 
 
 def test_a_slow_member_serves_at_its_speed() -> None:
-    simulation = scenario(Slow("n1", at=1.0, duration=1.0, speed=0.25), hosts=Host(per_message=1e-5)).start(1)
+    simulation = scenario(
+        Slow("n1", at=1.0, duration=1.0, speed=0.25), machines=Machine(per_message=1e-5)
+    ).start(1)
     simulation.run(until=1.5)
     assert simulation.cluster.hosts["n1"].cpu.speed == 0.25
     simulation.run(until=2.5)
@@ -248,7 +250,7 @@ def test_random_disturbances_make_members_unwell_and_well_again() -> None:
     one = scenario(
         RandomDisturbances(mttf=0.2, mttr=0.2, max_clock_drift=None, wall_clocks_jump=True, end=20.0),
         duration=21.0,
-        hosts=Host(per_message=1e-5),
+        machines=Machine(per_message=1e-5),
     )
     simulation = one.start(seed=1)
     simulation.run()
@@ -310,7 +312,7 @@ def test_random_crashes_lose_disks_with_their_probability() -> None:
         (lambda: Crash("n0", at=-1.0), "Crash: at must be at least 0 seconds, not -1.0"),
         (lambda: Crash("n0", at=1.0, down=float("nan")), "Crash: down must be a finite number, not nan"),
         (lambda: RandomCrashes(0.0, 1.0), "RandomCrashes: mttf must be positive, not 0.0"),
-        (lambda: RandomCrashes(1.0, 1.0, most_down=0), "most_down must be at least 1, not 0"),
+        (lambda: RandomCrashes(1.0, 1.0, max_down=0), "max_down must be at least 1, not 0"),
         (lambda: Partition((), at=1.0), r"at least one group of at least one target is needed, not \(\)"),
         (lambda: Flaky("n0", at=1.0, loss=1.5), "loss must be between 0 and 1, not 1.5"),
         (lambda: Pause("n0", at=1.0, duration=0.0), "Pause: duration must be positive, not 0.0"),

@@ -1,4 +1,4 @@
-"""The nightly campaign: no law accuses a correct run. ``pytest -m nightly -s`` prints counts and CPU seconds."""
+"""The nightly campaign: no invariant accuses a correct run. ``pytest -m nightly -s`` prints counts and CPU seconds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def campaign(name: str, system: System, seeds: range) -> None:
     for seed in seeds:
         drawn = chaos_scenario(system, seed, storm=4.0)
         hosts: Any = {n: dataclasses.replace(host, disk=STALLING) for n, host in drawn.hosts.items()}  # type: ignore[union-attr]
-        run = chaos(system, seed, scenario=dataclasses.replace(drawn, hosts=hosts))
+        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=hosts))
         assert run.violation is None, f"seed {seed}: {run.violation}"
         status = run.check().status
         assert status != "invalid", f"seed {seed}: {run.check()}"

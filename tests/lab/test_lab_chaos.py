@@ -35,7 +35,7 @@ def drawn(system: System, kind: type) -> list[Any]:
 
 def clocks(system: System) -> list[Clock]:
     scenarios = [chaos_scenario(system, seed) for seed in range(40)]
-    return [host.clock for scenario in scenarios for host in scenario.hosts.values()]  # type: ignore[union-attr]
+    return [host.clock for scenario in scenarios for host in scenario.machines.values()]  # type: ignore[union-attr]
 
 
 def test_storms_draw_every_kind_of_fault() -> None:
@@ -60,7 +60,7 @@ def test_disks_stall_members_stand_still_and_power_fails_for_all_at_once() -> No
 
 def test_disks_are_lost_only_where_the_system_keeps_nothing_on_them() -> None:
     assert {fault.wiped for fault in drawn(ViewstampedReplication(), RandomCrashes)} == {0.5}
-    assert {fault.most_down for fault in drawn(ViewstampedReplication(), RandomCrashes)} == {2}
+    assert {fault.max_down for fault in drawn(ViewstampedReplication(), RandomCrashes)} == {2}
     assert {fault.wiped for fault in drawn(BasicRaft(), RandomCrashes)} == {0.0}
 
 
@@ -86,7 +86,7 @@ def test_clocks_are_as_wrong_as_the_system_allows_and_no_more() -> None:
 
 def test_nobody_crashes_where_nobody_may() -> None:
     alone = ViewstampedReplication(nodes=1)
-    assert alone.most_down == 0
+    assert alone.max_down == 0
     assert drawn(alone, RandomCrashes) == []
     assert drawn(alone, RandomDisturbances)
     run = chaos(alone, 1, scenario=chaos_scenario(alone, 1, storm=1.0))
@@ -148,11 +148,11 @@ class Careless(Craq):
 
 def test_a_system_that_counts_on_clocks_without_saying_so_is_found_out() -> None:
     """Seed 8: a server's clock runs too slowly while it is cut off; it answers after its lease has ended."""
-    for system, law in ((Careless(), "reads are never older than what was committed"), (Craq(), None)):
+    for system, invariant in ((Careless(), "reads are never older than what was committed"), (Craq(), None)):
         faults = (
             RandomDisturbances(0.2, 1.0, max_clock_drift=system.max_clock_drift),
             RandomPartitions(0.3, 1.5, end=12),
         )
         storm = dataclasses.replace(chaos_scenario(system, 8, storm=12.0), faults=faults)
         run = chaos(system, 8, scenario=storm)
-        assert (run.violation and run.violation.law) == law
+        assert (run.violation and run.violation.invariant) == invariant

@@ -48,7 +48,7 @@ STORES: list[System] = [
 @pytest.mark.parametrize("system", STORES, ids=lambda s: s.label)
 def test_a_store_keeps_what_it_claims_in_storms(system: System) -> None:
     # Whether a history is sequentially consistent is found by search; long ones spend its budget.
-    storm = 2.0 if system.claims == "sequential" else 4.0
+    storm = 2.0 if system.consistency == "sequential" else 4.0
     for seed in range(6):
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
         assert run.violation is None, run.violation
@@ -84,7 +84,7 @@ def caught(system: System, model: str, seeds: int, **changes: Any) -> Run | None
 def test_reads_from_anybody_are_caught_when_they_should_be_linearizable(system: System) -> None:
     run = caught(system, "linearizable", 3)
     assert run is not None
-    assert system.claims != "linearizable"
+    assert system.consistency != "linearizable"
     verdict = run.check("linearizable").verdict
     assert verdict is not None
     assert 2 <= len(verdict.counterexample) <= 8

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sim import Scenario
-from sim.cluster import Disk, Host
+from sim.cluster import Disk, Machine
 from sim.faults import Crash, RandomCrashes
 from sim.network import Exponential, lan
 from sim.protocols import PrimaryBackup, Raft
@@ -17,7 +17,7 @@ from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform, Zipf
 
 _DIGEST = """
 from sim import Scenario
-from sim.cluster import Disk, Host
+from sim.cluster import Disk, Machine
 from sim.faults import Crash, RandomCrashes, RandomPartitions
 from sim.network import wan
 from sim.protocols import *
@@ -28,7 +28,7 @@ scenario = Scenario(
     network=wan("virginia", "california", "oregon", loss=0.02, duplicate=0.02),
     workload=ClosedLoop(clients=5, keys=Zipf(50)),
     faults=[Crash("leader", at=2.0, down=1.0), RandomCrashes(5.0, 1.0), RandomPartitions(4.0, 1.0)],
-    hosts=Host(cores=2, per_message=1e-4, disk=Disk(fsync=0.002)),
+    machines=Machine(cores=2, per_message=1e-4, disk=Disk(fsync=0.002)),
     duration=8.0, trace=True, check=True,
 )
 run = scenario.run(seed=3)
@@ -94,7 +94,7 @@ def test_tracing_and_sampling_do_not_change_what_happens() -> None:
 def test_checking_does_not_change_what_happens() -> None:
     plain = scenario(
         faults=(Crash("leader", at=1.0, down=1.0),),
-        hosts=Host(disk=Disk(fsync=0.001)),
+        machines=Machine(disk=Disk(fsync=0.001)),
         workload=ClosedLoop(
             clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, Uniform(5))
         ),

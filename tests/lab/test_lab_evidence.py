@@ -77,7 +77,7 @@ class Silent(Node):
 @dataclass(frozen=True, kw_only=True)
 class Nobody(System):
     client_class = Client
-    claims = "linearizable"
+    consistency = "linearizable"
 
     def members(self) -> tuple[Member, ...]:
         return tuple(Member(f"n{i}", Silent) for i in range(3))

@@ -1,4 +1,4 @@
-"""Comparisons are fair: one size, one failure detection, one patience of clients, and the same load for all."""
+"""Comparisons are fair: one size, one failure detection, one timeout of clients, and the same load for all."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_a_table_says_in_which_conditions_systems_differ_and_the_heading_what_th
 
 
 def test_a_table_says_what_is_free_and_what_a_closed_loop_hides() -> None:
-    from sim.cluster import CLOUD_HOST
+    from sim.cluster import CLOUD_MACHINE
 
     open_ = compare(Raft(), world(), seeds=1, workers=1, progress=None).text()
     assert "free: cores, disk" in open_
     assert "closed loop" not in open_
-    closed = world(workload=ClosedLoop(clients=2), hosts=CLOUD_HOST)
+    closed = world(workload=ClosedLoop(clients=2), machines=CLOUD_MACHINE)
     text = compare(Raft(), closed, seeds=1, workers=1, progress=None).text()
     assert "a client that waits asks nothing" in text
     assert "free:" not in text

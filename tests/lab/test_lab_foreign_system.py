@@ -45,7 +45,7 @@ class Lone(System):
         return Client
 
     @property
-    def claims(self):
+    def consistency(self):
         return "linearizable"
 
     def holder(self, role, nodes):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim import Host, Member, Node, Scenario, System, protocols
+from sim import Machine, Member, Node, Scenario, System, protocols
 from sim.cluster import Cluster
 from sim.network import constant
 from sim.node import message
@@ -91,10 +91,10 @@ class Plain:
     ids=lambda thing: type(thing).__name__,
 )
 @pytest.mark.parametrize(
-    "host", [Host(), Host(per_message=0.001), Host(per_send=0.001)], ids=["free", "cpu", "send"]
+    "host", [Machine(), Machine(per_message=0.001), Machine(per_send=0.001)], ids=["free", "cpu", "send"]
 )
 @pytest.mark.parametrize("checking", [False, True])
-def test_what_is_no_message_is_refused_when_it_is_sent(thing: Any, host: Host, checking: bool) -> None:
+def test_what_is_no_message_is_refused_when_it_is_sent(thing: Any, host: Machine, checking: bool) -> None:
     made = Cluster(constant(0.010), checking=checking)
     for name in ("a", "b"):
         made.add(Member(name, Server), place="lan", profile=host)

@@ -74,7 +74,7 @@ def test_replicas_that_never_answer_fail_every_storm(kind: type[Node]) -> None:
     for seed in range(40):
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=0.5), bound=2.0)
         assert isinstance(run.violation, LivenessViolation), seed
-        assert run.violation.law == "progress after healing"
+        assert run.violation.invariant == "progress after healing"
         assert "has no answer to a new" in str(run.violation)
 
 
@@ -210,8 +210,8 @@ def test_a_replica_that_never_catches_up_after_a_restart_is_found(name: str) -> 
     assert after_a_crash(system, victim).violation is None
     found = after_a_crash(with_deaf(system, victim, handlers), victim).violation
     assert isinstance(found, LivenessViolation), found
-    assert victim in found.nodes or found.law == "progress after healing"
-    if found.law == "every replica catches up":
+    assert victim in found.nodes or found.invariant == "progress after healing"
+    if found.invariant == "every replica catches up":
         assert f"{victim}: " in found.facts[1]
 
 

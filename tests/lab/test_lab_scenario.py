@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Retry, Scenario
-from sim.cluster import CLOUD_HOST, Disk, Host
+from sim.cluster import CLOUD_MACHINE, Disk, Machine
 from sim.faults import RandomCrashes
 from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
@@ -42,8 +42,8 @@ def scenario(**changes: Any) -> Scenario:
         ({"system": Raft(nodes=3, heartbeat=1e-12)}, "heartbeat=1e-12 makes 2e.12 heartbeats in 2.0 s"),
         ({"faults": [RandomCrashes(1e-9, 1.0)]}, "mttf=1e-09 makes 2e.09 faults in 2.0 s"),
         ({"workload": Trace(arrivals=(Arrival(5.0, "get", "a"),))}, "1 of 1 rows lie outside a run of 2.0 s"),
-        ({"hosts": {"n9": Host()}}, "hosts names 'n9'; the members are n0, n1, n2"),
-        ({"hosts": 3}, "hosts must be a Host or a mapping, not 3"),
+        ({"hosts": {"n9": Machine()}}, "hosts names 'n9'; the members are n0, n1, n2"),
+        ({"hosts": 3}, "hosts must be a Machine or a mapping, not 3"),
         ({"workload": ClosedLoop(clients={"mars": 1})}, "mars"),
         ({"leader": "mars"}, "mars"),
         (
@@ -72,9 +72,9 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: Mix({"get": 0.0}), "weight of 'get' must be positive, not 0.0"),
         (lambda: Retry(timeout=0), "timeout must be positive seconds, not 0"),
         (lambda: Retry(backoff=2.0, backoff_max=1.0), "0 <= backoff <= backoff_max must hold, not 2.0, 1.0"),
-        (lambda: Host(cores=0), "cores must be an integer of at least 1, not 0"),
-        (lambda: Host(per_message=-1.0), "per_message must be at least 0, not -1.0"),
-        (lambda: Host(discipline="lifo"), "discipline must be one of fifo"),  # type: ignore[arg-type]
+        (lambda: Machine(cores=0), "cores must be an integer of at least 1, not 0"),
+        (lambda: Machine(per_message=-1.0), "per_message must be at least 0, not -1.0"),
+        (lambda: Machine(discipline="lifo"), "discipline must be one of fifo"),  # type: ignore[arg-type]
         (lambda: Disk(bandwidth=0), "bandwidth must be positive bytes per second, not 0"),
         (lambda: Raft(nodes=0), "nodes must be an integer of at least 1, not 0"),
         (lambda: Raft(nodes=3, heartbeat=-1.0), "heartbeat must be positive seconds, not -1.0"),
@@ -113,11 +113,11 @@ def test_leaders_and_primaries_start_where_the_scenario_says(system: Any) -> Non
 
 
 def test_fields_are_varied_to_any_depth() -> None:
-    base = scenario(workload=OpenLoop(rate=10.0), hosts=CLOUD_HOST)
+    base = scenario(workload=OpenLoop(rate=10.0), machines=CLOUD_MACHINE)
     assert base.vary("duration", 5.0).duration == 5.0
     assert base.vary("workload__rate", 20.0).workload == OpenLoop(rate=20.0)
-    assert base.vary("hosts__disk__fsync", 0.003).hosts.disk.latency == Constant(0.003)  # type: ignore[union-attr]
-    assert base == scenario(workload=OpenLoop(rate=10.0), hosts=CLOUD_HOST)
+    assert base.vary("machines__disk__fsync", 0.003).machines.disk.latency == Constant(0.003)  # type: ignore[union-attr]
+    assert base == scenario(workload=OpenLoop(rate=10.0), machines=CLOUD_MACHINE)
     for path, message in (
         ("speed", "a scenario has no field 'speed'"),
         ("workload__speed", r"workload \(OpenLoop\) has no field 'speed'"),
@@ -169,7 +169,7 @@ def test_open_loop_latency_begins_when_the_operation_was_due() -> None:
     # One core serves a message in 20 ms, and 100 requests a second come: the backlog grows, and so must latency.
     slow = scenario(
         system=Raft(nodes=1),
-        hosts=Host(per_message=0.02),
+        machines=Machine(per_message=0.02),
         workload=OpenLoop(rate=100.0, arrivals="constant", reads=1.0),
         duration=4.0,
     )

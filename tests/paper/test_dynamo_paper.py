@@ -170,7 +170,7 @@ def test_4_8_a_node_is_thought_failed_by_who_hears_nothing_of_it_and_asked_again
     for home in (HOMES[0], HOMES[2]):
         bench.deliver(home, PutAck(ticket, home))
     bench.take()
-    bench.advance(SYSTEM.patience)
+    bench.advance(SYSTEM.timeout)
     assert list(bench.node.coordinator.suspected) == [HOMES[1]]
     assert bench.take(SPARES[0], Put)[0].home == HOMES[1]
     bench.advance(3.5 * SYSTEM.probe_every)
@@ -197,6 +197,6 @@ def test_5_a_home_that_never_answers_does_not_keep_the_repair_of_the_others_wait
     bench.deliver(HOMES[0], GetReply(ticket, NEW, HOMES[0]))
     bench.deliver(HOMES[1], GetReply(ticket, OLD, HOMES[1]))
     bench.take()
-    bench.advance(4 * SYSTEM.patience)
+    bench.advance(4 * SYSTEM.timeout)
     assert bench.take(HOMES[1], Repair) == [Repair(ticket, KEY, NEW, HOMES[1])]
     assert not bench.node.coordinator.operations

@@ -157,7 +157,7 @@ def test_a_stuck_candidate_of_a_higher_term_is_freed_by_the_leaders_next_message
 
 def test_election_timeouts_may_be_spread_less_or_more() -> None:
     bench = server(timeout_spread=1.5)
-    drawn = [bench.node.draw_patience() for _ in range(200)]
+    drawn = [bench.node.draw_election_timeout() for _ in range(200)]
     assert 0.5 <= min(drawn) < 0.51
     assert 0.74 < max(drawn) < 0.75
 
@@ -246,11 +246,11 @@ def test_the_prior_leader_accepts_no_new_requests() -> None:
 
 
 def test_the_target_begins_an_election_at_once_and_is_not_held_up_by_stickiness() -> None:
-    heir = server(name="n1", transfer=True, check_quorum=True, log=(1,))
-    heir.deliver("n0", AppendEntries(1, "n0", 1, 1, (), 1))
-    heir.take()
-    heir.deliver("n0", TimeoutNow(1))
-    (request,) = heir.take("n2")
+    transferee = server(name="n1", transfer=True, check_quorum=True, log=(1,))
+    transferee.deliver("n0", AppendEntries(1, "n0", 1, 1, (), 1))
+    transferee.take()
+    transferee.deliver("n0", TimeoutNow(1))
+    (request,) = transferee.take("n2")
     assert request == TransferVote(2, "n1", 1, 1)
     voter = server(name="n2", transfer=True, check_quorum=True, log=(1,))
     voter.deliver("n0", AppendEntries(1, "n0", 1, 1, (), 1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.network.topology import constant
 from sim.node import Node
@@ -56,7 +56,9 @@ class Stage:
         for member in self.system.members():
             if mutant is not None:
                 member = dataclasses.replace(member, node_class=mutant)
-            self.cluster.add(member, place="lan", profile=Host(disk=Disk(fsync=fsync)), settings=self.system)
+            self.cluster.add(
+                member, place="lan", profile=Machine(disk=Disk(fsync=fsync)), settings=self.system
+            )
         client = Member("client", Asker, group="clients", role="client")
         self.cluster.add(client, place="lan", beside=beside)
         self.cluster.watch(self.system.invariants())
@@ -112,10 +114,10 @@ class Stage:
         self.cluster.restart(name)
 
     def law_broken(self, action: Callable[[], Any] | None = None) -> str:
-        """The law that is broken in the next second, or by the action."""
+        """The invariant that is broken in the next second, or by the action."""
         with pytest.raises(SafetyViolation) as caught:
             self.run(1.0) if action is None else action()
-        return str(caught.value.law)
+        return str(caught.value.invariant)
 
     def finish(self) -> None:
         for invariant in self.cluster.invariants:
@@ -153,7 +155,7 @@ class Stage:
 
 
 def survive(system: System, seed: int, storm: float) -> None:
-    """One storm: no law breaks, clients finish after it, what they saw is what is claimed, and nothing is lost."""
+    """One storm: no invariant breaks, clients finish after it, their history is as claimed, and nothing is lost."""
     run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
     assert run.violation is None, run.violation
     assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"

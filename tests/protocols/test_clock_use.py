@@ -254,7 +254,7 @@ def storm(system: System, seed: int, apart: float) -> Run:
     clocks = [Clock(apart * (-1) ** i * i, host.clock.drift) for i, host in enumerate(hosts.values())]
     changed = [dataclasses.replace(h, clock=c) for h, c in zip(hosts.values(), clocks, strict=True)]
     return chaos(
-        system, seed, scenario=dataclasses.replace(made, hosts=dict(zip(hosts, changed, strict=True)))
+        system, seed, scenario=dataclasses.replace(made, machines=dict(zip(hosts, changed, strict=True)))
     )
 
 
@@ -285,8 +285,8 @@ def sees_to_its_clocks(system: System, seed: int, monkeypatch: pytest.MonkeyPatc
     right = type(system).__name__ in TIMESTAMPS or not system.wall_clock_may_jump
     with monkeypatch.context() as patched:
         guard(patched)
-        laws = type(system).invariants
-        patched.setattr(type(system), "invariants", lambda self: [*laws(self), StaysHere()])
+        invariants = type(system).invariants
+        patched.setattr(type(system), "invariants", lambda self: [*invariants(self), StaysHere()])
         patched.setattr(sim.cluster.clock, "SPREAD", 1e4)
         guarded = rows(storm(system, seed, 0.0 if right else 1000.0))
     assert not (Wall.durations and system.wall_clock_may_jump), (
@@ -321,7 +321,7 @@ def test_a_bound_on_staleness_counts_on_wall_clocks_and_says_so(monkeypatch: pyt
 
 def fault_model(system: System) -> tuple[object, ...]:
     """What a storm may do to a system."""
-    return system.max_clock_drift, system.wall_clock_may_jump, system.disks_may_be_lost, system.most_down
+    return system.max_clock_drift, system.wall_clock_may_jump, system.disks_may_be_lost, system.max_down
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sim import Retry, System, protocols
-from sim.cluster import Clock, Disk, Host
+from sim.cluster import Clock, Disk, Machine
 from sim.faults import Crash, Pause
 from sim.protocols import (
     AntiEntropy,
@@ -83,7 +83,7 @@ def test_no_system_takes_what_is_of_another_type(name: str) -> None:
         (lambda: Retry(timeout="1"), "Retry: timeout must be a number, not '1'"),
         (lambda: Crash("n1", at="1"), "Crash: at must be a number, not '1'"),
         (lambda: Pause("n1", at=1.0, duration="1"), "Pause: duration must be a number, not '1'"),
-        (lambda: Host(per_message="x"), "Host: per_message must be a number, not 'x'"),
+        (lambda: Machine(per_message="x"), "Machine: per_message must be a number, not 'x'"),
         (lambda: Clock(drift="x"), "Clock: drift must be a number, not 'x'"),
         (lambda: Disk(bandwidth="x"), "Disk: bandwidth must be a number, not 'x'"),
         (lambda: Zipf(10, "x"), "Zipf: exponent must be a number, not 'x'"),

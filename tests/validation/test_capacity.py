@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import CLOUD_HOST, Host
+from sim.cluster import CLOUD_MACHINE, Machine
 from sim.network import constant
 from sim.protocols import (
     BasicRaft,
@@ -77,7 +77,7 @@ def scenario(system: Any, **options: Any) -> Scenario:
         system=system,
         network=constant(0.0002),
         workload=ClosedLoop(clients=CLIENTS, reads=0.0, keys=Uniform(10**6)),
-        hosts=Host(per_message=PER_MESSAGE),
+        machines=Machine(per_message=PER_MESSAGE),
         **options,
     )
 
@@ -146,10 +146,10 @@ def test_epaxos_serves_as_many_times_the_writes_of_multi_paxos_as_the_messages_s
 
 
 def test_three_cloud_machines_serve_what_etcd_says_of_its_own() -> None:
-    """`CLOUD_HOST`: more than 30,000 writes a second for three members, three messages of 44 us a write on 4 cores."""
+    """`CLOUD_MACHINE`: above 30,000 writes a second for three members: three messages of 44 us a write on 4 cores."""
     run = dataclasses.replace(
         scenario(Raft(nodes=3), duration=0.2, warmup=0.1),
-        hosts=CLOUD_HOST,
+        machines=CLOUD_MACHINE,
         workload=ClosedLoop(clients=300, reads=0.0, keys=Uniform(10**6)),
     ).run(seed=1)
     assert 30_000 < run.summary()["throughput"] <= 1.01 * 4 / (3 * 44e-6)

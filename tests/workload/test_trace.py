@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim import Host, Scenario
+from sim import Machine, Scenario
 from sim.network import matrix
 from sim.protocols import Raft
 from sim.workload import Arrival, Trace
@@ -16,11 +16,15 @@ from sim.workload import Arrival, Trace
 EPOCH = "time,op,key\n1190146243.326,get,k1\n1190146243.9,get,k2\n"
 
 
-def play(workload: Trace, duration: float = 10.0, host: Host | None = None) -> list[tuple[Any, ...]]:
+def play(workload: Trace, duration: float = 10.0, host: Machine | None = None) -> list[tuple[Any, ...]]:
     """Key, region, process and call of each operation of a run in two places."""
     network = matrix(["x", "y"], [[0.001] * 2] * 2)
     scenario = Scenario(
-        system=Raft(nodes=3), network=network, workload=workload, duration=duration, hosts=host or Host()
+        system=Raft(nodes=3),
+        network=network,
+        workload=workload,
+        duration=duration,
+        machines=host or Machine(),
     )
     rows = scenario.run(seed=1).operations
     return list(rows[["key", "region", "process", "call"]].itertuples(index=False, name=None))
@@ -38,7 +42,7 @@ def test_a_mark_at_the_beginning_and_blanks_in_the_header_hide_no_column(tmp_pat
 
 
 def test_a_client_is_a_session_that_asks_one_thing_after_the_other() -> None:
-    slow = Host(per_message=0.005)
+    slow = Machine(per_message=0.005)
     same = [Arrival(3.0 + i / 1000, "put", f"k{i}", client="a") for i in range(3)]
     other = [Arrival(3.0, "put", "k9", client="b")]
     rows = play(Trace(arrivals=(*same, *other)), host=slow)

@@ -20,7 +20,7 @@ class WorkConserved(Invariant):
     And what a balancer believes to be in flight at a server is the number of its attempts there.
     """
 
-    law: ClassVar[str] = "work conserved"
+    title: ClassVar[str] = "work conserved"
 
     def on_step(self, node: Node) -> None:
         if isinstance(node, ServerNode):

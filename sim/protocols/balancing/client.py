@@ -42,7 +42,7 @@ class BalancedClient(Client):
 
     def request(self, command: Command) -> Ask:
         """The ticket is the command's own identity, so that a late answer finds nothing that waits for it."""
-        return Ask((command.session, command.sequence), command, self.patience)
+        return Ask((command.session, command.sequence), command, self.timeout)
 
     def on_answer(self, src: str, msg: Answer) -> None:
         session, sequence = msg.ticket
@@ -72,9 +72,9 @@ class BalancingClient(Client):
     def attempt(self, pending: Any) -> None:
         command = pending.command
         pending.outcome.attempts += 1
-        self.set_timer("attempt", self.patience, command.session)
+        self.set_timer("attempt", self.timeout, command.session)
         ticket = (command.session, command.sequence)
-        self.dispatcher.on_ask(self.name, Ask(ticket, command, self.patience))
+        self.dispatcher.on_ask(self.name, Ask(ticket, command, self.timeout))
 
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
         """A request of this client is over."""

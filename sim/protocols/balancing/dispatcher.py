@@ -4,7 +4,7 @@ The same part serves in a balancer node and in a client that balances for itself
 request is sent once, and whatever comes back is the answer. Retries, timeouts, hedges and the like are in
 `sim.protocols.balancing.resilient`.
 
-The law of its counters, at every moment: ``arrived = done + refused + lost + under way``.
+The invariant of its counters, at every moment: ``arrived = done + refused + lost + under way``.
 """
 
 from __future__ import annotations
@@ -118,12 +118,12 @@ class Dispatcher(Part):
         backend = self.policy.pick(pool, pool.available, command.key)
         self._number = number = self._number + 1
         now = self.monotonic
-        self.attempts[number] = Attempt(backend, src, msg.ticket, now, now + msg.patience)
+        self.attempts[number] = Attempt(backend, src, msg.ticket, now, now + msg.timeout)
         backend.in_flight += 1
         backend.picked += 1
-        if msg.patience < inf and not self._sweeping:
+        if msg.timeout < inf and not self._sweeping:
             self._sweeping = True
-            self.set_timer("sweep", msg.patience)
+            self.set_timer("sweep", msg.timeout)
         self.node.send(backend.name, Ask(number, command))
 
     # A backend answers

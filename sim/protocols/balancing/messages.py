@@ -29,21 +29,21 @@ class Ask:
     Fields
     ------
     ticket: the number, or pair of numbers, under which the sender awaits the answer.
-    patience: for how many seconds the sender will wait; carried as a duration, since clocks differ.
+    timeout: for how many seconds the sender will wait; carried as a duration, since clocks differ.
     tied_to, tied_ticket: the server that holds the other copy of a tied request, and its number there.
     idle: the number of the server's `Idle` by which it was picked; 0 for none.
     """
 
     ticket: Any
     command: Command
-    patience: float = inf
+    timeout: float = inf
     tied_to: str = ""
     tied_ticket: int = 0
     idle: int = 0
 
     @property
     def wire_bytes(self) -> int:
-        """Ticket, patience, the tie and the number of an `Idle` if any, and the command."""
+        """Ticket, timeout, the tie and the number of an `Idle` if any, and the command."""
         size: int = 16 + self.command.wire_bytes + (8 if self.idle else 0)
         return size + 8 + len(self.tied_to) if self.tied_to else size
 

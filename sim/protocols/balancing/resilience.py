@@ -56,7 +56,7 @@ class Timeout(Resilience):
     attempt:
         Seconds to wait for one attempt; None: no limit.
     total:
-        Seconds for the request with all its attempts; the client's own patience, where shorter, counts.
+        Seconds for the request with all its attempts; the client's own timeout, where shorter, counts.
     carried:
         Tell the server how long one will wait, and cancel what one has given up, so that it does not work
         for nobody.

@@ -1,7 +1,7 @@
 """The dispatcher with everything: timeouts, retries, hedges, ties, breakers, ejection, limits, probes.
 
 A *job* is a client's request on its way through; an attempt is one copy of it at one backend. A job ends once:
-with an answer (``done``), refused (``refused``), or out of time (``lost``). The law is that of the plain
+with an answer (``done``), refused (``refused``), or out of time (``lost``). The invariant is that of the plain
 dispatcher: ``arrived = done + refused + lost + under way``.
 """
 
@@ -111,15 +111,15 @@ class ResilientDispatcher(Dispatcher):
         self.arrived += 1
         self._jobs_made = number = self._jobs_made + 1
         now = self.monotonic
-        patience = min(msg.patience, self.guards.timeout.total or inf)
-        job = self.jobs[number] = Job(number, src, msg, now + patience)
+        timeout = min(msg.timeout, self.guards.timeout.total or inf)
+        job = self.jobs[number] = Job(number, src, msg, now + timeout)
         if self._limiter is not None and not self._limiter.take(now):
             self.conclude(job, REFUSED, None)
             return
         if self._budget is not None:
             self._budget.request()
-        if patience < inf:
-            self.set_timer("give_up", patience, number)
+        if timeout < inf:
+            self.set_timer("give_up", timeout, number)
         self.attempt(job)
 
     def attempt(self, job: Job) -> None:
@@ -204,11 +204,11 @@ class ResilientDispatcher(Dispatcher):
         if backend.breaker is not None:
             copy.mark = backend.breaker.sent()
         timeout = self.guards.timeout
-        patience = min(job.deadline - now, timeout.attempt or inf)
+        left = min(job.deadline - now, timeout.attempt or inf)
         if timeout.attempt is not None:
             self.set_timer("attempt", timeout.attempt, number)
         idle, backend.taken = backend.taken, 0
-        carried = patience if timeout.carried else inf
+        carried = left if timeout.carried else inf
         self.transmit(number, copy, Ask(number, job.command, carried, tied_to, tied_ticket, idle))
 
     def transmit(self, number: int, copy: Copy, ask: Ask) -> None:

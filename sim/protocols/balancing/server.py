@@ -309,7 +309,7 @@ class QueueingServerNode(VariedServerNode):
     def _is_to_go(self, key: Key, msg: Ask, came: float) -> bool:
         """Whether to work on it: it is not too late for it, and the queue has not been slow for too long."""
         now = self.monotonic
-        if now - came >= msg.patience:
+        if now - came >= msg.timeout:
             self.requests -= 1
             self.expired += 1
             self._came.pop(key, None)

@@ -171,16 +171,16 @@ class BalancedStore(Balancing):
         return self.store.administration_options
 
     @property
-    def claims(self) -> str | None:
-        return self.store.claims
+    def consistency(self) -> str | None:
+        return self.store.consistency
 
     @property
     def disks_may_be_lost(self) -> bool:
         return self.store.disks_may_be_lost
 
     @property
-    def most_down(self) -> int | None:
-        return self.store.most_down
+    def max_down(self) -> int | None:
+        return self.store.max_down
 
     @property
     def max_clock_drift(self) -> float | None:

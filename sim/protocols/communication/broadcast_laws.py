@@ -62,12 +62,12 @@ class BroadcastLaws(Invariant):
     latest: dict[str, list[Dot]] = field(default_factory=dict)  # origin -> its messages, in order
     disks: dict[str, Any] = field(default_factory=dict)
     born: dict[Dot, int] = field(default_factory=dict)  # message -> the life of its origin
-    lives: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
-        if self.lives.get(node.name) != node.incarnation and node.name in self.group:
+        if self.epochs.get(node.name) != node.incarnation and node.name in self.group:
             self.disks[node.name] = node.host.disk
-            self.lives[node.name] = node.incarnation
+            self.epochs[node.name] = node.incarnation
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "broadcast":
@@ -83,7 +83,7 @@ class BroadcastLaws(Invariant):
         if dot in self.bodies:
             self.broken("no creation", node, f"{dot} was {self.bodies[dot]!r}", f"now it is {body!r}")
         self.bodies[dot] = body
-        self.born[dot] = self.lives.get(node, 0)
+        self.born[dot] = self.epochs.get(node, 0)
         own = self.latest.setdefault(node, [])
         if self.order == "causal":
             self.pasts[dot] = {**self.counts.get(node, {}), node: number - 1}
@@ -159,17 +159,17 @@ class BroadcastLaws(Invariant):
             if self.agreement == "uniform" or (self.agreement == "reliable" and name in members):
                 survives = None if name in members else self.memory(self.disks[name])[1]
                 known.update(dict.fromkeys(self.sequences[name][:survives], name))
-        law = "uniform agreement" if self.agreement == "uniform" else "agreement"
+        invariant = "uniform agreement" if self.agreement == "uniform" else "agreement"
         for dot, who in known.items():
             for name in members:
                 if dot not in self.places.get(name, {}):
-                    self.broken(law, name, f"{who} has delivered {dot}", f"{name} never does")
+                    self.broken(invariant, name, f"{who} has delivered {dot}", f"{name} never does")
 
     def check_validity(self, members: Mapping[str, Node]) -> None:
         """What a member broadcast in its present life, everybody delivers (best effort); else its origin does."""
         for dot in self.bodies:
             origin = dot[0]
-            if origin not in members or self.born[dot] != self.lives[origin]:
+            if origin not in members or self.born[dot] != self.epochs[origin]:
                 continue
             for name in members:
                 if dot not in self.places.get(name, {}):

@@ -4,7 +4,7 @@ Birrell & Nelson, "Implementing Remote Procedure Calls", ACM TOCS 2(1), 1984; Ne
 1981) for orphans; deadlines that travel as the time that is left, and cancellation, are gRPC's. A part of a node, both
 caller and callee, over the bare `Verbs.call`, which is one attempt: a request, and its reply or a timeout.
 
-- *Retries*: an attempt that is not answered within ``patience`` is repeated, ``retries`` times or until the deadline.
+- *Retries*: an attempt that is not answered within ``timeout`` is repeated, ``retries`` times or until the deadline.
 - *Semantics*: ``"at-most-once"``: the callee remembers (on disk, in one record with what the call did) what it
   answered, and answers a repeated call with it, until the caller says that the call is over. With retries until there
   is an answer that makes exactly once, between these two nodes. ``"at-least-once"``: every attempt is executed.
@@ -122,13 +122,13 @@ class _Execution:
 class Rpc(Part):
     """Calls and answers calls.
 
-    Settings: ``patience`` (seconds until an attempt is repeated), ``semantics``, ``cancellation`` (whether callees are
+    Settings: ``timeout`` (seconds until an attempt is repeated), ``semantics``, ``cancellation`` (whether callees are
     told, and heed deadlines). A request reaches its ordinary handler with an `Incoming` as ``src``; the node then
     calls `answer`, at once or later, or `work_on`, which leads to its method ``served(src, request)``. Its method
     ``abandoned(src)``, if it has one, is told when a call it works on ends without an answer.
     """
 
-    patience = 1.0
+    timeout = 1.0
     semantics = "at-most-once"
     cancellation = True
 
@@ -137,10 +137,10 @@ class Rpc(Part):
 
     @classmethod
     def check_settings(cls, **settings: Any) -> None:
-        patience = settings.get("patience", cls.patience)
+        timeout = settings.get("timeout", cls.timeout)
         semantics = settings.get("semantics", cls.semantics)
-        if not 0 < patience < inf:
-            raise ValueError(f"Rpc: patience must be positive seconds, not {patience!r}")
+        if not 0 < timeout < inf:
+            raise ValueError(f"Rpc: timeout must be positive seconds, not {timeout!r}")
         if semantics not in ("at-most-once", "at-least-once"):
             raise ValueError(f"Rpc: semantics must be 'at-most-once' or 'at-least-once', not {semantics!r}")
 
@@ -207,7 +207,7 @@ class Rpc(Part):
         """Send the request, with the time that is left; the event has the reply, or None."""
         settled = min(self.open) - 1
         request = Invoke(made.call, made.attempts, settled, left, made.request)
-        return self.call(made.dst, request, timeout=min(self.patience, left))
+        return self.call(made.dst, request, timeout=min(self.timeout, left))
 
     def on_finished_timeout(self, number: int) -> None:
         """A call is over: tell the callee if it may still work on it, and whoever has waited."""

@@ -33,7 +33,7 @@ class _Configured(Node):
     def __init__(self, host: Any) -> None:
         super().__init__(host)
         system = getattr(self.settings, "system", self.settings)
-        self.rpc.patience = system.patience_seconds
+        self.rpc.timeout = system.timeout_seconds
         self.rpc.semantics = system.semantics
         self.rpc.cancellation = system.cancellation
 
@@ -81,8 +81,8 @@ class RpcClient(_Configured, Client):
     """Makes one call of each operation."""
 
     def attempt(self, pending: Pending) -> None:
-        system, patience = self.settings.system, self.settings.retry.deadline
-        limits = [limit for limit in (system.deadline, patience) if limit is not None]
+        system, timeout = self.settings.system, self.settings.retry.deadline
+        limits = [limit for limit in (system.deadline, timeout) if limit is not None]
         pending.target = self.settings.contacts[0]
         self.rpc.invoke(
             pending.target,
@@ -116,7 +116,7 @@ class RpcStore(System):
         Seconds that a call has; None: as long as it takes.
     retries:
         How often an attempt is repeated; None: until the deadline.
-    patience:
+    timeout:
         Seconds until an attempt is repeated; None: detection time, ten heartbeats.
     cancellation:
         Whether the server is told of calls that are given up, and heeds their deadlines.
@@ -129,7 +129,7 @@ class RpcStore(System):
     semantics: Literal["at-most-once", "at-least-once"] = "at-most-once"
     deadline: float | None = None
     retries: int | None = None
-    patience: float | None = None
+    timeout: float | None = None
     cancellation: bool = True
     service: Any = None
     front: bool = False
@@ -139,7 +139,7 @@ class RpcStore(System):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Rpc.check_settings(semantics=self.semantics, patience=self.patience_seconds)
+        Rpc.check_settings(semantics=self.semantics, timeout=self.timeout_seconds)
         if self.deadline is not None and not 0 < self.deadline < float("inf"):
             raise ValueError(f"RpcStore: deadline must be positive seconds, not {self.deadline!r}")
         if self.retries is not None and self.retries < 0:
@@ -148,9 +148,9 @@ class RpcStore(System):
             object.__setattr__(self, "service", as_service_time(self.service))
 
     @property
-    def patience_seconds(self) -> float:
+    def timeout_seconds(self) -> float:
         """Seconds until an attempt is repeated."""
-        return self.detection_timeout if self.patience is None else self.patience
+        return self.detection_timeout if self.timeout is None else self.timeout
 
     def members(self) -> tuple[Member, ...]:
         server = Member("server", RpcServer)
@@ -164,7 +164,7 @@ class RpcStore(System):
         return RpcClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return "linearizable" if self.semantics == "at-most-once" and not self.front else None
 
     def invariants(self) -> Iterable[Invariant]:

@@ -116,7 +116,7 @@ class PartReplica(StoreReplica):
 
     def __init__(self, host: Any) -> None:
         super().__init__(host)
-        self.links.every = self.settings.patience
+        self.links.every = self.settings.timeout
 
     def announce(self, update: Update) -> None:
         self.cast.broadcast(update)
@@ -260,7 +260,7 @@ class BroadcastStore(System):
         return names("n", self.nodes)
 
     @property
-    def patience(self) -> float:
+    def timeout(self) -> float:
         """Seconds after which links repeat a message."""
         return 2 * self.heartbeat_interval if self.retransmit is None else self.retransmit
 
@@ -277,7 +277,7 @@ class BroadcastStore(System):
         return HomeClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         if self.reads == "ordered":
             return "linearizable"
         return _CLAIMS.get(self.order, "read-your-writes")
@@ -343,7 +343,7 @@ class BroadcastStore(System):
             )
 
             of_clients = (ExactlyOnce, AcknowledgedIsCommitted)  # they know Raft's own store only
-            yield from (law for law in raft_invariants() if not isinstance(law, of_clients))
+            yield from (invariant for invariant in raft_invariants() if not isinstance(invariant, of_clients))
 
 
 def _part_memory(disk: Any) -> tuple[int, int | None]:

@@ -2,7 +2,7 @@
 
 Every member sends a heartbeat to every other, n(n-1) messages a period; each judges the others by the arrival times
 (`sim.protocols.membership.suspicion`). In the terms of Chandra & Toueg (J. ACM 43(2), 1996): strongly complete (who has
-crashed is suspected by all after their patience), and eventually strongly accurate where delays end up bounded.
+crashed is suspected by all after their timeout), and eventually strongly accurate where delays end up bounded.
 
 A part is declared ``detector = part(HeartbeatDetector, rule=PhiAccrual(8.0))``; the rule and the times come from the
 node's settings unless they are given. Its node may define ``suspected(peer)`` and ``trusted(peer)``; each change of
@@ -123,7 +123,7 @@ class HeartbeatDetector(Part):
             for peer, watch in self.watches.items():
                 if peer not in self.suspects and self.monotonic >= watch.deadline - 1e-9:
                     self.suspects[peer] = None
-                    self.record("suspect", peer=peer, patience=watch.patience)
+                    self.record("suspect", peer=peer, timeout=watch.timeout)
                     self._tell("suspected", peer)
         self._look_ahead()
 
@@ -223,7 +223,7 @@ class HeartbeatDetectors(System):
 class DetectorSafety(Invariant):
     """Suspicion needs silence that the observer was there to hear; its level never falls in between.
 
-    - A peer is suspected only after its patience (seconds on the observer's clock) since its last heartbeat was
+    - A peer is suspected only after its timeout (seconds on the observer's clock) since its last heartbeat was
       handled, and since the observer last woke from a pause of more than a heartbeat, which it must have noticed.
     - Between two heartbeats the level of a peer does not fall.
     - In the end nobody is trusted whose deadline is long over.
@@ -258,17 +258,17 @@ class DetectorSafety(Invariant):
             self.latest = {pair: newest for pair, newest in self.latest.items() if pair[0] != node}
             self.since = {pair: time for pair, time in self.since.items() if pair[0] != node}
         elif event == "suspect":
-            self.check_suspicion(node, detail["peer"], float(detail["patience"]))
+            self.check_suspicion(node, detail["peer"], float(detail["timeout"]))
 
-    def check_suspicion(self, observer: str, peer: str, patience: float) -> None:
-        """The observer was awake and heard nothing for its patience."""
+    def check_suspicion(self, observer: str, peer: str, timeout: float) -> None:
+        """The observer was awake and heard nothing for its timeout."""
         begun = max(self.awake[observer], self.since.get((observer, peer), -float("inf")))
         silence = self.hosts[observer].monotonic() - begun
-        if silence < patience - 1e-6:
+        if silence < timeout - 1e-6:
             self.broken(
                 "suspicion needs silence that was listened to",
                 observer,
-                f"it suspects {peer} after {patience:.6f} s of silence",
+                f"it suspects {peer} after {timeout:.6f} s of silence",
                 f"it has listened for {silence:.6f} s since it last heard it, or woke up",
             )
 

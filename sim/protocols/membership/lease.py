@@ -290,7 +290,7 @@ class OneHolder(Invariant):
     Holding begins in a step of the holder, so it is enough to look at each step whether anyone else still holds.
     """
 
-    law: ClassVar[str] = "at most one holder at any time"
+    title: ClassVar[str] = "at most one holder at any time"
 
     def __post_init__(self) -> None:
         self.seekers: dict[str, LeaseSeeker] = {}

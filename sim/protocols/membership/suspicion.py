@@ -47,24 +47,24 @@ def z_of(phi: float) -> float:
 class Watch:
     """What one observer knows of one peer.
 
-    Attributes: ``last``: when it was heard last (or the watch began). ``patience``: how much silence from then on
+    Attributes: ``last``: when it was heard last (or the watch began). ``timeout``: how much silence from then on
     makes it suspect. ``threshold``: the `level` that is reached at that moment.
     """
 
     threshold: float = 1.0
 
-    def __init__(self, now: float, patience: float) -> None:
+    def __init__(self, now: float, timeout: float) -> None:
         self.last = now
-        self.patience = patience
+        self.timeout = timeout
 
     @property
     def deadline(self) -> float:
         """When the peer becomes suspect if nothing is heard of it."""
-        return self.last + self.patience
+        return self.last + self.timeout
 
     def level(self, now: float) -> float:
         """How suspicious the silence is; it never falls until a heartbeat comes."""
-        return max(0.0, now - self.last) / self.patience
+        return max(0.0, now - self.last) / self.timeout
 
     def heard(self, now: float, number: int) -> None:
         """Heartbeat ``number`` (they count up by one) has come; none older than the last one is reported."""
@@ -167,7 +167,7 @@ class _ArrivalWatch(Watch):
         self.total += shift
         expected = self.origin + self.total / len(self.shifts) + self.eta * (number + 1)
         self.last = now
-        self.patience = max(expected + self.margin - now, 1e-9)
+        self.timeout = max(expected + self.margin - now, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class _PhiWatch(Watch):
             self._learn(now - self.last)
         self.fresh = False
         self.last = now
-        self.patience = self._estimate()
+        self.timeout = self._estimate()
 
     def excuse(self, now: float) -> None:
         self.fresh = True  # the interval that a pause lies in says nothing of the network

@@ -117,7 +117,7 @@ class AbdClient(Client):
         if current is None or pending.outcome.attempts == 1:
             current = self.rounds[command.session] = _Round()
         self.ask(command, current)
-        self.set_timer("attempt", self.patience, command.session)
+        self.set_timer("attempt", self.timeout, command.session)
 
     def ask(self, command: Command, current: _Round) -> None:
         """Send the message of the present phase to those who have not answered it."""
@@ -233,7 +233,7 @@ class Abd(System):
         return AbdClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return None if self.unsafe else "linearizable"
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
@@ -292,7 +292,7 @@ class AbdAtomic(Invariant):
     An operation that was called after another had returned has at least its timestamp, and a write a higher one.
     """
 
-    law: ClassVar[str] = "timestamps follow the order of operations"
+    title: ClassVar[str] = "timestamps follow the order of operations"
 
     def __post_init__(self) -> None:
         self.returned: dict[str, list[float]] = {}  # key -> when its operations returned, in order

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Host
+from sim.cluster import Cluster, Machine
 from sim.network.topology import constant
 from sim.node import Node, part
 from sim.protocols.admin import AdminReply
@@ -30,7 +30,7 @@ class Plan:
     count: int
     keys: tuple[str, ...] = ("key",)
     kinds: tuple[str, ...] = ("get",)
-    patience: float = inf
+    timeout: float = inf
     targets: tuple[str, ...] = ("b0",)
     system: Balanced | None = None
 
@@ -54,7 +54,7 @@ class Source(Node):
         ticket = len(self.started)
         self.started.append(self.now)
         self.kind[ticket] = command.kind
-        self.ask(Ask(ticket, command, plan.patience))
+        self.ask(Ask(ticket, command, plan.timeout))
         if len(self.started) < plan.count:
             self.set_timer("arrival", self.random.exponential(1.0 / plan.rate))
 
@@ -129,10 +129,10 @@ def load(
     *,
     seed: int = 0,
     delta: float = 0.0,
-    host: Host | None = None,
+    host: Machine | None = None,
     keys: Sequence[str] = ("key",),
     kinds: Sequence[str] = ("get",),
-    patience: float = inf,
+    timeout: float = inf,
     invariants: Sequence[Invariant] = (),
 ) -> Loaded:
     """A system under a source, booted."""
@@ -140,7 +140,7 @@ def load(
     for member in system.members():
         role_host = host if member.role == "replica" else None
         cluster.add(member, place="lan", profile=role_host, settings=member.settings or system)
-    plan = Plan(rate, count, tuple(keys), tuple(kinds), patience, system.balancer_names, system)
+    plan = Plan(rate, count, tuple(keys), tuple(kinds), timeout, system.balancer_names, system)
     source: type[Node] = Source
     if system.where == "client":
         source = BalancingSource if system.plain else ResilientBalancingSource

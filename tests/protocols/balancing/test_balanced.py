@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.lab import Scenario
 from sim.network.topology import constant
 from sim.protocols.balancing import (
@@ -169,24 +169,24 @@ def test_a_distribution_of_the_network_is_a_service_time() -> None:
 @pytest.mark.parametrize(
     ("system", "host", "word"),
     [
-        (Balanced(servers=(Server(workers=4),)), Host(), "4 cores"),
-        (Balanced(servers=(Server(), Server(workers=2))), Host(cores=1), "s1 has workers=2"),
-        (Balanced(servers=1, priorities=("get",)), Host(), "discipline 'priority'"),
+        (Balanced(servers=(Server(workers=4),)), Machine(), "4 cores"),
+        (Balanced(servers=(Server(), Server(workers=2))), Machine(cores=1), "s1 has workers=2"),
+        (Balanced(servers=1, priorities=("get",)), Machine(), "discipline 'priority'"),
     ],
 )
 def test_what_its_machine_cannot_serve_is_refused_with_the_scenario(
-    system: Balanced, host: Host, word: str
+    system: Balanced, host: Machine, word: str
 ) -> None:
     with pytest.raises(ValueError, match=word):
-        Scenario(system=system, hosts=host, workload=OpenLoop(rate=10.0))
+        Scenario(system=system, machines=host, workload=OpenLoop(rate=10.0))
 
 
-@pytest.mark.parametrize("host", [Host(cores=4), Host(discipline="processor-sharing")])
-def test_a_server_serves_as_many_at_once_as_it_has_workers(host: Host) -> None:
+@pytest.mark.parametrize("host", [Machine(cores=4), Machine(discipline="processor-sharing")])
+def test_a_server_serves_as_many_at_once_as_it_has_workers(host: Machine) -> None:
     system = Balanced(servers=(Server(workers=4),), service=1.0)
     scenario = Scenario(
         system=system,
-        hosts=host,
+        machines=host,
         network=constant(0.0),
         workload=OpenLoop(rate=100.0),
         duration=1.0,

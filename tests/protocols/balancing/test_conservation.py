@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Host
+from sim.cluster import Cluster, Machine
 from sim.network.topology import constant
 from sim.protocols.balancing import (
     Balanced,
@@ -71,7 +71,7 @@ SYSTEMS = {
 
 def tormented(under_load: Load, system: Balanced, seed: int) -> Any:
     """A system under load while its servers crash, restart, and slow down."""
-    run = under_load(system, 350.0, 700, seed=seed, delta=0.002, patience=0.5, invariants=[WorkConserved()])
+    run = under_load(system, 350.0, 700, seed=seed, delta=0.002, timeout=0.5, invariants=[WorkConserved()])
     cluster: Cluster = run.cluster
     stream = cluster.streams["test/faults"]
     for i in range(12):
@@ -131,7 +131,7 @@ def test_the_mutant_that_frees_a_place_twice_is_caught(
         original(self, number, ok)
 
     monkeypatch.setattr(ResilientDispatcher, "_settle", settle)
-    assert break_(monkeypatch, under_load, "everything").law == "work conserved"
+    assert break_(monkeypatch, under_load, "everything").invariant == "work conserved"
 
 
 def test_the_mutant_that_forgets_to_count_the_lost_is_caught(
@@ -145,7 +145,7 @@ def test_the_mutant_that_forgets_to_count_the_lost_is_caught(
         self.lost = counted
 
     monkeypatch.setattr(Dispatcher, "on_sweep_timeout", sweep)
-    assert break_(monkeypatch, under_load, "plain").law == "work conserved"
+    assert break_(monkeypatch, under_load, "plain").invariant == "work conserved"
 
 
 def test_the_mutant_server_that_cancels_without_counting_is_caught(
@@ -156,7 +156,7 @@ def test_the_mutant_server_that_cancels_without_counting_is_caught(
             self.requests -= 1
 
     monkeypatch.setattr(ServerNode, "on_cancel", on_cancel)
-    assert break_(monkeypatch, under_load, "everything").law == "work conserved"
+    assert break_(monkeypatch, under_load, "everything").invariant == "work conserved"
 
 
 def test_a_cancelled_request_is_off_the_cores_and_unanswered() -> None:
@@ -176,7 +176,7 @@ def test_an_answer_from_before_a_restart_fits_no_new_request() -> None:
     cluster = Cluster(constant(0.01))
     system = Balanced(servers=1, service=1.0)
     for member in system.members():
-        cluster.add(member, place="lan", profile=Host(), settings=member.settings or system)
+        cluster.add(member, place="lan", profile=Machine(), settings=member.settings or system)
     cluster.boot()
     dispatcher: Any = cluster.hosts["b0"].node
     first = dispatcher.dispatcher._number

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.lab import Scenario
 from sim.network.topology import constant
 from sim.protocols.balancing import Balanced, Bimodal, Deterministic, Exponential, Lognormal, ServiceTime
@@ -28,7 +28,7 @@ def erlang_c(c: int, rho: float) -> float:
 
 
 def mean_times(
-    under_load: Load, service: ServiceTime, rate: float, host: Host, count: int = 5000
+    under_load: Load, service: ServiceTime, rate: float, host: Machine, count: int = 5000
 ) -> list[float]:
     """The mean time in system of each of several independent runs, the first tenth left out."""
     means = []
@@ -41,14 +41,14 @@ def mean_times(
 
 @pytest.mark.parametrize("rho", [0.5, 0.8])
 def test_one_core_and_exponential_service_is_m_m_1(under_load: Load, off_by: OffBy, rho: float) -> None:
-    means = mean_times(under_load, Exponential(1.0), rho, Host())
+    means = mean_times(under_load, Exponential(1.0), rho, Machine())
     assert off_by(means, 1 / (1 - rho)) < 3
 
 
 def test_five_cores_are_m_m_5(under_load: Load, off_by: OffBy) -> None:
     expected = 1 + erlang_c(5, 0.8) / (5 * (1 - 0.8))
     assert expected == pytest.approx(1.55411, abs=1e-5)  # shared/data/published.json, queueing, MMc
-    assert off_by(mean_times(under_load, Exponential(1.0), 4.0, Host(cores=5)), expected) < 3
+    assert off_by(mean_times(under_load, Exponential(1.0), 4.0, Machine(cores=5)), expected) < 3
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_any_service_law_follows_pollaczek_and_khinchine(
 ) -> None:
     rho = 0.6
     expected = 1 + rho * (1 + service.cv2) / (2 * (1 - rho))
-    assert off_by(mean_times(under_load, service, rho, Host()), expected) < 3
+    assert off_by(mean_times(under_load, service, rho, Machine()), expected) < 3
 
 
 @pytest.mark.parametrize("service", [Exponential(1.0), Bimodal(0.5, 3.0, 0.2), Deterministic(1.0)], ids=repr)
 def test_processor_sharing_depends_on_the_mean_alone(
     under_load: Load, off_by: OffBy, service: ServiceTime
 ) -> None:
-    means = mean_times(under_load, service, 0.6, Host(discipline="processor-sharing"))
+    means = mean_times(under_load, service, 0.6, Machine(discipline="processor-sharing"))
     assert off_by(means, 1 / (1 - 0.6)) < 3
 
 
@@ -78,7 +78,7 @@ def test_priorities_wait_as_cobham_says(under_load: Load, off_by: OffBy) -> None
     system = Balanced(servers=1, service=Exponential(1.0), priorities=("get",))
     for seed in range(SEEDS):
         run = under_load(
-            system, 0.8, 5000, seed=seed, host=Host(discipline="priority"), kinds=("get", "put")
+            system, 0.8, 5000, seed=seed, host=Machine(discipline="priority"), kinds=("get", "put")
         ).run()
         for kind, means in times.items():
             mine = [s for t, s in run.source.latency.items() if run.source.kind[t] == kind and t >= 500]
@@ -102,5 +102,5 @@ def test_a_scenario_sees_the_same_queue(off_by: OffBy, where: Any) -> None:
 
 
 def test_the_yardstick_sees_a_server_that_is_a_tenth_too_slow(under_load: Load, off_by: OffBy) -> None:
-    means = mean_times(under_load, Exponential(1.1), 0.8, Host())
+    means = mean_times(under_load, Exponential(1.1), 0.8, Machine())
     assert off_by(means, 1 / (1 - 0.8)) > 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Host
+from sim.cluster import Cluster, Machine
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.admin import Join
@@ -39,7 +39,7 @@ from sim.system import Member
 
 Load = Callable[..., Any]
 OffBy = Callable[[Sequence[float], float], float]
-WIDE = Host(cores=1000)  # so that nothing queues
+WIDE = Machine(cores=1000)  # so that nothing queues
 
 
 # Theory

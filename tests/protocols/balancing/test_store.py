@@ -122,6 +122,6 @@ def test_settings_that_cannot_work_are_refused_with_the_value(make: Any, value: 
 
 def test_it_says_what_it_is() -> None:
     system = BalancedStore(store=BasicRaft(nodes=3), policy=RoundRobin())
-    assert system.claims == BasicRaft().claims
+    assert system.consistency == BasicRaft().consistency
     assert [m.name for m in system.members()] == ["n0", "n1", "n2", "b0"]
     assert system.operations == BasicRaft().operations

@@ -65,7 +65,7 @@ def weather_beside() -> Callable[..., Run]:
 
 @pytest.fixture
 def survive() -> Callable[..., Run]:
-    """``survive(system, seed, length)``: no law breaks, clients finish, all is quiet in time, the claim holds."""
+    """``survive(system, seed, length)``: no invariant breaks, clients finish, all is quiet in time, the claim holds."""
 
     def run(system: BroadcastStore, seed: int, length: float = 2.0) -> Run:
         storm_run = storm(system, seed, length)
@@ -79,13 +79,13 @@ def survive() -> Callable[..., Run]:
 
 @pytest.fixture
 def find_violation() -> Callable[..., str]:
-    """``find_violation(system, seeds)``: the law that the first storm breaks which breaks any; "" when none does."""
+    """``find_violation(system, seeds)``: the invariant that the first failing storm breaks; "" when none fails."""
 
     def run(system: BroadcastStore, seeds: range = range(20)) -> str:
         for seed in seeds:
             violation = storm(system, seed).violation
             if violation is not None:
-                return violation.law
+                return violation.invariant
         return ""
 
     return run

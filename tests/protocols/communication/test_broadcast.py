@@ -353,11 +353,11 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize(("order", "mutant", "law"), MUTANTS, ids=lambda v: getattr(v, "__name__", v))
+@pytest.mark.parametrize(("order", "mutant", "invariant"), MUTANTS, ids=lambda v: getattr(v, "__name__", v))
 def test_each_promise_has_a_mutant_that_breaks_it(
-    find_violation: Callable[..., str], order: Any, mutant: type[Node], law: str
+    find_violation: Callable[..., str], order: Any, mutant: type[Node], invariant: str
 ) -> None:
-    assert find_violation(Broken(order=order, mutant=mutant)) == law
+    assert find_violation(Broken(order=order, mutant=mutant)) == invariant
 
 
 class EagerReplica(PartReplica):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network import Exponential, constant, lan
 from sim.node import Node, durable_log, message, part
 from sim.protocols.causality.dots import EMPTY
@@ -51,7 +51,7 @@ def over(kind: type[StubbornLinks]) -> type[Post]:
 def cluster_of(node_class: type[Node], network: Any, seed: int = 0, fsync: float = 0.0) -> Cluster:
     cluster = Cluster(network, seed, checking=True, tracing=True)
     for name in ("a", "b"):
-        cluster.add(Member(name, node_class), place="lan", profile=Host(disk=Disk(fsync=fsync)))
+        cluster.add(Member(name, node_class), place="lan", profile=Machine(disk=Disk(fsync=fsync)))
     cluster.boot()
     return cluster
 

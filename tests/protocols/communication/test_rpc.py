@@ -40,7 +40,7 @@ class Worker(Node):
     """Works, or lets another work within the same call."""
 
     count = durable(0)
-    rpc = part(Rpc, patience=0.2)
+    rpc = part(Rpc, timeout=0.2)
 
     def on_start(self) -> None:
         self.outcomes: list[tuple[float, Outcome]] = []
@@ -75,11 +75,11 @@ class Worker(Node):
 class Stubborn(Worker):
     """Does not heed deadlines, and does not say that it gives up."""
 
-    rpc = part(Rpc, patience=0.2, cancellation=False)
+    rpc = part(Rpc, timeout=0.2, cancellation=False)
 
 
 class Careless(Worker):
-    rpc = part(Rpc, patience=0.2, semantics="at-least-once")
+    rpc = part(Rpc, timeout=0.2, semantics="at-least-once")
 
 
 class Office:
@@ -287,7 +287,7 @@ def test_at_most_once_is_a_promise_between_two_nodes_not_end_to_end(office: Call
     o.cluster.restart("b")
     o.run(2.0)
     assert o.a.outcomes[0][1].reply == Done(2) == Done(o.c.count)
-    assert RpcStore(front=True).claims is None
+    assert RpcStore(front=True).consistency is None
 
 
 # Storms
@@ -299,7 +299,7 @@ def weather(system: RpcStore, seed: int, storm: float = 2.0) -> Any:
 
 def test_at_most_once_calls_make_one_server_a_linearizable_store() -> None:
     for seed in range(50):
-        run = weather(RpcStore(patience=0.1), seed)
+        run = weather(RpcStore(timeout=0.1), seed)
         assert run.violation is None, run.violation
         assert run.check().ok, seed
 
@@ -308,19 +308,19 @@ def test_at_most_once_calls_make_one_server_a_linearizable_store() -> None:
 @pytest.mark.parametrize("first", range(0, 1000, 250))
 def test_a_thousand_storms(first: int) -> None:
     for seed in range(first, first + 250):
-        run = weather(RpcStore(patience=0.1), seed, 4.0)
+        run = weather(RpcStore(timeout=0.1), seed, 4.0)
         assert run.violation is None, run.violation
         assert run.check().ok, seed
 
 
 def test_calls_through_a_front_go_on_after_storms() -> None:
     for seed in range(10):
-        run = weather(RpcStore(patience=0.1, front=True), seed)
+        run = weather(RpcStore(timeout=0.1, front=True), seed)
         assert run.violation is None, run.violation
 
 
 def test_with_at_least_once_calls_a_command_takes_effect_twice() -> None:
-    run = weather(RpcStore(patience=0.1, semantics="at-least-once"), 2)
+    run = weather(RpcStore(timeout=0.1, semantics="at-least-once"), 2)
     assert run.violation is None
     assert run.check("linearizable").status == "invalid"
 
@@ -379,27 +379,27 @@ class Broken(RpcStore):
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         (Credulous, "at most once"),
         (Forgetful, "at most once"),
         (Zealous, "abandoned is abandoned"),
     ],
 )
-def test_each_law_has_a_mutant_that_breaks_it(mutant: type[Rpc], law: str) -> None:
+def test_each_law_has_a_mutant_that_breaks_it(mutant: type[Rpc], invariant: str) -> None:
     settings: dict[str, Any] = {"deadline": 0.15, "service": Exponential(0.05)} if mutant is Zealous else {}
     for seed in range(20):
-        system = Broken(patience=0.1, mutant=mutant, **settings)
+        system = Broken(timeout=0.1, mutant=mutant, **settings)
         violation = weather(system, seed).violation
         if violation is not None:
-            assert violation.law == law
+            assert violation.invariant == invariant
             return
     pytest.fail("nobody saw it")
 
 
 def test_a_server_that_forgets_in_a_crash_what_it_has_answered_is_found_out_by_its_clients() -> None:
     for seed in range(20):
-        run = weather(Broken(patience=0.1, mutant=Volatile), seed)
+        run = weather(Broken(timeout=0.1, mutant=Volatile), seed)
         if run.check("linearizable").status == "invalid":
             return
     pytest.fail("nobody saw it")
@@ -449,14 +449,14 @@ def test_a_call_that_is_cancelled_at_its_deadline(
 def test_settings_that_cannot_work_are_refused(office: Callable[..., Office]) -> None:
     for settings, complaint in (
         ({"semantics": "maybe"}, "semantics must be 'at-most-once' or 'at-least-once', not 'maybe'"),
-        ({"patience": -1.0}, r"patience must be positive seconds, not -1.0"),
+        ({"timeout": -1.0}, r"timeout must be positive seconds, not -1.0"),
         ({"deadline": -0.5}, r"deadline must be positive seconds, not -0.5"),
         ({"retries": -1}, "retries must be at least 0, not -1"),
     ):
         with pytest.raises(ValueError, match=complaint):
             RpcStore(**settings)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="patience must be positive seconds, not 0"):
-        part(Rpc, patience=0)
+    with pytest.raises(ValueError, match="timeout must be positive seconds, not 0"):
+        part(Rpc, timeout=0)
     o = office()
     with pytest.raises(ValueError, match=r"a call's deadline must be at least 0 s, not -0.1"):
         o.a.rpc.invoke("b", Job(0.0), deadline=-0.1)

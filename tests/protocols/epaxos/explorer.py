@@ -2,8 +2,8 @@
 
 A few conflicting commands; leaders that crash half-way, with what they have sent; recoveries by several replicas at
 once, of commands that conflict; any order of deliveries, losses, duplicates, timeouts, restarts. This reaches schedules
-that a simulation with latencies hardly does. The laws of `EPaxosSafety` are asked after each handler; in the end all is
-calm, and what is pending must be committed and executed.
+that a simulation with latencies hardly does. The invariants of `EPaxosSafety` are asked after each handler; in the end
+all is calm, and what is pending must be committed and executed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Explorer:
         self.f = (len(names) - 1) // 2
         self.down: list[str] = []
         self.pool: list[tuple[str, str, Any]] = []
-        (self.laws,) = system.invariants()
+        (self.invariants,) = system.invariants()
         self.weights: dict[str, float] = {}
         self.commands = [
             Command(
@@ -48,21 +48,21 @@ class Explorer:
         for name in names:
             self.benches[name].disk.instant = True  # type: ignore[attr-defined]
             self.benches[name].boot()
-            self.laws.on_step(self.benches[name].node)
+            self.invariants.on_step(self.benches[name].node)
 
     def collect(self, name: str) -> None:
-        """A handler of a replica has run: ask the laws, and put what it has sent into the pool."""
+        """A handler of a replica has run: ask the invariants, and put what it has sent into the pool."""
         bench = self.benches[name]
-        self.laws.on_step(bench.node)
+        self.invariants.on_step(bench.node)
         for dst, message in bench.sent:
-            self.laws.on_send(name, dst, message)
+            self.invariants.on_send(name, dst, message)
             if dst in self.benches:
                 self.pool.append((name, dst, message))
         bench.sent.clear()
 
     def submit(self, name: str, command: Command) -> None:
         """A client asks a replica."""
-        self.laws.on_send("client", name, Request(command))
+        self.invariants.on_send("client", name, Request(command))
         self.benches[name].deliver("client", Request(command))
         self.collect(name)
 
@@ -175,8 +175,8 @@ def explore(system: Any, seeds: range, node_class: Any = None, keys: int = 1) ->
         except Violation as violation:
             violation.seed = seed
             raise
-        met["commits"] += len(explorer.laws.chosen)
-        met["no-ops"] += sum(outcome[0] == NOOP for outcome, _ in explorer.laws.chosen.values())
+        met["commits"] += len(explorer.invariants.chosen)
+        met["no-ops"] += sum(outcome[0] == NOOP for outcome, _ in explorer.invariants.chosen.values())
         for bench in explorer.benches.values():
             met["recoveries"] += sum(record.promised.round > 0 for record in bench.node.instances.values())
             met["waits"] += len(getattr(bench.node, "supports", ()))

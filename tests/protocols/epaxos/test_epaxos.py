@@ -200,7 +200,7 @@ def test_when_the_partner_of_three_is_down_one_command_is_slow_and_the_next_has_
     world.ask("n0", value=2, session=2)
     world.run(1.0)
     first, second = (time for time, _ in world.client.replies)
-    assert first == pytest.approx(0.05 + 2 * DELTA)  # patience, then a round of Accepts
+    assert first == pytest.approx(0.05 + 2 * DELTA)  # timeout, then a round of Accepts
     assert second == pytest.approx(1.0 + 2 * DELTA)
 
 

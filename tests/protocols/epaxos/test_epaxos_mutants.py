@@ -1,4 +1,4 @@
-"""Each law of EPaxos and EPaxos* is broken by a protocol that differs by a word, and is seen to be broken."""
+"""Each invariant of EPaxos and EPaxos* is broken by a protocol that differs by a word, and is seen to be broken."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def accept_at_once(world: Any) -> None:
 
 
 def ask_twice(world: Any) -> None:
-    """The client loses patience and asks somebody else."""
+    """The client loses timeout and asks somebody else."""
     world.ask("n0", "increment", 1)
     world.run(0.2)
     world.ask_again("n1", "increment", 1)
@@ -109,7 +109,7 @@ def ask_once(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "story", "fsync", "law"),
+    ("mutant", "story", "fsync", "invariant"),
     [
         (Volatile, ask_once, 0.005, "durable before send"),
         (Talkative, ask_once, 0.005, "durable before send"),
@@ -120,12 +120,12 @@ def ask_once(world: Any) -> None:
     ],
 )
 def test_a_few_steps_show_it(
-    stage: Any, mutant: type[EPaxosNode], story: Callable[[Any], None], fsync: float, law: str
+    stage: Any, mutant: type[EPaxosNode], story: Callable[[Any], None], fsync: float, invariant: str
 ) -> None:
     story(stage(EPaxos(nodes=5), fsync=fsync))
     with pytest.raises(SafetyViolation) as caught:
         story(stage(EPaxos(nodes=5), mutant=mutant, fsync=fsync))
-    assert caught.value.law == law
+    assert caught.value.invariant == invariant
 
 
 @pytest.mark.parametrize("system", [EPaxos(nodes=5), EPaxosStar(nodes=5)], ids=lambda s: s.label)
@@ -200,7 +200,7 @@ def mutated(mutant: type[EPaxosNode]) -> type[EPaxos]:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         pytest.param(ExecutesBySeq, CLOSED, id="ep5-executes-by-seq"),
         pytest.param(Wilful, ONE_ORDER, id="wilful"),
@@ -209,12 +209,12 @@ def mutated(mutant: type[EPaxosNode]) -> type[EPaxos]:
         pytest.param(Timeless, "what comes later is executed later", id="timeless"),
     ],
 )
-def test_a_storm_shows_it(mutant: type[EPaxosNode], law: str) -> None:
+def test_a_storm_shows_it(mutant: type[EPaxosNode], invariant: str) -> None:
     for seed in range(40):
         system = mutated(mutant)(nodes=5)
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0, keys=1, clients=6))
         if isinstance(run.violation, SafetyViolation):
-            assert run.violation.law == law
+            assert run.violation.invariant == invariant
             return
     pytest.fail(f"{mutant.__name__} broke nothing")
 
@@ -319,7 +319,7 @@ class AnyVoice(EPaxosNode):
 
 
 @pytest.mark.parametrize(
-    ("system", "mutant", "seeds", "law"),
+    ("system", "mutant", "seeds", "invariant"),
     [
         (EPaxos(nodes=3), Fickle, range(400), ONE_OUTCOME),
         (EPaxos(nodes=3), AnyVoice, range(400), ONE_OUTCOME),
@@ -330,15 +330,15 @@ class AnyVoice(EPaxosNode):
     ],
     ids=["fickle", "any-voice", "fickle-star", "no-validation", "agreeable", "unsafe-majority"],
 )
-def test_the_explorer_shows_it(system: Any, mutant: Any, seeds: range, law: str) -> None:
+def test_the_explorer_shows_it(system: Any, mutant: Any, seeds: range, invariant: str) -> None:
     with pytest.raises(SafetyViolation) as caught:
         explore(system, seeds, mutant)
-    assert caught.value.law == law
+    assert caught.value.invariant == invariant
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("system", "mutant", "law"),
+    ("system", "mutant", "invariant"),
     [
         (EPaxosStar(nodes=5), OneBallot, ONE_OUTCOME),
         (EPaxosStar(nodes=5), Impatient, VISIBLE),
@@ -348,7 +348,7 @@ def test_the_explorer_shows_it(system: Any, mutant: Any, seeds: range, law: str)
     ],
     ids=["one-ballot", "impatient", "trusting", "cowardly", "unsafe-fast-quorum"],
 )
-def test_the_explorer_shows_it_if_it_looks_longer(system: Any, mutant: Any, law: str) -> None:
+def test_the_explorer_shows_it_if_it_looks_longer(system: Any, mutant: Any, invariant: str) -> None:
     with pytest.raises(SafetyViolation) as caught:
         explore(system, range(20_000), mutant)
-    assert caught.value.law == law
+    assert caught.value.invariant == invariant

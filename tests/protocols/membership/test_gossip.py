@@ -1,4 +1,4 @@
-"""Epidemics: how rumours spread and die, anti-entropy that leaves nobody out; costs; storms; laws and mutants."""
+"""Epidemics: how rumours spread and die, anti-entropy that leaves nobody out; costs; storms; invariants and mutants."""
 
 from __future__ import annotations
 
@@ -339,7 +339,7 @@ def broken(epidemic: type[Part]) -> Gossip:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         (Backwards, "what is known only gets newer"),
         (Embellishing, "a version names one value"),
@@ -348,15 +348,15 @@ def broken(epidemic: type[Part]) -> Gossip:
         (Sullen, "progress after healing"),
     ],
 )
-def test_a_mutant_is_caught(mutant: type[Part], law: str) -> None:
+def test_a_mutant_is_caught(mutant: type[Part], invariant: str) -> None:
     system = broken(mutant)
     for seed in range(20):
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0), bound=5.0)
         if run.violation is not None:
-            assert run.violation.law == law
+            assert run.violation.invariant == invariant
             assert isinstance(run.violation, SafetyViolation) or mutant is Sullen
             return
-    pytest.fail("the law did not see it")
+    pytest.fail("the invariant did not see it")
 
 
 @pytest.mark.parametrize(

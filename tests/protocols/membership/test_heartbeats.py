@@ -90,12 +90,12 @@ def test_heartbeats_cost_n_times_n_minus_1_messages_a_period() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.label)
 @pytest.mark.parametrize("length", [0.05, 0.4, 1.5, 4.0])
 def test_fd2_an_observer_that_stood_still_suspects_nobody_for_it(rule: Rule, length: float) -> None:
-    """Its peers do suspect it, while it is silent for longer than their patience, and trust it afterwards."""
+    """Its peers do suspect it, while it is silent for longer than their timeout, and trust it afterwards."""
     run = scenario(rule, Pause("n1", at=3.0, duration=length)).run(2)
     assert run.violation is None
     assert not [s for s in events(run, "suspect") if s[1] == "n1"]
-    patience = longest_patience(rule)
-    expected = 3 if length > patience + BEAT else None
+    timeout = longest_patience(rule)
+    expected = 3 if length > timeout + BEAT else None
     about_it = [s for s in events(run, "suspect") if s[2] == "n1"]
     assert expected is None or len(about_it) == expected
     assert len(events(run, "trust")) == len(about_it)
@@ -229,7 +229,7 @@ def test_fd2_without_the_guard_a_pause_is_held_against_others() -> None:
         FixedTimeout(), Pause("n1", at=3.0, duration=4.0), system=broken(with_detector(Unguarded))
     ).run(2)
     assert isinstance(run.violation, SafetyViolation)
-    assert run.violation.law == "suspicion needs silence that was listened to"
+    assert run.violation.invariant == "suspicion needs silence that was listened to"
 
 
 class Blind(HeartbeatDetector):
@@ -255,13 +255,13 @@ class Decays(FixedTimeout):
 def test_who_never_looks_leaves_the_dead_trusted() -> None:
     run = scenario(FixedTimeout(), Crash("n2", at=5.0), system=broken(with_detector(Blind))).run(3)
     assert run.violation is not None
-    assert run.violation.law == "who is silent is suspected"
+    assert run.violation.invariant == "who is silent is suspected"
 
 
 def test_a_level_that_falls_with_silence_is_caught() -> None:
     run = scenario(Decays()).run(3)
     assert run.violation is not None
-    assert run.violation.law == "suspicion grows with silence"
+    assert run.violation.invariant == "suspicion grows with silence"
 
 
 class Forgetful(HeartbeatDetector):
@@ -276,7 +276,7 @@ class Forgetful(HeartbeatDetector):
 def test_heartbeats_that_do_not_count_are_caught() -> None:
     run = scenario(FixedTimeout(), system=broken(with_detector(Forgetful))).run(3)
     assert run.violation is not None
-    assert run.violation.law == "suspicion needs silence that was listened to"
+    assert run.violation.invariant == "suspicion needs silence that was listened to"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.cluster import Clock, Host
+from sim.cluster import Clock, Machine
 from sim.faults import Crash, Partition
 from sim.kernel import Streams
 from sim.lab import chaos, chaos_scenario
@@ -132,9 +132,9 @@ def survive(seed: int, storm: float) -> None:
     stream = Streams(seed)["clocks"]
     drifts = {m.name: stream.choice((-0.1, 0.0, 0.1)) for m in system.members()}
     clocks = {
-        name: Host(clock=Clock(offset=10 * stream.random(), drift=drift)) for name, drift in drifts.items()
+        name: Machine(clock=Clock(offset=10 * stream.random(), drift=drift)) for name, drift in drifts.items()
     }
-    one = dataclasses.replace(one, hosts=clocks)
+    one = dataclasses.replace(one, machines=clocks)
     run = chaos(system, seed, scenario=one, bound=20.0)
     assert run.violation is None, f"seed {seed}: {run.violation}"
 
@@ -199,7 +199,7 @@ def first_violation(system: LeaderLease, seeds: int, *faults: Any, **changes: An
         run = scenario(system, *faults, **changes).run(seed)
         if run.violation is not None:
             assert isinstance(run.violation, SafetyViolation)
-            return run.violation.law
+            return run.violation.invariant
     return None
 
 
@@ -209,7 +209,7 @@ LAW = "at most one holder at any time"
 def test_without_a_margin_for_drift_two_hold_the_lease() -> None:
     """The holder's clock is slow, the granters' are fast, and it is cut off."""
     drift = 0.2
-    clocks = {f"n{i}": Host(clock=Clock(drift=-drift if i == 0 else drift)) for i in range(3)}
+    clocks = {f"n{i}": Machine(clock=Clock(drift=-drift if i == 0 else drift)) for i in range(3)}
     cuts = [Partition((("leader",),), at=4.0 * i + 2.0, duration=2.0) for i in range(20)]
     changes: dict[str, Any] = {"hosts": clocks, "duration": 82.0}
     assert first_violation(broken(NoMargin, drift=drift), 3, *cuts, **changes) == LAW

@@ -61,7 +61,7 @@ def test_a_window_forgets_what_is_older() -> None:
     watch = PhiAccrual(window=10, min_std=1e-6).watch(0.0, 1.0, 10.0)
     for number in range(1, 12):
         watch.heard(3.0 * number, number)
-    assert watch.patience == pytest.approx(3.0, abs=1e-4)
+    assert watch.timeout == pytest.approx(3.0, abs=1e-4)
 
 
 @pytest.mark.parametrize(

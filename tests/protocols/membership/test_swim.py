@@ -1,4 +1,4 @@
-"""SWIM: detection, suspicion, joining and leaving; storms; the laws, each with a mutant; fd1."""
+"""SWIM: detection, suspicion, joining and leaving; storms; the invariants, each with a mutant; fd1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DELTA = 0.01
 
 def scenario(*faults: Any, duration: float = 40.0, system: Swim | None = None, **changes: Any) -> Scenario:
     base = Scenario(
-        system=system or Swim(nodes=6, period=1.0, patience=0.3),
+        system=system or Swim(nodes=6, period=1.0, timeout=0.3),
         network=constant(DELTA),
         workload=Idle(),
         faults=faults,
@@ -49,7 +49,7 @@ def bench(**settings: Any) -> Bench[SwimNode]:
 
 
 def test_when_nothing_fails_a_member_sends_2_messages_a_period() -> None:
-    system = Swim(nodes=8, period=1.0, patience=0.3, sync_every=None)
+    system = Swim(nodes=8, period=1.0, timeout=0.3, sync_every=None)
     run = scenario(system=system, duration=30.0, trace=True).run(1)
     pings = run.messages[run.messages["kind"] == "Ping"]
     acks = run.messages[run.messages["kind"] == "Ack"]
@@ -75,7 +75,7 @@ def test_a_crashed_member_is_suspected_then_confirmed_by_all_and_returns_under_a
 
 
 def test_without_an_ack_k_others_ping_and_their_ack_is_passed_on() -> None:
-    one = bench(period=1.0, patience=0.3, k=2)
+    one = bench(period=1.0, timeout=0.3, k=2)
     ((target, ping),) = one.fire("period")
     assert isinstance(ping, Ping)
     asked = one.fire("ack")
@@ -105,7 +105,7 @@ def test_a_cut_link_between_two_suspects_nobody_as_others_ping_for_them() -> Non
 
 
 def test_round_robin_pings_everyone_once_before_anyone_again() -> None:
-    one = bench(period=1.0, patience=0.3)
+    one = bench(period=1.0, timeout=0.3)
     targets = []
     for _ in range(300):
         ((target, ping),) = [sent for sent in one.fire("period") if isinstance(sent[1], Ping)]
@@ -151,7 +151,7 @@ def test_a_member_suspected_by_mistake_clears_itself() -> None:
 
 
 def test_without_suspicion_the_same_mistake_is_final_for_the_time_being() -> None:
-    system = Swim(nodes=6, period=1.0, patience=0.3, suspicion=None)
+    system = Swim(nodes=6, period=1.0, timeout=0.3, suspicion=None)
     run = scenario(Partition((("n2",),), at=10.0, duration=3.0), system=system).run(1)
     assert events(run, "confirm")
     assert not events(run, "suspect")
@@ -265,7 +265,7 @@ def test_a_partition_in_two_halves_heals() -> None:
 
 
 def test_a_spare_joins_and_everybody_hears_of_it() -> None:
-    system = Swim(nodes=5, spares=2, period=1.0, patience=0.3)
+    system = Swim(nodes=5, spares=2, period=1.0, timeout=0.3)
     run = scenario(Administer(Join("n5"), at=5.0), system=system).run(1)
     assert sorted(n for _, n, p in events(run, "join") if p == "n5") == [f"n{i}" for i in range(5)]
     assert all(t < 15.0 for t, _, _ in events(run, "join"))
@@ -383,7 +383,7 @@ class Broken(Swim):
 
 def test_fd1_the_law_sees_an_incarnation_that_is_dropped() -> None:
     def tell(node: type[SwimNode]) -> Any:
-        simulation = scenario(system=Broken(nodes=3, period=1.0, patience=0.3, node=node)).start(1)
+        simulation = scenario(system=Broken(nodes=3, period=1.0, timeout=0.3, node=node)).start(1)
         simulation.run(until=5.0)
         n1, n2 = simulation.nodes["n1"], simulation.nodes["n2"]
         n2.inc = 10  # type: ignore[attr-defined]
@@ -398,7 +398,7 @@ def test_fd1_the_law_sees_an_incarnation_that_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         (Resurrecting, "the dead return only by a higher incarnation"),
         (Meddling, "only its owner raises an incarnation"),
@@ -406,14 +406,14 @@ def test_fd1_the_law_sees_an_incarnation_that_is_dropped() -> None:
     ],
     ids=["resurrecting", "meddling", "forgetful"],
 )
-def test_storms_catch(mutant: type[SwimNode], law: str) -> None:
+def test_storms_catch(mutant: type[SwimNode], invariant: str) -> None:
     for seed in range(30):
         system = Broken(nodes=4, node=mutant)
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=8.0), bound=BOUND)
         if isinstance(run.violation, SafetyViolation):
-            assert run.violation.law == law
+            assert run.violation.invariant == invariant
             return
-    pytest.fail("the law did not see it")
+    pytest.fail("the invariant did not see it")
 
 
 class NeverDenies(SwimNode):
@@ -426,7 +426,7 @@ def test_a_member_that_never_denies_keeps_lists_from_agreeing() -> None:
     for seed in range(10):
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=4.0), bound=BOUND)
         if run.violation is not None:
-            assert run.violation.law == "progress after healing"
+            assert run.violation.invariant == "progress after healing"
             return
     pytest.fail("nobody was ever suspected")
 
@@ -437,8 +437,8 @@ def test_a_member_that_never_denies_keeps_lists_from_agreeing() -> None:
         ({"nodes": 1}, "nodes must be an integer of at least 2, not 1"),
         ({"k": 0}, "k must be an integer of at least 1, not 0"),
         ({"period": 0.0}, "period must be positive, not 0.0"),
-        ({"patience": -1.0}, "patience must be positive, not -1.0"),
-        ({"period": 1.0, "patience": 1.0}, r"patience \(1.0 s\) must be shorter than the period \(1.0 s\)"),
+        ({"timeout": -1.0}, "timeout must be positive, not -1.0"),
+        ({"period": 1.0, "timeout": 1.0}, r"timeout \(1.0 s\) must be shorter than the period \(1.0 s\)"),
         ({"suspicion": 0.5}, "at least 1 period, or no denial could arrive, not 0.5"),
         ({"retransmit": 0.0}, "retransmit must be positive, not 0.0"),
         ({"piggyback": 0}, "piggyback must be an integer of at least 1, not 0"),

@@ -1,4 +1,4 @@
-"""Mencius broken by a word or a method, each time seen by the law that it breaks."""
+"""Mencius broken by a word or a method, each time seen by the invariant that it breaks."""
 
 from __future__ import annotations
 

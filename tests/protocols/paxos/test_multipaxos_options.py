@@ -32,7 +32,7 @@ def settled(stage: Callable[..., Any], system: MultiPaxos, **more: Any) -> Any:
 def law_broken(run: Callable[[], Any]) -> str:
     with pytest.raises(SafetyViolation) as caught:
         run()
-    return str(caught.value.law)
+    return str(caught.value.invariant)
 
 
 def test_without_options_the_plain_node_runs() -> None:
@@ -414,7 +414,7 @@ def test_each_option_is_safe_in_every_storm(weather: Callable[..., None], varian
 def test_a_read_that_was_proposed_too_may_be_answered_under_a_lease_before_its_slot_is_applied(
     weather: Callable[..., None],
 ) -> None:
-    """The storm in which the law took such a read for one of that slot, and the next one for stale."""
+    """The storm in which the invariant took such a read for one of that slot, and the next one for stale."""
     weather(MultiPaxos(nodes=3, lease=0.4), 1570, 4.0)
 
 

@@ -100,7 +100,7 @@ def test_duels_without_backoff_may_never_end_and_with_it_they_do(stage: Callable
     """
 
     def duel(backoff: float | None) -> Any:
-        s = stage(Paxos(nodes=3, backoff=backoff, patience=60.0))
+        s = stage(Paxos(nodes=3, backoff=backoff, timeout=60.0))
         for i in range(3):
             s.ask(f"n{i}", value=f"v{i}", session=i)
             s.run(4 / 3 * DELTA)
@@ -131,7 +131,7 @@ def test_golden_trace_of_a_duel(stage: Callable[..., Any], golden: Callable[[str
         ({"learners": 2}, "learners=2"),
         ({"learning": "gossip"}, "'gossip'"),
         ({"backoff": -1.0}, "-1.0"),
-        ({"patience": 0.0}, "0.0"),
+        ({"timeout": 0.0}, "0.0"),
         ({"nodes": 4, "phase1": 2, "phase2": 2}, "n0, n1 and the phase-2 quorum n2, n3 do not meet"),
         ({"nodes": 3, "phase2": 4}, "4 members cannot be had from 3"),
         ({"nodes": 4, "phase1": Rows(2, 2), "phase2": Rows(2, 2)}, "do not meet"),

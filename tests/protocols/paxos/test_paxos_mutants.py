@@ -1,4 +1,4 @@
-"""Known bugs of Paxos implementations (bugs.json of the project's material, by id), each caught by a law."""
+"""Known bugs of Paxos implementations (bugs.json of the project's material, by id), each caught by a invariant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DELTA = 0.01
 def law_broken(run: Callable[[], Any]) -> str:
     with pytest.raises(SafetyViolation) as caught:
         run()
-    return str(caught.value.law)
+    return str(caught.value.invariant)
 
 
 class PromisesUnsynced(PaxosNode):

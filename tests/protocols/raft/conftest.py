@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.faults import Fault
 from sim.lab import chaos, chaos_scenario
 from sim.network.topology import Topology, constant
@@ -63,7 +63,7 @@ class Stage:
         seed: int = 0,
         delta: float = DELTA,
         network: Topology | None = None,
-        hosts: dict[str, Host] | None = None,
+        hosts: dict[str, Machine] | None = None,
         client_at: str | None = None,
     ) -> None:
         system = system or Raft(nodes=nodes)
@@ -76,7 +76,7 @@ class Stage:
                 member = dataclasses.replace(member, node_class=mutant(member.node_class))
             if node_class is not None:
                 member = dataclasses.replace(member, node_class=node_class)
-            profile = (hosts or {}).get(member.name, Host(disk=Disk(fsync=fsync)))
+            profile = (hosts or {}).get(member.name, Machine(disk=Disk(fsync=fsync)))
             settings = system if member.settings is None else member.settings
             self.cluster.add(member, place="lan", profile=profile, settings=settings)
         self.cluster.add(
@@ -243,7 +243,7 @@ BOUND = 10.0
 def survive(
     system: System, seed: int, length: float, extra_faults: Iterable[Fault] = (), **load: int
 ) -> None:
-    """A storm of so many seconds: no law breaks, and after it clients finish, see what is claimed, and miss nothing."""
+    """A storm of so many seconds: no invariant breaks; afterwards clients finish, see what is claimed, miss nothing."""
     scenario = chaos_scenario(system, seed, storm=length, extra_faults=extra_faults, **load)
     run = chaos(system, seed, scenario=scenario, bound=BOUND)
     assert run.violation is None, f"seed {seed}: {run.violation}"

@@ -389,7 +389,7 @@ def test_transfers_round_seven_servers_under_load() -> None:
 
 @pytest.mark.parametrize("reads", ["index", "lease", "follower"])
 def test_reads_are_never_stale_while_leaders_change(reads: Any) -> None:
-    """etcd TestReadOnly...: checked by the law that a read covers all that was committed before its call."""
+    """etcd TestReadOnly...: checked by the invariant that a read covers all that was committed before its call."""
     turns = tuple((0.5 + 0.5 * k, Transfer(f"n{(k + 1) % 3}")) for k in range(8))
     scenario = Scenario(
         system=Raft(nodes=3, transfer=True, reads=reads, check_quorum=True, **TIMING),

@@ -1,6 +1,6 @@
 """Members that come and go: what etcd-io/raft and hashicorp/raft ask of membership changes, in our own words.
 
-Laws are asked after every event: quorums of successive configurations meet, one change at a time, and figure 3.
+Invariants are asked after every event: quorums of successive configurations meet, one change at a time, and figure 3.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def test_a_change_before_the_first_commit_of_the_term_is_caught(stage: Any) -> N
 
 
 def test_a_change_before_the_first_commit_of_the_term_loses_what_was_committed(stage: Any) -> None:
-    """The same, without the law that sees it coming: two leaders' quorums do not meet."""
+    """The same, without the invariant that sees it coming: two leaders' quorums do not meet."""
     with pytest.raises(SafetyViolation, match=r"^(leader completeness|state machine safety|log matching)"):
         errata(stage, hasty, without_law=True)
 

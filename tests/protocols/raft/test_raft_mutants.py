@@ -23,8 +23,8 @@ from sim.protocols.kv import NOOP, Command
 from sim.system import SafetyViolation
 
 
-def violation(law: str) -> Any:
-    return pytest.raises(SafetyViolation, match=f"^{law}")
+def violation(invariant: str) -> Any:
+    return pytest.raises(SafetyViolation, match=f"^{invariant}")
 
 
 # Elections

@@ -19,7 +19,7 @@ from sim.workload import ClosedLoop
 class Scribe(Invariant):
     """Writes down what is sent."""
 
-    law: ClassVar[str] = "none"
+    title: ClassVar[str] = "none"
     sent: list[tuple[float, str, str, Any]] = field(default_factory=list)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:

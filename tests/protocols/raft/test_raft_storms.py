@@ -1,4 +1,4 @@
-"""Storms on the Raft of figure 2: no law breaks, no acknowledged write is lost, clients finish soon afterwards."""
+"""Storms on the Raft of figure 2: no invariant breaks, no acknowledged write is lost, clients finish soon after."""
 
 from __future__ import annotations
 

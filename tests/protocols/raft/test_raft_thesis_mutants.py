@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Clock, Host
+from sim.cluster import Clock, Machine
 from sim.protocols import Raft
 from sim.protocols.admin import Reconfigure
 from sim.protocols.consensus.raft.extensions.elections import PreVoteReply, TimeoutNow, TransferVote
@@ -16,8 +16,8 @@ from sim.protocols.consensus.raft.node import AppendEntries
 from sim.system import SafetyViolation
 
 
-def violation(law: str) -> Any:
-    return pytest.raises(SafetyViolation, match=f"^{law}")
+def violation(invariant: str) -> Any:
+    return pytest.raises(SafetyViolation, match=f"^{invariant}")
 
 
 def change(**methods: Callable[..., Any]) -> Callable[[type], type]:
@@ -91,8 +91,8 @@ def read_under_an_old_lease(stage: Any, mutant: Callable[[type], type], drift: f
     system = Raft(
         nodes=3, reads="lease", heartbeat=0.05, detection=0.5, clock_drift=drift, lease=unsafe, unsafe=True
     )
-    hosts = {"n0": Host(clock=Clock(drift=-0.2)), "n1": Host(clock=Clock(drift=0.2))}
-    s = stage(system=system, mutant=mutant, hosts=hosts, quiet=False)
+    hosts = {"n0": Machine(clock=Clock(drift=-0.2)), "n1": Machine(clock=Clock(drift=0.2))}
+    s = stage(system=system, mutant=mutant, machines=hosts, quiet=False)
     s.run(0.2)
     s.partition(["n0"], ["n1", "n2"])
     s.node("n2").cancel_timer("election")

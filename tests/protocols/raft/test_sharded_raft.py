@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Retry, Scenario
-from sim.cluster import Host
+from sim.cluster import Machine
 from sim.faults import Crash
 from sim.lab import compare
 from sim.network import Constant, constant, lan, wan
@@ -87,7 +87,7 @@ def test_spread_leaders_carry_n_squared_over_2n_minus_1_times_as_much(n: int) ->
             system=system,
             network=constant(0.0002),
             workload=ClosedLoop(clients=60 * n, keys=Uniform(5_000), reads=0.0),  # cores are hardly ever idle
-            hosts=Host(per_message=5e-4),
+            machines=Machine(per_message=5e-4),
             retry=Retry(timeout=60.0),
             duration=6.0,
             warmup=3.0,
@@ -119,7 +119,7 @@ def test_its_clients_read_as_those_of_a_group_do(reads: Any) -> None:
 
 
 def test_a_broken_group_is_found_out_among_many() -> None:
-    """One server of one group forgets its sessions: its group's law says so."""
+    """One server of one group forgets its sessions: its group's invariant says so."""
 
     class Forgetful(RaftNode):
         def apply(self, index: int, command: Any) -> None:

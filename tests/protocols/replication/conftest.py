@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Host
+from sim.cluster import Cluster, Disk, Machine
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
@@ -60,7 +60,7 @@ class Stage:
             if changed is not None:
                 member = dataclasses.replace(member, node_class=changed)
             settings = self.system if member.settings is None else member.settings
-            profile = Host(disk=Disk(fsync=fsync))
+            profile = Machine(disk=Disk(fsync=fsync))
             self.cluster.add(member, place="lan", profile=profile, settings=settings)
         self.cluster.add(Member("client", Asker, group="clients", role="client"), place="lan")
         self.cluster.watch(self.system.invariants())

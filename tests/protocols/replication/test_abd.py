@@ -208,14 +208,14 @@ def test_operations_out_of_order_are_caught_at_once(system: Broken) -> None:
     for seed in range(6):
         run = scenario.run(seed)
         if run.violation is not None:
-            assert run.violation.law == ORDER
+            assert run.violation.invariant == ORDER
             assert isinstance(run.violation, SafetyViolation)
             return
-    pytest.fail("the law did not see it")
+    pytest.fail("the invariant did not see it")
 
 
-@pytest.mark.parametrize(("client", "law"), [(ContentWithAgreement, ORDER), (AbdClient, None)])
-def test_the_agreement_of_too_few_is_caught(client: type[Client], law: str | None) -> None:
+@pytest.mark.parametrize(("client", "invariant"), [(ContentWithAgreement, ORDER), (AbdClient, None)])
+def test_the_agreement_of_too_few_is_caught(client: type[Client], invariant: str | None) -> None:
     """Two of five servers hold what somebody is about to write; now and then a read hears these two first."""
     broken = None
     for seed in range(60):
@@ -231,8 +231,8 @@ def test_the_agreement_of_too_few_is_caught(client: type[Client], law: str | Non
         try:
             simulation.run()
         except SafetyViolation as violation:
-            broken = violation.law
-    assert broken == law
+            broken = violation.invariant
+    assert broken == invariant
 
 
 def test_timestamps_without_the_writer_stand_for_two_values() -> None:
@@ -240,16 +240,16 @@ def test_timestamps_without_the_writer_stand_for_two_values() -> None:
         system = Broken(client=AnonymousWriter)
         run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0))
         if isinstance(run.violation, SafetyViolation):
-            assert run.violation.law == "a timestamp names one value"
+            assert run.violation.invariant == "a timestamp names one value"
             return
-    pytest.fail("the law did not see it")
+    pytest.fail("the invariant did not see it")
 
 
 def test_a_server_that_keeps_its_registers_in_memory_is_caught_at_once() -> None:
     system = Broken(server=Forgetful)
     run = chaos(system, 1, scenario=chaos_scenario(system, 1, storm=3.0))
     assert run.violation is not None
-    assert run.violation.law == "durable before send"
+    assert run.violation.invariant == "durable before send"
 
 
 @pytest.mark.parametrize(
@@ -264,4 +264,4 @@ def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) ->
     with pytest.raises(ValueError, match=complaint):
         Abd(**settings)
     if complaint == "do not meet":
-        assert Abd(**settings, unsafe=True).claims is None
+        assert Abd(**settings, unsafe=True).consistency is None

@@ -110,15 +110,17 @@ def test_a_session_never_reads_backwards(session: Any) -> None:
 
 
 def test_what_each_way_of_reading_claims() -> None:
-    claims = {reads: PrimaryBackup(reads=reads).claims for reads in ("primary", "lease", "backup", "session")}  # type: ignore[arg-type]
+    claims = {
+        reads: PrimaryBackup(reads=reads).consistency for reads in ("primary", "lease", "backup", "session")
+    }  # type: ignore[arg-type]
     assert claims == {
         "primary": "linearizable",
         "lease": "linearizable",
         "backup": None,
         "session": "sequential",
     }
-    assert PrimaryBackup(mode="semi-sync").claims == "linearizable"
-    assert PrimaryBackup(mode="semi-sync", fallback=1.0).claims is None
+    assert PrimaryBackup(mode="semi-sync").consistency == "linearizable"
+    assert PrimaryBackup(mode="semi-sync", fallback=1.0).consistency is None
 
 
 @pytest.mark.parametrize("reads", ["primary", "lease", "backup", "session"])

@@ -1,4 +1,4 @@
-"""Every law of the chain catches the bug it is there for: mutants by one changed word, schedules by hand.
+"""Every invariant of the chain catches the bug it is there for: mutants by one changed word, schedules by hand.
 
 The ids (CR1 ...) are those of the catalogue of known bugs; each names where the bug was found.
 """
@@ -19,13 +19,13 @@ from sim.system import SafetyViolation
 CHAIN = ChainReplication(nodes=4)
 
 
-def violation(law: str) -> Any:
-    return pytest.raises(SafetyViolation, match=f"^{law}")
+def violation(invariant: str) -> Any:
+    return pytest.raises(SafetyViolation, match=f"^{invariant}")
 
 
-def only(s: Any, law: str) -> None:
-    """Ask one law only, where another would catch the mutant first."""
-    s.cluster.invariants[:] = [i for i in s.cluster.invariants if i.law.startswith(law)]
+def only(s: Any, invariant: str) -> None:
+    """Ask one invariant only, where another would catch the mutant first."""
+    s.cluster.invariants[:] = [i for i in s.cluster.invariants if i.invariant.startswith(invariant)]
     assert s.cluster.invariants
 
 

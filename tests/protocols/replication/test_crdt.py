@@ -317,20 +317,22 @@ MUTANTS: list[tuple[type[CrdtNode], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("mutant", "kind", "sync", "law"), MUTANTS, ids=lambda v: getattr(v, "__name__", v))
-def test_a_mutant_is_caught(mutant: type[CrdtNode], kind: str, sync: str, law: str) -> None:
+@pytest.mark.parametrize(
+    ("mutant", "kind", "sync", "invariant"), MUTANTS, ids=lambda v: getattr(v, "__name__", v)
+)
+def test_a_mutant_is_caught(mutant: type[CrdtNode], kind: str, sync: str, invariant: str) -> None:
     found: list[str] = []
     for seed in range(40):
         run = storm(broken(mutant, kind, sync), seed)
         if run.violation is not None:
-            found.append(run.violation.law)
+            found.append(run.violation.invariant)
         elif run.acknowledged_lost:
             found.append("increments lost")
         elif kind.endswith("counter") and too_much(run):
             found.append("counts too much")
-        if law in found:
+        if invariant in found:
             return
-    pytest.fail(f"not caught by {law!r}; by {found}")
+    pytest.fail(f"not caught by {invariant!r}; by {found}")
 
 
 # Settings

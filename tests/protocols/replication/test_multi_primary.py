@@ -9,7 +9,7 @@ import pytest
 
 from sim import Scenario
 from sim.analysis.losses import conflicts
-from sim.cluster import Clock, Host
+from sim.cluster import Clock, Machine
 from sim.faults import ClockJump, Partition
 from sim.kernel import Streams
 from sim.lab import chaos, chaos_scenario
@@ -255,14 +255,14 @@ def test_mm4_tombstones_collected_by_age_let_the_deleted_stay_where_it_was(stage
 
 def skewed(system: MultiPrimary, skew: float, *, think: float, seed: int = 1, mix: Mix | None = None) -> Run:
     """Two clients at replicas whose clocks differ by ``skew`` seconds."""
-    hosts = {"n1": Host(clock=Clock(offset=-skew))}
+    hosts = {"n1": Machine(clock=Clock(offset=-skew))}
     scenario = Scenario(
         system=dataclasses.replace(system, nodes=2),
         network=constant(0.001),
         workload=ClosedLoop(
             clients={"n0": 1, "n1": 1}, think=think, mix=mix or Mix({"put": 1.0}, Uniform(1)), start=0.1
         ),
-        hosts=hosts,
+        machines=hosts,
         duration=3.0,
         check=True,
     )
@@ -294,7 +294,7 @@ def test_mm1_without_any_concurrency_slow_wall_clocks_lose_writes_and_hybrid_clo
             workload=Alternating(
                 clients={"n0": 1, "n1": 1}, think=0.2, mix=Mix({"put": 1.0}, Uniform(1)), operations=20
             ),
-            hosts={"n1": Host(clock=Clock(offset=-skew)), "*": Host()},
+            machines={"n1": Machine(clock=Clock(offset=-skew)), "*": Machine()},
             duration=10.0,
             check=True,
         )
@@ -325,7 +325,7 @@ def test_increments_that_are_lost_are_those_that_the_value_lacks(system: MultiPr
         system=dataclasses.replace(system, nodes=2),
         network=constant(0.001),
         workload=ClosedLoop(clients={"n0": 1, "n1": 1}, think=0.004, mix=mix, operations=200),
-        hosts={"n1": Host(clock=Clock(offset=-0.02)), "*": Host()},
+        machines={"n1": Machine(clock=Clock(offset=-0.02)), "*": Machine()},
         duration=5.0,
     ).start(1)
     simulation.run()
@@ -517,16 +517,16 @@ MUTANTS: list[tuple[type[MultiPrimaryNode], MultiPrimary, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("mutant", "system", "law"), MUTANTS, ids=lambda v: getattr(v, "__name__", ""))
-def test_a_mutant_is_caught(mutant: type[MultiPrimaryNode], system: MultiPrimary, law: str) -> None:
+@pytest.mark.parametrize(("mutant", "system", "invariant"), MUTANTS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_mutant_is_caught(mutant: type[MultiPrimaryNode], system: MultiPrimary, invariant: str) -> None:
     found: list[str] = []
     for seed in range(40):
         run = storm(broken(system, mutant), seed)
         if run.violation is not None:
-            found.append(run.violation.law)
-            if run.violation.law == law:
+            found.append(run.violation.invariant)
+            if run.violation.invariant == invariant:
                 return
-    pytest.fail(f"not caught by {law!r}; by {found}")
+    pytest.fail(f"not caught by {invariant!r}; by {found}")
 
 
 def test_siblings_of_which_one_is_kept_are_counted_as_lost() -> None:
@@ -542,7 +542,7 @@ def test_a_resolver_that_depends_on_more_than_its_values_is_found_out() -> None:
 
     run = storm(MultiPrimary(conflicts="siblings", resolver=moody), 1)
     assert run.violation is not None
-    assert run.violation.law == "equal siblings, equal answer"
+    assert run.violation.invariant == "equal siblings, equal answer"
 
 
 # Life

@@ -328,8 +328,8 @@ def test_settings_that_cannot_work_are_refused(settings: Any, message: str) -> N
 
 
 def test_what_it_claims() -> None:
-    assert PrimaryBackup().claims == "linearizable"
-    assert PrimaryBackup(mode="async").claims is None
+    assert PrimaryBackup().consistency == "linearizable"
+    assert PrimaryBackup(mode="async").consistency is None
 
 
 def test_the_service_stands_beside_a_backup_unless_told() -> None:

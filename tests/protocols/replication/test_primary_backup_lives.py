@@ -1,4 +1,4 @@
-"""A primary that crashed before anything of its view had left it begins the view again: that breaks no law."""
+"""A primary that crashed before anything of its view had left it begins the view again: that breaks no invariant."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def replica(name: str, life: int, *entries: Entry, view: int = 2) -> Any:
 
 
 def test_what_a_first_life_had_in_memory_only_binds_nobody() -> None:
-    law = BackupIsPrefix()
+    invariant = BackupIsPrefix()
     for node in (replica("n0", 0, A, B), replica("n0", 1), replica("n0", 1, C), replica("n1", 0, C)):
-        law.on_step(node)
+        invariant.on_step(node)
 
 
 def test_what_the_life_that_leads_does_not_have_is_found_in_a_backup() -> None:
-    law = BackupIsPrefix()
-    law.on_step(replica("n0", 0, A, B))
-    law.on_step(replica("n0", 1, C))
+    invariant = BackupIsPrefix()
+    invariant.on_step(replica("n0", 0, A, B))
+    invariant.on_step(replica("n0", 1, C))
     with pytest.raises(SafetyViolation, match="prefix of the primary's"):
-        law.on_step(replica("n1", 0, A))
+        invariant.on_step(replica("n1", 0, A))
 
 
 def test_what_a_second_life_acknowledges_is_demanded_of_later_views() -> None:
     """It stands where the first life had another entry."""
-    law = AcknowledgedSurvives()
-    law.on_step(replica("n0", 0, A, B))
-    law.on_step(replica("n0", 1, C))
-    law.on_send("n0", "c0", Reply(C.command.session, C.command.sequence, "ok"))
+    invariant = AcknowledgedSurvives()
+    invariant.on_step(replica("n0", 0, A, B))
+    invariant.on_step(replica("n0", 1, C))
+    invariant.on_send("n0", "c0", Reply(C.command.session, C.command.sequence, "ok"))
     with pytest.raises(SafetyViolation, match="acknowledged writes are in every later view"):
-        law.on_step(replica("n0", 2, view=3))
+        invariant.on_step(replica("n0", 2, view=3))

@@ -45,7 +45,7 @@ def test_a_fallback_loses_only_what_was_flagged_in_the_frame(seed: int) -> None:
     run = failover(PrimaryBackup(nodes=3, mode="semi-sync", fallback=0.05), seed)
     answered = run.operations[(run.operations["status"] == "ok") & (run.operations["node"] == "n0")]
     flagged = answered[[isinstance(result, Unreplicated) for result in answered["result"]]]
-    # Whatever waited when patience ended, and all that came later, was told to be on one disk only.
+    # Whatever waited when timeout ended, and all that came later, was told to be on one disk only.
     assert len(flagged) > 20
     assert (flagged["return"] >= CUT + 0.05).all()
     assert run.acknowledged_lost == run.summary()["acknowledged_unreplicated"] == len(flagged)

@@ -1,4 +1,4 @@
-"""Every law of primary-backup catches the bug it is there for: mutants by one changed word, schedules by hand.
+"""Every invariant of primary-backup catches the bug it is there for: mutants by one changed word, schedules by hand.
 
 The ids (PB1 ...) are those of the catalogue of known bugs; each names where the bug was found.
 """
@@ -21,13 +21,13 @@ from sim.system import SafetyViolation
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")
 
 
-def violation(law: str) -> Any:
-    return pytest.raises(SafetyViolation, match=f"^{law}")
+def violation(invariant: str) -> Any:
+    return pytest.raises(SafetyViolation, match=f"^{invariant}")
 
 
-def only(s: Any, law: str) -> None:
-    """Ask one law only, where another would catch the mutant first."""
-    s.cluster.invariants[:] = [i for i in s.cluster.invariants if i.law.startswith(law)]
+def only(s: Any, invariant: str) -> None:
+    """Ask one invariant only, where another would catch the mutant first."""
+    s.cluster.invariants[:] = [i for i in s.cluster.invariants if i.invariant.startswith(invariant)]
     assert s.cluster.invariants
 
 
@@ -68,9 +68,11 @@ class AcceptsAnyView(PrimaryBackupNode):
             super().on_append(src, msg)
 
 
-def old_primary_goes_on(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode, law: str = "") -> None:
+def old_primary_goes_on(
+    stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode, invariant: str = ""
+) -> None:
     s = stage(SYNC, node_class=node)
-    only(s, law)
+    only(s, invariant)
     s.isolate(["n0"], ["views"])
     s.run(0.7)
     s.ask("n1")
@@ -79,11 +81,13 @@ def old_primary_goes_on(stage: Any, node: type[PrimaryBackupNode] = PrimaryBacku
     s.run(0.02)
 
 
-@pytest.mark.parametrize("law", ["no answer of an old view", "acknowledged writes are in every later view"])
-def test_pb2_backups_that_accept_an_old_view(stage: Any, law: str) -> None:
+@pytest.mark.parametrize(
+    "invariant", ["no answer of an old view", "acknowledged writes are in every later view"]
+)
+def test_pb2_backups_that_accept_an_old_view(stage: Any, invariant: str) -> None:
     old_primary_goes_on(stage)
-    with violation(law):
-        old_primary_goes_on(stage, AcceptsAnyView, law)
+    with violation(invariant):
+        old_primary_goes_on(stage, AcceptsAnyView, invariant)
 
 
 class IgnoresItsLease(PrimaryBackupNode):
@@ -167,7 +171,7 @@ def test_pb5_a_backup_that_truncates_to_what_it_knows_to_be_committed(stage: Any
         backup_restarts_then_primary_dies(stage, TruncatesToItsCommit)
 
 
-# The laws that the catalogue has no bug for
+# The invariants that the catalogue has no bug for
 
 
 class LeadsAgain(PrimaryBackupNode):
@@ -314,9 +318,11 @@ class NoSessions(PrimaryBackupNode):
         self.store = RepeatsItself()
 
 
-def retried_increment(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode, law: str = "") -> None:
+def retried_increment(
+    stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode, invariant: str = ""
+) -> None:
     s = stage(SYNC, node_class=node)
-    only(s, law)
+    only(s, invariant)
     first = s.ask("n0", "increment", value=1)
     s.run(0.02)
     s.ask("n0", "increment", value=1, sequence=first)
@@ -324,11 +330,11 @@ def retried_increment(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupN
     s.finish()
 
 
-@pytest.mark.parametrize("law", ["exactly once", "the store is the log, applied once"])
-def test_a_store_that_forgets_its_sessions(stage: Any, law: str) -> None:
-    retried_increment(stage, law=law)
-    with violation(law):
-        retried_increment(stage, NoSessions, law=law)
+@pytest.mark.parametrize("invariant", ["exactly once", "the store is the log, applied once"])
+def test_a_store_that_forgets_its_sessions(stage: Any, invariant: str) -> None:
+    retried_increment(stage, invariant=invariant)
+    with violation(invariant):
+        retried_increment(stage, NoSessions, invariant=invariant)
 
 
 class ReadsUnconfirmed(PrimaryBackupNode):

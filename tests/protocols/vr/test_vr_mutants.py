@@ -1,4 +1,4 @@
-"""Viewstamped Replication broken by a word or a method, each time seen by the law that it breaks."""
+"""Viewstamped Replication broken by a word or a method, each time seen by the invariant that it breaks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LiarBackup(ViewstampedNode):
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         (InventsCommands, "validity"),
         (AnswersEarly, "acknowledged is committed"),
@@ -91,10 +91,12 @@ class LiarBackup(ViewstampedNode):
         (LiarBackup, "who vouches, has it"),
     ],
 )
-def test_a_request_handled_wrongly_is_caught(stage: Staging, mutant: type[ViewstampedNode], law: str) -> None:
+def test_a_request_handled_wrongly_is_caught(
+    stage: Staging, mutant: type[ViewstampedNode], invariant: str
+) -> None:
     world = settled(stage, mutant)
     world.ask("n0", value=1)
-    assert world.law_broken() == law
+    assert world.law_broken() == invariant
 
 
 class AppendsOutOfOrder(ViewstampedNode):
@@ -124,7 +126,7 @@ class TrustsTheCommitNumber(ViewstampedNode):
 
 
 @pytest.mark.parametrize(
-    ("mutant", "law"),
+    ("mutant", "invariant"),
     [
         (AppendsOutOfOrder, "who vouches, has it"),
         (ResendsTheFirst, "one command per number"),
@@ -132,7 +134,7 @@ class TrustsTheCommitNumber(ViewstampedNode):
     ],
 )
 def test_a_backup_that_missed_a_request_does_not_pretend(
-    stage: Staging, mutant: type[ViewstampedNode], law: str
+    stage: Staging, mutant: type[ViewstampedNode], invariant: str
 ) -> None:
     world = settled(stage, mutant)
     world.ask("n0", value=1)
@@ -140,7 +142,7 @@ def test_a_backup_that_missed_a_request_does_not_pretend(
     world.run(0.035)
     world.heal()
     world.ask("n0", value=2, session=2)
-    assert world.law_broken() == law
+    assert world.law_broken() == invariant
 
 
 class AppliesRetriesAgain(ViewstampedNode):
@@ -191,8 +193,10 @@ class ShortestLog(ViewstampedNode):
         return min(reports, key=lambda report: (report.last_normal, len(report.log)))
 
 
-@pytest.mark.parametrize(("without", "law"), [(("n4",), COMPLETE), (("n2", "n3", "n4"), BEST)])
-def test_the_choice_of_a_shorter_log_is_caught(stage: Staging, without: tuple[str, ...], law: str) -> None:
+@pytest.mark.parametrize(("without", "invariant"), [(("n4",), COMPLETE), (("n2", "n3", "n4"), BEST)])
+def test_the_choice_of_a_shorter_log_is_caught(
+    stage: Staging, without: tuple[str, ...], invariant: str
+) -> None:
     """A request that only n4 has not is committed; one that only n1 has beside the primary is not."""
     world = settled(stage, ShortestLog, 5)
     world.ask("n0", value=1)
@@ -200,7 +204,7 @@ def test_the_choice_of_a_shorter_log_is_caught(stage: Staging, without: tuple[st
     world.run(0.025)
     world.crash("n0")
     change_view(world, "n1", "n2", "n3", "n4")
-    assert world.law_broken() == law
+    assert world.law_broken() == invariant
 
 
 class CutsBeforeItKnows(ViewstampedNode):
@@ -259,7 +263,7 @@ class KeepsItsLog(ViewstampedNode):
         return True
 
     def on_start_view(self, src: str, msg: StartView) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
 
 
 def test_a_log_of_an_earlier_view_taken_for_the_later_one_s_is_caught(stage: Staging) -> None:
@@ -305,7 +309,7 @@ class BeginsAgain(ViewstampedNode):
         self.reports = reports
 
     def on_do_view_change(self, src: str, msg: DoViewChange) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if msg.view > self.view:
             self.change_view(msg.view)
         self.reports[src] = msg
@@ -357,7 +361,7 @@ class HelpsInAViewChange(ViewstampedNode):
 
     def on_recovery(self, src: str, msg: Recovery) -> None:
         log = tuple(self.log) if self.primary_of(self.view) == self.name else None
-        self.send(src, RecoveryResponse(self.view, msg.nonce, log, self.commit, tuple(self.lives)))
+        self.send(src, RecoveryResponse(self.view, msg.nonce, log, self.commit, tuple(self.epochs)))
 
 
 def test_an_answer_to_a_recovery_during_a_view_change_is_caught(stage: Staging) -> None:

@@ -163,7 +163,7 @@ class EPaxosNode(EgalitarianReplica):
             self.decide(msg.instance, led, patient=True)
 
     def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
-        """Fast path if a fast quorum agrees; slow path with F replies when it cannot, or when patience ends."""
+        """Fast path if a fast quorum agrees; slow path with F replies when it cannot, or when timeout ends."""
         replies = list(led.replies.values())
         if len(replies) < self.f:
             return

@@ -310,7 +310,7 @@ class EgalitarianSystem(RecordsCommits):
         return NearestClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return "linearizable"
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

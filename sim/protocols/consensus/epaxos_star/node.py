@@ -186,7 +186,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.decide(msg.instance, led, patient=True)
 
     def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
-        """With n - f: the slow path if anybody adds dependencies, or when patience ends; the fast one with n - e."""
+        """With n - f: the slow path if anybody adds dependencies, or when timeout ends; the fast one with n - e."""
         size = len(led.replies) + 1  # a replica that asks has written down what it asks: it counts itself
         if size < self.n - self.f:
             return

@@ -1,4 +1,4 @@
-"""What must always hold in Mencius: the laws of Paxos per slot, and that skips are for ever.
+"""What must always hold in Mencius: the invariants of Paxos per slot, and that skips are for ever.
 
 The ghost of `sim.protocols.consensus.paxos.invariants`, told of ranges of slots. Under ballot 0 the coordinator of
 a slot needs no promises, as nobody else may use it; a skip chooses a no-op when it is said.
@@ -62,8 +62,10 @@ class MenciusSafety(MultiPaxosSafety):
                 self.broken("durable before send", src, f"it suggests in slot {msg.slot}", "its disk has not")
             self.proposed[msg.slot, ballot] = msg.command
         elif known != msg.command:
-            law = "a skip is for ever" if known == NOOP else "one value per ballot"
-            self.broken(law, src, f"in slot {msg.slot} it proposed {known!r}", f"it proposes {msg.command!r}")
+            invariant = "a skip is for ever" if known == NOOP else "one value per ballot"
+            self.broken(
+                invariant, src, f"in slot {msg.slot} it proposed {known!r}", f"it proposes {msg.command!r}"
+            )
         self.skipped(src, msg.first, msg.slot)
 
     def skipped(self, src: str, first: int, turn: int) -> None:
@@ -172,7 +174,7 @@ class MenciusSafety(MultiPaxosSafety):
 
 @dataclass(frozen=True, slots=True)
 class _InSlot:
-    """A vote as the laws of Paxos know it."""
+    """A vote as the invariants of Paxos know it."""
 
     slot: int
     ballot: Ballot

@@ -153,7 +153,7 @@ class Revoker(SlotReplica):
             self.on_known(self.name, known)
 
     def on_nack(self, src: str, msg: Nack) -> None:
-        """Somebody else revokes them; if that leads nowhere, patience ends once more."""
+        """Somebody else revokes them; if that leads nowhere, timeout ends once more."""
         self.highest_round = max(self.highest_round, msg.promised.round)
         for coordinator, revocation in list(self.revocations.items()):
             if revocation.asked.ballot == msg.ballot:

@@ -51,7 +51,7 @@ class Mencius(RecordsCommits):
         return Client
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return "linearizable"
 
     def invariants(self) -> Iterable[Invariant]:

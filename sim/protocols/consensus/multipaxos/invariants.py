@@ -1,4 +1,4 @@
-"""What must always hold in Multi-Paxos: the laws of Paxos in each slot, and that slots are applied in order."""
+"""What must always hold in Multi-Paxos: the invariants of Paxos in each slot, and that slots are applied in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["MultiPaxosSafety"]
 
 @dataclass
 class MultiPaxosSafety(PaxosSafety):
-    """The laws of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
+    """The invariants of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
 
     The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says. With
     ``leases``, a read may also be answered from the state of a replica that has applied all acknowledged writes.

@@ -124,7 +124,7 @@ class MultiPaxos(RecordsCommits):
         return Client
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return "linearizable"
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
@@ -136,12 +136,12 @@ class MultiPaxos(RecordsCommits):
         return max(leaders, key=lambda node: node.ballot).name if leaders else None
 
     def invariants(self) -> Iterable[Invariant]:
-        laws = MultiPaxosSafety(
+        invariants = MultiPaxosSafety(
             is_phase1_quorum=self.phase1_test(),
             is_phase2_quorum=self.phase2_test(),
             leases=self.lease is not None,
         )
-        return (laws,)
+        return (invariants,)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many slots each replica has executed."""

@@ -47,7 +47,7 @@ class PaxosSafety(Invariant):
         self.promisers: dict[Ballot, dict[str, Slot]] = {}  # with the first slot that they reported
         self.owners: dict[Ballot, tuple[str, int]] = {}
         self.latest: dict[str, Ballot] = {}  # proposer -> its highest ballot
-        self.lives: dict[str, int] = {}
+        self.epochs: dict[str, int] = {}
         self.hosts: dict[str, Any] = {}
         self.clients = ClientGhost()
         self.asked_after: dict[
@@ -67,7 +67,7 @@ class PaxosSafety(Invariant):
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "restart":
-            self.lives[node] = self.lives.get(node, 0) + 1
+            self.epochs[node] = self.epochs.get(node, 0) + 1
 
     def on_step(self, node: Node) -> None:
         promised = getattr(node, "promised", None)
@@ -84,11 +84,11 @@ class PaxosSafety(Invariant):
         if learnt is not None:
             self.check_chosen(node.name, ONLY_SLOT, learnt)
 
-    # The laws, message by message
+    # The invariants, message by message
 
     def sent_prepare(self, src: str, msg: Any) -> None:
         """A ballot belongs to one life of one proposer, and each new one is above its last (section 2.5)."""
-        life = (src, self.lives.get(src, 0))
+        life = (src, self.epochs.get(src, 0))
         if msg.ballot not in self.owners:
             latest = self.latest.get(src, ZERO)
             if msg.ballot < latest:
@@ -210,7 +210,7 @@ class PaxosSafety(Invariant):
                 "validity", src, f"it proposes {invented!r} in slot {slot}", "no client asked for that"
             )
 
-    # The laws themselves
+    # The invariants themselves
 
     def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
         """A quorum has accepted a proposal."""

@@ -179,7 +179,7 @@ class Proposer(Learner):
         self.refusals = 0
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
         heartbeat = self.settings.heartbeat or 0.05
-        self.patience = self.settings.patience or 4 * heartbeat
+        self.timeout = self.settings.timeout or 4 * heartbeat
         self.backoff = heartbeat if self.settings.backoff is None else self.settings.backoff
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -197,7 +197,7 @@ class Proposer(Learner):
         self.phase = 1
         self.promises = {}
         self.record("role", role="candidate", ballot=str(self.ballot))
-        self.set_timer("retry", self.random.uniform(1.0, 2.0) * self.patience)
+        self.set_timer("retry", self.random.uniform(1.0, 2.0) * self.timeout)
         self.broadcast(Prepare(self.ballot), to=self.settings.acceptor_names)
 
     def on_promise(self, src: str, msg: Promise) -> None:

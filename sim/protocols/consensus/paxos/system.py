@@ -39,7 +39,7 @@ class Paxos(RecordsCommits):
     backoff:
         After its k-th refusal in a row a proposer waits a random time up to ``backoff * 2**k`` (seconds);
         None: one heartbeat. 0: it retries at once, and duels may go on for ever.
-    patience:
+    timeout:
         A ballot without an answer for one to two times this (seconds) is tried anew; None: 4 heartbeats.
     record_commits:
         See `RecordsCommits`.
@@ -55,7 +55,7 @@ class Paxos(RecordsCommits):
     phase1: QuorumSystem | int | None = None
     phase2: QuorumSystem | int | None = None
     backoff: float | None = None
-    patience: float | None = None
+    timeout: float | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
     may_fail: ClassVar[frozenset[str]] = frozenset({"put"})  # one value is chosen, once
@@ -69,8 +69,8 @@ class Paxos(RecordsCommits):
             )
         if self.backoff is not None and not 0 <= self.backoff < float("inf"):
             raise ValueError(f"Paxos: backoff must be at least 0 s, not {self.backoff!r}")
-        if self.patience is not None and not 0 < self.patience < float("inf"):
-            raise ValueError(f"Paxos: patience must be positive seconds, not {self.patience!r}")
+        if self.timeout is not None and not 0 < self.timeout < float("inf"):
+            raise ValueError(f"Paxos: timeout must be positive seconds, not {self.timeout!r}")
         refuse_disjoint(self, self.phase1, self.phase2, self.acceptor_names)
 
     def _check_roles(self) -> None:
@@ -145,7 +145,7 @@ class Paxos(RecordsCommits):
         return Client
 
     @property
-    def claims(self) -> str:
+    def consistency(self) -> str:
         return "linearizable"
 
     def invariants(self) -> Iterable[Invariant]:

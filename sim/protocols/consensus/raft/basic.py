@@ -62,7 +62,7 @@ class BasicRaft(RecordsCommits):
         return Client
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         """Reads go through the log."""
         return "linearizable"
 
@@ -74,7 +74,7 @@ class BasicRaft(RecordsCommits):
         return max(leaders)[1] if leaders else None
 
     def invariants(self) -> Iterable[Invariant]:
-        """The laws of figure 3, and what they rest on."""
+        """The invariants of figure 3, and what they rest on."""
         from sim.protocols.consensus.raft.invariants import raft_invariants
 
         return raft_invariants()

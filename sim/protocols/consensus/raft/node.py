@@ -123,7 +123,7 @@ class RaftNode(Node):
 
     def on_start(self) -> None:
         self.entries: list[Entry] = self.log.items  # the list in the log, which is quicker to read
-        self.patience = self.draw_patience()
+        self.election_timeout = self.draw_election_timeout()
         # Volatile state on all servers
         self.commit_index = 0
         self.last_applied = 0
@@ -175,7 +175,7 @@ class RaftNode(Node):
         """If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to follower."""
         self.current_term = term
         self.voted_for = None
-        self.patience = self.draw_patience()
+        self.election_timeout = self.draw_election_timeout()
         self.become_follower(None)
 
     def become_follower(self, leader: str | None) -> None:
@@ -195,7 +195,7 @@ class RaftNode(Node):
         """The leader of the current term has spoken; a candidate gives way, too (5.2)."""
         if self.leader != leader or self.role != "follower":
             self.become_follower(leader)
-        self.set_timer("election", self.patience)
+        self.set_timer("election", self.election_timeout)
 
     def apply_committed(self) -> None:
         """If commitIndex > lastApplied: increment lastApplied, apply log[lastApplied] to state machine (5.3)."""
@@ -218,14 +218,14 @@ class RaftNode(Node):
 
     # Leader election (5.2)
 
-    def draw_patience(self) -> float:
+    def draw_election_timeout(self) -> float:
         """Election timeouts are chosen randomly from a fixed interval (5.2), here anew for each term."""
         shortest = self.settings.detection_timeout
         return self.random.uniform(shortest, 2 * shortest)
 
     def reset_election_timer(self) -> None:
         """Wait to hear of a leader or a candidate."""
-        self.set_timer("election", self.patience)
+        self.set_timer("election", self.election_timeout)
 
     def on_election_timeout(self) -> None:
         """Follower hears from nobody, or candidate wins no election: begin an election."""
@@ -239,7 +239,7 @@ class RaftNode(Node):
         self.leader = None
         self.votes = set()
         self.record("role", role="candidate", term=self.current_term)
-        self.patience = self.draw_patience()
+        self.election_timeout = self.draw_election_timeout()
         self.reset_election_timer()
         self.send(self.name, RequestVoteReply(self.current_term, True))
         self.broadcast(self.vote_request(), to=self.electors())

@@ -82,51 +82,51 @@ def _client_of(bases: tuple[type[Node], ...]) -> type[Node]:
 
 @dataclass
 class PerGroup(Invariant):
-    """Asks each group's laws about what happens in that group, and no others: the cost is that of one group."""
+    """Asks each group's invariants about what happens in that group, and no others: the cost is that of one group."""
 
-    law: ClassVar[str] = "the laws of each group"
+    title: ClassVar[str] = "the invariants of each group"
     system: ShardedRaft | None = None
-    laws: list[list[Invariant]] = field(default_factory=list)
+    invariants: list[list[Invariant]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         assert self.system is not None
         self.group_of = self.system.group_of
-        self.laws = [list(group.invariants()) for group in self.system.each]
-        for law in (law for laws in self.laws for law in laws):
-            law.now = lambda: self.now()
+        self.invariants = [list(group.invariants()) for group in self.system.each]
+        for invariant in (invariant for invariants in self.invariants for invariant in invariants):
+            invariant.now = lambda: self.now()
 
     def _of(self, *members: str) -> list[Invariant]:
         for member in members:
             if member in self.group_of:
-                return self.laws[self.group_of[member]]
+                return self.invariants[self.group_of[member]]
         return []
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for law in self._of(src, dst):
-            law.on_send(src, dst, message)
+        for invariant in self._of(src, dst):
+            invariant.on_send(src, dst, message)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        for law in self._of(src, dst):
-            law.on_deliver(src, dst, message)
+        for invariant in self._of(src, dst):
+            invariant.on_deliver(src, dst, message)
 
     def on_step(self, node: Node) -> None:
-        for law in self._of(node.name):
-            law.on_step(node)
+        for invariant in self._of(node.name):
+            invariant.on_step(node)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        for law in self._of(node):
-            law.on_event(node, event, detail)
+        for invariant in self._of(node):
+            invariant.on_event(node, event, detail)
 
     def on_acknowledged(self, client: str, operation: Any) -> None:
         assert self.system is not None
-        for law in self.laws[self.system.group_for(operation.operation.key)]:
-            law.on_acknowledged(client, operation)
+        for invariant in self.invariants[self.system.group_for(operation.operation.key)]:
+            invariant.on_acknowledged(client, operation)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
-        for number, laws in enumerate(self.laws):
+        for number, invariants in enumerate(self.invariants):
             mine = {name: node for name, node in nodes.items() if self.group_of.get(name) == number}
-            for law in laws:
-                law.at_end(mine)
+            for invariant in invariants:
+                invariant.at_end(mine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +225,9 @@ class ShardedRaft(RecordsCommits):
         return _client_of((ShardClient, self.group.client_class))
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         """What each group claims: linearizability holds for all keys together if it does for each (Herlihy & Wing)."""
-        return self.group.claims
+        return self.group.consistency
 
     def with_timing(self, timing: Timing) -> Self:
         return dataclasses.replace(super().with_timing(timing), group=self.group.with_timing(timing))

@@ -147,7 +147,7 @@ class Raft(BasicRaft):
 
     @property
     def longest_lease(self) -> float:
-        """Seconds that a leader may trust its clock not to outlast any voter's patience (6.4.1)."""
+        """Seconds that a leader may trust its clock not to outlast any voter's timeout (6.4.1)."""
         return self.detection_timeout * (1 - self.clock_drift) / (1 + self.clock_drift)
 
     @property
@@ -166,9 +166,9 @@ class Raft(BasicRaft):
         return NearestReader if self.reads in ("follower", "stale") else super().client_class
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         """Linearizable, unless reads are stale."""
-        return None if self.reads == "stale" else super().claims
+        return None if self.reads == "stale" else super().consistency
 
     @property
     def extensions(self) -> tuple[type[RaftNode], ...]:
@@ -211,7 +211,7 @@ class Raft(BasicRaft):
         return applied if config is None else {n: at for n, at in applied.items() if n in config.everyone}
 
     def invariants(self) -> Iterable[Invariant]:
-        """The laws of figure 2, and those of the extensions."""
+        """The invariants of figure 2, and those of the extensions."""
         from sim.protocols.consensus.raft.invariants.extensions import thesis_invariants
 
         return thesis_invariants(self)

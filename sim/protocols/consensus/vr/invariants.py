@@ -92,7 +92,7 @@ class ViewstampedSafety(Invariant):
             self.check_kept(name, replica.view, replica.op)
         self.check_commit(replica)
 
-    # The laws, message by message
+    # The invariants, message by message
 
     def sent_request(self, src: str, msg: Any) -> None:
         """What is asked for may be ordered."""
@@ -174,7 +174,7 @@ class ViewstampedSafety(Invariant):
         if not self.clients.is_true(msg):
             self.broken("exactly once", src, f"the operations yield {truth!r}", f"it answers {msg!r}")
 
-    # The laws themselves
+    # The invariants themselves
 
     def check_primary(self, src: str, view: int) -> None:
         """One replica, and it in one life only, leads a view."""
@@ -253,18 +253,18 @@ class ViewstampedSafety(Invariant):
                 best = max((received[name] for name in chosen), key=_rank)
                 if best.log == msg.log:
                     return
-        seen = {name: (*_rank(report), report.lives) for name, report in received.items()}
+        seen = {name: (*_rank(report), report.epochs) for name, report in received.items()}
         self.broken(
             "the best of f + 1 reports",
             src,
-            f"the reports (last normal view, operations, lives) are {seen!r}",
+            f"the reports (last normal view, operations, epochs) are {seen!r}",
             f"view {msg.view} begins with {len(msg.log)} operations",
         )
 
     def are_consistent(self, reports: list[tuple[str, DoViewChange]]) -> bool:
         """Whether none of the senders had begun another life when one of the others reported (DISC 2017)."""
         return all(
-            report.lives[self.members.index(name)] >= other.lives[self.members.index(name)]
+            report.epochs[self.members.index(name)] >= other.epochs[self.members.index(name)]
             for name, report in reports
             for _, other in reports
         )

@@ -1,4 +1,4 @@
-"""The messages of Viewstamped Replication, named as in the paper; those of view changes and recoveries carry lives."""
+"""The messages of Viewstamped Replication, named as in the paper; those of view changes and recoveries carry epochs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sim.protocols.kv import Command
 __all__ = [
     "Commit",
     "DoViewChange",
+    "Epochs",
     "GetState",
-    "Lives",
     "NewState",
     "Prepare",
     "PrepareOk",
@@ -19,7 +19,7 @@ __all__ = [
     "StartViewChange",
 ]
 
-Lives = tuple[int, ...]
+Epochs = tuple[int, ...]
 """Of each replica, the latest life that the sender knows of."""
 
 
@@ -54,7 +54,7 @@ class StartViewChange:
     """I have not heard from the primary, and move to this view."""
 
     view: int
-    lives: Lives
+    epochs: Epochs
 
 
 @message
@@ -65,7 +65,7 @@ class DoViewChange:
     log: tuple[Command, ...]
     last_normal: int
     commit: int
-    lives: Lives
+    epochs: Epochs
 
 
 @message
@@ -75,7 +75,7 @@ class StartView:
     view: int
     log: tuple[Command, ...]
     commit: int
-    lives: Lives
+    epochs: Epochs
 
 
 @message
@@ -83,7 +83,7 @@ class Recovery:
     """I have lost my state; ``nonce`` tells this recovery from earlier ones."""
 
     nonce: int
-    lives: Lives
+    epochs: Epochs
 
 
 @message
@@ -94,7 +94,7 @@ class RecoveryResponse:
     nonce: int
     log: tuple[Command, ...] | None
     commit: int
-    lives: Lives
+    epochs: Epochs
 
 
 @message

@@ -12,7 +12,7 @@ Departures from the paper:
 
 - Quorums are crash-consistent (Michael, Ports, Sharma & Szekeres, "Recovering Shared Objects Without Stable Storage",
   DISC 2017): as printed, a DoViewChange that a replica sent before it crashed may be counted after it has recovered
-  and acknowledged more, which loses a committed request. Messages of view changes and recoveries carry the *lives* of
+  and acknowledged more, which loses a committed request. Messages of view changes and recoveries carry the *epochs* of
   all replicas as far as the sender knows them, and a message of a life that has ended does not count.
 - A replica that learns of a later view keeps its log until the NewState is there (5.2 lets it cut the log first, and
   if the view changes again meanwhile, what it cut is missing from its DoViewChange).
@@ -138,10 +138,10 @@ class ViewstampedNode(RecoveringReplica):
         self.cancel_timer("commit")
         self.turn_away_clients()
         self.await_primary()
-        self.broadcast(StartViewChange(view, tuple(self.lives)))
+        self.broadcast(StartViewChange(view, tuple(self.epochs)))
 
     def on_start_view_change(self, src: str, msg: StartViewChange) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if self.status == RECOVERING or msg.view < self.view:
             return
         if msg.view > self.view:
@@ -155,11 +155,13 @@ class ViewstampedNode(RecoveringReplica):
         agreeing = self.consistent(self.change_votes)
         if len(agreeing) >= self.f and not self.reported:
             self.reported = True
-            known = DoViewChange(self.view, tuple(self.log), self.last_normal, self.commit, tuple(self.lives))
+            known = DoViewChange(
+                self.view, tuple(self.log), self.last_normal, self.commit, tuple(self.epochs)
+            )
             self.send(self.primary_of(self.view), known)
 
     def on_do_view_change(self, src: str, msg: DoViewChange) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if self.status == RECOVERING or msg.view < self.view:
             return
         if msg.view > self.view:
@@ -178,7 +180,7 @@ class ViewstampedNode(RecoveringReplica):
         self.take_log(best.log)
         commit = max(report.commit for report in reports.values())
         self.begin_normal(self.view)
-        self.broadcast(StartView(self.view, tuple(self.log), commit, tuple(self.lives)))
+        self.broadcast(StartView(self.view, tuple(self.log), commit, tuple(self.epochs)))
         self.commit_up_to(commit)
         self.advance_commit()
 
@@ -187,7 +189,7 @@ class ViewstampedNode(RecoveringReplica):
         return max(reports, key=lambda report: (report.last_normal, len(report.log)))
 
     def on_start_view(self, src: str, msg: StartView) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if self.status == RECOVERING or msg.view < self.view:
             return
         if msg.view == self.view and self.status == NORMAL:

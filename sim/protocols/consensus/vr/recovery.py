@@ -17,16 +17,16 @@ class RecoveringReplica(Replica):
         """Ask everyone, again and again until enough have answered."""
         if self.status == RECOVERING:
             self.set_timer("recovery", self.settings.detection_timeout)
-            self.broadcast(Recovery(self.nonce, tuple(self.lives)))
+            self.broadcast(Recovery(self.nonce, tuple(self.epochs)))
 
     def on_recovery(self, src: str, msg: Recovery) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if self.status == NORMAL:
             log = tuple(self.log) if self.is_primary else None
-            self.send(src, RecoveryResponse(self.view, msg.nonce, log, self.commit, tuple(self.lives)))
+            self.send(src, RecoveryResponse(self.view, msg.nonce, log, self.commit, tuple(self.epochs)))
 
     def on_recovery_response(self, src: str, msg: RecoveryResponse) -> None:
-        self.learn_lives(msg.lives)
+        self.learn_epochs(msg.epochs)
         if self.status != RECOVERING or not self.answers_me(msg):
             return
         self.responses[src] = msg

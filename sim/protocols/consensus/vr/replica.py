@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply
-from sim.protocols.consensus.vr.messages import DoViewChange, Lives, RecoveryResponse, StartViewChange
+from sim.protocols.consensus.vr.messages import DoViewChange, Epochs, RecoveryResponse, StartViewChange
 from sim.protocols.kv import Command, KeyValueStore
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Replica(Node):
         self.store = KeyValueStore()
         self.waiting: dict[tuple[int, int], str] = {}  # request under way -> who asked (the client table)
         self.acks: dict[str, int] = {}  # backup -> highest op that it has
-        self.lives = [0] * len(self.members)
-        self.lives[self.number] = self.incarnation
+        self.epochs = [0] * len(self.members)
+        self.epochs[self.number] = self.incarnation
         self.change_votes: dict[str, StartViewChange] = {}
         self.reported = False
         self.reports: dict[str, DoViewChange] = {}
@@ -114,15 +114,15 @@ class Replica(Node):
 
     # Crash-consistent quorums (DISC 2017)
 
-    def learn_lives(self, lives: Lives) -> None:
+    def learn_epochs(self, epochs: Epochs) -> None:
         """What is known of lives only grows."""
-        self.lives = [max(mine, theirs) for mine, theirs in zip(self.lives, lives, strict=True)]
-        self.lives[self.number] = self.incarnation
+        self.epochs = [max(mine, theirs) for mine, theirs in zip(self.epochs, epochs, strict=True)]
+        self.epochs[self.number] = self.incarnation
 
     def consistent(self, received: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the messages whose senders have not begun another life since, as far as is known here."""
         return {
             src: msg
             for src, msg in received.items()
-            if msg.lives[self.members.index(src)] >= self.lives[self.members.index(src)]
+            if msg.epochs[self.members.index(src)] >= self.epochs[self.members.index(src)]
         }

@@ -58,7 +58,7 @@ class ViewstampedReplication(RecordsCommits):
         return self.leader or self.names[0]
 
     @property
-    def most_down(self) -> int | None:
+    def max_down(self) -> int | None:
         """f: nothing is on disk, so that more than f replicas down or recovering would lose the state."""
         return (self.nodes - 1) // 2
 
@@ -80,7 +80,7 @@ class ViewstampedReplication(RecordsCommits):
         return Client
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return "linearizable"
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:

@@ -86,7 +86,7 @@ class Gossip(System):
         return MembershipClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return None if self.anti_entropy is None else "eventual"
 
     @property

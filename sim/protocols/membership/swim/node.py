@@ -140,7 +140,7 @@ class SwimNode(Node):
         if target is not None:
             self.number += 1
             self.probe = (self.number, target)
-            self.set_timer("ack", settings.ack_patience)
+            self.set_timer("ack", settings.ack_timeout)
             self.send(target, Ping(self.number, self.piggyback(target)))
 
     def next_target(self) -> str | None:
@@ -354,7 +354,7 @@ class Swim(System):
     ----------
     nodes, spares:
         How many members n0, n1, ... (>= 2), and how many more that are off until a `Join`.
-    period, patience:
+    period, timeout:
         Seconds of a protocol period, and within it until others are asked to ping; None: 4 and 1.5 heartbeats, as a
         heartbeat is at least a round trip.
     k:
@@ -373,7 +373,7 @@ class Swim(System):
     nodes: int = 5
     spares: int = 0
     period: float | None = None
-    patience: float | None = None
+    timeout: float | None = None
     k: int = 3
     order: Literal["round-robin", "random"] = "round-robin"
     suspicion: float | None = 4.0
@@ -391,7 +391,7 @@ class Swim(System):
         at_least("Swim", "piggyback", self.piggyback, 1)
         if self.sync_every is not None:
             at_least("Swim", "sync_every", self.sync_every, 1)
-        for name in ("period", "patience", "retransmit"):
+        for name in ("period", "timeout", "retransmit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise ValueError(f"Swim: {name} must be positive, not {value!r}")
@@ -401,10 +401,10 @@ class Swim(System):
             raise ValueError(
                 f"Swim: suspicion must last for at least 1 period, or no denial could arrive, not {self.suspicion!r}"
             )
-        known = self.heartbeat is not None or (self.period is not None and self.patience is not None)
-        if known and self.ack_patience >= self.protocol_period:
+        known = self.heartbeat is not None or (self.period is not None and self.timeout is not None)
+        if known and self.ack_timeout >= self.protocol_period:
             raise ValueError(
-                f"Swim: patience ({self.ack_patience} s) must be shorter than the period ({self.protocol_period} s)"
+                f"Swim: timeout ({self.ack_timeout} s) must be shorter than the period ({self.protocol_period} s)"
             )
 
     # What members ask
@@ -415,9 +415,9 @@ class Swim(System):
         return self.period if self.period is not None else 4.0 * (self.heartbeat or 0.05)
 
     @property
-    def ack_patience(self) -> float:
+    def ack_timeout(self) -> float:
         """Seconds from a ping until others are asked."""
-        return self.patience if self.patience is not None else 1.5 * (self.heartbeat or 0.05)
+        return self.timeout if self.timeout is not None else 1.5 * (self.heartbeat or 0.05)
 
     @cached_property
     def first_members(self) -> dict[str, Update]:

@@ -1,4 +1,4 @@
-"""What must always hold of chain replication and CRAQ. Each law has a mutant that breaks it (tests/protocols).
+"""What must always hold of chain replication and CRAQ. Each invariant has a mutant that breaks it (tests/protocols).
 
 Sources: van Renesse & Schneider, OSDI 2004, sections 3 and 3.2; Terrace & Freedman, ATC 2009, section 2.3.
 """
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
-    """The laws of a chain."""
+    """The invariants of a chain."""
     return [
         UpdatePropagation(),
         AcknowledgedEverywhere(),
@@ -46,7 +46,7 @@ def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
 class UpdatePropagation(Invariant):
     """For servers i before j of a chain, Hist_j is a prefix of Hist_i."""
 
-    law: ClassVar[str] = "Update Propagation"
+    title: ClassVar[str] = "Update Propagation"
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     checked: dict[str, tuple[ChainNode, ChainNode, int, int]] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class UpdatePropagation(Invariant):
 class AcknowledgedEverywhere(Invariant):
     """An acknowledged update is in the history of every server of the chain, then and in every later chain."""
 
-    law: ClassVar[str] = "acknowledged updates are in the whole chain"
+    title: ClassVar[str] = "acknowledged updates are in the whole chain"
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
         default_factory=dict
@@ -146,7 +146,7 @@ class NeverOlderThanCommitted(Invariant):
     client was told is committed; so is what an answered query returned.
     """
 
-    law: ClassVar[str] = "reads are never older than what was committed"
+    title: ClassVar[str] = "reads are never older than what was committed"
     history: list[Command] = field(default_factory=list)
     store: KeyValueStore = field(default_factory=KeyValueStore)
     values: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)  # key -> (position, value)
@@ -208,7 +208,7 @@ class NeverOlderThanCommitted(Invariant):
 class ChainMonotone(Invariant):
     """No server goes back behind a chain that it has told anybody, restarts included."""
 
-    law: ClassVar[str] = "chain numbers never go back"
+    title: ClassVar[str] = "chain numbers never go back"
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -238,7 +238,7 @@ class ChainMonotone(Invariant):
 class DurableBeforeForward(Invariant):
     """What a server forwards, or says that it has, is on its disk."""
 
-    law: ClassVar[str] = "durable before send"
+    title: ClassVar[str] = "durable before send"
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:

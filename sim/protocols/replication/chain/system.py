@@ -131,7 +131,7 @@ class ChainReplication(System):
         return ChainClient
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         return None if self.unsafe else "linearizable"
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:

@@ -1,4 +1,4 @@
-"""What must always hold of replicas of CRDTs. Each law has a mutant that breaks it (tests/protocols).
+"""What must always hold of replicas of CRDTs. Each invariant has a mutant that breaks it (tests/protocols).
 
 That replicas agree in the end is judged after the run (`sim.lab.simulation.Simulation.settle`).
 """
@@ -22,7 +22,7 @@ __all__ = ["DurableBeforeSend", "NoGaps", "OneUpdatePerDot"]
 class DurableBeforeSend(Invariant):
     """What others are told is on disk, and what they were told before still is: states only grow, restarts included."""
 
-    law: ClassVar[str] = "durable before send"
+    title: ClassVar[str] = "durable before send"
     sent: dict[tuple[str, str], Any] = field(default_factory=dict)
     hosts: dict[str, Any] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class NoGaps(Invariant):
     So every replica has seen each actor's updates without gaps, and contexts are version vectors.
     """
 
-    law: ClassVar[str] = "no gaps before a delta"
+    title: ClassVar[str] = "no gaps before a delta"
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
@@ -68,7 +68,7 @@ class NoGaps(Invariant):
 class OneUpdatePerDot(Invariant):
     """A dot, or an actor's count, stands for one update: what it names is the same wherever it is told."""
 
-    law: ClassVar[str] = "one update per dot"
+    title: ClassVar[str] = "one update per dot"
     values: dict[tuple[str, Any], Any] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:

@@ -1,7 +1,7 @@
 """Replicas that hold CRDTs: every replica takes updates and answers at once; states or deltas spread in the background.
 
 Assumptions: a client keeps to its replica, which remembers its last update, so that a retried update takes effect once.
-(A counter that two replicas count for one request would be right by its own law, and wrong.)
+(A counter that two replicas count for one request would be right by its own invariant, and wrong.)
 
 Sources: Almeida, Shoker, Baquero 2018, algorithm 2 (delta intervals with acknowledgements), and state-based sync; what
 came from a peer is not sent back to it (Enes, Almeida, Baquero, Leitao, ICDE 2019).
@@ -246,7 +246,7 @@ class Crdt(System):
         return HomeClient
 
     @property
-    def claims(self) -> str:
+    def consistency(self) -> str:
         return "eventual"
 
     @property

@@ -28,7 +28,7 @@ class Converged(Invariant):
     deleted everywhere, whichever the quorums.
     """
 
-    law = "converged after healing"
+    title = "converged after healing"
     system: Dynamo
     safety: DynamoSafety
     last: float = 0.0
@@ -58,7 +58,7 @@ class Converged(Invariant):
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         bound = self.system.converges_within
-        if bound is None or self.now() - self.last < bound + _MESSAGES * self.system.patience:
+        if bound is None or self.now() - self.last < bound + _MESSAGES * self.system.timeout:
             return
         if any(self.open.values()):
             return

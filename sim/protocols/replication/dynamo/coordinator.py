@@ -102,7 +102,7 @@ class Coordinator(Part):
             ticket = self.tickets[number] = (self.incarnation, self.issued)
             operation = self.operations[ticket] = Operation(client, number, ticket, key, version)
             operation.homes = self.node.settings.homes(key)
-            self.set_timer("await", self.node.settings.patience, ticket)
+            self.set_timer("await", self.node.settings.timeout, ticket)
             self.ask_first(operation)
             return
         operation = self.operations[self.tickets[number]]
@@ -252,7 +252,7 @@ class Coordinator(Part):
             self.ask(operation, stand_in, home)
         if not operation.answered and not (silent and spare and self.node.settings.sloppy):
             self.send(operation.client, Unavailable(*operation.number), hold=False)
-        self.set_timer("await", self.node.settings.patience, ticket)
+        self.set_timer("await", self.node.settings.timeout, ticket)
 
     def suspect(self, node: str) -> None:
         """A node does not answer; it is asked from time to time whether it is there again."""

@@ -253,7 +253,7 @@ class DynamoSafety(Invariant):
 
     def _must_know(
         self,
-        law: str,
+        invariant: str,
         client: str,
         key: str,
         version: Any,
@@ -271,7 +271,7 @@ class DynamoSafety(Invariant):
                 continue
             if version is None or not version.knows(write):
                 self.broken(
-                    law,
+                    invariant,
                     client,
                     f"{required!r} of {key} was known by {by:.6f} s",
                     f"a read returned {version!r}",

@@ -180,7 +180,7 @@ class Dynamo(System):
     # Times
 
     @property
-    def patience(self) -> float:
+    def timeout(self) -> float:
         """Seconds that a coordinator waits for a node before it suspects it."""
         return self.detection or 0.5
 
@@ -192,7 +192,7 @@ class Dynamo(System):
     @property
     def longest_work(self) -> float:
         """Seconds that a coordinator works on an operation; a write may have returned long before."""
-        return ROUNDS * self.patience
+        return ROUNDS * self.timeout
 
     @property
     def hints_outlive_tombstones(self) -> bool:
@@ -256,7 +256,7 @@ class Dynamo(System):
         )
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         """Strict quorums with R + W > N: regular. With blocking repair and 2R > N: linearizable, as ABD with clocks.
 
         Else eventual, if there is anti-entropy. Siblings claim no more than that, as a read of them is of no register;

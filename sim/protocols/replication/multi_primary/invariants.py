@@ -1,4 +1,4 @@
-"""What must always hold of multi-primary replication. Each law has a mutant that breaks it (tests/protocols).
+"""What must always hold of multi-primary replication. Each invariant has a mutant that breaks it (tests/protocols).
 
 Source: the multi-primary line of the project's table of invariants. That replicas agree in the end is judged after the
 run (`sim.lab.simulation.Simulation.settle`).
@@ -32,24 +32,24 @@ __all__ = [
 
 
 def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
-    """The laws that a system of these settings promises."""
-    laws: list[Invariant] = [
+    """The invariants that a system of these settings promises."""
+    invariants: list[Invariant] = [
         OneDotPerWrite(),
         DurableBeforeSend(last_writer_wins=system.conflicts == "lww"),
         ReplacedStaysReplaced(),
     ]
     if system.conflicts == "lww" and system.clock == "hybrid":
-        laws.append(NeverBehindItsCause())
+        invariants.append(NeverBehindItsCause())
     if system.resolver is not None:
-        laws.append(OneAnswer())
-    return laws
+        invariants.append(OneAnswer())
+    return invariants
 
 
 @dataclass
 class OneDotPerWrite(Invariant):
     """A dot names one version, the same everywhere; and a client's write, however often it is retried, has one dot."""
 
-    law: ClassVar[str] = "one dot per write"
+    title: ClassVar[str] = "one dot per write"
     versions: dict[Dot, Version] = field(default_factory=dict)
     dots: dict[Write, Dot] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class OneDotPerWrite(Invariant):
 class DurableBeforeSend(Invariant):
     """What a replica tells others is on its disk: the version or what took its place, and what it has seen."""
 
-    law: ClassVar[str] = "durable before send"
+    title: ClassVar[str] = "durable before send"
     last_writer_wins: bool = True
     hosts: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class DurableBeforeSend(Invariant):
 class ReplacedStaysReplaced(Invariant):
     """A replica that has seen a version holds nothing that it replaced: deleted stays deleted."""
 
-    law: ClassVar[str] = "replaced stays replaced"
+    title: ClassVar[str] = "replaced stays replaced"
     versions: dict[Dot, Version] = field(default_factory=dict)
     # key, actor -> (number, dot) in order: the version of this dot replaces what the actor wrote, up to this number
     later: dict[tuple[str, str], list[tuple[int, Dot]]] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class ReplacedStaysReplaced(Invariant):
 class NeverBehindItsCause(Invariant):
     """By hybrid clocks a write has a higher timestamp than all that it replaces (Kulkarni et al., theorem 1)."""
 
-    law: ClassVar[str] = "a write is later than what it replaces"
+    title: ClassVar[str] = "a write is later than what it replaces"
     times: dict[Dot, Any] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -163,7 +163,7 @@ class NeverBehindItsCause(Invariant):
 class OneAnswer(Invariant):
     """A resolver depends on the values that it is given and on nothing else."""
 
-    law: ClassVar[str] = "equal siblings, equal answer"
+    title: ClassVar[str] = "equal siblings, equal answer"
     answers: dict[tuple[str, tuple[Dot, ...]], Any] = field(default_factory=dict)
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

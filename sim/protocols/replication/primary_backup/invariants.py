@@ -1,4 +1,4 @@
-"""What must always hold of primary-backup. Each law has a mutant that breaks it (tests/protocols).
+"""What must always hold of primary-backup. Each invariant has a mutant that breaks it (tests/protocols).
 
 Sources: the primary-backup line of the project's table of invariants; Budhiraja et al. 1993, section 8.2; Kafka
 KIP-101 (log matching by epoch and offset); MIT 6.824 lab 2 (promotion only of an initialised backup).
@@ -38,8 +38,8 @@ __all__ = [
 
 
 def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
-    """The laws that a system of these settings promises."""
-    laws: list[Invariant] = [
+    """The invariants that a system of these settings promises."""
+    invariants: list[Invariant] = [
         OnePrimaryPerView(),
         NoAnswerFromThePast(
             stale_reads=system.reads in ("backup", "session"), under_lease=system.needs_lease
@@ -51,31 +51,33 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
         StoreIsLog(),
     ]
     if system.mode != "async":
-        laws.append(AcknowledgedSurvives())
+        invariants.append(AcknowledgedSurvives())
         if system.fallback is None:
-            laws.append(SameAnswer())
+            invariants.append(SameAnswer())
     if system.services > 1:
-        # The group has no clients: laws of what clients saw are for the replicas' answers, and not for Raft's.
+        # The group has no clients: invariants of what clients saw are for the replicas' answers, and not for Raft's.
         group = BasicRaft(nodes=system.services).invariants()
-        laws += [law for law in group if type(law).on_acknowledged is Invariant.on_acknowledged]
-    return laws
+        invariants += [
+            invariant for invariant in group if type(invariant).on_acknowledged is Invariant.on_acknowledged
+        ]
+    return invariants
 
 
 @dataclass
 class OnePrimaryPerView(Invariant):
     """A view has one primary, and one life of it: nothing that a view's number stands for is said twice."""
 
-    law: ClassVar[str] = "one primary per view"
+    title: ClassVar[str] = "one primary per view"
     primaries: dict[int, tuple[str, int]] = field(default_factory=dict)
-    lives: dict[str, int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "restart":
-            self.lives[node] = self.lives.get(node, 0) + 1
+            self.epochs[node] = self.epochs.get(node, 0) + 1
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Append:
-            me = (src, self.lives.get(src, 0))
+            me = (src, self.epochs.get(src, 0))
             first = self.primaries.setdefault(message.view, me)
             if first != me:
                 self.violated(
@@ -93,7 +95,7 @@ class NoAnswerFromThePast(Invariant):
     that stood still meanwhile may still say so. One that answers under a lease must not: time has gone on.
     """
 
-    law: ClassVar[str] = "no answer of an old view"
+    title: ClassVar[str] = "no answer of an old view"
     stale_reads: bool = False  # the system answers reads anywhere
     under_lease: bool = False  # nobody else confirms an answer
     views: dict[str, int] = field(default_factory=dict)
@@ -139,8 +141,8 @@ class BackupIsPrefix(Invariant):
     begins again (that nothing had left, `OnePrimaryPerView` sees to).
     """
 
-    law: ClassVar[str] = "backup log is a prefix of the primary's"
-    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+    title: ClassVar[str] = "backup log is a prefix of the primary's"
+    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
     ghost: dict[int, dict[int, Entry]] = field(
         default_factory=dict
     )  # view -> position -> what its primary had
@@ -160,8 +162,8 @@ class BackupIsPrefix(Invariant):
         first = max(last, node.base)
         if node.role == "primary":
             life = (node.name, node.incarnation)
-            if self.lives.setdefault(view, life) != life:
-                self.lives[view] = life
+            if self.epochs.setdefault(view, life) != life:
+                self.epochs[view] = life
                 self.ghost[view] = {}
                 self.origin[view] = node.base
             ghost = self.ghost.setdefault(view, {})
@@ -189,7 +191,7 @@ class BackupIsPrefix(Invariant):
 class ViewMonotone(Invariant):
     """No node goes back behind a view that it has told anybody, restarts included."""
 
-    law: ClassVar[str] = "view numbers never go back"
+    title: ClassVar[str] = "view numbers never go back"
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -220,7 +222,7 @@ class ViewMonotone(Invariant):
 class DurableBeforeSend(Invariant):
     """What a node says that it holds, and the view that it says it follows, is on its disk."""
 
-    law: ClassVar[str] = "durable before send"
+    title: ClassVar[str] = "durable before send"
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
@@ -249,7 +251,7 @@ class DurableBeforeSend(Invariant):
     def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
         node = self.nodes.get(name)
         if not isinstance(node, PrimaryBackupNode | ViewService):
-            return  # a Raft group keeps its decisions in its log, and has laws of its own
+            return  # a Raft group keeps its decisions in its log, and has invariants of its own
         if node is None or getattr(
             node.host.disk, "instant", True
         ):  # a node just booting has not stepped yet
@@ -264,7 +266,7 @@ class DurableBeforeSend(Invariant):
 class InitialisedPrimary(Invariant):
     """Whoever leads a view held the log of the last acknowledged view before it."""
 
-    law: ClassVar[str] = "only initialised members are promoted"
+    title: ClassVar[str] = "only initialised members are promoted"
     held: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held, a step ago
     led: dict[str, int] = field(default_factory=dict)
 
@@ -287,7 +289,7 @@ class InitialisedPrimary(Invariant):
 class AcknowledgedSurvives(Invariant):
     """An acknowledged write is in the log of the primary of every later view from its first moment on."""
 
-    law: ClassVar[str] = "acknowledged writes are in every later view"
+    title: ClassVar[str] = "acknowledged writes are in every later view"
     acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # command -> view that said so
     present: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # view -> commands of its primary
     inherited: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # those at its first moment
@@ -295,16 +297,16 @@ class AcknowledgedSurvives(Invariant):
     seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
     views: dict[str, int] = field(default_factory=dict)
     node_of: dict[int, str] = field(default_factory=dict)
-    lives: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, PrimaryBackupNode) or node.role != "primary":
             return
         view = self.views[node.name] = node.view_number
         life = (node.name, node.incarnation)
-        begins = self.lives.get(view) != life
+        begins = self.epochs.get(view) != life
         if begins:  # also when it led this view before it crashed: it has what its disk has kept
-            self.lives[view], self.present[view], self.seen[view] = life, set(), 0
+            self.epochs[view], self.present[view], self.seen[view] = life, set(), 0
         present = self.present[view]
         for entry in node.log.items[max(0, self.seen.get(view, 0) - node.base) :]:
             present.add((entry.command.session, entry.command.sequence))
@@ -346,7 +348,7 @@ class AcknowledgedSurvives(Invariant):
 class SameAnswer(Invariant):
     """All answers to one write are equal: it took effect once."""
 
-    law: ClassVar[str] = "exactly once"
+    title: ClassVar[str] = "exactly once"
     answers: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
 
@@ -371,7 +373,7 @@ class SameAnswer(Invariant):
 class StoreIsLog(Invariant):
     """At the end, each store is what its log says, applied in order and each command once."""
 
-    law: ClassVar[str] = "the store is the log, applied once and in order"
+    title: ClassVar[str] = "the store is the log, applied once and in order"
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         for name, node in nodes.items():

@@ -131,7 +131,7 @@ class PrimaryBackupNode(LogShipping):
         self.alone = False  # semi-sync has fallen back to async
         self.begin_shipping(known)
         self.goal = self.start  # an outsider that has got here has caught up
-        self.patience: deque[tuple[float, int]] = deque()  # (when to go on alone, position)
+        self.fallbacks: deque[tuple[float, int]] = deque()  # (when to go on alone, position)
         self.probe += 1
         self.reads = [(self.probe, client, command) for _, client, command in self.reads]
         self.record("role", role="primary", view=view.number)
@@ -283,22 +283,22 @@ class PrimaryBackupNode(LogShipping):
 
     def _be_patient(self) -> None:
         assert self.settings.fallback is not None
-        if not self.patience:
-            self.set_timer("patience", self.settings.fallback)
-        self.patience.append((self.monotonic + self.settings.fallback, self.last))
+        if not self.fallbacks:
+            self.set_timer("fallback", self.settings.fallback)
+        self.fallbacks.append((self.monotonic + self.settings.fallback, self.last))
 
-    def on_patience_timeout(self) -> None:
+    def on_fallback_timeout(self) -> None:
         if self.role != "primary":
             return
-        while self.patience and self.patience[0][1] <= self.commit:
-            self.patience.popleft()
-        if self.patience and self.patience[0][0] <= self.monotonic + 1e-9:
+        while self.fallbacks and self.fallbacks[0][1] <= self.commit:
+            self.fallbacks.popleft()
+        if self.fallbacks and self.fallbacks[0][0] <= self.monotonic + 1e-9:
             self.alone = True
-            self.patience.clear()
+            self.fallbacks.clear()
             self.record("fallback", view=self.view_number)
             self.advance()
-        elif self.patience:
-            self.set_timer("patience", self.patience[0][0] - self.monotonic)
+        elif self.fallbacks:
+            self.set_timer("fallback", self.fallbacks[0][0] - self.monotonic)
 
     def _rejoin_backups(self) -> None:
         """Ask for acknowledgements again once enough backups hold all that has taken effect."""

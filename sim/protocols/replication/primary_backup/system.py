@@ -235,7 +235,7 @@ class PrimaryBackup(System):
         return {"backup": NearestReader, "session": SessionReader}.get(self.reads, Client)
 
     @property
-    def claims(self) -> str | None:
+    def consistency(self) -> str | None:
         if self.mode == "async" or self.fallback is not None or self.unsafe:
             return None  # a failover may take back what has been acknowledged, and read
         return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")

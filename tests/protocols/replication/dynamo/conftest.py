@@ -43,7 +43,7 @@ def with_part(**parts: type[Any]) -> type[DynamoNode]:
 def script(
     system: Dynamo, steps: Sequence[tuple[float, str, str, str]], *, duration: float = 5.0, **more: Any
 ) -> Scenario:
-    """Operations (time, kind, key, where the client stands) on a network of constant delay 10 ms; laws are asked."""
+    """Operations (time, kind, key, where the client stands) on a network of constant delay 10 ms, checked."""
     arrivals = tuple(Arrival(time, kind, key, where) for time, kind, key, where in steps)
     more.setdefault("network", constant(DELTA))
     more.setdefault("retry", Retry(timeout=1.0))

@@ -10,7 +10,7 @@ import pytest
 
 from sim import Scenario
 from sim.analysis.checks import check
-from sim.cluster import Clock, Host
+from sim.cluster import Clock, Machine
 from sim.faults import Crash, Partition
 from sim.network import constant
 from sim.protocols import Dynamo
@@ -213,7 +213,9 @@ def test_a_hint_keeps_the_version_and_the_time_it_came_first(play: Play) -> None
 
 def test_hints_of_many_keys_go_home_in_batches(play: Play) -> None:
     scenario = play(QUIET, [(0.1, "put", "k0", "lan")], duration=3.0)
-    simulation = dataclasses.replace(scenario, check=False).start(1)  # laws would say that nobody wrote them
+    simulation = dataclasses.replace(scenario, check=False).start(
+        1
+    )  # invariants would say that nobody wrote them
     for i in range(150):
         simulation.nodes["n4"].handoff.add("n1", f"x{i}", Stamped((1.0, 7, i), i))  # type: ignore[attr-defined]
     simulation.run()
@@ -303,7 +305,7 @@ def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) ->
 
 def test_hints_that_outlive_tombstones_are_a_matter_of_safety_and_claim_nothing() -> None:
     system = Dynamo(hint_expiry=200.0, unsafe=True)
-    assert system.claims is None
+    assert system.consistency is None
     assert "UNSAFE" in system.label
 
 
@@ -324,7 +326,7 @@ def test_hints_that_outlive_tombstones_are_a_matter_of_safety_and_claim_nothing(
     ],
 )
 def test_claims_follow_from_the_quorums(settings: Any, claim: str | None) -> None:
-    assert Dynamo(**settings).claims == claim
+    assert Dynamo(**settings).consistency == claim
 
 
 def test_it_serves_the_ordinary_workload_with_proxies_that_store_nothing() -> None:
@@ -393,8 +395,8 @@ def test_a_coordinator_whose_clock_is_behind_loses_what_it_acknowledges(
 ) -> None:
     system = Dynamo(nodes=3, stamps="coordinator")
     steps = [(2.0, "put", "x", "n0"), (2.5, "put", "x", "n1"), (3.0, "get", "x", "n2")]
-    hosts = {"n1": Host(clock=Clock(offset=skew)), "*": Host()}
-    run = play(system, steps, hosts=hosts).run(1)
+    hosts = {"n1": Machine(clock=Clock(offset=skew)), "*": Machine()}
+    run = play(system, steps, machines=hosts).run(1)
     assert run.check("regular").status == verdict
     assert run.operations.iloc[-1]["value"] == (3 if skew else 4)
 

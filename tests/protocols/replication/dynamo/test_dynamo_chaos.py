@@ -66,7 +66,7 @@ def test_a_thousand_storms(first: int) -> None:
 
 
 def test_convergence_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In most storms nothing is under way at the very end, so that the law says something."""
+    """In most storms nothing is under way at the very end, so that the invariant says something."""
     judged = []
     at_end = Converged.at_end
 

@@ -1,4 +1,4 @@
-"""Each law of Dynamo sees the protocol with one word changed."""
+"""Each invariant of Dynamo sees the protocol with one word changed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sim.workload import Mix, Uniform
 Make = Callable[..., Any]
 
 
-def first_broken(system: Dynamo, law: str, *, seeds: int = 20, **mix: float) -> None:
-    """A law is broken in one of the storms, and no other before it."""
+def first_broken(system: Dynamo, invariant: str, *, seeds: int = 20, **mix: float) -> None:
+    """A invariant is broken in one of the storms, and no other before it."""
     for seed in range(seeds):
         scenario = chaos_scenario(system, seed, storm=3.0)
         if mix:
@@ -34,9 +34,9 @@ def first_broken(system: Dynamo, law: str, *, seeds: int = 20, **mix: float) -> 
             scenario = dataclasses.replace(scenario, workload=workload)
         run = chaos(system, seed, scenario=scenario)
         if run.violation is not None:
-            assert run.violation.law == law, run.violation
+            assert run.violation.invariant == invariant, run.violation
             return
-    pytest.fail(f"{law!r} did not see it in {seeds} storms")
+    pytest.fail(f"{invariant!r} did not see it in {seeds} storms")
 
 
 # dy1
@@ -63,11 +63,11 @@ def partitioned() -> list[Any]:
 
 def test_dy1_a_sloppy_quorum_counted_as_strict(broken: Make, mutant: Make, play: Make) -> None:
     system = broken(nodes=5, node_class=mutant(coordinator=CountsStandIns))
-    assert system.claims == "regular"
+    assert system.consistency == "regular"
     scenario = play(system, WRITTEN_ON_STAND_INS, faults=partitioned())
     run = scenario.run(1)
     assert run.violation is not None
-    assert run.violation.law == "W acknowledgements are of W durable homes"
+    assert run.violation.invariant == "W acknowledgements are of W durable homes"
     run = dataclasses.replace(scenario, check=False).run(1)  # the history alone tells as well
     assert run.check().status == "invalid"
     honest = play(Dynamo(nodes=5), WRITTEN_ON_STAND_INS, faults=partitioned()).run(1)
@@ -109,7 +109,7 @@ def test_dy2_read_repair_after_the_reply(broken: Make, mutant: Make, play: Make)
     scenario = play(system, steps, faults=faults)
     run = scenario.run(1)
     assert run.violation is not None
-    assert run.violation.law == "quorum reads are monotone"
+    assert run.violation.invariant == "quorum reads are monotone"
     run = dataclasses.replace(scenario, check=False).run(1)  # the history alone tells as well
     assert run.check().status == "invalid"
     assert run.check("regular").ok
@@ -161,10 +161,10 @@ def test_dy3_hint_replay_ignores_tombstone_gc(broken: Make, mutant: Make, play: 
     scenario = play(system, steps, faults=faults, duration=12.0)
     run = scenario.run(1)
     assert run.violation is not None
-    assert run.violation.law == "hints expire before tombstones"
+    assert run.violation.invariant == "hints expire before tombstones"
     simulation = scenario.start(1)
     for invariant in simulation.cluster.invariants:
-        invariant.check_handoff = lambda *_: None  # the law that sees it first looks away
+        invariant.check_handoff = lambda *_: None  # the invariant that sees it first looks away
         invariant.handed = _Anything()
     with pytest.raises(Exception, match="deleted stays deleted"):
         simulation.run()
@@ -191,7 +191,7 @@ def test_mm4_tombstones_collected_by_age(broken: Make, mutant: Make, play: Make)
     system = broken(nodes=5, node_class=mutant(collector=PurgesByAge), **TIMES)
     run = play(system, steps, faults=faults, duration=10.0).run(1)
     assert run.violation is not None
-    assert run.violation.law == "deleted stays deleted"
+    assert run.violation.invariant == "deleted stays deleted"
     honest = play(Dynamo(nodes=5, **TIMES), steps, faults=faults, duration=12.0).run(1)
     assert honest.check().ok
     purges = honest.events[honest.events["event"] == "purged"]
@@ -212,7 +212,7 @@ def test_a_hint_that_a_coordinator_made_long_after_the_write_returned(broken: Ma
     hasty = type("Hasty", (broken,), {"hints_outlive_tombstones": False})
     run = play(hasty(nodes=5, proxies=1, grace=1.0, **times), steps, faults=faults).run(1)
     assert run.violation is not None
-    assert run.violation.law == "deleted stays deleted"
+    assert run.violation.invariant == "deleted stays deleted"
     with pytest.raises(ValueError, match="may be made for 2 s after a write has returned"):
         Dynamo(nodes=5, proxies=1, grace=2.9, **times)
     honest = play(Dynamo(nodes=5, proxies=1, grace=3.0, **times), steps, faults=faults, duration=8.0).run(1)
@@ -238,7 +238,7 @@ def test_what_is_purged_is_nothing_that_a_read_ought_to_see(play: Make, repair: 
     assert run.check().ok
 
 
-# The other laws
+# The other invariants
 
 
 class Forgetful(DynamoNode):
@@ -321,13 +321,13 @@ class NoAntiEntropy(AntiEntropy):
 def test_replicas_that_learn_nothing_from_each_other_do_not_converge(
     broken: Make, mutant: Make, play: Make
 ) -> None:
-    """The law of the protocol asks at the end of a quiet run, `chaos` after every storm."""
+    """The invariant of the protocol asks at the end of a quiet run, `chaos` after every storm."""
     system = broken(nodes=3, repair="off", node_class=mutant(anti_entropy=NoAntiEntropy))
     first_broken(system, "convergence after healing")
     steps, faults = [(0.1, "put", "x", "n0")], [Partition((("n2",), ("n0", "n1")), at=0.0, duration=1.0)]
     run = play(system, steps, faults=faults, duration=20.0).run(1)
     assert run.violation is not None
-    assert run.violation.law == "converged after healing"
+    assert run.violation.invariant == "converged after healing"
     assert play(Dynamo(nodes=3, repair="off"), steps, faults=faults, duration=20.0).run(1).check().ok
 
 
@@ -378,7 +378,7 @@ def test_a_hint_under_another_version_is_caught(broken: Make, mutant: Make, play
     faults = [Partition(((ORDER[1],), tuple(n for n in ORDER if n != ORDER[1])), at=0.0, duration=2.0)]
     run = play(system, steps, faults=faults).run(1)
     assert run.violation is not None
-    assert run.violation.law == "a hint is what was written"
+    assert run.violation.invariant == "a hint is what was written"
 
 
 class RewritesHints(HintedHandoff):

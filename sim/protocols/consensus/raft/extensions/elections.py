@@ -27,7 +27,7 @@ __all__ = [
 class TimeoutRange(RaftNode):
     """Election timeouts from another interval than [T, 2T) (thesis, 9.3)."""
 
-    def draw_patience(self) -> float:
+    def draw_election_timeout(self) -> float:
         shortest = self.settings.detection_timeout
         return self.random.uniform(shortest, self.settings.timeout_spread * shortest)
 
@@ -129,7 +129,7 @@ class PreVoting(Stickiness):
         super().on_start()
 
     def on_election_timeout(self) -> None:
-        self.patience = self.draw_patience()
+        self.election_timeout = self.draw_election_timeout()
         self.reset_election_timer()
         self.leader = None
         self.pre_votes = {self.name}
@@ -194,10 +194,10 @@ class LeadershipTransfer(Contact):
     """
 
     def on_start(self) -> None:
-        self.heir: str | None = None  # to whom leadership is being transferred
+        self.transferee: str | None = None  # to whom leadership is being transferred
         self.asked_by: str | None = None
-        self.any_heir = False  # the administrator named no transferee
-        self.is_heir = False
+        self.any_transferee = False  # the administrator named no transferee
+        self.is_transferee = False
         self.handed_over = 0  # the last term in which this leader told another to take over
         super().on_start()
 
@@ -205,19 +205,19 @@ class LeadershipTransfer(Contact):
         if self.role != "leader":
             self.reply(src, AdminReply(False, self.leader, "does not lead"), hold=False)
             return
-        heir = self.best_prepared() if msg.to is None else msg.to
-        if heir == self.name:
+        transferee = self.best_prepared() if msg.to is None else msg.to
+        if transferee == self.name:
             self.reply(src, AdminReply(True, self.name), hold=False)
-        elif heir not in self.electors():
-            self.reply(src, AdminReply(False, self.name, f"{heir} cannot lead"), hold=False)
-        elif self.heir is not None:
-            self.reply(src, AdminReply(False, self.name, f"{self.heir} is to lead"), hold=False)
-        elif (silence := self.silence(heir)) >= self.settings.detection_timeout:
-            reason = f"{heir} has not answered the leader for {silence:.3g} s"
+        elif transferee not in self.electors():
+            self.reply(src, AdminReply(False, self.name, f"{transferee} cannot lead"), hold=False)
+        elif self.transferee is not None:
+            self.reply(src, AdminReply(False, self.name, f"{self.transferee} is to lead"), hold=False)
+        elif (silence := self.silence(transferee)) >= self.settings.detection_timeout:
+            reason = f"{transferee} has not answered the leader for {silence:.3g} s"
             self.reply(src, AdminReply(False, self.name, reason, final=True), hold=False)
         else:
-            self.any_heir = msg.to is None
-            self.begin_transfer(heir, src)
+            self.any_transferee = msg.to is None
+            self.begin_transfer(transferee, src)
 
     def on_drain(self, src: str, msg: Drain) -> None:
         """A server that is to be drained leads no longer."""
@@ -236,50 +236,50 @@ class LeadershipTransfer(Contact):
 
         return max(self.electors(), key=preparation, default=self.name)
 
-    def begin_transfer(self, heir: str, asked_by: str | None) -> None:
+    def begin_transfer(self, transferee: str, asked_by: str | None) -> None:
         """1. The prior leader stops accepting new client requests. 2. It fully updates the target server's
         log. 3. It sends a TimeoutNow request. Without success for an election timeout it gives up."""
-        self.heir, self.asked_by = heir, asked_by
+        self.transferee, self.asked_by = transferee, asked_by
         self.set_timer("transfer", self.settings.detection_timeout)
-        if self.match_index[heir] == self.last_index():
+        if self.match_index[transferee] == self.last_index():
             self.hand_over()
         else:
-            self.replicate((heir,))
+            self.replicate((transferee,))
 
     def hand_over(self) -> None:
-        """The heir has everything."""
-        if self.heir is not None:
+        """The transferee has everything."""
+        if self.transferee is not None:
             self.handed_over = self.current_term
-            self.send(self.heir, TimeoutNow(self.current_term), hold=False)
+            self.send(self.transferee, TimeoutNow(self.current_term), hold=False)
 
     def acknowledged(self, src: str, index: int) -> None:
         behind = self.match_index.get(src, 0) < self.last_index()
         super().acknowledged(src, index)
-        if src == self.heir and behind and self.match_index[src] == self.last_index():
+        if src == self.transferee and behind and self.match_index[src] == self.last_index():
             self.hand_over()
 
     def on_transfer_timeout(self) -> None:
-        reason = f"{self.heir} did not take over within an election timeout"
+        reason = f"{self.transferee} did not take over within an election timeout"
         self.end_transfer(self.name, reason, final=True)
 
     def end_transfer(
         self, leader: str | None, reason: str, *, done: bool = False, final: bool = False
     ) -> None:
         """Tell the administrator which server to ask now, or that the transfer has failed."""
-        if self.heir is not None:
+        if self.transferee is not None:
             if self.asked_by is not None:
                 self.reply(self.asked_by, AdminReply(done, leader, reason, final))
-            self.heir = self.asked_by = None
+            self.transferee = self.asked_by = None
             self.cancel_timer("transfer")
 
     def become_follower(self, leader: str | None) -> None:
         # The administrator may ask the transferee, which answers that it leads if it does. Who named none has what
         # it asked for: the next leader would only hand over again.
-        self.end_transfer(self.heir, "no longer leads", done=self.any_heir)
+        self.end_transfer(self.transferee, "no longer leads", done=self.any_transferee)
         super().become_follower(leader)
 
     def on_request(self, src: str, msg: Request) -> None:
-        if self.heir is not None and self.role == "leader":
+        if self.transferee is not None and self.role == "leader":
             self.leader, known = None, self.leader  # the client tries again in a while
             self.redirect(src, msg.command)
             self.leader = known
@@ -288,13 +288,13 @@ class LeadershipTransfer(Contact):
 
     def on_timeout_now(self, src: str, msg: TimeoutNow) -> None:
         if msg.term == self.current_term and self.role == "follower" and self.electors():
-            self.is_heir = True
+            self.is_transferee = True
             self.campaign()
-            self.is_heir = False
+            self.is_transferee = False
 
     def vote_request(self) -> RequestVote:
         request = super().vote_request()
-        if not self.is_heir:
+        if not self.is_transferee:
             return request
         return TransferVote(request.term, self.name, request.last_log_index, request.last_log_term)  # type: ignore[return-value]
 

@@ -1,7 +1,7 @@
 """What must hold in every run of Raft: figure 3 of the paper, and the steps on which its proof rests.
 
-All laws share one `History`: a ghost record of everything that was ever voted, acknowledged and committed, by
-crashed servers too. It works out once what an event changed; each law then costs in proportion to that.
+All invariants share one `History`: a ghost record of everything that was ever voted, acknowledged and committed, by
+crashed servers too. It works out once what an event changed; each invariant then costs in proportion to that.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 def raft_invariants() -> Iterable[Invariant]:
     """Fresh invariants for one run, on one history."""
     history = History()
-    laws = (
+    invariants = (
         ElectionSafety,
         OneVotePerTerm,
         TermsNeverFall,
@@ -70,4 +70,4 @@ def raft_invariants() -> Iterable[Invariant]:
         ExactlyOnce,
         AcknowledgedIsCommitted,
     )
-    return [history, *(law(history=history) for law in laws)]
+    return [history, *(invariant(history=history) for invariant in invariants)]

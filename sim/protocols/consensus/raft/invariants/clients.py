@@ -1,4 +1,4 @@
-"""Laws of what clients see: each command takes effect once, and what was acknowledged stays (section 8)."""
+"""Invariants of what clients see: each command takes effect once, and what was acknowledged stays (section 8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExactlyOnce(RaftLaw):
     The reference is the fold of the committed entries that skips what it has seen, with a set of its own.
     """
 
-    law: ClassVar[str] = "exactly once"
+    title: ClassVar[str] = "exactly once"
     model: KeyValueStore = field(default_factory=KeyValueStore)
     results: dict[tuple[int, int], Result] = field(default_factory=dict)
     folded: int = 0
@@ -81,7 +81,7 @@ class ExactlyOnce(RaftLaw):
 class AcknowledgedIsCommitted(RaftLaw):
     """What a client saw succeed is committed, and stays so (leader completeness sees to the rest)."""
 
-    law: ClassVar[str] = "acknowledged is committed"
+    title: ClassVar[str] = "acknowledged is committed"
     commands: set[tuple[int, int]] = field(default_factory=set)
     seen: int = 0
     reads_in_log: bool = True

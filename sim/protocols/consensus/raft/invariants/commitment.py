@@ -1,4 +1,4 @@
-"""Laws of what is committed: when it may be, and that it stays (sections 5.3, 5.4)."""
+"""Invariants of what is committed: when it may be, and that it stays (sections 5.3, 5.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CommitRule", "LeaderCompleteness", "StateMachineSafety"]
 class CommitRule(RaftLaw):
     """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2)."""
 
-    law: ClassVar[str] = "commit rule"
+    title: ClassVar[str] = "commit rule"
 
     def check(self, node: RaftNode) -> None:
         if not self.history.newly_committed or node.role != "leader":
@@ -50,7 +50,7 @@ class CommitRule(RaftLaw):
 class StateMachineSafety(RaftLaw):
     """No two servers commit, or apply, different entries at the same index (5.4.3)."""
 
-    law: ClassVar[str] = "state machine safety"
+    title: ClassVar[str] = "state machine safety"
 
     def check(self, node: RaftNode) -> None:
         committed = self.history.committed
@@ -97,7 +97,7 @@ class StateMachineSafety(RaftLaw):
 class LeaderCompleteness(RaftLaw):
     """An entry committed in a term is in the logs of the leaders of all higher terms (5.4.3)."""
 
-    law: ClassVar[str] = "leader completeness"
+    title: ClassVar[str] = "leader completeness"
     committed_in: list[int] = field(default_factory=list)  # by index: the lowest term of a committer
     reigns: list[tuple[int, str, int, int]] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Laws of terms, votes and leaders (sections 5.1, 5.2), and of what must be on disk before it is told."""
+"""Invariants of terms, votes and leaders (sections 5.1, 5.2), and of what must be on disk before it is told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DurableBeforeSend", "ElectionSafety", "OneVotePerTerm", "TermsNeverF
 class ElectionSafety(RaftLaw):
     """At most one leader can be elected in a given term (5.2)."""
 
-    law: ClassVar[str] = "election safety"
+    title: ClassVar[str] = "election safety"
 
     def check(self, node: RaftNode) -> None:
         if node.role == "leader":
@@ -42,7 +42,7 @@ class ElectionSafety(RaftLaw):
 class OneVotePerTerm(RaftLaw):
     """A server votes for at most one candidate in a given term, ever (5.2)."""
 
-    law: ClassVar[str] = "one vote per server and term"
+    title: ClassVar[str] = "one vote per server and term"
     votes: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
@@ -60,7 +60,7 @@ class OneVotePerTerm(RaftLaw):
 class TermsNeverFall(RaftLaw):
     """No server's term falls below one that it has told anybody, restarts included."""
 
-    law: ClassVar[str] = "terms never fall"
+    title: ClassVar[str] = "terms never fall"
 
     def check(self, node: RaftNode) -> None:
         told = self.history.servers[node.name].externalised
@@ -74,7 +74,7 @@ class TermsNeverFall(RaftLaw):
 class DurableBeforeSend(RaftLaw):
     """Whoever has sent a vote, an acknowledgement or a term has it on disk."""
 
-    law: ClassVar[str] = "durable before send"
+    title: ClassVar[str] = "durable before send"
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         term = getattr(message, "term", None)

@@ -34,7 +34,7 @@ __all__ = [
 class SnapshotIsFold(RaftLaw):
     """A snapshot covers committed entries only, and holds what they make of an empty state, sessions included."""
 
-    law: ClassVar[str] = "a snapshot is the fold of the log"
+    title: ClassVar[str] = "a snapshot is the fold of the log"
     models: dict[str, KeyValueStore] = field(default_factory=dict)
     folded: dict[str, int] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class SnapshotIsFold(RaftLaw):
 class ReadsAreFresh(RaftLaw):
     """A read sees all that was committed when it was asked for (6.4): the read index covers it."""
 
-    law: ClassVar[str] = "reads are fresh"
+    title: ClassVar[str] = "reads are fresh"
     asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> the commit index at its call
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
@@ -121,7 +121,7 @@ class QuorumsIntersect(RaftLaw):
     pair of configurations.
     """
 
-    law: ClassVar[str] = "quorums of successive configurations intersect"
+    title: ClassVar[str] = "quorums of successive configurations intersect"
     tried: set[tuple[Any, Any]] = field(default_factory=set)
 
     def check(self, node: RaftNode) -> None:
@@ -152,7 +152,7 @@ class OneChangeAtATime(RaftLaw):
     Section 4.1, with the correction of 10 July 2015 (Ongaro, "bug in single-server membership changes", raft-dev).
     """
 
-    law: ClassVar[str] = "one change of members at a time"
+    title: ClassVar[str] = "one change of members at a time"
 
     def check(self, node: Any) -> None:
         if node.role != "leader":
@@ -182,7 +182,7 @@ class LeaseIsExclusive(RaftLaw):
     already, in the log of its successor below what that had to commit before it answers (6.4). Nothing is new.
     """
 
-    law: ClassVar[str] = "a lease excludes other leaders"
+    title: ClassVar[str] = "a lease excludes other leaders"
     furthest: int = 0  # the highest commit index of any server, so far
 
     def check(self, node: Any) -> None:
@@ -204,25 +204,28 @@ class LeaseIsExclusive(RaftLaw):
 
 def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
-    laws = list(raft_invariants())
-    history = laws[0]
+    invariants = list(raft_invariants())
+    history = invariants[0]
     if system.reads != "log":
-        laws = [_without_reads(law) for law in laws]
+        invariants = [_without_reads(invariant) for invariant in invariants]
         if system.reads != "stale":
-            laws.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
+            invariants.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.reads == "lease":
-        laws.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
+        invariants.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
     if system.snapshot_every is not None:
-        laws.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
+        invariants.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     if system.membership is not None:
-        laws = [CommitRuleOfConfig(history=history) if type(law) is CommitRule else law for law in laws]  # type: ignore[arg-type]
-        laws.append(OneChangeAtATime(history=history))  # type: ignore[arg-type]
-        laws.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
-    return laws
+        invariants = [
+            CommitRuleOfConfig(history=history) if type(invariant) is CommitRule else invariant  # type: ignore[arg-type]
+            for invariant in invariants
+        ]
+        invariants.append(OneChangeAtATime(history=history))  # type: ignore[arg-type]
+        invariants.append(QuorumsIntersect(history=history))  # type: ignore[arg-type]
+    return invariants
 
 
-def _without_reads(law: Invariant) -> Invariant:
-    """The laws about what is in the log have no say in reads that bypass it."""
-    if isinstance(law, ExactlyOnce | AcknowledgedIsCommitted):
-        law.reads_in_log = False
-    return law
+def _without_reads(invariant: Invariant) -> Invariant:
+    """The invariants about what is in the log have no say in reads that bypass it."""
+    if isinstance(invariant, ExactlyOnce | AcknowledgedIsCommitted):
+        invariant.reads_in_log = False
+    return invariant

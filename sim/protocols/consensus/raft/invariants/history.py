@@ -1,6 +1,6 @@
-"""The ghost record that all laws of Raft share: what was ever logged, committed and told, by crashed servers too.
+"""The ghost record that all invariants of Raft share: what was ever logged, committed and told, by crashed servers too.
 
-It works out once what an event changed; each law then costs in proportion to that.
+It works out once what an event changed; each invariant then costs in proportion to that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class History(Invariant):
     leader_of: term -> the leader's name.
     """
 
-    law: ClassVar[str] = "history"
+    title: ClassVar[str] = "history"
     servers: dict[str, Server] = field(default_factory=dict)
     removed: list[tuple[int, Entry]] = field(default_factory=list)
     added: list[tuple[int, Entry]] = field(default_factory=list)
@@ -124,14 +124,16 @@ class History(Invariant):
             at -= floor
             if index == floor:
                 return int(term)
-            if index < floor:  # inside the snapshot, which holds committed entries only (a law of its own)
+            if (
+                index < floor
+            ):  # inside the snapshot, which holds committed entries only (a invariant of its own)
                 return self.committed[index - 1].term if index <= len(self.committed) else None
         return log[at].term if 0 <= at < len(log) else None
 
 
 @dataclass
 class RaftLaw(Invariant):
-    """A law of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
+    """A invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
     history: History = field(default_factory=History, repr=False)
 

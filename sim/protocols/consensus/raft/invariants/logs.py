@@ -1,4 +1,4 @@
-"""Laws of single logs, and of how logs agree (section 5.3)."""
+"""Invariants of single logs, and of how logs agree (section 5.3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AckedIsKept", "LeaderAppendOnly", "LogMatching", "MatchIndex", "Vali
 class LeaderAppendOnly(RaftLaw):
     """A leader never overwrites or deletes entries in its log; it only appends new entries (5.3)."""
 
-    law: ClassVar[str] = "leader append-only"
+    title: ClassVar[str] = "leader append-only"
 
     def check(self, node: RaftNode) -> None:
         history = self.history
@@ -39,7 +39,7 @@ class LogMatching(RaftLaw):
     It is kept by induction: an index and term name one command and one term of the entry before.
     """
 
-    law: ClassVar[str] = "log matching"
+    title: ClassVar[str] = "log matching"
     known: dict[tuple[int, int], tuple[Command, int]] = field(default_factory=dict)
 
     def check(self, node: RaftNode) -> None:
@@ -70,7 +70,7 @@ class LogMatching(RaftLaw):
 class Validity(RaftLaw):
     """A command in a log was sent by a client."""
 
-    law: ClassVar[str] = "validity"
+    title: ClassVar[str] = "validity"
     proposed: set[Command] = field(default_factory=set)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
@@ -91,7 +91,7 @@ class Validity(RaftLaw):
 class MatchIndex(RaftLaw):
     """An acknowledgement covers no more than the common prefix of the leader's and the follower's logs (5.3)."""
 
-    law: ClassVar[str] = "acknowledged logs match"
+    title: ClassVar[str] = "acknowledged logs match"
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is not AppendEntriesReply or not message.success or src == dst:
@@ -123,7 +123,7 @@ class MatchIndex(RaftLaw):
 class AckedIsKept(RaftLaw):
     """Within a term a follower never drops an entry that it has acknowledged."""
 
-    law: ClassVar[str] = "acknowledged entries are kept"
+    title: ClassVar[str] = "acknowledged entries are kept"
     acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
