@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node, durable_map, message, part
-from sim.protocols.client import HomeClient, Reply, Request
+from sim.protocols.client import HomeClient, Request
 from sim.protocols.communication.broadcast import BestEffortBroadcast
 from sim.protocols.communication.broadcast_laws import BroadcastLaws
 from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
@@ -37,6 +37,7 @@ from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
 from sim.protocols.membership.heartbeats import HeartbeatDetector
 from sim.protocols.membership.suspicion import FixedTimeout
+from sim.protocols.replica import Responder
 from sim.system import Invariant, Member, System
 
 __all__ = ["BroadcastStore", "PartReplica", "RaftReplica", "StoreReplica", "Update"]
@@ -49,10 +50,11 @@ class Update:
     command: Command
 
 
-class StoreReplica(Node):
+class StoreReplica(Responder):
     """Serves clients; how an update is broadcast is left to the classes below."""
 
     settings: BroadcastStore
+    reply_waits_for_disk = True
     data: dict[str, Any]
     asked = durable_map()  # session -> the last sequence that was broadcast for it
     answers: dict[
@@ -98,11 +100,6 @@ class StoreReplica(Node):
             client = self.clients.pop((command.session, command.sequence), None)
             if client is not None:
                 self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Tell a client what became of its command."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply)
 
 
 class PartReplica(StoreReplica):

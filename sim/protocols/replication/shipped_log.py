@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.message import message
-from sim.node import Node, durable, durable_log
+from sim.node import durable, durable_log
 from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:
     from sim.node import DurableLog
@@ -28,7 +29,7 @@ class Entry:
     command: Command
 
 
-class ShippedLog(Node):
+class ShippedLog(Replica):
     """A node that keeps such a log, and the store to which it is applied."""
 
     log_view = durable(0)  # the newest view whose log, as it was when that view began, it holds whole

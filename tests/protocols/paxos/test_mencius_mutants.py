@@ -244,7 +244,7 @@ class ExecutesItsOwnOnly(MenciusNode):
     """Commands that came to other replicas are taken into the log and not executed."""
 
     def execute(self, command: Command) -> None:
-        if command.session in self.clients:
+        if (command.session, command.sequence) in self.waiting:
             super().execute(command)
         else:
             self.applied += 1

@@ -71,7 +71,7 @@ def test_cr1_a_predecessor_that_drops_sent(stage: Any) -> None:
 
 class AnswersDirtyLocally(CraqNode):
     def query(self, client: str, command: Command) -> None:
-        self.reply_to(client, command, self.clean.execute(command))
+        self.answer(client, command, self.clean.execute(command))
 
 
 def read_between_commit_and_acknowledgement(stage: Any, node: type[ChainNode] = CraqNode) -> None:
@@ -148,7 +148,7 @@ class AcknowledgesEarly(ChainNode):
 
     def _update(self, client: str, command: Command) -> None:
         super()._update(client, command)
-        self.reply_to(client, command, self.store.known(command))
+        self.answer(client, command, self.store.known(command))
 
 
 def head_fails_before_it_forwards(stage: Any, node: type[ChainNode] = ChainNode) -> None:

@@ -282,9 +282,9 @@ def test_what_a_failover_loses_was_flagged(stage: Any) -> None:
 class FallsBackSilently(PrimaryBackupNode):
     """PB3: after the timeout the reply is a plain ok (MySQL's rpl_semi_sync_master_timeout)."""
 
-    def reply_to(self, client: str, command: Any, result: Any) -> None:
+    def answer(self, client: str, command: Any, result: Any) -> None:
         alone, self.alone = self.role == "primary" and self.alone, False
-        super().reply_to(client, command, result)
+        super().answer(client, command, result)
         self.alone = alone
 
 

@@ -24,7 +24,8 @@ from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
 from sim.protocols.consensus.settings import at_least, names
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.kv import Command, Result
+from sim.protocols.replica import Replica
 from sim.system import positions
 
 __all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
@@ -32,7 +33,7 @@ __all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
 _AT_ONCE = 100  # commits in answer to one Fetch
 
 
-class EgalitarianReplica(Node):
+class EgalitarianReplica(Replica):
     """A replica: leader of the commands that its clients bring, acceptor of all others, executor of all."""
 
     settings: Any
@@ -44,14 +45,12 @@ class EgalitarianReplica(Node):
         self.next_number = 1 + max((number for row, number in self.instances if row == self.row), default=0)
         self.highest = [0] * len(self.members)  # the highest number heard of, in each row
         self.led: dict[Instance, Any] = {}  # what this replica leads now: ballot, phase, replies
-        self.waiting: dict[Instance, tuple[str, Command]] = {}  # who asked for it
         self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
         self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
         self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
         self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
         self.suspected: dict[Instance, None] = {}  # a recovery is due unless it commits
         self.fetching = False
-        self.store = KeyValueStore()
         self.effects: dict[tuple[int, int], Result] = {}  # command -> what it came to
         self.executed: dict[Instance, None] = {}  # in the order of execution
         self.prefix = [0] * len(self.members)  # of each row, everything up to here is executed
@@ -115,7 +114,7 @@ class EgalitarianReplica(Node):
         self.asked[command.session, command.sequence] = instance
         self.lead(instance, command)
 
-    def conclude(self, instance: Instance, command: Command, result: Result | None) -> None:
+    def finish(self, instance: Instance, command: Command, result: Result | None) -> None:
         """Answer who waits for an instance; if a no-op took its place, propose the command again."""
         if instance not in self.waiting:
             return
@@ -127,12 +126,6 @@ class EgalitarianReplica(Node):
             self.answer(client, wanted, done)
         else:
             self.propose(client, wanted)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Reply, once what it tells is on disk."""
-        self.send(
-            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
-        )
 
     # Execution
 
@@ -172,7 +165,7 @@ class EgalitarianReplica(Node):
             result = self.effects.get(identity)
             if result is None:
                 result = self.effects[identity] = self.store.execute(command)
-        self.conclude(instance, command, result)
+        self.finish(instance, command, result)
 
     # Who is behind, fetches
 

@@ -62,10 +62,7 @@ class MenciusNode(Revoker):
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
-        if (result := self.store.known(command)) is not None:
-            self.answer(src, command, result)
-        elif self.clients.get(command.session, (0, src))[0] < command.sequence:
-            self.clients[command.session] = (command.sequence, src)
+        if self.begins(src, command):
             self.suggest(command)
 
     def suggest(self, command: Command) -> None:

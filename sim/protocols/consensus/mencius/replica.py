@@ -5,14 +5,14 @@ The base of `revocation` (rule 3) and `node` (rules 1, 2 and 4); see `node` for 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sim.node import Node, durable, durable_log, durable_map
-from sim.protocols.client import Reply
+from sim.node import durable, durable_log, durable_map
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Chosen, Fetch, Known, Skip
-from sim.protocols.kv import NOOP, Command, KeyValueStore
+from sim.protocols.kv import NOOP, Command
 from sim.protocols.quorums import Majority, QuorumTest
+from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.mencius.system import Mencius
@@ -23,10 +23,11 @@ AT_ONCE = 500
 """Slots in one answer to a replica that lags; suggestions sent again with one heartbeat."""
 
 
-class SlotReplica(Node):
+class SlotReplica(Replica):
     """Acceptor and learner of all slots."""
 
     settings: Mencius
+    reply_waits_for_disk = False  # it is chosen, so that this node's disk does not matter any more
     used = durable(0)  # own slots up to here are suggested in or skipped
     last_suggested = durable(0)
     votes = durable_map()  # slot -> Vote
@@ -39,13 +40,11 @@ class SlotReplica(Node):
         self.is_quorum: QuorumTest = Majority().over(self.members)
         self.heartbeat = self.settings.heartbeat or 0.05
         self.detection = self.settings.detection or 10 * self.heartbeat
-        self.store = KeyValueStore()
         self.applied = 0  # how many slots it has executed
         self.log: list[Command] = []  # their commands, from slot 1 on
         self.decided: dict[int, Command] = {}  # chosen and not yet executed
         self.highest = max(self.votes, default=0)  # the highest slot that it has heard of
         self.told: set[int] = set()  # slots whose suggestion was chosen, and has not come yet
-        self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence, client
         for command in self.history:
             self.execute(command)
 
@@ -96,17 +95,7 @@ class SlotReplica(Node):
     def execute(self, command: Command) -> None:
         self.applied += 1
         self.log.append(command)
-        result = self.store.apply(command)
-        if self.clients:
-            sequence, client = self.clients.get(command.session, (0, ""))
-            if sequence == command.sequence and result is not None:
-                del self.clients[command.session]
-                self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Any) -> None:
-        """Reply. It is chosen, so that this node's disk does not matter any more."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply, hold=False)
+        self.conclude(command, self.store.apply(command))
 
     # Being told
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.node import Node, durable, durable_map
-from sim.protocols.client import Reply
+from sim.node import durable, durable_map
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.multipaxos.messages import Learn, Learned
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.kv import Command
+from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.multipaxos.system import MultiPaxos
@@ -26,10 +26,11 @@ __all__ = ["SlotLearner"]
 _LEARNED_AT_ONCE = 500  # chosen slots in one answer to a replica that lags
 
 
-class SlotLearner(Node):
+class SlotLearner(Replica):
     """Applies chosen commands in the order of their slots."""
 
     settings: MultiPaxos
+    reply_waits_for_disk = False  # it is chosen, so that this node's disk does not matter any more
     promised = durable(ZERO)
     votes = durable_map()  # slot -> Vote
     executed = durable(0)  # votes up to this slot are known to be chosen; may lag behind `applied`
@@ -40,12 +41,10 @@ class SlotLearner(Node):
         self.leader: str | None = None
         self.last_slot = max(self.votes, default=0)  # the last in which it has voted
         self.applied = 0
-        self.store = KeyValueStore()
         self.chosen: set[int] = set()  # slots above `applied` whose vote is known to be chosen
         self.commit_ballot = ZERO  # whose commit index it heard last, and that index
         self.commit_heard = 0
         self.catching_up = False
-        self.clients: dict[int, tuple[int, str]] = {}  # session -> sequence proposed for it, client
         self.heartbeat, self.detection = self.settings.times
         self.recover()
 
@@ -88,17 +87,7 @@ class SlotLearner(Node):
 
     def apply(self, command: Command) -> None:
         """Apply a command, and answer the client that waits for it here."""
-        result = self.store.apply(command)
-        if self.clients:
-            sequence, client = self.clients.get(command.session, (0, ""))
-            if sequence == command.sequence and result is not None:
-                del self.clients[command.session]
-                self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Reply. It is chosen, so that this node's disk does not matter any more."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply, hold=False)
+        self.conclude(command, self.store.apply(command))
 
     # Catching up
 

@@ -17,7 +17,7 @@ Departures, or where the papers are silent:
 
 from __future__ import annotations
 
-from sim.protocols.client import Redirect, Request
+from sim.protocols.client import Request
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.multipaxos.learning import SlotLearner
 from sim.protocols.consensus.multipaxos.messages import (
@@ -92,9 +92,7 @@ class MultiPaxosNode(SlotLearner):
         self.cancel_timer("heartbeat")
         self.expect_leader()
         self.open = {}
-        for session, (sequence, client) in self.clients.items():
-            self.send(client, Redirect(session, sequence), hold=False)
-        self.clients = {}
+        self.redirect_all()
         early, self.early = self.early, []
         for client, request in early:
             self.on_request(client, request)
@@ -166,11 +164,8 @@ class MultiPaxosNode(SlotLearner):
         if self.role == "candidate":
             self.early.append((src, msg))
         elif self.role == "follower":
-            self.send(src, Redirect(command.session, command.sequence, self.leader), hold=False)
-        elif (result := self.store.known(command)) is not None:
-            self.answer(src, command, result)
-        elif self.clients.get(command.session, (0, src))[0] < command.sequence:
-            self.clients[command.session] = (command.sequence, src)
+            self.redirect(src, command, self.leader)
+        elif self.begins(src, command):
             self.assign(command)
 
     def assign(self, command: Command) -> None:

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sim.node import Node, durable, durable_log, message
-from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
+from sim.node import durable, durable_log, message
+from sim.protocols.client import Request
+from sim.protocols.kv import NOOP, Command
+from sim.protocols.replica import Replica
 
 __all__ = [
     "WINDOW",
@@ -113,8 +114,11 @@ class AppendEntriesReply:
     index: int
 
 
-class RaftNode(Node):
-    """One server."""
+class RaftNode(Replica):
+    """One server. `Replica` gives it ``store`` (the state machine), ``waiting`` (log index -> client, command),
+    ``answer(client, command, result)`` and ``redirect(client, command, leader)``."""
+
+    reply_waits_for_disk = False  # what a reply tells is committed
 
     # Persistent state on all servers
     current_term = durable(0)
@@ -127,7 +131,6 @@ class RaftNode(Node):
         # Volatile state on all servers
         self.commit_index = 0
         self.last_applied = 0
-        self.store = KeyValueStore()
         self.role = "follower"
         self.leader: str | None = None  # of the current term, once it has been heard of
         self.votes: set[str] = set()
@@ -135,7 +138,6 @@ class RaftNode(Node):
         self.next_index: dict[str, int] = {}
         self.match_index: dict[str, int] = {}
         self.sent_index: dict[str, int] = {}  # the last entry that is on its way to each follower
-        self.waiting: dict[int, tuple[str, Command]] = {}  # index -> the client that waits for it
         self.record("role", role="follower", term=self.current_term)
         first = self.settings.leader or self.members[0]
         if self.incarnation == 0 and self.name == first:
@@ -187,9 +189,7 @@ class RaftNode(Node):
         if self.role != "follower":
             self.role = "follower"
             self.record("role", role="follower", term=self.current_term)
-        waiting, self.waiting = self.waiting, {}
-        for client, command in waiting.values():
-            self.redirect(client, command)
+        self.redirect_all(leader)
 
     def follow(self, leader: str) -> None:
         """The leader of the current term has spoken; a candidate gives way, too (5.2)."""
@@ -208,13 +208,7 @@ class RaftNode(Node):
         result = self.store.apply(command)
         if self.waiting and index in self.waiting:
             client, _ = self.waiting.pop(index)
-            if result is not None:
-                self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Respond to a client. What a reply tells is committed, so it waits for no disk."""
-        reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
-        self.send(client, reply, hold=False)
+            self.answer(client, command, result)
 
     # Leader election (5.2)
 
@@ -320,7 +314,7 @@ class RaftNode(Node):
         """If command received from client: append entry to local log."""
         command = msg.command
         if self.role != "leader":
-            self.redirect(src, command)
+            self.redirect(src, command, self.leader)  # tell it about the most recent leader (section 8)
             return
         known = self.store.known(command)
         if known is not None:  # a retry of what has already been applied (section 8)
@@ -328,10 +322,6 @@ class RaftNode(Node):
             return
         index = self.append(command)
         self.waiting[index] = (src, command)
-
-    def redirect(self, client: str, command: Command) -> None:
-        """Reject a client's request and tell it about the most recent leader (section 8)."""
-        self.send(client, Redirect(command.session, command.sequence, self.leader), hold=False)
 
     def append(self, command: Command) -> int:
         """Append an entry of this term to the leader's log, and replicate it; returns its index."""

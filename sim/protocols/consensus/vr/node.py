@@ -22,7 +22,7 @@ Departures from the paper:
 
 from __future__ import annotations
 
-from sim.protocols.client import Redirect, Request
+from sim.protocols.client import Request
 from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
@@ -55,19 +55,10 @@ class ViewstampedNode(RecoveringReplica):
         command = msg.command
         if not self.is_primary:
             known = self.primary_of(self.view) if self.status == NORMAL else None
-            self.send(src, Redirect(command.session, command.sequence, known))
+            self.redirect(src, command, known)
             return
-        identity = (command.session, command.sequence)
-        if identity in self.waiting:
-            self.waiting[identity] = src
-            return
-        result = self.store.known(command)
-        if result is not None:
-            self.answer(src, command, result)
-            return
-        if command.sequence <= self.store.sessions.get(command.session, (0, None))[0]:
-            return  # its client has had an answer to a later one
-        self.waiting[identity] = src
+        if not self.begins(src, command):
+            return  # a duplicate (the client table)
         if command in self.log[self.applied :]:
             return  # it came in an earlier view, and is on its way
         self.log.append(command)
@@ -136,7 +127,7 @@ class ViewstampedNode(RecoveringReplica):
         self.reported = False
         self.reports.clear()
         self.cancel_timer("commit")
-        self.turn_away_clients()
+        self.redirect_all()
         self.await_primary()
         self.broadcast(StartViewChange(view, tuple(self.epochs)))
 

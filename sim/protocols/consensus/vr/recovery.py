@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sim.protocols.consensus.vr.messages import GetState, NewState, PrepareOk, Recovery, RecoveryResponse
-from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING, Replica
+from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING, ViewReplica
 
 __all__ = ["RecoveringReplica"]
 
 
-class RecoveringReplica(Replica):
+class RecoveringReplica(ViewReplica):
     """Forgets everything in a crash, and asks the others."""
 
     # Recovery (4.3)
@@ -73,7 +73,7 @@ class RecoveringReplica(Replica):
             if msg.after > self.commit:
                 return  # it answers an older question: what lies between may not be what the view has
             self.take_log((*self.log[: msg.after], *msg.log))
-            self.turn_away_clients()
+            self.redirect_all()
             self.begin_normal(msg.view)
         self.send(self.primary_of(self.view), PrepareOk(self.view, self.op))
         self.commit_up_to(msg.commit)

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sim.node import Node
-from sim.protocols.client import Redirect, Reply
 from sim.protocols.consensus.vr.messages import DoViewChange, Epochs, RecoveryResponse, StartViewChange
-from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.kv import Command
+from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.vr.system import ViewstampedReplication
 
-__all__ = ["NORMAL", "RECOVERING", "VIEW_CHANGE", "Replica"]
+__all__ = ["NORMAL", "RECOVERING", "VIEW_CHANGE", "ViewReplica"]
 
 NORMAL, VIEW_CHANGE, RECOVERING = "normal", "view-change", "recovering"
 
 
-class Replica(Node):
+class ViewReplica(Replica):
     """State and words that normal operation, view changes and recovery share."""
 
     settings: ViewstampedReplication
@@ -35,8 +34,6 @@ class Replica(Node):
         self.log: list[Command] = []
         self.commit = 0
         self.applied = 0
-        self.store = KeyValueStore()
-        self.waiting: dict[tuple[int, int], str] = {}  # request under way -> who asked (the client table)
         self.acks: dict[str, int] = {}  # backup -> highest op that it has
         self.epochs = [0] * len(self.members)
         self.epochs[self.number] = self.incarnation
@@ -95,22 +92,7 @@ class Replica(Node):
         while self.applied < self.commit:
             command = self.log[self.applied]
             self.applied += 1
-            result = self.store.apply(command)
-            client = self.waiting.pop((command.session, command.sequence), None)
-            if client is not None and result is not None and self.is_primary:
-                self.answer(client, command, result)
-
-    def answer(self, client: str, command: Command, result: Any) -> None:
-        """Tell a client what its request came to."""
-        self.send(
-            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
-        )
-
-    def turn_away_clients(self) -> None:
-        """Who waits for an answer of this replica may ask elsewhere."""
-        waiting, self.waiting = self.waiting, {}
-        for (session, sequence), client in waiting.items():
-            self.send(client, Redirect(session, sequence, None))
+            self.conclude(command, self.store.apply(command))
 
     # Crash-consistent quorums (DISC 2017)
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node
-from sim.protocols.client import Redirect, Reply
+from sim.protocols.client import Reply
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.chain.system import ChainClient, ChainReplication
@@ -73,9 +73,9 @@ class CraqNode(ChainNode):
         assert self.chain is not None or not self.initialised
         if not self.may_answer() or self.chain is None:
             tail = self.chain.tail if self.chain is not None and self.chain.tail != self.name else None
-            self.send(client, Redirect(command.session, command.sequence, tail), hold=False)
+            self.redirect(client, command, tail)
         elif command.key not in self.dirty:
-            self.reply_to(client, command, self.clean.execute(command))
+            self.answer(client, command, self.clean.execute(command))
         else:
             self.reads[command.session, command.sequence] = (client, command)
             self.send(
@@ -92,7 +92,7 @@ class CraqNode(ChainNode):
             return  # answered already; or this server has been out of the chain meanwhile: the client will retry
         versions = [value for position, value in self.dirty.get(command.key, ()) if position <= msg.position]
         value = versions[-1] if versions else self.clean.data.get(command.key)
-        self.reply_to(client, command, Result("ok", value))
+        self.answer(client, command, Result("ok", value))
 
 
 class CraqClient(ChainClient):

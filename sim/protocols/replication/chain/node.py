@@ -20,11 +20,11 @@ The servers are here; what a user calls is `sim.protocols.replication.chain.syst
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sim.message import message
 from sim.node import durable
-from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.client import Request
 from sim.protocols.departures import Departures
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.views import LEASE, Alive, Chain, ChainIs
@@ -189,7 +189,7 @@ class ChainNode(ShippedLog):
             self.query(src, command)
         elif self.role != "head" or not self.initialised:
             head = self.chain.head if self.chain is not None and self.chain.head != self.name else None
-            self.send(src, Redirect(command.session, command.sequence, head), hold=False)
+            self.redirect(src, command, head)
         else:
             self._update(src, command)
 
@@ -199,7 +199,7 @@ class ChainNode(ShippedLog):
         if identity in self.pending:
             self.retried[identity] = client
         elif self.store.known(command) is not None:
-            self.reply_to(client, command, self.store.known(command))
+            self.answer(client, command, self.store.known(command))
         elif not self.store.has_applied(*identity):
             self.log.append(Update(self.view_number, command, client))
             self.pending[identity] = self.last
@@ -268,8 +268,7 @@ class ChainNode(ShippedLog):
         """The tail acknowledges: to those who asked, and up the chain."""
         for update in self.entries_after(self.acked, self.last):
             result = self.store.known(update.command)
-            if result is not None:
-                self.reply_to(update.client, update.command, result)  # type: ignore[attr-defined]
+            self.answer(update.client, update.command, result)  # type: ignore[attr-defined]
         self._acknowledge(self.last)
         if not self.settled:
             self.settled = True
@@ -297,8 +296,8 @@ class ChainNode(ShippedLog):
             identity = (update.command.session, update.command.sequence)
             self.pending.pop(identity, None)
             client, result = self.retried.pop(identity, None), self.store.known(update.command)
-            if client is not None and result is not None:
-                self.reply_to(client, update.command, result)
+            if client is not None:
+                self.answer(client, update.command, result)
         self.acked = max(self.acked, position)
 
     def on_gap(self, src: str, msg: Gap) -> None:
@@ -316,21 +315,15 @@ class ChainNode(ShippedLog):
     def query(self, client: str, command: Command) -> None:
         """The tail answers, as long as its lease says that it is the tail."""
         if self.may_answer() and self.succ is None:
-            self.reply_to(client, command, self.store.execute(command))
+            self.answer(client, command, self.store.execute(command))
             return
         tail = self.chain.tail if self.chain is not None and self.chain.tail != self.name else None
-        self.send(client, Redirect(command.session, command.sequence, tail), hold=False)
+        self.redirect(client, command, tail)
 
     def may_answer(self) -> bool:
         """Whether this server is in the chain for sure, and holds what belongs there."""
         leased = self.monotonic < self.lease_until or not self.settings.fencing
         return self.initialised and leased
-
-    def reply_to(self, client: str, command: Command, result: Any) -> None:
-        """Answer a client; what the answer says is on the disks of the whole chain."""
-        self.send(
-            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
-        )
 
     # Heartbeats
 

@@ -17,9 +17,10 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.hlc import BEGINNING
-from sim.protocols.client import HomeClient, Reply, Request
+from sim.protocols.client import HomeClient, Request
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, Result
+from sim.protocols.replica import Responder
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
@@ -64,7 +65,7 @@ class SpreadAck:
     upto: int
 
 
-class CrdtNode(Node):
+class CrdtNode(Responder):
     """A replica of all keys."""
 
     settings: Crdt
@@ -128,12 +129,6 @@ class CrdtNode(Node):
         if command.kind == "add":
             return state.add(self.actor, command.value)
         return state.remove(command.key if kind == "or-map" else command.value)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Tell a client what its request came to."""
-        self.send(
-            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
-        )
 
     # Spreading (algorithm 2; of the deltas for a peer, those that came from it are left out)
 

@@ -25,9 +25,10 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.dots import EMPTY, Context
 from sim.protocols.causality.hlc import BEGINNING, HybridTime
-from sim.protocols.client import HomeClient, Reply, Request
+from sim.protocols.client import HomeClient, Request
 from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.replica import Responder
 from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest, past_of, siblings
 from sim.system import Invariant, Member, System
 
@@ -52,7 +53,7 @@ class Digest:
     ask: bool
 
 
-class MultiPrimaryNode(Node):
+class MultiPrimaryNode(Responder):
     """A replica that takes writes for all keys."""
 
     settings: MultiPrimary
@@ -144,12 +145,6 @@ class MultiPrimaryNode(Node):
             self.tombstones[key] = None
         else:
             self.tombstones.pop(key, None)
-
-    def answer(self, client: str, command: Command, result: Result) -> None:
-        """Tell a client what its request came to."""
-        self.send(
-            client, Reply(command.session, command.sequence, result.status, result.value, result.result)
-        )
 
     # The other replicas
 

@@ -69,7 +69,7 @@ class ReadsAtBackups(ShippedLog):
         if msg.command.kind not in READS:
             self.on_request(src, Request(msg.command))
         elif self._has_reached(msg):
-            self.reply_to(src, msg.command, self.store.execute(msg.command))
+            self.answer(src, msg.command, self.store.execute(msg.command))
         else:
             self.parked.append((src, msg))
 
@@ -90,7 +90,7 @@ class ReadsAtBackups(ShippedLog):
             for src, msg in parked:
                 self.on_session_request(src, msg)
 
-    def answer(self, command: Command, status: str, value: Any, result: Any) -> Reply:
+    def reply_for(self, command: Command, status: str, value: Any, result: Any) -> Reply:
         """The reply to a command, with the token where sessions carry one."""
         if self.settings.reads != "session":
             return Reply(command.session, command.sequence, status, value, result)
@@ -99,10 +99,6 @@ class ReadsAtBackups(ShippedLog):
         )
 
     def on_request(self, src: str, msg: Request) -> None:
-        raise NotImplementedError
-
-    def reply_to(self, client: str, command: Command, result: Any) -> None:
-        """Answer a client."""
         raise NotImplementedError
 
 

@@ -34,7 +34,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from sim.message import message
-from sim.protocols.client import Redirect, Request
+from sim.protocols.client import Request
 from sim.protocols.departures import Departures
 from sim.protocols.kv import READS, Command
 from sim.protocols.membership.views import LEASE, Ping, Seal, Sealed, View, ViewIs
@@ -62,7 +62,6 @@ class PrimaryBackupNode(LogShipping):
     def on_start(self) -> None:
         self.recover()
         self.role, self.primary, self.view = "backup", None, None
-        self.waiting: dict[tuple[int, int], str] = {}  # (session, sequence) -> client
         self.reads: list[tuple[int, str, Command]] = []  # (probe that confirms it, client, command)
         self.probe = 0
         self.lease_until = self.monotonic
@@ -151,11 +150,9 @@ class PrimaryBackupNode(LogShipping):
         if self.role != "primary":
             return
         self.role, self.primary, self.view = "backup", None, None
-        for (session, sequence), client in self.waiting.items():
-            self.send(client, Redirect(session, sequence, None), hold=False)
+        self.redirect_all()
         for _, client, command in self.reads:
-            self.send(client, Redirect(command.session, command.sequence, None), hold=False)
-        self.waiting.clear()
+            self.redirect(client, command)
         self.reads.clear()
 
     def _may_answer(self) -> bool:
@@ -177,24 +174,17 @@ class PrimaryBackupNode(LogShipping):
         if barred and self.leased:
             self.resign()
         if command.kind in READS and self.may_read_here():
-            self.reply_to(src, command, self.store.execute(command))
+            self.answer(src, command, self.store.execute(command))
         elif self.role != "primary" or barred:
             primary = None if barred else self.primary
-            self.send(src, Redirect(command.session, command.sequence, primary), hold=False)
+            self.redirect(src, command, primary)
         elif command.kind in READS:
             self._read(src, command)
         else:
             self._write(src, command)
 
     def _write(self, client: str, command: Command) -> None:
-        identity = (command.session, command.sequence)
-        known = self.store.known(command)
-        if known is not None:
-            self.reply_to(client, command, known)
-        elif identity in self.waiting:
-            self.waiting[identity] = client
-        elif not self.store.has_applied(*identity):
-            self.waiting[identity] = client
+        if self.begins(client, command):
             self.log.append(Entry(self.view_number, command))
             for peer in self.peers:
                 if self.streaming[peer]:
@@ -214,13 +204,15 @@ class PrimaryBackupNode(LogShipping):
         self.reads.append((probe, client, command))
         self._answer_reads()
 
-    def reply_to(self, client: str, command: Command, result: Any) -> None:
+    def answer(self, client: str, command: Command, result: Any) -> None:
         # What has taken effect is on every disk that it needs to be on: nothing more to wait for.
+        if result is None:
+            return
         told = result.result
         if self.role == "primary" and self.alone and command.kind not in READS:
             told = Unreplicated(told)
-        answer = self.answer(command, result.status, result.value, told)
-        self.send(client, answer, hold=False)
+        reply = self.reply_for(command, result.status, result.value, told)
+        self.send(client, reply, hold=False)
 
     # Taking effect
 
@@ -262,9 +254,7 @@ class PrimaryBackupNode(LogShipping):
             self.answer_parked()
 
     def after_apply(self, command: Command, result: Any) -> None:
-        client = self.waiting.pop((command.session, command.sequence), None)
-        if client is not None and result is not None:
-            self.reply_to(client, command, result)
+        self.conclude(command, result)
 
     def _answer_reads(self) -> None:
         """Answer the reads for which enough backups have confirmed, since they came, that the view stands."""
@@ -277,7 +267,7 @@ class PrimaryBackupNode(LogShipping):
         ready = [read for read in self.reads if read[0] <= confirmed]
         self.reads = [read for read in self.reads if read[0] > confirmed]
         for _, client, command in ready:
-            self.reply_to(client, command, self.store.execute(command))
+            self.answer(client, command, self.store.execute(command))
 
     # Semi-sync falls back to async, and returns
 

@@ -281,7 +281,7 @@ class LeadershipTransfer(Contact):
     def on_request(self, src: str, msg: Request) -> None:
         if self.transferee is not None and self.role == "leader":
             self.leader, known = None, self.leader  # the client tries again in a while
-            self.redirect(src, msg.command)
+            self.redirect(src, msg.command, self.leader)
             self.leader = known
             return
         super().on_request(src, msg)

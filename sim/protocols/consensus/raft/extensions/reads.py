@@ -167,7 +167,7 @@ class ReadIndex(RaftNode):
         """This server leads no longer."""
         client, command = asked
         if isinstance(command, Command):
-            self.redirect(client, command)
+            self.redirect(client, command, self.leader)
 
 
 class LeaseReads(Stickiness, ReadIndex):
@@ -260,7 +260,7 @@ class FollowerReads(ReadIndex):
             return
         del self.asked[msg.session]
         if msg.index is None:
-            self.redirect(client, command)
+            self.redirect(client, command, self.leader)
             return
         term, matched = self.matched
         if term == msg.term == self.current_term and self.commit_index < min(msg.index, matched):

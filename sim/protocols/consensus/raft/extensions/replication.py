@@ -162,4 +162,4 @@ class Batching(RaftNode):
         batch, self.batch = self.batch, []
         super().become_follower(leader)
         for client, command in batch:
-            self.redirect(client, command)
+            self.redirect(client, command, self.leader)
