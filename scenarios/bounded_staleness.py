@@ -49,7 +49,7 @@ def shares(operations: pd.DataFrame) -> pd.DataFrame:
     """For each wait: how many reads there were, and how many saw the write of their key."""
     put = operations[operations["kind"] == "put"].set_index("key")
     get = operations[(operations["kind"] == "get") & (operations["status"] == "ok")].set_index("key")
-    waited = (get["call"] - put["return"].reindex(get.index)).round(9)
+    waited = (get["called"] - put["returned"].reindex(get.index)).round(9)
     saw = get["value"] == put["value"].reindex(get.index)
     return saw.groupby(waited).agg(["sum", "count"])
 

@@ -41,7 +41,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     for name, guards in {"single": (), "hedged at p95": (Hedge(quantile=0.95),), "tied": (Tied(),)}.items():
         system = dataclasses.replace(scenario.system, resilience=guards)  # type: ignore[call-arg]
         run = dataclasses.replace(scenario, system=system).run(seed)
-        counted = run.operations[run.operations["call"] >= scenario.warmup]
+        counted = run.operations[run.operations["called"] >= scenario.warmup]
         operations.append(run.operations.assign(run=name))
         tail[name] = [1e3 * counted["latency"].quantile(q) for q in (0.5, 0.999)]
         received = run.samples[run.samples["gauge"] == "received"]

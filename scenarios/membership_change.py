@@ -53,7 +53,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         run = case.run(seed)
         operations.append(run.operations.assign(run=name, seed=seed))
         events.append(run.events.assign(run=name, seed=seed))
-        returns = run.operations.loc[run.operations["status"] == "ok", "return"].sort_values()
+        returns = run.operations.loc[run.operations["status"] == "ok", "returned"].sort_values()
         asked = run.events[run.events["event"] == "admin"]
         done = sum(detail["done"] for detail in asked["detail"])
         worst = 1e3 * returns[returns > 2.0].diff().max()

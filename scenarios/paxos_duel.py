@@ -57,7 +57,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
 
 def _end(run: Run) -> float:
     """When both clients knew the value (seconds); the end of the run if that has not come."""
-    return float(run.operations["return"].fillna(run.ended).max())
+    return float(run.operations["returned"].fillna(run.ended).max())
 
 
 def _prepares(run: Run) -> int:

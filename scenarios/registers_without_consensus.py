@@ -46,7 +46,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     operations, events = (
         frame.assign(run=frame["run"].map(names)) for frame in (comparison.operations, comparison.events)
     )
-    calm = operations[(operations["call"] > 0.5) & (operations["return"] < CUT)]
+    calm = operations[(operations["called"] > 0.5) & (operations["returned"] < CUT)]
     shown = calm.assign(kind=calm["kind"].map({"get": "reads", "put": "writes"}))
     medians: pd.DataFrame = (
         1e3

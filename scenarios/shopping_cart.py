@@ -111,7 +111,7 @@ def intentions(run: Run) -> tuple[set[str], set[str]]:
     """What was put in, and what was taken out of it again, as far as clients were told that it happened."""
     put_in, taken_out = set(), set()
     seen: dict[Any, set[str]] = {}
-    for row in run.operations.sort_values("call", kind="stable").itertuples():
+    for row in run.operations.sort_values("called", kind="stable").itertuples():
         if row.status != "ok":
             continue
         if row.kind == "get":

@@ -50,7 +50,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         operations = simulation.recorder.frame("operations")
         frames.append(operations.assign(run=name, seed=seed))
         events.append(simulation.recorder.frame("events").assign(run=name, seed=seed))
-        during = operations[operations["call"].between(CUT, HEALED - 3.0)]
+        during = operations[operations["called"].between(CUT, HEALED - 3.0)]
         answered[name] = (during["status"] == "ok").mean()
         behind = staleness(operations)
         stale[name] = behind[behind["k"] > 0]
@@ -75,8 +75,8 @@ def contradiction(operations: pd.DataFrame) -> object:
     """The operations that prove that the history is not regular, with others on the same key about that time."""
     proof = check(operations, "regular").counterexample
     if proof:
-        begin, end = min(op.call for op in proof) - 0.7, max(op.returned for op in proof) + 0.7
-        about = (operations["key"] == proof[0].key) & operations["call"].between(begin, end)
+        begin, end = min(op.called for op in proof) - 0.7, max(op.returned for op in proof) + 0.7
+        about = (operations["key"] == proof[0].key) & operations["called"].between(begin, end)
         operations = operations[about].reset_index(drop=True)
     sides = operations["process"].astype(str) + " (" + operations["region"] + ")"
     named = operations.assign(process=sides)

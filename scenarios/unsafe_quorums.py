@@ -46,7 +46,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     answers = sorted(dict.fromkeys(str(value) for value in safe.operations["result"]))
     return (
         f"Refused on construction: {refused}\n{run.label}: {broken}. With phase1=3: chosen {', '.join(answers)}, "
-        f"at {safe.operations['return'].max():.2f} s, after the cut has healed; violations: "
+        f"at {safe.operations['returned'].max():.2f} s, after the cut has healed; violations: "
         f"{0 if safe.violation is None else safe.violation}."
     )
 

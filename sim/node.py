@@ -139,7 +139,7 @@ class Verbs:
             self.send(dst, msg, hold=hold)
 
     def reply(self, src: str, msg: Any, *, hold: bool = True) -> None:
-        """Answer ``src``: to the very call it waits in when it used `call`, else as a plain message."""
+        """Answer ``src``: to the very call it waits in when it used `called`, else as a plain message."""
         self.host.reply(src, msg, hold)
 
     def dispatch(self, src: str, msg: Any) -> None:

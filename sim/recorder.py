@@ -12,7 +12,7 @@ __all__ = ["COLUMNS", "Recorder"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "operations": (
-        *("process", "kind", "key", "value", "result", "call", "return", "status"),
+        *("process", "kind", "key", "value", "result", "called", "returned", "status"),
         *("latency", "node", "region", "attempts", "client"),
     ),
     "messages": ("kind", "src", "dst", "sent", "delivered", "fate", "bytes"),
@@ -60,7 +60,7 @@ class Recorder:
             }
         )
         if name == "operations":
-            frame = frame.sort_values(["call", "process"], kind="stable", ignore_index=True)
+            frame = frame.sort_values(["called", "process"], kind="stable", ignore_index=True)
         return frame
 
     def lengths(self) -> dict[str, int]:
@@ -86,5 +86,5 @@ _ANY_VALUE = frozenset({"value", "result", "detail"})
 
 
 def _dtype(column: str) -> str:
-    numeric = {"call", "return", "latency", "sent", "delivered", "time", "busy", "utilisation"}
+    numeric = {"called", "returned", "latency", "sent", "delivered", "time", "busy", "utilisation"}
     return "float64" if column in numeric else "object"

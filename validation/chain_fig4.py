@@ -101,7 +101,7 @@ def throughput(kind: str, servers: int, updates: float, *, seed: int = 0, second
         duration=seconds + 10.0,
         warmup=10.0,
     ).run(seed)
-    done = run.operations["return"].between(10.0, 10.0 + seconds)
+    done = run.operations["returned"].between(10.0, 10.0 + seconds)
     return float(done.sum()) / seconds
 
 

@@ -79,7 +79,7 @@ def load(case: Case, seed: int = 1) -> Fraction:
     for leader, commands in run.operations.groupby("node"):
         came = answers.loc[answers["dst"] == leader, "delivered"].sort_values()
         for called, decided in zip(
-            commands["call"], _decisions(case, str(leader), commands, between), strict=True
+            commands["called"], _decisions(case, str(leader), commands, between), strict=True
         ):
             exchanges[str(leader)] += int(came.between(called, decided).sum())
     return Fraction(max(exchanges.values()), len(run.operations))
@@ -88,7 +88,7 @@ def load(case: Case, seed: int = 1) -> Fraction:
 def _decisions(case: Case, leader: str, commands: pd.DataFrame, between: pd.DataFrame) -> list[float]:
     """When each command of a leader was decided, in order (seconds)."""
     if case.decided is None:
-        return [float(time) for time in commands["return"]]
+        return [float(time) for time in commands["returned"]]
     told = between[(between["kind"] == case.decided) & (between["src"] == leader)]
     return sorted(dict.fromkeys(float(time) for time in told["sent"]))
 

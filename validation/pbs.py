@@ -151,7 +151,7 @@ def simulate(
     )
     assert len(put) == len(get) == trials
     order = np.argsort(
-        get["call"].to_numpy(), kind="stable"
+        get["called"].to_numpy(), kind="stable"
     )  # reads may be called out of order of their trials
     replicas = [f"n{i}" for i in range(N)]
     w, a, r, s = wars_of_messages(run.messages, writer="p0", reader="p1", replicas=replicas, kinds=KINDS)
@@ -161,7 +161,7 @@ def simulate(
     # The clock of the protocol is the simulator's: latencies are what the model makes of the delays.
     assert np.allclose(put["latency"], found.write_latency)
     assert np.allclose(get["latency"], found.read_latency)
-    waited = (get["call"] - put["return"]).to_numpy()
+    waited = (get["called"] - put["returned"]).to_numpy()
     return found, (get["value"] == put["value"]).to_numpy(), waited
 
 

@@ -51,7 +51,7 @@ def goodput(
     """
     if not 0.0 <= warmup < duration < math.inf:
         raise ValueError(f"need 0 <= warmup < duration (seconds), got {warmup!r}, {duration!r}")
-    called = operations["call"].astype(float)
+    called = operations["called"].astype(float)
     counted = operations[(called >= warmup) & (called < duration)]
     return float(_good(counted, within).sum()) / (duration - warmup)
 
@@ -66,7 +66,7 @@ def goodput_timeline(
     if not 0 < width <= duration:
         raise ValueError(f"the width of a bin must be positive and at most {duration} s, not {width!r}")
     edges = np.arange(0.0, duration + 0.5 * width, width)
-    called = operations["call"].to_numpy(dtype=float)
+    called = operations["called"].to_numpy(dtype=float)
     offered, _ = np.histogram(called, bins=edges)
     good, _ = np.histogram(called[_good(operations, within).to_numpy(dtype=bool)], bins=edges)
     return pd.DataFrame({"time": edges[:-1], "offered": offered / width, "goodput": good / width})

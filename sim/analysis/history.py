@@ -2,9 +2,11 @@
 
 ``{"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}``
 
-Times are seconds, or integers in any unit (nanoseconds since 1970), which stay exact; an operation that was never
-answered has no return (``null``). Read frames carry the line
-number as their index (named ``line``), so that every later complaint can name the line.
+A file names the two times ``call`` and ``return``: that is the public form, which is written. The frame names them
+``called`` and ``returned``, which are names in Python; a file with these names is read, too. Times are seconds, or
+integers in any unit (nanoseconds since 1970), which stay exact; an operation that was never answered has no return
+(``null``). Read frames carry the line number as their index (named ``line``), so that every later complaint can name
+the line.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLUMNS", "STATUSES", "HistoryError", "read_history", "write_history"]
+__all__ = ["COLUMNS", "FILE_NAMES", "STATUSES", "HistoryError", "read_history", "write_history"]
 
 COLUMNS = (
     "process",
@@ -29,8 +31,8 @@ COLUMNS = (
     "key",
     "value",
     "result",
-    "call",
-    "return",
+    "called",
+    "returned",
     "status",
     "latency",
     "node",
@@ -41,7 +43,11 @@ COLUMNS = (
 STATUSES = ("ok", "fail", "info")
 """Happened; certainly did not; unknown (may have happened, now or later)."""
 
-_TIMES = ("call", "return", "latency")
+FILE_NAMES = {"called": "call", "returned": "return"}
+"""Column -> its name in a file, where the two differ."""
+
+_TIMES = ("called", "returned", "latency")
+_WRITTEN_TIMES = ("call", "return", *_TIMES)  # as lines may name them
 _REPEATED = frozenset(
     {"process", "kind", "key", "status", "node", "region"}
 )  # few distinct values: share them
@@ -77,10 +83,10 @@ def _read(stream: IO[str], progress: bool) -> pd.DataFrame:
         for numbers, records in _chunks(stream):
             seen = set().union(*records) if records else set()  # membership only: its order is never used
             for name in COLUMNS:
-                if name in seen and name not in columns:
+                if (name in seen or FILE_NAMES.get(name) in seen) and name not in columns:
                     columns[name] = [_empty(name, len(lines))] if lines else []
             for name, parts in columns.items():
-                parts.append(_column(name, numbers, records, shared))
+                parts.append(_column(name, numbers, _cells(name, seen, numbers, records), shared))
             lines.extend(numbers)
             bar.update(len(numbers))
     if not lines:
@@ -109,7 +115,7 @@ def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, A
                 record = _loads(number, line)
                 if record is None:
                     continue
-            if any(type(t := record.get(name)) is float and abs(t) >= _COARSE for name in _TIMES):
+            if any(type(t := record.get(name)) is float and abs(t) >= _COARSE for name in _WRITTEN_TIMES):
                 _refuse_merged(number, line, record)
             numbers.append(number)
             records.append(record)
@@ -140,11 +146,22 @@ def _loads(number: int, line: str) -> dict[str, Any] | None:
     return record
 
 
-def _column(name: str, numbers: list[int], records: list[dict[str, Any]], shared: dict[Any, Any]) -> Any:
-    values = [record.get(name) for record in records]
+def _cells(name: str, seen: set[str], numbers: list[int], records: list[dict[str, Any]]) -> list[Any]:
+    """What each line says for a column, by the name in files or by that of the frame; one with both is refused."""
+    written = FILE_NAMES.get(name, name)
+    if name not in seen or written == name:
+        return [record.get(written) for record in records]
+    for number, record in zip(numbers, records, strict=True):
+        if name in record and written in record:
+            raise HistoryError(f"line {number}: {written} and {name} are one time: give one of them")
+    return [record.get(name, record.get(written)) for record in records]
+
+
+def _column(name: str, numbers: list[int], values: list[Any], shared: dict[Any, Any]) -> Any:
     if name in _TIMES:
         for number, value in zip(numbers, values, strict=True):
             if value is not None and (type(value) not in (float, int) or math.isnan(value)):
+                name = FILE_NAMES.get(name, name)
                 raise HistoryError(f"line {number}: {name} is {value!r}, not a number of seconds")
         if any(type(value) is int and abs(value) > _EXACT for value in values):
             return _objects(values)
@@ -163,7 +180,7 @@ def _column(name: str, numbers: list[int], records: list[dict[str, Any]], shared
 def _refuse_merged(number: int, line: str, record: dict[str, Any]) -> None:
     """Raise HistoryError if a time has more digits than a floating point number keeps at its size."""
     written = json.loads(line, parse_float=Decimal)
-    for name in _TIMES:
+    for name in _WRITTEN_TIMES:
         value = record.get(name)
         if type(value) is float and math.isfinite(value) and Decimal(repr(value)) != written[name]:
             raise HistoryError(
@@ -203,10 +220,11 @@ def write_history(operations: pd.DataFrame, target: str | Path | IO[str]) -> Non
         return
     names = [name for name in COLUMNS if name in operations.columns]
     dumps = json.JSONEncoder(default=_plain, allow_nan=False).encode
+    written = [FILE_NAMES.get(name, name) for name in names]
     for row in zip(*(operations[name].tolist() for name in names), strict=True):
         record = {
             name: None if isinstance(cell, float) and math.isnan(cell) else cell
-            for name, cell in zip(names, row, strict=True)
+            for name, cell in zip(written, row, strict=True)
         }
         target.write(dumps(record) + "\n")
 

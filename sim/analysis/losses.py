@@ -93,8 +93,8 @@ def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
             overwrites.index,
             overwrites["kind"],
             overwrites["value"],
-            overwrites["call"],
-            overwrites["return"],
+            overwrites["called"],
+            overwrites["returned"],
             overwrites["status"],
             strict=True,
         )
@@ -104,7 +104,7 @@ def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
         # The value grew after it was overwritten: an overwrite can't be judged by it, an append can, unless
         # something that may have come later wiped it out.
         acknowledged = appends[appends["status"] == "ok"]
-        columns = zip(acknowledged.index, acknowledged["value"], acknowledged["call"], strict=True)
+        columns = zip(acknowledged.index, acknowledged["value"], acknowledged["called"], strict=True)
         return [index for index, value, call in columns if not _contains(final, value) and call > latest]
     sources = [end for _, _, value, _, end in done if _same(value, final)]
     # A value that nobody wrote is the initial one, before everything.
@@ -127,7 +127,7 @@ def acknowledged_lost(operations: pd.DataFrame, final: Mapping[Any, Any]) -> pd.
     default; repeated ones only hide losses. Keys with increments, sets or queues are not judged.
 
     Args:
-        operations: columns `kind, key, value, call, return, status`.
+        operations: columns `kind, key, value, called, returned, status`.
         final: key → value when all is quiet and healed, read from the system; absent keys have no value.
 
     Returns:

@@ -66,17 +66,17 @@ def _window(warmup: float, duration: float) -> float:
 def in_window(operations: pd.DataFrame, duration: float, warmup: float = 0.0) -> pd.DataFrame:
     """The operations that were called in [warmup, duration)."""
     _window(warmup, duration)
-    _require(operations, "operations", ("call",))
-    call = operations["call"].to_numpy(dtype=float)
+    _require(operations, "operations", ("called",))
+    call = operations["called"].to_numpy(dtype=float)
     return operations[(call >= warmup) & (call < duration)]
 
 
 def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     """The distribution of latencies of these operations, as the clients lived through it.
 
-    An `ok` operation took `return - call`; `call` is when the operation was due (an open loop's scheduled
+    An `ok` operation took `returned - called`; `called` is when the operation was due (an open loop's scheduled
     arrival), so time spent waiting for a free session counts. One without a known outcome (`info`, or no answer
-    yet) took at least as long as its client waited: its `latency` where recorded, else up to its `return`, else
+    yet) took at least as long as its client waited: its `latency` where recorded, else up to its `returned`, else
     until `duration`. A `fail` is a definite answer but no service rendered: left out here, and counted apart.
     A column `weight` says how much each operation counts (see `weigh_clients`); without it all count alike.
     """
@@ -103,10 +103,10 @@ def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
 
 def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """How long each operation that did not fail was watched, and whether that ended in an answer."""
-    _require(operations, "operations", ("call", "return", "status"))
+    _require(operations, "operations", ("called", "returned", "status"))
     ok = (operations["status"] == "ok").to_numpy(dtype=bool)
-    call = operations["call"].to_numpy(dtype=float)
-    returned = operations["return"].to_numpy(dtype=float)
+    call = operations["called"].to_numpy(dtype=float)
+    returned = operations["returned"].to_numpy(dtype=float)
     unreturned = ok & np.isnan(returned)
     if unreturned.any():
         raise ValueError(
@@ -265,9 +265,9 @@ def summary(
         `utilisation_max`, `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
     """
     span = _window(warmup, duration)
-    _require(operations, "operations", ("call", "return", "status"))
+    _require(operations, "operations", ("called", "returned", "status"))
     called = in_window(operations, duration, warmup)
-    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    returned = operations.loc[operations["status"] == "ok", "returned"].to_numpy(dtype=float)
     served = int(((returned >= warmup) & (returned < duration)).sum())
     row: dict[str, float] = {"throughput": served / span}
     row |= _latency_row(latencies(called, duration), quantiles)
@@ -325,8 +325,8 @@ def timeline(
     edges = np.minimum(warmup + width * np.arange(count + 1), duration)
     edges[-1] = duration
     sizes = np.diff(edges)
-    call = in_window(operations, duration, warmup)["call"].to_numpy(dtype=float)
-    returned = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    call = in_window(operations, duration, warmup)["called"].to_numpy(dtype=float)
+    returned = operations.loc[operations["status"] == "ok", "returned"].to_numpy(dtype=float)
     returned = returned[(returned >= warmup) & (returned < duration)]
     frame = pd.DataFrame(
         {
@@ -339,11 +339,11 @@ def timeline(
     if not quantiles:
         return frame
     # Each bin is a slice of what is sorted by call.
-    ordered = in_window(operations, duration, warmup).sort_values("call", kind="stable")
+    ordered = in_window(operations, duration, warmup).sort_values("called", kind="stable")
     ordered = ordered[ordered["status"] != "fail"]
     watched, answered = _watched(ordered, duration)
     weights = _weights(ordered)
-    cuts = np.searchsorted(ordered["call"].to_numpy(dtype=float), edges)
+    cuts = np.searchsorted(ordered["called"].to_numpy(dtype=float), edges)
     rows = [
         _quantiles(
             survival(

@@ -97,8 +97,8 @@ def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
 
 def _waits(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From when and until when clients waited for their operations, each sorted."""
-    call = operations["call"].to_numpy(dtype=float)
-    until = operations["return"].to_numpy(dtype=float)
+    call = operations["called"].to_numpy(dtype=float)
+    until = operations["returned"].to_numpy(dtype=float)
     if "latency" in operations.columns:  # a client that gave up stopped waiting, though it got no return
         until = np.where(np.isnan(until), call + operations["latency"].to_numpy(dtype=float), until)
     until = np.where(np.isnan(until), duration, until)
@@ -108,7 +108,7 @@ def _waits(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float6
 
 def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float) -> pd.DataFrame:
     """Every gap that begins with a fault (at `times`, ascending) or with an `ok` after the first of them."""
-    served = operations.loc[operations["status"] == "ok", "return"].to_numpy(dtype=float)
+    served = operations.loc[operations["status"] == "ok", "returned"].to_numpy(dtype=float)
     served = np.sort(served[served < duration])
     starts = np.sort(np.concatenate((times, served[served >= times[0]])))
     call, until = _waits(operations, duration)

@@ -169,7 +169,7 @@ def _made(found: Any, text: str, arguments: list[Any], keywords: dict[str, Any])
 
 
 class _NoLiteral(Exception):
-    """Something that is neither a literal nor a call of what is known; ``call``: it stands inside a call."""
+    """Something that is neither a literal nor a call of what is known; ``called``: it stands inside a call."""
 
     def __init__(self, part: ast.expr, call: bool = False) -> None:
         super().__init__(f"{ast.unparse(part)} is no literal value")

@@ -18,8 +18,8 @@ from sim.analysis.balancing_measures import (
 
 OPERATIONS = pd.DataFrame(
     {
-        "call": [0.1, 0.2, 1.1, 1.2, 1.3, 2.5],
-        "return": [0.2, 0.9, 1.2, 1.3, float("nan"), 2.6],
+        "called": [0.1, 0.2, 1.1, 1.2, 1.3, 2.5],
+        "returned": [0.2, 0.9, 1.2, 1.3, float("nan"), 2.6],
         "status": ["ok", "ok", "ok", "fail", "info", "ok"],
         "latency": [0.1, 0.7, 0.1, 0.1, float("nan"), 0.1],
     }

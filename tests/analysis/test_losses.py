@@ -15,7 +15,7 @@ from sim.protocols.replication.primary_backup.node import Unreplicated
 
 
 def history(*rows: tuple[str, Any, float, float, str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["kind", "value", "call", "return", "status"])
+    frame = pd.DataFrame(rows, columns=["kind", "value", "called", "returned", "status"])
     return frame.astype({"value": object}).assign(key="x")
 
 

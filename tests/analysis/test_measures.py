@@ -29,7 +29,9 @@ NO_EVENTS = pd.DataFrame({"time": [], "node": [], "event": [], "detail": []})
 
 def operations(*rows: tuple[float, float, str], **columns: Any) -> pd.DataFrame:
     """Operations from (call, return, status)."""
-    frame = pd.DataFrame(rows, columns=["call", "return", "status"]).astype({"call": float, "return": float})
+    frame = pd.DataFrame(rows, columns=["called", "returned", "status"]).astype(
+        {"called": float, "returned": float}
+    )
     return frame.assign(**columns)
 
 
@@ -142,7 +144,7 @@ def test_a_summary_without_optional_frames_leaves_their_measures_missing() -> No
 
 
 def test_a_run_without_operations_has_a_summary() -> None:
-    empty = pd.DataFrame({c: pd.Series(dtype=object) for c in ("call", "return", "status", "attempts")})
+    empty = pd.DataFrame({c: pd.Series(dtype=object) for c in ("called", "returned", "status", "attempts")})
     found = summary(empty, pd.DataFrame([crash(1.0)]), duration=2.0)
     assert found["throughput"] == 0.0
     assert math.isnan(found["p99"])
@@ -192,7 +194,7 @@ def test_messages_per_operation_count_replicas_only_and_nothing_served_is_nan() 
 
 def test_the_window_holds_its_beginning_and_not_its_end() -> None:
     frame = operations(*[(float(call), call + 1.0, "ok") for call in range(6)])
-    assert in_window(frame, 4.0, 2.0)["call"].tolist() == [2.0, 3.0]
+    assert in_window(frame, 4.0, 2.0)["called"].tolist() == [2.0, 3.0]
     assert (
         summary(frame, NO_EVENTS, duration=4.0, warmup=2.0)["throughput"] == 1.0
     )  # returned at 2 and 3, not at 4

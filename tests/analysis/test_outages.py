@@ -14,8 +14,8 @@ from sim.analysis.outages import fault_spans, outages
 
 
 def operations(*rows: tuple[float, float, str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["call", "return", "status"])
-    return frame.astype({"call": float, "return": float})
+    frame = pd.DataFrame(rows, columns=["called", "returned", "status"])
+    return frame.astype({"called": float, "returned": float})
 
 
 def events(*rows: tuple[Any, ...]) -> pd.DataFrame:

@@ -44,7 +44,7 @@ AWKWARD = [
     "value", [*AWKWARD, 1, 1.5, True, None, [1, "2", None], {"role": "leader", "term": 3}]
 )
 def test_any_value_comes_back_with_its_type(value: Any, suffix: str, tmp_path: Path) -> None:
-    frame = pd.DataFrame({"key": pd.Series([value, "other"], dtype=object), "call": [0.1, 0.2]})
+    frame = pd.DataFrame({"key": pd.Series([value, "other"], dtype=object), "called": [0.1, 0.2]})
     back = read_frame(write_frame(frame, tmp_path / f"operations{suffix}"))
     assert back["key"].tolist() == [value, "other"]
     assert type(back["key"][0]) is type(value)
@@ -56,11 +56,11 @@ def test_whatever_json_can_say_survives_the_disk(
     tmp_path_factory: Any, rows: list[tuple[Any, float]]
 ) -> None:
     frame = pd.DataFrame(
-        {"value": pd.Series([value for value, _ in rows], dtype=object), "call": [t for _, t in rows]}
+        {"value": pd.Series([value for value, _ in rows], dtype=object), "called": [t for _, t in rows]}
     )
     back = read_frame(write_frame(frame, tmp_path_factory.mktemp("frames") / "operations.csv"))
     assert back["value"].tolist() == frame["value"].tolist()
-    assert back["call"].tolist() == frame["call"].tolist()  # to the last bit
+    assert back["called"].tolist() == frame["called"].tolist()  # to the last bit
 
 
 def test_text_that_looks_like_numbers_or_missing_stays_text(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_happens_after_the_end_is_not_in_the_frames_and_changes_no_measure(
     bare.finish()
     assert run.digest() == bare.recorder.digest()
     assert run.ended == scenario.duration == bare.ended
-    assert run.operations["call"].max() < scenario.duration
+    assert run.operations["called"].max() < scenario.duration
     assert run.events["time"].max() <= scenario.duration
     assert run.convergence is not None
 

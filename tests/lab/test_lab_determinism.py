@@ -58,7 +58,7 @@ def scenario(**changes: object) -> Scenario:
 
 def _arrivals(one: Scenario, seed: int = 5) -> pd.DataFrame:
     frame = one.run(seed).operations
-    return frame[["call", "kind", "key", "region"]].reset_index(drop=True)
+    return frame[["called", "kind", "key", "region"]].reset_index(drop=True)
 
 
 def test_turning_loss_on_leaves_the_arrivals_unchanged() -> None:
@@ -69,13 +69,13 @@ def test_turning_loss_on_leaves_the_arrivals_unchanged() -> None:
 
 
 def test_another_seed_gives_other_arrivals() -> None:
-    assert not _arrivals(scenario(), 5)["call"].equals(_arrivals(scenario(), 6)["call"])
+    assert not _arrivals(scenario(), 5)["called"].equals(_arrivals(scenario(), 6)["called"])
 
 
 def test_systems_compared_under_one_seed_meet_the_same_arrivals_and_the_same_random_crashes() -> None:
     faults = (RandomCrashes(1.0, 0.3, members=("n1", "n2")),)
     runs = [scenario(faults=faults, system=s).run(5) for s in (Raft(nodes=3), PrimaryBackup(nodes=3))]
-    first, second = (r.operations[["call", "kind", "key"]].reset_index(drop=True) for r in runs)
+    first, second = (r.operations[["called", "kind", "key"]].reset_index(drop=True) for r in runs)
     pd.testing.assert_frame_equal(first, second)
     crashes = [
         r.events[r.events["event"].isin(["crash", "restart"])][["time", "node", "event"]].values.tolist()

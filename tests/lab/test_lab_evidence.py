@@ -20,8 +20,8 @@ from sim.workload import ClosedLoop, Idle, Uniform
 
 
 def row(kind: str, status: str, value: Any, result: Any = None) -> dict[str, Any]:
-    end = {} if status == "info" else {"return": 2.0}
-    told = {"process": 1, "kind": kind, "key": "x", "value": value, "call": 1.0, "status": status, **end}
+    end = {} if status == "info" else {"returned": 2.0}
+    told = {"process": 1, "kind": kind, "key": "x", "value": value, "called": 1.0, "status": status, **end}
     return told if result is None else {**told, "result": result}
 
 
@@ -33,7 +33,7 @@ HISTORIES: dict[str, list[dict[str, Any]]] = {
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = ("process", "kind", "key", "value", "call", "return", "status")
+    columns = ("process", "kind", "key", "value", "called", "returned", "status")
     return pd.DataFrame(rows, columns=list(columns))
 
 

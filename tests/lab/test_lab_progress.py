@@ -116,7 +116,7 @@ def test_each_client_asks_for_each_kind_of_its_workload_after_the_storm() -> Non
     run = chaos(system, 2, scenario=scenario)
     assert run.violation is None
     rows = run.operations
-    late = rows[(rows["call"] >= 1.0) & (rows["status"] != "info")]
+    late = rows[(rows["called"] >= 1.0) & (rows["status"] != "info")]
     kinds = late.groupby("node")["kind"].unique()
     assert set().union(*kinds) == scenario.workload.kinds
     assert len(late) >= 4 * len(scenario.workload.kinds)

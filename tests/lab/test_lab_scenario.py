@@ -144,7 +144,7 @@ def test_a_trace_is_played_when_and_where_it_says(tmp_path: Any) -> None:
     path.write_text("time,op,key,region,bytes\n0.5,write,a,y,100\n0.25,read,b,x,\n1.0,increment,c,x,\n")
     network = matrix(["x", "y"], [[0.001] * 2] * 2)
     run = scenario(network=network, workload=Trace(path=path)).run(1)
-    rows = run.operations[["call", "kind", "key", "region"]].values.tolist()
+    rows = run.operations[["called", "kind", "key", "region"]].values.tolist()
     assert rows == [[0.25, "get", "b", "x"], [0.5, "put", "a", "y"], [1.0, "increment", "c", "x"]]
 
 
@@ -174,10 +174,10 @@ def test_open_loop_latency_begins_when_the_operation_was_due() -> None:
         duration=4.0,
     )
     operations = slow.run(1).operations
-    assert operations["call"].diff().dropna().to_numpy() == pytest.approx(0.01)
+    assert operations["called"].diff().dropna().to_numpy() == pytest.approx(0.01)
     answered = operations[operations["status"] == "ok"]
     assert answered["latency"].iloc[-1] > 1.0
-    assert answered["return"].to_numpy() == pytest.approx(answered["call"] + answered["latency"])
+    assert answered["returned"].to_numpy() == pytest.approx(answered["called"] + answered["latency"])
 
 
 def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
@@ -187,7 +187,7 @@ def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
     operations = dead.run(1).operations
     assert len(operations) == 10
     assert set(operations["status"]) == {"info"}
-    assert operations["return"].isna().all()
+    assert operations["returned"].isna().all()
 
 
 def test_clients_that_ask_for_ever_at_one_instant_are_an_error_that_says_so(

@@ -27,7 +27,7 @@ def play(workload: Trace, duration: float = 10.0, host: Machine | None = None) -
         machines=host or Machine(),
     )
     rows = scenario.run(seed=1).operations
-    return list(rows[["key", "region", "process", "call"]].itertuples(index=False, name=None))
+    return list(rows[["key", "region", "process", "called"]].itertuples(index=False, name=None))
 
 
 def written(folder: Path, text: str) -> Path:

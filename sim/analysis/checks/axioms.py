@@ -49,7 +49,7 @@ class _Items:
         self.session = [trace.session[i] for i in old]
         self.known = trace.known
         self.row = [trace.rows[i] for i in old]
-        self.call = [trace.history.call[trace.rows[i]] for i in old]
+        self.called = [trace.history.called[trace.rows[i]] for i in old]
         self.returned = [trace.history.returned[trace.rows[i]] for i in old]
         self.order: set[Pair] = set()
         for (a, i), (b, j) in product(enumerate(old), repeat=2):
@@ -164,15 +164,17 @@ def _is_pram(items: _Items) -> bool:
 
 def _is_regular(items: _Items) -> bool:
     """One order of the writes, contained in real time, from which no read saw what was overwritten before its call."""
-    real = {(a, b) for a, b in product(items.writes, repeat=2) if items.returned[a] < items.call[b]}
+    real = {(a, b) for a, b in product(items.writes, repeat=2) if items.returned[a] < items.called[b]}
 
     def seen(order: Sequence[int], read: int) -> bool:
         mine = [w for w in order if items.key[w] == items.key[read]]
-        first = max((at + 1 for at, w in enumerate(mine) if items.returned[w] < items.call[read]), default=0)
+        first = max(
+            (at + 1 for at, w in enumerate(mine) if items.returned[w] < items.called[read]), default=0
+        )
         for at in range(max(first, 0), len(mine) + 1):
             value = items.value[mine[at - 1]] if at else items.initial
             early = at == 0 or (
-                items.call[mine[at - 1]] <= items.returned[read] and (read, mine[at - 1]) not in items.order
+                items.called[mine[at - 1]] <= items.returned[read] and (read, mine[at - 1]) not in items.order
             )
             if value == items.value[read] and early:
                 return True

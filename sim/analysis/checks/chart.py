@@ -40,7 +40,7 @@ def history_chart(
 
     history = History.of(operations)
     if not history.timed:
-        raise ValueError("a chart of a history needs the columns 'call' and 'return'")
+        raise ValueError("a chart of a history needs the columns 'called' and 'returned'")
     rows, start, end = _shown(history, verdict, most)
     if ax is None:
         lanes = len({_lane(history, r) for r in rows.tolist()})
@@ -52,7 +52,7 @@ def history_chart(
 def _placed(history: History, row: int) -> Operation:
     """A row with its times as they are drawn: counted from the first where they are too large to be exact."""
     return replace(
-        history.operation(row), call=float(history.call[row]), returned=float(history.returned[row])
+        history.operation(row), called=float(history.called[row]), returned=float(history.returned[row])
     )
 
 
@@ -62,18 +62,18 @@ def _lane(history: History, row: int) -> Any:
 
 def _shown(history: History, verdict: Verdict | None, most: int) -> tuple[NDArray[np.int64], float, float]:
     """The rows to show, by time of call, and the span of time: of all, or of the window of the violation."""
-    order = np.argsort(history.call, kind="stable")
+    order = np.argsort(history.called, kind="stable")
     if len(order) <= most or verdict is None or not verdict.counterexample:
         return order[:most], *_span(history, order[:most])
     shown = np.array([op.row for op in verdict.counterexample[:most]])
     start, end = _span(history, shown)
     pad = 0.2 * (end - start)
     start, end = start - pad, end + pad
-    near = order[(history.call[order] <= end) & (history.returned[order] >= start)]
-    near = near[np.isfinite(history.returned[near]) | (history.call[near] >= start)]
+    near = order[(history.called[order] <= end) & (history.returned[order] >= start)]
+    near = near[np.isfinite(history.returned[near]) | (history.called[near] >= start)]
     rest = near[~np.isin(near, shown)][: max(0, most - len(shown))]
     both = np.concatenate([shown, rest])
-    return both[np.argsort(history.call[both], kind="stable")], start, end
+    return both[np.argsort(history.called[both], kind="stable")], start, end
 
 
 def _span(history: History, rows: NDArray[np.int64]) -> tuple[float, float]:
@@ -81,8 +81,8 @@ def _span(history: History, rows: NDArray[np.int64]) -> tuple[float, float]:
     if not len(rows):
         return 0.0, 1.0
     ends = history.returned[rows]
-    start = float(history.call[rows].min())
-    return start, float(max(ends[np.isfinite(ends)].max(initial=start), history.call[rows].max()))
+    start = float(history.called[rows].min())
+    return start, float(max(ends[np.isfinite(ends)].max(initial=start), history.called[rows].max()))
 
 
 class _Drawing:
@@ -143,8 +143,8 @@ class _Drawing:
 
     def _bar(self, op: Operation) -> None:
         culprit = op.row in self.culprits
-        begin = max(op.call, self.start)
-        end = self.far if op.status == "info" else min(max(op.returned, op.call + self.thin), self.far)
+        begin = max(op.called, self.start)
+        end = self.far if op.status == "info" else min(max(op.returned, op.called + self.thin), self.far)
         lane = self.lanes[_lane(self.history, op.row)]
         self.ax.barh(
             lane,
@@ -179,7 +179,7 @@ class _Drawing:
         inside = [op for op in operations if op.row in self.culprits]
         if inside:
             ends = [op.returned for op in inside if np.isfinite(op.returned)]
-            left, right = min(op.call for op in inside), max([*ends, max(op.call for op in inside)])
+            left, right = min(op.called for op in inside), max([*ends, max(op.called for op in inside)])
             self.ax.axvspan(
                 self._x(left), self._x(right), color=_VIOLATION, alpha=0.08, zorder=0, linewidth=0
             )
@@ -192,7 +192,7 @@ class _Drawing:
         times: dict[Any, float] = {}
         marks: list[tuple[float, int]] = []
         for row in self.verdict.order:
-            key, call = int(self.history.key[row]), float(self.history.call[row])
+            key, call = int(self.history.key[row]), float(self.history.called[row])
             times[key] = max(times.get(key, -np.inf), call)
             if row in shown:
                 marks.append((times[key], row))
@@ -275,7 +275,7 @@ def history_text(
     """
     history = History.of(operations)
     if not history.timed:
-        raise ValueError("a timeline of a history needs the columns 'call' and 'return'")
+        raise ValueError("a timeline of a history needs the columns 'called' and 'returned'")
     rows, start, end = _shown(history, verdict, most)
     lines = (
         []
@@ -289,7 +289,7 @@ def history_text(
     culprits = {op.row for op in verdict.counterexample} if verdict is not None else set()
     for row in rows.tolist():
         op = _placed(history, row)
-        left = max(0, round((op.call - start) * scale))
+        left = max(0, round((op.called - start) * scale))
         right = width - 1 if op.status == "info" else min(width - 1, round((op.returned - start) * scale))
         tail = "→" if op.status == "info" else "┤"
         bar = " " * left + ("├" + "─" * (right - left - 1) + tail if right > left else "│")

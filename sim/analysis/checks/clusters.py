@@ -98,7 +98,7 @@ class Clusters:
         h = self.history
         rows = np.concatenate([self.reads, self.writer[self.keys :]])
         finite = np.isfinite(h.returned[rows])
-        times = np.concatenate([h.call[rows], h.returned[rows[finite]]])
+        times = np.concatenate([h.called[rows], h.returned[rows[finite]]])
         distinct, ranks = np.unique(times, return_inverse=True)
         self.never = 2 * len(distinct) + 3
         call, returned = 2 * ranks[: len(rows)] + 2 + self.closed, np.full(len(rows), self.never)

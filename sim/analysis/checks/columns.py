@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sim.analysis.checks.times import SECONDS, BadTime, Clock, inexact, read_times
 from sim.analysis.checks.verdict import Operation
-from sim.analysis.history import STATUSES
+from sim.analysis.history import FILE_NAMES, STATUSES
 
 __all__ = ["FAIL", "INFO", "OK", "READS", "WRITES", "History", "freeze"]
 
@@ -67,7 +67,7 @@ class History:
     value: Ints
     expected: Ints
     values: list[Any]
-    call: Floats
+    called: Floats
     returned: Floats
     status: Ints
     timed: bool
@@ -155,7 +155,7 @@ class History:
             key=_plain(self.keys[self.key[row]]),
             value=value,
             result=self.results[row],
-            call=self.clock.told(self.call[row]),
+            called=self.clock.told(self.called[row]),
             returned=self.clock.told(self.returned[row]),
             status=STATUSES[self.status[row]],
             label=self.label(row),
@@ -211,15 +211,18 @@ def _refused(frame: pd.DataFrame, kind: Ints, kinds: list[str], status: Ints) ->
 
 
 def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool, Clock]:
-    if "call" not in frame.columns and "return" not in frame.columns:
+    for written, name in FILE_NAMES.items():
+        if name in frame.columns:
+            raise ValueError(f"the column {name!r} of a file is named {written!r} in a frame: rename it")
+    if "called" not in frame.columns and "returned" not in frame.columns:
         return np.full(len(frame), np.nan), np.full(len(frame), np.nan), False, SECONDS
-    if "return" not in frame.columns and bool((status == INFO).all()):
-        frame = frame.assign(**{"return": np.nan})  # nothing was answered
-    for name in ("call", "return"):
+    if "returned" not in frame.columns and bool((status == INFO).all()):
+        frame = frame.assign(returned=np.nan)  # nothing was answered
+    for name in ("called", "returned"):
         if name not in frame.columns:
             raise ValueError(f"the history has no column {name!r}")
     try:
-        (call, returned), clock = read_times([frame["call"], frame["return"]])
+        (call, returned), clock = read_times([frame["called"], frame["returned"]])
     except BadTime as bad:
         raise ValueError(f"{_row(frame, np.arange(len(frame)) == bad.place)}: {bad}") from None
     answered = status != INFO

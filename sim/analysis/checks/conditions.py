@@ -37,7 +37,7 @@ def broken(model: Model, operations: Sequence[Operation], initial: object) -> Br
 
 def untimed(operations: Sequence[Operation]) -> list[Operation]:
     """The operations as if all were going on at once: what holds of these holds whatever their times."""
-    return [replace(op, call=-math.inf, returned=math.inf) for op in operations]
+    return [replace(op, called=-math.inf, returned=math.inf) for op in operations]
 
 
 def _of_register(operations: Sequence[Operation], initial: object) -> Broken | None:
@@ -90,8 +90,8 @@ def _register(operations: Sequence[Operation], initial: object) -> Broken | None
             return Broken(
                 (read, first), f"{read} returned before the write of its value was called: {first}."
             )
-        newer = replaced.before(read.call, value)
-        if newer is not None and found.ends[possible - 1] < newer.call:
+        newer = replaced.before(read.called, value)
+        if newer is not None and found.ends[possible - 1] < newer.called:
             source = found.writes[found.last[possible - 1]]
             told = "the initial value" if source is None else f"the value of {source}"
             shown = (newer, read) if source is None else (source, newer, read)
@@ -126,7 +126,7 @@ def _written(op: Operation) -> Any:
 
 def _sources(operations: Sequence[Operation], initial: object) -> dict[Any, _Sources]:
     writes: dict[Any, list[Operation | None]] = {initial: [None]}
-    for op in sorted((op for op in operations if _sets(op)), key=lambda op: (op.call, op.row)):
+    for op in sorted((op for op in operations if _sets(op)), key=lambda op: (op.called, op.row)):
         writes.setdefault(_written(op), []).append(op)
     return {value: _running(found) for value, found in writes.items()}
 
@@ -138,7 +138,7 @@ def _running(writes: list[Operation | None]) -> _Sources:
         end = -math.inf if op is None else op.returned
         if end >= latest:
             latest, at = end, i
-        calls.append(-math.inf if op is None else op.call)
+        calls.append(-math.inf if op is None else op.called)
         ends.append(latest)
         last.append(at)
     return _Sources(calls, ends, writes, last)
@@ -164,10 +164,10 @@ class _Replaced:
             if first is None:
                 first = op
             elif _held(op) == _held(first):
-                first = op if op.call > first.call else first
-            elif op.call > first.call:
+                first = op if op.called > first.called else first
+            elif op.called > first.called:
                 first, second = op, first
-            elif second is None or op.call > second.call:
+            elif second is None or op.called > second.called:
                 second = op
             self.best.append((first, second))
 

@@ -142,7 +142,7 @@ class Judge:
 
     def _regular(self, codes: NDArray[np.int64]) -> Verdict:
         if not self.history.timed:
-            raise ValueError("regularity needs the columns 'call' and 'return'")
+            raise ValueError("regularity needs the columns 'called' and 'returned'")
         h = self.history
         zones = judge_zones(h, codes, regular=True)
         if zones.violation is not None:
@@ -247,7 +247,7 @@ def _interleaving(
     h: History, model: Model, initial: Any, mismatch: bool, order: Order | None
 ) -> Interleaving:
     assert h.process is not None
-    times = (h.call, h.returned) if h.timed else (np.arange(len(h)), np.arange(len(h)))
+    times = (h.called, h.returned) if h.timed else (np.arange(len(h)), np.arange(len(h)))
     rows = np.lexsort((times[0], times[1], h.process))
 
     def binds(row: int) -> bool:
@@ -314,9 +314,9 @@ def overlapping(history: History, *, touching: bool = False) -> bool:
     """Whether a process had two operations open at once (or, ``touching``, at one instant)."""
     assert history.process is not None
     rows = np.flatnonzero(history.status != FAIL)
-    rows = rows[np.lexsort((history.call[rows], history.returned[rows], history.process[rows]))]
+    rows = rows[np.lexsort((history.called[rows], history.returned[rows], history.process[rows]))]
     same = history.process[rows[1:]] == history.process[rows[:-1]]
-    call, returned = history.call[rows[1:]], history.returned[rows[:-1]]
+    call, returned = history.called[rows[1:]], history.returned[rows[:-1]]
     return bool(
         (same & ((call <= returned) if touching else (call < returned)) & np.isfinite(returned)).any()
     )

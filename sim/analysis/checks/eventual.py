@@ -26,7 +26,7 @@ def eventual(history: History, initial: NDArray[np.int64], *, settle: float = 0.
     in seconds. Unknown where nobody read then, or where a write of unknown outcome may explain a difference.
     """
     if not history.timed:
-        raise ValueError("eventual consistency needs the columns 'call' and 'return'")
+        raise ValueError("eventual consistency needs the columns 'called' and 'returned'")
     h = history
     reads = h.kind_is(*READS) & (h.status == OK)
     changes = ~h.kind_is(*READS, "scan") & (h.status != FAIL)
@@ -34,11 +34,11 @@ def eventual(history: History, initial: NDArray[np.int64], *, settle: float = 0.
     if stray is not None:
         return _verdict(False, f"Nobody wrote what {stray} saw.", (stray,), len(h))
     last = np.full(len(h.keys), -np.inf)
-    ends = np.where(h.status == INFO, h.call, h.returned)
+    ends = np.where(h.status == INFO, h.called, h.returned)
     np.maximum.at(last, h.key[changes], ends[changes])
-    quiet = np.flatnonzero(reads & (h.call > last[h.key] + settle) & np.isfinite(last[h.key]))
+    quiet = np.flatnonzero(reads & (h.called > last[h.key] + settle) & np.isfinite(last[h.key]))
     who = h.process if h.process is not None else np.zeros(len(h), dtype=np.int64)
-    order = quiet[np.lexsort((h.call[quiet], who[quiet], h.key[quiet]))]
+    order = quiet[np.lexsort((h.called[quiet], who[quiet], h.key[quiet]))]
     final = order[
         np.flatnonzero(np.diff(h.key[order] * (int(who.max(initial=0)) + 1) + who[order], append=-1))
     ]

@@ -39,7 +39,7 @@ def judge_linearizable(
     ``witness``: return the order of a linearization, key by key. Raises ValueError when there are no times.
     """
     if not history.timed:
-        raise ValueError("linearizability needs the columns 'call' and 'return'")
+        raise ValueError("linearizability needs the columns 'called' and 'returned'")
     return _Judge(history, model, initial, mismatch, budget, witness).verdict(progress)
 
 
@@ -109,7 +109,7 @@ class _Judge:
         return self.model.starting(self.initial, self._key(operations))
 
     def _broken(self, found: Broken) -> Verdict:
-        shown = tuple(sorted(found.operations, key=lambda op: (op.call, op.row)))
+        shown = tuple(sorted(found.operations, key=lambda op: (op.called, op.row)))
         key = "" if shown[0].key is None else f"Key {name(shown[0].key)}: "
         return self._verdict(False, key + found.reason, shown)
 

@@ -51,8 +51,8 @@ class _Latest:
         return self._best[at - 1] if at else None
 
 
-def _call(op: Operation) -> float:
-    return op.call
+def _called(op: Operation) -> float:
+    return op.called
 
 
 def _returned(op: Operation) -> float:
@@ -102,14 +102,14 @@ class _Bounds:
 
     def __init__(self, additions: list[Operation], start: int) -> None:
         self.additions, self.start = additions, start
-        self._called, self._grow = _sums(additions, _call, lambda n: max(n, 0))
-        _, self._shrink = _sums(additions, _call, lambda n: min(n, 0))
+        self._called, self._grow = _sums(additions, _called, lambda n: max(n, 0))
+        _, self._shrink = _sums(additions, _called, lambda n: min(n, 0))
         done = [op for op in additions if op.known]
         self._over, self._gained = _sums(done, _returned, lambda n: max(n, 0))
         _, self._lost = _sums(done, _returned, lambda n: min(n, 0))
 
     def of(self, op: Operation) -> tuple[int, int]:
-        over, called = bisect_left(self._over, op.call), bisect_right(self._called, op.returned)
+        over, called = bisect_left(self._over, op.called), bisect_right(self._called, op.returned)
         low = self.start + self._gained[over] + self._shrink[called]
         high = self.start + self._grow[called] + self._lost[over]
         if op.kind in {"increment", "add"}:  # its own amount is in what it made
@@ -119,9 +119,11 @@ class _Bounds:
     def enough(self, op: Operation, total: float, sign: int) -> list[Operation]:
         """So many of the additions that were over before the operation that they alone are more (``sign`` 1) than it
         saw, or (-1) less, whatever others made of it."""
-        over = [other for other in self.additions if other.known and other.returned < op.call]
+        over = [other for other in self.additions if other.known and other.returned < op.called]
         over.sort(key=lambda other: (-sign * _amount(other), other.row))
-        others = [_amount(other) for other in self.additions if other.call <= op.returned and other is not op]
+        others = [
+            _amount(other) for other in self.additions if other.called <= op.returned and other is not op
+        ]
         own = _amount(op) if op.kind in {"increment", "add"} else 0
         reached = sign * (self.start + own) + sum(min(sign * amount, 0) for amount in others)
         chosen: list[Operation] = []
@@ -146,7 +148,7 @@ def _never_back(seen: list[tuple[Operation, float]]) -> Broken | None:
     greatest = _greatest(by_return, lambda op: totals[id(op)])
     returns = [op.returned for op in by_return]
     for op, total in seen:
-        at = bisect_left(returns, op.call)
+        at = bisect_left(returns, op.called)
         if not at:
             continue
         older = greatest[at - 1]
@@ -187,7 +189,7 @@ def _prefixes(reads: list[Operation]) -> Broken | None:
             return Broken((shorter, longer), f"neither of {shorter} and {longer} begins with the other.")
     longest = _Latest(reads, _returned, lambda op: len(op.value or ()))
     for op in reads:
-        older = longest.before(op.call)
+        older = longest.before(op.called)
         if older is not None and len(older.value or ()) > len(op.value or ()):
             return Broken((older, op), f"{op} saw less than {older}, although nothing is ever taken away.")
     return None
@@ -195,15 +197,15 @@ def _prefixes(reads: list[Operation]) -> Broken | None:
 
 def _elements(reads: list[Operation], appends: list[Operation], initial: Any) -> Broken | None:
     """Of the longest read all elements were appended, as often; of each read, enough of them by then."""
-    called = sorted(op.call for op in appends)
+    called = sorted(op.called for op in appends)
     over = sorted(op.returned for op in appends if op.known)
     begin = len(initial or ())
     for op in reads:
         size = len(op.value or ())
         if size > begin + bisect_right(called, op.returned):
             return Broken((op,), f"{op} holds more elements than had been appended when it returned.")
-        if size < begin + bisect_left(over, op.call):
-            done = sorted((a for a in appends if a.known and a.returned < op.call), key=_returned)
+        if size < begin + bisect_left(over, op.called):
+            done = sorted((a for a in appends if a.known and a.returned < op.called), key=_returned)
             return Broken(
                 (*done[: size - begin + 1], op),
                 f"{op} holds fewer elements than had been appended before it.",
@@ -258,9 +260,9 @@ def _one_element(
 ) -> Broken | None:
     adds = [op for op in changes if op.kind == "add"]
     removes = [op for op in changes if op.kind == "remove"]
-    last_add = _Latest([op for op in adds if op.known], _returned, _call)
-    last_remove = _Latest([op for op in removes if op.known], _returned, _call)
-    any_add, any_remove = _Latest(adds, _call, _returned), _Latest(removes, _call, _returned)
+    last_add = _Latest([op for op in adds if op.known], _returned, _called)
+    last_remove = _Latest([op for op in removes if op.known], _returned, _called)
+    any_add, any_remove = _Latest(adds, _called, _returned), _Latest(removes, _called, _returned)
     seen = [(op, word in elements) for op, elements in reads]
     if len(changes) <= _REPLIES:  # what their replies say of the moment before
         seen += [
@@ -270,14 +272,14 @@ def _one_element(
         ]
     for op, present in seen:
         certain, other = (last_remove, any_add) if present else (last_add, any_remove)
-        against = certain.before(op.call)
+        against = certain.before(op.called)
         if against is None and start == present:
             continue
         if op.kind != "read":
             others = [o for o in (adds if present else removes) if o is not op]
-            other = _Latest(others, _call, _returned)
+            other = _Latest(others, _called, _returned)
         helper = other.by(op.returned)
-        if helper is not None and (against is None or helper.returned >= against.call):
+        if helper is not None and (against is None or helper.returned >= against.called):
             continue
         shown = tuple(o for o in (helper, against, op) if o is not None)
         what = "is there" if present else "is not there"
@@ -315,8 +317,8 @@ def _counts(enqueues: list[Operation], taken: list[Operation], start: tuple[Any,
     put: dict[Any, list[float]] = {}
     for value in start:
         put.setdefault(value, []).append(-math.inf)
-    for op in sorted(enqueues, key=_call):
-        put.setdefault(op.value, []).append(op.call)
+    for op in sorted(enqueues, key=_called):
+        put.setdefault(op.value, []).append(op.called)
     got: dict[Any, int] = {}
     for op in sorted(taken, key=_returned):
         calls = put.get(op.value)
@@ -329,7 +331,7 @@ def _counts(enqueues: list[Operation], taken: list[Operation], start: tuple[Any,
                 same, f"{show(op.value)} was dequeued {count} times, but enqueued {len(calls)} times."
             )
         if calls[count - 1] > op.returned:
-            late = next(o for o in enqueues if o.value == op.value and o.call == calls[count - 1])
+            late = next(o for o in enqueues if o.value == op.value and o.called == calls[count - 1])
             same = tuple(o for o in taken if o.value == op.value and o.returned <= op.returned)
             return Broken((*same, late), f"{op} returned before its value was enqueued: {late}.")
     return None
@@ -348,7 +350,7 @@ def _once(
 
 def _leaves(pair: tuple[Operation, Operation | None]) -> float:
     """Until when an element is certainly there."""
-    return math.inf if pair[1] is None else pair[1].call
+    return math.inf if pair[1] is None else pair[1].called
 
 
 def _order(unique: list[tuple[Operation, Operation | None]], lost: bool) -> Broken | None:
@@ -358,7 +360,7 @@ def _order(unique: list[tuple[Operation, Operation | None]], lost: bool) -> Brok
     longest = _greatest(certain, _leaves)
     returns = [pair[0].returned for pair in certain]
     for put, got in unique:
-        at = bisect_left(returns, put.call)
+        at = bisect_left(returns, put.called)
         if got is None or not at:
             continue
         first = longest[at - 1]
@@ -379,7 +381,7 @@ def _not_empty(
     longest = _greatest(certain, _leaves)
     returns = [pair[0].returned for pair in certain]
     for op in empty:
-        at = bisect_left(returns, op.call)
+        at = bisect_left(returns, op.called)
         if at and _leaves(longest[at - 1]) > op.returned:
             put, got = longest[at - 1]
             shown = tuple(o for o in (put, op, got) if o is not None)

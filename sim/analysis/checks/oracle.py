@@ -57,8 +57,8 @@ def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any =
         [
             i
             for i, a in enumerate(operations)
-            if a.known and a.process == b.process and a.process is not None and a.returned == b.call
-            if (a.returned, a.call, a.row) < (b.returned, b.call, b.row)
+            if a.known and a.process == b.process and a.process is not None and a.returned == b.called
+            if (a.returned, a.called, a.row) < (b.returned, b.called, b.row)
         ]
         for b in operations
     ]
@@ -100,7 +100,7 @@ def _entries(operations: Sequence[Operation]) -> _Entry:
     timeline: list[tuple[float, int, int, _Entry]] = []
     for i, op in enumerate(operations):
         call = _Entry(op, i)
-        timeline.append((op.call, 0, i, call))
+        timeline.append((op.called, 0, i, call))
         if op.known:
             call.match = _Entry(None, i)
             timeline.append((op.returned, 1, i, call.match))

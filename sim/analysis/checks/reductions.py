@@ -42,11 +42,11 @@ def follows(operations: Sequence[Operation]) -> dict[int, int]:
     """
     ended: dict[tuple[object, float], int] = {}
     found: dict[int, int] = {}
-    for i in sorted(range(len(operations)), key=lambda i: (operations[i].returned, operations[i].call, i)):
+    for i in sorted(range(len(operations)), key=lambda i: (operations[i].returned, operations[i].called, i)):
         op = operations[i]
         if op.process is not None:
-            if (op.process, op.call) in ended:
-                found[i] = ended[op.process, op.call]
+            if (op.process, op.called) in ended:
+                found[i] = ended[op.process, op.called]
             ended[op.process, op.returned] = i
     return found
 

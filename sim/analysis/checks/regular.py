@@ -36,7 +36,7 @@ class Regular:
 @dataclass(frozen=True, slots=True)
 class _Write:
     value: object
-    call: float
+    called: float
     returned: float
     operation: Operation | None  # None: the initial value
 
@@ -44,23 +44,23 @@ class _Write:
 def regular_key(operations: Sequence[Operation], initial: object, budget: int) -> Regular:
     """Judge the operations on one key (reads, writes, cas, delete; failed ones and unanswered reads left out)."""
     writes = [_Write(initial, -math.inf, -math.inf, None)]
-    writes += [_Write(_written(op), op.call, op.returned, op) for op in _possible(operations, initial)]
+    writes += [_Write(_written(op), op.called, op.returned, op) for op in _possible(operations, initial)]
     reads = [op for op in operations if op.known and op.kind in _OBSERVERS]
     complete = sorted((w for w in writes if not math.isinf(w.returned)), key=lambda w: w.returned)
     latest_call = [-math.inf]  # of the first i complete writes
     for w in complete:
-        latest_call.append(max(latest_call[-1], w.call))
+        latest_call.append(max(latest_call[-1], w.called))
     returns = [w.returned for w in complete]
     choices: list[list[int]] = []
     for read in reads:
-        overwritten = latest_call[bisect_left(returns, read.call)]
+        overwritten = latest_call[bisect_left(returns, read.called)]
         matching = [i for i, w in enumerate(writes) if w.value == _seen(read) and w.operation is not read]
         found = [
-            i for i in matching if writes[i].call <= read.returned and not writes[i].returned < overwritten
+            i for i in matching if writes[i].called <= read.returned and not writes[i].returned < overwritten
         ]
         if not found:
             return _hopeless(read, [writes[i] for i in matching], complete, len(operations))
-        found.sort(key=lambda i: -writes[i].call)
+        found.sort(key=lambda i: -writes[i].called)
         choices.append(found)
     steps = len(operations)
     for chosen in product(*choices):
@@ -97,10 +97,10 @@ def _expectable(op: Operation, writes: list[Operation], values: set[object], ini
 
 def _agrees(writes: Sequence[_Write], reads: Sequence[Operation], chosen: Sequence[int]) -> bool:
     """Whether no two writes must each come before the other, given which write each read saw."""
-    latest = [w.call for w in writes]
+    latest = [w.called for w in writes]
     alive = [w.operation is None or w.operation.known for w in writes]
     for read, i in zip(reads, chosen, strict=True):
-        latest[i] = max(latest[i], read.call)
+        latest[i] = max(latest[i], read.called)
         alive[i] = True
     spans = sorted((w.returned, s) for w, s, lives in zip(writes, latest, alive, strict=True) if lives)
     forward = [(f, s) for f, s in spans if f < s]
@@ -118,12 +118,12 @@ def _hopeless(read: Operation, matching: list[_Write], complete: list[_Write], s
     """The read can have seen no write of its value: nobody wrote it, or not in time, or it had been overwritten."""
     if not matching:
         return Regular(False, steps, (read.row,), f"nobody wrote what {read} saw.")
-    early = [w for w in matching if w.call <= read.returned]
+    early = [w for w in matching if w.called <= read.returned]
     if not early:
         rows = tuple(w.operation.row for w in matching[:1] if w.operation is not None)
         return Regular(False, steps, (read.row, *rows), f"{read} returned before its value was written.")
     last = max(early, key=lambda w: w.returned)
-    newer = next(w for w in complete if w.call > last.returned and w.returned < read.call)
+    newer = next(w for w in complete if w.called > last.returned and w.returned < read.called)
     old = "the initial value" if last.operation is None else str(last.operation)
     rows = tuple(w.operation.row for w in (last, newer) if w.operation is not None)
     reason = f"{read} saw {old}, although {newer.operation} had replaced it before the read began."

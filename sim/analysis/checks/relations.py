@@ -84,7 +84,7 @@ class Trace:
         h = self.history
         assert h.process is not None
         untimed = np.arange(len(h), dtype=np.float64)
-        call, returned = (h.call, h.returned) if h.timed else (untimed, untimed)
+        call, returned = (h.called, h.returned) if h.timed else (untimed, untimed)
         binds = (h.status != FAIL) & ~h.kind_is("scan")
         known = np.flatnonzero(binds & (h.status != INFO))
         known = known[np.lexsort((known, call[known], returned[known], h.process[known]))]
@@ -144,9 +144,9 @@ class Trace:
             late: list[int] = []
             if h.timed:
                 end = h.returned[self.rows[i]]
-                found.sort(key=lambda w: (-h.call[self.rows[w]], w))
-                late = [w for w in found if h.call[self.rows[w]] > end]
-                found = [w for w in found if h.call[self.rows[w]] <= end]
+                found.sort(key=lambda w: (-h.called[self.rows[w]], w))
+                late = [w for w in found if h.called[self.rows[w]] > end]
+                found = [w for w in found if h.called[self.rows[w]] <= end]
             found += [INITIAL] if value == initial[key] else []
             self.candidates[i] = found + late or possible
 

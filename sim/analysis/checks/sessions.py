@@ -127,7 +127,7 @@ class _Graph:
         for found in self.after.values():
             for j in found:
                 waiting[j] += 1
-        rows, call = self.relations.trace.rows, self.relations.trace.history.call
+        rows, call = self.relations.trace.rows, self.relations.trace.history.called
         timed = self.relations.trace.history.timed
 
         def entry(i: int) -> tuple[float, int]:

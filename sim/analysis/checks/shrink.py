@@ -42,7 +42,7 @@ def shrink(
     operation) left one state, whatever the order of what came before.
     """
     failed = operations[found.failed or 0]
-    prefix = [_at(op, failed.returned) for op in operations if op.call <= failed.returned]
+    prefix = [_at(op, failed.returned) for op in operations if op.called <= failed.returned]
     prefix = [op for op in prefix if op.known or op.kind not in model.reads]
     smaller = _Shrinker(model, initial, len(prefix)).run(prefix) or prefix
     rows = {op.row for op in smaller}
@@ -60,7 +60,7 @@ def shrink(
             if part and len(part) + 1 < len(smaller):
                 rows, since = {op.row for op in part} | {reply.row}, (reply, state)
                 break
-    return sorted((op for op in operations if op.row in rows), key=lambda op: (op.call, op.row)), since
+    return sorted((op for op in operations if op.row in rows), key=lambda op: (op.called, op.row)), since
 
 
 def _at(op: Operation, time: float) -> Operation:
@@ -70,7 +70,7 @@ def _at(op: Operation, time: float) -> Operation:
 
 def _since(op: Operation, time: float) -> Operation:
     """The operation as seen from that time on: it may have taken effect before if it was called before."""
-    return op if op.call > time else _optional(op)
+    return op if op.called > time else _optional(op)
 
 
 def _optional(op: Operation) -> Operation:

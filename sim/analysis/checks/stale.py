@@ -27,12 +27,12 @@ def staleness(
 
     ``commits``: the commit log, columns ``key``, ``value``, ``time`` (seconds); None: bounds from the history alone.
     ``initial``: the value that keys start with. Returns a frame whose index are positions in ``operations``, with the
-    columns ``process``, ``key``, ``value``, ``call``, ``k`` (versions; 0 is fresh) and ``t`` (seconds since the version
-    that was read was replaced; 0 is fresh); both are NaN for a value that nobody wrote.
+    columns ``process``, ``key``, ``value``, ``called``, ``k`` (versions; 0 is fresh) and ``t`` (seconds since the
+    version that was read was replaced; 0 is fresh); both are NaN for a value that nobody wrote.
     """
     history = History.of(operations)
     if not history.timed:
-        raise ValueError("staleness needs the columns 'call' and 'return'")
+        raise ValueError("staleness needs the columns 'called' and 'returned'")
     reads = np.flatnonzero(history.kind_is(*READS) & (history.status == OK))
     k, t = np.full(len(history), np.nan), np.full(len(history), np.nan)
     log = None if commits is None else _log(commits, history.clock)
@@ -55,7 +55,7 @@ def staleness(
             "process": names,
             "key": [history.keys[key] for key in history.key[reads]],
             "value": pd.Series([history.values[v] for v in history.value[reads]], index=reads, dtype=object),
-            "call": [history.clock.told(time) for time in history.call[reads]],
+            "called": [history.clock.told(time) for time in history.called[reads]],
             "k": k[reads],
             "t": t[reads],
         },
@@ -77,16 +77,16 @@ def _bound(history: History, reads: Any, writes: list[int], initial: int, k: Any
     sources: dict[
         int, tuple[list[float], list[float]]
     ] = {}  # value -> calls of its writes, latest return so far
-    by_call = sorted(writes, key=lambda row: h.call[row])
+    by_call = sorted(writes, key=lambda row: h.called[row])
     setters = h.kind_is(*WRITES, "cas")
     deletes = h.kind_is("delete")
     for row in by_call:
         if setters[row] or deletes[row]:
             value = 0 if deletes[row] else int(h.value[row])
             starts, ends = sources.setdefault(value, ([], [-math.inf]))
-            starts.append(float(h.call[row]))
+            starts.append(float(h.called[row]))
             ends.append(max(ends[-1], float(h.returned[row])))
-    ended = sorted((float(h.returned[row]), float(h.call[row])) for row in writes if h.status[row] != INFO)
+    ended = sorted((float(h.returned[row]), float(h.called[row])) for row in writes if h.status[row] != INFO)
     calls = sorted(call for _, call in ended)
     first_return: list[float] = []  # of the writes called from then on, the first to return
     for end, _ in sorted(ended, key=lambda w: -w[1]):
@@ -94,8 +94,8 @@ def _bound(history: History, reads: Any, writes: list[int], initial: int, k: Any
     first_return.reverse()
     over: list[float] = []  # calls of the writes that ended before the read, sorted
     at = 0
-    for row in sorted(reads.tolist(), key=lambda r: h.call[r]):
-        begin, value = float(h.call[row]), int(h.value[row])
+    for row in sorted(reads.tolist(), key=lambda r: h.called[r]):
+        begin, value = float(h.called[row]), int(h.value[row])
         starts, ends = sources.get(value, ([], [-math.inf]))
         source = bisect_right(starts, float(h.returned[row]))
         if not source and value != initial:
@@ -139,6 +139,6 @@ def _exact(
         if not last and value != initial:
             continue
         version = found[last - 1] if last else -1
-        begin = float(history.call[row])
+        begin = float(history.called[row])
         k[row] = max(0, bisect_right(times, begin) - (version + 1))
         t[row] = max(0.0, begin - times[version + 1]) if version + 1 < len(times) else 0.0

@@ -63,6 +63,6 @@ class States:
 def events(operations: Sequence[Operation]) -> list[tuple[float, int, int]]:
     """(time, 0 for a call or 1 for a return, operation), in order; at equal times calls sort before returns, and
     what returns first is called first."""
-    found = [(op.call, CALL, i) for i, op in enumerate(operations)]
+    found = [(op.called, CALL, i) for i, op in enumerate(operations)]
     found += [(op.returned, RETURN, i) for i, op in enumerate(operations) if op.known]
     return sorted(found, key=lambda event: (*event[:2], operations[event[2]].returned, event[2]))

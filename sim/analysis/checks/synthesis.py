@@ -68,8 +68,8 @@ def synthetic(
             "key": [f"k{k}" for k in store.keys],
             "value": pd.Series(store.values, dtype=object),
             "result": pd.Series(store.results, dtype=object),
-            "call": call,
-            "return": np.where(lost, np.nan, call + latency),
+            "called": call,
+            "returned": np.where(lost, np.nan, call + latency),
             "status": np.where(lost, "info", np.where(refused, "fail", "ok")),
         }
     )

@@ -20,7 +20,7 @@ class Operation:
     row: its position in the frame. process, kind, key: as in the frame.
     value: the argument (cas: ``(expected, new)``; read, get, dequeue: what came back), made hashable.
     result: any other reply, or None.
-    call, returned: seconds, or integers in the unit of the history; ``returned`` is infinite when the outcome is
+    called, returned: seconds, or integers in the unit of the history; ``returned`` is infinite when the outcome is
         unknown.
     status: ``"ok"``, ``"fail"`` or ``"info"``.
     label: the name of the row in the frame (the line number of a file that was read).
@@ -32,7 +32,7 @@ class Operation:
     key: Any
     value: Any
     result: Any = None
-    call: float | int = math.nan
+    called: float | int = math.nan
     returned: float | int = math.nan
     status: str = "ok"
     label: Any = None
@@ -59,10 +59,10 @@ class Operation:
 
     def __str__(self) -> str:
         who = "" if self.process is None else f" by process {name(self.process)}"
-        if not math.isfinite(self.call):
+        if not math.isfinite(self.called):
             return f"{self.what()}{who}"
         end = "…" if math.isinf(self.returned) else seconds(self.returned)
-        return f"{self.what()}{who} [{seconds(self.call)}, {end}]"
+        return f"{self.what()}{who} [{seconds(self.called)}, {end}]"
 
 
 def show(value: Any) -> str:
@@ -136,14 +136,14 @@ class Verdict:
     def frame(self) -> pd.DataFrame:
         """The counterexample as an operations frame; its index are positions in the frame that was judged."""
         rows = [
-            (o.process, o.kind, o.key, o.value, o.result, o.call, o.returned, o.status)
+            (o.process, o.kind, o.key, o.value, o.result, o.called, o.returned, o.status)
             for o in self.counterexample
         ]
-        names = ["process", "kind", "key", "value", "result", "call", "return", "status"]
+        names = ["process", "kind", "key", "value", "result", "called", "returned", "status"]
         index = pd.Index([o.row for o in self.counterexample], name="row")
         found = pd.DataFrame(rows, columns=names, index=index, dtype=object)
-        whole = any(isinstance(o.call, int) for o in self.counterexample)  # floats would merge such times
-        return found if whole else found.astype({"call": float, "return": float})
+        whole = any(isinstance(o.called, int) for o in self.counterexample)  # floats would merge such times
+        return found if whole else found.astype({"called": float, "returned": float})
 
     def __str__(self) -> str:
         lines = [f"{self.status}: {self.consistency} ({self.model}). {self.reason}"]

@@ -77,7 +77,7 @@ def _touching(history: History) -> bool:
     """Whether some process called an operation at the very instant at which another one of its returned."""
     if history.process is None:
         return False
-    times = np.concatenate([history.returned, history.call])
+    times = np.concatenate([history.returned, history.called])
     who = np.concatenate([history.process, history.process])
     calls = np.repeat([False, True], len(history))
     order = np.lexsort((calls, times, who))
@@ -241,7 +241,7 @@ class _Zones(Clusters):
             if a_least != a_greatest or b_least != b_greatest:
                 parts.append("and nothing comes between values that cas made out of each other")
         key = h.operation(max(rows)).key
-        shown = sorted({r for r in rows if r >= 0}, key=lambda r: (h.call[r], r))
+        shown = sorted({r for r in rows if r >= 0}, key=lambda r: (h.called[r], r))
         return Violation(tuple(shown), _on(key) + "; ".join(parts) + ".")
 
     def with_evidence(self, rows: tuple[int, ...]) -> tuple[int, ...]:
@@ -255,7 +255,7 @@ class _Zones(Clusters):
             seen = self.reads[self.read_of == cluster]
             follow = self.writer[self.alive & (self.before == cluster)]
             found += [int(r) for r in (*seen[:1], *follow[:1])][:1]
-        return tuple(sorted(dict.fromkeys(found), key=lambda r: (h.call[r], r)))
+        return tuple(sorted(dict.fromkeys(found), key=lambda r: (h.called[r], r)))
 
     def _must_precede(self, one: int, first: int, other: int, last: int) -> str:
         h = self.history

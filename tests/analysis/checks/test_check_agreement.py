@@ -42,7 +42,7 @@ def registers(draw: st.DrawFn, unique: bool) -> pd.DataFrame:
 
 
 def as_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "called", "returned", "status"])
     frame["value"] = pd.Series([row[3] for row in rows], dtype=object)
     return frame
 
@@ -69,9 +69,9 @@ def assert_explains(model: Model, operations: Sequence[Operation], order: Sequen
     for i, later in enumerate(order):
         for earlier in order[:i]:
             a, b = by_row[earlier], by_row[later]
-            assert not b.returned < a.call
-            if a.process == b.process and b.returned == a.call and b.known:
-                assert (b.returned, b.call, b.row) > (a.returned, a.call, a.row)
+            assert not b.returned < a.called
+            if a.process == b.process and b.returned == a.called and b.known:
+                assert (b.returned, b.called, b.row) > (a.returned, a.called, a.row)
 
 
 def assert_agreement(frame: pd.DataFrame, mismatch: bool) -> bool:
@@ -136,8 +136,8 @@ def atomic(seed: int) -> tuple[pd.DataFrame, bool]:
         seed=seed,
     )
     if rng.random() < 0.5:  # on a grid: ties
-        frame["call"] = np.floor(frame["call"])
-        frame["return"] = np.maximum(np.floor(frame["return"]), frame["call"])
+        frame["called"] = np.floor(frame["called"])
+        frame["returned"] = np.maximum(np.floor(frame["returned"]), frame["called"])
     return frame.drop(columns=["key", "result"]).assign(key="x"), bool(rng.random() < 0.3)
 
 
@@ -191,7 +191,7 @@ def other(model: str, seed: int) -> list[Operation]:
         after = MODELS[model].step(state, op)
         state = state if after is ILLEGAL else after
     return [
-        Operation(o.row, o.process, o.kind, o.key, o.value, o.result, o.call, float("inf"), o.status)
+        Operation(o.row, o.process, o.kind, o.key, o.value, o.result, o.called, float("inf"), o.status)
         if o.status == "info"
         else o
         for o in operations

@@ -28,7 +28,7 @@ def stale() -> pd.DataFrame:
         (3, "write", "x", 9, 1.0, float("nan"), "info"),
         (4, "write", "x", 8, 1.0, 2.0, "fail"),
     ]
-    return pd.DataFrame(rows, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    return pd.DataFrame(rows, columns=["process", "kind", "key", "value", "called", "returned", "status"])
 
 
 def bars(axes: plt.Axes) -> list[Rectangle]:
@@ -54,7 +54,7 @@ def test_the_operations_that_contradict_each_other_are_framed_and_their_window_i
     assert len(framed) == len(verdict.counterexample)
     windows = [p for p in axes.patches if isinstance(p, Rectangle) and p not in bars(axes)]
     start, end = (
-        min(op.call for op in verdict.counterexample),
+        min(op.called for op in verdict.counterexample),
         max(op.returned for op in verdict.counterexample),
     )
     assert any(p.get_x() == start and p.get_x() + p.get_width() == end for p in windows)
@@ -77,13 +77,13 @@ def test_a_long_history_is_cut_to_the_window_of_the_violation() -> None:
     assert len(bars(axes)) <= 50
     assert "of 2000 operations" in axes.get_title(loc="left")
     left, right = axes.get_xlim()
-    assert left <= min(op.call for op in verdict.counterexample)
+    assert left <= min(op.called for op in verdict.counterexample)
     assert right >= max(op.returned for op in verdict.counterexample)
 
 
 def test_short_times_are_in_milliseconds_and_an_axes_is_taken() -> None:
     frame = stale()
-    frame[["call", "return"]] *= 0.01
+    frame[["called", "returned"]] *= 0.01
     figure, axes = plt.subplots()
     assert history_chart(frame, ax=axes) is axes
     assert axes.get_xlabel() == "time (ms)"
@@ -112,7 +112,7 @@ def test_empty_histories_have_a_chart_and_a_text() -> None:
 
 
 def test_without_times_there_is_nothing_to_draw() -> None:
-    frame = stale().drop(columns=["call", "return"])
+    frame = stale().drop(columns=["called", "returned"])
     for draw in (history_chart, history_text):
-        with pytest.raises(ValueError, match="'call' and 'return'"):
+        with pytest.raises(ValueError, match="'called' and 'returned'"):
             draw(frame)

@@ -147,8 +147,8 @@ MUTANTS = [
     (
         "register",
         "conditions",
-        "found.ends[possible - 1] < newer.call",
-        "found.ends[possible - 1] <= newer.call",
+        "found.ends[possible - 1] < newer.called",
+        "found.ends[possible - 1] <= newer.called",
     ),
     ("register", "conditions", "bisect_left(self.returns, time)", "bisect_right(self.returns, time)"),
     (
@@ -165,7 +165,12 @@ MUTANTS = [
         'return op.status != "fail" and op.kind in {"write"',
         'return op.known and op.kind in {"write"',
     ),
-    ("counter", "object_conditions", "bisect_left(self._over, op.call)", "bisect_right(self._over, op.call)"),
+    (
+        "counter",
+        "object_conditions",
+        "bisect_left(self._over, op.called)",
+        "bisect_right(self._over, op.called)",
+    ),
     ("counter", "object_conditions", "self._gained[over] + self._shrink[called]", "self._gained[over]"),
     (
         "counter",
@@ -174,11 +179,11 @@ MUTANTS = [
         "if totals[id(older)] >= total - own",
     ),
     ("key-value", "object_conditions", "len(older.value or ()) > len(op.value or ())", "True"),
-    ("set", "object_conditions", "helper.returned >= against.call", "helper.returned > against.call"),
+    ("set", "object_conditions", "helper.returned >= against.called", "helper.returned > against.called"),
     ("set", "object_conditions", "if against is None and start == present", "if False"),
     ("set", "object_conditions", '(op.kind == "remove") == op.result', '(op.kind == "add") == op.result'),
     ("queue", "object_conditions", "if count > len(calls)", "if count >= len(calls)"),
-    ("queue", "object_conditions", "at = bisect_left(returns, put.call)", "at = len(returns)"),
+    ("queue", "object_conditions", "at = bisect_left(returns, put.called)", "at = len(returns)"),
     ("queue", "object_conditions", "(pair[1] is not None or not lost)", "True"),
 ]
 
@@ -224,7 +229,7 @@ def busy(seed: int = 1) -> pd.DataFrame:
             rows.append([process, kind, "x", word, call, None if lost else back, "info" if lost else "ok"])
         else:
             rows.append([process, kind, "x", state, call, back, "ok"])
-    names_ = ["process", "kind", "key", "value", "call", "return", "status"]
+    names_ = ["process", "kind", "key", "value", "called", "returned", "status"]
     return pd.DataFrame(rows, columns=names_, dtype=object)
 
 
@@ -252,10 +257,10 @@ def test_a_violation_on_one_key_is_found_although_another_takes_the_budget() -> 
 
 def frames(name: str, seed: int) -> pd.DataFrame:
     rows = [
-        (op.process, op.kind, op.key, op.value, op.result, op.call, op.returned, op.status)
+        (op.process, op.kind, op.key, op.value, op.result, op.called, op.returned, op.status)
         for op in drawn(name, seed, most=9)
     ]
-    columns = ["process", "kind", "key", "value", "result", "call", "return", "status"]
+    columns = ["process", "kind", "key", "value", "result", "called", "returned", "status"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
@@ -290,7 +295,7 @@ def test_reasons_are_in_plain_words_for_every_data_model_and_consistency(name: s
 
 def told(*rows: tuple[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame([(kind, "x", at, at + 0.5) for at, (kind, _) in enumerate(rows)])
-    frame.columns = pd.Index(["kind", "key", "call", "return"])
+    frame.columns = pd.Index(["kind", "key", "called", "returned"])
     frame["value"] = pd.Series([value for _, value in rows], dtype=object)
     return frame
 
@@ -330,4 +335,4 @@ def test_a_history_that_fits_no_model_is_refused(rows: list[tuple[str, Any]], me
 
 def test_a_model_of_ones_own_has_no_conditions_even_by_a_known_name() -> None:
     mine = Model(0, lambda state, op: state, name="counter")
-    assert broken(mine, [Operation(0, 0, "read", "x", 9, call=0, returned=1)], 0) is None
+    assert broken(mine, [Operation(0, 0, "read", "x", 9, called=0, returned=1)], 0) is None

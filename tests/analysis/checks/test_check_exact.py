@@ -35,7 +35,7 @@ def stale(start: int = 0, dtype: Any = "int64") -> pd.DataFrame:
         {"process": [0, 1, 1], "kind": ["write", "read", "read"], "key": ["x"] * 3, "status": ["ok"] * 3}
     )
     frame["value"] = pd.Series([1, None, 1], dtype=object)
-    for name, times in (("call", [1, 60, 80]), ("return", [50, 70, 90])):
+    for name, times in (("called", [1, 60, 80]), ("returned", [50, 70, 90])):
         frame[name] = pd.Series([start + time for time in times], dtype=dtype)
     return frame
 
@@ -44,7 +44,7 @@ def dates(frame: pd.DataFrame, zone: str | None = None) -> pd.DataFrame:
     return frame.assign(
         **{
             name: pd.to_datetime(frame[name].astype("int64"), utc=zone is not None)
-            for name in ("call", "return")
+            for name in ("called", "returned")
         }
     )
 
@@ -58,9 +58,9 @@ FORMS = {
     "negative": lambda: stale(-EPOCH),
     "dates": lambda: dates(stale(EPOCH)),
     "dates with a zone": lambda: dates(stale(EPOCH), "UTC"),
-    "objects of dates": lambda: dates(stale(EPOCH)).astype({"call": object, "return": object}),
+    "objects of dates": lambda: dates(stale(EPOCH)).astype({"called": object, "returned": object}),
     "lengths of time": lambda: stale(EPOCH).assign(
-        **{name: pd.to_timedelta(stale(EPOCH)[name]) for name in ("call", "return")}
+        **{name: pd.to_timedelta(stale(EPOCH)[name]) for name in ("called", "returned")}
     ),
 }
 
@@ -101,17 +101,17 @@ def test_bars_of_a_chart_are_as_far_apart_as_the_operations(form: str) -> None:
 def test_unknown_outcomes_have_no_return_and_integers_stay_exact() -> None:
     frame = stale(EPOCH, object)
     frame.loc[3] = [2, "write", "x", "info", 2, EPOCH + 55, None]
-    frame = frame[["process", "kind", "key", "status", "value", "call", "return"]]
+    frame = frame[["process", "kind", "key", "status", "value", "called", "returned"]]
     assert check(frame).valid is False
-    assert check(frame.astype({"return": "Int64"})).valid is False
+    assert check(frame.astype({"returned": "Int64"})).valid is False
 
 
 def test_floats_that_may_have_merged_integers_are_refused_with_the_row() -> None:
     frame = stale(EPOCH)
-    with pytest.raises(ValueError, match=r"row 0: call is 1\.7e\+18, a floating point number too large"):
-        check(frame.astype({"call": float}))
+    with pytest.raises(ValueError, match=r"row 0: called is 1\.7e\+18, a floating point number too large"):
+        check(frame.astype({"called": float}))
     with pytest.raises(ValueError, match="row 0: return is"):
-        check(frame.astype({"return": float}))
+        check(frame.astype({"returned": float}))
     for column in ("process", "key", "value", "result"):
         merged = stale().assign(**{column: [1.0, 2.0**53 + 2, np.nan]})
         with pytest.raises(
@@ -123,14 +123,14 @@ def test_floats_that_may_have_merged_integers_are_refused_with_the_row() -> None
 
 def test_times_that_cannot_be_compared_are_refused() -> None:
     mixed = stale(EPOCH, object)
-    mixed.loc[1, "call"] = 0.5
+    mixed.loc[1, "called"] = 0.5
     with pytest.raises(ValueError, match=r"row 1: call is 0\.5, where other times are integers above"):
         check(mixed)
-    mixed.loc[1, "call"] = pd.Timestamp(0)
+    mixed.loc[1, "called"] = pd.Timestamp(0)
     with pytest.raises(ValueError, match="where other times are dates"):
         check(mixed)
     far = stale(EPOCH)
-    far.loc[0, "call"] = 0
+    far.loc[0, "called"] = 0
     with pytest.raises(ValueError, match="too far from the first time, 0, to be exact"):
         check(far)
 
@@ -145,7 +145,7 @@ def test_large_values_are_told_apart() -> None:
 
 def test_a_file_of_nanoseconds_is_read_exactly_and_written_again(tmp_path: Path) -> None:
     frame = read_history(DATA)
-    assert frame["call"].tolist() == [EPOCH + 1, EPOCH + 60]
+    assert frame["called"].tolist() == [EPOCH + 1, EPOCH + 60]
     assert linearizable(frame).valid is False
     write_history(frame, tmp_path / "again.jsonl")
     assert read_history(tmp_path / "again.jsonl").equals(frame)
@@ -157,26 +157,28 @@ def test_a_file_of_nanoseconds_is_read_exactly_and_written_again(tmp_path: Path)
 def test_files_keep_large_processes_keys_and_values_beside_missing_ones() -> None:
     large = 2**53 + 1
     lines = [
-        f'{{"process": {large}, "kind": "write", "key": {large}, "value": {large}, "call": 1, "return": 2}}',
-        '{"kind": "read", "call": 3, "return": 4}',
+        f'{{"process": {large}, "kind": "write", "key": {large}, "value": {large}, "called": 1, "returned": 2}}',
+        '{"kind": "read", "called": 3, "returned": 4}',
     ]
     frame = read_history(io.StringIO("\n".join(lines)))
     assert [frame[name].iloc[0] for name in ("process", "key", "value")] == [2**53 + 1] * 3
 
 
 def test_decimals_that_floats_would_merge_are_refused_with_the_line() -> None:
-    line = '{"kind": "read", "key": "x", "call": 1700000000.000000001, "return": 1700000001, "status": "ok"}'
+    line = (
+        '{"kind": "read", "key": "x", "called": 1700000000.000000001, "returned": 1700000001, "status": "ok"}'
+    )
     with pytest.raises(HistoryError, match=r"line 1: call is 1700000000\.000000001, which floating point"):
         read_history(io.StringIO(line))
     kept = line.replace(".000000001", ".125")
-    assert read_history(io.StringIO(kept))["call"].tolist() == [1700000000.125]
+    assert read_history(io.StringIO(kept))["called"].tolist() == [1700000000.125]
 
 
 def test_nanoseconds_and_seconds_get_one_verdict() -> None:
     """The same history told in seconds and in nanoseconds since 1970."""
     for seed in range(20):
         frame = synthetic(60, clients=4, keys=2, seed=seed)
-        frame[["call", "return"]] = (frame[["call", "return"]] * 1e6).round() / 1e6
+        frame[["called", "returned"]] = (frame[["called", "returned"]] * 1e6).round() / 1e6
         if seed % 2:  # a mutant: a read sees an older value
             rows = frame.index[(frame["kind"] == "read") & (frame["status"] == "ok")]
             frame.at[rows[-1], "value"] = frame.at[rows[0], "value"]
@@ -185,7 +187,7 @@ def test_nanoseconds_and_seconds_get_one_verdict() -> None:
                 name: pd.Series(
                     [None if pd.isna(t) else EPOCH + round(t * 1e6) for t in frame[name]], dtype=object
                 )
-                for name in ("call", "return")
+                for name in ("called", "returned")
             }
         )
         assert check(exact).valid == check(frame).valid, seed

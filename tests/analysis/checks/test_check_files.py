@@ -45,7 +45,7 @@ def test_a_history_survives_writing_and_reading(tmp_path: Path) -> None:
 def test_unanswered_operations_are_null_and_blank_lines_are_skipped() -> None:
     frame = read(json.dumps({**GOOD, "return": None, "status": "info"}) + "\n\n  \n" + json.dumps(GOOD))
     assert frame.index.tolist() == [1, 4]
-    assert frame["return"].isna().tolist() == [True, False]
+    assert frame["returned"].isna().tolist() == [True, False]
     assert frame["value"].tolist() == [[1, 2], [1, 2]]
 
 
@@ -61,11 +61,33 @@ def test_fields_may_appear_late_and_unknown_ones_are_ignored() -> None:
 def test_writing_turns_arrays_and_sets_into_lists() -> None:
     target = io.StringIO()
     write_history(
-        pd.DataFrame({"kind": ["read"], "value": [frozenset({2, 1})], "return": [float("nan")]}), target
+        pd.DataFrame({"kind": ["read"], "value": [frozenset({2, 1})], "returned": [float("nan")]}), target
     )
     assert json.loads(target.getvalue()) == {"kind": "read", "value": [1, 2], "return": None}
     with pytest.raises(TypeError, match="cannot be written as JSON"):
         write_history(pd.DataFrame({"kind": ["read"], "value": [object()]}), io.StringIO())
+
+
+def test_a_file_may_name_times_as_files_do_or_as_frames_do() -> None:
+    """Files are written with call and return; frames say called and returned, and both are read, even mixed."""
+    other = {{"call": "called", "return": "returned"}.get(name, name): value for name, value in GOOD.items()}
+    mixed = read(json.dumps(GOOD) + "\n" + json.dumps(other))
+    assert mixed[["called", "returned"]].values.tolist() == [[0.1, 0.2]] * 2
+    assert {"call", "return"}.isdisjoint(mixed.columns)
+    target = io.StringIO()
+    write_history(mixed, target)
+    assert [json.loads(line) for line in target.getvalue().splitlines()] == [GOOD, GOOD]
+    with pytest.raises(HistoryError, match="line 1: call and called are one time: give one of them"):
+        read(json.dumps({**GOOD, "called": 0.1}))
+
+
+def test_a_frame_with_the_names_of_a_file_is_refused() -> None:
+    """A check that did not see the times would judge a weaker history."""
+    frame = read(json.dumps(GOOD)).rename(columns={"called": "call"})
+    with pytest.raises(
+        ValueError, match="the column 'call' of a file is named 'called' in a frame: rename it"
+    ):
+        check(frame, "sequential")
 
 
 BAD = [

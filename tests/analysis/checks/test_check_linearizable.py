@@ -17,7 +17,7 @@ def history(*rows: Row) -> pd.DataFrame:
     """Rows of (process, kind, key, value, call, return[, status[, result]]); return None: never answered."""
     full = [(*row, *("ok", None)[len(row) - 6 :]) if len(row) < 8 else row for row in rows]
     full = [(*row[:5], math.nan if row[5] is None else row[5], *row[6:]) for row in full]
-    names = ["process", "kind", "key", "value", "call", "return", "status", "result"]
+    names = ["process", "kind", "key", "value", "called", "returned", "status", "result"]
     frame = pd.DataFrame(full, columns=names)
     for name in ("value", "result"):
         frame[name] = pd.Series([row[names.index(name)] for row in full], dtype=object)
@@ -146,7 +146,7 @@ def assert_order(frame: pd.DataFrame, verdict: Verdict) -> None:
     for i, a in enumerate(order):
         for b in order[i + 1 :]:
             if frame["key"][a] == frame["key"][b] and frame["status"][b] == "ok":
-                assert not frame["return"][b] < frame["call"][a]
+                assert not frame["returned"][b] < frame["called"][a]
 
 
 @pytest.mark.parametrize(
@@ -294,8 +294,8 @@ def test_an_empty_history_is_no_evidence() -> None:
 
 def test_columns_that_are_not_needed_may_be_absent() -> None:
     frame = history((0, W, "x", 1, 0, 1), (1, R, "x", 1, 2, 3))
-    assert check(frame[["kind", "value", "call", "return"]]).ok
-    with pytest.raises(ValueError, match="needs the columns 'call' and 'return'"):
+    assert check(frame[["kind", "value", "called", "returned"]]).ok
+    with pytest.raises(ValueError, match="needs the columns 'called' and 'returned'"):
         check(frame[["process", "kind", "value"]])
     with pytest.raises(ValueError, match="needs a column 'kind'"):
         check(frame[["process", "value"]])

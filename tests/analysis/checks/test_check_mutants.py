@@ -102,10 +102,10 @@ MUTANTS = [
     ),
     ("interleaving", "return positions[session] >= count", "return False", "sequential"),
     ("regular", "latest_call.append(max(", "latest_call.append(min(", "regular"),
-    ("regular", "writes[i].call <= read.returned", "writes[i].call < read.call", "regular"),
+    ("regular", "writes[i].called <= read.returned", "writes[i].called < read.called", "regular"),
     ("regular", "if f >= s and at >= 0 and forward[at][1] > f", "if f >= s and at < 0", "regular"),
-    ("eventual", "h.call > last[h.key] + settle", "h.call < last[h.key] + settle", "eventual"),
-    ("eventual", "ends = np.where(h.status == INFO, h.call, h.returned)", "ends = h.call", "eventual"),
+    ("eventual", "h.called > last[h.key] + settle", "h.called < last[h.key] + settle", "eventual"),
+    ("eventual", "ends = np.where(h.status == INFO, h.called, h.returned)", "ends = h.called", "eventual"),
 ]
 
 
@@ -179,7 +179,7 @@ def disagreeing(seed: int) -> tuple[pd.DataFrame, str]:
 
 
 def as_frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "called", "returned", "status"])
     frame["value"] = pd.Series([row[3] for row in rows], dtype=object)
     return frame
 

@@ -20,9 +20,9 @@ from sim.analysis.checks.relations import Trace
 def history(*rows: tuple[Any, ...]) -> pd.DataFrame:
     """Rows of (process, kind, key, value, call, return[, status])."""
     full = [(*row, "ok") if len(row) == 6 else row for row in rows]
-    frame = pd.DataFrame(full, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    frame = pd.DataFrame(full, columns=["process", "kind", "key", "value", "called", "returned", "status"])
     frame["value"] = pd.Series([row[3] for row in full], dtype=object)
-    frame["return"] = frame["return"].astype(float)
+    frame["returned"] = frame["returned"].astype(float)
     return frame
 
 
@@ -155,14 +155,14 @@ def test_staleness_with_the_commit_log_is_exact() -> None:
 
 
 def brute_staleness(frame: pd.DataFrame, row: int) -> tuple[float, float]:
-    frame = frame.rename(columns={"return": "returned"})
-    begin, end = frame["call"][row], frame["returned"][row]
+    frame = frame.rename(columns={"returned": "returned"})
+    begin, end = frame["called"][row], frame["returned"][row]
     writes = frame[(frame["kind"] == W) & (frame["key"] == frame["key"][row])]
-    sources = [w for w in writes.itertuples() if w.value == frame["value"][row] and w.call <= end]
+    sources = [w for w in writes.itertuples() if w.value == frame["value"][row] and w.called <= end]
     read = -math.inf
     if sources:
         read = max(math.inf if w.status == "info" else w.returned for w in sources)
-    newer = [w for w in writes.itertuples() if w.status == "ok" and w.call > read and w.returned < begin]
+    newer = [w for w in writes.itertuples() if w.status == "ok" and w.called > read and w.returned < begin]
     return len(newer), max([0.0, *(begin - w.returned for w in newer)])
 
 

@@ -43,7 +43,7 @@ def sessions(**lines: str) -> pd.DataFrame:
             kind = "write" if "=" in word else "read"
             key, value = word.split("=" if kind == "write" else "?")
             rows.append((process, kind, key, int(value) if value else None, 2.0 * at, 2.0 * at + 1, "ok"))
-    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "called", "returned", "status"])
     frame["value"] = pd.Series([row[3] for row in rows], dtype=object)
     return frame
 
@@ -51,7 +51,7 @@ def sessions(**lines: str) -> pd.DataFrame:
 @pytest.mark.parametrize(("name", "model"), list(itertools.product(POPL17, PAPER_NAMES)))
 def test_the_histories_of_popl_2017_figure_2_get_their_published_verdicts(name: str, model: str) -> None:
     frame = pd.DataFrame(POPL17[name]["operations"])
-    verdict = check(frame.drop(columns=["call", "return"]), PAPER_NAMES[model])
+    verdict = check(frame.drop(columns=["called", "returned"]), PAPER_NAMES[model])
     assert verdict.valid is POPL17[name]["verdicts"][model], str(verdict)
 
 
@@ -155,7 +155,7 @@ def small(draw: st.DrawFn, most: int = 5, unique: bool = True) -> pd.DataFrame:
         value: Any = new if kind == "write" else [seen, new] if kind == "cas" else seen
         status = "info" if what == 9 or (what == 0 and pick == 0) else "ok"
         rows.append((process, kind, key, value, float(at), at + 0.5, status))
-    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "call", "return", "status"])
+    frame = pd.DataFrame(rows, columns=["process", "kind", "key", "value", "called", "returned", "status"])
     frame["value"] = pd.Series([row[3] for row in rows], dtype=object)
     return frame
 
@@ -168,7 +168,7 @@ def assert_as_brute_force(frame: pd.DataFrame, most: int) -> dict[str, bool]:
     found = {}
     for model in BRUTE:
         expected = weak(trace, 0, model)
-        verdict = check(frame.drop(columns=["call", "return"]), model, model="cas-register")
+        verdict = check(frame.drop(columns=["called", "returned"]), model, model="cas-register")
         unproved = expected and not (frame["status"] == "ok").any()
         assert verdict.valid == (None if unproved else expected), f"{model}: {verdict}\n{frame}"
         found[model] = expected
@@ -224,7 +224,7 @@ def test_histories_that_tell_the_models_apart_agree_with_brute_force() -> None:
 
 def expected_interleaving(frame: pd.DataFrame, mismatch: bool = False) -> bool:
     history = History.of(frame)
-    rows = np.lexsort((history.call, history.returned, history.process))
+    rows = np.lexsort((history.called, history.returned, history.process))
     operations = [history.operation(row) for row in rows]
     operations = [
         op
@@ -238,7 +238,7 @@ def expected_interleaving(frame: pd.DataFrame, mismatch: bool = False) -> bool:
         mine = [
             i + 1
             for i, k in enumerate(order)
-            if k.known and k.process == op.process and k.returned <= op.call
+            if k.known and k.process == op.process and k.returned <= op.called
         ]
         order.insert(max(mine, default=0), op)
     return interleaves(MODELS["cas-register"], order, dict.fromkeys(history.keys))
@@ -264,7 +264,7 @@ def test_sequential_histories_that_tell_the_models_apart() -> None:
     for seed in range(400, 700):
         frame = two_writers(seed)
         if len(frame) <= 7:
-            verdict = check(frame.drop(columns=["call", "return"]), "sequential", witness=True)
+            verdict = check(frame.drop(columns=["called", "returned"]), "sequential", witness=True)
             assert verdict.valid == expected_interleaving(frame), str(verdict)
             verdicts_seen.add(verdict.valid)
     assert verdicts_seen == {True, False}
@@ -282,7 +282,7 @@ def test_sequential_queues_and_counters_are_searched_for() -> None:
 
 def test_sequential_consistency_is_not_local() -> None:
     """Store buffering: each key alone is sequentially consistent, both together are not."""
-    frame = sessions(a="x=1 y?", b="y=1 x?").drop(columns=["call", "return"])
+    frame = sessions(a="x=1 y?", b="y=1 x?").drop(columns=["called", "returned"])
     for key in "xy":
         assert check(frame[frame["key"] == key], "sequential").ok
     assert check(frame, "sequential").valid is False
@@ -305,7 +305,7 @@ def test_the_budget_of_sequential_is_counted_in_steps() -> None:
 @given(small(7), st.booleans())
 def test_stronger_models_imply_weaker_ones(frame: pd.DataFrame, timed: bool) -> None:
     names = [name for name in CONSISTENCY if timed or name not in {"linearizable", "regular", "eventual"}]
-    frame = frame if timed else frame.drop(columns=["call", "return"])
+    frame = frame if timed else frame.drop(columns=["called", "returned"])
     found = {name: check(frame, name, model="cas-register").valid for name in names}
     for strong, implied in IMPLIES.items():
         for name in implied & set(names):
@@ -333,7 +333,7 @@ def test_implications_are_transitive() -> None:
 def test_strongest_names_the_strongest_model_that_holds(lines: dict[str, str], name: str) -> None:
     frame = sessions(**lines)
     if name != "linearizable":
-        frame = frame.drop(columns=["call", "return"])
+        frame = frame.drop(columns=["called", "returned"])
     assert strongest(frame) == name
     found = verdicts(frame, [n for n in CONSISTENCY if n not in {"linearizable", "regular", "eventual"}])
     assert next((n for n, verdict in found.items() if verdict.ok), "none") == name.replace(
@@ -364,5 +364,5 @@ def test_models_of_sessions_need_processes() -> None:
 
 def test_many_ways_to_have_read_are_unknown_when_the_budget_is_spent() -> None:
     frame = sessions(a="x=1 " * 6, b="x=1 " * 6, c="x?1 " * 9 + "x?")
-    frame = frame.drop(columns=["call", "return"])
+    frame = frame.drop(columns=["called", "returned"])
     assert check(frame, "CC", budget=100).status == "unknown"

@@ -25,7 +25,7 @@ def small() -> pd.DataFrame:
     """Ten answers of 10 to 100 ms by one run; by the other, four of five, at 20 ms."""
     rows = [("a", 0.0, 0.01 * i, "ok") for i in range(1, 11)] + [("b", 0.0, 0.02, "ok")] * 4
     rows.append(("b", 0.0, math.nan, "info"))
-    return pd.DataFrame(rows, columns=["run", "call", "return", "status"])
+    return pd.DataFrame(rows, columns=["run", "called", "returned", "status"])
 
 
 def test_a_curve_is_the_distribution_in_milliseconds() -> None:

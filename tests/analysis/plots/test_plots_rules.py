@@ -155,7 +155,7 @@ def test_what_has_nothing_to_show_says_so(name: str, frames: Frames) -> None:
 
 def test_a_run_without_an_answer_is_named_beside_the_others(operations: pd.DataFrame) -> None:
     none = operations[operations["run"] == "MultiPaxos"].assign(status="info", latency=np.nan)
-    none["return"] = np.nan
+    none["returned"] = np.nan
     shown = pd.concat([operations[operations["run"] == "Raft"], none])
     ax = latency.latency_cdf(shown, duration=30.0)
     legend = ax.get_legend()

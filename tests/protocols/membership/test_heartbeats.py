@@ -162,7 +162,7 @@ def test_clients_may_ask_what_a_member_thinks() -> None:
         workload=ClosedLoop(clients=1, reads=1.0, keys=Uniform(4), think=0.05),
     )
     run = one.run(1)
-    late = run.operations[run.operations["call"] > 5.0]
+    late = run.operations[run.operations["called"] > 5.0]
     told = late[late["key"] == "k2"]["value"]
     assert len(told) > 10
     assert set(told) == {"suspect"}

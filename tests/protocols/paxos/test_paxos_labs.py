@@ -108,7 +108,7 @@ def test_a_client_does_not_stay_with_a_minority_whose_members_believe_in_their_l
         duration=4.0,
     ).run(seed=1)
     assert run.operations["latency"].max() < 0.6
-    assert run.operations["return"].max() > 3.9
+    assert run.operations["returned"].max() > 3.9
 
 
 def holes(s: Any, draw: Random) -> None:

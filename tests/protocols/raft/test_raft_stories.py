@@ -158,6 +158,6 @@ def test_an_outage_ends_with_a_new_leader() -> None:
     run = scenario.run(seed=3)
     assert run.violation is None
     assert run.events[run.events.event == "elected"].node.nunique() == 2
-    late = run.operations[run.operations.call > 5.0]
+    late = run.operations[run.operations.called > 5.0]
     assert len(late) > 20
-    assert (late.status[late["return"].notna()] != "info").all()
+    assert (late.status[late["returned"].notna()] != "info").all()

@@ -108,7 +108,7 @@ def test_it_is_one_word_in_compare() -> None:
 def test_its_clients_read_as_those_of_a_group_do(reads: Any) -> None:
     run = scenario(ShardedRaft(group=Raft(nodes=3, reads=reads), groups=3), duration=3.0).run(seed=4)
     assert run.check().ok
-    late = run.operations[(run.operations.kind == "get") & (run.operations.call > 1.5)]
+    late = run.operations[(run.operations.kind == "get") & (run.operations.called > 1.5)]
     servers = late.node.dropna().str.slice(3, 5)
     assert set(servers) == {"n0", "n1", "n2"}
     by_client = servers.groupby(late.process).value_counts(normalize=True).groupby("process").max()

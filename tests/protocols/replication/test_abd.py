@@ -74,9 +74,9 @@ def test_a_read_quorum_that_agrees_is_not_enough_where_it_is_smaller_than_a_writ
 def test_timestamps_are_reported_and_order_what_one_client_did() -> None:
     run = costs(0.5)
     for _, mine in run.operations.groupby("key"):
-        timestamps = mine.sort_values("call")["result"].tolist()
+        timestamps = mine.sort_values("called")["result"].tolist()
         assert timestamps == sorted(timestamps)
-        writes = mine[mine["kind"] == "put"].sort_values("call")["result"].tolist()
+        writes = mine[mine["kind"] == "put"].sort_values("called")["result"].tolist()
         assert [number for number, _ in writes] == list(range(1, len(writes) + 1))
 
 

@@ -34,8 +34,8 @@ def failover(system: PrimaryBackup, seed: int) -> Any:
 def test_an_async_failover_loses_the_unshipped_tail_and_nothing_else(seed: int) -> None:
     run = failover(PrimaryBackup(nodes=3, mode="async"), seed)
     written = run.operations[(run.operations["status"] == "ok") & (run.operations["node"] == "n0")]
-    arrived = written["call"] + DELTA
-    tail = written[(arrived >= CUT) & (written["return"] < CRASH + DELTA)]
+    arrived = written["called"] + DELTA
+    tail = written[(arrived >= CUT) & (written["returned"] < CRASH + DELTA)]
     assert len(tail) > 20
     assert run.acknowledged_lost == len(tail)
 
@@ -47,7 +47,7 @@ def test_a_fallback_loses_only_what_was_flagged_in_the_frame(seed: int) -> None:
     flagged = answered[[isinstance(result, Unreplicated) for result in answered["result"]]]
     # Whatever waited when timeout ended, and all that came later, was told to be on one disk only.
     assert len(flagged) > 20
-    assert (flagged["return"] >= CUT + 0.05).all()
+    assert (flagged["returned"] >= CUT + 0.05).all()
     assert run.acknowledged_lost == run.summary()["acknowledged_unreplicated"] == len(flagged)
 
 

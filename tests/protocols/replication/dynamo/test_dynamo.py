@@ -152,7 +152,7 @@ def test_strict_quorums_keep_hints_and_do_not_count_them(play: Play) -> None:
     run = play(system, [(0.1, "put", WITH_N1, "lan")], faults=CUT).run(1)
     row = run.operations.iloc[0]
     assert row["status"] == "ok"
-    assert row["return"] > 2.0
+    assert row["returned"] > 2.0
     assert run.violation is None
     kept = run.messages[(run.messages["kind"] == "Put") & (run.messages["dst"] == QUIET.order(WITH_N1)[3])]
     assert len(kept)
@@ -165,7 +165,7 @@ def test_a_coordinator_with_too_few_answers_says_so_and_the_next_one_is_asked(pl
     faults = [Partition((("n0",), tuple(n for n in system.names if n != "n0")), at=0.0, duration=3.0)]
     retry = Retry(timeout=2.0, backoff=0.0)
     run = play(system, steps, faults=faults, retry=retry).run(1)
-    rows = run.operations.sort_values("call")
+    rows = run.operations.sort_values("called")
     assert list(rows["attempts"]) == [2, 2]
     assert list(rows["node"]) == ["n1", "n1"]
     assert rows["latency"].tolist() == pytest.approx([0.5 + 6 * DELTA] * 2)
@@ -187,7 +187,7 @@ def test_blocking_repair_reaches_stand_ins_so_that_sloppy_reads_stay_available(p
     rest = tuple(n for n in system.names if n not in homes[1:])
     simulation = play(system, steps, faults=[Partition((homes[1:], rest), at=0.5, duration=2.0)]).start(1)
     simulation.run(until=2.4)
-    reads = simulation.recorder.frame("operations").sort_values("call").iloc[1:]
+    reads = simulation.recorder.frame("operations").sort_values("called").iloc[1:]
     assert list(reads["value"]) == [1, 1]
     assert reads["latency"].tolist() == pytest.approx([0.5 + 4 * DELTA, 2 * DELTA])
     kept = [home for n in rest for home, *_ in simulation.nodes[n].handoff.hints.get(HOME, ())]  # type: ignore[attr-defined]
@@ -363,7 +363,7 @@ def test_a_write_that_is_tried_again_takes_effect_once(play: Play, stamps: str, 
     simulation.heal(unanswered)
     simulation.run()
     simulation.finish()
-    rows = simulation.recorder.frame("operations").sort_values("call")
+    rows = simulation.recorder.frame("operations").sort_values("called")
     assert list(rows["attempts"]) == [2, 1, 1]
     assert rows.iloc[-1]["value"] == last  # the remote client writes 2, the other 3
 
@@ -426,7 +426,7 @@ def test_writes_that_did_not_see_each_other_are_both_returned_until_one_replaces
         *((1.50, "get", "x", "n0"), (1.50, "get", "x", "n2")),
     ]
     rows = siblings(play, steps)
-    reads = rows[rows["kind"] == "get"].sort_values("call", kind="stable")
+    reads = rows[rows["kind"] == "get"].sort_values("called", kind="stable")
     assert sorted(reads.iloc[0]["value"]) == [3, 4]
     assert list(reads["value"])[1:] == [(6,), (6,)]
 

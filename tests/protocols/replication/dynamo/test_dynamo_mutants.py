@@ -82,7 +82,7 @@ def test_dy1_in_storms(broken: Make, mutant: Make) -> None:
 def test_sloppy_quorums_are_available_in_the_partition_and_not_regular(play: Make) -> None:
     run = play(Dynamo(nodes=5, sloppy=True), WRITTEN_ON_STAND_INS, faults=partitioned()).run(1)
     assert run.violation is None
-    assert run.operations["return"].max() < 3.0
+    assert run.operations["returned"].max() < 3.0
     verdict = run.check("regular")
     assert verdict.status == "invalid"
     shown = [(op.kind, op.value) for op in verdict.verdict.counterexample]
@@ -115,8 +115,10 @@ def test_dy2_read_repair_after_the_reply(broken: Make, mutant: Make, play: Make)
     assert run.check("regular").ok
     honest = play(Dynamo(nodes=3, repair="blocking"), steps, faults=faults).run(1)
     assert honest.check().ok
-    reads = honest.operations[honest.operations["kind"] == "get"].sort_values("call")
-    assert reads.iloc[0]["return"] > 1.4 > reads.iloc[1]["return"]  # it waited, and asked another coordinator
+    reads = honest.operations[honest.operations["kind"] == "get"].sort_values("called")
+    assert (
+        reads.iloc[0]["returned"] > 1.4 > reads.iloc[1]["returned"]
+    )  # it waited, and asked another coordinator
 
 
 def test_without_repair_before_the_reply_reads_are_regular_and_may_go_back(play: Make) -> None:
