@@ -64,8 +64,9 @@ class Member:
         What the node finds as ``self.settings``; the system itself unless given.
     place:
         The name of a place of the network; None: the topology places replicas round robin.
-    near:
-        The name of another member at whose place this one stands; for services without a region of their own.
+    colocated_with:
+        The name of another member: this one stands at its place, for services without a region of their own. A
+        message between the two takes what one takes within that place (on one ``machine`` it would take nothing).
     machine:
         The name of the machine on which it runs; None: one of its own. Members on one machine stand at one place,
         share its cores, and reach each other without delay. Each has a disk and a clock of its own.
@@ -81,10 +82,17 @@ class Member:
     group: str = "replicas"
     settings: Any = None
     place: str | None = None
-    near: str | None = None
+    colocated_with: str | None = None
     role: str = "replica"
     off: bool = False
     machine: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.place is not None and self.colocated_with is not None:
+            raise ValueError(
+                f"member {self.name}: it stands at place={self.place!r} or where {self.colocated_with!r} stands "
+                "(colocated_with): give one of them"
+            )
 
     @property
     def handled(self) -> tuple[type, ...]:

@@ -183,18 +183,18 @@ class Scenario(Value):
                 places[member.name] = self.network.resolve(member.place)
             elif member.machine in machines:
                 places[member.name] = machines[member.machine]
-            elif member.near is None:
+            elif member.colocated_with is None:
                 places[member.name] = self.network.place(index)
                 index += 1
             if member.machine is not None and member.name in places:
                 machines.setdefault(member.machine, places[member.name])
         for member in members:
-            if member.near is not None and member.place is None:
-                if member.near not in places:
+            if member.colocated_with is not None and member.place is None:
+                if member.colocated_with not in places:
                     raise ValueError(
-                        f"{member.name} is to stand near {member.near!r}, which is no member with a place"
+                        f"{member.name} is to stand with {member.colocated_with!r}, which is no member with a place"
                     )
-                places[member.name] = places[member.near]
+                places[member.name] = places[member.colocated_with]
         return {member.name: places[member.name] for member in members}
 
     def members_by_machine(self) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim import Retry, Scenario
+from sim import Member, Node, Retry, Scenario
 from sim.cluster import CLOUD_MACHINE, Disk, Machine
 from sim.faults import RandomCrashes
 from sim.kernel import StandstillError, environment
@@ -79,6 +79,7 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: Raft(nodes=0), "nodes must be an integer of at least 1, not 0"),
         (lambda: Raft(nodes=3, heartbeat=-1.0), "heartbeat must be positive seconds, not -1.0"),
         (lambda: Raft(nodes=3, heartbeat=1.0, detection=0.5), "detection .0.5 s. must be longer than"),
+        (lambda: Member("s", Node, place="x", colocated_with="n0"), "colocated_with.: give one of them"),
         (lambda: scenario().run(seed=-1), "a seed is an integer >= 0, not -1"),
     ],
 )

@@ -280,7 +280,7 @@ def interruption(system: System, service: str, victim: str, target: str, kind: s
 
 
 TIMES = {"heartbeat": 0.05, "detection": 0.5}
-FOUR = ChainReplication(nodes=4, near="n2", **TIMES)  # type: ignore[arg-type]
+FOUR = ChainReplication(nodes=4, service_at="n2", **TIMES)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -302,12 +302,12 @@ def test_interruption_after_a_failure_in_the_chain(
 
 
 def test_interruption_after_the_primary_failed_is_longer_than_a_head_s_but_within_five_delays() -> None:
-    system = PrimaryBackup(nodes=4, near="n2", **TIMES)  # type: ignore[arg-type]
+    system = PrimaryBackup(nodes=4, service_at="n2", **TIMES)  # type: ignore[arg-type]
     head = interruption(FOUR, "master", "n0", "n1", "put", 4)
     assert head < interruption(system, "views", "n0", "n1", "put", 4) <= 5
     assert interruption(system, "views", "n0", "n1", "get", 4) <= 5
 
 
 def test_interruption_after_a_backup_failed() -> None:
-    system = PrimaryBackup(nodes=4, near="n2", **TIMES)  # type: ignore[arg-type]
+    system = PrimaryBackup(nodes=4, service_at="n2", **TIMES)  # type: ignore[arg-type]
     assert interruption(system, "views", "n3", "n0", "put", 4) <= 3

@@ -249,7 +249,9 @@ class Balanced(Balancing):
         ]
         if self.autoscale is None:
             return (*balancers, *servers)
-        scaler = Member("scaler", ScalerNode, group="scaler", near=self.balancer_names[0], role="service")
+        scaler = Member(
+            "scaler", ScalerNode, group="scaler", colocated_with=self.balancer_names[0], role="service"
+        )
         return (*balancers, *servers, scaler)
 
     def _node_class(self, server: Server) -> type[ServerNode]:

@@ -265,7 +265,10 @@ class LeaderLease(System):
         if self.granters == "quorum":
             return tuple(Member(name, LeaseMember) for name in names("n", self.nodes))
         seekers = tuple(Member(name, LeaseHolder) for name in names("n", self.nodes))
-        return (*seekers, Member("leases", LeaseService, group="services", role="service", near="n0"))
+        return (
+            *seekers,
+            Member("leases", LeaseService, group="services", role="service", colocated_with="n0"),
+        )
 
     @property
     def client_class(self) -> type[Node]:

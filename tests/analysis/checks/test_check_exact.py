@@ -110,7 +110,7 @@ def test_floats_that_may_have_merged_integers_are_refused_with_the_row() -> None
     frame = stale(EPOCH)
     with pytest.raises(ValueError, match=r"row 0: called is 1\.7e\+18, a floating point number too large"):
         check(frame.astype({"called": float}))
-    with pytest.raises(ValueError, match="row 0: return is"):
+    with pytest.raises(ValueError, match="row 0: returned is"):
         check(frame.astype({"returned": float}))
     for column in ("process", "key", "value", "result"):
         merged = stale().assign(**{column: [1.0, 2.0**53 + 2, np.nan]})
@@ -124,7 +124,7 @@ def test_floats_that_may_have_merged_integers_are_refused_with_the_row() -> None
 def test_times_that_cannot_be_compared_are_refused() -> None:
     mixed = stale(EPOCH, object)
     mixed.loc[1, "called"] = 0.5
-    with pytest.raises(ValueError, match=r"row 1: call is 0\.5, where other times are integers above"):
+    with pytest.raises(ValueError, match=r"row 1: called is 0\.5, where other times are integers above"):
         check(mixed)
     mixed.loc[1, "called"] = pd.Timestamp(0)
     with pytest.raises(ValueError, match="where other times are dates"):

@@ -110,7 +110,7 @@ def crash_and_detect(s: Any, name: str) -> None:
 
 @BOTH
 def test_when_the_head_fails_its_successor_becomes_head(stage: Any, kind: Any) -> None:
-    s = stage(kind(nodes=3, near="n1"))
+    s = stage(kind(nodes=3, service_at="n1"))
     crash_and_detect(s, "n0")
     assert s.node("master").chain.members == ("n1", "n2")
     assert s.latency("n1") == pytest.approx(3)
@@ -226,7 +226,7 @@ def test_a_tail_that_was_taken_out_answers_no_query(stage: Any) -> None:
 
 
 def test_a_head_that_was_taken_out_gets_nothing_acknowledged_and_its_history_cut(stage: Any) -> None:
-    s = stage(ChainReplication(nodes=3, near="n2"))
+    s = stage(ChainReplication(nodes=3, service_at="n2"))
     s.run(0.02)
     s.isolate(["n0"], ["n1", "n2", "master"])
     lost = s.ask("n0", key="lost")
@@ -273,7 +273,7 @@ def test_settings_that_cannot_work_are_refused(kind: Any) -> None:
     for settings, message in (
         ({"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
         ({"leader": "n9"}, "leader must be one of n0, n1, n2, not 'n9'"),
-        ({"near": "x"}, "near must be one of n0, n1, n2, not 'x'"),
+        ({"service_at": "x"}, "service_at must be one of n0, n1, n2, not 'x'"),
         ({"fencing": False}, "fencing=False lets an old tail answer"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -15,7 +15,7 @@ from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import System
 
-CHAIN, PAIR = ChainReplication(nodes=4, near="n2"), PrimaryBackup(nodes=3)
+CHAIN, PAIR = ChainReplication(nodes=4, service_at="n2"), PrimaryBackup(nodes=3)
 LEASE = PrimaryBackup(nodes=3, reads="lease")
 STEP = 10  # requests per message delay
 

@@ -317,7 +317,7 @@ def test_a_backup_redirects_to_the_primary(stage: Any) -> None:
         ({"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
         ({"mode": "quick"}, "mode must be one of sync, semi-sync, async, not 'quick'"),
         ({"leader": "n7"}, "leader must be one of n0, n1, n2, not 'n7'"),
-        ({"near": "x"}, "near must be one of n0, n1, n2, not 'x'"),
+        ({"service_at": "x"}, "service_at must be one of n0, n1, n2, not 'x'"),
         ({"fencing": False}, "fencing=False lets two primaries answer"),
         ({"heartbeat": -1.0}, "heartbeat must be positive seconds, not -1.0"),
     ],
@@ -333,9 +333,9 @@ def test_what_it_claims() -> None:
 
 
 def test_the_service_stands_beside_a_backup_unless_told() -> None:
-    assert [m.near for m in PrimaryBackup(nodes=3).members()] == [None, None, None, "n2"]
-    assert PrimaryBackup(nodes=3, leader="n2").members()[-1].near == "n1"
-    assert PrimaryBackup(nodes=3, near="n0").members()[-1].near == "n0"
+    assert [m.colocated_with for m in PrimaryBackup(nodes=3).members()] == [None, None, None, "n2"]
+    assert PrimaryBackup(nodes=3, leader="n2").members()[-1].colocated_with == "n1"
+    assert PrimaryBackup(nodes=3, service_at="n0").members()[-1].colocated_with == "n0"
 
 
 def test_roles_are_known_by_name(stage: Any) -> None:

@@ -84,7 +84,10 @@ def test_a_leader_that_was_replaced_grants_no_lease(stage: Any) -> None:
     ("settings", "message"),
     [
         ({"services": 0}, "services must be an integer of at least 1, not 0"),
-        ({"services": 3, "near": "n0"}, "services=3 goes with mode 'sync' or 'async', and without near"),
+        (
+            {"services": 3, "service_at": "n0"},
+            "services=3 goes with mode 'sync' or 'async', and without service_at",
+        ),
         ({"services": 3, "mode": "semi-sync"}, "services=3 goes with mode"),
     ],
 )

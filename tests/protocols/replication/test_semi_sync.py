@@ -31,7 +31,7 @@ def test_a_write_waits_for_the_k_th_fastest_backup(stage: Any, acks: int) -> Non
         [0.0 if a == b else 0.001 * max(i, j) for j, b in enumerate(places)] for i, a in enumerate(places)
     ]
     delays[0][5] = delays[5][0] = 0.010
-    s = stage(PrimaryBackup(nodes=5, mode="semi-sync", acks=acks, near="n1"))
+    s = stage(PrimaryBackup(nodes=5, mode="semi-sync", acks=acks, service_at="n1"))
     cluster = Cluster(matrix(places, delays), checking=True)
     for member, place in zip(s.system.members(), [*places[:5], "b1"], strict=True):
         cluster.add(member, place=place, settings=s.system)

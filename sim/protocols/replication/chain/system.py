@@ -58,8 +58,8 @@ class ChainReplication(System):
         Servers (>= 1), named "n0", "n1", ...; the chain begins in that order.
     leader:
         The first head; None: the first server. The others follow in order.
-    near:
-        Beside whom the master stands; None: the first server of the middle.
+    service_at:
+        The server at whose place the master stands; None: the first server of the middle.
     costs:
         What operations cost the servers' processors; None: nothing (see `ServiceTimes`).
     fencing:
@@ -70,7 +70,7 @@ class ChainReplication(System):
 
     nodes: int = 3
     leader: str | None = None
-    near: str | None = None
+    service_at: str | None = None
     costs: ServiceTimes | None = None
     fencing: bool = True
 
@@ -85,7 +85,7 @@ class ChainReplication(System):
         name = type(self).__name__
         if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
             raise ValueError(f"{name}: nodes must be an integer of at least 1, not {self.nodes!r}")
-        for field in ("leader", "near"):
+        for field in ("leader", "service_at"):
             if getattr(self, field) not in (None, *self.replicas):
                 listed = ", ".join(self.replicas)
                 raise ValueError(f"{name}: {field} must be one of {listed}, not {getattr(self, field)!r}")
@@ -121,9 +121,11 @@ class ChainReplication(System):
 
     def members(self) -> tuple[Member, ...]:
         chain = self.first_chain.members
-        near = self.near or chain[len(chain) // 2]
+        stands_with = self.service_at or chain[len(chain) // 2]
         servers = [Member(name, self.server_class) for name in self.replicas]
-        master = Member(self.master, self.master_class, group="services", near=near, role="service")
+        master = Member(
+            self.master, self.master_class, group="services", colocated_with=stands_with, role="service"
+        )
         return (*servers, master)
 
     @property

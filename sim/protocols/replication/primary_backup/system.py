@@ -48,8 +48,8 @@ class PrimaryBackup(System):
         Applied entries that stay in the log before a snapshot replaces them; None: all.
     leader:
         The first primary; None: the first replica.
-    near:
-        Beside whom the view service stands; None: the last replica that is not the first primary.
+    service_at:
+        The replica at whose place the view service stands; None: the last replica that is not the first primary.
     services:
         Nodes of the view service: 1, or (not for semi-sync) a group that keeps its decisions by Raft, spread over
         the replicas' places.
@@ -75,7 +75,7 @@ class PrimaryBackup(System):
     staleness: float | None = None
     keep: int | None = None
     leader: str | None = None
-    near: str | None = None
+    service_at: str | None = None
     services: int = 1
     costs: ServiceTimes | None = None
     fencing: bool = True
@@ -106,13 +106,13 @@ class PrimaryBackup(System):
             raise ValueError(
                 f"PrimaryBackup: services must be an integer of at least 1, not {self.services!r}"
             )
-        if self.services > 1 and (self.mode == "semi-sync" or self.near is not None):
+        if self.services > 1 and (self.mode == "semi-sync" or self.service_at is not None):
             raise ValueError(
-                f"PrimaryBackup: services={self.services} goes with mode 'sync' or 'async', and without near"
+                f"PrimaryBackup: services={self.services} goes with mode 'sync' or 'async', and without service_at"
             )
         if self.keep is not None and self.keep < 0:
             raise ValueError(f"PrimaryBackup: keep must be at least 0 entries, not {self.keep!r}")
-        for field in ("leader", "near"):
+        for field in ("leader", "service_at"):
             if getattr(self, field) not in (None, *self.replicas):
                 raise ValueError(
                     f"PrimaryBackup: {field} must be one of {', '.join(self.replicas)}, "
@@ -205,7 +205,15 @@ class PrimaryBackup(System):
         last = max(self.first_view.backups, default=self.first_view.primary)
         if self.services == 1:
             kind = self.service_class or (SealingViewService if self.mode == "semi-sync" else ViewService)
-            return [Member(self.service, kind, group="services", near=self.near or last, role="service")]
+            return [
+                Member(
+                    self.service,
+                    kind,
+                    group="services",
+                    colocated_with=self.service_at or last,
+                    role="service",
+                )
+            ]
         from sim.protocols.membership.views import RaftViewService, ViewGroup
 
         timing = Timing()
@@ -219,7 +227,14 @@ class PrimaryBackup(System):
         )
         places = [last, *[m for m in self.first_view.members if m != last]]
         return [
-            Member(name, RaftViewService, "services", group, near=places[i % len(places)], role="service")
+            Member(
+                name,
+                RaftViewService,
+                "services",
+                group,
+                colocated_with=places[i % len(places)],
+                role="service",
+            )
             for i, name in enumerate(self.service_names)
         ]
 
