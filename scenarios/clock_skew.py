@@ -33,8 +33,8 @@ SEEDS = 3
 def lost_by(scenario: Scenario, clock: str, skew: float, seed: int) -> dict[str, float]:
     """Of the acknowledged writes, which per cent were lost; and those of them that had seen what they lost to."""
     system = MultiPrimary(nodes=3, clock=clock)  # type: ignore[arg-type]
-    hosts = {"n1": Machine(clock=Clock(offset=-skew)), "*": Machine()}
-    run = dataclasses.replace(scenario, system=system, machines=hosts).run(seed)
+    machines = {"n1": Machine(clock=Clock(offset=-skew)), "*": Machine()}
+    run = dataclasses.replace(scenario, system=system, machines=machines).run(seed)
     assert run.acknowledged_lost is not None
     writes = run.operations[(run.operations["kind"] == "put") & (run.operations["status"] == "ok")]
     dropped = [d["write"] for d in run.events.loc[run.events["event"] == "dropped", "detail"]]

@@ -46,7 +46,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         f"The leader crashed at {scenario.faults[0].at:g} s; {won['node']} leads term {won['detail']['term']} from "
         f"{won['time']:.2f} s on, and no client was served for {summary['unavailability']:.2f} s.\n"
         f"Of {int(summary['ok'])} acknowledged operations {run.acknowledged_lost} were lost; "
-        f"the history is {run.check().status} ({run.check().claim})."
+        f"the history is {run.check().status} ({run.check().consistency})."
     )
 
 

@@ -32,7 +32,7 @@ from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
 SERVERS, RATE, TRIGGER = 4, 280.0, (6.0, 9.0)
-PATIENCE = Timeout(attempt=0.25, carried=False)
+TIMEOUT = Timeout(attempt=0.25, carried=False)
 RETRIES = Retries(most=3, backoff=0.0, on=("timeout", "error"))
 
 scenario = Scenario(
@@ -40,7 +40,7 @@ scenario = Scenario(
         servers=(Server(workers=1),) * SERVERS,
         service=Exponential(0.010),
         policy=Random(),
-        resilience=(PATIENCE, RETRIES),
+        resilience=(TIMEOUT, RETRIES),
     ),
     network=constant(0.0005),
     workload=OpenLoop(rate=RATE, clients=4, reads=1.0),
@@ -57,7 +57,7 @@ def cures(system: Balanced) -> dict[str, Balanced]:
     """The storm, and what is said to end it."""
 
     def with_(*values: object, **changes: object) -> Balanced:
-        return dataclasses.replace(system, resilience=(PATIENCE, *values), **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(system, resilience=(TIMEOUT, *values), **changes)  # type: ignore[arg-type]
 
     breaker = CircuitBreaker(failures=5, open_for=2.0, reroute=False)
     return {

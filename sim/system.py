@@ -470,11 +470,11 @@ class Invariant:
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """The run is over; whole-state forms go here. ``nodes``: the live members."""
 
-    def violated(self, nodes: Iterable[str], *facts: str) -> NoReturn:
-        """Raise the violation: who, and the facts that contradict each other."""
-        self.broken(self.title, nodes, *facts)
+    def violated(self, nodes: str | Iterable[str], *facts: str, invariant: str | None = None) -> NoReturn:
+        """Raise the `SafetyViolation`: which nodes, and the facts that contradict each other.
 
-    def broken(self, invariant: str, nodes: str | Iterable[str], *facts: str) -> NoReturn:
-        """The same for one of several invariants; ``nodes``: one name, or several."""
+        ``nodes``: one name, or several. ``invariant``: the name of the broken one, where this class watches several;
+        None: its ``title``.
+        """
         who = (nodes,) if isinstance(nodes, str) else tuple(nodes)
-        raise SafetyViolation(invariant, self.now(), who, facts)
+        raise SafetyViolation(invariant or self.title, self.now(), who, facts)

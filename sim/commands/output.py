@@ -13,7 +13,7 @@ import click
 __all__ = ["chart_file", "outlive_pipes", "prepare", "writable"]
 
 
-class _PatientFile(io.FileIO):
+class _LenientFile(io.FileIO):
     """A file that goes on in silence when its reader has gone (``sim list | head -1``)."""
 
     def write(self, data: Any, /) -> int:
@@ -33,14 +33,14 @@ def outlive_pipes() -> None:
         if stream is not getattr(sys, f"__{name}__"):
             continue  # a test, or a host such as an IDE, has its own
         stream.flush()
-        raw = _PatientFile(stream.fileno(), "w", closefd=False)
-        patient = io.TextIOWrapper(
+        raw = _LenientFile(stream.fileno(), "w", closefd=False)
+        lenient = io.TextIOWrapper(
             io.BufferedWriter(raw),
             encoding=stream.encoding,
             errors=stream.errors,
             line_buffering=stream.isatty() or name == "stderr",
         )
-        setattr(sys, name, patient)
+        setattr(sys, name, lenient)
 
 
 def writable(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["RunsBar", "TimeBar"]
 
-_TIMEOUT = 2.0  # real seconds after which a single run shows a bar
+_SHOWN_AFTER = 2.0  # real seconds after which a single run shows a bar
 _PERIOD = 0.25  # real seconds between two looks at the simulated time
 
 
@@ -70,7 +70,7 @@ class TimeBar:
 
     def _watch(self) -> None:
         begin = self._clock()
-        if self._over.wait(_TIMEOUT):
+        if self._over.wait(_SHOWN_AFTER):
             return
         from tqdm.auto import tqdm
 

@@ -79,7 +79,7 @@ def chaos_scenario(
             *extra_faults,
         ),
         duration=storm,
-        machines=_hosts(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
+        machines=_machines(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
         retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
         check=True,
         name=f"chaos {seed}",
@@ -132,19 +132,19 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
     return faults
 
 
-def _hosts(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
+def _machines(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
     """Machines with cores to wait for in half of the seeds, and with clocks that are wrong in half of them."""
-    host = Machine(per_message=stream.choice((0.0, 0.0001)), disk=disk)
+    machine = Machine(per_message=stream.choice((0.0, 0.0001)), disk=disk)
     wrong, most = stream.chance(0.5), _DRIFT if system.max_clock_drift is None else system.max_clock_drift
-    hosts = {}
+    machines = {}
     for member in system.members():
         drift, offset = stream.uniform(-1.0, 1.0), stream.uniform(-100.0, 100.0)
-        # Who counts on right clocks counts on their offsets, too.
+        # A system that relies on right clocks relies on their offsets, too.
         clock = (
             Clock(offset if most or system.wall_clock_may_jump else 0.0, drift * most) if wrong else Clock()
         )
-        hosts[member.name] = dataclasses.replace(host, clock=clock)
-    return hosts
+        machines[member.name] = dataclasses.replace(machine, clock=clock)
+    return machines
 
 
 def _disturbances(system: System, stream: Stream, storm: float) -> list[Fault]:

@@ -29,13 +29,13 @@ class Check:
 
     Attributes
     ----------
-    claim: what the system claims (a consistency model), or None.
+    consistency: the consistency model that the system claims, or None.
     verdict: whether the history satisfies it; None when there is no claim.
-    violation: the invariant or liveness invariant that broke; None when none did.
+    violation: the invariant (of safety or of liveness) that broke; None when none did.
     invariants_checked: whether invariants were asked (``Scenario(check=True)``).
     """
 
-    claim: str | None
+    consistency: str | None
     verdict: Verdict | None
     violation: Violation | None
     invariants_checked: bool
@@ -55,7 +55,7 @@ class Check:
     def __str__(self) -> str:
         lines = []
         if self.verdict is not None:
-            lines.append(f"{self.claim}: {self.verdict.status}. {self.verdict.reason}".strip())
+            lines.append(f"{self.consistency}: {self.verdict.status}. {self.verdict.reason}".strip())
         if self.violation is not None:
             lines.append(str(self.violation))
         elif self.invariants_checked:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Scenario"]
 
 _LEAST_HEARTBEAT = 0.05
-_LEAST_PATIENCE = 1.0
+_LEAST_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +143,13 @@ class Scenario(Value):
                         f"Scenario: machines names {name!r}; the members are {', '.join(places)}"
                     )
         self._check_disks()
-        self.system.check_machines({member.name: self.host_of(member) for member in self.system.members()})
+        self.system.check_machines({member.name: self.machine_of(member) for member in self.system.members()})
 
     def _check_disks(self) -> None:
         """Raise ValueError for a sync time of a kind of write that no member on such a disk makes."""
         known: dict[Disk, dict[str, None]] = {}
         for member in self.system.members():
-            known.setdefault(self.host_of(member).disk, {}).update(
+            known.setdefault(self.machine_of(member).disk, {}).update(
                 dict.fromkeys(durable_fields(member.node_class))
             )
         for disk, fields in known.items():
@@ -227,9 +227,9 @@ class Scenario(Value):
         """The clients' timeout: max(1 s, 4 x the largest median round trip), unless given."""
         if self.retry.timeout is not None:
             return self.retry
-        return dataclasses.replace(self.retry, timeout=max(_LEAST_PATIENCE, 4 * self.largest_rtt()))
+        return dataclasses.replace(self.retry, timeout=max(_LEAST_TIMEOUT, 4 * self.largest_rtt()))
 
-    def host_of(self, member: Member) -> Machine:
+    def machine_of(self, member: Member) -> Machine:
         """The machine of a member."""
         if isinstance(self.machines, Machine):
             return self.machines
@@ -239,7 +239,7 @@ class Scenario(Value):
     @property
     def free_of_charge(self) -> tuple[str, ...]:
         """What costs no time on the machine of any member: ``"cores"``, ``"disk"``, both or none."""
-        machines = [self.host_of(member) for member in self.system.members()]
+        machines = [self.machine_of(member) for member in self.system.members()]
         return tuple(
             what for what in ("cores", "disk") if all(what in machine.free_of_charge for machine in machines)
         )

@@ -71,7 +71,7 @@ class Simulation:
         for member in self._members.values():
             settings = self.system if member.settings is None else member.settings
             self.cluster.add(
-                member, place=places[member.name], profile=self.scenario.host_of(member), settings=settings
+                member, place=places[member.name], profile=self.scenario.machine_of(member), settings=settings
             )
 
     def _add_clients(self) -> None:

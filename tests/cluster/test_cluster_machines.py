@@ -129,8 +129,8 @@ def test_hosts_may_be_given_by_machine_and_one_by_name() -> None:
     made = scenario(
         machines={"m1": Machine(cores=4), "g1.n0": Machine(clock=Clock(drift=0.1)), "*": Machine(cores=2)}
     )
-    assert [made.host_of(member).cores for member in made.system.members()] == [2, 4, 2, 1, 4, 2]
-    with pytest.raises(ValueError, match="hosts names 'm7'"):
+    assert [made.machine_of(member).cores for member in made.system.members()] == [2, 4, 2, 1, 4, 2]
+    with pytest.raises(ValueError, match="machines names 'm7'"):
         scenario(machines={"m7": Machine()})
 
 

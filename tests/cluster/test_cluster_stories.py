@@ -283,7 +283,7 @@ class Balanced(Invariant):
     def on_step(self, node: Any) -> None:
         self.asked.append(node.first)
         if node.first != node.second:
-            self.broken("torn", node.name, f"{node.first}, {node.second}")
+            self.violated(node.name, f"{node.first}, {node.second}", invariant="torn")
 
 
 def test_invariants_are_asked_after_each_part_and_never_within() -> None:

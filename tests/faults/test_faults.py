@@ -87,7 +87,7 @@ def test_a_region_crashes_as_a_whole() -> None:
     assert [n for _, n, e in events(two, "crash")] == ["n0", "n3"]
 
 
-def test_random_crashes_keep_their_mean_times_and_never_exceed_most_down() -> None:
+def test_random_crashes_keep_their_mean_times_and_never_exceed_max_down() -> None:
     fault = RandomCrashes(mttf=2.0, mttr=0.5, members=("n1", "n2"), end=400.0)
     long = scenario(fault, duration=401.0, workload=ClosedLoop(clients=1, think=10.0))
     found = events(long, "crash", "restart")

@@ -45,8 +45,8 @@ def campaign(name: str, system: System, seeds: range) -> None:
     begun, statuses = time.process_time(), Counter[str]()
     for seed in seeds:
         drawn = chaos_scenario(system, seed, storm=4.0)
-        hosts: Any = {n: dataclasses.replace(host, disk=STALLING) for n, host in drawn.hosts.items()}  # type: ignore[union-attr]
-        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=hosts))
+        machines: Any = {n: dataclasses.replace(m, disk=STALLING) for n, m in drawn.machines.items()}  # type: ignore[union-attr]
+        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=machines))
         assert run.violation is None, f"seed {seed}: {run.violation}"
         status = run.check().status
         assert status != "invalid", f"seed {seed}: {run.check()}"
@@ -57,11 +57,11 @@ def campaign(name: str, system: System, seeds: range) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("first", range(0, 1000, 100))
 @pytest.mark.parametrize("name", THOUSAND)
-def test_no_law_accuses_a_thousand_storms_on_disks_that_stall(name: str, first: int) -> None:
+def test_no_invariant_accuses_a_thousand_storms_on_disks_that_stall(name: str, first: int) -> None:
     campaign(name, THOUSAND[name], range(first, first + 100))
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", OTHERS)
-def test_no_law_accuses_a_hundred_storms_of_any_other_system(name: str) -> None:
+def test_no_invariant_accuses_a_hundred_storms_of_any_other_system(name: str) -> None:
     campaign(name, getattr(sim.protocols, name)(), range(100))

@@ -96,7 +96,7 @@ def test_nobody_crashes_where_nobody_may() -> None:
 
 def test_the_same_seed_draws_the_same_storm() -> None:
     assert chaos_scenario(Craq(), 7).faults == chaos_scenario(Craq(), 7).faults
-    assert chaos_scenario(Craq(), 7).hosts == chaos_scenario(Craq(), 7).hosts
+    assert chaos_scenario(Craq(), 7).machines == chaos_scenario(Craq(), 7).machines
 
 
 def test_after_the_storm_all_is_well() -> None:

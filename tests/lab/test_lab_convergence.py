@@ -50,7 +50,7 @@ def test_replicas_that_differ_when_the_run_ends_agree_when_faults_have_ended(sys
     run = dataclasses.replace(scenario, system=system, check=True).run(1)
     check = run.check()
     assert check.ok, check
-    assert check.claim == "eventual"
+    assert check.consistency == "eventual"
     assert "3 replicas agree" in str(check)
 
 
@@ -79,7 +79,7 @@ def test_a_system_that_does_not_keep_the_promise_is_found_out() -> None:
 def test_a_system_that_promises_something_else_is_not_asked() -> None:
     run = dataclasses.replace(scenario, system=Raft(nodes=3), faults=()).run(1)
     assert run.convergence is None
-    assert run.check().claim == "linearizable"
+    assert run.check().consistency == "linearizable"
 
 
 def test_comparisons_say_how_many_runs_converged() -> None:

@@ -42,8 +42,8 @@ def scenario(**changes: Any) -> Scenario:
         ({"system": Raft(nodes=3, heartbeat=1e-12)}, "heartbeat=1e-12 makes 2e.12 heartbeats in 2.0 s"),
         ({"faults": [RandomCrashes(1e-9, 1.0)]}, "mttf=1e-09 makes 2e.09 faults in 2.0 s"),
         ({"workload": Trace(arrivals=(Arrival(5.0, "get", "a"),))}, "1 of 1 rows lie outside a run of 2.0 s"),
-        ({"hosts": {"n9": Machine()}}, "hosts names 'n9'; the members are n0, n1, n2"),
-        ({"hosts": 3}, "hosts must be a Machine or a mapping, not 3"),
+        ({"machines": {"n9": Machine()}}, "machines names 'n9'; the members are n0, n1, n2"),
+        ({"machines": 3}, "machines must be a Machine or a mapping, not 3"),
         ({"workload": ClosedLoop(clients={"mars": 1})}, "mars"),
         ({"leader": "mars"}, "mars"),
         (

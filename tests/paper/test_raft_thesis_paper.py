@@ -289,7 +289,7 @@ def test_a_second_transfer_is_refused_and_a_follower_names_the_leader() -> None:
     assert (answer.done, answer.leader) == (False, "n1")
 
 
-def test_a_transfer_ends_with_the_leaders_term_and_its_asker_is_sent_to_the_heir() -> None:
+def test_a_transfer_ends_with_the_leaders_term_and_its_asker_is_sent_to_the_transferee() -> None:
     bench = leader(transfer=True)
     bench.deliver("admin", Transfer("n1"))
     bench.take()

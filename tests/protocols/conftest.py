@@ -113,7 +113,7 @@ class Stage:
     def restart(self, name: str) -> None:
         self.cluster.restart(name)
 
-    def law_broken(self, action: Callable[[], Any] | None = None) -> str:
+    def invariant_broken(self, action: Callable[[], Any] | None = None) -> str:
         """The invariant that is broken in the next second, or by the action."""
         with pytest.raises(SafetyViolation) as caught:
             self.run(1.0) if action is None else action()

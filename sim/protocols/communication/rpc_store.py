@@ -189,13 +189,19 @@ class RpcLaws(Invariant):
         if event == "answered":
             call, reply = detail["call"], detail["reply"]
             if call in self.abandoned.get(node, {}):
-                self.broken(
-                    "abandoned is abandoned", node, f"{node} has abandoned {call}", f"it answers {reply!r}"
+                self.violated(
+                    node,
+                    f"{node} has abandoned {call}",
+                    f"it answers {reply!r}",
+                    invariant="abandoned is abandoned",
                 )
             known = self.answers.setdefault(node, {})
             if call in known:
-                self.broken(
-                    "at most once", node, f"{node} has answered {call} by {known[call]!r}", f"now {reply!r}"
+                self.violated(
+                    node,
+                    f"{node} has answered {call} by {known[call]!r}",
+                    f"now {reply!r}",
+                    invariant="at most once",
                 )
             known[call] = reply
         elif event == "abandoned":

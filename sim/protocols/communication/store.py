@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal, Self
 from sim.node import Node, durable_map, message, part
 from sim.protocols.client import HomeClient, Request
 from sim.protocols.communication.broadcast import BestEffortBroadcast
-from sim.protocols.communication.broadcast_laws import BroadcastLaws
+from sim.protocols.communication.broadcast_invariants import BroadcastInvariants
 from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
 from sim.protocols.communication.orders import CAUSAL, FIFO
 from sim.protocols.communication.raft_order import RaftBroadcast
@@ -325,7 +325,7 @@ class BroadcastStore(System):
         agreement = {"best-effort": "none", "uniform": "uniform", "total": "uniform"}.get(
             self.order, "reliable"
         )
-        yield BroadcastLaws(
+        yield BroadcastInvariants(
             group=self.names,
             memory=_raft_memory if self.order == "total" else _part_memory,
             order=order if order in ("fifo", "causal", "total") else "any",

@@ -265,11 +265,11 @@ class DetectorSafety(Invariant):
         begun = max(self.awake[observer], self.since.get((observer, peer), -float("inf")))
         silence = self.hosts[observer].monotonic() - begun
         if silence < timeout - 1e-6:
-            self.broken(
-                "suspicion needs silence that was listened to",
+            self.violated(
                 observer,
                 f"it suspects {peer} after {timeout:.6f} s of silence",
                 f"it has listened for {silence:.6f} s since it last heard it, or woke up",
+                invariant="suspicion needs silence that was listened to",
             )
 
     def on_step(self, node: Node) -> None:
@@ -283,11 +283,11 @@ class DetectorSafety(Invariant):
             heard = (self.latest.get((node.name, peer)), watch.last)
             last, before = self.levels.get((node.name, peer), (heard, level))
             if last == heard and level < before - 1e-9:
-                self.broken(
-                    "suspicion grows with silence",
+                self.violated(
                     node.name,
                     f"it was at {before!r} about {peer}",
                     f"it is at {level!r}",
+                    invariant="suspicion grows with silence",
                 )
             self.levels[node.name, peer] = (heard, level)
 
@@ -298,9 +298,9 @@ class DetectorSafety(Invariant):
             for peer, watch in node.detector.watches.items():
                 late = node.monotonic - watch.deadline > PUNCTUAL
                 if late and not node.detector.is_suspected(peer):
-                    self.broken(
-                        "who is silent is suspected",
+                    self.violated(
                         node.name,
                         f"{peer} was to be suspected at {watch.deadline:.6f} s on its clock",
                         f"it is {node.monotonic:.6f} s",
+                        invariant="who is silent is suspected",
                     )

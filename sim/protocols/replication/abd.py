@@ -261,11 +261,11 @@ class AbdSafety(Invariant):
             self.asked[message.session, message.sequence] = message.key
             known = self.values.setdefault((message.key, message.timestamp), message.value)
             if known != message.value:
-                self.broken(
-                    "a timestamp names one value",
+                self.violated(
                     src,
                     f"{message.timestamp} of {message.key} stood for {known!r}",
                     f"{src} stores {message.value!r} under it",
+                    invariant="a timestamp names one value",
                 )
         elif isinstance(message, StoreAck):
             self.check_ack(src, message)
@@ -277,11 +277,11 @@ class AbdSafety(Invariant):
         disk = self.hosts[src].disk.durable("registers", {})
         held = disk.get(key, (ZERO, None))[0]
         if held < self.acked[src, key]:
-            self.broken(
-                "durable before send",
+            self.violated(
                 src,
                 f"it acknowledged {self.acked[src, key]} of {key}",
                 f"its disk has {held}",
+                invariant="durable before send",
             )
 
 

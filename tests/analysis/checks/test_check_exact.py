@@ -157,17 +157,15 @@ def test_a_file_of_nanoseconds_is_read_exactly_and_written_again(tmp_path: Path)
 def test_files_keep_large_processes_keys_and_values_beside_missing_ones() -> None:
     large = 2**53 + 1
     lines = [
-        f'{{"process": {large}, "kind": "write", "key": {large}, "value": {large}, "called": 1, "returned": 2}}',
-        '{"kind": "read", "called": 3, "returned": 4}',
+        f'{{"process": {large}, "kind": "write", "key": {large}, "value": {large}, "call": 1, "return": 2}}',
+        '{"kind": "read", "call": 3, "return": 4}',
     ]
     frame = read_history(io.StringIO("\n".join(lines)))
     assert [frame[name].iloc[0] for name in ("process", "key", "value")] == [2**53 + 1] * 3
 
 
 def test_decimals_that_floats_would_merge_are_refused_with_the_line() -> None:
-    line = (
-        '{"kind": "read", "key": "x", "called": 1700000000.000000001, "returned": 1700000001, "status": "ok"}'
-    )
+    line = '{"kind": "read", "key": "x", "call": 1700000000.000000001, "return": 1700000001, "status": "ok"}'
     with pytest.raises(HistoryError, match=r"line 1: call is 1700000000\.000000001, which floating point"):
         read_history(io.StringIO(line))
     kept = line.replace(".000000001", ".125")

@@ -26,14 +26,14 @@ from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
 RATE, SERVERS = 280.0, 4  # 70 % load
-PATIENCE = Timeout(attempt=0.25, carried=False)
+TIMEOUT = Timeout(attempt=0.25, carried=False)
 RETRIES = Retries(most=3, backoff=0.0, on=("timeout", "error"))
 STORM = Scenario(
     system=Balanced(
         servers=(Server(workers=1),) * SERVERS,
         service=Exponential(0.010),
         policy=Random(),
-        resilience=(PATIENCE, RETRIES),
+        resilience=(TIMEOUT, RETRIES),
     ),
     network=constant(0.0005),
     workload=OpenLoop(rate=RATE, clients=2, reads=1.0),
@@ -63,9 +63,9 @@ def test_without_its_trigger_there_is_no_storm() -> None:
 
 
 CURES: dict[str, dict[str, Any]] = {
-    "budget": {"resilience": (PATIENCE, dataclasses.replace(RETRIES, budget=RetryBudget(ratio=0.1)))},
-    "breaker": {"resilience": (PATIENCE, RETRIES, CircuitBreaker(failures=5, open_for=2.0, reroute=False))},
-    "breaker that reroutes": {"resilience": (PATIENCE, RETRIES, CircuitBreaker(failures=5, open_for=2.0))},
+    "budget": {"resilience": (TIMEOUT, dataclasses.replace(RETRIES, budget=RetryBudget(ratio=0.1)))},
+    "breaker": {"resilience": (TIMEOUT, RETRIES, CircuitBreaker(failures=5, open_for=2.0, reroute=False))},
+    "breaker that reroutes": {"resilience": (TIMEOUT, RETRIES, CircuitBreaker(failures=5, open_for=2.0))},
     "queue limit": {"servers": (Server(workers=1, queue_limit=15),) * SERVERS},
     "controlled delay": {"servers": (Server(workers=1, codel=Codel(0.02, 0.1), queue_limit=100),) * SERVERS},
     "deadlines carried along": {"resilience": (Timeout(attempt=0.25, carried=True), RETRIES)},

@@ -286,13 +286,13 @@ class OneBallot(EPaxosStarNode):
 class Agreeable(EPaxosStarNode):
     """Commits fast what the others agree on among themselves, as EPaxos does."""
 
-    def decide(self, instance: Instance, led: Any, *, patient: bool) -> None:
+    def decide(self, instance: Instance, led: Any, *, may_wait: bool) -> None:
         answers = list(led.replies.values())
         if len(answers) + 1 >= self.n - self.e and all(answer == answers[0] for answer in answers):
             led.deps = answers[0]
             self.commit(instance, led)
         else:
-            super().decide(instance, led, patient=patient)
+            super().decide(instance, led, may_wait=may_wait)
 
 
 class Fickle(EPaxosNode):

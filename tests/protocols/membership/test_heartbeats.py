@@ -179,7 +179,7 @@ def survive(seed: int, storm: float) -> None:
     system = HeartbeatDetectors(nodes=3 + seed % 3, detector=rule, heartbeat=0.05, detection=0.5)
     pauses = [RandomPauses(every=2.0, length=0.5, start=0.2, end=storm)] if seed % 2 else []
     one = chaos_scenario(system, seed, storm=storm, extra_faults=pauses)
-    # Patience may have grown in the storm, but a heartbeat is enough to be trusted again: one that is not delayed
+    # Timeouts may have grown in the storm, but a heartbeat is enough to be trusted again: one that is not delayed
     # by more than the 2 s that chaos' latencies practically never reach.
     run = chaos(system, seed, scenario=one, bound=3.0)
     assert run.violation is None, f"seed {seed}: {run.violation}"

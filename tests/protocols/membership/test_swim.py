@@ -381,7 +381,7 @@ class Broken(Swim):
         return tuple(dataclasses.replace(m, node_class=self.node) for m in super().members())
 
 
-def test_fd1_the_law_sees_an_incarnation_that_is_dropped() -> None:
+def test_fd1_the_invariant_sees_an_incarnation_that_is_dropped() -> None:
     def tell(node: type[SwimNode]) -> Any:
         simulation = scenario(system=Broken(nodes=3, period=1.0, timeout=0.3, node=node)).start(1)
         simulation.run(until=5.0)

@@ -45,7 +45,7 @@ class InventsCommands(MenciusNode):
 def test_a_suggestion_that_no_client_asked_for_is_caught(stage: Staging) -> None:
     s = stage(SLOW, mutant=InventsCommands)
     s.ask("n0", value="v")
-    assert s.law_broken() == "validity"
+    assert s.invariant_broken() == "validity"
 
 
 class TakesAnySlot(MenciusNode):
@@ -58,7 +58,7 @@ class TakesAnySlot(MenciusNode):
 def test_a_suggestion_in_the_slot_of_another_is_caught(stage: Staging) -> None:
     s = stage(Mencius(nodes=3, heartbeat=5.0, detection=50.0), mutant=TakesAnySlot)
     s.ask("n1", value="v")
-    assert s.law_broken() == "suggested by the coordinator"
+    assert s.invariant_broken() == "suggested by the coordinator"
 
 
 class ForgetsItsTurn(MenciusNode):
@@ -76,7 +76,7 @@ def test_a_slot_used_twice_is_caught(stage: Staging) -> None:
     s.crash("n0")
     s.restart("n0")
     s.ask("n0", value="b", session=2)
-    assert s.law_broken() == "one value per ballot"
+    assert s.invariant_broken() == "one value per ballot"
 
 
 class SuggestsWhereItSkipped(MenciusNode):
@@ -92,7 +92,7 @@ def test_a_suggestion_in_a_skipped_slot_is_caught(stage: Staging) -> None:
     s.ask("n2", value="a")
     s.run(0.1)
     s.ask("n0", value="b", session=2)
-    assert s.law_broken() == "a skip is for ever"
+    assert s.invariant_broken() == "a skip is for ever"
 
 
 # The disk
@@ -119,7 +119,7 @@ def test_what_overtakes_the_disk_is_caught(stage: Staging, kind: type) -> None:
         s.step("n0", "revoke", "n1", 5)
         s.run(0.2)
 
-    assert s.law_broken(story) == "durable before send"
+    assert s.invariant_broken(story) == "durable before send"
 
 
 # Revocations
@@ -137,7 +137,7 @@ def test_a_revocation_over_an_accepted_suggestion_is_caught(stage: Staging) -> N
     s.ask("n1", value="a")
     s.run(2.5 * DELTA)
     s.crash("n1")
-    assert s.law_broken(lambda: s.run(6.0)) == "P2c"
+    assert s.invariant_broken(lambda: s.run(6.0)) == "P2c"
 
 
 class AcceptsLateSuggestions(MenciusNode):
@@ -154,7 +154,7 @@ def test_a_broken_promise_is_caught(stage: Staging) -> None:
     s.step("n0", "revoke", "n1", 1)
     s.run(0.05)
     s.ask("n1", value="late")
-    assert s.law_broken() == "promise kept"
+    assert s.invariant_broken() == "promise kept"
 
 
 class ProposesItsOwn(MenciusNode):
@@ -169,7 +169,7 @@ class ProposesItsOwn(MenciusNode):
 def test_a_value_of_the_revoker_s_own_is_caught(stage: Staging) -> None:
     s = stage(SLOW, mutant=ProposesItsOwn)
     s.step("n0", "revoke", "n1", 1)
-    assert s.law_broken() == "validity"
+    assert s.invariant_broken() == "validity"
 
 
 class CountsRoundsAgain(MenciusNode):
@@ -186,7 +186,7 @@ def test_a_ballot_of_two_lives_is_caught(stage: Staging) -> None:
     s.run(0.03)
     s.crash("n0")
     s.restart("n0")
-    assert s.law_broken(lambda: s.step("n0", "revoke", "n2", 1)) == "ballot used once"
+    assert s.invariant_broken(lambda: s.step("n0", "revoke", "n2", 1)) == "ballot used once"
 
 
 # Learning and executing
@@ -203,7 +203,7 @@ class BelievesSuggestions(MenciusNode):
 def test_executing_what_is_not_chosen_is_caught(stage: Staging) -> None:
     s = stage(Mencius(nodes=5), mutant=BelievesSuggestions)
     s.ask("n0", value="a")
-    assert s.law_broken() == "learnt is chosen"
+    assert s.invariant_broken() == "learnt is chosen"
 
 
 class AnswersEarly(MenciusNode):
@@ -217,7 +217,7 @@ class AnswersEarly(MenciusNode):
 def test_an_answer_before_a_quorum_is_caught(stage: Staging) -> None:
     s = stage(SLOW, mutant=AnswersEarly)
     s.ask("n0", value="v")
-    assert s.law_broken() == "acknowledged is chosen"
+    assert s.invariant_broken() == "acknowledged is chosen"
 
 
 class AppliesRetriesAgain(MenciusNode):
@@ -237,7 +237,7 @@ def test_a_retried_command_that_takes_effect_twice_is_caught(stage: Staging) -> 
     s.ask("n0", "increment", 1)
     s.run(0.1)
     s.ask_again("n0", "increment", 1)
-    assert s.law_broken() == "exactly once"
+    assert s.invariant_broken() == "exactly once"
 
 
 class ExecutesItsOwnOnly(MenciusNode):
@@ -255,7 +255,7 @@ def test_a_state_that_is_not_that_of_the_log_is_caught(stage: Staging) -> None:
     s = stage(Mencius(nodes=3), mutant=ExecutesItsOwnOnly)
     s.ask("n0", value="v")
     s.run(0.3)
-    assert s.law_broken(s.finish) == "state is the fold of the chosen"
+    assert s.invariant_broken(s.finish) == "state is the fold of the chosen"
 
 
 class ForgetsTheLog(MenciusNode):
@@ -270,4 +270,4 @@ def test_a_log_that_shrinks_is_caught(stage: Staging) -> None:
     s = stage(Mencius(nodes=3), mutant=ForgetsTheLog)
     s.ask("n0", value="v")
     s.run(0.1)
-    assert s.law_broken(lambda: s.step("n0", "tell", "n1", 1)) == "applied only grows"
+    assert s.invariant_broken(lambda: s.step("n0", "tell", "n1", 1)) == "applied only grows"

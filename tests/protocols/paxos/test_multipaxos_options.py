@@ -29,7 +29,7 @@ def settled(stage: Callable[..., Any], system: MultiPaxos, **more: Any) -> Any:
     return s
 
 
-def law_broken(run: Callable[[], Any]) -> str:
+def invariant_broken(run: Callable[[], Any]) -> str:
     with pytest.raises(SafetyViolation) as caught:
         run()
     return str(caught.value.invariant)
@@ -92,7 +92,7 @@ class NeverLetsGo(FullMultiPaxosNode):
 
 def test_a_lease_that_never_ends_is_caught(stage: Callable[..., Any]) -> None:
     s = settled(stage, LEASED, mutant=NeverLetsGo)
-    assert law_broken(lambda: isolated_leader(s)) == "a read sees acknowledged writes"
+    assert invariant_broken(lambda: isolated_leader(s)) == "a read sees acknowledged writes"
 
 
 class NeverBound(FullMultiPaxosNode):
@@ -118,7 +118,7 @@ def hurried(s: Any) -> None:
 def test_grants_that_are_not_kept_are_caught_and_kept_ones_hold_a_candidate_back(
     stage: Callable[..., Any],
 ) -> None:
-    assert law_broken(lambda: hurried(settled(stage, LEASED, mutant=NeverBound))) == (
+    assert invariant_broken(lambda: hurried(settled(stage, LEASED, mutant=NeverBound))) == (
         "a read sees acknowledged writes"
     )
     s = settled(stage, LEASED)
@@ -152,7 +152,7 @@ def restarted(s: Any) -> None:
 
 
 def test_an_acceptor_that_restarts_waits_a_lease_before_it_answers(stage: Callable[..., Any]) -> None:
-    assert law_broken(lambda: restarted(settled(stage, LEASED, mutant=ForgetsItsGrant))) == (
+    assert invariant_broken(lambda: restarted(settled(stage, LEASED, mutant=ForgetsItsGrant))) == (
         "a read sees acknowledged writes"
     )
     s = settled(stage, LEASED)
@@ -174,7 +174,7 @@ def drifting(stage: Callable[..., Any], drift: float) -> None:
 
 def test_leases_bear_the_stated_drift_and_no_more(stage: Callable[..., Any]) -> None:
     drifting(stage, 0.05)
-    assert law_broken(lambda: drifting(stage, 0.6)) == "a read sees acknowledged writes"
+    assert invariant_broken(lambda: drifting(stage, 0.6)) == "a read sees acknowledged writes"
 
 
 # Batches and the window
@@ -336,7 +336,7 @@ class DeletesAndForgets(FullMultiPaxosNode):
 
 def test_mp4_a_deleted_slot_taken_for_a_free_one_is_caught(stage: Callable[..., Any]) -> None:
     s = settled(stage, MultiPaxos(nodes=3, snapshot_every=3, retain=0), mutant=DeletesAndForgets)
-    assert law_broken(lambda: lagging_candidate(s)) == "P2c"
+    assert invariant_broken(lambda: lagging_candidate(s)) == "P2c"
 
 
 def test_a_replica_restarts_from_its_snapshot_sessions_included(stage: Callable[..., Any]) -> None:

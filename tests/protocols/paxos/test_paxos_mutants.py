@@ -20,7 +20,7 @@ from sim.system import SafetyViolation
 DELTA = 0.01
 
 
-def law_broken(run: Callable[[], Any]) -> str:
+def invariant_broken(run: Callable[[], Any]) -> str:
     with pytest.raises(SafetyViolation) as caught:
         run()
     return str(caught.value.invariant)
@@ -48,7 +48,7 @@ class AcceptsUnsynced(PaxosNode):
 def test_px1_an_answer_that_overtakes_the_disk_is_caught(stage: Callable[..., Any], mutant: Any) -> None:
     s = stage(Paxos(nodes=3), mutant=mutant, fsync=0.005)
     s.ask("n0", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "durable before send"
+    assert invariant_broken(lambda: s.run(1.0)) == "durable before send"
 
 
 class Forgets(PaxosNode):
@@ -64,7 +64,7 @@ def test_px1_an_acceptor_that_forgets_its_promise_is_caught(stage: Callable[...,
     s.ask("n0", value="v")
     s.run(0.5)
     s.crash("n1")
-    assert law_broken(lambda: s.restart("n1")) == "promise kept"
+    assert invariant_broken(lambda: s.restart("n1")) == "promise kept"
 
 
 class RestartsRounds(PaxosNode):
@@ -82,7 +82,7 @@ def test_px2_a_proposer_that_uses_a_ballot_in_two_lives_is_caught(stage: Callabl
     s.crash("n0")
     s.restart("n0")
     s.ask("n0", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "ballot used once"
+    assert invariant_broken(lambda: s.run(1.0)) == "ballot used once"
 
 
 class CountsDown(PaxosNode):
@@ -99,7 +99,7 @@ def test_ballots_that_fall_are_caught(stage: Callable[..., Any]) -> None:
     s.run(1.5 * DELTA)
     s.ask("n1", value="b", session=2)
     s.node("n1").highest_seen = 20
-    assert law_broken(lambda: s.run(1.0)) == "ballots grow"
+    assert invariant_broken(lambda: s.run(1.0)) == "ballots grow"
 
 
 class CountsOneTooFew(PaxosNode):
@@ -115,7 +115,7 @@ def test_px4_a_quorum_that_is_one_vote_short_is_caught(stage: Callable[..., Any]
     s.ask("n0", value="v")
     s.run(2.5 * DELTA)  # the promises are under way
     s.isolate("n0")
-    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+    assert invariant_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
 
 
 def test_px4_a_learner_that_is_one_vote_short_is_caught(stage: Callable[..., Any]) -> None:
@@ -124,7 +124,7 @@ def test_px4_a_learner_that_is_one_vote_short_is_caught(stage: Callable[..., Any
     s.ask("p0", value="v")
     s.run(2.5 * DELTA)  # the promises are under way
     s.cluster.network.cut([("p0", "a1"), ("p0", "a2")])
-    assert law_broken(lambda: s.run(1.0)) == "learnt is chosen"
+    assert invariant_broken(lambda: s.run(1.0)) == "learnt is chosen"
 
 
 def test_px4_quorums_that_do_not_meet_choose_two_values_and_agreement_says_so(
@@ -134,7 +134,7 @@ def test_px4_quorums_that_do_not_meet_choose_two_values_and_agreement_says_so(
     s.isolate("n0", "n1")
     s.ask("n0", value="a", session=1)
     s.ask("n2", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "agreement"
+    assert invariant_broken(lambda: s.run(1.0)) == "agreement"
 
 
 class IgnoresVotes(PaxosNode):
@@ -150,7 +150,7 @@ def test_a_proposer_that_ignores_accepted_values_is_caught(stage: Callable[..., 
     s.run(3.5 * DELTA)
     s.crash("n0")  # n1 and n2 have just accepted
     s.ask("n1", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "P2c"
+    assert invariant_broken(lambda: s.run(1.0)) == "P2c"
 
 
 class AcceptsAnything(PaxosNode):
@@ -173,7 +173,7 @@ def test_an_acceptor_that_breaks_its_promise_is_caught(stage: Callable[..., Any]
     s.ask("n0", value="a", session=1)
     s.run(1.5 * DELTA)
     s.ask("n1", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "promise kept"
+    assert invariant_broken(lambda: s.run(1.0)) == "promise kept"
 
 
 class ChangesItsMind(PaxosNode):
@@ -190,7 +190,7 @@ def test_two_values_under_one_ballot_are_caught(stage: Callable[..., Any]) -> No
     s.ask("n0", value="a", session=1)
     s.run(2.5 * DELTA)
     s.ask("n0", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "one value per ballot"
+    assert invariant_broken(lambda: s.run(1.0)) == "one value per ballot"
 
 
 class ProposesItsOwn(PaxosNode):
@@ -204,7 +204,7 @@ class ProposesItsOwn(PaxosNode):
 def test_a_value_that_no_client_asked_for_is_caught(stage: Callable[..., Any]) -> None:
     s = stage(Paxos(nodes=3), mutant=ProposesItsOwn)
     s.ask("n0", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "validity"
+    assert invariant_broken(lambda: s.run(1.0)) == "validity"
 
 
 class AnswersWithItsOwn(PaxosNode):
@@ -221,7 +221,7 @@ def test_an_answer_that_is_not_what_was_chosen_is_caught(stage: Callable[..., An
     s.ask("n0", value="a", session=1)
     s.run(0.5)
     s.ask("n1", value="b", session=2)
-    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+    assert invariant_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
 
 
 class AnswersLateGets(PaxosNode):
@@ -249,7 +249,7 @@ def late_get(s: Any) -> None:
 
 
 def test_a_get_that_misses_a_chosen_value_is_caught(stage: Callable[..., Any]) -> None:
-    assert law_broken(lambda: late_get(stage(Paxos(nodes=3), mutant=AnswersLateGets))) == (
+    assert invariant_broken(lambda: late_get(stage(Paxos(nodes=3), mutant=AnswersLateGets))) == (
         "acknowledged is chosen"
     )
     s = stage(Paxos(nodes=3))
@@ -282,7 +282,7 @@ def test_mp1_a_no_op_over_a_value_that_was_chosen_is_caught(stage: Callable[...,
     s.crash("n0")
     s.heal()
     s.step("n2", "campaign")
-    assert law_broken(lambda: s.run(1.0)) == "P2c"
+    assert invariant_broken(lambda: s.run(1.0)) == "P2c"
 
 
 class ProposesAnother(MultiPaxosNode):
@@ -295,7 +295,7 @@ class ProposesAnother(MultiPaxosNode):
 def test_multi_paxos_assigns_only_what_clients_asked_for(stage: Callable[..., Any]) -> None:
     s = stage(MultiPaxos(nodes=3), mutant=ProposesAnother)
     s.ask("n0", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "validity"
+    assert invariant_broken(lambda: s.run(1.0)) == "validity"
 
 
 class ForgetsItsBallot(MultiPaxosNode):
@@ -310,7 +310,7 @@ def test_px2_a_leader_that_forgets_its_ballot_is_caught(stage: Callable[..., Any
     s = stage(MultiPaxos(nodes=3), mutant=ForgetsItsBallot)
     s.run(0.1)
     s.crash("n0")
-    assert law_broken(lambda: s.restart("n0")) == "promise kept"
+    assert invariant_broken(lambda: s.restart("n0")) == "promise kept"
 
 
 class StartsOver(MultiPaxosNode):
@@ -327,7 +327,7 @@ def test_applying_slots_again_is_caught(stage: Callable[..., Any]) -> None:
     s.ask("n0", value="v")
     s.run(0.2)
     late = Learned(Ballot(1, "n0"), 1, ())
-    assert law_broken(lambda: s.step("n1", "on_learned", "n0", late)) == "applied only grows"
+    assert invariant_broken(lambda: s.step("n1", "on_learned", "n0", late)) == "applied only grows"
 
 
 class VotesUnsynced(MultiPaxosNode):
@@ -379,13 +379,13 @@ class TrustsAnyVote(MultiPaxosNode):
 def test_multi_paxos_votes_wait_for_the_disk(stage: Callable[..., Any]) -> None:
     s = stage(MultiPaxos(nodes=3), mutant=VotesUnsynced, fsync=0.005)
     s.ask("n0", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "durable before send"
+    assert invariant_broken(lambda: s.run(1.0)) == "durable before send"
 
 
 def test_an_answer_before_a_quorum_is_caught(stage: Callable[..., Any]) -> None:
     s = stage(MultiPaxos(nodes=3), mutant=AnswersEarly)
     s.ask("n0", value="v")
-    assert law_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
+    assert invariant_broken(lambda: s.run(1.0)) == "acknowledged is chosen"
 
 
 def test_a_retried_command_that_takes_effect_twice_is_caught(stage: Callable[..., Any]) -> None:
@@ -393,7 +393,7 @@ def test_a_retried_command_that_takes_effect_twice_is_caught(stage: Callable[...
     s.ask("n0", "increment", 1)
     s.run(0.1)
     s.ask_again("n0", "increment", 1)
-    assert law_broken(lambda: s.run(1.0)) == "exactly once"
+    assert invariant_broken(lambda: s.run(1.0)) == "exactly once"
 
 
 def gap_at_a_follower(s: Any) -> None:
@@ -409,7 +409,7 @@ def gap_at_a_follower(s: Any) -> None:
 def test_applying_over_a_gap_is_caught(stage: Callable[..., Any]) -> None:
     s = stage(MultiPaxos(nodes=3, heartbeat=0.2, detection=2.0), mutant=AppliesWithGaps)
     gap_at_a_follower(s)
-    assert law_broken(lambda: s.run(0.35)) == "applied without gaps"
+    assert invariant_broken(lambda: s.run(0.35)) == "applied without gaps"
 
 
 class AppliesBackwards(MultiPaxosNode):
@@ -430,7 +430,7 @@ def test_applying_in_another_order_is_caught(stage: Callable[..., Any]) -> None:
     for session in (1, 2):
         s.ask("n0", value=session, session=session)
     s.run(0.3)
-    assert law_broken(s.finish) == "state is the fold of the chosen"
+    assert invariant_broken(s.finish) == "state is the fold of the chosen"
 
 
 def test_taking_an_old_vote_for_chosen_is_caught(stage: Callable[..., Any]) -> None:
@@ -445,4 +445,4 @@ def test_taking_an_old_vote_for_chosen_is_caught(stage: Callable[..., Any]) -> N
     s.ask("n1", value="kept", session=2)
     s.run(0.03)
     s.heal()
-    assert law_broken(lambda: s.run(1.0)) == "learnt is chosen"
+    assert invariant_broken(lambda: s.run(1.0)) == "learnt is chosen"

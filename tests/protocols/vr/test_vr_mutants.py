@@ -96,7 +96,7 @@ def test_a_request_handled_wrongly_is_caught(
 ) -> None:
     world = settled(stage, mutant)
     world.ask("n0", value=1)
-    assert world.law_broken() == invariant
+    assert world.invariant_broken() == invariant
 
 
 class AppendsOutOfOrder(ViewstampedNode):
@@ -142,7 +142,7 @@ def test_a_backup_that_missed_a_request_does_not_pretend(
     world.run(0.035)
     world.heal()
     world.ask("n0", value=2, session=2)
-    assert world.law_broken() == invariant
+    assert world.invariant_broken() == invariant
 
 
 class AppliesRetriesAgain(ViewstampedNode):
@@ -162,7 +162,7 @@ def test_a_retried_request_that_takes_effect_twice_is_caught(stage: Staging) -> 
     world.ask("n0", "increment", 1)
     world.run(0.1)
     world.ask_again("n0", "increment", 1)
-    assert world.law_broken() == "exactly once"
+    assert world.invariant_broken() == "exactly once"
 
 
 class ExecutesBackwards(ViewstampedNode):
@@ -180,7 +180,7 @@ def test_executing_in_another_order_is_caught(stage: Staging) -> None:
     for session in (1, 2):
         world.ask("n0", value=session, session=session)
     world.run(0.3)
-    assert world.law_broken(world.finish) == "state is the fold of the committed"
+    assert world.invariant_broken(world.finish) == "state is the fold of the committed"
 
 
 # View changes
@@ -204,7 +204,7 @@ def test_the_choice_of_a_shorter_log_is_caught(
     world.run(0.025)
     world.crash("n0")
     change_view(world, "n1", "n2", "n3", "n4")
-    assert world.law_broken() == invariant
+    assert world.invariant_broken() == invariant
 
 
 class CutsBeforeItKnows(ViewstampedNode):
@@ -251,7 +251,7 @@ def test_an_acknowledgement_during_a_view_change_is_caught(stage: Staging) -> No
     world.ask("n0", value=1)
     world.run(1.5 * DELTA)
     change_view(world, "n1", "n2")
-    assert world.law_broken() == "who vouches, has it"
+    assert world.invariant_broken() == "who vouches, has it"
 
 
 class KeepsItsLog(ViewstampedNode):
@@ -277,7 +277,7 @@ def test_a_log_of_an_earlier_view_taken_for_the_later_one_s_is_caught(stage: Sta
     world.run(0.04)
     told = Commit(1, world.node("n1").commit)
     assert told.commit == 1
-    assert world.law_broken(lambda: world.step("n0", "on_commit", "n1", told)) == "one history"
+    assert world.invariant_broken(lambda: world.step("n0", "on_commit", "n1", told)) == "one history"
 
 
 class GoesBack(ViewstampedNode):
@@ -297,7 +297,7 @@ def test_a_return_to_an_earlier_view_is_caught(stage: Staging) -> None:
     world.run(0.05)
     world.cluster.network.release()
     assert world.node("n2").view > 1
-    assert world.law_broken() == "views only grow"
+    assert world.invariant_broken() == "views only grow"
 
 
 class BeginsAgain(ViewstampedNode):
@@ -328,7 +328,7 @@ def test_a_view_that_begins_twice_is_caught(stage: Staging) -> None:
     world.run(0.05)
     assert world.node("n1").status == NORMAL
     world.cluster.network.release()
-    assert world.law_broken() == "a view begins once"
+    assert world.invariant_broken() == "a view begins once"
 
 
 # Recovery
@@ -346,14 +346,14 @@ def test_a_replica_that_takes_part_again_with_nothing_is_caught(stage: Staging) 
     world.ask("n0", value=1)
     world.run(0.1)
     world.crash("n1")
-    assert world.law_broken(lambda: world.restart("n1")) == KEPT
+    assert world.invariant_broken(lambda: world.restart("n1")) == KEPT
 
 
 def test_a_primary_that_leads_its_view_in_another_life_is_caught(stage: Staging) -> None:
     world = settled(stage, Amnesiac)
     world.crash("n0")
     world.restart("n0")
-    assert world.law_broken() == "one primary a view"
+    assert world.invariant_broken() == "one primary a view"
 
 
 class HelpsInAViewChange(ViewstampedNode):
@@ -369,7 +369,8 @@ def test_an_answer_to_a_recovery_during_a_view_change_is_caught(stage: Staging) 
     world.crash("n1")
     change_view(world, "n2")
     assert (
-        world.law_broken(lambda: (world.restart("n1"), world.run(0.1))) == "who helps to recover, is normal"
+        world.invariant_broken(lambda: (world.restart("n1"), world.run(0.1)))
+        == "who helps to recover, is normal"
     )
 
 
@@ -407,7 +408,7 @@ def test_vr1_a_response_to_an_earlier_recovery_would_bring_back_an_older_log(sta
     world = second_recovery(stage, None)
     world.run(0.05)
     assert world.node("n1").status == RECOVERING
-    assert second_recovery(stage, AnyNonce).law_broken() == KEPT
+    assert second_recovery(stage, AnyNonce).invariant_broken() == KEPT
 
 
 class CountsTheDead(ViewstampedNode):
@@ -446,4 +447,4 @@ def test_a_report_of_a_life_that_has_ended_is_caught(stage: Staging) -> None:
     world.run(0.05)
     assert world.node("n1").reports.keys() == {"n1", "n2", "n3"}
     assert world.node("n1").status != NORMAL  # it waits for n4
-    assert reports_of_two_lives(stage, CountsTheDead).law_broken() == BEST
+    assert reports_of_two_lives(stage, CountsTheDead).invariant_broken() == BEST

@@ -106,7 +106,9 @@ class EPaxosSafety(Invariant):
         record = known.host.disk.durable("instances", {}).get(instance)
         ballot = getattr(message, "ballot", ZERO)
         if record is None or record.promised < ballot or record.status < least:
-            self.broken("durable before send", (src,), f"it sends {message!r}", f"its disk has {record!r}")
+            self.violated(
+                (src,), f"it sends {message!r}", f"its disk has {record!r}", invariant="durable before send"
+            )
 
     def check_vouch(self, src: str, msg: Any, least: int) -> None:
         """The ballots that a replica answers and those it has accepted in only grow, restarts included."""
@@ -114,7 +116,9 @@ class EPaxosSafety(Invariant):
         ballot = getattr(msg, "ballot", ZERO)
         before = self.promised.get(key, ZERO)
         if ballot < before:
-            self.broken("ballots only grow", (src,), f"it answered ballot {before}", f"it sends {msg!r}")
+            self.violated(
+                (src,), f"it answered ballot {before}", f"it sends {msg!r}", invariant="ballots only grow"
+            )
         self.promised[key] = ballot
         self.check_disk(src, msg.instance, least, msg)
         record = getattr(msg, "record", None)
@@ -125,11 +129,11 @@ class EPaxosSafety(Invariant):
             record = node.instances.get(msg.instance) if node is not None else None
         last = self.accepted.get(key, ZERO)
         if record is not None and not last <= record.accepted <= record.promised:
-            self.broken(
-                "accepted <= promised, both growing",
+            self.violated(
                 (src,),
                 f"it has answered {ballot} of {msg.instance} and accepted {last}",
                 f"it holds {record!r}",
+                invariant="accepted <= promised, both growing",
             )
 
     def check_reply(self, src: str, msg: Any) -> None:
@@ -139,7 +143,9 @@ class EPaxosSafety(Invariant):
         if identity in self.requested and self.requested[identity].kind == "scan":
             truth = self.results.setdefault(identity, Result(msg.status, msg.value, msg.result))
         if truth is None or (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
-            self.broken("exactly once", (src,), f"{identity} came to {truth!r}", f"it answers {msg!r}")
+            self.violated(
+                (src,), f"{identity} came to {truth!r}", f"it answers {msg!r}", invariant="exactly once"
+            )
 
     # Commits
 
@@ -149,14 +155,16 @@ class EPaxosSafety(Invariant):
         if known is not outcome:
             if known != outcome:
                 facts = (f"{first} committed {known!r} in {instance}", f"{src} has {outcome!r}")
-                self.broken("one outcome per instance", (first, src), *facts)
+                self.violated((first, src), *facts, invariant="one outcome per instance")
             return
         command = outcome[0]
         if command == NOOP:
             return
         asked = self.requested.get((command.session, command.sequence))
         if asked != command:
-            self.broken("validity", (src,), f"a client asked for {asked!r}", f"{src} commits {command!r}")
+            self.violated(
+                (src,), f"a client asked for {asked!r}", f"{src} commits {command!r}", invariant="validity"
+            )
         others = self.committed.setdefault(command.key, [])
         for other in islice(reversed(others), _LOOK_BACK):
             self.check_visible(src, instance, other)
@@ -186,7 +194,9 @@ class EPaxosSafety(Invariant):
                     if found is None:
                         searches.remove(search)
         facts = [f"{i} is {self.chosen[i][0]!r}" for i in (instance, other)]
-        self.broken("of two that interfere one knows the other", (src, self.chosen[other][1]), *facts)
+        self.violated(
+            (src, self.chosen[other][1]), *facts, invariant="of two that interfere one knows the other"
+        )
 
     def deps(self, instance: Instance) -> Any:
         """What a committed instance depends on."""
@@ -260,7 +270,9 @@ class EPaxosSafety(Invariant):
         for one in needed:
             if replica.record_of(one).status != COMMITTED:
                 facts = (f"it executed {instance}", f"of {one} it holds {replica.record_of(one)!r}")
-                self.broken("executed means committed, with all it depends on", (replica.name,), *facts)
+                self.violated(
+                    (replica.name,), *facts, invariant="executed means committed, with all it depends on"
+                )
 
     def check_real_time(self, known: _Replica, name: str, instance: Instance, command: Any) -> None:
         """What was committed (EPaxos*: executed) before a command was proposed, and interferes, is executed first."""
@@ -273,7 +285,7 @@ class EPaxosSafety(Invariant):
             if earlier not in known.done and self.interfere(instance, earlier):
                 what = "committed" if self.sequenced else "executed"
                 facts = (f"{earlier} was {what} before {instance} was proposed", f"{name} executes it later")
-                self.broken("what comes later is executed later", (name,), *facts)
+                self.violated((name,), *facts, invariant="what comes later is executed later")
 
     def check_order(self, known: _Replica, name: str, command: Any) -> None:
         """Interfering commands are executed in one order everywhere; the first who does so tells what they come to."""
@@ -293,7 +305,7 @@ class EPaxosSafety(Invariant):
                     f"read {identity} of {key} came after {place} writes",
                     f"here it comes after {before}",
                 )
-                self.broken("interfering commands in one order", (name,), *facts)
+                self.violated((name,), *facts, invariant="interfering commands in one order")
             if identity not in self.results:
                 self.results[identity] = _store_with(key, values[before]).execute(command)
             return
@@ -305,7 +317,7 @@ class EPaxosSafety(Invariant):
             values.append(store.data.get(key, _Absent))
         elif order[before] != identity:
             facts = (f"write {before + 1} of {key} was {order[before]}", f"here it is {identity}")
-            self.broken("interfering commands in one order", (name,), *facts)
+            self.violated((name,), *facts, invariant="interfering commands in one order")
 
 
 _Absent: Any = object()

@@ -160,9 +160,9 @@ class EPaxosNode(EgalitarianReplica):
         led = self.leading(msg.instance, msg.ballot, "preaccept")
         if led is not None:
             self.keep_reply(src, led, msg)
-            self.decide(msg.instance, led, patient=True)
+            self.decide(msg.instance, led, may_wait=True)
 
-    def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
+    def decide(self, instance: Instance, led: _Led, *, may_wait: bool) -> None:
         """Fast path if a fast quorum agrees; slow path with F replies when it cannot, or when timeout ends."""
         replies = list(led.replies.values())
         if len(replies) < self.f:
@@ -174,7 +174,7 @@ class EPaxosNode(EgalitarianReplica):
                 led.seq, led.deps = fast[0].seq, fast[0].deps
                 self.commit(instance, led)
                 return
-            if patient:
+            if may_wait:
                 return
         led.seq = max(r.seq for r in replies)
         led.deps = tuple(sorted({dep for r in replies for dep in r.deps}))
@@ -268,7 +268,7 @@ class EPaxosNode(EgalitarianReplica):
             return
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
         if led.phase == "preaccept":
-            self.decide(instance, led, patient=False)
+            self.decide(instance, led, may_wait=False)
             if led.phase != "preaccept" or instance not in self.led:
                 return  # the next phase has just asked them
         silent = [peer for peer in self.peers if peer not in led.replies]

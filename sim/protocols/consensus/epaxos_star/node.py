@@ -151,7 +151,7 @@ class EPaxosStarNode(EgalitarianReplica):
         led.partner = self.partner
         self.broadcast(self.question(instance, led), to=self.first_pre_asked(led.partner))
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
-        self.decide(instance, led, patient=True)
+        self.decide(instance, led, may_wait=True)
 
     def preaccepted(
         self, instance: Instance, command: Command, proposed: Deps, deps: Deps, partner: str = ""
@@ -183,9 +183,9 @@ class EPaxosStarNode(EgalitarianReplica):
         led = self.leading(msg.instance, ZERO, "preaccept")
         if led is not None:
             self.keep_reply(src, led, msg.deps)
-            self.decide(msg.instance, led, patient=True)
+            self.decide(msg.instance, led, may_wait=True)
 
-    def decide(self, instance: Instance, led: _Led, *, patient: bool) -> None:
+    def decide(self, instance: Instance, led: _Led, *, may_wait: bool) -> None:
         """With n - f: the slow path if anybody adds dependencies, or when timeout ends; the fast one with n - e."""
         size = len(led.replies) + 1  # a replica that asks has written down what it asks: it counts itself
         if size < self.n - self.f:
@@ -198,7 +198,7 @@ class EPaxosStarNode(EgalitarianReplica):
             if size >= self.n - self.e and not led.partner:
                 self.commit(instance, led)
                 return
-            if patient:
+            if may_wait:
                 return
         for deps in led.replies.values():
             led.deps = led.deps.joined(deps.others)
@@ -439,7 +439,7 @@ class EPaxosStarNode(EgalitarianReplica):
             return
         self.set_timer("retry", self.settings.heartbeat_interval, instance)
         if led.phase == "preaccept":
-            self.decide(instance, led, patient=False)
+            self.decide(instance, led, may_wait=False)
             if led.phase != "preaccept" or instance not in self.led:
                 return
         if led.phase == "validate":

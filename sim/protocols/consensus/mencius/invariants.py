@@ -40,7 +40,9 @@ class MenciusSafety(MultiPaxosSafety):
         if life != node.incarnation:
             before = 0
         elif len(log) < before:
-            self.broken("applied only grows", node.name, f"it executed {before} slots", f"now {len(log)}")
+            self.violated(
+                node.name, f"it executed {before} slots", f"now {len(log)}", invariant="applied only grows"
+            )
         self.applied[node.name] = (node.incarnation, len(log))
         for slot in range(before + 1, len(log) + 1):
             self.check_chosen(node.name, slot, log[slot - 1])
@@ -51,20 +53,31 @@ class MenciusSafety(MultiPaxosSafety):
         """Only its coordinator suggests in a slot, one command, and none where it skipped."""
         ballot = Ballot(0, src)
         if src != f"n{(msg.slot - 1) % self.nodes}":
-            self.broken(
-                "suggested by the coordinator", src, f"slot {msg.slot} is not its own", f"it sends {msg!r}"
+            self.violated(
+                src,
+                f"slot {msg.slot} is not its own",
+                f"it sends {msg!r}",
+                invariant="suggested by the coordinator",
             )
         known = self.proposed.get((msg.slot, ballot))
         if known is None:
             self.check_asked(src, msg.slot, msg.command)
             disk = self.slow_disk(src)
             if disk is not None and not self.vote_on_disk(disk, msg.slot, ballot):
-                self.broken("durable before send", src, f"it suggests in slot {msg.slot}", "its disk has not")
+                self.violated(
+                    src,
+                    f"it suggests in slot {msg.slot}",
+                    "its disk has not",
+                    invariant="durable before send",
+                )
             self.proposed[msg.slot, ballot] = msg.command
         elif known != msg.command:
             invariant = "a skip is for ever" if known == NOOP else "one value per ballot"
-            self.broken(
-                invariant, src, f"in slot {msg.slot} it proposed {known!r}", f"it proposes {msg.command!r}"
+            self.violated(
+                src,
+                f"in slot {msg.slot} it proposed {known!r}",
+                f"it proposes {msg.command!r}",
+                invariant=invariant,
             )
         self.skipped(src, msg.first, msg.slot)
 
@@ -74,10 +87,17 @@ class MenciusSafety(MultiPaxosSafety):
             ballot = Ballot(0, src)
             known = self.proposed.setdefault((slot, ballot), NOOP)
             if known != NOOP:
-                self.broken("a skip is for ever", src, f"in slot {slot} it proposed {known!r}", "it skips it")
+                self.violated(
+                    src,
+                    f"in slot {slot} it proposed {known!r}",
+                    "it skips it",
+                    invariant="a skip is for ever",
+                )
             disk = self.slow_disk(src)
             if disk is not None and disk.durable("used", 0) < slot:
-                self.broken("durable before send", src, f"it skips slot {slot}", "its disk does not know")
+                self.violated(
+                    src, f"it skips slot {slot}", "its disk does not know", invariant="durable before send"
+                )
             self.voters.setdefault((slot, ballot), {})[src] = None
             self.choose(slot, ballot, src)
         self.announced[src] = max(turn, self.announced.get(src, 0))
@@ -104,7 +124,9 @@ class MenciusSafety(MultiPaxosSafety):
         """What an acceptor promises or accepts in a slot is never below what it said before."""
         told = self.slot_promises.get((src, slot), ZERO)
         if ballot < told:
-            self.broken("promise kept", src, f"in slot {slot} it promised {told}", f"it answers {ballot}")
+            self.violated(
+                src, f"in slot {slot} it promised {told}", f"it answers {ballot}", invariant="promise kept"
+            )
         self.slot_promises[src, slot] = max(told, ballot)
 
     def voted(self, src: str, slot: int, msg: Any) -> None:
@@ -129,11 +151,11 @@ class MenciusSafety(MultiPaxosSafety):
         for slot in self.slots_of(msg):
             self.check_slot(src, slot, msg.ballot)
             if disk is not None and disk.durable("promises", {}).get(slot, ZERO) < msg.ballot:
-                self.broken(
-                    "durable before send",
+                self.violated(
                     src,
                     f"it promises {msg.ballot} in slot {slot}",
                     "its disk does not",
+                    invariant="durable before send",
                 )
 
     def sent_revoke(self, src: str, msg: Any) -> None:
@@ -147,13 +169,19 @@ class MenciusSafety(MultiPaxosSafety):
                 self.check_p2c(src, slot, msg.ballot, command)
                 suggested = self.proposed.get((slot, Ballot(0, f"n{(slot - 1) % self.nodes}")))
                 if command not in (NOOP, suggested):
-                    self.broken(
-                        "validity", src, f"{suggested!r} was suggested in slot {slot}", f"not {command!r}"
+                    self.violated(
+                        src,
+                        f"{suggested!r} was suggested in slot {slot}",
+                        f"not {command!r}",
+                        invariant="validity",
                     )
                 self.proposed[slot, msg.ballot] = command
             elif known != command:
-                self.broken(
-                    "one value per ballot", src, f"{msg.ballot} proposed {known!r}", f"now {command!r}"
+                self.violated(
+                    src,
+                    f"{msg.ballot} proposed {known!r}",
+                    f"now {command!r}",
+                    invariant="one value per ballot",
                 )
 
     def sent_revoked(self, src: str, msg: Any) -> None:

@@ -46,7 +46,9 @@ class MultiPaxosSafety(PaxosSafety):
             if applied == before:
                 return
             if applied < before:
-                self.broken("applied only grows", node.name, f"it applied {before} slots", f"now {applied}")
+                self.violated(
+                    node.name, f"it applied {before} slots", f"now {applied}", invariant="applied only grows"
+                )
         else:
             before = 0
         self.applied[node.name] = (node.incarnation, applied)
@@ -56,11 +58,11 @@ class MultiPaxosSafety(PaxosSafety):
             if vote is not None:
                 self.check_chosen(node.name, slot, vote.command)
             elif slot > getattr(node, "snapshot_index", 0):
-                self.broken(
-                    "applied without gaps",
+                self.violated(
                     node.name,
                     f"it has applied {applied} slots",
                     f"it never had {slot}",
+                    invariant="applied without gaps",
                 )
 
     def sent_reply(self, src: str, msg: Any) -> None:
@@ -77,9 +79,11 @@ class MultiPaxosSafety(PaxosSafety):
             self.check_read(src, msg, self.reads[identity])
         elif truth is None:
             facts = (f"it answers {msg!r}", f"{self.clients.folded} slots are chosen, none with it")
-            self.broken("acknowledged is chosen", src, *facts)
+            self.violated(src, *facts, invariant="acknowledged is chosen")
         else:
-            self.broken("exactly once", src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}")
+            self.violated(
+                src, f"the chosen commands yield {truth!r}", f"it answers {msg!r}", invariant="exactly once"
+            )
 
     def applied_by(self, name: str) -> int:
         """How many slots a replica has applied."""
@@ -95,15 +99,18 @@ class MultiPaxosSafety(PaxosSafety):
         """A read under a lease sees all that any client was told of before, by writes or by reads."""
         node = self.hosts[src].node
         if node.applied < self.acknowledged:
-            self.broken(
-                "a read sees acknowledged writes",
+            self.violated(
                 src,
                 f"slot {self.acknowledged} was acknowledged",
                 f"it answers {msg!r} having applied {node.applied}",
+                invariant="a read sees acknowledged writes",
             )
         if node.store.execute(command).value != msg.value:
-            self.broken(
-                "a read sees acknowledged writes", src, f"{command!r} was asked", f"it answers {msg!r}"
+            self.violated(
+                src,
+                f"{command!r} was asked",
+                f"it answers {msg!r}",
+                invariant="a read sees acknowledged writes",
             )
         self.acknowledged = node.applied
 
@@ -140,9 +147,9 @@ class MultiPaxosSafety(PaxosSafety):
                 ghost.fold(self.chosen[ghost.folded + 1][1])
             held, store = node.store, ghost.store
             if (held.data, held.sessions) != (store.data, store.sessions):
-                self.broken(
-                    "state is the fold of the chosen",
+                self.violated(
                     node.name,
                     f"{ghost.folded} chosen commands make {store.data!r}",
                     f"it holds {held.data!r}",
+                    invariant="state is the fold of the chosen",
                 )

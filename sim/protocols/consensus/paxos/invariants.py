@@ -75,7 +75,9 @@ class PaxosSafety(Invariant):
             self.hosts[node.name] = node.host
             told = self.promised.get(node.name, ZERO)
             if promised < told:
-                self.broken("promise kept", node.name, f"it promised {told}", f"it now holds {promised}")
+                self.violated(
+                    node.name, f"it promised {told}", f"it now holds {promised}", invariant="promise kept"
+                )
         self.check_learnt(node)
 
     def check_learnt(self, node: Node) -> None:
@@ -92,15 +94,17 @@ class PaxosSafety(Invariant):
         if msg.ballot not in self.owners:
             latest = self.latest.get(src, ZERO)
             if msg.ballot < latest:
-                self.broken("ballots grow", src, f"it has used {latest}", f"now it uses {msg.ballot}")
+                self.violated(
+                    src, f"it has used {latest}", f"now it uses {msg.ballot}", invariant="ballots grow"
+                )
             self.latest[src] = msg.ballot
         owner = self.owners.setdefault(msg.ballot, life)
         if owner != life or msg.ballot.proposer != src:
-            self.broken(
-                "ballot used once",
+            self.violated(
                 src,
                 f"{msg.ballot} is of {owner[0]}, life {owner[1]}",
                 f"life {life[1]} uses it",
+                invariant="ballot used once",
             )
 
     def sent_promise(self, src: str, msg: Any) -> None:
@@ -111,11 +115,11 @@ class PaxosSafety(Invariant):
             self.reported(src, slot, vote)
         disk = self.slow_disk(src)
         if disk is not None and disk.durable("promised", ZERO) < msg.ballot:
-            self.broken(
-                "durable before send",
+            self.violated(
                 src,
                 f"it promises {msg.ballot}",
                 f"its disk says {disk.durable('promised', ZERO)}",
+                invariant="durable before send",
             )
 
     def votes_in(self, promise: Any) -> Sequence[tuple[Slot, Any]]:
@@ -146,11 +150,11 @@ class PaxosSafety(Invariant):
             self.check_asked(src, slot, msg.command)
             self.proposed[slot, ballot] = msg.command
         elif known != msg.command:
-            self.broken(
-                "one value per ballot",
+            self.violated(
                 src,
                 f"{ballot} proposed {known!r} in slot {slot}",
                 f"it proposes {msg.command!r}",
+                invariant="one value per ballot",
             )
 
     def sent_accepted(self, src: str, msg: Any) -> None:
@@ -159,8 +163,11 @@ class PaxosSafety(Invariant):
         self.check_promise_kept(src, ballot, "accepts")
         disk = self.slow_disk(src)
         if disk is not None and not self.vote_on_disk(disk, slot, ballot):
-            self.broken(
-                "durable before send", src, f"it has accepted {ballot} in slot {slot}", "its disk has not"
+            self.violated(
+                src,
+                f"it has accepted {ballot} in slot {slot}",
+                "its disk has not",
+                invariant="durable before send",
             )
         own = self.votes.setdefault(slot, {}).setdefault(src, [])
         if not own or ballot > own[-1]:
@@ -194,20 +201,25 @@ class PaxosSafety(Invariant):
         ):
             return
         if chosen is None:
-            self.broken("acknowledged is chosen", src, f"it answers {msg!r}", "nothing is chosen")
+            self.violated(src, f"it answers {msg!r}", "nothing is chosen", invariant="acknowledged is chosen")
         if command.kind == "get":
             truth = ("ok", chosen.value if chosen.key == command.key else None, None)
         else:
             truth = ("ok" if chosen == command else "fail", command.value, chosen.value)
         if (msg.status, msg.value, msg.result) != truth:
-            self.broken("acknowledged is chosen", src, f"{chosen!r} is chosen", f"it answers {msg!r}")
+            self.violated(
+                src, f"{chosen!r} is chosen", f"it answers {msg!r}", invariant="acknowledged is chosen"
+            )
 
     def check_asked(self, src: str, slot: Slot, value: Any) -> None:
         """Validity: what is proposed was asked for by a client."""
         invented = self.clients.invented(value)
         if invented is not None:
-            self.broken(
-                "validity", src, f"it proposes {invented!r} in slot {slot}", "no client asked for that"
+            self.violated(
+                src,
+                f"it proposes {invented!r} in slot {slot}",
+                "no client asked for that",
+                invariant="validity",
             )
 
     # The invariants themselves
@@ -216,23 +228,25 @@ class PaxosSafety(Invariant):
         """A quorum has accepted a proposal."""
         command = self.proposed.get((slot, ballot))
         if command is None:
-            self.broken("validity", src, f"it has accepted {ballot} in slot {slot}", "nobody proposed that")
+            self.violated(
+                src, f"it has accepted {ballot} in slot {slot}", "nobody proposed that", invariant="validity"
+            )
         before = self.chosen.setdefault(slot, (ballot, command))
         if before[1] != command:
             voters = ", ".join(self.voters[slot, ballot])
-            self.broken(
-                "agreement",
+            self.violated(
                 src,
                 f"ballot {before[0]} chose {before[1]!r} in slot {slot} "
                 f"(accepted by {', '.join(self.voters[slot, before[0]])})",
                 f"ballot {ballot} chose {command!r} (accepted by {voters})",
+                invariant="agreement",
             )
 
     def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
         """What an acceptor says it promised or accepted is never below what it said before."""
         told = self.promised.get(src, ZERO)
         if ballot < told:
-            self.broken("promise kept", src, f"it promised {told}", f"it {what} {ballot}")
+            self.violated(src, f"it promised {told}", f"it {what} {ballot}", invariant="promise kept")
         self.promised[src] = ballot
 
     def check_p2c(self, src: str, slot: Slot, ballot: Ballot, command: Any) -> None:
@@ -243,8 +257,11 @@ class PaxosSafety(Invariant):
                 cast = self.votes.get(slot, {}).get(acceptor, ())
                 last[acceptor] = max((b for b in cast if b < ballot), default=ZERO)
         if not self.is_phase1_quorum(last.keys()):
-            self.broken(
-                "P2c", src, f"it proposes by {ballot} in slot {slot}", f"only {list(last)} promised it"
+            self.violated(
+                src,
+                f"it proposes by {ballot} in slot {slot}",
+                f"only {list(last)} promised it",
+                invariant="P2c",
             )
         for highest in sorted(dict.fromkeys(last.values())):
             if self.is_phase1_quorum([a for a, b in last.items() if b <= highest]) and (
@@ -252,21 +269,29 @@ class PaxosSafety(Invariant):
             ):
                 return
         votes = {acceptor: str(b) for acceptor, b in last.items()}
-        self.broken("P2c", src, f"of slot {slot} {votes} had been accepted", f"{ballot} proposes {command!r}")
+        self.violated(
+            src,
+            f"of slot {slot} {votes} had been accepted",
+            f"{ballot} proposes {command!r}",
+            invariant="P2c",
+        )
 
     def check_chosen(self, name: str, slot: Slot, command: Any) -> None:
         """This very command was chosen in this slot."""
         known = self.chosen.get(slot)
         if known is None:
-            self.broken(
-                "learnt is chosen", name, f"it takes {command!r} for chosen in slot {slot}", "nothing was"
+            self.violated(
+                name,
+                f"it takes {command!r} for chosen in slot {slot}",
+                "nothing was",
+                invariant="learnt is chosen",
             )
         elif known[1] != command:
-            self.broken(
-                "learnt is chosen",
+            self.violated(
                 name,
                 f"{known[0]} chose {known[1]!r} in slot {slot}",
                 f"it takes {command!r} for chosen",
+                invariant="learnt is chosen",
             )
 
     # Helpers

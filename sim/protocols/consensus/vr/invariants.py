@@ -79,14 +79,16 @@ class ViewstampedSafety(Invariant):
         self.nodes[name] = replica
         life, view = self.views.get(name, (replica.incarnation, 0))
         if life == replica.incarnation and replica.view < view:
-            self.broken("views only grow", name, f"it was in view {view}", f"it is in view {replica.view}")
+            self.violated(
+                name, f"it was in view {view}", f"it is in view {replica.view}", invariant="views only grow"
+            )
         self.views[name] = (replica.incarnation, replica.view)
         if not replica.applied <= replica.commit <= replica.op:
-            self.broken(
-                "committed is in the log",
+            self.violated(
                 name,
                 f"its log has {replica.op} operations",
                 f"it committed {replica.commit} and applied {replica.applied}",
+                invariant="committed is in the log",
             )
         if replica.status == NORMAL:
             self.check_kept(name, replica.view, replica.op)
@@ -104,11 +106,15 @@ class ViewstampedSafety(Invariant):
         log = self.logs.get(msg.view, [])
         if msg.op == len(log) + 1:
             if self.clients.invented(msg.command) is not None:
-                self.broken("validity", src, f"it orders {msg.command!r}", "no client asked for that")
+                self.violated(
+                    src, f"it orders {msg.command!r}", "no client asked for that", invariant="validity"
+                )
             log.append(msg.command)
         elif msg.op > len(log) or log[msg.op - 1] != msg.command:
             known = repr(log[msg.op - 1]) if msg.op <= len(log) else f"{len(log)} operations"
-            self.broken("one command per number", src, f"view {msg.view} has {known}", f"it sends {msg!r}")
+            self.violated(
+                src, f"view {msg.view} has {known}", f"it sends {msg!r}", invariant="one command per number"
+            )
         self.acknowledge(src, msg.view, msg.op)
 
     def sent_commit(self, src: str, msg: Commit) -> None:
@@ -120,17 +126,17 @@ class ViewstampedSafety(Invariant):
         sender = self.nodes[src]
         if sender.status != NORMAL or sender.view != msg.view or sender.op < msg.op:
             state = f"{sender.status} in view {sender.view} with {sender.op} operations"
-            self.broken("who vouches, has it", src, f"it sends {msg!r}", f"it is {state}")
+            self.violated(src, f"it sends {msg!r}", f"it is {state}", invariant="who vouches, has it")
         ordered = self.logs[msg.view]
         key = (src, sender.incarnation, msg.view)
         for number in range(self.compared.get(key, 0), msg.op):
             if number >= len(ordered) or sender.log[number] != ordered[number]:
                 there = repr(ordered[number]) if number < len(ordered) else "nothing"
-                self.broken(
-                    "who vouches, has it",
+                self.violated(
                     src,
                     f"operation {number + 1} of view {msg.view} is {there}",
                     f"it vouches for {sender.log[number]!r}",
+                    invariant="who vouches, has it",
                 )
         self.compared[key] = max(msg.op, self.compared.get(key, 0))
         self.acknowledge(src, msg.view, msg.op)
@@ -154,7 +160,9 @@ class ViewstampedSafety(Invariant):
             self.acknowledge(src, msg.view, len(msg.log))
             self.reports.pop(msg.view, None)
         elif tuple(known[: len(msg.log)]) != msg.log:
-            self.broken("a view begins once", src, f"view {msg.view} has {known!r}", f"it sends {msg!r}")
+            self.violated(
+                src, f"view {msg.view} has {known!r}", f"it sends {msg!r}", invariant="a view begins once"
+            )
 
     def sent_recoveryresponse(self, src: str, msg: RecoveryResponse) -> None:
         """Only a normal replica answers one that recovers, and only the primary sends its log (4.3)."""
@@ -162,7 +170,9 @@ class ViewstampedSafety(Invariant):
         leads = self.primary_of(msg.view) == src
         if sender.status != NORMAL or sender.view != msg.view or (msg.log is not None) != leads:
             state = f"{sender.status} in view {sender.view}"
-            self.broken("who helps to recover, is normal", src, f"it is {state}", f"it sends {msg!r}")
+            self.violated(
+                src, f"it is {state}", f"it sends {msg!r}", invariant="who helps to recover, is normal"
+            )
 
     def sent_reply(self, src: str, msg: Any) -> None:
         """What is answered is committed, and every answer is what the committed operations yield, each once."""
@@ -170,9 +180,11 @@ class ViewstampedSafety(Invariant):
         truth = self.clients.truth(msg)
         if truth is None:
             facts = (f"it answers {msg!r}", f"{len(self.committed)} operations are committed, not this one")
-            self.broken("acknowledged is committed", src, *facts)
+            self.violated(src, *facts, invariant="acknowledged is committed")
         if not self.clients.is_true(msg):
-            self.broken("exactly once", src, f"the operations yield {truth!r}", f"it answers {msg!r}")
+            self.violated(
+                src, f"the operations yield {truth!r}", f"it answers {msg!r}", invariant="exactly once"
+            )
 
     # The invariants themselves
 
@@ -182,7 +194,7 @@ class ViewstampedSafety(Invariant):
         first = self.leads.setdefault(view, lead)
         if first != lead or src != self.primary_of(view):
             facts = (f"{first[0]} leads view {view} in life {first[1]}", f"{src} leads it in life {lead[1]}")
-            self.broken("one primary a view", src, *facts)
+            self.violated(src, *facts, invariant="one primary a view")
 
     def acknowledge(self, name: str, view: int, op: int) -> None:
         """A replica has said that it takes part in a view, and holds so many of its operations."""
@@ -192,11 +204,11 @@ class ViewstampedSafety(Invariant):
         """What a replica acknowledged, it still has, or is in a later view; whatever happened to it meanwhile."""
         before = self.acknowledged.get(name, (0, 0))
         if (view, op) < before:
-            self.broken(
-                "what was acknowledged is kept",
+            self.violated(
                 name,
                 f"it acknowledged {before[1]} operations of view {before[0]}",
                 f"it has {op} of view {view}",
+                invariant="what was acknowledged is kept",
             )
 
     def commit_up_to(self, op: int, view: int) -> None:
@@ -217,19 +229,19 @@ class ViewstampedSafety(Invariant):
             self.commit_up_to(replica.commit, replica.view)
         for number in range(before, replica.commit):
             if number >= len(self.committed):
-                self.broken(
-                    "committed is held by f + 1",
+                self.violated(
                     replica.name,
                     f"of {len(self.committed)} operations f backups have said that they have them",
                     f"it commits {replica.commit}",
+                    invariant="committed is held by f + 1",
                 )
             command, view = self.committed[number]
             if replica.log[number] != command:
-                self.broken(
-                    "one history",
+                self.violated(
                     replica.name,
                     f"operation {number + 1} is {command!r}, committed in view {view}",
                     f"it commits {replica.log[number]!r} there in view {replica.view}",
+                    invariant="one history",
                 )
         self.followed[key] = replica.commit
 
@@ -238,11 +250,11 @@ class ViewstampedSafety(Invariant):
         for number, (command, view) in enumerate(self.committed):
             if view < msg.view and (number >= len(msg.log) or msg.log[number] != command):
                 found = repr(msg.log[number]) if number < len(msg.log) else "nothing"
-                self.broken(
-                    "committed operations are in every later view",
+                self.violated(
                     src,
                     f"operation {number + 1}, {command!r}, was committed in view {view}",
                     f"view {msg.view} begins with {found} there",
+                    invariant="committed operations are in every later view",
                 )
 
     def check_choice(self, src: str, msg: StartView) -> None:
@@ -254,11 +266,11 @@ class ViewstampedSafety(Invariant):
                 if best.log == msg.log:
                     return
         seen = {name: (*_rank(report), report.epochs) for name, report in received.items()}
-        self.broken(
-            "the best of f + 1 reports",
+        self.violated(
             src,
             f"the reports (last normal view, operations, epochs) are {seen!r}",
             f"view {msg.view} begins with {len(msg.log)} operations",
+            invariant="the best of f + 1 reports",
         )
 
     def are_consistent(self, reports: list[tuple[str, DoViewChange]]) -> bool:
@@ -278,11 +290,11 @@ class ViewstampedSafety(Invariant):
                 ghost.fold(self.committed[ghost.folded][0])
             held, store = replica.store, ghost.store
             if (held.data, held.sessions) != (store.data, store.sessions):
-                self.broken(
-                    "state is the fold of the committed",
+                self.violated(
                     replica.name,
                     f"{ghost.folded} operations make {store.data!r}",
                     f"it holds {held.data!r}",
+                    invariant="state is the fold of the committed",
                 )
 
     # Helpers

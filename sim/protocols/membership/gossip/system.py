@@ -154,24 +154,29 @@ class GossipSafety(Invariant):
             self.told[src, update.key] = max(self.told.get((src, update.key), update.version), update.version)
             kept = self.hosts[src].disk.durable("epidemic.updates", {}).get(update.key)
             if kept is None or kept.version < update.version:
-                self.broken("durable before send", src, f"it tells {dst} of {update}", f"its disk has {kept}")
+                self.violated(
+                    src,
+                    f"it tells {dst} of {update}",
+                    f"its disk has {kept}",
+                    invariant="durable before send",
+                )
 
     def check_value(self, node: str, update: Written) -> None:
         """Whatever is passed on was written, and is what was written."""
         known = (update.key, update.version)
         if known not in self.written and node != update.writer:
-            self.broken(
-                "an update comes from its writer",
+            self.violated(
                 node,
                 f"it has {update}",
                 f"{update.writer} has not written it",
+                invariant="an update comes from its writer",
             )
         if self.written.setdefault(known, update.value) != update.value:
-            self.broken(
-                "a version names one value",
+            self.violated(
                 node,
                 f"it has {update}",
                 f"{update.writer} wrote {self.written[known]!r}",
+                invariant="a version names one value",
             )
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -193,10 +198,10 @@ class GossipSafety(Invariant):
             known = (self.held.get((node.name, key)), self.told.get((node.name, key)))
             before = max((version for version in known if version is not None), default=None)
             if before is not None and update.version < before:
-                self.broken(
-                    "what is known only gets newer",
+                self.violated(
                     node.name,
                     f"it had version {before} of {key}",
                     f"it has {update}",
+                    invariant="what is known only gets newer",
                 )
             self.held[node.name, key] = update.version

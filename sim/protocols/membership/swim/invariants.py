@@ -49,18 +49,18 @@ class SwimSafety(Invariant):
             if member not in self.hosts:
                 continue  # it has only just begun to start
             if inc > self.reach(member):
-                self.broken(
-                    "only its owner raises an incarnation",
+                self.violated(
                     src,
                     f"it tells {dst} of {update}",
                     f"{member} has not gone beyond {self.reached[member]}",
+                    invariant="only its owner raises an incarnation",
                 )
             if member == src and inc > self.hosts[src].disk.durable("inc", 0):
-                self.broken(
-                    "durable before send",
+                self.violated(
                     src,
                     f"it tells {dst} of {update}",
                     f"its disk has {self.hosts[src].disk.durable('inc', 0)}",
+                    invariant="durable before send",
                 )
 
     def reach(self, member: str) -> int:
@@ -98,20 +98,20 @@ class SwimSafety(Invariant):
         pair = (name, member)
         told = self.told.get(pair, 0)
         if known.incarnation < told:
-            self.broken(
-                "the highest incarnation is remembered",
+            self.violated(
                 name,
                 f"it has been told of incarnation {told} of {member}",
                 f"it knows {known}",
+                invariant="the highest incarnation is remembered",
             )
         before = self.gone.pop(pair, None)
         returned = before is not None and known.status not in GONE
         if before is not None and returned and (known.status != "alive" or known.incarnation <= before[1]):
-            self.broken(
-                "the dead return only by a higher incarnation",
+            self.violated(
                 name,
                 f"{member} was {before[0]} in incarnation {before[1]}",
                 f"now it knows {known}",
+                invariant="the dead return only by a higher incarnation",
             )
         if known.status in GONE:
             self.gone[pair] = (known.status, known.incarnation)

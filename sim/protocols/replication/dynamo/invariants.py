@@ -70,15 +70,17 @@ class DynamoSafety(Invariant):
             return
         for key, before, after in changes:
             if after is None and not before.is_tombstone:
-                self.broken("only tombstones are dropped", node.name, f"it dropped {before!r} of {key}")
+                self.violated(
+                    node.name, f"it dropped {before!r} of {key}", invariant="only tombstones are dropped"
+                )
             if after is None:
                 self.purged[key] = merged(self.purged.get(key), before)
             if after is not None and not covers(after, before):
-                self.broken(
-                    "a stored version only grows",
+                self.violated(
                     node.name,
                     f"it held {before!r} of {key}",
                     f"it holds {after!r}",
+                    invariant="a stored version only grows",
                 )
         if changes:
             changes.clear()
@@ -94,11 +96,11 @@ class DynamoSafety(Invariant):
     def must_hold(self, node: str, key: str, version: Any) -> None:
         """What a node acknowledges is on its disk."""
         if not self.holds(node, key, version):
-            self.broken(
-                "durable before send",
+            self.violated(
                 node,
                 f"it acknowledges {version!r} of {key}",
                 f"its disk has {self.hosts[node].disk.durable('store', {}).get(key)!r}",
+                invariant="durable before send",
             )
 
     def must_have_hint(self, node: str, home: str, key: str, version: Any) -> None:
@@ -106,11 +108,11 @@ class DynamoSafety(Invariant):
         since = self.hinted[node, home, key, digest_of_version(version)]
         gone = self.hosts[node].clock() - since >= self.system.hint_expiry or self.holds(home, key, version)
         if not gone and not self.holds(node, key, version, home):
-            self.broken(
-                "durable before send",
+            self.violated(
                 node,
                 f"it acknowledges {version!r} of {key} for {home}",
                 "its disk has no hint",
+                invariant="durable before send",
             )
 
     # What is sent
@@ -145,8 +147,11 @@ class DynamoSafety(Invariant):
         for write, value in zip(version.writes, shown, strict=False):
             known = self.names.setdefault((key, write), value)
             if known != value:
-                self.broken(
-                    "a write stands for one value", src, f"{write} of {key} wrote {known!r}", f"now {value!r}"
+                self.violated(
+                    src,
+                    f"{write} of {key} wrote {known!r}",
+                    f"now {value!r}",
+                    invariant="a write stands for one value",
                 )
 
     def check_handoff(self, src: str, dst: str, message: Handoff) -> None:
@@ -156,19 +161,19 @@ class DynamoSafety(Invariant):
         for key, version, since in message.hints:
             strange = [write for write in version.writes if (key, write) not in self.names]
             if strange:
-                self.broken(
-                    "a hint is what was written",
+                self.violated(
                     src,
                     f"it gives {version!r} of {key} back",
                     f"nobody wrote {strange}",
+                    invariant="a hint is what was written",
                 )
             self.name_one_value(src, key, version)
             if now - since >= self.system.hint_expiry:
-                self.broken(
-                    "hints expire before tombstones",
+                self.violated(
                     src,
                     f"it keeps {version!r} of {key} for {dst} since {since:.6f} s",
                     f"hints expire after {self.system.hint_expiry} s, and it is {now:.6f} s",
+                    invariant="hints expire before tombstones",
                 )
 
     def check_quorum(self, src: str, message: Answer) -> None:
@@ -187,11 +192,11 @@ class DynamoSafety(Invariant):
                 and any(self.holds(node, key, version, home) for node in self.system.names if node != home)
             ]
         if not self.system.is_write_quorum(homes, having):
-            self.broken(
-                "W acknowledgements are of W durable homes",
+            self.violated(
                 src,
                 f"it answers that {version!r} of {key} is written",
                 f"it is on disk for {', '.join(having) or 'nobody'} of {', '.join(homes)}",
+                invariant="W acknowledgements are of W durable homes",
             )
 
     # What clients see
@@ -239,11 +244,11 @@ class DynamoSafety(Invariant):
             written = self.acked_at.get((key, write))
             for began, ended, deletion in self.deletes.get(key, ()):
                 if written is not None and written < began and ended < by and deletion.knows(write):
-                    self.broken(
-                        "deleted stays deleted",
+                    self.violated(
                         who,
                         f"{key} was written by {write} until {written:.6f} s and deleted until {ended:.6f} s",
                         f"at {by:.6f} s the write is to be seen",
+                        invariant="deleted stays deleted",
                     )
 
     @staticmethod
@@ -270,9 +275,9 @@ class DynamoSafety(Invariant):
             if purged is not None and purged.knows(write):
                 continue
             if version is None or not version.knows(write):
-                self.broken(
-                    invariant,
+                self.violated(
                     client,
                     f"{required!r} of {key} was known by {by:.6f} s",
                     f"a read returned {version!r}",
+                    invariant=invariant,
                 )

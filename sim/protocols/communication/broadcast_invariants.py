@@ -16,14 +16,14 @@ from sim.node import Node
 from sim.protocols.causality.dots import Dot
 from sim.system import Invariant
 
-__all__ = ["BroadcastLaws", "Memory"]
+__all__ = ["BroadcastInvariants", "Memory"]
 
 Memory = Callable[[Any], tuple[int, int | None]]
 """Disk -> how many messages its member has broadcast, and delivered; None: a restart delivers all anew."""
 
 
 @dataclass
-class BroadcastLaws(Invariant):
+class BroadcastInvariants(Invariant):
     """Safety after every event, agreement at the end.
 
     Parameters
@@ -46,7 +46,7 @@ class BroadcastLaws(Invariant):
     agreement: str = "none"
     quiet: Callable[[Mapping[str, Node]], bool] = lambda nodes: False
 
-    order_law: ClassVar[Mapping[str, str]] = MappingProxyType(
+    order_invariant: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"fifo": "FIFO order", "causal": "causal order"}
     )
 
@@ -81,7 +81,9 @@ class BroadcastLaws(Invariant):
         """Remember the message, and what its origin had broadcast and delivered before."""
         dot = (node, number)
         if dot in self.bodies:
-            self.broken("no creation", node, f"{dot} was {self.bodies[dot]!r}", f"now it is {body!r}")
+            self.violated(
+                node, f"{dot} was {self.bodies[dot]!r}", f"now it is {body!r}", invariant="no creation"
+            )
         self.bodies[dot] = body
         self.born[dot] = self.epochs.get(node, 0)
         own = self.latest.setdefault(node, [])
@@ -95,22 +97,28 @@ class BroadcastLaws(Invariant):
         """No duplication, no creation, and the order."""
         sequence, places = self.sequences.setdefault(node, []), self.places.setdefault(node, {})
         if dot in places:
-            self.broken(
-                "no duplication", node, f"{node} had delivered {dot} as number {places[dot]}", "again"
+            self.violated(
+                node,
+                f"{node} had delivered {dot} as number {places[dot]}",
+                "again",
+                invariant="no duplication",
             )
         if dot not in self.bodies or self.bodies[dot] != body:
             known = repr(self.bodies.get(dot, "nothing"))
-            self.broken(
-                "no creation", node, f"{dot[0]} broadcast {known} as {dot}", f"{node} delivers {body!r}"
+            self.violated(
+                node,
+                f"{dot[0]} broadcast {known} as {dot}",
+                f"{node} delivers {body!r}",
+                invariant="no creation",
             )
         counts = self.counts.setdefault(node, {})
         for origin, n in self.pasts.get(dot, {}).items():
             if counts.get(origin, 0) < n:
-                self.broken(
-                    self.order_law[self.order],
+                self.violated(
                     node,
                     f"{n} messages of {origin} come before {dot}",
                     f"{node} has delivered {counts.get(origin, 0)}",
+                    invariant=self.order_invariant[self.order],
                 )
         counts[dot[0]] = counts.get(dot[0], 0) + 1
         places[dot] = len(sequence)
@@ -124,8 +132,11 @@ class BroadcastLaws(Invariant):
         dot = self.sequences[node][k]
         for other, theirs in self.sequences.items():
             if len(theirs) > k and theirs[k] != dot:
-                self.broken(
-                    "total order", node, f"{other} delivered {theirs[k]} as number {k}", f"{node} {dot}"
+                self.violated(
+                    node,
+                    f"{other} delivered {theirs[k]} as number {k}",
+                    f"{node} {dot}",
+                    invariant="total order",
                 )
 
     def forget_what_was_lost(self, node: str) -> None:
@@ -142,8 +153,11 @@ class BroadcastLaws(Invariant):
         for dot in own[sent:]:
             told = [other for other, places in self.places.items() if dot in places]
             if told:
-                self.broken(
-                    "durable before send", node, f"{told[0]} has delivered {dot}", f"{node} has forgotten it"
+                self.violated(
+                    node,
+                    f"{told[0]} has delivered {dot}",
+                    f"{node} has forgotten it",
+                    invariant="durable before send",
                 )
             del self.bodies[dot], self.born[dot]
             self.pasts.pop(dot, None)
@@ -163,7 +177,9 @@ class BroadcastLaws(Invariant):
         for dot, who in known.items():
             for name in members:
                 if dot not in self.places.get(name, {}):
-                    self.broken(invariant, name, f"{who} has delivered {dot}", f"{name} never does")
+                    self.violated(
+                        name, f"{who} has delivered {dot}", f"{name} never does", invariant=invariant
+                    )
 
     def check_validity(self, members: Mapping[str, Node]) -> None:
         """What a member broadcast in its present life, everybody delivers (best effort); else its origin does."""
@@ -173,4 +189,6 @@ class BroadcastLaws(Invariant):
                 continue
             for name in members:
                 if dot not in self.places.get(name, {}):
-                    self.broken("validity", name, f"{origin} broadcast {dot}", f"{name} never delivers it")
+                    self.violated(
+                        name, f"{origin} broadcast {dot}", f"{name} never delivers it", invariant="validity"
+                    )
