@@ -2,6 +2,7 @@
 
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
+from sim.lab.liveness import Liveness, measure_liveness
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
@@ -10,6 +11,7 @@ from sim.lab.sweep import Sweep, sweep
 __all__ = [
     "Check",
     "Comparison",
+    "Liveness",
     "Run",
     "Scenario",
     "Simulation",
@@ -18,5 +20,6 @@ __all__ = [
     "chaos_scenario",
     "compare",
     "compare_scenarios",
+    "measure_liveness",
     "sweep",
 ]

@@ -1,0 +1,263 @@
+"""Liveness measured: how long a system takes to have a leader, and to answer a write, after three things that happen.
+
+`sim.lab.chaos` asks whether progress comes at all within a generous bound. Here it is timed under many seeds and held
+against a claim: a leader, and a first answered write, within k election timeouts in 99 % of seeds. The unit is the
+*shortest* election timeout d (`System.detection_timeout`); Raft draws its own from [d, 2d).
+
+Three situations follow each other in one run, under one client that writes and writes:
+
+1. ``start``: all members boot at once.
+2. ``crash``: the leader crashes at a random moment between two heartbeats. Leaderless systems lose the replica that
+   serves the client.
+3. ``power``: all members crash at once, and restart together. No timer is ahead of another, and no member is preferred.
+   Systems that keep nothing on disk (`System.max_down`) are spared.
+
+**How k was chosen** (before anything was measured), from Ongaro's thesis, chapter 9.2. A server waits at most 2d for
+its first election, and at most 2d more after each election that fails. Votes split if so many servers time out within
+one latency L of the first that no candidate finds a majority. With m of n servers up the chance of that is
+``sum(C(m, i) r^i (1-r)^(m-i) for i >= m - n//2)``, where r = L/d. By etcd's rule d is ten round trips or more, so
+r <= 0.05. Worst is n = 3 with 2 up: at most 0.0975 for one election, 0.0095 for two in a row. So **two elections are
+enough in 99 % of runs**. They begin within 4d. In each, votes take a round trip and pre-votes another, of at most 0.1d.
+So k = 5 for a leader. A client may at that moment wait for the dead leader (its timeout here is d/2); then it backs off
+(at most d/10) before each of the replicas that it asks. Two more are ample: k = 7 for a write.
+
+Where votes cannot split, one election is enough, so k = 3 and 5: Multi-Paxos (of two candidates the higher ballot
+wins), Viewstamped Replication (the view says who is primary), Mencius (the higher ballot revokes). A view service waits
+for d, and looks once a heartbeat (d/10): k = 2 and 4.
+
+**How many seeds**: if a run is late with a chance of 1 %, then none of 299 is late with a chance below 5 %
+(0.99^299 < 0.05). So 299 seeds without a late one prove the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import comb, inf, nan
+from typing import TYPE_CHECKING
+
+from sim.kernel import Streams
+from sim.lab.scenario import Scenario
+from sim.lab.simulation import Simulation
+from sim.network.topology import Topology, constant
+from sim.protocols.client import Retry
+from sim.protocols.kv import READS
+from sim.system import System
+from sim.workload import ClosedLoop, Mix, Uniform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Awaited", "Liveness", "measure_liveness"]
+
+_PATIENCE = 3  # times the bound for a write, after which a run is given up
+_LOOKS = 50  # in an election timeout
+_PRAISE = 0.05  # a claim is valid where so many late runs or fewer would otherwise be rarer than this
+_BLAME = 0.001  # and invalid where so many or more would be rarer than this although it held
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """How long one seed waited in one situation, in election timeouts; inf: given up.
+
+    ``leader`` is NaN in leaderless systems.
+    """
+
+    seed: int
+    situation: str
+    leader: float
+    write: float
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """What `measure_liveness` found. Times are in election timeouts.
+
+    Attributes
+    ----------
+    system: its label. waits: one for each seed and situation.
+    leader_within, write_within, share: the claim.
+    """
+
+    system: str
+    waits: tuple[Awaited, ...]
+    leader_within: float
+    write_within: float
+    share: float
+
+    @property
+    def situations(self) -> tuple[str, ...]:
+        """The situations that were met, in order."""
+        return tuple(dict.fromkeys(r.situation for r in self.waits))
+
+    def late(self, situation: str) -> int:
+        """How many seeds had no leader or no answered write in time."""
+        return sum(
+            wait.leader > self.leader_within or wait.write > self.write_within
+            for wait in self.waits
+            if wait.situation == situation
+        )
+
+    def verdict(self, situation: str) -> bool | None:
+        """Whether the claim holds in a situation; None: so few seeds prove neither.
+
+        True: if it did not, so few late runs would have a chance below 5 %. False: if it did, so many would have one
+        below 0.1 %.
+        """
+        count = sum(wait.situation == situation for wait in self.waits)
+        late = self.late(situation)
+        if _at_most(late, count, 1 - self.share) <= _PRAISE:
+            return True
+        return False if 1 - _at_most(late - 1, count, 1 - self.share) <= _BLAME else None
+
+    @property
+    def valid(self) -> bool | None:
+        """Whether the claim holds in all situations; False where it fails in one."""
+        found = [self.verdict(situation) for situation in self.situations]
+        if not found or False in found:
+            return False
+        return None if None in found else True
+
+    @property
+    def status(self) -> str:
+        """``"valid"``, ``"invalid"`` or ``"unknown"``."""
+        return {True: "valid", False: "invalid", None: "unknown"}[self.valid]
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each seed and situation: ``seed, situation, leader, write``."""
+        import pandas as pd
+
+        rows = [(r.seed, r.situation, r.leader, r.write) for r in self.waits]
+        return pd.DataFrame(rows, columns=["seed", "situation", "leader", "write"])
+
+    def table(self) -> pd.DataFrame:
+        """One row for each situation: seeds, late ones, and the median, 99th percentile and maximum of both times."""
+        frame = self.frame()
+        table = frame.groupby("situation", sort=False).agg(seeds=("seed", "size"))
+        table["late"] = [self.late(str(situation)) for situation in table.index]
+        for what in ("leader", "write"):
+            times = frame.groupby("situation", sort=False)[what]
+            for name, q in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+                table[f"{what} {name}"] = times.quantile(q, interpolation="higher")
+        return table
+
+
+def measure_liveness(
+    system: System,
+    seeds: Iterable[int],
+    *,
+    network: Topology | None = None,
+    leader_within: float = 5.0,
+    write_within: float = 7.0,
+    share: float = 0.99,
+) -> Liveness:
+    """Time leaders and first answered writes under many seeds.
+
+    Parameters
+    ----------
+    network:
+        Where it runs; None: every link takes 5 ms, always. Without jitter nothing but the system's own randomness keeps
+        members from doing the same thing at the same time.
+    leader_within, write_within:
+        The claim, in election timeouts; see above.
+    share:
+        In how many of the runs, at the least.
+
+    Raises ValueError for a system without writes, and for no seeds.
+    """
+    scenario = _scenario(system, constant(0.005) if network is None else network)
+    waits = [found for seed in seeds for found in _measure(scenario, seed, _PATIENCE * write_within)]
+    if not waits:
+        raise ValueError("measure_liveness: seeds must not be empty")
+    return Liveness(system.label, tuple(waits), leader_within, write_within, share)
+
+
+def _scenario(system: System, network: Topology) -> Scenario:
+    writes = sorted(system.operations - READS)
+    if not writes:
+        raise ValueError(
+            f"measure_liveness: {system.label} serves no writes, only {sorted(system.operations)}"
+        )
+    kind = "put" if "put" in writes else writes[0]
+    load = ClosedLoop(clients=1, mix=Mix(((kind, 1.0),), Uniform(1)))
+    timing = Scenario(system=system, network=network, workload=load).resolved_system()
+    timeout = timing.detection_timeout
+    return Scenario(
+        system=timing,
+        network=network,
+        workload=replace(load, think=timeout / 40),
+        retry=Retry(timeout=timeout / 2, backoff=timeout / 50, backoff_max=timeout / 10),
+        name="liveness",
+    )
+
+
+def _measure(scenario: Scenario, seed: int, patience: float) -> list[Awaited]:
+    simulation = Simulation(scenario, seed)
+    timeout = simulation.system.detection_timeout
+
+    def after(situation: str, happens: Callable[[], None]) -> bool:
+        """Time one situation; False: it was given up."""
+        happens()
+        found = _recover(simulation, seed, situation, patience)
+        waits.append(found)
+        return found.write < inf
+
+    def go_on(timeouts: float) -> None:
+        simulation.run(until=simulation.now + timeouts * timeout)
+
+    waits: list[Awaited] = []
+    moment = Streams(seed)["liveness"].uniform(0.5, 0.6)  # a heartbeat is a tenth of a timeout
+    if not after("start", lambda: None):
+        return waits
+    go_on(moment)
+    (lost,) = simulation.find(simulation.system.leader_roles[0])
+    if not after("crash", lambda: simulation.crash(lost)) or simulation.system.max_down is not None:
+        return waits
+    simulation.restart(lost)
+    go_on(1.0)
+    for name in simulation.replicas:
+        simulation.crash(name)
+    go_on(moment)
+    after("power", lambda: _restart_all(simulation))
+    return waits
+
+
+def _restart_all(simulation: Simulation) -> None:
+    for name in simulation.replicas:
+        simulation.restart(name)
+
+
+def _recover(simulation: Simulation, seed: int, situation: str, patience: float) -> Awaited:
+    """Run until there are a leader and an answer to a write that was called after now."""
+    timeout, since, seen = simulation.system.detection_timeout, simulation.now, len(simulation.acknowledged)
+    leader = inf if _has_leaders(simulation) else nan
+    write = inf
+    looks = 0
+    while (leader == inf or write == inf) and looks < patience * _LOOKS:
+        looks += 1
+        simulation.run(until=since + looks * timeout / _LOOKS)
+        if leader == inf and simulation.leader() is not None:
+            leader = looks / _LOOKS
+        if write == inf and len(simulation.acknowledged) > seen:
+            write = _first_answer(simulation, since, seen) / timeout
+    return Awaited(seed, situation, leader, write)
+
+
+def _first_answer(simulation: Simulation, since: float, seen: int) -> float:
+    """Seconds until the first write was answered that was called after ``since``."""
+    later = list(simulation.acknowledged.values())[seen:]
+    times = [o.returned - since for o in later if o.called >= since and o.returned is not None]
+    return min(times, default=inf)
+
+
+def _has_leaders(simulation: Simulation) -> bool:
+    try:
+        simulation.system.holder(simulation.system.leader_roles[0], simulation.members)
+    except LookupError:
+        return False
+    return True
+
+
+def _at_most(late: int, count: int, chance: float) -> float:
+    """The probability of at most so many of ``count`` independent events of that chance."""
+    return sum(comb(count, i) * chance**i * (1 - chance) ** (count - i) for i in range(late + 1))
