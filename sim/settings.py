@@ -18,7 +18,24 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-__all__ = ["MOST_MEMBERS", "MOST_ROWS", "Members", "Size", "Value", "check_types"]
+__all__ = [
+    "MOST_MEMBERS",
+    "MOST_ROWS",
+    "Bounds",
+    "Count",
+    "Drift",
+    "Members",
+    "NotNegative",
+    "Positive",
+    "Seconds",
+    "Several",
+    "Size",
+    "Value",
+    "Wait",
+    "Whole",
+    "check_types",
+    "hints",
+]
 
 _LARGEST = 2**63 - 1
 
@@ -37,6 +54,42 @@ MOST_ROWS = 100_000_000
 
 Members = Annotated[int, Size(MOST_MEMBERS, "each takes some ten kilobytes of memory")]
 """A number of members or clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """For ``Annotated[float, Bounds("positive", above=0)]``: what a number must be, in words and in figures.
+
+    ``least`` and ``most`` may be reached, ``above`` and ``below`` may not.
+    """
+
+    words: str
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Whether the value lies within."""
+        return not (
+            (self.least is not None and value < self.least)
+            or (self.above is not None and value <= self.above)
+            or (self.most is not None and value > self.most)
+            or (self.below is not None and value >= self.below)
+        )
+
+
+Count = Annotated[int, Bounds("an integer of at least 1", least=1)]
+Several = Annotated[int, Bounds("an integer of at least 2", least=2)]
+Whole = Annotated[int, Bounds("an integer of at least 0", least=0)]
+Seconds = Annotated[float, Bounds("positive seconds", above=0)]
+"""A time that must pass: a timeout, an interval."""
+Wait = Annotated[float, Bounds("at least 0 s", least=0)]
+"""A time that may be none: a delay, a cost."""
+Positive = Annotated[float, Bounds("positive", above=0)]
+NotNegative = Annotated[float, Bounds("at least 0", least=0)]
+Drift = Annotated[float, Bounds("at least 0 and below 1", least=0, below=1)]
+"""How far the rate of a clock may be from 1."""
 
 
 class Value:
@@ -89,7 +142,7 @@ def check_types(settings: Any) -> None:
     only for a type checker are left to the owner.
     """
     cls: Any = type(settings)
-    for name, hint in _hints(cls):
+    for name, hint in hints(cls):
         value = getattr(settings, name)
         try:
             kept = _fitted(value, hint)
@@ -101,7 +154,7 @@ def check_types(settings: Any) -> None:
 
 
 @cache
-def _hints(cls: type) -> tuple[tuple[str, Any], ...]:
+def hints(cls: type) -> tuple[tuple[str, Any], ...]:
     """The annotation of each field that is set when one is made."""
     return tuple((f.name, _resolved(cls, f)) for f in dataclasses.fields(cls) if f.init)
 
@@ -143,6 +196,8 @@ def _limited(value: Any, limits: Iterable[Any]) -> Any:
     for limit in limits:
         if isinstance(limit, Size) and value > limit.most:
             raise _Misfit(f"at most {limit.most:,} ({limit.why})")
+        if isinstance(limit, Bounds) and not limit.hold(value):
+            raise _Misfit(limit.words)
     return value
 
 

@@ -47,6 +47,14 @@ class Timing:
     heartbeat: float = 0.05
     detection: float = 0.5
 
+    @classmethod
+    def of(cls, heartbeat: float) -> Timing:
+        """The times that go with a heartbeat every so many seconds."""
+        return cls(heartbeat, 10 * heartbeat)
+
+
+_WITHOUT_NETWORK = Timing()
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -232,19 +240,19 @@ class System(Value):
 
     def with_timing(self, timing: Timing) -> Self:
         """This system with the failure-detection times filled in where they were not given."""
-        heartbeat = timing.heartbeat if self.heartbeat is None else self.heartbeat
-        detection = 10 * heartbeat if self.detection is None else self.detection
-        return dataclasses.replace(self, heartbeat=heartbeat, detection=detection)
+        times = timing if self.heartbeat is None else Timing.of(self.heartbeat)
+        detection = times.detection if self.detection is None else self.detection
+        return dataclasses.replace(self, heartbeat=times.heartbeat, detection=detection)
 
     @property
     def heartbeat_interval(self) -> float:
         """Seconds between signs of life; 50 ms where neither the user nor the scenario gave any."""
-        return 0.05 if self.heartbeat is None else self.heartbeat
+        return _WITHOUT_NETWORK.heartbeat if self.heartbeat is None else self.heartbeat
 
     @property
     def detection_timeout(self) -> float:
         """The shortest silence in seconds after which somebody is suspected: ten heartbeats unless given."""
-        return 10 * self.heartbeat_interval if self.detection is None else self.detection
+        return Timing.of(self.heartbeat_interval).detection if self.detection is None else self.detection
 
     def contacts(self) -> tuple[str, ...]:
         """The members that clients may ask; by default all replicas that are not spares."""

@@ -36,7 +36,7 @@ def progress_bound(scenario: Scenario) -> float:
     elections may split, and a replica may have much to catch up with, but not for ever.
     """
     system = scenario.resolved_system()
-    detection = system.detection or 10 * (system.heartbeat or 0.05)
+    detection = system.detection_timeout
     retry = scenario.resolved_retry()
     return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
 

@@ -213,8 +213,7 @@ class Scenario(Value):
 
     def timing(self) -> Timing:
         """Failure-detection times, the same rule for all systems: see `sim.system.Timing`."""
-        heartbeat = max(_LEAST_HEARTBEAT, self.largest_rtt())
-        return Timing(heartbeat, 10 * heartbeat)
+        return Timing.of(max(_LEAST_HEARTBEAT, self.largest_rtt()))
 
     def resolved_system(self) -> System:
         """The system with its times and its first leader filled in."""

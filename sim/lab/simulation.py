@@ -232,7 +232,7 @@ class Simulation:
 
         Four detection times are added for messages under way.
         """
-        detection = self.system.detection or 10 * (self.system.heartbeat or 0.05)
+        detection = self.system.detection_timeout
         return (self.system.converges_within or 0.0) + 4 * detection
 
     def settle(self) -> Verdict | None:

@@ -18,7 +18,6 @@ order of their arrival: delivering the same messages is not agreeing on a state.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -33,12 +32,13 @@ from sim.protocols.communication.raft_order import RaftBroadcast
 from sim.protocols.communication.reliable import EagerBroadcast, LazyBroadcast
 from sim.protocols.communication.sequencer import SequencerBroadcast
 from sim.protocols.communication.uniform import UniformBroadcast
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import READS, Command, KeyValueStore, Result
 from sim.protocols.membership.heartbeats import HeartbeatDetector
 from sim.protocols.membership.suspicion import FixedTimeout
 from sim.protocols.replica import Responder
-from sim.system import Invariant, Member, System
+from sim.protocols.system import LedSystem, newest
+from sim.settings import Seconds
+from sim.system import Invariant
 
 __all__ = ["BroadcastStore", "PartReplica", "RaftReplica", "StoreReplica", "Update"]
 
@@ -202,7 +202,7 @@ _ORDERED = ("sequencer", "total")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BroadcastStore(System):
+class BroadcastStore(LedSystem):
     """A replicated key-value store over a broadcast.
 
     Parameters
@@ -220,41 +220,21 @@ class BroadcastStore(System):
         Seconds after which links repeat what was not acknowledged; None: two heartbeats.
     """
 
-    nodes: int = 3
     order: Literal["best-effort", "reliable", "lazy", "uniform", "fifo", "causal", "sequencer", "total"] = (
         "causal"
     )
     reads: Literal["local", "ordered"] = "local"
-    leader: str | None = None
-    retransmit: float | None = None
+    retransmit: Seconds | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
     label_fields: ClassVar[tuple[str, ...]] = ("order",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("BroadcastStore", "nodes", self.nodes, 1)
-        if self.order not in _REPLICAS:
-            raise ValueError(
-                f"BroadcastStore: order must be one of {', '.join(_REPLICAS)}, not {self.order!r}"
-            )
-        if self.reads not in ("local", "ordered"):
-            raise ValueError(f"BroadcastStore: reads must be 'local' or 'ordered', not {self.reads!r}")
         if self.reads == "ordered" and self.order not in _ORDERED:
             raise ValueError(f"BroadcastStore: reads='ordered' needs a total order, not order={self.order!r}")
-        if self.leader is not None and self.leader not in self.names:
-            raise ValueError(
-                f"BroadcastStore: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
-            )
-        if self.retransmit is not None and not 0 < self.retransmit < float("inf"):
-            raise ValueError(f"BroadcastStore: retransmit must be positive seconds, not {self.retransmit!r}")
         if self.reads == "local":  # what the weaker checkers can judge
             object.__setattr__(self, "operations", frozenset({"get", "put"}))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
 
     @property
     def timeout(self) -> float:
@@ -265,9 +245,6 @@ class BroadcastStore(System):
     def replica_class(self) -> type[StoreReplica]:
         """The node class of its replicas."""
         return _REPLICAS[self.order]
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, self.replica_class) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:
@@ -280,23 +257,17 @@ class BroadcastStore(System):
         return _CLAIMS.get(self.order, "read-your-writes")
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        if self.order not in _ORDERED:
-            return self
-        for name in self.names:
-            if places.get(name) == place:
-                return dataclasses.replace(self, leader=name)
-        raise ValueError(f"BroadcastStore: no replica stands in {place!r}")
+        return super().with_leader(place, places) if self.order in _ORDERED else self
 
-    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """The sequencer, or the leader of the Raft group."""
-        if self.order == "sequencer" and role in self.leader_roles:
-            sequencer = self.leader or self.names[0]
-            return sequencer if sequencer in nodes else None
-        if self.order == "total" and role in self.leader_roles:
-            raft = [node for node in nodes.values() if isinstance(node, RaftReplica)]
-            leaders = [(node.current_term, node.name) for node in raft if node.role == "leader"]
-            return max(leaders)[1] if leaders else None
-        return super().holder(role, nodes)
+    def leading(self, nodes: Mapping[str, Node]) -> str | None:
+        """The sequencer, or the leader of the Raft group. Raises LookupError for an order without either."""
+        if self.order == "sequencer":
+            return self.first_leader if self.first_leader in nodes else None
+        if self.order == "total":
+            return newest(
+                nodes, RaftReplica, lambda n: n.role == "leader", lambda n: (n.current_term, n.name)
+            )
+        raise LookupError(f"BroadcastStore has no leader under order={self.order!r}")
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
         """The replicas for which something is under way: what they sent and have no acknowledgement of."""

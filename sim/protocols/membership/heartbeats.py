@@ -22,9 +22,10 @@ from typing import Any, ClassVar
 from sim.message import message
 from sim.node import Node, Part, part
 from sim.protocols.client import Client, Reply, Request
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.membership.suspicion import PUNCTUAL, FixedTimeout, Rule, Watch
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.settings import Several
+from sim.system import Invariant
 
 __all__ = [
     "Heartbeat",
@@ -56,8 +57,8 @@ class HeartbeatDetector(Part):
 
     def on_start(self) -> None:
         settings = self.node.settings
-        self.interval = float(self.heartbeat or settings.heartbeat)
-        self.limit = float(self.detection or settings.detection)
+        self.interval = float(self.heartbeat or settings.heartbeat_interval)
+        self.limit = float(self.detection or settings.detection_timeout)
         self.how = self.rule or settings.detector
         self.number = 0
         self.latest: dict[str, tuple[int, int]] = {}  # peer -> its newest heartbeat
@@ -174,7 +175,7 @@ class MonitorNode(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeartbeatDetectors(System):
+class HeartbeatDetectors(ReplicatedSystem):
     """Members that watch each other by heartbeats.
 
     Parameters
@@ -185,26 +186,21 @@ class HeartbeatDetectors(System):
         When silence is suspicious (`sim.protocols.membership.suspicion`).
     """
 
-    nodes: int = 5
+    nodes: Several = 5
     detector: Rule = field(default_factory=FixedTimeout)
 
+    node_class: ClassVar[type[Node]] = MonitorNode
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("HeartbeatDetectors", "nodes", self.nodes, 2)
-        if not isinstance(self.detector, Rule):
-            raise ValueError(f"HeartbeatDetectors: detector must be a Rule, not {self.detector!r}")
         if self.heartbeat is not None:
-            self.detector.watch(0.0, self.heartbeat, self.detection or 10 * self.heartbeat)
+            self.detector.watch(0.0, self.heartbeat, self.detection_timeout)
 
     @property
     def max_clock_drift(self) -> float | None:
         """Silence is measured by the observer's clock, whose rate matters little."""
         return 0.1
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, MonitorNode) for name in names("n", self.nodes))
 
     @property
     def client_class(self) -> type[Node]:

@@ -23,10 +23,11 @@ from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node, Part, part
-from sim.protocols.client import Client, Redirect, Reply, Request
-from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.quorums import Majority
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.settings import Drift, Seconds
+from sim.system import Invariant, Member
 
 __all__ = ["LeaderLease", "LeaseGranter", "LeaseMember", "LeaseSeeker", "usable_term"]
 
@@ -107,7 +108,7 @@ class LeaseSeeker(Part):
         settings = self.node.settings
         self.whom = self.granters or settings.granter_names
         self.is_quorum = Majority().over(self.whom)
-        self.interval = float(self.renew_every or settings.heartbeat)
+        self.interval = float(self.renew_every or settings.heartbeat_interval)
         self.length = float(self.term or settings.lease_term)
         self.usable = self.usable_of(settings.drift if self.drift is None else self.drift)
         self.until = -inf  # on its monotonic clock
@@ -208,7 +209,7 @@ class LeaseService(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeaderLease(System):
+class LeaderLease(ReplicatedSystem):
     """A group in which at most one member leads at a time, by a lease.
 
     Parameters
@@ -223,22 +224,14 @@ class LeaderLease(System):
         How far the rate of a clock may be off (0 <= drift < 1).
     """
 
-    nodes: int = 3
     granters: Literal["quorum", "service"] = "quorum"
-    term: float | None = None
-    drift: float = 0.01
+    term: Seconds | None = None
+    drift: Drift = 0.01
 
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("LeaderLease", "nodes", self.nodes, 1)
-        if self.granters not in ("quorum", "service"):
-            raise ValueError(f"LeaderLease: granters must be 'quorum' or 'service', not {self.granters!r}")
-        if self.term is not None and not 0 < self.term < inf:
-            raise ValueError(f"LeaderLease: term must be positive seconds, not {self.term!r}")
-        if not 0 <= self.drift < 1:
-            raise ValueError(f"LeaderLease: drift must be at least 0 and below 1, not {self.drift!r}")
         usable = usable_term(self.lease_term, self.drift)
         if self.heartbeat is not None and self.lease_term and usable <= self.heartbeat:
             raise ValueError(
@@ -254,25 +247,21 @@ class LeaderLease(System):
     @property
     def lease_term(self) -> float:
         """Seconds of a promise."""
-        return self.term or self.detection or 0.0
+        return self.term or self.detection_timeout
 
     @property
     def granter_names(self) -> tuple[str, ...]:
         """Who grants."""
-        return ("leases",) if self.granters == "service" else names("n", self.nodes)
+        return ("leases",) if self.granters == "service" else self.names
 
     def members(self) -> tuple[Member, ...]:
         if self.granters == "quorum":
-            return tuple(Member(name, LeaseMember) for name in names("n", self.nodes))
-        seekers = tuple(Member(name, LeaseHolder) for name in names("n", self.nodes))
+            return tuple(Member(name, LeaseMember) for name in self.names)
+        seekers = tuple(Member(name, LeaseHolder) for name in self.names)
         return (
             *seekers,
             Member("leases", LeaseService, group="services", role="service", colocated_with="n0"),
         )
-
-    @property
-    def client_class(self) -> type[Node]:
-        return Client
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         held = [n.name for n in nodes.values() if isinstance(n, LeaseHolder) and n.lease.held]

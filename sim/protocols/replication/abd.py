@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command
 from sim.protocols.quorums import QuorumSystem, as_quorums, disjoint_pair
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.system import Invariant
 
 __all__ = ["Abd", "AbdClient", "AbdServer", "Query", "QueryReply", "Store", "StoreAck"]
 
@@ -187,7 +187,7 @@ class AbdClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abd(System):
+class Abd(ReplicatedSystem):
     """Linearizable registers over ``nodes`` servers.
 
     Parameters
@@ -201,15 +201,14 @@ class Abd(System):
 
     title: ClassVar[str] = "ABD"
 
-    nodes: int = 3
     reads: QuorumSystem | int | None = None
     writes: QuorumSystem | int | None = None
 
+    node_class: ClassVar[type[Node]] = AbdServer
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("Abd", "nodes", self.nodes, 1)
         reads, writes = as_quorums(self.reads), as_quorums(self.writes)
         for system in (reads, writes):
             system.over(self.names)
@@ -219,14 +218,6 @@ class Abd(System):
                 f"Abd: the read quorum {', '.join(pair[0])} and the write quorum {', '.join(pair[1])} do not meet "
                 f"(reads={reads.label}, writes={writes.label}); unsafe=True runs it all the same"
             )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the servers."""
-        return names("n", self.nodes)
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, AbdServer) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:

@@ -33,6 +33,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos.execution import Interference
@@ -54,7 +55,7 @@ from sim.protocols.consensus.epaxos.messages import (
 from sim.protocols.consensus.epaxos.replica import EgalitarianReplica, EgalitarianSystem
 from sim.protocols.consensus.settings import at_least
 from sim.protocols.kv import NOOP, Command
-from sim.system import Invariant, Member, System
+from sim.system import Invariant, System
 
 __all__ = ["EPaxos", "EPaxosNode"]
 
@@ -402,9 +403,9 @@ class EPaxos(EgalitarianSystem):
         """How many replicas, the leader included, must agree for the fast path."""
         return max(self.nodes - 1, 1) if self.fast_quorum is None else self.fast_quorum
 
-    def members(self) -> tuple[Member, ...]:
-        node_class = self.measured(EPaxosNode, OfInstances)
-        return tuple(Member(name, node_class) for name in self.names)
+    @property
+    def replica_class(self) -> type[Node]:
+        return self.measured(EPaxosNode, OfInstances)
 
     def invariants(self) -> Iterable[Invariant]:
         from sim.protocols.consensus.epaxos.invariants import EPaxosSafety

@@ -23,9 +23,10 @@ from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, Result
 from sim.protocols.replica import Replica
+from sim.protocols.system import ReplicatedSystem
+from sim.settings import Count
 from sim.system import positions
 
 __all__ = ["EgalitarianReplica", "EgalitarianSystem", "NearestClient"]
@@ -283,28 +284,17 @@ class NearestClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgalitarianSystem(RecordsCommits):
+class EgalitarianSystem(ReplicatedSystem, RecordsCommits):
     """The settings and promises that EPaxos and EPaxos* share; see there."""
 
-    nodes: int = 5
+    nodes: Count = 5
     thrifty: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(type(self).__name__, "nodes", self.nodes, 1)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
+    consistency = "linearizable"
 
     @property
     def client_class(self) -> type[Node]:
         return NearestClient
-
-    @property
-    def consistency(self) -> str | None:
-        return "linearizable"
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How far each replica has executed every row."""

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos import EgalitarianSystem, EPaxosSafety
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
 from sim.protocols.consensus.settings import at_least
-from sim.system import Invariant, Member
+from sim.system import Invariant
 
 __all__ = ["EPaxosStar"]
 
@@ -76,9 +77,9 @@ class EPaxosStar(EgalitarianSystem):
         """How many replicas, the coordinator included, must agree for the fast path."""
         return self.nodes - self.e
 
-    def members(self) -> tuple[Member, ...]:
-        node_class = self.measured(EPaxosStarNode, OfInstances)
-        return tuple(Member(name, node_class) for name in self.names)
+    @property
+    def replica_class(self) -> type[Node]:
+        return self.measured(EPaxosStarNode, OfInstances)
 
     def invariants(self) -> Iterable[Invariant]:
         return (EPaxosSafety(sequenced=False),)

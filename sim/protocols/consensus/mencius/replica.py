@@ -38,8 +38,8 @@ class SlotReplica(Replica):
         self.count = len(self.members)
         self.index = self.members.index(self.name)
         self.is_quorum: QuorumTest = Majority().over(self.members)
-        self.heartbeat = self.settings.heartbeat or 0.05
-        self.detection = self.settings.detection or 10 * self.heartbeat
+        self.heartbeat = self.settings.heartbeat_interval
+        self.detection = self.settings.detection_timeout
         self.applied = 0  # how many slots it has executed
         self.log: list[Command] = []  # their commands, from slot 1 on
         self.decided: dict[int, Command] = {}  # chosen and not yet executed

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.node import Node
-from sim.protocols.client import Client
 from sim.protocols.consensus.commit_latency import OfTurns, RecordsCommits
 from sim.protocols.consensus.mencius.invariants import MenciusSafety
 from sim.protocols.consensus.mencius.node import MenciusNode
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.quorums import Majority
-from sim.system import Invariant, Member, positions
+from sim.protocols.system import ReplicatedSystem
+from sim.settings import Count
+from sim.system import Invariant, positions
 
 __all__ = ["Mencius"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mencius(RecordsCommits):
+class Mencius(ReplicatedSystem, RecordsCommits):
     """Mencius with skips.
 
     Parameters
@@ -34,28 +34,17 @@ class Mencius(RecordsCommits):
     Raises ValueError for settings that cannot work.
     """
 
-    nodes: int = 5
-    revoke_ahead: int = 50
+    nodes: Count = 5
+    revoke_ahead: Count = 50
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least("Mencius", "nodes", self.nodes, 1)
-        at_least("Mencius", "revoke_ahead", self.revoke_ahead, 1)
-
-    def members(self) -> tuple[Member, ...]:
-        node_class = self.measured(MenciusNode, OfTurns)
-        return tuple(Member(name, node_class) for name in names("n", self.nodes))
+    consistency = "linearizable"
 
     @property
-    def client_class(self) -> type[Node]:
-        return Client
-
-    @property
-    def consistency(self) -> str | None:
-        return "linearizable"
+    def replica_class(self) -> type[Node]:
+        return self.measured(MenciusNode, OfTurns)
 
     def invariants(self) -> Iterable[Invariant]:
-        enough = Majority().over(names("n", self.nodes))
+        enough = Majority().over(self.names)
         return (MenciusSafety(is_phase1_quorum=enough, is_phase2_quorum=enough, nodes=self.nodes),)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ class SlotLearner(Replica):
         self.commit_ballot = ZERO  # whose commit index it heard last, and that index
         self.commit_heard = 0
         self.catching_up = False
-        self.heartbeat, self.detection = self.settings.times
+        self.heartbeat, self.detection = self.settings.heartbeat_interval, self.settings.detection_timeout
         self.recover()
 
     def recover(self) -> None:

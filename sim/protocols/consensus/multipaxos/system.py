@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sim.node import Node
-from sim.protocols.client import Client
 from sim.protocols.consensus.client_ghost import commands_of
 from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
-from sim.protocols.consensus.settings import at_least, check_options, names, refuse_disjoint
+from sim.protocols.consensus.settings import check_options, refuse_disjoint
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
-from sim.system import Invariant, Member, positions
+from sim.protocols.system import LedSystem, newest
+from sim.settings import Count
+from sim.system import Invariant, positions
 
 __all__ = ["MultiPaxos"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiPaxos(RecordsCommits):
+class MultiPaxos(LedSystem, RecordsCommits):
     """Multi-Paxos with a stable leader.
 
     Parameters
@@ -53,8 +54,7 @@ class MultiPaxos(RecordsCommits):
 
     title: ClassVar[str] = "Multi-Paxos"
 
-    nodes: int = 5
-    leader: str | None = None
+    nodes: Count = 5
     phase1: QuorumSystem | int | None = None
     phase2: QuorumSystem | int | None = None
     lease: float | None = None
@@ -67,9 +67,6 @@ class MultiPaxos(RecordsCommits):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(type(self).__name__, "nodes", self.nodes, 1)
-        if self.leader is not None and self.leader not in self.names:
-            raise ValueError(f"{type(self).__name__}: there is no member {self.leader!r} to lead")
         refuse_disjoint(self, self.phase1, self.phase2, self.names)
         check_options(self)
 
@@ -88,22 +85,6 @@ class MultiPaxos(RecordsCommits):
         """Leases count on rates of clocks within ``drift``; without them, time is only for timeouts."""
         return self.drift if self.lease is not None else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the members."""
-        return names("n", self.nodes)
-
-    @property
-    def first_leader(self) -> str:
-        """Who campaigns at once."""
-        return self.leader or self.names[0]
-
-    @property
-    def times(self) -> tuple[float, float]:
-        """Heartbeat and detection timeout in seconds, where the scenario has not filled them in: 50 ms, ten."""
-        heartbeat = self.heartbeat or 0.05
-        return heartbeat, self.detection or 10 * heartbeat
-
     def phase1_test(self) -> QuorumTest:
         """Whether a set of acceptors is a quorum of phase 1."""
         return as_quorums(self.phase1).over(self.names)
@@ -112,28 +93,14 @@ class MultiPaxos(RecordsCommits):
         """Whether a set of acceptors is a quorum of phase 2."""
         return as_quorums(self.phase2).over(self.names)
 
-    def members(self) -> tuple[Member, ...]:
-        node_class: type[Node] = MultiPaxosNode
-        if any((self.lease, self.window, self.batch > 1, self.snapshot_every)):
-            node_class = FullMultiPaxosNode
-        node_class = self.measured(node_class, OfSlots)
-        return tuple(Member(name, node_class) for name in self.names)
-
     @property
-    def client_class(self) -> type[Node]:
-        return Client
+    def replica_class(self) -> type[Node]:
+        options = any((self.lease, self.window, self.batch > 1, self.snapshot_every))
+        return self.measured(FullMultiPaxosNode if options else MultiPaxosNode, OfSlots)
 
-    @property
-    def consistency(self) -> str | None:
-        return "linearizable"
-
-    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        if role not in self.leader_roles:
-            return super().holder(role, nodes)
-        leaders = [
-            node for node in nodes.values() if isinstance(node, MultiPaxosNode) and node.role == "leader"
-        ]
-        return max(leaders, key=lambda node: node.ballot).name if leaders else None
+    def leading(self, nodes: Mapping[str, Node]) -> str | None:
+        """The live leader of the highest ballot."""
+        return newest(nodes, MultiPaxosNode, lambda n: n.role == "leader", lambda n: n.ballot)
 
     def invariants(self) -> Iterable[Invariant]:
         invariants = MultiPaxosSafety(

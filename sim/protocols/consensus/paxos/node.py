@@ -178,7 +178,7 @@ class Proposer(Learner):
         self.highest_seen = 0
         self.refusals = 0
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
-        heartbeat = self.settings.heartbeat or 0.05
+        heartbeat = self.settings.heartbeat_interval
         self.timeout = self.settings.timeout or 4 * heartbeat
         self.backoff = heartbeat if self.settings.backoff is None else self.settings.backoff
 

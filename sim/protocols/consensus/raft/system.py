@@ -28,7 +28,8 @@ from sim.protocols.consensus.raft.extensions.reads import (
 from sim.protocols.consensus.raft.extensions.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft.extensions.snapshots import Snapshots
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.consensus.settings import at_least, names
+from sim.protocols.consensus.settings import at_least
+from sim.protocols.system import names
 from sim.system import Invariant, Member
 
 __all__ = ["Change", "Raft", "Reads", "raft_node"]
@@ -190,14 +191,14 @@ class Raft(BasicRaft):
         )
         return tuple(extension for on, extension in wanted if on)
 
+    @property
+    def replica_class(self) -> type[Node]:
+        return self.measured(raft_node(self.extensions), OfLog)
+
     def members(self) -> tuple[Member, ...]:
-        """The servers."""
-        node_class = self.measured(raft_node(self.extensions), OfLog)
+        """The servers, and the spares."""
         spares = names(f"{self.prefix}n", self.nodes + self.spares)[self.nodes :]
-        return (
-            *(Member(name, node_class) for name in self.names),
-            *(Member(name, node_class, off=True) for name in spares),
-        )
+        return (*super().members(), *(Member(name, self.replica_class, off=True) for name in spares))
 
     def contacts(self) -> tuple[str, ...]:
         """Whom clients may ask: spares too, for they may be all that is left of the cluster one day."""

@@ -29,7 +29,7 @@ class ViewReplica(Replica):
         self.f = len(self.members) // 2
         self.number = self.members.index(self.name)
         self.status = NORMAL
-        self.view = self.members.index(self.settings.first_primary)
+        self.view = self.members.index(self.settings.first_leader)
         self.last_normal = self.view
         self.log: list[Command] = []
         self.commit = 0

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.node import Node
-from sim.protocols.client import Client
 from sim.protocols.consensus.commit_latency import OfViews, RecordsCommits
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.consensus.vr.invariants import ViewstampedSafety
 from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
-from sim.system import Invariant, Member, positions
+from sim.protocols.system import LedSystem, newest
+from sim.settings import Count
+from sim.system import Invariant, positions
 
 __all__ = ["ViewstampedReplication"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewstampedReplication(RecordsCommits):
+class ViewstampedReplication(LedSystem, RecordsCommits):
     """Viewstamped Replication Revisited over ``nodes`` replicas that keep nothing on disk.
 
     Parameters
@@ -34,28 +34,14 @@ class ViewstampedReplication(RecordsCommits):
     Raises ValueError for settings that cannot work.
     """
 
-    nodes: int = 5
-    leader: str | None = None
+    nodes: Count = 5
+
+    consistency = "linearizable"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(type(self).__name__, "nodes", self.nodes, 1)
         if self.nodes % 2 == 0:
             raise ValueError(f"{type(self).__name__}: nodes must be odd, 2f + 1, not {self.nodes!r}")
-        if self.leader not in (None, *self.names):
-            raise ValueError(
-                f"{type(self).__name__}: leader must be one of {', '.join(self.names)}, not {self.leader!r}"
-            )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
-
-    @property
-    def first_primary(self) -> str:
-        """The primary of the first view."""
-        return self.leader or self.names[0]
 
     @property
     def max_down(self) -> int | None:
@@ -71,26 +57,16 @@ class ViewstampedReplication(RecordsCommits):
         """Whether a live replica takes part again."""
         return not isinstance(node, ViewstampedNode) or node.status != RECOVERING
 
-    def members(self) -> tuple[Member, ...]:
-        node_class = self.measured(ViewstampedNode, OfViews)
-        return tuple(Member(name, node_class) for name in self.names)
-
     @property
-    def client_class(self) -> type[Node]:
-        return Client
+    def replica_class(self) -> type[Node]:
+        return self.measured(ViewstampedNode, OfViews)
 
-    @property
-    def consistency(self) -> str | None:
-        return "linearizable"
-
-    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        if role not in self.leader_roles:
-            return super().holder(role, nodes)
-        primaries = [n for n in nodes.values() if isinstance(n, ViewstampedNode) and n.is_primary]
-        return max(primaries, key=lambda node: node.view).name if primaries else None
+    def leading(self, nodes: Mapping[str, Node]) -> str | None:
+        """The live primary of the latest view."""
+        return newest(nodes, ViewstampedNode, lambda n: n.is_primary, lambda n: n.view)
 
     def invariants(self) -> Iterable[Invariant]:
-        first_view = self.names.index(self.first_primary)
+        first_view = self.names.index(self.first_leader)
         return (ViewstampedSafety(members=self.names, first_view=first_view),)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

@@ -183,7 +183,7 @@ class Epidemic(Part):
         settings = self.node.settings
         self.how = self.mongering or settings.mongering
         self.compare = self.anti_entropy or settings.anti_entropy
-        self.length = float(self.cycle or settings.cycle or 2 * settings.heartbeat)
+        self.length = float(self.cycle or settings.cycle or 2 * settings.heartbeat_interval)
         self.in_step = settings.synchronous if self.synchronous is None else self.synchronous
         self.cycles = 0
         self.hot: dict[str, _Hot] = {}

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from sim.node import Node, part
 from sim.protocols.client import Reply, Request
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.membership.gossip.epidemic import AntiEntropy, Epidemic, Mongering, Written
 from sim.protocols.membership.heartbeats import MembershipClient
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.settings import Seconds, Several
+from sim.system import Invariant
 
 __all__ = ["Gossip", "GossipNode"]
 
@@ -36,7 +37,7 @@ class GossipNode(Node):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gossip(System):
+class Gossip(ReplicatedSystem):
     """Members that spread what is written at any of them.
 
     Parameters
@@ -53,33 +54,23 @@ class Gossip(System):
         All members begin their cycles together, as the analysis in the paper assumes. False: each in its own time.
     """
 
-    nodes: int = 5
+    nodes: Several = 5
     mongering: Mongering | None = field(default_factory=lambda: Mongering("push-pull"))
     anti_entropy: AntiEntropy | None = field(default_factory=AntiEntropy)
-    cycle: float | None = None
+    cycle: Seconds | None = None
     synchronous: bool = False
 
+    node_class: ClassVar[type[Node]] = GossipNode
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("Gossip", "nodes", self.nodes, 2)
-        for name, kind in (("mongering", Mongering), ("anti_entropy", AntiEntropy)):
-            if not isinstance(getattr(self, name), kind | None):
-                raise ValueError(
-                    f"Gossip: {name} must be {kind.__name__}(...) or None, not {getattr(self, name)!r}"
-                )
         if self.mongering is None and self.anti_entropy is None:
             raise ValueError("Gossip: with mongering=None and anti_entropy=None nothing would spread")
-        if self.cycle is not None and not 0 < self.cycle < inf:
-            raise ValueError(f"Gossip: cycle must be positive seconds, not {self.cycle!r}")
         if self.mongering is not None and self.mongering.fanout >= self.nodes:
             raise ValueError(
                 f"Gossip: a fanout of {self.mongering.fanout} is more than the {self.nodes - 1} others there are"
             )
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, GossipNode) for name in names("n", self.nodes))
 
     @property
     def client_class(self) -> type[Node]:

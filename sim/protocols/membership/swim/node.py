@@ -32,11 +32,12 @@ from sim.message import message
 from sim.node import Node, durable
 from sim.protocols.admin import AdminReply, Join, Leave
 from sim.protocols.client import Reply, Request
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.membership.heartbeats import MembershipClient, member_of
 from sim.protocols.membership.suspicion import PUNCTUAL
 from sim.protocols.membership.swim.invariants import GONE, SwimSafety, Update
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem, names
+from sim.settings import Count, Positive, Seconds, Several, Whole
+from sim.system import Invariant, Member
 
 __all__ = ["Ack", "Exchange", "Ping", "PingReq", "Swim", "SwimNode", "Update"]
 
@@ -347,7 +348,7 @@ def event_of(before: str | None, status: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swim(System):
+class Swim(ReplicatedSystem):
     """A group whose members find crashes, and tell each other who is in it, by SWIM.
 
     Parameters
@@ -370,33 +371,22 @@ class Swim(System):
         Periods between exchanges of whole lists; None: never, as in the paper.
     """
 
-    nodes: int = 5
-    spares: int = 0
-    period: float | None = None
-    timeout: float | None = None
-    k: int = 3
+    nodes: Several = 5
+    spares: Whole = 0
+    period: Seconds | None = None
+    timeout: Seconds | None = None
+    k: Count = 3
     order: Literal["round-robin", "random"] = "round-robin"
     suspicion: float | None = 4.0
-    retransmit: float = 3.0
-    piggyback: int = 8
-    sync_every: int | None = 10
+    retransmit: Positive = 3.0
+    piggyback: Count = 8
+    sync_every: Count | None = 10
 
+    node_class: ClassVar[type[Node]] = SwimNode
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("Swim", "nodes", self.nodes, 2)
-        at_least("Swim", "spares", self.spares, 0)
-        at_least("Swim", "k", self.k, 1)
-        at_least("Swim", "piggyback", self.piggyback, 1)
-        if self.sync_every is not None:
-            at_least("Swim", "sync_every", self.sync_every, 1)
-        for name in ("period", "timeout", "retransmit"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < inf:
-                raise ValueError(f"Swim: {name} must be positive, not {value!r}")
-        if self.order not in ("round-robin", "random"):
-            raise ValueError(f"Swim: order must be 'round-robin' or 'random', not {self.order!r}")
         if self.suspicion is not None and not 1 <= self.suspicion < inf:
             raise ValueError(
                 f"Swim: suspicion must last for at least 1 period, or no denial could arrive, not {self.suspicion!r}"
@@ -412,17 +402,17 @@ class Swim(System):
     @property
     def protocol_period(self) -> float:
         """Seconds."""
-        return self.period if self.period is not None else 4.0 * (self.heartbeat or 0.05)
+        return self.period if self.period is not None else 4.0 * self.heartbeat_interval
 
     @property
     def ack_timeout(self) -> float:
         """Seconds from a ping until others are asked."""
-        return self.timeout if self.timeout is not None else 1.5 * (self.heartbeat or 0.05)
+        return self.timeout if self.timeout is not None else 1.5 * self.heartbeat_interval
 
     @cached_property
     def first_members(self) -> dict[str, Update]:
         """Who is in the group when it begins."""
-        return {name: Update(name, "alive", 0) for name in names("n", self.nodes)}
+        return {name: Update(name, "alive", 0) for name in self.names}
 
     def transmissions(self, count: int) -> int:
         """How often an update is sent in a group of ``count``: lambda log n."""
@@ -435,8 +425,8 @@ class Swim(System):
     # What a scenario asks
 
     def members(self) -> tuple[Member, ...]:
-        everyone = names("n", self.nodes + self.spares)
-        return tuple(Member(name, SwimNode, off=i >= self.nodes) for i, name in enumerate(everyone))
+        spares = names("n", self.nodes + self.spares)[self.nodes :]
+        return (*super().members(), *(Member(name, SwimNode, off=True) for name in spares))
 
     @property
     def client_class(self) -> type[Node]:

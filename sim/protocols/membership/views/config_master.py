@@ -131,12 +131,12 @@ class ConfigurationMaster(Node):
         self._reconsider()
 
     def _check_again(self) -> None:
-        self.check_due = self.monotonic + float(self.settings.heartbeat)
-        self.set_timer("check", self.settings.heartbeat)
+        self.check_due = self.monotonic + self.settings.heartbeat_interval
+        self.set_timer("check", self.settings.heartbeat_interval)
 
     def is_alive(self, member: str) -> bool:
         """Whether a server has been heard, and has heard us, within the detection time."""
-        detection = float(self.settings.detection)
+        detection = self.settings.detection_timeout
         heeds = member not in self.chain.members or member in self.heeded
         return self.monotonic - self.heard[member] < detection and (
             heeds or self.monotonic - self.began < detection

@@ -128,11 +128,11 @@ class ViewRules(Node):
         self.asked: dict[str, Stamp] = {}
         self.holds = dict.fromkeys(self.heard, 0)
         rule = self.settings.detector
-        detection = float(self.settings.detection)
+        detection = self.settings.detection_timeout
         self.watches: dict[str, Watch] = {}  # with a detector of its own, what it thinks of each member
         if rule is not None:
             self.watches = {
-                m: rule.watch(self.monotonic, float(self.settings.heartbeat), detection) for m in self.heard
+                m: rule.watch(self.monotonic, self.settings.heartbeat_interval, detection) for m in self.heard
             }
         self.pings = dict.fromkeys(self.heard, 0)
         self._begin()
@@ -176,8 +176,8 @@ class ViewRules(Node):
         self._reconsider()
 
     def _check_again(self) -> None:
-        self.check_due = self.monotonic + float(self.settings.heartbeat)
-        self.set_timer("check", self.settings.heartbeat)
+        self.check_due = self.monotonic + self.settings.heartbeat_interval
+        self.set_timer("check", self.settings.heartbeat_interval)
 
     def _excuse_if_late(self) -> None:
         """A service that stood still has heard nobody, which says nothing of them: all have a fresh start."""
@@ -194,7 +194,8 @@ class ViewRules(Node):
         """Whether a member has pinged within the detection time, or is not suspected by the detector."""
         if self.watches:
             return self.monotonic < self.watches[member].deadline
-        return self.monotonic - self.heard[member] < float(self.settings.detection)
+        timeout: float = self.settings.detection_timeout
+        return self.monotonic - self.heard[member] < timeout
 
     def is_initialised(self, member: str) -> bool:
         """Whether a member holds all that was ever acknowledged: it was there all the time, and still has it."""
@@ -203,7 +204,7 @@ class ViewRules(Node):
     def _reconsider(self) -> None:
         """Make the next view, if there is reason to and it is safe."""
         view = self.view
-        unheeded = not self.taken_up and self.monotonic - self.since >= float(self.settings.detection)
+        unheeded = not self.taken_up and self.monotonic - self.since >= self.settings.detection_timeout
         if self.is_alive(view.primary) and not self.resigned and not unheeded:
             members = self._without_dead_with_joined()
             if members != view.members:

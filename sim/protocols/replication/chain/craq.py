@@ -127,7 +127,7 @@ class Craq(ChainReplication):
             raise ValueError(f"Craq: readers must be 'nearest' or 'random', not {self.readers!r}")
 
     @property
-    def server_class(self) -> type[ChainNode]:
+    def replica_class(self) -> type[Node]:
         if self.costs is None:
             return self.node_class
         from sim.protocols.replication.chain.paced import PacedCraqNode

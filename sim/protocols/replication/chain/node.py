@@ -114,10 +114,10 @@ class ChainNode(ShippedLog):
         self.pending: dict[tuple[int, int], int] = {}  # as the head: unacknowledged command -> position
         self.retried: dict[tuple[int, int], str] = {}  # as the head: command asked for again -> client
         self.lease_until = self.monotonic
-        self.departures = Departures(self, float(self.settings.detection or 0.0))
+        self.departures = Departures(self, self.settings.detection_timeout)
         if self.incarnation == 0 and self.view_number == 0:
             self.log_view = self.settings.first_chain.number  # all are empty: nothing needs to be transferred
-            self.lease_until = self.monotonic + LEASE * float(self.settings.detection or 0.0)
+            self.lease_until = self.monotonic + LEASE * self.settings.detection_timeout
             self._adopt(self.settings.first_chain)
         self.on_heartbeat_timeout()
 
@@ -130,9 +130,7 @@ class ChainNode(ShippedLog):
         if msg.chain.number == self.view_number and msg.asked is not None:
             asked = self.departures.time_of(msg.asked)
             if asked is not None:
-                self.lease_until = max(
-                    self.lease_until, asked + LEASE * float(self.settings.detection or 0.0)
-                )
+                self.lease_until = max(self.lease_until, asked + LEASE * self.settings.detection_timeout)
 
     def _adopt(self, chain: Chain) -> None:
         """Find one's place in a new chain."""
@@ -328,7 +326,7 @@ class ChainNode(ShippedLog):
     # Heartbeats
 
     def on_heartbeat_timeout(self) -> None:
-        self.set_timer("heartbeat", float(self.settings.heartbeat or 0.0))
+        self.set_timer("heartbeat", self.settings.heartbeat_interval)
         if self.succ is not None and self.initialised:
             if self.acked == self.progress:
                 self.next = self.acked  # nothing has come back since the last heartbeat: send again
@@ -341,7 +339,7 @@ class ChainNode(ShippedLog):
     def _tell_master(self) -> None:
         silent: tuple[str, ...] = ()
         if self.succ is not None and self.monotonic - self.succ_heard >= float(
-            self.settings.detection or 0.0
+            self.settings.detection_timeout
         ):
             silent = (self.succ,)
         joined: tuple[str, ...] = ()

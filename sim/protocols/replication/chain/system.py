@@ -12,7 +12,8 @@ from sim.protocols.kv import READS, Command
 from sim.protocols.membership.views import MOST_DRIFT, Chain, ConfigurationMaster
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.system import Invariant, Member, System, positions
+from sim.protocols.system import LedSystem, check_member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["ChainClient", "ChainReplication"]
 
@@ -49,7 +50,7 @@ class ChainClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChainReplication(System):
+class ChainReplication(LedSystem):
     """Chain replication over ``nodes`` servers and a configuration master.
 
     Parameters
@@ -68,8 +69,6 @@ class ChainReplication(System):
     Raises ValueError for a value out of range.
     """
 
-    nodes: int = 3
-    leader: str | None = None
     service_at: str | None = None
     costs: ServiceTimes | None = None
     fencing: bool = True
@@ -83,12 +82,7 @@ class ChainReplication(System):
         super().__post_init__()
         check_costs(self, self.costs)
         name = type(self).__name__
-        if isinstance(self.nodes, bool) or not isinstance(self.nodes, int) or self.nodes < 1:
-            raise ValueError(f"{name}: nodes must be an integer of at least 1, not {self.nodes!r}")
-        for field in ("leader", "service_at"):
-            if getattr(self, field) not in (None, *self.replicas):
-                listed = ", ".join(self.replicas)
-                raise ValueError(f"{name}: {field} must be one of {listed}, not {getattr(self, field)!r}")
+        check_member(self, "service_at", self.names)
         if not self.fencing and not self.unsafe:
             raise ValueError(
                 f"{name}: fencing=False lets an old tail answer queries; say unsafe=True as well"
@@ -100,18 +94,13 @@ class ChainReplication(System):
         return MOST_DRIFT
 
     @property
-    def replicas(self) -> tuple[str, ...]:
-        """The names of the servers."""
-        return tuple(f"n{i}" for i in range(self.nodes))
-
-    @property
     def first_chain(self) -> Chain:
         """The chain at the start."""
-        head = self.leader or self.replicas[0]
-        return Chain(1, (head, *[s for s in self.replicas if s != head]), (1,) * self.nodes)
+        head = self.first_leader
+        return Chain(1, (head, *[s for s in self.names if s != head]), (1,) * self.nodes)
 
     @property
-    def server_class(self) -> type[ChainNode]:
+    def replica_class(self) -> type[Node]:
         """The class of the servers, with or without processors to wait for."""
         if self.costs is None:
             return self.node_class
@@ -122,11 +111,10 @@ class ChainReplication(System):
     def members(self) -> tuple[Member, ...]:
         chain = self.first_chain.members
         stands_with = self.service_at or chain[len(chain) // 2]
-        servers = [Member(name, self.server_class) for name in self.replicas]
         master = Member(
             self.master, self.master_class, group="services", colocated_with=stands_with, role="service"
         )
-        return (*servers, master)
+        return (*super().members(), master)
 
     @property
     def client_class(self) -> type[Node]:
@@ -140,7 +128,7 @@ class ChainReplication(System):
         if role not in self.leader_roles:
             raise LookupError(f"{type(self).__name__} has no {role}")
         wanted = role if role in ("tail", "middle") else "head"
-        servers = {s: n for s in self.replicas if isinstance(n := nodes.get(s), ChainNode)}
+        servers = {s: n for s in self.names if isinstance(n := nodes.get(s), ChainNode)}
         newest = max((n.view_number for n in servers.values()), default=0)
         for name, node in servers.items():
             single = wanted == "tail" and node.role == "head" and node.succ is None
@@ -158,7 +146,7 @@ class ChainReplication(System):
         return positions(nodes, ChainNode, "last")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        servers = [n for s in self.replicas if isinstance(n := nodes.get(s), ChainNode)]
+        servers = [n for s in self.names if isinstance(n := nodes.get(s), ChainNode)]
         if not servers:
             return None
         best = max(servers, key=lambda n: (n.initialised, n.view_number, n.log_view, n.last))

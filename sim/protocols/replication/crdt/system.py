@@ -18,13 +18,13 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.hlc import BEGINNING
 from sim.protocols.client import HomeClient, Request
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, Result
 from sim.protocols.replica import Responder
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.system import Invariant
 
 __all__ = ["Crdt", "CrdtNode", "Spread", "SpreadAck"]
 
@@ -193,7 +193,7 @@ class CrdtNode(Responder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crdt(System):
+class Crdt(ReplicatedSystem):
     """Replicated data of one type, each key an object of its own.
 
     Parameters
@@ -210,16 +210,15 @@ class Crdt(System):
 
     title: ClassVar[str] = "CRDT"
 
-    nodes: int = 3
     kind: Kind = "pn-counter"
     sync: Literal["state", "delta"] = "delta"
     spread_every: float = 0.1
 
+    node_class: ClassVar[type[Node]] = CrdtNode
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "increment", "add", "remove", "delete"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("Crdt", "nodes", self.nodes, 1)
         if self.kind not in _TYPES:
             raise ValueError(f"Crdt: kind must be one of {', '.join(_TYPES)}, not {self.kind!r}")
         if self.sync not in ("state", "delta"):
@@ -227,14 +226,6 @@ class Crdt(System):
         if not 0 < self.spread_every < float("inf"):
             raise ValueError(f"Crdt: spread_every must be positive seconds, not {self.spread_every!r}")
         object.__setattr__(self, "operations", _OPERATIONS[self.kind])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, CrdtNode) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:

@@ -182,12 +182,12 @@ class Dynamo(System):
     @property
     def timeout(self) -> float:
         """Seconds that a coordinator waits for a node before it suspects it."""
-        return self.detection or 0.5
+        return self.detection_timeout
 
     @property
     def probe_every(self) -> float:
         """Seconds between probes of a suspected node."""
-        return self.heartbeat or 0.05
+        return self.heartbeat_interval
 
     @property
     def longest_work(self) -> float:

@@ -26,11 +26,11 @@ from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.dots import EMPTY, Context
 from sim.protocols.causality.hlc import BEGINNING, HybridTime
 from sim.protocols.client import HomeClient, Request
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.replica import Responder
 from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest, past_of, siblings
-from sim.system import Invariant, Member, System
+from sim.protocols.system import ReplicatedSystem
+from sim.system import Invariant
 
 __all__ = ["Digest", "MultiPrimary", "MultiPrimaryNode", "Update"]
 
@@ -211,7 +211,7 @@ class MultiPrimaryNode(Responder):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiPrimary(System):
+class MultiPrimary(ReplicatedSystem):
     """Every one of ``nodes`` replicas takes writes.
 
     Reads, puts and deletes are served always; cas, append and increment where a read has one value. They look at the
@@ -234,17 +234,16 @@ class MultiPrimary(System):
         Seconds between comparisons with the next peer.
     """
 
-    nodes: int = 3
     conflicts: Literal["lww", "siblings"] = "lww"
     clock: Literal["hybrid", "wall"] = "hybrid"
     resolver: Callable[[tuple[Any, ...]], Any] | None = None
     gossip_every: float = 0.2
 
+    node_class: ClassVar[type[Node]] = MultiPrimaryNode
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete", "increment", "append", "cas"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("MultiPrimary", "nodes", self.nodes, 1)
         for field, choices in (("conflicts", ("lww", "siblings")), ("clock", ("hybrid", "wall"))):
             if getattr(self, field) not in choices:
                 raise ValueError(
@@ -266,17 +265,9 @@ class MultiPrimary(System):
             object.__setattr__(self, "operations", frozenset({"get", "put", "delete"}))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return names("n", self.nodes)
-
-    @property
     def collects(self) -> bool:
         """Whether tombstones are collected."""
         return self.conflicts == "siblings" or self.clock == "hybrid"
-
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(name, MultiPrimaryNode) for name in self.names)
 
     @property
     def client_class(self) -> type[Node]:

@@ -125,7 +125,7 @@ class LogShipping(ReadsAtBackups):
             self.next[peer] = self.match[peer]
             self.streaming[peer] = self.match[peer] == self.last
         self.progress[peer] = self.match[peer]
-        if self.monotonic - self.answered[peer] < float(self.settings.detection):
+        if self.monotonic - self.answered[peer] < self.settings.detection_timeout:
             self.ship(peer)
         else:  # nothing but a question for one that may be dead
             self._append(peer, max(self.next[peer], self.base), ())

@@ -90,7 +90,8 @@ class PrimaryBackupNode(LogShipping):
 
     @property
     def _detection(self) -> float:
-        return float(self.settings.detection or 0.0)
+        timeout: float = self.settings.detection_timeout
+        return timeout
 
     # Views
 
@@ -302,7 +303,7 @@ class PrimaryBackupNode(LogShipping):
     # Heartbeats
 
     def on_heartbeat_timeout(self) -> None:
-        self.set_timer("heartbeat", float(self.settings.heartbeat or 0.0))
+        self.set_timer("heartbeat", self.settings.heartbeat_interval)
         if self.role == "primary" and self.leased and not self._may_answer():
             self.resign()
         if self.role == "primary":

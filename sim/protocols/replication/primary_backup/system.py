@@ -8,20 +8,20 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.client import Client
-from sim.protocols.consensus.settings import at_least
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
 from sim.protocols.replication.primary_backup.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.system import Invariant, Member, System, Timing, positions
+from sim.protocols.system import LedSystem, check_member
+from sim.system import Invariant, Member, positions
 
 __all__ = ["PrimaryBackup"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrimaryBackup(System):
+class PrimaryBackup(LedSystem):
     """Primary-backup over ``nodes`` replicas and a view service.
 
     Parameters
@@ -67,14 +67,12 @@ class PrimaryBackup(System):
 
     title: ClassVar[str] = "Primary-Backup"
 
-    nodes: int = 3
     mode: Literal["sync", "semi-sync", "async"] = "sync"
     acks: int = 1
     fallback: float | None = None
     reads: Literal["primary", "lease", "backup", "session"] = "primary"
     staleness: float | None = None
     keep: int | None = None
-    leader: str | None = None
     service_at: str | None = None
     services: int = 1
     costs: ServiceTimes | None = None
@@ -89,7 +87,6 @@ class PrimaryBackup(System):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_costs(self, self.costs)
-        at_least("PrimaryBackup", "nodes", self.nodes, 1)
         self._check_choices()
         self._check_detector()
         if self.acks < 1 or (self.mode == "semi-sync" and self.acks > self.nodes - 1):
@@ -112,12 +109,7 @@ class PrimaryBackup(System):
             )
         if self.keep is not None and self.keep < 0:
             raise ValueError(f"PrimaryBackup: keep must be at least 0 entries, not {self.keep!r}")
-        for field in ("leader", "service_at"):
-            if getattr(self, field) not in (None, *self.replicas):
-                raise ValueError(
-                    f"PrimaryBackup: {field} must be one of {', '.join(self.replicas)}, "
-                    f"not {getattr(self, field)!r}"
-                )
+        check_member(self, "service_at", self.names)
         if not self.fencing and not self.unsafe:
             raise ValueError(
                 "PrimaryBackup: fencing=False lets two primaries answer; say unsafe=True as well"
@@ -178,19 +170,13 @@ class PrimaryBackup(System):
         return self.staleness is None
 
     @property
-    def replicas(self) -> tuple[str, ...]:
-        """The names of the replicas."""
-        return tuple(f"n{i}" for i in range(self.nodes))
-
-    @property
     def first_view(self) -> View:
         """The view that is in force at the start."""
-        first = self.leader or self.replicas[0]
-        return View(1, (first, *[m for m in self.replicas if m != first]))
+        first = self.first_leader
+        return View(1, (first, *[m for m in self.names if m != first]))
 
     def members(self) -> tuple[Member, ...]:
-        replicas = [Member(name, self._server_class()) for name in self.replicas]
-        return (*replicas, *self._service_members())
+        return (*super().members(), *self._service_members())
 
     @property
     def service_names(self) -> tuple[str, ...]:
@@ -216,12 +202,11 @@ class PrimaryBackup(System):
             ]
         from sim.protocols.membership.views import RaftViewService, ViewGroup
 
-        timing = Timing()
         group = ViewGroup(
             leader=self.service_names[0],
             first_view=self.first_view,
-            heartbeat=self.heartbeat or timing.heartbeat,
-            detection=self.detection or timing.detection,
+            heartbeat=self.heartbeat_interval,
+            detection=self.detection_timeout,
             leases=self.leases_matter,
             detector=self.detector,
         )
@@ -238,7 +223,8 @@ class PrimaryBackup(System):
             for i, name in enumerate(self.service_names)
         ]
 
-    def _server_class(self) -> type[Node]:
+    @property
+    def replica_class(self) -> type[Node]:
         if self.costs is None:
             return self.node_class
         from sim.protocols.replication.primary_backup.paced import PacedPrimaryBackupNode
@@ -258,7 +244,7 @@ class PrimaryBackup(System):
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:
             raise LookupError(f"PrimaryBackup has no {role}")
-        replicas = {m: n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)}
+        replicas = {m: n for m in self.names if isinstance(n := nodes.get(m), PrimaryBackupNode)}
         leading = [m for m, n in replicas.items() if n.role == "primary"]
         primary = max(leading, key=lambda m: replicas[m].view_number, default=None)
         if role != "backup" or primary is None:
@@ -279,7 +265,7 @@ class PrimaryBackup(System):
         return {**positions(nodes, PrimaryBackupNode, "applied"), **services}
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        replicas = [n for m in self.replicas if isinstance(n := nodes.get(m), PrimaryBackupNode)]
+        replicas = [n for m in self.names if isinstance(n := nodes.get(m), PrimaryBackupNode)]
         if not replicas:
             return None
         holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))

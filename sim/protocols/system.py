@@ -1,0 +1,111 @@
+"""What most systems of this package have in common: equal replicas with numbered names, and one of them that leads.
+
+This is about systems, the values that a scenario is made of. The nodes of Paxos, Viewstamped Replication and Raft have
+no common base: each file reads beside its paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from sim.node import Node
+from sim.protocols.client import Client
+from sim.settings import Count
+from sim.system import Member, System
+
+__all__ = ["LedSystem", "ReplicatedSystem", "check_member", "names", "newest"]
+
+N = TypeVar("N", bound=Node)
+
+
+def names(letter: str, count: int) -> tuple[str, ...]:
+    """``names("n", 3)`` is ``("n0", "n1", "n2")``."""
+    return tuple(f"{letter}{i}" for i in range(count))
+
+
+def check_member(system: System, field: str, members: tuple[str, ...]) -> None:
+    """Raise ValueError unless the field names one of the ``members``, or is None."""
+    if getattr(system, field) not in (None, *members):
+        listed = ", ".join(members)
+        raise ValueError(
+            f"{type(system).__name__}: {field} must be one of {listed}, not {getattr(system, field)!r}"
+        )
+
+
+def newest(
+    nodes: Mapping[str, Node],
+    node_class: type[N],
+    leads: Callable[[N], bool],
+    rank: Callable[[N], Any],
+) -> str | None:
+    """The name of the live node of this class that leads; of several, the one of the highest rank (its term, view)."""
+    leaders = [node for node in nodes.values() if isinstance(node, node_class) and leads(node)]
+    return max(leaders, key=rank).name if leaders else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicatedSystem(System):
+    """Replicas of one class, named n0, n1, ...; clients ask any of them, and follow redirects.
+
+    Parameters
+    ----------
+    nodes:
+        How many replicas.
+    """
+
+    nodes: Count = 3
+
+    node_class: ClassVar[type[Node]]
+    """The class of its replicas, unless `replica_class` chooses among several."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the replicas."""
+        return names("n", self.nodes)
+
+    @property
+    def replica_class(self) -> type[Node]:
+        """The class of its replicas under these settings."""
+        return self.node_class
+
+    def members(self) -> tuple[Member, ...]:
+        """The replicas."""
+        node_class = self.replica_class
+        return tuple(Member(name, node_class) for name in self.names)
+
+    @property
+    def client_class(self) -> type[Node]:
+        """Clients that ask any replica and follow redirects."""
+        return Client
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedSystem(ReplicatedSystem):
+    """Replicas of which one leads.
+
+    Parameters
+    ----------
+    leader:
+        The name of the replica that leads first; None: the first.
+    """
+
+    leader: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_member(self, "leader", self.names)
+
+    @property
+    def first_leader(self) -> str:
+        """The name of the replica that leads first."""
+        return self.leader or self.names[0]
+
+    def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
+        """The live replica that leads; None while none does. Raises LookupError for another role."""
+        return self.leading(nodes) if role in self.leader_roles else super().holder(role, nodes)
+
+    def leading(self, nodes: Mapping[str, Node]) -> str | None:
+        """The live replica that leads now; see `newest`."""
+        raise NotImplementedError(f"{type(self).__name__} does not say who leads")

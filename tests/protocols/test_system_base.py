@@ -1,0 +1,105 @@
+"""What most systems have in common is said once: names, who leads, failure-detection times, settings out of bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from sim import System, protocols
+from sim.protocols.system import LedSystem, ReplicatedSystem
+from sim.settings import Bounds, hints
+from sim.system import Timing
+
+ROOT = Path(__file__).resolve().parents[2] / "sim"
+SYSTEMS = sorted(name for name in protocols.__all__ if issubclass(getattr(protocols, name), System))
+REPLICATED = [name for name in SYSTEMS if issubclass(getattr(protocols, name), ReplicatedSystem)]
+LED = [name for name in SYSTEMS if issubclass(getattr(protocols, name), LedSystem)]
+
+
+def test_most_systems_are_replicas_of_one_class() -> None:
+    assert len(REPLICATED) >= 15
+    assert len(LED) >= 7
+
+
+@pytest.mark.parametrize("name", REPLICATED)
+def test_the_replicas_that_are_not_spares_have_the_names_that_the_system_says(name: str) -> None:
+    system = getattr(protocols, name)(nodes=5)
+    assert system.names == ("n0", "n1", "n2", "n3", "n4")
+    assert tuple(m.name for m in system.members() if m.role == "replica" and not m.off) == system.names
+    assert set(system.contacts()) >= set(system.names)
+
+
+@pytest.mark.parametrize("name", LED)
+def test_a_first_leader_that_is_no_replica_is_refused(name: str) -> None:
+    kind = getattr(protocols, name)
+    assert kind(nodes=3, leader="n2").first_leader == "n2"
+    assert kind(nodes=3).first_leader == "n0"
+    with pytest.raises(ValueError, match=f"{name}: leader must be one of n0, n1, n2, not 'n7'"):
+        kind(nodes=3, leader="n7")
+
+
+@pytest.mark.parametrize("name", LED)
+def test_nobody_leads_before_the_nodes_live_and_another_role_is_refused(name: str) -> None:
+    system = getattr(protocols, name)(nodes=3, **({"order": "total"} if name == "BroadcastStore" else {}))
+    assert system.holder("leader", {}) is None
+    with pytest.raises(LookupError, match="dancer"):
+        system.holder("dancer", {})
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_times_that_nobody_gave_are_those_of_the_one_rule(name: str) -> None:
+    system = getattr(protocols, name)()
+    assert (system.heartbeat_interval, system.detection_timeout) == dataclasses.astuple(Timing())
+    slower = system.with_timing(Timing.of(0.2))
+    assert (slower.heartbeat, slower.detection) == (0.2, 2.0)
+    own = dataclasses.replace(system, heartbeat=0.07)
+    assert own.detection_timeout == own.with_timing(Timing()).detection == 10 * 0.07
+
+
+def test_the_default_of_a_failure_detection_time_is_written_in_one_place() -> None:
+    again = re.compile(
+        r"(heartbeat|detection) or \d|heartbeat or 0\.|10 \* \(?(self|system)\.?\w*\.?heartbeat"
+    )
+    found = [
+        f"{p.relative_to(ROOT)}: {m[0]}" for p in ROOT.rglob("*.py") for m in again.finditer(p.read_text())
+    ]
+    assert not found
+
+
+def outside(bounds: Bounds) -> float:
+    """A value beyond the first bound that there is."""
+    if bounds.least is not None:
+        return bounds.least - 1
+    if bounds.above is not None:
+        return bounds.above
+    return (bounds.most if bounds.most is not None else bounds.below or 0.0) + 1
+
+
+def bounded(kind: type) -> list[tuple[str, Bounds]]:
+    """The fields of a value that are declared with bounds."""
+    found = []
+    for field, hint in hints(kind):
+        parts: tuple[Any, ...] = (hint, *get_args(hint))
+        found += [
+            (field, b) for part in parts for b in getattr(part, "__metadata__", ()) if isinstance(b, Bounds)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_field_with_bounds_refuses_what_is_beyond_them(name: str) -> None:
+    kind = getattr(protocols, name)
+    for field, bounds in bounded(kind):
+        value = outside(bounds)
+        with pytest.raises(
+            ValueError, match=f"{name}: {field} must be {re.escape(bounds.words)}.* not {value!r}"
+        ):
+            kind(**{field: value})
+
+
+def test_systems_declare_their_bounds() -> None:
+    assert sum(len(bounded(getattr(protocols, name))) for name in SYSTEMS) >= 30
