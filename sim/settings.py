@@ -34,6 +34,7 @@ __all__ = [
     "Wait",
     "Whole",
     "check_types",
+    "field_path",
     "hints",
 ]
 
@@ -90,6 +91,11 @@ Positive = Annotated[float, Bounds("positive", above=0)]
 NotNegative = Annotated[float, Bounds("at least 0", least=0)]
 Drift = Annotated[float, Bounds("at least 0 and below 1", least=0, below=1)]
 """How far the rate of a clock may be from 1."""
+
+
+def field_path(name: str) -> str:
+    """A path to a field in its one spelling: ``system.nodes`` and ``system__nodes`` name the same field."""
+    return name.replace(".", "__")
 
 
 class Value:

@@ -8,9 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["QUANTITIES", "Quantity", "Scale", "decimals_for", "quantity", "time_scale"]
+from sim.settings import field_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["QUANTITIES", "Quantity", "Scale", "column_of", "decimals_for", "quantity", "time_scale"]
+
+
+def column_of(frame: pd.DataFrame, field: str) -> str:
+    """The column of a swept field, which may be named ``system.nodes`` or ``system__nodes``."""
+    return field if field in frame.columns else field_path(field)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
+from sim.analysis.quantities import Scale, column_of, decimals_for, quantity, time_scale
 from sim.analysis.statistics import intervals
+from sim.settings import field_path
 
 __all__ = [
     "MEASURES",
@@ -121,7 +122,7 @@ def sweep_table(
     Raises ValueError where there are not as many in `checked` as points.
     """
     kept = [name for name in measures if worth_showing(summaries, name)]
-    by = list(fields) or ["run"]
+    by = [column_of(summaries, field) for field in fields] or ["run"]
     found = intervals(summaries, kept, by=by, confidence=confidence)
     size = len(kept)
     points = summaries.groupby(by, sort=False, dropna=False)
@@ -249,8 +250,9 @@ def _leading(table: pd.DataFrame) -> list[str]:
 
 def _heading(field: str) -> str:
     """A swept field as one writes it on the command line; a time says its unit."""
-    unit = " [s]" if field.rpartition("__")[2] in _IN_SECONDS else ""
-    return field.replace("__", ".") + unit
+    path = field_path(field)
+    unit = " [s]" if path.rpartition("__")[2] in _IN_SECONDS else ""
+    return path.replace("__", ".") + unit
 
 
 def _plain(value: object) -> str:

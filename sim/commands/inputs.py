@@ -15,6 +15,7 @@ import click
 
 import sim
 from sim.commands.written import did_you_mean, parse_system, parse_value, split_list
+from sim.settings import field_path
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -100,13 +101,13 @@ def load_scenario(path: str) -> Scenario:
 def parse_setting(text: str) -> tuple[str, Any]:
     """``"workload.rate=20"`` -> ``("workload__rate", 20)``; for values see `sim.commands.written`."""
     name, value = _split(text, f"{text!r} is no setting: write field=value, such as system.nodes=3")
-    return name.replace(".", "__"), parse_value(name, value)
+    return field_path(name), parse_value(name, value)
 
 
 def parse_variation(text: str) -> tuple[str, list[Any]]:
     """``"system.nodes=3,5"`` -> ``("system__nodes", [3, 5])``."""
     name, listed = _split(text, f"{text!r} varies nothing: write field=a,b,c, such as system.nodes=3,5,7")
-    return name.replace(".", "__"), [parse_value(name, value) for value in split_list(listed)]
+    return field_path(name), [parse_value(name, value) for value in split_list(listed)]
 
 
 def _split(text: str, complaint: str) -> tuple[str, str]:

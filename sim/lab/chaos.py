@@ -213,6 +213,6 @@ def _demand_convergence(simulation: Simulation) -> Verdict | None:
             "convergence after healing",
             simulation.now,
             tuple(simulation.replicas),
-            (f"nobody wrote, and nothing failed, for {simulation.settling_time():g} s", found.reason),
+            (f"nobody wrote, and nothing failed, for {simulation.settling_time:g} s", found.reason),
         )
     return found

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sim.lab.labels import same, words
+from sim.settings import field_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,8 +158,8 @@ class SweepPlots:
         """
         from sim.analysis import plots
 
-        chosen = field or self._numbers()[0]
-        frame = self._by_line(chosen, where or {})
+        chosen = self._numbers()[0] if field is None else self._swept(field)
+        frame = self._by_line(chosen, self._points(where))
         return _noted(plots.sweep_lines(frame, chosen, measure, log=log, ax=ax), *self._told())
 
     def throughput_latency(
@@ -176,8 +177,8 @@ class SweepPlots:
         """
         from sim.analysis import plots
 
-        chosen = load or self._load()
-        frame = self._by_line(chosen, where or {})
+        chosen = self._load() if load is None else self._swept(load)
+        frame = self._by_line(chosen, self._points(where))
         return _noted(plots.throughput_latency(frame, chosen, latency=latency, ax=ax), *self._told())
 
     def _told(self) -> tuple[str, list[int], list[Any]]:
@@ -200,19 +201,32 @@ class SweepPlots:
 
     def _load(self) -> str:
         numbers = self._numbers()
-        loads = [name for name in numbers if name.replace(".", "__").split("__")[-1] in _LOADS] or numbers
+        loads = [name for name in numbers if name.split("__")[-1] in _LOADS] or numbers
         if len(loads) > 1:
             raise ValueError(
                 f"which of the swept fields {', '.join(loads)} is the load? Say load={loads[0]!r}"
             )
         return loads[0]
 
+    def _swept(self, field: str) -> str:
+        """The column of a field. Raises ValueError for one that was not swept."""
+        found = field_path(field)
+        if found not in self._sweep.fields:
+            raise ValueError(f"{field!r} was not swept; {', '.join(self._sweep.fields)} were")
+        return found
+
+    def _points(self, where: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What ``where`` asks for, by column. Raises ValueError for a field that is named twice."""
+        found: dict[str, Any] = {}
+        for field, value in (where or {}).items():
+            if self._swept(field) in found:
+                raise ValueError(f"where: {field} is given twice")
+            found[self._swept(field)] = value
+        return found
+
     def _by_line(self, along: str, where: Mapping[str, Any]) -> pd.DataFrame:
         """The points to draw, with the label of their line in column ``run``."""
         fields = self._sweep.fields
-        for name in (along, *where):
-            if name not in fields:
-                raise ValueError(f"{name!r} was not swept; {', '.join(fields)} were")
         frame = self._sweep.summaries
         for name, value in where.items():
             points = self._sweep.points
@@ -239,7 +253,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _words(field: str) -> str:
-    return words(field.replace(".", "__").split("__")[-1])
+    return words(field.split("__")[-1])
 
 
 def _noted(drawn: Drawn, title: str, seeds: Sequence[int], scenarios: Sequence[Any]) -> Drawn:

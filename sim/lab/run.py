@@ -95,7 +95,7 @@ class Run:
         self.ended = simulation.now if simulation.ended is None else simulation.ended
         self.wall_seconds = wall_seconds
         self.events_processed = int(next(simulation.env._eid))
-        self.acknowledged_lost = simulation.acknowledged_lost() if violation is None else None
+        self.acknowledged_lost = simulation.acknowledged_lost if violation is None else None
         self._recorder: Any = simulation.recorder
         self._digest: str | None = None
 

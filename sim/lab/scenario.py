@@ -14,7 +14,7 @@ from sim.lab.membership import check_members
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
-from sim.settings import MOST_ROWS, Value
+from sim.settings import MOST_ROWS, Value, field_path
 from sim.system import Member, System, Timing, check_administration
 from sim.workload import OpenLoop, Workload
 
@@ -281,21 +281,22 @@ class Scenario(Value):
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.
 
-        Fields are given by name, as a mapping, or both. A field is one of the scenario (``duration``), or, with two
-        underscores, one of a value in it (``system__nodes``, ``workload__rate``). ``seeds``: those to run under; a
-        number n means the first n. ``judge``: check each history. ``workers``: processes; None: one for each core.
+        Fields are given by name, as a mapping, or both. A field is one of the scenario (``duration``), or one of a
+        value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
+        ``seeds``: those to run under; a number n means the first n. ``judge``: check each history. ``workers``:
+        processes; None: one for each core.
         """
         from sim.lab.sweep import sweep
 
-        both = sorted({*(varied or {})} & {*fields})
+        given = {} if varied is None else varied
+        both = [name for name in given if field_path(name) in fields]
         if both:
             raise ValueError(f"{both[0]} is given twice, in the mapping and by name")
-        chosen = {**(varied or {}), **fields}
-        return sweep(self, chosen, seeds=seeds, judge=judge, workers=workers, progress=progress)
+        return sweep(self, {**given, **fields}, seeds=seeds, judge=judge, workers=workers, progress=progress)
 
-    def vary(self, field_path: str, value: Any) -> Scenario:
-        """This scenario with one field changed; ``workload__rate`` names a field of a field."""
-        head, _, rest = field_path.partition("__")
+    def vary(self, path: str, value: Any) -> Scenario:
+        """This scenario with one field changed; ``"workload.rate"``, or ``workload__rate``, is a field of a field."""
+        head, _, rest = field_path(path).partition("__")
         if head not in {f.name for f in dataclasses.fields(self)}:
             names = ", ".join(f.name for f in dataclasses.fields(self))
             raise ValueError(f"a scenario has no field {head!r}; it has {names}")

@@ -35,6 +35,8 @@ def _check_function(owner: str, arguments: str, given: Any) -> None:
 class Simulation:
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 
+    What one looks at is an attribute (``leader``, ``members``, ``held``); what acts, or takes an argument, is a method.
+
     Attributes
     ----------
     cluster: hosts and network. system: the resolved system. nodes: the live nodes by name.
@@ -227,6 +229,7 @@ class Simulation:
         while waiting(self) and self.now < end:
             self.run(until=min(end, self.now + 0.1))
 
+    @property
     def settling_time(self) -> float:
         """Seconds without writes and faults after which replicas must agree: see `System.converges_within`.
 
@@ -250,7 +253,7 @@ class Simulation:
         try:
             self.calm()
             self.await_rest(progress_bound(self.scenario))
-            self.run(until=self.now + self.settling_time())
+            self.run(until=self.now + self.settling_time)
         finally:
             if self._finished:
                 self.recorder.cut_back(rows)
@@ -287,6 +290,7 @@ class Simulation:
             )
         )
 
+    @property
     def acknowledged_lost(self) -> int | None:
         """How many acknowledged writes are not in the state any more; None where the system does not count."""
         return self.system.acknowledged_lost(self.acknowledged, self.members)
@@ -307,8 +311,9 @@ class Simulation:
         node = self.cluster.hosts[name].node
         return node is not None and self.system.has_recovered(node)
 
+    @property
     def leader(self) -> str | None:
-        """Who leads now; None while nobody does."""
+        """The name of the member that leads now; None while there is none."""
         found = self.find(self.system.leader_roles[0])
         return found[0] if found else None
 

@@ -16,6 +16,7 @@ from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct, seed_list
+from sim.settings import field_path
 from sim.system import System
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _plain(value: Any) -> Any:
 
 def refuse_overwriting(fields: Sequence[str]) -> None:
     """Raise ValueError where a field (``workload__rate``) is set, and then again, or as a whole (``workload``)."""
+    fields = [field_path(name) for name in fields]
     for i, early in enumerate(fields):
         for late in fields[i + 1 :]:
             if early == late or early.startswith(f"{late}__"):
@@ -148,8 +150,8 @@ def sweep(
 
     Raises ValueError for a field without values, and for a value or a seed that is given twice.
     """
-    values = {name: _options(name, options) for name, options in fields.items()}
-    refuse_overwriting(list(values))
+    refuse_overwriting(list(fields))
+    values = {field_path(name): _options(name, options) for name, options in fields.items()}
     chosen = seed_list(seeds)
     points, varied = _combinations(scenario, values)
     tasks = [(one, seed, judge) for one in varied for seed in chosen]

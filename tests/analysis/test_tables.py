@@ -178,6 +178,9 @@ def test_a_sweep_table_has_units_what_was_checked_and_no_bare_nan() -> None:
     checked = ["2/2 valid", "2/2 valid", "VIOLATED in 1/2", "not checked"]
     measures = ["p50", "unavailability", "acknowledged_lost"]
     table = sweep_table(swept(), fields, checked=checked, measures=measures)
+    assert sweep_table(swept(), ["system.lease", "workload.rate"], checked=checked, measures=measures).equals(
+        table
+    )
     assert table["checked"].tolist() == checked
     assert table["seeds"].tolist() == [2] * 4
     text = render(table)

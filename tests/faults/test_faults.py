@@ -387,7 +387,7 @@ def test_members_join_leave_and_hand_over_when_the_administrator_asks() -> None:
     requests = [e[3] for e in simulation.recorder.events if e[2] == "admin"]
     assert [r["done"] for r in requests] == [True] * 3
     assert simulation.nodes["n3"].config.voters == ("n1", "n2", "n3")  # type: ignore[attr-defined]
-    assert simulation.leader() == "n3"
+    assert simulation.leader == "n3"
 
 
 def test_a_request_about_nobody_is_refused() -> None:
@@ -400,5 +400,5 @@ def test_a_node_that_two_groups_mean_belongs_to_the_first() -> None:
     simulation.run(until=1.5)
     label = next(e[3]["label"] for e in simulation.recorder.events if e[2] == "cut")
     first, second = label.removeprefix("cut ").split(" | ")
-    assert first == simulation.leader()
+    assert first == simulation.leader
     assert first not in second.split(",")

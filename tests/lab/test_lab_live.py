@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
-from sim import Scenario, compare, sweep
+from sim import Scenario, Simulation, compare, sweep
 from sim.lab.parallel import run_all
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
@@ -44,13 +46,13 @@ def test_running_in_pieces_or_by_single_steps_is_running_at_once() -> None:
 def test_a_crash_by_hand_is_seen_and_survived() -> None:
     simulation = scenario(check=True).start(seed=1)
     simulation.run(until=1.0)
-    leader = simulation.leader()
+    leader = simulation.leader
     assert leader is not None
     simulation.crash(leader)
-    assert simulation.leader() is None
+    assert simulation.leader is None
     assert leader not in simulation.members
     simulation.run(until=2.9)
-    assert simulation.leader() not in (None, leader)
+    assert simulation.leader not in (None, leader)
     simulation.restart(leader)
     simulation.run()
     assert simulation.nodes[leader].incarnation == 1
@@ -59,16 +61,16 @@ def test_a_crash_by_hand_is_seen_and_survived() -> None:
 def test_holding_back_the_leaders_messages_starves_its_followers_until_release() -> None:
     simulation = scenario(duration=10.0).start(seed=1)
     simulation.run(until=1.0)
-    leader = simulation.leader()
+    leader = simulation.leader
     simulation.hold(lambda src, dst, message: src == leader and dst.startswith("n"))
     simulation.run(until=3.0)
-    assert simulation.leader() != leader or len(simulation.held) > 0
+    assert simulation.leader != leader or len(simulation.held) > 0
     held = len(simulation.held)
     assert held > 10
     assert simulation.release() == held
     simulation.run(until=5.0)
     assert simulation.held == ()
-    assert simulation.leader() is not None
+    assert simulation.leader is not None
 
 
 def test_an_error_in_a_handler_says_seed_time_and_node() -> None:
@@ -171,3 +173,12 @@ def test_what_is_held_or_released_is_said_by_a_function() -> None:
         live.hold(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"release: a function of .held message. is needed .* not 'x'"):
         live.release("x")  # type: ignore[arg-type]
+
+
+def test_what_one_looks_at_is_an_attribute_and_what_acts_is_a_method() -> None:
+    """One way: a public method of a simulation takes an argument, or changes something."""
+    act = {"step", "settle"}  # they answer, too
+    for name, method in inspect.getmembers(Simulation, inspect.isfunction):
+        if not name.startswith("_") and len(inspect.signature(method).parameters) == 1:
+            returned = inspect.signature(method).return_annotation
+            assert returned == "None" or name in act, f"{name} only looks: make it a property"

@@ -57,6 +57,9 @@ def test_two_numbers_have_a_line_for_each_value_of_the_second_in_words() -> None
     assert all(len(line) == 2 for line in found.values())
     assert list(lines(done.plot.lines("p50", "system__nodes"))) == ["rate 100.0", "rate 300.0"]
     assert list(lines(done.plot.lines("p50", where={"system__nodes": 5}))) == [""]
+    assert list(lines(done.plot.lines("p50", "workload.rate", where={"system.nodes": 5}))) == [""]
+    with pytest.raises(ValueError, match=r"where: system\.nodes is given twice"):
+        done.plot.lines("p50", "workload.rate", where={"system__nodes": 5, "system.nodes": 3})
     with pytest.raises(ValueError, match="system__nodes was not 4 anywhere; it was 3, 5"):
         done.plot.lines("p50", where={"system__nodes": 4})
     with pytest.raises(ValueError, match="'nodes' was not swept; workload__rate, system__nodes were"):

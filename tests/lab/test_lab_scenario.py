@@ -110,7 +110,7 @@ def test_leaders_and_primaries_start_where_the_scenario_says(system: Any) -> Non
     network = matrix(["x", "y", "z"], [[0.001] * 3] * 3)
     simulation = scenario(system=system, network=network, leader="y").start(seed=1)
     simulation.run(until=0.5)
-    assert simulation.leader() == "n1"
+    assert simulation.leader == "n1"
 
 
 def test_fields_are_varied_to_any_depth() -> None:
@@ -118,6 +118,7 @@ def test_fields_are_varied_to_any_depth() -> None:
     assert base.vary("duration", 5.0).duration == 5.0
     assert base.vary("workload__rate", 20.0).workload == OpenLoop(rate=20.0)
     assert base.vary("machines__disk__fsync", 0.003).machines.disk.latency == Constant(0.003)  # type: ignore[union-attr]
+    assert base.vary("machines.disk.fsync", 0.003) == base.vary("machines__disk__fsync", 0.003)
     assert base == scenario(workload=OpenLoop(rate=10.0), machines=CLOUD_MACHINE)
     for path, message in (
         ("speed", "a scenario has no field 'speed'"),
@@ -128,6 +129,18 @@ def test_fields_are_varied_to_any_depth() -> None:
             base.vary(path, 1)
     with pytest.raises(ValueError, match="rate must be positive"):
         base.vary("workload__rate", -1)
+
+
+def test_a_field_is_swept_by_either_spelling_of_its_path() -> None:
+    base = scenario(duration=0.3)
+    dotted, underscored = (base.sweep({name: [3]}, workers=1) for name in ("system.nodes", "system__nodes"))
+    assert dotted.fields == underscored.fields == ("system__nodes",)
+    assert dotted.table().equals(underscored.table())
+    for twice in ({"system.nodes": [3], "system__nodes": [5]}, {"system.nodes": [3], "system": [Raft()]}):
+        with pytest.raises(ValueError, match=r"^system__nodes is given (twice|before system as a whole)"):
+            base.sweep(twice)
+    with pytest.raises(ValueError, match=r"system\.nodes is given twice"):
+        base.sweep({"system.nodes": [3]}, system__nodes=[5])
 
 
 def test_each_ycsb_workload_runs_by_name() -> None:

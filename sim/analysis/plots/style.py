@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sim.analysis.quantities import Quantity, Scale, quantity, time_scale
 from sim.analysis.store import atomic
+from sim.settings import field_path
 
 __all__ = [
     "DASHES",
@@ -79,7 +80,7 @@ def dashes(names: Iterable[str]) -> dict[str, Any]:
 
 def field_label(field: str) -> str:
     """A swept field in words, with its unit where it is known: "workload__rate" → "offered load (op/s)"."""
-    name = re.split(r"__|\.", field)[-1]
+    name = field_path(field).split("__")[-1]
     known = quantity({"rate": "offered"}.get(name, name))
     return label_of(known, Scale(1.0, known.unit))
 

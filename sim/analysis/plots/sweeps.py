@@ -23,7 +23,7 @@ from sim.analysis.plots.style import (
     runs_of,
     scale_of,
 )
-from sim.analysis.quantities import quantity
+from sim.analysis.quantities import column_of, quantity
 from sim.analysis.statistics import intervals
 
 __all__ = ["sweep_lines", "throughput_latency"]
@@ -85,6 +85,7 @@ def sweep_lines(
     known = quantity(measure)
     if not len(summaries) or not summaries[measure].notna().any():
         return empty(one_axes(ax), f"no {known.label}: no run has it")
+    field = column_of(summaries, field)
     runs = runs_of(summaries)
     found = {run: _levels(summaries, field, measure, run, confidence) for run in runs}
     scale = scale_of(known, [value for frame in found.values() for value in frame["mean"]])
@@ -130,6 +131,7 @@ def throughput_latency(
     for name in ("throughput", latency):
         if not len(summaries) or not summaries[name].notna().any():
             return empty(one_axes(ax), f"no {quantity(name).label}: no run has it")
+    load = column_of(summaries, load)
     runs = runs_of(summaries)
     across = {run: _levels(summaries, load, "throughput", run, confidence) for run in runs}
     up = {run: _levels(summaries, load, latency, run, confidence) for run in runs}

@@ -89,7 +89,7 @@ def test_each_write_takes_effect_once_though_a_fifth_of_all_messages_is_lost() -
     operations = simulation.recorder.frame("operations")
     assert operations["status"].tolist() == ["ok"] * 200
     assert operations["attempts"].max() > 2
-    primary = simulation.nodes[simulation.leader() or ""]
+    primary = simulation.nodes[simulation.leader or ""]
     assert list(primary.store.data.values()) == [200]  # type: ignore[attr-defined]
 
 
