@@ -236,7 +236,7 @@ def _recover(simulation: Simulation, seed: int, situation: str, patience: float)
     while (leader == inf or write == inf) and looks < patience * _LOOKS:
         looks += 1
         simulation.run(until=since + looks * timeout / _LOOKS)
-        if leader == inf and simulation.leader() is not None:
+        if leader == inf and simulation.leader is not None:
             leader = looks / _LOOKS
         if write == inf and len(simulation.acknowledged) > seen:
             write = _first_answer(simulation, since, seen) / timeout
