@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
@@ -164,6 +165,21 @@ class System(Value):
         """Remember which fields were given: comparisons fill in what was not, alike for all."""
         made = super().__new__(cls)
         object.__setattr__(made, "_given", frozenset(given))
+        return made
+
+    @classmethod
+    def of(cls, node_class: type[Node], consistency: str | None = None, **given: Any) -> System:
+        """A system of equal members of one node class: ``System.of(MyNode, nodes=3, consistency="linearizable")``.
+
+        Its members are n0, n1, ...; its clients ask any of them and follow redirects. ``nodes`` (3), ``heartbeat``,
+        ``detection`` and ``unsafe`` are those of every system; any other keyword becomes a setting that nodes read:
+        ``quorum=2`` is ``self.settings.quorum``. Raises ValueError for a setting that is mutable, that the node class
+        never reads, or that hides what every system has.
+        """
+        if cls is not System:
+            raise TypeError(f"write System.of(...), not {cls.__name__}.of(...)")
+        # By name: this file stands below the protocols, and imports none of them.
+        made: System = import_module("sim.protocols.of_node").system_of(node_class, consistency, **given)
         return made
 
     @property

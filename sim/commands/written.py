@@ -120,10 +120,11 @@ def parse_system(text: str) -> System:
 
         hint = "" if placed else did_you_mean(name, sim.protocols.__all__)
         raise click.UsageError(f"there is no system {name!r}{hint}; `sim list` shows those that there are")
-    if isinstance(found, System) and arguments is None:
-        return found
+    made = found if isinstance(found, System) else None
+    if made is not None and arguments is None:
+        return made
     # Asked before anything of it is called: `builtins:exit` is callable, too.
-    if not (isinstance(found, type) and issubclass(found, System) and found is not System):
+    if made is None and not (isinstance(found, type) and issubclass(found, System) and found is not System):
         raise click.UsageError(f"{name} is no system (a class derived from sim.System)")
     try:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
@@ -136,8 +137,8 @@ def parse_system(text: str) -> System:
         ) from None
     except _NoLiteral as error:
         raise click.UsageError(f"{text!r}: {error}") from None
-    made: System = _made(found, text, [], keywords)
-    return made
+    system: System = _made(found if made is None else made.changed, text, [], keywords)
+    return system
 
 
 def _imported(name: str) -> Any:

@@ -2,13 +2,12 @@
 
 A protocol decides in which order commands take effect. The rest is the same for all:
 
->>> from sim.node import message
->>> from sim.protocols.client import Request
 >>> from sim.protocols.replica import Replica
 >>> class Alone(Replica):
-...     def on_request(self, src: str, msg: Request) -> None:
-...         if self.begins(src, msg.command):       # new: a protocol would replicate it now ...
-...             self.conclude(msg.command, self.store.apply(msg.command))     # ... and apply it later
+...     def order(self, command):                  # new: a protocol replicates it now ...
+...         self.apply_and_answer(command)         # ... and applies it when enough replicas have it
+
+`docs/first_protocol.md` goes on from here.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sim.node import Node
-from sim.protocols.client import Redirect, Reply
+from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command, KeyValueStore, Result
 
 __all__ = ["Replica", "Responder"]
@@ -56,12 +55,28 @@ class Replica(Responder):
         The clients that wait here for a reply, with their commands. The key is the place that the protocol waits for (a
         log index, an instance); `begins` and `conclude` take the command's session and number. A crash forgets
         it: the clients' timeouts expire, and they ask again, under the same session and number.
+    leader:
+        The replica that orders commands; the first member, unless the protocol elects one. None: not known.
     """
 
     def __init__(self, host: Any) -> None:
         super().__init__(host)
         self.store = KeyValueStore()
         self.waiting: dict[Any, tuple[str, Command]] = {}
+        self.leader: str | None = self.members[0]
+
+    def on_request(self, src: str, msg: Request) -> None:
+        """A client asks: the leader orders a command that is new to it, the other replicas redirect to the leader."""
+        if self.leader != self.name:
+            self.redirect(src, msg.command, self.leader)
+        elif self.begins(src, msg.command):
+            self.order(msg.command)
+
+    def order(self, command: Command) -> None:
+        """Give a new command its place in the order. Protocols override this, or `on_request` as a whole."""
+        raise NotImplementedError(
+            f"{type(self).__name__} overrides neither order(command) nor on_request(src, msg)"
+        )
 
     def begins(self, client: str, command: Command) -> bool:
         """Whether a request is new to this replica, so that the protocol has to order it; the client waits from now on.
@@ -89,6 +104,10 @@ class Replica(Responder):
             waiting = self.waiting.pop((command.session, command.sequence), None)
             if waiting is not None:
                 self.answer(waiting[0], command, result)
+
+    def apply_and_answer(self, command: Command) -> None:
+        """It is this command's turn: apply it, and answer the client that waits for it here, if one does."""
+        self.conclude(command, self.store.apply(command))
 
     def redirect_all(self, leader: str | None = None) -> None:
         """This replica can answer none of the clients that wait here: redirect them."""

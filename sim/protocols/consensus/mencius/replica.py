@@ -95,7 +95,7 @@ class SlotReplica(Replica):
     def execute(self, command: Command) -> None:
         self.applied += 1
         self.log.append(command)
-        self.conclude(command, self.store.apply(command))
+        self.apply_and_answer(command)
 
     # Being told
 

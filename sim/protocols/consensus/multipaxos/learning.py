@@ -87,7 +87,7 @@ class SlotLearner(Replica):
 
     def apply(self, command: Command) -> None:
         """Apply a command, and answer the client that waits for it here."""
-        self.conclude(command, self.store.apply(command))
+        self.apply_and_answer(command)
 
     # Catching up
 

@@ -132,7 +132,7 @@ class RaftNode(Replica):
         self.commit_index = 0
         self.last_applied = 0
         self.role = "follower"
-        self.leader: str | None = None  # of the current term, once it has been heard of
+        self.leader = None  # of the current term, once it has been heard of
         self.votes: set[str] = set()
         # Volatile state on leaders, set anew after each election
         self.next_index: dict[str, int] = {}

@@ -92,7 +92,7 @@ class ViewReplica(Replica):
         while self.applied < self.commit:
             command = self.log[self.applied]
             self.applied += 1
-            self.conclude(command, self.store.apply(command))
+            self.apply_and_answer(command)
 
     # Crash-consistent quorums (DISC 2017)
 

@@ -1,0 +1,148 @@
+"""A system made from a node class: `System.of`, for a first protocol, before it deserves a dataclass of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sim.node import Node, Part
+from sim.protocols.client import Client, Reply, Request
+from sim.protocols.kv import Command
+from sim.system import Member, System
+from sim.values import is_immutable
+
+__all__ = ["AnyReplicaClient", "NodeSystem", "system_of"]
+
+
+class AnyReplicaClient(Client):
+    """Asks a replica drawn at random for each operation, and follows redirects."""
+
+    def target(self, command: Command, attempt: int) -> str:
+        if self.leader is not None:
+            return self.leader
+        contacts = self.settings.contacts
+        return self.contact(self.random.sample(contacts, len(contacts)))
+
+    def learn(self, src: str, msg: Reply) -> None:
+        """The next operation begins at any replica again: so clients see what each of them holds."""
+        self.leader = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSystem(System):
+    """Equal members of one node class, and clients that ask any of them and follow redirects. Made by `System.of`.
+
+    Nodes read what was given as ``options`` under its name: ``self.settings.quorum``.
+    """
+
+    node_class: type[Node]
+    nodes: int = 3
+    promises: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nodes < 1:
+            raise ValueError(f"System.of: nodes must be an integer of at least 1, not {self.nodes!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        for option, value in self.__dict__.get("options", ()):
+            if option == name:
+                return value
+        if name.startswith("__"):
+            raise AttributeError(name)
+        given = ", ".join(option for option, _ in self.__dict__.get("options", ())) or "none"
+        raise AttributeError(f"there is no setting {name!r}: System.of(...) was given {given}")
+
+    def changed(self, **fields: Any) -> Self:
+        """This system with other values for some fields and settings."""
+        known = {f.name for f in dataclasses.fields(self)}
+        options = {name: value for name, value in fields.items() if name not in known}
+        _check_options(self.node_class, options)
+        if options:
+            fields = {name: value for name, value in fields.items() if name in known}
+            fields["options"] = tuple((dict(self.options) | options).items())
+        return super().changed(**fields)
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(Member(f"n{number}", self.node_class) for number in range(self.nodes))
+
+    @property
+    def client_class(self) -> type[Node]:
+        return AnyReplicaClient
+
+    @property
+    def consistency(self) -> str | None:
+        return self.promises
+
+    @property
+    def label(self) -> str:
+        """The node class and its settings."""
+        shown = "".join(f", {name}={getattr(value, '__name__', value)}" for name, value in self.options)
+        text = f"{self.node_class.__name__}(nodes={self.nodes}{shown})"
+        return f"UNSAFE {text}" if self.unsafe else text
+
+
+_FIELDS = ("nodes", "heartbeat", "detection", "unsafe")
+
+
+def system_of(node_class: type[Node], consistency: str | None = None, **given: Any) -> NodeSystem:
+    """See `System.of`. Raises ValueError for what would have no effect, or would be shared and mutable."""
+    if not (isinstance(node_class, type) and issubclass(node_class, Node)):
+        raise ValueError(f"System.of: the first argument must be a class of nodes, not {node_class!r}")
+    if Request not in Member("n0", node_class).handled:
+        raise ValueError(
+            f"System.of: {node_class.__name__} has no handler for clients' requests; write "
+            "def on_request(self, src, msg: Request)"
+        )
+    fields = {name: given.pop(name) for name in _FIELDS if name in given}
+    _check_options(node_class, given)
+    return NodeSystem(node_class=node_class, promises=consistency, options=tuple(given.items()), **fields)
+
+
+def _check_options(node_class: type[Node], options: Mapping[str, Any]) -> None:
+    mentioned = set(_mentioned(node_class))
+    for name, value in options.items():
+        if hasattr(System, name):
+            raise ValueError(
+                f"System.of: a setting may not be called {name!r}, which every system has; rename it"
+            )
+        if not is_immutable(value):
+            raise ValueError(
+                f"System.of: {name} must be an immutable value (a number, a text, a tuple ...), as all nodes share it, "
+                f"not {value!r}"
+            )
+        if name not in mentioned:
+            raise ValueError(
+                f"System.of: {node_class.__name__} never reads self.settings.{name}, so {name}={value!r} would do "
+                "nothing"
+            )
+
+
+def _mentioned(node_class: type) -> Iterator[str]:
+    """The names and texts in the code of a class, of its bases and of its parts."""
+    for cls in node_class.__mro__:
+        if cls in (Node, Part, object):
+            continue
+        for member in vars(cls).values():
+            for function in (
+                member,
+                *(getattr(member, name, None) for name in ("fget", "__func__", "__wrapped__")),
+            ):
+                code = getattr(function, "__code__", None)
+                if code is not None:
+                    yield from _names(code)
+        for declaration in getattr(cls, "_parts", {}).values():
+            yield from _mentioned(declaration.cls)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, types.CodeType):
+            yield from _names(constant)
