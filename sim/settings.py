@@ -16,7 +16,7 @@ from inspect import get_annotations
 from math import isfinite
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 __all__ = [
     "MOST_MEMBERS",
@@ -34,6 +34,7 @@ __all__ = [
     "Wait",
     "Whole",
     "check_types",
+    "described",
     "field_path",
     "hints",
 ]
@@ -116,6 +117,10 @@ class Value:
     def _convert(self) -> None:
         """Turn what may be written in more than one way into what the annotation says, before it is checked."""
 
+    def made_of(self) -> dict[str, Any]:
+        """The keywords from which the same value can be made: what its written form holds."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(cast(Any, self)) if f.init}
+
     def _keep(self, **fields: Any) -> None:
         """Set fields of a frozen value while it is made."""
         for name, value in fields.items():
@@ -187,7 +192,7 @@ def _fitted(value: Any, hint: Any) -> Any:
         if not any(
             value is option or (isinstance(value, str) and value == option) for option in get_args(hint)
         ):
-            raise _Misfit(_described(hint))
+            raise _Misfit(described(hint))
         return value
     if hint in (float, int):
         return _number(value, hint)
@@ -216,18 +221,18 @@ def _one_of(value: Any, options: tuple[Any, ...]) -> Any:
             misfits.append((option, misfit))
     # A number out of range, or a wrong entry, says more than the list of what else there is.
     for option, found in misfits:
-        if str(found) != _described(option):
+        if str(found) != described(option):
             raise found
-    raise _Misfit(_described(Union[options]))  # noqa: UP007
+    raise _Misfit(described(Union[options]))  # noqa: UP007
 
 
 def _number(value: Any, kind: type) -> Any:
     if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real):
-        raise _Misfit(_described(kind))
+        raise _Misfit(described(kind))
     if isinstance(value, Integral):
         plain = int(value)
         if abs(plain) > _LARGEST:
-            raise _Misfit(f"{_described(kind)} of at most 64 bits")
+            raise _Misfit(f"{described(kind)} of at most 64 bits")
         return value if isinstance(value, int) else plain
     if not isfinite(value):
         raise _Misfit("a finite number")
@@ -242,18 +247,18 @@ def _contained(value: Any, hint: Any, origin: Any) -> Any:
         return value
     if issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise _Misfit(_described(hint))
+            raise _Misfit(described(hint))
         for key, item in value.items():
             _entry(key, parts[0])
             _entry(item, parts[1])
         return value
     if origin is Callable or origin.__name__ == "Callable":
         if not callable(value):
-            raise _Misfit(_described(hint))
+            raise _Misfit(described(hint))
         return value
     if issubclass(origin, Sequence):
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-            raise _Misfit(_described(hint))
+            raise _Misfit(described(hint))
         for item in value:
             _entry(item, parts[0])
     return value
@@ -261,13 +266,13 @@ def _contained(value: Any, hint: Any, origin: Any) -> Any:
 
 def _tuple(value: Any, hint: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping | set | frozenset | type):
-        raise _Misfit(_described(hint))
+        raise _Misfit(described(hint))
     items = tuple(value)
     if parts == (float, Ellipsis) and {*map(type, items)} == {float} and all(map(isfinite, items)):
         return items  # quickly: measured samples are many
     kinds = parts[:1] * len(items) if parts[-1] is Ellipsis else parts
     if len(kinds) != len(items):
-        raise _Misfit(_described(hint))
+        raise _Misfit(described(hint))
     fitted = tuple(_entry(item, kind) for item, kind in zip(items, kinds, strict=True))
     same = isinstance(value, tuple) and all(a is b for a, b in zip(fitted, items, strict=True))
     return items if same else fitted
@@ -288,7 +293,7 @@ def _instance(value: Any, kind: type) -> Any:
     except TypeError:  # a protocol that cannot be asked
         return value
     if not fits:
-        raise _Misfit(_described(kind))
+        raise _Misfit(described(kind))
     return value
 
 
@@ -302,15 +307,15 @@ _WORDS = {
 }
 
 
-def _described(hint: Any) -> str:
+def described(hint: Any) -> str:
     """What an annotation asks for, in words."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _described(parts[0])
+        return described(parts[0])
     if origin in (Union, UnionType):
         plain = any(part in (float, int, str) or get_origin(part) is Literal for part in parts)
         # Beside a number, a text or a choice, None goes without saying.
-        return " or ".join(_described(part) for part in parts if not (plain and part is NoneType))
+        return " or ".join(described(part) for part in parts if not (plain and part is NoneType))
     if origin is Literal:
         two = f"{parts[0]!r} or {parts[-1]!r}"
         return two if len(parts) == 2 else f"one of {', '.join(map(str, parts))}"

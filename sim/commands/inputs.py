@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sim
-from sim.commands.written import did_you_mean, parse_system, parse_value, split_list
+from sim.commands.written import parse_system, parse_value, split_list
 from sim.settings import field_path
+from sim.written.names import did_you_mean
 
 if TYPE_CHECKING:
     from sim.lab import Scenario

@@ -8,43 +8,21 @@ outside brackets and quotes.
 from __future__ import annotations
 
 import ast
-import difflib
-import importlib
 import re
-import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.written.names import ROOMS, did_you_mean, exported, import_path
+
 if TYPE_CHECKING:
     from sim.system import System
 
-__all__ = ["did_you_mean", "parse_system", "parse_value", "split_list"]
+__all__ = ["parse_system", "parse_value", "split_list"]
 
-# Where the names in a field of a scenario are looked up.
-_ROOMS = {
-    "system": (
-        "sim.protocols",
-        "sim.protocols.balancing",
-        "sim.protocols.quorums",
-        "sim.protocols.replication.service_times",
-    ),
-    "network": ("sim.network",),
-    "workload": ("sim.workload", "sim.network"),
-    "faults": ("sim.faults", "sim.protocols.admin"),
-    "machines": ("sim.cluster", "sim.network"),
-    "retry": ("sim",),
-}
 _PLACED = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for a word that is nearly one of those that are known; else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def split_list(text: str) -> list[str]:
@@ -79,7 +57,7 @@ def split_list(text: str) -> list[str]:
 
 def parse_value(field: str, text: str) -> Any:
     """The value written for a field of a scenario (``system``, ``workload.rate``)."""
-    rooms = _ROOMS.get(field.partition(".")[0], ())
+    rooms = ROOMS.get(field.partition(".")[0], ())
     if _PLACED.fullmatch(text):
         return parse_system(text)
     if _WORD.fullmatch(text):
@@ -114,7 +92,7 @@ def parse_system(text: str) -> System:
     if named is None:
         raise click.UsageError(f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name")
     name, arguments = named.group(1), named.group(2)
-    found = _imported(name) if placed else _found(name, _ROOMS["system"])
+    found = _imported(name) if placed else _found(name, ROOMS["system"])
     if found is None:
         import sim.protocols
 
@@ -130,7 +108,7 @@ def parse_system(text: str) -> System:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
             raise click.UsageError(f"{text!r}: only keyword arguments; write Name(field=value)")
-        keywords = {str(k.arg): _evaluated(k.value, _ROOMS["system"]) for k in call.keywords}
+        keywords = {str(k.arg): _evaluated(k.value, ROOMS["system"]) for k in call.keywords}
     except SyntaxError:
         raise click.UsageError(
             f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name"
@@ -142,24 +120,15 @@ def parse_system(text: str) -> System:
 
 
 def _imported(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    sys.path.insert(0, "")  # a package in the current folder, as with `python -m`
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise click.UsageError(f"{module_name} cannot be imported: {error}") from error
-    finally:
-        sys.path.remove("")
-    return getattr(module, attribute, None)
+        return import_path(name)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _found(name: str, rooms: tuple[str, ...]) -> Any:
     """What a room exports under a name, if it can be called; else None."""
-    for room in rooms:
-        module = importlib.import_module(room)
-        if name in module.__all__ and callable(getattr(module, name)):
-            return getattr(module, name)
-    return None
+    return next(exported(name, rooms), None)
 
 
 def _made(found: Any, text: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:

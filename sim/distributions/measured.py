@@ -166,7 +166,7 @@ class PercentileTable(Distribution):
         return float(np.interp(probability("q", q), levels, times))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Scipy(Distribution):
     """A frozen distribution of ``scipy.stats`` (one-dimensional), drawn by its ``ppf``.
 
@@ -200,6 +200,19 @@ class Scipy(Distribution):
             return f"Scipy({type(frozen).__name__})"
         values = [*map(repr, frozen.args), *(f"{name}={value!r}" for name, value in frozen.kwds.items())]
         return f"Scipy({frozen.dist.name}({', '.join(values)}))"
+
+    def _told(self) -> tuple[Any, ...]:
+        """What says which distribution it is: SciPy's own objects are equal to none but themselves."""
+        frozen = self.frozen
+        if not all(hasattr(frozen, part) for part in ("dist", "args", "kwds")):
+            return (frozen,)
+        return (type(frozen.dist), frozen.dist.name, tuple(frozen.args), tuple(sorted(frozen.kwds.items())))
+
+    def __eq__(self, other: object) -> bool:
+        return self._told() == other._told() if isinstance(other, Scipy) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._told())
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: np.maximum(self.frozen.ppf(rng.random(n)), 0.0)

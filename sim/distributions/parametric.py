@@ -84,6 +84,9 @@ class Exponential(Distribution):
         object.__setattr__(self, "scale", positive("Exponential: mean", mean))
         object.__setattr__(self, "shift", non_negative("Exponential: shift", shift))
 
+    def made_of(self) -> dict[str, float]:
+        return {"mean": self.scale, "shift": self.shift}
+
     def __repr__(self) -> str:
         return f"Exponential(mean={self.scale!r}, shift={self.shift!r})"
 
@@ -117,6 +120,9 @@ class LogNormal(Distribution):
         positive("LogNormal: mean", mean)
         variance = log1p(positive("LogNormal: cv", cv) ** 2)
         return cls(median=mean * exp(-0.5 * variance), sigma=sqrt(variance))
+
+    def made_of(self) -> dict[str, float]:
+        return {"median": self.centre, "sigma": self.sigma}
 
     def __repr__(self) -> str:
         return f"LogNormal(median={self.centre!r}, sigma={self.sigma!r})"

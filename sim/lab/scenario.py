@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from sim.protocols.client import Retry
 from sim.settings import MOST_ROWS, Value, field_path
 from sim.system import Member, System, Timing, check_administration
 from sim.workload import OpenLoop, Workload
+from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 
 if TYPE_CHECKING:
     from sim.lab.run import Run
@@ -293,6 +294,42 @@ class Scenario(Value):
         if both:
             raise ValueError(f"{both[0]} is given twice, in the mapping and by name")
         return sweep(self, {**given, **fields}, seeds=seeds, judge=judge, workers=workers, progress=progress)
+
+    # Its written form
+
+    def to_dict(self) -> dict[str, Any]:
+        """It as plain data (see `sim.written`). Raises ValueError, with the path, for what no file can hold."""
+        return to_dict(self)
+
+    def to_json(self) -> str:
+        """It as JSON; see `to_dict`."""
+        return to_json(self)
+
+    def to_toml(self) -> str:
+        """It as TOML; see `to_dict`."""
+        return to_toml(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any], *, allow: Collection[str] = ()) -> Scenario:
+        """The scenario that plain data describes, equal to the one that was written.
+
+        ``allow``: names of modules outside ``sim`` whose classes the data may name; they are imported. Raises
+        ValueError, with the path, for what is not known, not allowed, or refused.
+        """
+        made: Scenario = from_dict(tree, cls, allow=allow)
+        return made
+
+    @classmethod
+    def from_json(cls, text: str, *, allow: Collection[str] = ()) -> Scenario:
+        """The scenario of a JSON text; see `from_dict`."""
+        made: Scenario = from_json(text, cls, allow=allow)
+        return made
+
+    @classmethod
+    def from_toml(cls, text: str, *, allow: Collection[str] = ()) -> Scenario:
+        """The scenario of a TOML text; see `from_dict`."""
+        made: Scenario = from_toml(text, cls, allow=allow)
+        return made
 
     def vary(self, path: str, value: Any) -> Scenario:
         """This scenario with one field changed; ``"workload.rate"``, or ``workload__rate``, is a field of a field."""

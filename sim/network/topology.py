@@ -228,6 +228,12 @@ class Matrix(Topology):
 
     latencies: tuple[tuple[Distribution, ...], ...] = field(repr=False)
 
+    def _convert(self) -> None:
+        if isinstance(self.latencies, list | tuple) and all(
+            isinstance(r, list | tuple) for r in self.latencies
+        ):
+            self._keep(latencies=_distributions(self.latencies))
+
     def __post_init__(self) -> None:
         # Zero-argument super() does not work in a slotted dataclass.
         Topology.__post_init__(self)
@@ -262,12 +268,14 @@ def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unp
     """
     if isinstance(names, str):
         raise ValueError(f"names must be a sequence of names of places, not {names!r}")
-    latencies = _rows(names, latencies)
-    rows = tuple(
+    return Matrix(regions=tuple(names), latencies=_distributions(_rows(names, latencies)), **line)
+
+
+def _distributions(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Distribution, ...], ...]:
+    return tuple(
         tuple(as_distribution(entry, f"the latency in row {i}, column {j}") for j, entry in enumerate(row))
-        for i, row in enumerate(latencies)
+        for i, row in enumerate(rows)
     )
-    return Matrix(regions=tuple(names), latencies=rows, **line)
 
 
 def _rows(names: Sequence[str], latencies: Any) -> Sequence[Sequence[Any]]:

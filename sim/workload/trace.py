@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,9 @@ class Trace(Workload):
         The time of the trace from which rows are left out; None: every row from ``start`` on must lie in the run.
     value_bytes:
         Bytes of what a row writes that does not say how many.
+    digest:
+        The SHA-256 of the file (hexadecimal), which is refused if it has another; the written form of a trace (see
+        `sim.written`) names the file and its digest. None: whatever the file holds.
 
     Rows with the same ``client`` are one session: each waits until the one before it is answered, and is then called.
     Rows without one are each issued when they are due. Raises ValueError with the line for a row that cannot be
@@ -84,11 +88,20 @@ class Trace(Workload):
     start: float = 0.0
     until: float | None = None
     value_bytes: Any = 0.0
+    digest: str | None = field(default=None, repr=False, compare=False)
+    read_digest: str | None = field(init=False, repr=False, compare=False)
+    """The SHA-256 of the file as it was read."""
     rows: tuple[Arrival, ...] = field(init=False, repr=False)
     """What the file or ``arrivals`` hold from ``start`` to ``until``, in order of time."""
 
     def _convert(self) -> None:
         self._keep(value_bytes=as_distribution(self.value_bytes, "Trace: value_bytes"))
+        if isinstance(self.path, Path):
+            self._keep(path=str(self.path))
+
+    def made_of(self) -> dict[str, Any]:
+        found = super().made_of()
+        return {**found, "digest": self.read_digest} if self.path else found
 
     def __post_init__(self) -> None:
         check_clients(self, self.clients)
@@ -99,6 +112,11 @@ class Trace(Workload):
         if self.until is not None and self.until <= self.start:
             raise ValueError(f"Trace: until must be after start ({self.start!r} s), not {self.until!r}")
         found = sorted(self.arrivals or read_trace(Path(self.path)), key=lambda a: a.time)
+        self._keep(read_digest=_digest(self.path) if self.path else None)
+        if self.digest is not None and self.read_digest != self.digest:
+            raise ValueError(
+                f"Trace: {str(self.path) or 'no file'!r} is not the file that was used, whose SHA-256 is {self.digest}"
+            )
         end = float("inf") if self.until is None else self.until
         rows = tuple(a for a in found if self.start <= a.time < end)
         if not rows:
@@ -254,6 +272,11 @@ class _TraceDriver:
 
 
 # Reading
+
+
+def _digest(path: str | Path) -> str:
+    """The SHA-256 of a file. Raises OSError where there is none."""
+    return sha256(Path(path).read_bytes()).hexdigest()
 
 
 def read_trace(path: Path) -> list[Arrival]:

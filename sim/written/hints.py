@@ -1,0 +1,111 @@
+"""What the annotation of a field asks for, as reader, writer and schema need it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+
+from sim.settings import Value, described, hints
+from sim.system import default_of
+from sim.values import is_message
+
+__all__ = ["Keywords", "fits", "implied", "item_hint", "keywords", "options", "value_hint", "wanted"]
+
+Keywords = dict[str, tuple[Any, Any]]
+"""Keyword -> its annotation, and its default (`dataclasses.MISSING`: none)."""
+
+
+def keywords(cls: type) -> Keywords:
+    """What a class of values is made of: the parameters of its constructor."""
+    known: dict[str, Any] = {}
+    if dataclasses.is_dataclass(cls):
+        known = dict(hints(cls))
+    elif is_message(cls):
+        known = dict(getattr(cls, "_kinds", {}))
+    fields = {f.name: f for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+    found: Keywords = {}
+    for name, parameter in inspect.signature(cast(Any, cls).__init__).parameters.items():
+        if name == "self" or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        default = dataclasses.MISSING if parameter.default is parameter.empty else parameter.default
+        field = fields.get(name)
+        if field is not None:
+            default = default_of(field)
+        hint = known.get(name, Any)
+        found[name] = (Any if isinstance(hint, str) else hint, default)
+    return found
+
+
+def options(hint: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, without the limits of ``Annotated``."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return options(get_args(hint)[0])
+    if origin in (Union, UnionType):
+        return tuple(option for part in get_args(hint) for option in options(part))
+    return (hint,)
+
+
+def _is_value(cls: type) -> bool:
+    return issubclass(cls, Value) or is_message(cls)
+
+
+def fits(cls: type, hint: Any) -> bool:
+    """Whether a class is one of values that the annotation takes. Nothing of the class is called."""
+    params = getattr(cls, "__dataclass_params__", None)
+    if not (is_message(cls) or (params is not None and params.frozen)):
+        return False
+    for option in options(hint):
+        if option is Any or option is object:
+            if _is_value(cls):
+                return True
+        elif isinstance(option, type) and option is not NoneType and get_origin(option) is None:
+            try:
+                if issubclass(cls, option):
+                    return True
+            except TypeError:  # a protocol with attributes that are no methods
+                continue
+    return False
+
+
+def implied(hint: Any) -> type | None:
+    """The class of a table that names none: the only one that the annotation takes, if it takes no mapping."""
+    found = [o for o in options(hint) if isinstance(o, type) and dataclasses.is_dataclass(o)]
+    if len(found) != 1 or any(_is_mapping(option) for option in options(hint)):
+        return None
+    return found[0] if keywords(found[0]) else None
+
+
+def _is_mapping(hint: Any) -> bool:
+    origin = get_origin(hint) or hint
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def value_hint(hint: Any) -> Any:
+    """The annotation of the values of a mapping."""
+    for option in options(hint):
+        if _is_mapping(option):
+            return (*get_args(option), Any, Any)[1]
+    return Any
+
+
+def item_hint(hint: Any, index: int) -> Any:
+    """The annotation of one entry of a sequence."""
+    for option in options(hint):
+        origin, parts = get_origin(option), get_args(option)
+        if origin is tuple and parts:
+            if parts[-1] is Ellipsis:
+                return parts[0]
+            if index < len(parts):
+                return parts[index]
+        elif origin is not None and origin is not Literal and not _is_mapping(option) and len(parts) == 1:
+            return parts[0]
+    return Any
+
+
+def wanted(hint: Any) -> str:
+    """What an annotation asks for, in words."""
+    return "a value of the library" if hint is Any else described(hint)

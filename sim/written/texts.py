@@ -1,0 +1,121 @@
+"""Trees as text: JSON and TOML. Both hold the same tree, and each reads what it has written."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from sim.written.tree import from_dict, to_dict
+
+__all__ = ["from_json", "from_toml", "json_of", "parse_json", "parse_toml", "to_json", "to_toml", "toml_of"]
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """A value as JSON. Raises ValueError, with the path, for what no file can hold."""
+    return json_of(to_dict(value), indent)
+
+
+def to_toml(value: Any) -> str:
+    """A value as TOML. Raises ValueError, with the path, for what no file can hold."""
+    return toml_of(to_dict(value))
+
+
+def from_json(text: str, kind: Any = Any, *, allow: Collection[str] = ()) -> Any:
+    """The value that a JSON text describes; see `sim.written.tree.from_dict`."""
+    return from_dict(parse_json(text), kind, allow=allow)
+
+
+def from_toml(text: str, kind: Any = Any, *, allow: Collection[str] = ()) -> Any:
+    """The value that a TOML text describes; see `sim.written.tree.from_dict`."""
+    return from_dict(parse_toml(text), kind, allow=allow)
+
+
+def json_of(tree: Any, indent: int | None = 2) -> str:
+    """A tree as JSON; equal trees give equal texts."""
+    return json.dumps(tree, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def parse_json(text: str) -> Any:
+    """The tree of a JSON text. Raises ValueError, with the line, also for a key that comes twice, NaN and Infinity."""
+    return _parsed("JSON", lambda: json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant))
+
+
+def parse_toml(text: str) -> Any:
+    """The tree of a TOML text. Raises ValueError with the line."""
+    return _parsed("TOML", lambda: tomllib.loads(text))
+
+
+def _parsed(form: str, parse: Callable[[], Any]) -> Any:
+    try:
+        return parse()
+    except ValueError as error:
+        raise ValueError(f"this is no {form}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"this {form} is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} comes twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f'{name} is no number of JSON; write {{"class": "float", "of": "inf"}}')
+
+
+# TOML
+
+
+def toml_of(tree: Mapping[str, Any]) -> str:
+    """A tree as TOML: numbers and texts first, then a section for each table and each entry of an array of tables."""
+    return "\n".join(_section(tree, ())).strip() + "\n"
+
+
+def _section(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    sections = {key: item for key, item in tree.items() if len(path) < 2 and _is_section(item)}
+    for key, item in tree.items():
+        if key not in sections:
+            yield f"{_key(key)} = {_inline(item)}"
+    for key, item in sections.items():
+        head = ".".join(map(_key, (*path, key)))
+        if isinstance(item, Mapping):
+            yield from ("", f"[{head}]", *_section(item, (*path, key)))
+        else:
+            for entry in item:
+                yield from ("", f"[[{head}]]", *_section(entry, (*path, key)))
+
+
+def _is_section(item: Any) -> bool:
+    if isinstance(item, Mapping):
+        return bool(item) and item.get("class") != "None"
+    return isinstance(item, list) and bool(item) and all(isinstance(entry, Mapping) for entry in item)
+
+
+def _inline(item: Any) -> str:
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    if isinstance(item, str):
+        return _quoted(item)
+    if isinstance(item, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_inline(part)}" for key, part in item.items()) + "}"
+    if isinstance(item, list | tuple):
+        return "[" + ", ".join(map(_inline, item)) + "]"
+    return repr(item)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's, which refuses one more character as it is.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
