@@ -1,5 +1,6 @@
-"""Tools for tests of protocols, yours too: `Bench` hosts one node and hands it messages by hand."""
+"""Tools for tests of protocols, yours too: `Bench` hosts one node for messages by hand; `survive` runs a storm."""
 
 from sim.testing.bench import Bench
+from sim.testing.storms import survive
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "survive"]

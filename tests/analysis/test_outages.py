@@ -111,7 +111,7 @@ HALVES = st.integers(0, 40).map(lambda n: n / 2)
     ),
     st.lists(HALVES, min_size=1, max_size=3),
 )
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_it_is_the_longest_wait_for_an_ok_of_anyone_who_waits_after_the_first_fault(
     rows: list[tuple[float, float, str]], faults: list[float]
 ) -> None:

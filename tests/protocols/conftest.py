@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sim.cluster import Cluster, Disk, Machine
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
@@ -152,21 +151,6 @@ class Stage:
 
     def events(self, kind: str) -> list[tuple[Any, ...]]:
         return [row for row in self.cluster.recorder.events if row[2] == kind]
-
-
-def survive(system: System, seed: int, storm: float) -> None:
-    """One storm: no invariant breaks, clients finish after it, their history is as claimed, and nothing is lost."""
-    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
-    assert run.violation is None, run.violation
-    assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
-    check = run.check()
-    assert check.ok, f"seed {seed}: {check}"
-
-
-@pytest.fixture
-def weather() -> Callable[[System, int, float], None]:
-    """``weather(system, seed, storm)``: see `survive`; ``storm`` in seconds."""
-    return survive
 
 
 @pytest.fixture

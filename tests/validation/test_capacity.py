@@ -45,6 +45,7 @@ from sim.protocols import (
     ViewstampedReplication,
 )
 from sim.workload import ClosedLoop, Uniform
+from tests.budget import mostly_nightly
 
 PER_MESSAGE = 100e-6
 CLIENTS = 60
@@ -119,11 +120,14 @@ LIKE_THREE = [
 
 @pytest.mark.parametrize(
     ("system", "count"),
-    [
-        *[(system, Fraction(3)) for system in LIKE_THREE],
-        (EPaxos(nodes=3), Fraction(7, 3)),
-        (ChainReplication(nodes=3), Fraction(2)),
-    ],
+    mostly_nightly(
+        [
+            *[(system, Fraction(3)) for system in LIKE_THREE],
+            (EPaxos(nodes=3), Fraction(7, 3)),
+            (ChainReplication(nodes=3), Fraction(2)),
+        ],
+        lambda case: isinstance(case[0], MultiPaxos | EPaxos),  # which the next test needs, too
+    ),
     ids=lambda v: getattr(v, "label", str(v)),
 )
 def test_a_closed_loop_of_60_gets_as_much_as_the_busiest_core_allows(system: Any, count: Fraction) -> None:
@@ -132,7 +136,8 @@ def test_a_closed_loop_of_60_gets_as_much_as_the_busiest_core_allows(system: Any
 
 
 @pytest.mark.parametrize(
-    ("nodes", "counted", "published"), [(3, Fraction(9, 7), 1.32), (5, Fraction(25, 13), 1.88)]
+    ("nodes", "counted", "published"),
+    mostly_nightly([(3, Fraction(9, 7), 1.32), (5, Fraction(25, 13), 1.88)], lambda case: case[0] == 3),
 )
 def test_epaxos_serves_as_many_times_the_writes_of_multi_paxos_as_the_messages_say(
     nodes: int, counted: Fraction, published: float

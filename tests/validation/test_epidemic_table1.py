@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sim.protocols import Mongering
+from tests.budget import mostly_nightly
 
 SCRIPT = runpy.run_path(str(Path(__file__).resolve().parents[2] / "validation" / "epidemic_table1.py"))
 RUNS = 3
@@ -17,7 +18,7 @@ RUNS = 3
 DEVIATION = {1: (0.015, 0.035, 1.4), 2: (0.0076, 0.035, 0.95), 3: (0.0031, 0.037, 1.3)}
 
 
-@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("k", mostly_nightly([1, 2, 3], lambda k: k == 1))
 def test_residue_traffic_and_last_delivery_are_as_published_within_4_standard_errors(k: int) -> None:
     mean, _ = SCRIPT["table"](Mongering("push", k=k), runs=RUNS)
     # What is printed was rounded, and measured by the authors with an error of its own (unknown number of runs).
@@ -28,7 +29,10 @@ def test_residue_traffic_and_last_delivery_are_as_published_within_4_standard_er
         assert abs(ours - published) < 4 * deviation / math.sqrt(RUNS) + digit
 
 
-@pytest.mark.parametrize("how", [Mongering("push", k=1), Mongering("push", feedback=False, stop="coin", k=3)])
+HOW = [Mongering("push", k=1), Mongering("push", feedback=False, stop="coin", k=3)]
+
+
+@pytest.mark.parametrize("how", mostly_nightly(HOW, lambda how: how.feedback))
 def test_the_residue_of_a_pushed_rumour_is_exp_minus_traffic(how: Mongering) -> None:
     mean, _ = SCRIPT["table"](how, runs=6, sites=300)
     assert mean[0] == pytest.approx(math.exp(-mean[1]), rel=0.15)

@@ -18,6 +18,7 @@ from sim.analysis.checks.axioms import weak
 from sim.analysis.checks.columns import History
 from sim.analysis.checks.oracle import interleaves
 from sim.analysis.checks.relations import Trace
+from tests.budget import examples
 
 POPL17 = json.loads((Path(__file__).parents[2] / "data" / "popl17_figure2.json").read_text("utf-8"))[
     "histories"
@@ -175,22 +176,34 @@ def assert_as_brute_force(frame: pd.DataFrame, most: int) -> dict[str, bool]:
     return found
 
 
-@settings(max_examples=250)
-@given(small(5))
-def test_five_items_agree_with_all_causal_orders_and_arbitrations(frame: pd.DataFrame) -> None:
-    assert_as_brute_force(frame, 5)
+@examples(80, 1000)
+def test_five_items_agree_with_all_causal_orders_and_arbitrations(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(small(5))
+    def agree(frame: pd.DataFrame) -> None:
+        assert_as_brute_force(frame, 5)
+
+    agree()
 
 
-@settings(max_examples=250)
-@given(small(7))
-def test_seven_items_agree_with_brute_force(frame: pd.DataFrame) -> None:
-    assert_as_brute_force(frame, 7)
+@examples(80, 1000)
+def test_seven_items_agree_with_brute_force(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(small(7))
+    def agree(frame: pd.DataFrame) -> None:
+        assert_as_brute_force(frame, 7)
+
+    agree()
 
 
-@settings(max_examples=120)
-@given(small(6, unique=False))
-def test_repeated_values_agree_with_brute_force(frame: pd.DataFrame) -> None:
-    assert_as_brute_force(frame, 6)
+@examples(80, 1000)
+def test_repeated_values_agree_with_brute_force(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(small(6, unique=False))
+    def agree(frame: pd.DataFrame) -> None:
+        assert_as_brute_force(frame, 6)
+
+    agree()
 
 
 def two_writers(seed: int) -> pd.DataFrame:
@@ -210,9 +223,10 @@ def two_writers(seed: int) -> pd.DataFrame:
     return sessions(**{name: " ".join(words) for name, words in lines.items() if words})
 
 
-def test_histories_that_tell_the_models_apart_agree_with_brute_force() -> None:
+@examples(150, 1000)
+def test_histories_that_tell_the_models_apart_agree_with_brute_force(examples: int) -> None:
     seen: dict[tuple[bool, ...], int] = {}
-    for seed in range(400):
+    for seed in range(examples):
         found = assert_as_brute_force(two_writers(seed), 7)
         if found:
             seen[tuple(found.values())] = seen.get(tuple(found.values()), 0) + 1
@@ -244,13 +258,21 @@ def expected_interleaving(frame: pd.DataFrame, mismatch: bool = False) -> bool:
     return interleaves(MODELS["cas-register"], order, dict.fromkeys(history.keys))
 
 
-@settings(max_examples=300)
-@given(small(6), st.booleans())
-def test_sequential_agrees_with_all_permutations(frame: pd.DataFrame, mismatch: bool) -> None:
-    verdict = check(
-        frame, "sequential", model="cas-register", failed_cas="mismatch" if mismatch else "drop", witness=True
-    )
-    assert verdict.valid == expected_interleaving(frame, mismatch), str(verdict)
+@examples(150, 2000)
+def test_sequential_agrees_with_all_permutations(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(small(6), st.booleans())
+    def agree(frame: pd.DataFrame, mismatch: bool) -> None:
+        verdict = check(
+            frame,
+            "sequential",
+            model="cas-register",
+            failed_cas="mismatch" if mismatch else "drop",
+            witness=True,
+        )
+        assert verdict.valid == expected_interleaving(frame, mismatch), str(verdict)
+
+    agree()
 
 
 @settings(max_examples=150)
@@ -301,15 +323,19 @@ def test_the_budget_of_sequential_is_counted_in_steps() -> None:
 # What follows from what
 
 
-@settings(max_examples=200)
-@given(small(7), st.booleans())
-def test_stronger_models_imply_weaker_ones(frame: pd.DataFrame, timed: bool) -> None:
-    names = [name for name in CONSISTENCY if timed or name not in {"linearizable", "regular", "eventual"}]
-    frame = frame if timed else frame.drop(columns=["called", "returned"])
-    found = {name: check(frame, name, model="cas-register").valid for name in names}
-    for strong, implied in IMPLIES.items():
-        for name in implied & set(names):
-            assert not found.get(strong) or found[name], f"{strong} but not {name}"
+@examples(80, 1000)
+def test_stronger_models_imply_weaker_ones(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(small(7), st.booleans())
+    def agree(frame: pd.DataFrame, timed: bool) -> None:
+        names = [name for name in CONSISTENCY if timed or name not in {"linearizable", "regular", "eventual"}]
+        frame = frame if timed else frame.drop(columns=["called", "returned"])
+        found = {name: check(frame, name, model="cas-register").valid for name in names}
+        for strong, implied in IMPLIES.items():
+            for name in implied & set(names):
+                assert not found.get(strong) or found[name], f"{strong} but not {name}"
+
+    agree()
 
 
 def test_implications_are_transitive() -> None:

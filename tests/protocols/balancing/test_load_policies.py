@@ -28,6 +28,7 @@ from sim.protocols.balancing import (
 from sim.protocols.balancing.balancer import ResilientBalancerNode
 from sim.protocols.balancing.messages import Busy, Idle
 from sim.testing import Bench
+from tests.budget import mostly_nightly
 
 Load = Callable[..., Any]
 OffBy = Callable[[Sequence[float], float], float]
@@ -72,7 +73,10 @@ def supermarket(
     return sum(latencies) / len(latencies), work / (100 * run.source.started[-1]), work / count
 
 
-@pytest.mark.parametrize(("d", "rate"), list(PUBLISHED))
+QUICK = ((2, 0.5), (3, 0.8))  # few requests do
+
+
+@pytest.mark.parametrize(("d", "rate"), mostly_nightly(PUBLISHED, QUICK.__contains__))
 def test_the_supermarket_model_comes_out_as_published(under_load: Load, d: int, rate: float) -> None:
     # The work that came by chance, per second and per request, serves as control variates: their means are known.
     slope = (predicted(rate + 1e-4, d) - predicted(rate - 1e-4, d)) / 2e-4
@@ -83,7 +87,7 @@ def test_the_supermarket_model_comes_out_as_published(under_load: Load, d: int, 
     assert sum(times) / len(times) == pytest.approx(PUBLISHED[d, rate], rel=0.02 if rate == 0.95 else 0.01)
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.8])
+@pytest.mark.parametrize("rate", mostly_nightly([0.5, 0.8], lambda rate: rate < 0.8))
 def test_one_choice_is_a_hundred_queues_of_their_own(under_load: Load, off_by: OffBy, rate: float) -> None:
     means = [supermarket(under_load, PowerOfChoices(d=1), rate, 25_000, seed)[0] for seed in range(6)]
     assert off_by(means, 1 / (1 - rate)) < 3

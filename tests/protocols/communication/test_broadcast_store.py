@@ -13,6 +13,7 @@ from sim.faults import Crash, Partition
 from sim.network import Exponential, constant, lan
 from sim.protocols import BroadcastStore
 from sim.workload import ClosedLoop, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
 ORDERS: tuple[Any, ...] = (
@@ -61,21 +62,14 @@ def test_what_clients_of_the_raft_group_wait_for(leader: str, cost: float) -> No
         assert run.operations["latency"].to_numpy()[2:] == pytest.approx(cost * DELTA)
 
 
+@storms(6, 2.0, longer=2.0, seeds=range(1000), batch=100)
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
-    survive: Callable[..., Any], system: BroadcastStore
+    survive_beside: Callable[..., Any], system: BroadcastStore, seeds: range, length: float
 ) -> None:
     """Agreement is asked when nothing is under way; that this is so in time is part of the test."""
-    for seed in range(50):
-        survive(system, seed)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
-@pytest.mark.parametrize("first", range(0, 1000, 100))
-def test_a_thousand_storms(survive: Callable[..., Any], system: BroadcastStore, first: int) -> None:
-    for seed in range(first, first + 100):
-        survive(dataclasses.replace(system, nodes=3 + 2 * (seed % 2)), seed)
+    for seed in seeds:
+        survive_beside(dataclasses.replace(system, nodes=3 + 2 * (seed % 2)), seed, length)
 
 
 @pytest.mark.parametrize(

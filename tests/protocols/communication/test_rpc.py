@@ -18,7 +18,9 @@ from sim.protocols.balancing import Exponential
 from sim.protocols.communication.rpc import Incoming, Outcome, Rpc
 from sim.protocols.communication.rpc_store import RpcServer
 from sim.system import Member
+from sim.testing import survive
 from sim.workload import ClosedLoop
+from tests.budget import storms
 
 DELTA = 0.01
 
@@ -297,20 +299,10 @@ def weather(system: RpcStore, seed: int, storm: float = 2.0) -> Any:
     return chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm), bound=5.0)
 
 
-def test_at_most_once_calls_make_one_server_a_linearizable_store() -> None:
-    for seed in range(50):
-        run = weather(RpcStore(timeout=0.1), seed)
-        assert run.violation is None, run.violation
-        assert run.check().ok, seed
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 250))
-def test_a_thousand_storms(first: int) -> None:
-    for seed in range(first, first + 250):
-        run = weather(RpcStore(timeout=0.1), seed, 4.0)
-        assert run.violation is None, run.violation
-        assert run.check().ok, seed
+@storms(12, 2.0, longer=4.0, seeds=range(1000), batch=250)
+def test_at_most_once_calls_make_one_server_a_linearizable_store(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(RpcStore(timeout=0.1), seed, length, bound=5.0)
 
 
 def test_calls_through_a_front_go_on_after_storms() -> None:

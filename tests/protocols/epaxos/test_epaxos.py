@@ -19,7 +19,9 @@ from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instance
 from sim.protocols.consensus.epaxos_star.messages import Deps
 from sim.protocols.kv import Command
+from sim.testing import survive
 from sim.workload import ClosedLoop, Mix, Uniform
+from tests.budget import storms
 from tests.protocols.epaxos.explorer import explore
 
 DELTA = 0.01
@@ -287,19 +289,11 @@ SYSTEMS = [
 MORE_SYSTEMS = [*SYSTEMS, EPaxos(nodes=3, thrifty=True), EPaxosStar(nodes=3, thrifty=True)]
 
 
-@pytest.mark.parametrize("first", range(0, 50, 25))
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
-def test_it_is_safe_in_every_storm_and_goes_on_after_it(weather: Any, system: Any, first: int) -> None:
-    for seed in range(first, first + 25):
-        weather(system, seed, 1.2)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(1000, 2000, 100))
+@storms(6, 1.2)
 @pytest.mark.parametrize("system", MORE_SYSTEMS, ids=lambda s: s.label)
-def test_a_thousand_storms(weather: Any, system: Any, first: int) -> None:
-    for seed in range(first, first + 100):
-        weather(system, seed, 8.0)
+def test_it_is_safe_in_every_storm_and_goes_on_after_it(system: Any, seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(system, seed, length)
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)

@@ -26,8 +26,9 @@ from sim.protocols.membership.gossip.epidemic import (
 )
 from sim.protocols.membership.gossip.system import GossipNode
 from sim.system import Member, SafetyViolation
-from sim.testing import Bench
+from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, Idle, Uniform
+from tests.budget import storms
 
 MEMBERS = ("n0", "n1", "n2", "n3")
 NEWS = Written("k", 7, 1.0, "n1")
@@ -254,23 +255,14 @@ STYLES = [
 ]
 
 
-def survive(seed: int, storm: float) -> None:
-    system = STYLES[seed % len(STYLES)]
-    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm), bound=BOUND)
-    assert run.violation is None, f"seed {seed}: {run.violation}"
-    assert run.acknowledged_lost == 0
+def weathered(seed: int, storm: float) -> None:
+    survive(STYLES[seed % len(STYLES)], seed, storm, bound=BOUND)
 
 
-def test_fifty_storms_after_which_everybody_has_everything() -> None:
-    for seed in range(50):
-        survive(seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_a_thousand_storms(first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(seed, 8.0)
+@storms(10, 2.0, seeds=range(1000))
+def test_everybody_has_everything_after_storms(seeds: range, length: float) -> None:
+    for seed in seeds:
+        weathered(seed, length)
 
 
 # Mutants

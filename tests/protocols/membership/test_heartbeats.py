@@ -9,14 +9,15 @@ import pytest
 
 from sim import Scenario
 from sim.faults import ClockJump, Crash, Partition, Pause, RandomPauses
-from sim.lab import chaos, chaos_scenario
 from sim.network import constant
 from sim.node import Part, part
 from sim.protocols import ExpectedArrival, FixedTimeout, HeartbeatDetectors, PhiAccrual
 from sim.protocols.membership.heartbeats import HeartbeatDetector, MonitorNode, member_of
 from sim.protocols.membership.suspicion import Rule, Watch, z_of
 from sim.system import Member, SafetyViolation
+from sim.testing import survive
 from sim.workload import ClosedLoop, Idle, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
 BEAT = 0.1
@@ -174,27 +175,19 @@ def test_clients_may_ask_what_a_member_thinks() -> None:
 # Storms
 
 
-def survive(seed: int, storm: float) -> None:
+def weathered(seed: int, storm: float) -> None:
     rule = RULES[seed % len(RULES)]
     system = HeartbeatDetectors(nodes=3 + seed % 3, detector=rule, heartbeat=0.05, detection=0.5)
     pauses = [RandomPauses(every=2.0, length=0.5, start=0.2, end=storm)] if seed % 2 else []
-    one = chaos_scenario(system, seed, storm=storm, extra_faults=pauses)
     # Timeouts may have grown in the storm, but a heartbeat is enough to be trusted again: one that is not delayed
     # by more than the 2 s that chaos' latencies practically never reach.
-    run = chaos(system, seed, scenario=one, bound=3.0)
-    assert run.violation is None, f"seed {seed}: {run.violation}"
+    survive(system, seed, storm, faults=pauses, bound=3.0)
 
 
-def test_fifty_storms() -> None:
-    for seed in range(50):
-        survive(seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_a_thousand_storms(first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(seed, 8.0)
+@storms(12, 2.0, seeds=range(1000))
+def test_storms_break_no_invariant_and_all_are_trusted_after_them(seeds: range, length: float) -> None:
+    for seed in seeds:
+        weathered(seed, length)
 
 
 # Mutants

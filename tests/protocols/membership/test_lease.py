@@ -12,7 +12,7 @@ from sim import Scenario
 from sim.cluster import Clock, Machine
 from sim.faults import Crash, Partition
 from sim.kernel import Streams
-from sim.lab import chaos, chaos_scenario
+from sim.lab import chaos_scenario
 from sim.network import Exponential, constant, lan
 from sim.node import Part, part
 from sim.protocols import LeaderLease
@@ -28,8 +28,9 @@ from sim.protocols.membership.lease import (
     usable_term,
 )
 from sim.system import Member, SafetyViolation
-from sim.testing import Bench
+from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, Idle, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
 
@@ -120,7 +121,7 @@ def test_a_granter_promises_one_at_a_time_and_takes_back_what_is_released() -> N
 # Storms
 
 
-def survive(seed: int, storm: float) -> None:
+def weathered(seed: int, storm: float) -> None:
     system = LeaderLease(
         nodes=1 + seed % 5,
         granters=("quorum", "service")[seed % 2],
@@ -135,20 +136,13 @@ def survive(seed: int, storm: float) -> None:
         name: Machine(clock=Clock(offset=10 * stream.random(), drift=drift)) for name, drift in drifts.items()
     }
     one = dataclasses.replace(one, machines=clocks)
-    run = chaos(system, seed, scenario=one, bound=20.0)
-    assert run.violation is None, f"seed {seed}: {run.violation}"
+    survive(system, seed, scenario=one, bound=20.0)
 
 
-def test_fifty_storms_with_clocks_that_drift() -> None:
-    for seed in range(50):
-        survive(seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_a_thousand_storms(first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(seed, 8.0)
+@storms(10, 2.0, seeds=range(1000))
+def test_leases_are_safe_in_storms_with_clocks_that_drift(seeds: range, length: float) -> None:
+    for seed in seeds:
+        weathered(seed, length)
 
 
 # Mutants

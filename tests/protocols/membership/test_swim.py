@@ -16,8 +16,9 @@ from sim.protocols import Swim
 from sim.protocols.admin import Join, Leave
 from sim.protocols.membership.swim.node import Ack, Exchange, Ping, PingReq, SwimNode, Update
 from sim.system import Member, SafetyViolation
-from sim.testing import Bench
+from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, Idle, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
 
@@ -299,7 +300,7 @@ BOUND = 100 * 0.2
 """Seconds: 100 protocol periods, ten exchanges of lists by every member, after which lists agree and all are alive."""
 
 
-def survive(seed: int, storm: float) -> None:
+def weathered(seed: int, storm: float) -> None:
     system = Swim(
         nodes=3 + seed % 4,
         order=("round-robin", "random")[seed % 2],  # type: ignore[arg-type]
@@ -307,22 +308,13 @@ def survive(seed: int, storm: float) -> None:
         k=1 + seed % 3,
     )
     pauses = [RandomPauses(every=2.0, length=0.5, start=0.2, end=storm)] if seed % 3 == 0 else []
-    run = chaos(
-        system, seed, scenario=chaos_scenario(system, seed, storm=storm, extra_faults=pauses), bound=BOUND
-    )
-    assert run.violation is None, f"seed {seed}: {run.violation}"
+    survive(system, seed, storm, faults=pauses, bound=BOUND)
 
 
-def test_fifty_storms_after_which_lists_agree_and_all_are_alive() -> None:
-    for seed in range(50):
-        survive(seed, 4.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_a_thousand_storms(first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(seed, 12.0)
+@storms(10, 4.0, longer=12.0, seeds=range(1000))
+def test_lists_agree_and_all_are_alive_after_storms(seeds: range, length: float) -> None:
+    for seed in seeds:
+        weathered(seed, length)
 
 
 # Mutants

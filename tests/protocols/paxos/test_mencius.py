@@ -13,7 +13,8 @@ from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Accepted, Chosen, Prepare, Promise, Revoke, Suggest
 from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.protocols.kv import NOOP, Command
-from sim.testing import Bench
+from sim.testing import Bench, survive
+from tests.budget import storms
 
 DELTA = 0.01
 SLOW = Mencius(nodes=3, heartbeat=0.2, detection=2.0)
@@ -241,16 +242,7 @@ def mencius(seed: int) -> Mencius:
     return Mencius(nodes=3 + 2 * (seed % 2), revoke_ahead=2 if seed % 3 == 2 else 50)
 
 
-@pytest.mark.parametrize("first", range(0, 50, 10))
-def test_mencius_is_safe_in_every_storm_and_goes_on_after_it(
-    weather: Callable[..., None], first: int
-) -> None:
-    for seed in range(first, first + 10):
-        weather(mencius(seed), seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(1000, 2000, 50))
-def test_a_thousand_storms(weather: Callable[..., None], first: int) -> None:
-    for seed in range(first, first + 50):
-        weather(mencius(seed), seed, 8.0)
+@storms(12, 2.0)
+def test_mencius_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(mencius(seed), seed, length)

@@ -16,6 +16,8 @@ from sim.protocols.consensus.multipaxos.messages import Accepted, InstallSnapsho
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.system import SafetyViolation
+from sim.testing import survive
+from tests.budget import storms
 
 DELTA = 0.01
 LEASED = MultiPaxos(nodes=3, lease=0.4, drift=0.01)
@@ -405,23 +407,13 @@ VARIANTS = (
 )
 
 
+@storms(8, 1.5, longer=4.0)
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_each_option_is_safe_in_every_storm(weather: Callable[..., None], variant: dict[str, Any]) -> None:
-    for seed in range(50):
-        weather(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, 1.5)
+def test_each_option_is_safe_in_every_storm(variant: dict[str, Any], seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, length)
 
 
-def test_a_read_that_was_proposed_too_may_be_answered_under_a_lease_before_its_slot_is_applied(
-    weather: Callable[..., None],
-) -> None:
+def test_a_read_that_was_proposed_too_may_be_answered_under_a_lease_before_its_slot_is_applied() -> None:
     """The storm in which the invariant took such a read for one of that slot, and the next one for stale."""
-    weather(MultiPaxos(nodes=3, lease=0.4), 1570, 4.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_each_option_is_safe_in_a_thousand_storms(
-    weather: Callable[..., None], variant: dict[str, Any]
-) -> None:
-    for seed in range(1000, 2000):
-        weather(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, 4.0)
+    survive(MultiPaxos(nodes=3, lease=0.4), 1570, 4.0)

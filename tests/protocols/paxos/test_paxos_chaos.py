@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-
 from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.quorums import Columns, Explicit, Rows, Weighted
-from sim.system import System
-
-BATCH = 10
+from sim.testing import survive
+from tests.budget import storms
 
 
 def paxos(seed: int) -> Paxos:
@@ -33,24 +28,13 @@ def multi_paxos(seed: int) -> MultiPaxos:
     return MultiPaxos(nodes=3 + 2 * (seed % 2))
 
 
-Weather = Callable[[System, int, float], None]
+@storms(12, 0.6, longer=1.0)  # the one decree falls early
+def test_paxos_is_safe_in_every_storm_and_decides_after_it(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(paxos(seed), seed, length)
 
 
-@pytest.mark.parametrize("first", range(0, 50, BATCH))
-def test_paxos_is_safe_in_every_storm_and_decides_after_it(weather: Weather, first: int) -> None:
-    for seed in range(first, first + BATCH):
-        weather(paxos(seed), seed, 0.6)  # the one decree falls early
-
-
-@pytest.mark.parametrize("first", range(0, 50, BATCH))
-def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(weather: Weather, first: int) -> None:
-    for seed in range(first, first + BATCH):
-        weather(multi_paxos(seed), seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(1000, 2000, BATCH))
-def test_a_thousand_storms(weather: Weather, first: int) -> None:
-    for seed in range(first, first + BATCH):
-        weather(paxos(seed), seed, 1.0)
-        weather(multi_paxos(seed), seed, 8.0)
+@storms(10, 2.0)
+def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(multi_paxos(seed), seed, length)

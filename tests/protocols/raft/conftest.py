@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from sim.cluster import Cluster, Disk, Machine
-from sim.faults import Fault
-from sim.lab import chaos, chaos_scenario
 from sim.network.topology import Topology, constant
 from sim.node import Node
 from sim.protocols import Raft
@@ -18,7 +16,7 @@ from sim.protocols.admin import AdminReply
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.consensus.raft.node import AppendEntries
 from sim.protocols.kv import Command
-from sim.system import Member, System
+from sim.system import Member
 
 DELTA = 0.001
 
@@ -234,28 +232,6 @@ class Stage:
         """The invariants' whole-state forms."""
         for invariant in self.cluster.invariants:
             invariant.at_end(self.cluster.nodes)
-
-
-BOUND = 10.0
-"""Seconds after a storm within which all clients must have their answers: ten of the longest election timeouts."""
-
-
-def survive(
-    system: System, seed: int, length: float, extra_faults: Iterable[Fault] = (), **load: int
-) -> None:
-    """A storm of so many seconds: no invariant breaks; afterwards clients finish, see what is claimed, miss nothing."""
-    scenario = chaos_scenario(system, seed, storm=length, extra_faults=extra_faults, **load)
-    run = chaos(system, seed, scenario=scenario, bound=BOUND)
-    assert run.violation is None, f"seed {seed}: {run.violation}"
-    assert run.acknowledged_lost == 0, f"seed {seed} lost {run.acknowledged_lost}"
-    check = run.check()
-    assert check.ok, f"seed {seed}: {check}"
-
-
-@pytest.fixture
-def storm() -> Callable[..., None]:
-    """``storm(system, seed, length, extra_faults, clients=, keys=)``: see `survive`."""
-    return survive
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from sim.kernel import Stream
 from sim.protocols import Raft, ShardedRaft
 from sim.protocols.admin import Admin, AdminSettings, Join, Leave, Reconfigure, Transfer
 from sim.system import Member
+from sim.testing import survive
+from tests.budget import storms
+
+BOUND = 10.0
+"""Seconds after a storm within which all clients must have their answers: ten of the longest election timeouts."""
 
 EVERYTHING = {
     "pre_vote": True,
@@ -51,7 +56,7 @@ class Churn(Fault):
     def play(self, world: World, stream: Stream) -> Story:
         cluster: Any = world.cluster  # type: ignore[attr-defined]
         member = Member("admin", Admin, group="admin", role="client")
-        host = cluster.add(member, place="lan", settings=AdminSettings(self.names))
+        host = cluster.add(member, place="lan", settings=AdminSettings(lambda request: self.names))
         host.boot()
         for name in self.names:
             world.restart(name)  # spares are off until somebody turns them on
@@ -75,42 +80,28 @@ def with_options(name: str, seed: int) -> Raft:
     return Raft(nodes=3 + 2 * (seed % 2), **OPTIONS[name])
 
 
+@storms(6, 1.5, longer=5.0, seeds=range(50, 1050))
 @pytest.mark.parametrize("name", OPTIONS)
-def test_fifty_storms_on_each_option(storm: Any, name: str) -> None:
-    for seed in range(50):
-        storm(with_options(name, seed), seed, 1.5)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(50, 1050, 50))
-@pytest.mark.parametrize("name", OPTIONS)
-def test_a_thousand_longer_storms_on_each_option(storm: Any, name: str, first: int) -> None:
-    for seed in range(first, first + 50):
-        storm(with_options(name, seed), seed, 5.0)
+def test_each_option_is_safe_in_storms_and_goes_on_after_them(name: str, seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(with_options(name, seed), seed, length, bound=BOUND)
 
 
 REST = ({}, EVERYTHING, {**EVERYTHING, "reads": "lease"}, {**EVERYTHING, "reads": "follower"})
 
 
-def churned(storm: Any, how: Any, seed: int, length: float) -> None:
+def churned(how: Any, seed: int, length: float) -> None:
     """The other options change with the seed."""
     system = Raft(nodes=3, spares=2, membership=how, **{**REST[seed % len(REST)], "transfer": True})
     names = tuple(member.name for member in system.members())
-    storm(system, seed, length, [Churn(names, end=length, every=length / 20)])
+    survive(system, seed, length, faults=[Churn(names, end=length, every=length / 20)], bound=BOUND)
 
 
+@storms(8, 2.0, seeds=range(50, 1050))
 @pytest.mark.parametrize("how", ["single", "joint"])
-def test_fifty_storms_while_members_come_and_go(storm: Any, how: Any) -> None:
-    for seed in range(50):
-        churned(storm, how, seed, 2.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(50, 1050, 50))
-@pytest.mark.parametrize("how", ["single", "joint"])
-def test_a_thousand_longer_storms_while_members_come_and_go(storm: Any, how: Any, first: int) -> None:
-    for seed in range(first, first + 50):
-        churned(storm, how, seed, 8.0)
+def test_it_is_safe_in_storms_while_members_come_and_go(how: Any, seeds: range, length: float) -> None:
+    for seed in seeds:
+        churned(how, seed, length)
 
 
 def sharded(seed: int) -> ShardedRaft:
@@ -118,39 +109,34 @@ def sharded(seed: int) -> ShardedRaft:
     return ShardedRaft(group=group, groups=2)
 
 
-def test_fifty_storms_on_many_groups(storm: Any) -> None:
-    for seed in range(50):
-        storm(sharded(seed), seed, 1.5)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(50, 1050, 50))
-def test_a_thousand_longer_storms_on_many_groups(storm: Any, first: int) -> None:
-    for seed in range(first, first + 50):
-        storm(sharded(seed), seed, 5.0)
+@storms(8, 1.5, longer=5.0, seeds=range(50, 1050))
+def test_many_groups_are_safe_in_storms_and_go_on_after_them(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(sharded(seed), seed, length, bound=BOUND)
 
 
 @pytest.mark.parametrize("clients", [1, 5, 15])
-def test_many_clients_and_few_keys_in_storms(storm: Any, clients: int) -> None:
+def test_many_clients_and_few_keys_in_storms(clients: int) -> None:
     """MIT 6.5840 lab 4: linearizable with unreliable links, partitions, restarts and snapshots at once."""
     for seed in range(300, 304):
-        storm(Raft(nodes=5, snapshot_every=5, fast_backtracking=True), seed, 2.0, clients=clients, keys=2)
+        system = Raft(nodes=5, snapshot_every=5, fast_backtracking=True)
+        survive(system, seed, 2.0, bound=BOUND, clients=clients, keys=2)
 
 
-def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left(storm: Any) -> None:
+def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left() -> None:
     """The storms after which one server of five led a group of one, and a client asked others for ever.
 
     In the second it asked two that had left: one names the other, which knows nobody.
     """
-    churned(storm, "single", 624, 8.0)
-    churned(storm, "single", 800, 8.0)
+    churned("single", 624, 8.0)
+    churned("single", 800, 8.0)
 
 
-def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots(storm: Any) -> None:
+def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots() -> None:
     """The storm in which the commit rule did not see an entry that two servers had compacted."""
-    storm(with_options("snapshots", 972), 972, 5.0)
+    survive(with_options("snapshots", 972), 972, 5.0, bound=BOUND)
 
 
-def test_a_server_whose_clock_was_set_back_does_not_trust_its_leader_until_then(storm: Any) -> None:
+def test_a_server_whose_clock_was_set_back_does_not_trust_its_leader_until_then() -> None:
     """The storm after which one of two voters answered no request for its vote: its last contact was to come."""
-    churned(storm, "single", 1020, 8.0)
+    churned("single", 1020, 8.0)

@@ -307,7 +307,7 @@ class Script(Fault):
         cluster: Any = world.cluster  # type: ignore[attr-defined]
         names = tuple(name for name in world.replicas)
         member = Member("admin", Admin, group="admin", role="client")
-        host = cluster.add(member, place="lan", settings=AdminSettings(names))
+        host = cluster.add(member, place="lan", settings=AdminSettings(lambda request: names))
         host.boot()
         for name in self.spares:
             world.restart(name)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from sim.protocols import BasicRaft
+from sim.testing import survive
+from tests.budget import storms
 
 
 def group(seed: int) -> BasicRaft:
     return BasicRaft(nodes=3 + 2 * (seed % 2))
 
 
-@pytest.mark.parametrize("first", range(0, 50, 10))
-def test_fifty_storms(storm: Any, first: int) -> None:
-    for seed in range(first, first + 10):
-        storm(group(seed), seed, 3.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(50, 1050, 20))
-def test_a_thousand_longer_storms(storm: Any, first: int) -> None:
-    for seed in range(first, first + 20):
-        storm(group(seed), seed, 8.0)
+@storms(10, 3.0, seeds=range(50, 1050))
+def test_it_is_safe_in_storms_and_goes_on_after_them(seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(group(seed), seed, length, bound=10.0)

@@ -16,7 +16,9 @@ from sim.protocols.client import Client
 from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.protocols.replication.abd import AbdClient, AbdServer
 from sim.system import Member, SafetyViolation
+from sim.testing import survive
 from sim.workload import ClosedLoop, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
 
@@ -89,17 +91,13 @@ SYSTEMS = [
 ]
 
 
+@storms(6, 3.0, seeds=range(200))
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
-def test_it_is_linearizable_in_storms_and_goes_on_after_them(weather: Any, system: Abd) -> None:
-    for seed in range(12):
-        weather(system, seed, 3.0)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_a_thousand_storms(weather: Any, first: int) -> None:
-    for seed in range(first, first + 50):
-        weather(SYSTEMS[seed % len(SYSTEMS)], seed, 8.0)
+def test_it_is_linearizable_in_storms_and_goes_on_after_them(
+    system: Abd, seeds: range, length: float
+) -> None:
+    for seed in seeds:
+        survive(system, seed, length)
 
 
 # Mutants

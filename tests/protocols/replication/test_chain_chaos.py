@@ -12,25 +12,17 @@ from sim.protocols.replication.chain.craq import Craq
 from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import LivenessViolation
+from sim.testing import survive
+from tests.budget import storms
 
 STORM = 2.0
-BOTH = pytest.mark.parametrize("kind", [ChainReplication, Craq])
 
 
-def survive(kind: Any, seed: int, storm: float) -> None:
-    system = kind(nodes=(3, 4, 5, 2)[seed % 4])
-    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
-    assert run.violation is None, f"seed {seed}, {system}: {run.violation}"
-    assert run.acknowledged_lost == 0, f"seed {seed}, {system}"
-    check = run.check()
-    assert check.ok, f"seed {seed}, {system}: {check}"
-
-
-@BOTH
-@pytest.mark.parametrize("first", range(0, 50, 10))
-def test_chains_are_safe_in_fifty_storms_and_go_on_after_them(kind: Any, first: int) -> None:
-    for seed in range(first, first + 10):
-        survive(kind, seed, STORM)
+@storms(8, STORM, seeds=range(1000))
+@pytest.mark.parametrize("kind", [ChainReplication, Craq])
+def test_chains_are_safe_in_storms_and_go_on_after_them(kind: Any, seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(kind(nodes=(3, 4, 5, 2)[seed % 4]), seed, length)
 
 
 @pytest.mark.parametrize("system", [ChainReplication(nodes=3), Craq(nodes=4), PrimaryBackup(nodes=3)])
@@ -43,11 +35,3 @@ def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any) -> None:
         )
         assert run.violation is None or isinstance(run.violation, LivenessViolation), run.violation
         assert run.check().verdict.valid is True
-
-
-@pytest.mark.nightly
-@BOTH
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_chains_are_safe_in_a_thousand_storms(kind: Any, first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(kind, seed, 8.0)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
+from sim.testing import survive
+from tests.budget import storms
 
 MODES: dict[str, tuple[dict[str, Any], ...]] = {
     "sync": ({"nodes": 3}, {"nodes": 2}, {"nodes": 4}, {"nodes": 3, "keep": 5}),
@@ -29,30 +30,17 @@ COMMON: dict[str, dict[str, Any]] = {
     "stale": {"mode": "semi-sync", "reads": "backup"},
     "bounded": {"reads": "backup"},
 }
-EVERY_MODE = pytest.mark.parametrize("mode", MODES)
 
 
-def survive(mode: str, seed: int, storm: float) -> None:
-    settings = MODES[mode][seed % len(MODES[mode])]
-    system = PrimaryBackup(**COMMON[mode], **settings)
-    run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm))
-    assert run.violation is None, f"seed {seed}, {system}: {run.violation}"
-    if system.mode != "async" and system.fallback is None:  # else losses are counted, and are no fault
-        assert run.acknowledged_lost == 0, f"seed {seed}, {system}"
-    check = run.check()
-    assert check.ok, f"seed {seed}, {system}: {check}"
-
-
-@EVERY_MODE
-@pytest.mark.parametrize("first", range(0, 50, 10))
-def test_every_mode_is_safe_in_fifty_storms_and_goes_on_after_them(mode: str, first: int) -> None:
-    for seed in range(first, first + 10):
-        survive(mode, seed, 2.0)
-
-
-@pytest.mark.nightly
-@EVERY_MODE
-@pytest.mark.parametrize("first", range(0, 1000, 50))
-def test_every_mode_is_safe_in_a_thousand_storms(mode: str, first: int) -> None:
-    for seed in range(first, first + 50):
-        survive(mode, seed, 3.0 if mode == "session" else 8.0)  # sequential consistency is hard to judge
+@storms(6, 2.0, seeds=range(1000))
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_is_safe_in_storms_and_goes_on_after_them(mode: str, seeds: range, length: float) -> None:
+    load = {}
+    if (
+        mode == "session"
+    ):  # sequential consistency is searched for: histories of four clients spend the budget
+        length, load = min(length, 3.0), {"clients": 2}
+    for seed in seeds:
+        system = PrimaryBackup(**COMMON[mode], **MODES[mode][seed % len(MODES[mode])])
+        counted = system.mode == "async" or system.fallback is not None  # losses, which are no fault there
+        survive(system, seed, length, may_lose=counted, **load)

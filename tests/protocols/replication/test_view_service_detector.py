@@ -12,6 +12,7 @@ from sim.faults import Crash, Pause
 from sim.network import constant
 from sim.protocols import ChainReplication, ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
 from sim.protocols.membership.suspicion import Rule
+from sim.testing import survive
 from sim.workload import ClosedLoop, Uniform
 
 
@@ -44,9 +45,9 @@ def test_failover_takes_as_long_as_the_rule_needs(rule: Rule | None, least: floa
 
 @pytest.mark.parametrize("rule", [FixedTimeout(0.15), PhiAccrual(3.0)], ids=lambda r: r.label)
 @pytest.mark.parametrize("mode", ["sync", "semi-sync"])
-def test_a_hasty_detector_costs_views_but_no_safety(weather: Any, rule: Rule, mode: Any) -> None:
+def test_a_hasty_detector_costs_views_but_no_safety(rule: Rule, mode: Any) -> None:
     for seed in range(3):
-        weather(PrimaryBackup(nodes=3, mode=mode, detector=rule), seed, 3.0)
+        survive(PrimaryBackup(nodes=3, mode=mode, detector=rule), seed, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from sim.lab import chaos, chaos_scenario
 from sim.network import constant
 from sim.protocols import ViewstampedReplication
 from sim.protocols.consensus.vr.messages import StartView
+from sim.testing import survive
 from sim.workload import ClosedLoop, Uniform
+from tests.budget import storms
 
 DELTA = 0.01
-BATCH = 10
 
 
 # Costs
@@ -87,20 +88,10 @@ def test_recovery_takes_2_delays(stage: Any) -> None:
 # Storms
 
 
-def storms(seeds: range, storm: float, weather: Callable[..., None]) -> None:
+@storms(10, 6.0)
+def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
-        weather(ViewstampedReplication(nodes=3 + 2 * (seed % 2)), seed, storm)
-
-
-@pytest.mark.parametrize("first", range(0, 50, BATCH))
-def test_it_is_safe_in_every_storm_and_goes_on_after_it(weather: Any, first: int) -> None:
-    storms(range(first, first + BATCH), 6.0, weather)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("first", range(1000, 2000, BATCH))
-def test_a_thousand_storms(weather: Any, first: int) -> None:
-    storms(range(first, first + BATCH), 8.0, weather)
+        survive(ViewstampedReplication(nodes=3 + 2 * (seed % 2)), seed, length)
 
 
 def test_storms_crash_replicas_that_then_recover_and_views_change() -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from sim import Scenario
-from sim.lab import chaos, chaos_scenario
+from sim.lab import chaos_scenario
 from sim.protocols import Dynamo
 from sim.protocols.quorums import Columns, Rows
 from sim.protocols.replication.dynamo.convergence import Converged
+from sim.testing import survive
 from sim.workload import Mix, Uniform
 
 SYSTEMS = [
@@ -37,16 +38,12 @@ def storm(system: Dynamo, seed: int, seconds: float) -> Scenario:
     return dataclasses.replace(scenario, workload=dataclasses.replace(scenario.workload, mix=mix))
 
 
-def survive(system: Dynamo, seed: int, seconds: float) -> int:
+def purged_in(system: Dynamo, seed: int, seconds: float) -> int:
     """One storm; returns how many tombstones were purged."""
     settle = (
         0.5 if system.grace > 100.0 else 0.5 * system.grace
     )  # besides what `chaos` waits for all to agree
-    run = chaos(system, seed, scenario=storm(system, seed, seconds), settle=settle)
-    assert run.violation is None, run.violation
-    assert not run.acknowledged_lost, f"seed {seed} lost {run.acknowledged_lost}"
-    check = run.check()
-    assert check.ok, f"seed {seed}: {check}"
+    run = survive(system, seed, scenario=storm(system, seed, seconds), settle=settle)
     assert run.convergence is not None
     assert run.convergence.valid, run.convergence
     return int((run.events["event"] == "purged").sum())
@@ -54,7 +51,7 @@ def survive(system: Dynamo, seed: int, seconds: float) -> int:
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_it_keeps_its_claims_in_storms_and_converges_after_them(system: Dynamo) -> None:
-    purged = sum(survive(system, seed, 3.0) for seed in range(5))
+    purged = sum(purged_in(system, seed, 3.0) for seed in range(5))
     assert (purged > 0) == (system.grace < 100.0)
 
 
@@ -62,7 +59,7 @@ def test_it_keeps_its_claims_in_storms_and_converges_after_them(system: Dynamo) 
 @pytest.mark.parametrize("first", range(0, 1000, 50))
 def test_a_thousand_storms(first: int) -> None:
     for seed in range(first, first + 50):
-        survive(SYSTEMS[seed % len(SYSTEMS)], seed, 8.0)
+        purged_in(SYSTEMS[seed % len(SYSTEMS)], seed, 8.0)
 
 
 def test_convergence_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +73,7 @@ def test_convergence_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Converged, "at_end", noted)
     for seed in range(6):
-        survive(SYSTEMS[seed % len(SYSTEMS)], seed, 2.0)
+        purged_in(SYSTEMS[seed % len(SYSTEMS)], seed, 2.0)
     assert sum(judged) >= 5
 
 

@@ -1,0 +1,52 @@
+"""What `make test` leaves to `make nightly`: it must end within five minutes on two cores.
+
+A storm's seed draws its own mix of faults, so a few seeds of every system, option and mode still meet every fault many
+times. Of a table of published figures a row or two runs always. The rest has the marker `nightly`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+SHORT = 50
+"""So many storms of the usual length each case goes through in all; `make test` runs the first few of them."""
+
+
+def storms(
+    few: int,
+    length: float,
+    *,
+    longer: float = 8.0,
+    seeds: range = range(1000, 2000),
+    batch: int = 50,
+) -> pytest.MarkDecorator:
+    """Parametrize a test by ``seeds`` and ``length`` (of each storm, in seconds).
+
+    The first ``few`` storms of ``length`` run in `make test`; the rest of `SHORT`, and one ``longer`` storm for each of
+    the ``seeds``, so many in a ``batch``, in `make nightly`.
+    """
+    night = [(range(few, SHORT), length)]
+    night += [(range(first, first + batch), longer) for first in seeds[::batch]]
+    cases = [pytest.param(range(few), length, id=f"{few} storms")]
+    for some, how_long in night:
+        label = f"{some.start}-{some.stop - 1}, {how_long:g} s"
+        cases.append(pytest.param(some, how_long, id=label, marks=pytest.mark.nightly))
+    return pytest.mark.parametrize(("seeds", "length"), cases)
+
+
+def mostly_nightly(cases: Iterable[Any], always: Callable[[Any], bool]) -> list[Any]:
+    """The cases of a `parametrize`, of which only those that are ``always`` run are left to `make test`."""
+    return [
+        case
+        if always(case)
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.nightly)
+        for case in cases
+    ]
+
+
+def examples(few: int, many: int) -> pytest.MarkDecorator:
+    """Parametrize a test by ``examples``, the number that it draws: ``few`` in `make test`, ``many`` nightly."""
+    return pytest.mark.parametrize("examples", [few, pytest.param(many, marks=pytest.mark.nightly)])
