@@ -300,7 +300,7 @@ def test_a_member_that_joined_long_ago_is_known_to_whoever_starts_from_a_snapsho
 class Script(Fault):
     """Requests of an administrator at given times (seconds)."""
 
-    requests: tuple[tuple[float, Any], ...]
+    turns: tuple[tuple[float, Any], ...]
     spares: tuple[str, ...] = ()
 
     def play(self, world: World, stream: Stream) -> Story:
@@ -311,7 +311,7 @@ class Script(Fault):
         host.boot()
         for name in self.spares:
             world.restart(name)
-        for at, request in self.requests:
+        for at, request in self.turns:
             yield world.env.timeout(at - world.env.now)
             host.node.ask(request)
 
