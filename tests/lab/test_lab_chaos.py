@@ -48,7 +48,7 @@ def test_storms_draw_every_kind_of_fault() -> None:
 
 
 def test_disks_stall_members_stand_still_and_power_fails_for_all_at_once() -> None:
-    stalls = [str(chaos_scenario(BasicRaft(), seed).hosts["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
+    stalls = [str(chaos_scenario(BasicRaft(), seed).machines["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
     assert 4 <= len([one for one in stalls if one]) <= 20
     assert len(drawn(BasicRaft(), RandomPauses)) > 3
     failures = drawn(BasicRaft(), Crash)

@@ -353,7 +353,7 @@ def test_join_idle_queue_among_forty_balancers_waits_as_one_copy_of_each_idle_se
     under_load: Load, off_by: OffBy
 ) -> None:
     """400 servers, 40 balancers, load 0.5: a plain Monte Carlo of queues that hold each idle server once has a mean of
-    1.069 service times (two runs of 200,000 requests: 1.0682, 1.0713); with stale copies left in the queues it is 1.155."""
+    1.069 service times (two runs of 200,000 requests: 1.0682, 1.0713); with stale copies in the queues it is 1.155."""
     means = []
     for seed in range(4):
         system = Balanced(servers=400, balancers=40, policy=JoinIdleQueue(), service=Exponential(1.0))

@@ -27,6 +27,7 @@ from sim.protocols.balancing import (
     RateLimit,
     Retries,
     RetryBudget,
+    RoundRobin,
     Server,
     SlowStart,
     Tied,
@@ -118,7 +119,8 @@ def test_fork_join_of_two_takes_as_long_as_flatto_and_hahn_say(off_by: OffBy) ->
 
 def test_an_attempt_that_takes_too_long_is_given_up_and_tried_elsewhere(under_load: Load) -> None:
     servers = (Server(service=Deterministic(10.0)), Server(service=Deterministic(0.01)))
-    system = Balanced(servers=servers, resilience=(Timeout(attempt=0.1), Retries(most=1, backoff=0.0)))
+    retries = (Timeout(attempt=0.1), Retries(most=1, backoff=0.0))
+    system = Balanced(servers=servers, resilience=retries, policy=RoundRobin(random_start=False))
     run = under_load(system, 1.0, 20).run(until=60.0)
     assert set(run.source.status.values()) == {"ok"}
     assert max(run.source.latency.values()) == pytest.approx(0.11)
