@@ -119,7 +119,7 @@ def _split(text: str, complaint: str) -> tuple[str, str]:
 
 
 def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = ()) -> Scenario:
-    """A scenario with the settings of the command line applied, in order.
+    """A scenario with the settings of the command line applied together.
 
     ``varied``: the fields that are varied afterwards. A setting that a later one, or these, would undo is refused.
     """
@@ -127,9 +127,7 @@ def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence
 
     parsed = [parse_setting(setting) for setting in settings]
     refuse_overwriting([*(name for name, _ in parsed), *varied])
-    for name, value in parsed:
-        scenario = scenario.vary(name, value)
-    return scenario
+    return scenario.vary_all(dict(parsed))
 
 
 def seed_range(seeds: int, first: int = 0) -> range:

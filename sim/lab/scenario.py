@@ -333,24 +333,35 @@ class Scenario(Value):
 
     def vary(self, path: str, value: Any) -> Scenario:
         """This scenario with one field changed; ``"workload.rate"``, or ``workload__rate``, is a field of a field."""
-        head, _, rest = field_path(path).partition("__")
-        if head not in {f.name for f in dataclasses.fields(self)}:
-            names = ", ".join(f.name for f in dataclasses.fields(self))
-            raise ValueError(f"a scenario has no field {head!r}; it has {names}")
-        if rest:
-            value = _vary(getattr(self, head), rest, value, head)
-        return dataclasses.replace(self, **{head: value})
+        return self.vary_all({path: value})
+
+    def vary_all(self, changes: Mapping[str, Any]) -> Scenario:
+        """This scenario with several fields changed together: what counts is whether the whole can work.
+
+        ``changes``: path of a field, as in `vary` -> its value. Raises ValueError for a field that is not there.
+        """
+        made: Scenario = _changed(
+            self, [(field_path(path), value) for path, value in changes.items()], "a scenario"
+        )
+        return made
 
 
-def _vary(owner: Any, path: str, value: Any, where: str) -> Any:
-    head, _, rest = path.partition("__")
+def _changed(owner: Any, changes: list[tuple[str, Any]], what: str, path: str = "") -> Any:
+    """A value with the fields at these paths changed, each owner on the way built once."""
     if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
-        raise ValueError(f"{where} is {owner!r}, whose fields cannot be varied")
+        raise ValueError(f"{path} is {owner!r}, whose fields cannot be varied")
     names = [f.name for f in dataclasses.fields(owner) if f.init]
-    if head not in names:
-        raise ValueError(f"{where} ({type(owner).__name__}) has no field {head!r}; it has {', '.join(names)}")
-    if rest:
-        value = _vary(getattr(owner, head), rest, value, f"{where}__{head}")
-    if isinstance(owner, System):
-        return owner.changed(**{head: value})
-    return dataclasses.replace(owner, **{head: value})
+    by_field: dict[str, list[tuple[str, Any]]] = {}
+    for name, value in changes:
+        head, _, rest = name.partition("__")
+        if head not in names:
+            raise ValueError(f"{what} has no field {head!r}; it has {', '.join(names)}")
+        by_field.setdefault(head, []).append((rest, value))
+    made = {}
+    for head, parts in by_field.items():
+        made[head] = next((value for rest, value in parts if not rest), getattr(owner, head))
+        inner = [(rest, value) for rest, value in parts if rest]
+        if inner:
+            where = f"{path}__{head}".lstrip("_")
+            made[head] = _changed(made[head], inner, f"{where} ({type(made[head]).__name__})", where)
+    return owner.changed(**made) if isinstance(owner, System) else dataclasses.replace(owner, **made)

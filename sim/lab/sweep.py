@@ -209,10 +209,7 @@ def _of_system(name: str) -> bool:
 def _varied(
     scenario: Scenario, point: Mapping[str, Any], wanted: Callable[[str], bool] = lambda _: True
 ) -> Scenario:
-    # Whole values come first: what else is varied may be a field of one.
-    for name in sorted(filter(wanted, point), key=lambda name: name.count("__")):
-        scenario = scenario.vary(name, point[name])
-    return scenario
+    return scenario.vary_all({name: value for name, value in point.items() if wanted(name)})
 
 
 def _label(

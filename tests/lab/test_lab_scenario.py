@@ -9,7 +9,7 @@ import pytest
 
 from sim import Member, Node, Retry, Scenario
 from sim.cluster import CLOUD_MACHINE, Disk, Machine
-from sim.faults import RandomCrashes
+from sim.faults import Crash, RandomCrashes
 from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
@@ -215,3 +215,16 @@ def test_clients_that_ask_for_ever_at_one_instant_are_an_error_that_says_so(
     assert (
         len(scenario(network=constant(0.0), workload=ClosedLoop(clients=2, think=0.1)).run(1).operations) > 30
     )
+
+
+def test_fields_that_work_only_together_are_changed_together() -> None:
+    base = Scenario(
+        system=Raft(nodes=3, heartbeat=0.1, detection=1.0), faults=[Crash("leader", at=5.0)], duration=9.0
+    )
+    short = base.vary_all({"duration": 2.0, "faults": [], "system__heartbeat": 2.0, "system.detection": 20.0})
+    assert (short.duration, short.faults) == (2.0, ())
+    assert (short.system.heartbeat, short.system.detection) == (2.0, 20.0)
+    with pytest.raises(ValueError, match="would never happen"):
+        base.vary("duration", 2.0)
+    inner = base.vary_all({"system": Raft(nodes=5), "system__pre_vote": True})
+    assert inner.system == Raft(nodes=5, pre_vote=True)
