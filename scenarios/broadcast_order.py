@@ -18,7 +18,7 @@ from sim.analysis.plots.style import PALETTE, SHADE, dress
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import BroadcastStore
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 SYSTEMS = {
@@ -37,7 +37,7 @@ NAMES = ("read your writes", "PRAM", "causal", "sequential", "linearizable")
 scenario = Scenario(
     system=BroadcastStore(nodes=5),
     network=wan(*REGIONS, loss=0.05),
-    workload=OpenLoop(clients=20, rate=200.0, keys=Uniform(4), reads=0.7),
+    workload=OpenLoop(clients=20, rate=200.0, keys=UniformKeys(4), reads=0.7),
     duration=8.0,
     leader="virginia",
 )

@@ -16,7 +16,7 @@ from sim.network import constant
 from sim.protocols import ChainReplication, Craq, PrimaryBackup
 from sim.protocols.client import Retry
 from sim.protocols.replication.service_times import ServiceTimes
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 COSTS = ServiceTimes(query=0.005, update=0.050, apply=0.020)
 READS = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -30,7 +30,7 @@ systems = [
 scenario = Scenario(
     system=systems[0],
     network=constant(0.001),
-    workload=ClosedLoop(clients=25, keys=Uniform(1000), reads=0.9),
+    workload=ClosedLoop(clients=25, keys=UniformKeys(1000), reads=0.9),
     retry=Retry(timeout=60.0),
     duration=40.0,
     warmup=5.0,

@@ -16,12 +16,12 @@ from sim.cluster import Clock, Machine
 from sim.lab.story import main
 from sim.network import Exponential, wan
 from sim.protocols import MultiPrimary
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 scenario = Scenario(
     system=MultiPrimary(nodes=3),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=ClosedLoop(clients=6, think=Exponential(0.25), keys=Uniform(10), reads=0.5),
+    workload=ClosedLoop(clients=6, think=Exponential(0.25), keys=UniformKeys(10), reads=0.5),
     duration=60.0,
 )
 

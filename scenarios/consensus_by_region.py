@@ -15,7 +15,7 @@ from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import EPaxos, Mencius, MultiPaxos, Raft, ViewstampedReplication
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 LED_FROM = ("virginia", "tokyo")
@@ -29,7 +29,7 @@ LEADERLESS = {"EPaxos": EPaxos(nodes=5), "Mencius": Mencius(nodes=5)}
 scenario = Scenario(
     system=MultiPaxos(nodes=5),
     network=wan(*REGIONS, transport="stream"),
-    workload=OpenLoop(clients=10, rate=40.0, keys=Uniform(10_000), reads=0.0),
+    workload=OpenLoop(clients=10, rate=40.0, keys=UniformKeys(10_000), reads=0.0),
     duration=12.0,
     warmup=1.0,
 )

@@ -14,12 +14,12 @@ from sim.faults import Crash, Cut
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 scenario = Scenario(
     system=PrimaryBackup(nodes=3),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=OpenLoop(clients=3, rate=100.0, keys=Uniform(500), reads=0.2),
+    workload=OpenLoop(clients=3, rate=100.0, keys=UniformKeys(500), reads=0.2),
     faults=[
         Cut("n0", "n1", at=7.5),
         Cut("n0", "n2", at=7.5),

@@ -16,8 +16,8 @@ from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import MultiPaxos
 from sim.protocols.quorum_measures import availability
-from sim.protocols.quorums import Count
-from sim.workload import OpenLoop, Uniform
+from sim.protocols.quorums import Threshold
+from sim.workload import OpenLoop, UniformKeys
 
 NODES = 5
 UP = 0.99
@@ -25,7 +25,7 @@ UP = 0.99
 scenario = Scenario(
     system=MultiPaxos(nodes=NODES),
     network=wan("virginia", "california", "oregon", "tokyo", "ireland"),
-    workload=OpenLoop(clients={"virginia": 2}, rate=20.0, keys=Uniform(100), reads=0.0),
+    workload=OpenLoop(clients={"virginia": 2}, rate=20.0, keys=UniformKeys(100), reads=0.0),
     duration=20.0,
     leader="virginia",
 )
@@ -44,7 +44,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         writes.append(float(run.operations["latency"].median()))
         elections.append(float(elected["time"].iloc[0]))
         names = [member.name for member in system.members()]
-        stuck.append([1 - availability(Count(k), names, UP) for k in (size, NODES + 1 - size)])
+        stuck.append([1 - availability(Threshold(k), names, UP) for k in (size, NODES + 1 - size)])
         run.save(folder / f"phase2_{size}")
     save(draw(sizes, writes, elections, stuck), folder / "flexible_quorums.png")
     fast = writes[1] / writes[2]

@@ -17,7 +17,7 @@ from sim.analysis.plots.membership import residue_by_traffic, share_informed
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import Gossip, Mongering
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 CYCLE = 1.0
 STYLES = ("push", "pull", "push-pull")
@@ -31,7 +31,7 @@ WAYS = {
 scenario = Scenario(
     system=Gossip(nodes=1000, anti_entropy=None, cycle=CYCLE, synchronous=True),
     network=constant(0.001),
-    workload=ClosedLoop(clients=1, operations=1, reads=0.0, keys=Uniform(1), start=0.5 * CYCLE),
+    workload=ClosedLoop(clients=1, operations=1, reads=0.0, keys=UniformKeys(1), start=0.5 * CYCLE),
     duration=45.0 * CYCLE,
 )
 SHORT = {

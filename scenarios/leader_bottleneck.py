@@ -19,14 +19,14 @@ from sim.lab.run import Run
 from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import EPaxos, MultiPaxos, Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 RATES = (1000.0, 2000.0, 4000.0, 6000.0, 8000.0, 10_000.0)
 
 scenario = Scenario(
     system=Raft(nodes=5),
     network=lan(Exponential(0.0005)),
-    workload=OpenLoop(clients=5, rate=1000.0, keys=Uniform(100_000), reads=0.0),
+    workload=OpenLoop(clients=5, rate=1000.0, keys=UniformKeys(100_000), reads=0.0),
     duration=1.0,
     warmup=0.3,
     machines=Machine(cores=1, per_message=40e-6),

@@ -14,14 +14,14 @@ from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import EPaxos, Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 
 scenario = Scenario(
     system=Raft(nodes=5),
     network=wan(*REGIONS, transport="stream"),
-    workload=OpenLoop(clients=10, rate=40.0, keys=Uniform(1000), reads=0.0),
+    workload=OpenLoop(clients=10, rate=40.0, keys=UniformKeys(1000), reads=0.0),
     duration=12.0,
     warmup=1.0,
 )

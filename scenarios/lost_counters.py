@@ -18,12 +18,12 @@ from sim.faults import Partition
 from sim.lab.story import main
 from sim.network import Exponential, wan
 from sim.protocols import Crdt, MultiPrimary
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 scenario = Scenario(
     system=Crdt(kind="pn-counter"),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=ClosedLoop(clients=6, think=Exponential(0.5), mix=Mix({"increment": 1.0}, Uniform(5))),
+    workload=ClosedLoop(clients=6, think=Exponential(0.5), mix=Mix({"increment": 1.0}, UniformKeys(5))),
     faults=[Partition((("virginia",), ("oregon",), ("ireland",)), at=20.0, duration=5.0)],
     machines={"n1": Machine(clock=Clock(offset=-0.5)), "*": Machine()},
     duration=40.0,

@@ -12,7 +12,7 @@ from sim.cluster import Machine
 from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import Raft, ShardedRaft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 RATES = (400.0, 1000.0, 1300.0, 1700.0, 1900.0, 2100.0, 2800.0, 3800.0, 4400.0, 4800.0, 5200.0)
 GOOD = 0.010  # seconds: a 99th percentile that clients are content with
@@ -20,7 +20,7 @@ GOOD = 0.010  # seconds: a 99th percentile that clients are content with
 scenario = Scenario(
     system=ShardedRaft(group=Raft(nodes=5), groups=5),
     network=lan(Exponential(0.0005)),
-    workload=OpenLoop(clients=10, rate=400.0, keys=Uniform(10_000), reads=0.0),
+    workload=OpenLoop(clients=10, rate=400.0, keys=UniformKeys(10_000), reads=0.0),
     duration=2.5,
     warmup=0.5,
     machines=Machine(cores=1, per_message=100e-6),

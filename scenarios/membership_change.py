@@ -17,7 +17,7 @@ from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Leave, Reconfigure, Transfer
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 ONE_BY_ONE = [
     *(Administer(Join("n3"), at=3.0), Administer(Join("n4"), at=4.0)),
@@ -32,7 +32,7 @@ JOINTLY = [
 scenario = Scenario(
     system=Raft(nodes=3, spares=2, membership="single", fast_backtracking=True),
     network=lan(Exponential(0.005)),
-    workload=OpenLoop(clients=10, rate=200.0, keys=Uniform(100)),
+    workload=OpenLoop(clients=10, rate=200.0, keys=UniformKeys(100)),
     faults=ONE_BY_ONE,
     duration=14.0,
     check=True,

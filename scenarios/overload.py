@@ -16,7 +16,15 @@ from sim.analysis.plots import save
 from sim.analysis.plots.balancing import goodput_by_load
 from sim.lab.story import main
 from sim.network import constant
-from sim.protocols.balancing import Balanced, Codel, Exponential, LeastConnections, RateLimit, Server, Timeout
+from sim.protocols.balancing import (
+    Balanced,
+    Codel,
+    ExponentialService,
+    LeastConnections,
+    RateLimit,
+    Server,
+    Timeout,
+)
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
@@ -35,7 +43,7 @@ GUARDS = {
 scenario = Scenario(
     system=Balanced(
         servers=(Server(workers=1),) * SERVERS,
-        service=Exponential(SERVICE),
+        service=ExponentialService(SERVICE),
         policy=LeastConnections(),
         resilience=(LATE,),
     ),

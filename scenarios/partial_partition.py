@@ -15,7 +15,7 @@ from sim.faults import Partition
 from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 CASES = {
     "figure 2": {},
@@ -27,7 +27,7 @@ CASES = {
 scenario = Scenario(
     system=Raft(nodes=5),
     network=lan(Exponential(0.005)),
-    workload=OpenLoop(clients=10, rate=150.0, keys=Uniform(100)),
+    workload=OpenLoop(clients=10, rate=150.0, keys=UniformKeys(100)),
     faults=[Partition((("n0", "n1", "n2", "n3"), ("n4",)), at=5.0, duration=20.0, one_way=True)],
     duration=30.0,
 )

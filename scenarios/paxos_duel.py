@@ -16,7 +16,7 @@ from sim.lab import Run
 from sim.lab.story import main
 from sim.network import Exponential, lan
 from sim.protocols import Paxos
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 BACKOFFS = (0.0, 0.01, 0.05, 0.25)  # seconds; the second is the mean one-way delay
 DUELS = range(50)
@@ -24,7 +24,7 @@ DUELS = range(50)
 scenario = Scenario(
     system=Paxos(nodes=5, backoff=0.01),
     network=lan(Exponential(0.010)),
-    workload=ClosedLoop(clients={"n0": 1, "n4": 1}, keys=Uniform(1), reads=0.0, operations=1),
+    workload=ClosedLoop(clients={"n0": 1, "n4": 1}, keys=UniformKeys(1), reads=0.0, operations=1),
     duration=5.0,
     trace=True,
     check=True,

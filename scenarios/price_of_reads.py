@@ -15,7 +15,7 @@ from sim.cluster import CLOUD_MACHINE
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 WAYS = ("log", "index", "lease", "follower", "stale")
 REGIONS = ("virginia", "oregon", "ireland")
@@ -23,7 +23,7 @@ REGIONS = ("virginia", "oregon", "ireland")
 scenario = Scenario(
     system=Raft(nodes=3),
     network=wan(*REGIONS, transport="stream"),
-    workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(5), reads=0.9),
+    workload=OpenLoop(clients=6, rate=40.0, keys=UniformKeys(5), reads=0.9),
     duration=15.0,
     warmup=1.0,
     machines=CLOUD_MACHINE,

@@ -17,7 +17,7 @@ from sim.lab.compare import compare_scenarios
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 RATE, WRITES, CRASH = 200.0, 0.8, 4.0
 UNHEARD = (0.0, 0.1, 0.25, 0.5)  # seconds before the crash
@@ -34,7 +34,7 @@ def faults(unheard: float) -> list[Fault]:
 scenario = Scenario(
     system=PrimaryBackup(nodes=3),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=OpenLoop(clients=3, rate=RATE, keys=Uniform(500), reads=1.0 - WRITES),
+    workload=OpenLoop(clients=3, rate=RATE, keys=UniformKeys(500), reads=1.0 - WRITES),
     faults=faults(UNHEARD[-1]),
     duration=8.0,
     machines=CLOUD_MACHINE,

@@ -17,7 +17,7 @@ from sim.faults import Partition
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import Abd, Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 CUT, LASTS = 4.0, 8.0
@@ -26,7 +26,7 @@ SEEDS = 3
 scenario = Scenario(
     system=Raft(nodes=5),
     network=wan(*REGIONS, transport="stream"),
-    workload=OpenLoop(clients=10, rate=50.0, keys=Uniform(1000), reads=0.5),
+    workload=OpenLoop(clients=10, rate=50.0, keys=UniformKeys(1000), reads=0.5),
     faults=[Partition((("virginia",),), at=CUT, duration=LASTS)],
     duration=16.0,
     leader="virginia",

@@ -20,7 +20,7 @@ from sim.lab.story import main
 from sim.network import Exponential, matrix
 from sim.protocols import Dynamo
 from sim.protocols.client import Retry
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 NEAR, FAR = Exponential(0.0005, 0.0005), Exponential(0.002, 0.010)
 CUT, HEALED = 6.0, 14.0
@@ -28,7 +28,7 @@ CUT, HEALED = 6.0, 14.0
 scenario = Scenario(
     system=Dynamo(nodes=5, n=3),
     network=matrix(("east", "west"), [[NEAR, FAR], [FAR, NEAR]]),
-    workload=OpenLoop(clients={"east": 1, "west": 1}, rate=120.0, keys=Uniform(100), reads=0.5),
+    workload=OpenLoop(clients={"east": 1, "west": 1}, rate=120.0, keys=UniformKeys(100), reads=0.5),
     faults=[Partition((("west",),), at=CUT, duration=HEALED - CUT)],
     retry=Retry(timeout=1.5, deadline=3.0),
     duration=24.0,

@@ -17,14 +17,14 @@ from sim.faults import Crash
 from sim.lab.story import main
 from sim.network import lan
 from sim.protocols import Raft
-from sim.workload import Mix, OpenLoop, Uniform
+from sim.workload import Mix, OpenLoop, UniformKeys
 
 AWAY, BACK = 2.0, 7.0
 
 scenario = Scenario(
     system=Raft(nodes=3, pipeline=16, fast_backtracking=True),
     network=lan(),
-    workload=OpenLoop(rate=400.0, mix=Mix((("put", 1.0),), Uniform(50))),
+    workload=OpenLoop(rate=400.0, mix=Mix((("put", 1.0),), UniformKeys(50))),
     faults=[Crash("n2", at=AWAY, down=BACK - AWAY)],
     duration=10.0,
     machines=CLOUD_MACHINE,

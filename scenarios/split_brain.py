@@ -13,12 +13,12 @@ from sim.faults import Partition
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 scenario = Scenario(
     system=PrimaryBackup(nodes=3, mode="async"),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=OpenLoop(clients=3, rate=100.0, keys=Uniform(500), reads=0.2),
+    workload=OpenLoop(clients=3, rate=100.0, keys=UniformKeys(500), reads=0.2),
     faults=[Partition((("virginia",),), at=5.0, duration=10.0)],
     duration=30.0,
     leader="virginia",

@@ -15,7 +15,14 @@ from sim import Scenario
 from sim.analysis.plots import queue_heatmap, save, sweep_lines
 from sim.lab.story import main
 from sim.network import constant
-from sim.protocols.balancing import Balanced, Exponential, JoinShortestQueue, Policy, PowerOfChoices, Random
+from sim.protocols.balancing import (
+    Balanced,
+    ExponentialService,
+    JoinShortestQueue,
+    Policy,
+    PowerOfChoices,
+    Random,
+)
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
@@ -29,7 +36,7 @@ POLICIES: dict[str, Policy] = {
 
 scenario = Scenario(
     system=Balanced(
-        servers=SERVERS, balancers=4, service=Exponential(SERVICE), policy=POLICIES["shortest queue"]
+        servers=SERVERS, balancers=4, service=ExponentialService(SERVICE), policy=POLICIES["shortest queue"]
     ),
     network=constant(0.0001),
     workload=OpenLoop(rate=LOAD * SERVERS / SERVICE, clients=4, reads=1.0),

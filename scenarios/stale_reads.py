@@ -14,12 +14,12 @@ from sim.cluster import CLOUD_MACHINE
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import PrimaryBackup
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 scenario = Scenario(
     system=PrimaryBackup(nodes=3, reads="backup"),
     network=wan("virginia", "oregon", "ireland", transport="stream"),
-    workload=OpenLoop(clients=6, rate=40.0, keys=Uniform(3), reads=0.7),
+    workload=OpenLoop(clients=6, rate=40.0, keys=UniformKeys(3), reads=0.7),
     duration=15.0,
     machines=CLOUD_MACHINE,
     leader="virginia",

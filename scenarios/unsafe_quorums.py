@@ -16,14 +16,14 @@ from sim.lab import Run
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import Paxos
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 HALVES = (("n0", "n1"), ("n2", "n3"))
 
 scenario = Scenario(
     system=Paxos(nodes=4, phase1=2, phase2=2, unsafe=True),
     network=constant(0.010),
-    workload=ClosedLoop(clients={"n0": 1, "n3": 1}, keys=Uniform(1), reads=0.0, operations=1),
+    workload=ClosedLoop(clients={"n0": 1, "n3": 1}, keys=UniformKeys(1), reads=0.0, operations=1),
     faults=[Partition(HALVES, at=0.0, duration=1.0)],
     duration=5.0,
     trace=True,

@@ -15,14 +15,14 @@ from sim.analysis.plots import grouped_bars, save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import Raft
-from sim.workload import OpenLoop, Uniform
+from sim.workload import OpenLoop, UniformKeys
 
 DETECTIONS = (0.15, 0.2, 0.3, None)
 
 scenario = Scenario(
     system=Raft(nodes=3),
     network=wan("singapore", "sydney", "tokyo", transport="stream", loss=0.005),
-    workload=OpenLoop(clients=3, rate=10.0, keys=Uniform(100)),
+    workload=OpenLoop(clients=3, rate=10.0, keys=UniformKeys(100)),
     duration=200.0,
 )
 

@@ -17,7 +17,7 @@ from sim.faults import Crash, RandomPauses
 from sim.lab.story import main
 from sim.network import LogNormal, lan
 from sim.protocols import ExpectedArrival, FixedTimeout, HeartbeatDetectors, PhiAccrual, Swim
-from sim.workload import Idle
+from sim.workload import NoLoad
 
 NODES = 6
 HEARTBEAT = 0.1
@@ -33,7 +33,7 @@ def faults(crashes: int) -> list[Crash | RandomPauses]:
 scenario = Scenario(
     system=HeartbeatDetectors(nodes=NODES, heartbeat=HEARTBEAT),
     network=lan(LogNormal(median=0.005, sigma=1.0), loss=0.03),
-    workload=Idle(),
+    workload=NoLoad(),
     faults=faults(CRASHES),
     duration=20.0 * CRASHES,
 )

@@ -8,10 +8,10 @@ from math import isfinite
 from os import PathLike
 from pathlib import Path
 
-__all__ = ["Line", "figure", "read_csv"]
+__all__ = ["CsvLine", "figure", "read_csv"]
 
 
-class Line(dict[str, str]):
+class CsvLine(dict[str, str]):
     """One line of a CSV file: column -> text, and where it stands."""
 
     def __init__(self, where: str, cells: dict[str, str]) -> None:
@@ -19,7 +19,7 @@ class Line(dict[str, str]):
         self.where = where
 
 
-def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) -> Iterator[Line]:
+def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) -> Iterator[CsvLine]:
     """The lines of a CSV file with a header, blank lines left out.
 
     ``check`` is told the columns first. Raises ValueError naming the file, and the line where it helps, when the
@@ -39,7 +39,7 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
                 where = f"{path}, line {reader.line_num}"
                 if len(cells) != len(columns):
                     raise ValueError(f"{where}: {len(columns)} cells are needed, not {len(cells)}: {cells!r}")
-                yield Line(where, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
+                yield CsvLine(where, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -48,7 +48,7 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
 
 
-def figure(line: Line, column: str, *, zero: bool = True) -> float:
+def figure(line: CsvLine, column: str, *, zero: bool = True) -> float:
     """The number in a column: finite and > 0, or >= 0 with ``zero``; ValueError saying where it stands."""
     text = line[column]
     try:

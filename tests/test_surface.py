@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+from itertools import combinations
 
 import pytest
 
@@ -38,3 +40,34 @@ def test_the_names_of_the_top_level_are_these() -> None:
 def test_every_exported_name_exists(name: str) -> None:
     module = importlib.import_module(name)
     assert all(hasattr(module, exported) for exported in module.__all__)
+
+
+def _share_a_noun(one: type, other: type) -> bool:
+    """Messages of different protocols, each in a folder or a file of its own, are named as their papers name them."""
+    both = all(getattr(cls, "_is_message", False) for cls in (one, other))
+    return (
+        both
+        and all(cls.__module__.startswith("sim.protocols.") for cls in (one, other))
+        and (
+            one.__module__.rpartition(".")[0] != other.__module__.rpartition(".")[0]
+            or one.__module__.count(".") == 3
+        )
+    )
+
+
+def test_a_name_means_one_class() -> None:
+    """No two public classes share a name, except messages of different protocols: there the paper's noun wins."""
+    classes: dict[str, dict[type, None]] = {}
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for exported in module.__all__:
+            if inspect.isclass(found := getattr(module, exported)):
+                classes.setdefault(exported, {})[found] = None
+    assert len(classes["Prepare"]) > 1  # Paxos, Viewstamped Replication, ...
+    shared = [
+        f"{name}: {one.__module__} and {other.__module__}"
+        for name, found in classes.items()
+        for one, other in combinations(found, 2)
+        if not _share_a_noun(one, other)
+    ]
+    assert not shared, "\n".join(shared)

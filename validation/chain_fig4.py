@@ -22,7 +22,7 @@ from sim.protocols.client import Client, Retry
 from sim.protocols.kv import READS, Command
 from sim.protocols.replication.service_times import ServiceTimes
 from sim.system import System
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 __all__ = ["PUBLISHED", "TOLERANCE", "UPDATES", "system_of", "throughput"]
 
@@ -89,9 +89,9 @@ def system_of(kind: str, servers: int) -> System:
 def throughput(kind: str, servers: int, updates: float, *, seed: int = 0, seconds: float = 300.0) -> float:
     """Operations a second in the steady state, with a share of ``updates`` (0 to 1)."""
     mix = (
-        Mix((("get", 1.0 - updates), ("put", updates)), Uniform(1000))
+        Mix((("get", 1.0 - updates), ("put", updates)), UniformKeys(1000))
         if updates
-        else Mix((("get", 1.0),), Uniform(1000))
+        else Mix((("get", 1.0),), UniformKeys(1000))
     )
     run = Scenario(
         system=system_of(kind, servers),

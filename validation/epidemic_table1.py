@@ -18,7 +18,7 @@ import numpy as np
 from sim import Scenario
 from sim.network import constant
 from sim.protocols import Gossip, Mongering
-from sim.workload import Idle
+from sim.workload import NoLoad
 
 SITES = 1000
 PUBLISHED = {1: (0.18, 1.7, 16.8), 2: (0.037, 3.3, 16.9), 3: (0.011, 4.5, 17.4)}
@@ -32,7 +32,7 @@ def spread(
     scenario = Scenario(
         system=Gossip(nodes=sites, mongering=mongering, anti_entropy=None, cycle=1.0, synchronous=True),
         network=constant(0.001),
-        workload=Idle(),
+        workload=NoLoad(),
         duration=float(cycles),
     )
     simulation = scenario.start(seed)

@@ -22,7 +22,7 @@ from sim.distributions import Uniform as Between
 from sim.network import lan
 from sim.protocols import EPaxos, Mencius, MultiPaxos
 from sim.system import System
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 NODES = 9
 COMMANDS = 20  # of each client
@@ -67,7 +67,7 @@ def load(case: Case, seed: int = 1) -> Fraction:
             clients={f"n{i}": 1 for i in range(case.leaders)},
             think=0.2,
             operations=COMMANDS,
-            keys=Uniform(100_000),
+            keys=UniformKeys(100_000),
             reads=0.0,
         ),
         duration=10.0,

@@ -19,7 +19,7 @@ from sim import Scenario
 from sim.faults import Crash
 from sim.network import constant
 from sim.protocols import Swim
-from sim.workload import Idle
+from sim.workload import NoLoad
 
 PUBLISHED = {10: 1.5301, 50: 1.5726, 500: 1.5811}
 PERIOD, DOWN, EVERY = 1.0, 13.0, 20.0  # seconds: that nobody looks for 12 periods has a probability of 3e-6
@@ -42,7 +42,7 @@ def detections(n: int, crashes: int, seed: int, order: str = "random") -> list[l
     scenario = Scenario(
         system=Swim(nodes=n, period=PERIOD, timeout=0.3, order=order, suspicion=None, k=1, sync_every=None),
         network=constant(1e-6),
-        workload=Idle(),
+        workload=NoLoad(),
         faults=faults,
         duration=(crashes + 1) * EVERY,
     )

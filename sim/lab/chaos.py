@@ -24,7 +24,7 @@ from sim.lab.simulation import Simulation
 from sim.network.topology import lan
 from sim.protocols.client import Retry
 from sim.system import LivenessViolation, System, Violation
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 if TYPE_CHECKING:
     from sim.analysis.checks import Verdict
@@ -106,7 +106,7 @@ def _mix(system: System, keys: int) -> Mix:
     weights = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in system.operations)
     if not weights:
         weights = tuple((kind, 1.0) for kind in sorted(system.operations))
-    return Mix(weights, Uniform(keys))
+    return Mix(weights, UniformKeys(keys))
 
 
 def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:

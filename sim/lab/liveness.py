@@ -43,7 +43,7 @@ from sim.network.topology import Topology, constant
 from sim.protocols.client import Retry
 from sim.protocols.kv import READS
 from sim.system import System
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +179,7 @@ def _scenario(system: System, network: Topology) -> Scenario:
             f"measure_liveness: {system.label} serves no writes, only {sorted(system.operations)}"
         )
     kind = "put" if "put" in writes else writes[0]
-    load = ClosedLoop(clients=1, mix=Mix(((kind, 1.0),), Uniform(1)))
+    load = ClosedLoop(clients=1, mix=Mix(((kind, 1.0),), UniformKeys(1)))
     timing = Scenario(system=system, network=network, workload=load).resolved_system()
     timeout = timing.detection_timeout
     return Scenario(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.csvfile import Line, figure, read_csv
+from sim.csvfile import CsvLine, figure, read_csv
 from sim.network.fit import LEVELS
 from sim.network.topology import choose
 from sim.units import ms
@@ -158,12 +158,12 @@ def read_table(path: str | PathLike[str]) -> RttTable:
     return _build(Path(path).name, raw)
 
 
-def _chain(first: Line, rest: Iterable[Line]) -> Iterable[Line]:
+def _chain(first: CsvLine, rest: Iterable[CsvLine]) -> Iterable[CsvLine]:
     yield first
     yield from rest
 
 
-def _ends(line: Line) -> tuple[str, str]:
+def _ends(line: CsvLine) -> tuple[str, str]:
     for column in ("src", "dst"):
         if not line[column]:
             raise ValueError(
@@ -172,7 +172,7 @@ def _ends(line: Line) -> tuple[str, str]:
     return line["src"], line["dst"]
 
 
-def _percentile_lines(lines: Iterable[Line]) -> list[Measured]:
+def _percentile_lines(lines: Iterable[CsvLine]) -> list[Measured]:
     rows: dict[tuple[str, str], Measured] = {}
     for line in lines:
         ends = _ends(line)
@@ -190,7 +190,7 @@ def _percentile_lines(lines: Iterable[Line]) -> list[Measured]:
     return list(rows.values())
 
 
-def _summarise(lines: Iterable[Line]) -> list[Measured]:
+def _summarise(lines: Iterable[CsvLine]) -> list[Measured]:
     """Samples to percentiles."""
     samples: dict[tuple[str, str], list[float]] = {}
     for line in lines:

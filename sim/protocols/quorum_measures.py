@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import comb
 
-from sim.protocols.quorums import Count, Majority, QuorumSystem
+from sim.protocols.quorums import Majority, QuorumSystem, Threshold
 
 __all__ = ["availability", "load", "resilience"]
 
@@ -25,7 +25,7 @@ def load(system: QuorumSystem, members: Sequence[str]) -> Fraction:
     """
     if isinstance(system, Majority):
         system = system.count(members)
-    if isinstance(system, Count):
+    if isinstance(system, Threshold):
         system.over(members)
         return Fraction(system.size, len(members))
     quorums = list(system.minimal(members))
@@ -69,7 +69,7 @@ def availability(system: QuorumSystem, members: Sequence[str], up: float | Mappi
             raise ValueError(f"a member is up with a probability in [0, 1], not {chance!r}")
     if isinstance(system, Majority):
         system = system.count(members)
-    if isinstance(system, Count) and len(set(chances)) == 1:
+    if isinstance(system, Threshold) and len(set(chances)) == 1:
         n, p = len(members), chances[0]
         return float(sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(system.size, n + 1)))
     enough = system.over(members)
@@ -94,7 +94,7 @@ def resilience(system: QuorumSystem, members: Sequence[str]) -> int:
     """The largest f such that a quorum remains whichever f members fail (Naor & Wool, section 2.2)."""
     if isinstance(system, Majority):
         system = system.count(members)
-    if isinstance(system, Count):
+    if isinstance(system, Threshold):
         system.over(members)
         return len(members) - system.size
     quorums = [frozenset(quorum) for quorum in system.minimal(members)]

@@ -17,13 +17,13 @@ from sim.settings import Value
 
 __all__ = [
     "Columns",
-    "Count",
     "Explicit",
     "Grid",
     "Majority",
     "QuorumSystem",
     "QuorumTest",
     "Rows",
+    "Threshold",
     "Weighted",
     "as_quorums",
     "disjoint_pair",
@@ -56,7 +56,7 @@ class QuorumSystem(Value):
 
 
 @dataclass(frozen=True)
-class Count(QuorumSystem):
+class Threshold(QuorumSystem):
     """Any ``size`` members."""
 
     size: int
@@ -90,9 +90,9 @@ class Majority(QuorumSystem):
         return self.count(members).minimal(members)
 
     @staticmethod
-    def count(members: Sequence[str]) -> Count:
+    def count(members: Sequence[str]) -> Threshold:
         """The same as a count."""
-        return Count(len(members) // 2 + 1)
+        return Threshold(len(members) // 2 + 1)
 
     @property
     def label(self) -> str:
@@ -220,7 +220,7 @@ def as_quorums(given: QuorumSystem | int | None) -> QuorumSystem:
     if isinstance(given, QuorumSystem):
         return given
     if isinstance(given, int):
-        return Count(given)
+        return Threshold(given)
     raise ValueError(f"not a quorum system: {given!r}")
 
 
@@ -235,12 +235,12 @@ def disjoint_pair(
         first = first.count(members)
     if isinstance(second, Majority):
         second = second.count(members)
-    if isinstance(first, Count) and not isinstance(second, Count):
+    if isinstance(first, Threshold) and not isinstance(second, Threshold):
         found = disjoint_pair(second, first, members)
         return (found[1], found[0]) if found else None
     first.over(members)  # both must fit
     also = second.over(members)
-    if isinstance(first, Count) and isinstance(second, Count):
+    if isinstance(first, Threshold) and isinstance(second, Threshold):
         if first.size + second.size > len(members):
             return None
         return tuple(members[: first.size]), tuple(members[-second.size :])

@@ -1,7 +1,7 @@
 """Workloads: which operations clients issue, when, and from where."""
 
-from sim.workload.keys import HotSpot, Keys, Latest, Uniform, Zipf
-from sim.workload.load import ClosedLoop, Idle, OpenLoop, Workload
+from sim.workload.keys import HotSpot, Keys, Latest, UniformKeys, Zipf
+from sim.workload.load import ClosedLoop, NoLoad, OpenLoop, Workload
 from sim.workload.mix import YCSB, Mix
 from sim.workload.probe import ReadAfterWrite
 from sim.workload.trace import Arrival, Trace
@@ -11,14 +11,14 @@ __all__ = [
     "Arrival",
     "ClosedLoop",
     "HotSpot",
-    "Idle",
     "Keys",
     "Latest",
     "Mix",
+    "NoLoad",
     "OpenLoop",
     "ReadAfterWrite",
     "Trace",
-    "Uniform",
+    "UniformKeys",
     "Workload",
     "Zipf",
 ]

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from sim.settings import Value
 from sim.workload.ranks import zipf_ranks
 
-__all__ = ["HotSpot", "Keys", "Latest", "Uniform", "Zipf"]
+__all__ = ["HotSpot", "Keys", "Latest", "UniformKeys", "Zipf"]
 
 _MOST_KEYS = 2**53
 
@@ -44,13 +44,13 @@ def _namer(count: int) -> Callable[[int], str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform(Value):
+class UniformKeys(Value):
     """``count`` keys, all equally likely."""
 
     count: int = 1000
 
     def __post_init__(self) -> None:
-        _check_count("Uniform", self.count)
+        _check_count("UniformKeys", self.count)
 
     def sampler(self, uniform: Uniforms) -> Callable[[], str]:
         name = _namer(self.count)

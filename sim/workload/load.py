@@ -20,10 +20,10 @@ from sim.workload.mix import YCSB, Mix, Source
 __all__ = [
     "ClientPlan",
     "ClosedLoop",
-    "Idle",
     "Mixed",
+    "NoLoad",
     "OpenLoop",
-    "Pool",
+    "SessionPool",
     "Workload",
     "check_clients",
     "check_start",
@@ -63,7 +63,7 @@ class Workload(Value):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Idle(Workload):
+class NoLoad(Workload):
     """Nobody asks for anything: for systems that are worth watching by themselves."""
 
 
@@ -311,7 +311,7 @@ class OpenLoop(Mixed):
         return _OpenDriver(source, gap, self.start, limit)
 
 
-class Pool:
+class SessionPool:
     """Free sessions of one client; an operation of unknown outcome retires its session."""
 
     def __init__(self) -> None:
@@ -334,7 +334,7 @@ class _OpenDriver:
         self._start = start
         self._left = limit
         self._due = 0.0
-        self._pool = Pool()
+        self._pool = SessionPool()
         self._modifying: dict[int, str] = {}  # session -> key whose read-modify-write has read and must write
         self.stopped = False
 

@@ -12,7 +12,7 @@ from sim.kernel import Streams
 from sim.protocols.client import Operation
 from sim.settings import Value
 from sim.system import System
-from sim.workload.keys import Keys, Latest, Uniform, Zipf
+from sim.workload.keys import Keys, Latest, UniformKeys, Zipf
 
 __all__ = ["YCSB", "Mix", "Source"]
 
@@ -52,7 +52,7 @@ class Mix(Value):
     """
 
     weights: tuple[tuple[str, float], ...] = (("get", 0.5), ("put", 0.5))
-    keys: Keys = field(default=Uniform(1000))
+    keys: Keys = field(default=UniformKeys(1000))
     value_bytes: Any = 0.0
 
     def _convert(self) -> None:
@@ -79,7 +79,7 @@ class Mix(Value):
         if not 0 <= fraction <= 1:
             raise ValueError(f"the fraction of reads must be between 0 and 1, not {fraction!r}")
         weights = (("get", fraction), ("put", 1 - fraction))
-        return cls(tuple(w for w in weights if w[1] > 0), keys or Uniform(1000), value_bytes)
+        return cls(tuple(w for w in weights if w[1] > 0), keys or UniformKeys(1000), value_bytes)
 
     @property
     def kinds(self) -> frozenset[str]:

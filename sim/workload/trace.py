@@ -11,12 +11,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from sim.csvfile import Line, figure, read_csv
+from sim.csvfile import CsvLine, figure, read_csv
 from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
 from sim.settings import MOST_ROWS, Members, Value
-from sim.workload.load import ClientPlan, Pool, Workload, check_clients, observe, spread
+from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds
 
 __all__ = ["Arrival", "Trace", "read_trace"]
@@ -216,7 +216,7 @@ class _TraceDriver:
         self._arrivals = arrivals
         self._start = start
         self._next = 0
-        self._pool = Pool()
+        self._pool = SessionPool()
         self._sessions: dict[str, int] = {}
         self._clients: dict[int, str] = {}  # session under way -> its client
         self._waiting: dict[str, deque[Arrival]] = {}  # of clients that have an operation under way
@@ -303,7 +303,7 @@ def read_trace(path: Path) -> list[Arrival]:
     return arrivals
 
 
-def _arrival(line: Line) -> Arrival:
+def _arrival(line: CsvLine) -> Arrival:
     kind = _SYNONYMS.get(line["op"], line["op"])
     if kind not in _KINDS:
         raise ValueError(

@@ -15,7 +15,7 @@ from sim.network import constant
 from sim.node import Node, Part, durable_map, message, part
 from sim.protocols.kv import KeyValueStore
 from sim.system import Member
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 COMMON: dict[str, list[int]] = {}
 COUNT = 0
@@ -279,6 +279,6 @@ def systems() -> list[type[System]]:
 def test_no_system_of_the_library_is_accused(kind: type[System]) -> None:
     system = kind()
     load = ClosedLoop(
-        clients=2, think=0.01, mix=Mix(dict.fromkeys(sorted(system.operations), 1.0), Uniform(3))
+        clients=2, think=0.01, mix=Mix(dict.fromkeys(sorted(system.operations), 1.0), UniformKeys(3))
     )
     Scenario(system=system, network=constant(0.010), workload=load, duration=1.0, check=True).run(seed=1)

@@ -13,7 +13,7 @@ from sim.protocols import Balanced, Raft
 from sim.protocols.admin import Drain, Join, Leave, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, LeastConnections, Server
 from sim.system import System
-from sim.workload import ClosedLoop, Idle, Mix, OpenLoop, Uniform
+from sim.workload import ClosedLoop, Mix, NoLoad, OpenLoop, UniformKeys
 
 SERVED: dict[str, set[type]] = {
     "Raft(transfer)": {Transfer, Drain},
@@ -48,7 +48,9 @@ SYSTEMS: dict[str, System] = {
 
 def scenario(system: System, *faults: Any, **fields: Any) -> Scenario:
     kinds = sorted(system.operations)
-    workload = ClosedLoop(clients=2, think=0.05, mix=Mix({kinds[0]: 1.0}, Uniform(3))) if kinds else Idle()
+    workload = (
+        ClosedLoop(clients=2, think=0.05, mix=Mix({kinds[0]: 1.0}, UniformKeys(3))) if kinds else NoLoad()
+    )
     return Scenario(
         **{"duration": 3.0, "workload": workload, "network": constant(0.001), **fields},
         system=system,
@@ -135,7 +137,7 @@ def answered(*faults: Any) -> tuple[int, list[dict[str, Any]]]:
     run = Scenario(
         system=Raft(nodes=3, transfer=True, pre_vote=True, check_quorum=True),
         network=constant(0.005),
-        workload=ClosedLoop(clients=4, think=0.05, keys=Uniform(10)),
+        workload=ClosedLoop(clients=4, think=0.05, keys=UniformKeys(10)),
         faults=[*faults],
         duration=20.0,
     ).run(seed=1)

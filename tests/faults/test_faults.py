@@ -30,7 +30,7 @@ from sim.faults import (
 from sim.network import constant, matrix
 from sim.protocols import BasicRaft, PrimaryBackup, Raft
 from sim.protocols.admin import Join, Leave, Transfer
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 THREE = matrix(["x", "y", "z"], [[0.001] * 3] * 3)
 
@@ -39,7 +39,7 @@ def scenario(*faults: Fault, **changes: Any) -> Scenario:
     base = Scenario(
         system=BasicRaft(nodes=3),
         network=THREE,
-        workload=ClosedLoop(clients=3, keys=Uniform(5), think=0.05),
+        workload=ClosedLoop(clients=3, keys=UniformKeys(5), think=0.05),
         faults=faults,
         duration=6.0,
     )
@@ -191,7 +191,7 @@ def test_a_paused_member_does_nothing_and_then_catches_up(checked: bool) -> None
     simulation = Scenario(
         system=BasicRaft(nodes=3, leader="n0"),
         network=constant(0.010),
-        workload=ClosedLoop(clients=1, keys=Uniform(5), think=0.05),
+        workload=ClosedLoop(clients=1, keys=UniformKeys(5), think=0.05),
         faults=[Pause("n1", at=1.0, duration=2.0)],
         duration=6.0,
         check=checked,
@@ -373,7 +373,7 @@ def test_members_join_leave_and_hand_over_when_the_administrator_asks() -> None:
     one = Scenario(
         system=Raft(nodes=3, spares=1, membership="single", transfer=True),
         network=THREE,
-        workload=ClosedLoop(clients=2, keys=Uniform(5), think=0.02),
+        workload=ClosedLoop(clients=2, keys=UniformKeys(5), think=0.02),
         faults=[
             Administer(Join("n3"), at=1.0),
             Administer(Leave("n0"), at=3.0),

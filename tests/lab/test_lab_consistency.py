@@ -23,7 +23,7 @@ from sim.protocols import (
 )
 from sim.system import System
 from sim.testing import survive
-from sim.workload import ClosedLoop, OpenLoop, Uniform
+from sim.workload import ClosedLoop, OpenLoop, UniformKeys
 
 STORES: list[System] = [
     Paxos(nodes=3),
@@ -58,7 +58,7 @@ def caught(system: System, model: str, seeds: int, **changes: Any) -> Run | None
     base: dict[str, Any] = {
         "system": system,
         "network": lan(Exponential(0.010)),
-        "workload": ClosedLoop(clients={"n1": 2, "n2": 2}, keys=Uniform(2), reads=0.6),
+        "workload": ClosedLoop(clients={"n1": 2, "n2": 2}, keys=UniformKeys(2), reads=0.6),
         "duration": 4.0,
     }
     scenario = Scenario(**{**base, **changes})
@@ -94,7 +94,7 @@ def test_a_session_that_reads_from_any_backup_does_not_even_read_its_own_writes(
 
 def test_async_failover_loses_acknowledged_writes_and_is_caught() -> None:
     faults = [Partition((("n0",), ("n1", "n2")), at=1.0), Crash("n0", at=1.4)]
-    workload = OpenLoop(clients=2, rate=100.0, keys=Uniform(5), reads=0.5)
+    workload = OpenLoop(clients=2, rate=100.0, keys=UniformKeys(5), reads=0.5)
     settings: dict[str, Any] = {"faults": faults, "workload": workload, "duration": 5.0}
     run = caught(PrimaryBackup(nodes=3, mode="async"), "linearizable", 3, **settings)
     assert run is not None

@@ -14,12 +14,12 @@ from sim.network import Exponential, lan
 from sim.protocols import Crdt, MultiPrimary, Raft
 from sim.protocols.replication.multi_primary.node import MultiPrimaryNode
 from sim.system import Member
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 scenario = Scenario(
     system=MultiPrimary(),
     network=lan(Exponential(0.002)),
-    workload=ClosedLoop(clients=6, keys=Uniform(5), reads=0.3, think=0.01),
+    workload=ClosedLoop(clients=6, keys=UniformKeys(5), reads=0.3, think=0.01),
     faults=[
         Partition((("n0",),), at=1.0),  # for good
         RandomCrashes(0.5, 0.3),  # as long as it runs

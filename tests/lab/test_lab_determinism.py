@@ -13,7 +13,7 @@ from sim.cluster import Disk, Machine
 from sim.faults import Crash, RandomCrashes
 from sim.network import Exponential, lan
 from sim.protocols import PrimaryBackup, Raft
-from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform, Zipf
+from sim.workload import ClosedLoop, Mix, OpenLoop, UniformKeys, Zipf
 
 _DIGEST = """
 from sim import Scenario
@@ -96,7 +96,7 @@ def test_checking_does_not_change_what_happens() -> None:
         faults=(Crash("leader", at=1.0, down=1.0),),
         machines=Machine(disk=Disk(fsync=0.001)),
         workload=ClosedLoop(
-            clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, Uniform(5))
+            clients=3, mix=Mix({"get": 1, "put": 1, "append": 1, "increment": 1}, UniformKeys(5))
         ),
     )
     checked = dataclasses.replace(plain, check=True)

@@ -16,7 +16,7 @@ from sim.analysis.checks import CONSISTENCY, check, strongest
 from sim.commands.check import check as command
 from sim.protocols import BasicRaft, Crdt
 from sim.protocols.client import Client, Request
-from sim.workload import ClosedLoop, Idle, Uniform
+from sim.workload import ClosedLoop, NoLoad, UniformKeys
 
 
 def row(kind: str, status: str, value: Any, result: Any = None) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Nobody(System):
 
 
 def test_a_run_in_which_nobody_was_answered_is_unknown() -> None:
-    scenario = Scenario(system=Nobody(), workload=ClosedLoop(clients=2, keys=Uniform(2)), duration=1.0)
+    scenario = Scenario(system=Nobody(), workload=ClosedLoop(clients=2, keys=UniformKeys(2)), duration=1.0)
     assert scenario.run(1).check().status == "unknown"
     assert not scenario.run(1).check().ok
     table = compare([Nobody(), BasicRaft(nodes=3)], scenario, seeds=[1, 2], workers=1).table()
@@ -92,5 +92,5 @@ def test_a_run_in_which_nobody_was_answered_is_unknown() -> None:
 
 
 def test_replicas_that_nobody_wrote_to_have_not_converged_but_done_nothing() -> None:
-    scenario = Scenario(system=Crdt(), workload=Idle(), duration=0.5)
+    scenario = Scenario(system=Crdt(), workload=NoLoad(), duration=0.5)
     assert scenario.run(1).check().status == "unknown"

@@ -14,7 +14,7 @@ from sim.lab.fairness import detection_of, fair, size_of
 from sim.network import constant, lan, wan
 from sim.protocols import Abd, ChainReplication, Dynamo, EPaxos, MultiPaxos, PrimaryBackup, Raft
 from sim.protocols.balancing import BalancedStore
-from sim.workload import ClosedLoop, OpenLoop, Uniform
+from sim.workload import ClosedLoop, OpenLoop, UniformKeys
 
 FIVE = wan("virginia", "california", "oregon", "tokyo", "ireland")
 
@@ -140,7 +140,7 @@ def test_an_outage_shows_in_p99_alike_for_quick_and_slow_systems_under_the_defau
 
 def test_the_same_outage_hides_in_a_closed_loop_of_the_quick() -> None:
     """Why the default is open: the same two systems, each client asking again as soon as it is answered."""
-    (slow, quick), gone = p99s(outage(ClosedLoop(clients=6, keys=Uniform(100), think=0.02)))
+    (slow, quick), gone = p99s(outage(ClosedLoop(clients=6, keys=UniformKeys(100), think=0.02)))
     assert min(gone) > 3.2
     assert quick < 0.5  # of an outage of more than 3 s there is no trace
     assert slow > 10 * quick  # which says nothing of the two systems: they were away equally long

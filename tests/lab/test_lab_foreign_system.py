@@ -12,7 +12,7 @@ import pytest
 from sim import Scenario, compare, sweep
 from sim.network import constant
 from sim.protocols import Raft
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 PACKAGE = '''
 """A store of one server, defined in a user's own package."""
@@ -73,7 +73,7 @@ def scenario(system: object) -> Scenario:
     return Scenario(
         system=system,  # type: ignore[arg-type]
         network=constant(0.001),
-        workload=ClosedLoop(clients=3, keys=Uniform(3)),
+        workload=ClosedLoop(clients=3, keys=UniformKeys(3)),
         duration=1.0,
     )
 

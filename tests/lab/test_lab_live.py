@@ -11,14 +11,14 @@ from sim import Scenario, Simulation, compare, sweep
 from sim.lab.parallel import run_all
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 
 def scenario(**changes: object) -> Scenario:
     base: dict[str, object] = {
         "system": Raft(nodes=3),
         "network": constant(0.01),
-        "workload": ClosedLoop(clients=2, keys=Uniform(3)),
+        "workload": ClosedLoop(clients=2, keys=UniformKeys(3)),
         "duration": 3.0,
     }
     return Scenario(**{**base, **changes})  # type: ignore[arg-type]

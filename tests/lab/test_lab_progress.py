@@ -32,7 +32,7 @@ from sim.protocols import (
 from sim.protocols.balancing.store import BalancedStore
 from sim.protocols.client import Client, Operation, Outcome, Reply, Request
 from sim.system import LivenessViolation
-from sim.workload import ClosedLoop, Idle, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, NoLoad, UniformKeys
 from sim.workload.demand import Demand
 
 
@@ -191,7 +191,7 @@ def after_a_crash(system: System, victim: str) -> Any:
     scenario = Scenario(
         system=system,
         network=constant(0.005),
-        workload=ClosedLoop(clients=3, think=0.01, mix=Mix(dict.fromkeys(kinds, 1), Uniform(3))),
+        workload=ClosedLoop(clients=3, think=0.01, mix=Mix(dict.fromkeys(kinds, 1), UniformKeys(3))),
         faults=[Crash(victim, at=0.5, down=0.3)],
         duration=2.0,
         check=True,
@@ -227,7 +227,7 @@ def test_every_system_says_what_progress_is(system_class: type[System]) -> None:
     """Positions, a time to converge, or members that come to rest; who says none of these says why in a docstring."""
     system = system_class()
     replicas = [m for m in system.members() if m.role == "replica"]
-    scenario = Scenario(system=system, workload=Idle(), duration=0.1)
+    scenario = Scenario(system=system, workload=NoLoad(), duration=0.1)
     simulation = scenario.start(1)
     simulation.run()
     positions = system.progress(simulation.members)

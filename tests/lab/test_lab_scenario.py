@@ -13,7 +13,7 @@ from sim.faults import Crash, RandomCrashes
 from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
-from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, Uniform, Zipf
+from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, UniformKeys, Zipf
 
 
 def scenario(**changes: Any) -> Scenario:
@@ -67,7 +67,7 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: OpenLoop(rate=0), "rate must be positive operations per second, not 0"),
         (lambda: OpenLoop(arrivals="bursty"), "arrivals must be 'poisson' or 'constant', not 'bursty'"),
         (lambda: Trace(), "a path or arrivals are needed"),
-        (lambda: Uniform(0), "number of keys must be an integer of at least 1, not 0"),
+        (lambda: UniformKeys(0), "number of keys must be an integer of at least 1, not 0"),
         (lambda: Zipf(10, -1.0), "exponent must be at least 0, not -1.0"),
         (lambda: Mix({"get": 0.0}), "weight of 'get' must be positive, not 0.0"),
         (lambda: Retry(timeout=0), "timeout must be positive seconds, not 0"),

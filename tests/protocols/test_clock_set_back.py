@@ -30,7 +30,7 @@ from sim.protocols import (
     Swim,
 )
 from sim.system import System
-from sim.workload import Mix, OpenLoop, Uniform
+from sim.workload import Mix, OpenLoop, UniformKeys
 
 PLACES = ("a", "b", "c")
 NETWORK = matrix(PLACES, tuple(tuple(0.0002 if x == y else 0.002 for y in PLACES) for x in PLACES))
@@ -66,7 +66,7 @@ CASES: list[tuple[System, tuple[str, str]]] = [
 
 
 def play(system: System, place: str, *faults: Fault) -> Run:
-    mix = Mix({"get": 0.8, "put": 0.2} if "put" in system.operations else {"get": 1.0}, Uniform(2))
+    mix = Mix({"get": 0.8, "put": 0.2} if "put" in system.operations else {"get": 1.0}, UniformKeys(2))
     others = tuple(p for p in PLACES if p != place)
     return Scenario(
         system=system,

@@ -24,7 +24,7 @@ from sim.protocols import (
 )
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.raft.basic import BasicRaft
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 DELTA = 0.01
 WARMUP = 0.06  # the first command may have to wait for an election
@@ -50,7 +50,7 @@ def run_of(system: Any, *, record: bool = True, operations: int = 20) -> Any:
     return Scenario(
         system=system,
         network=constant(DELTA),
-        workload=ClosedLoop(clients={"lan": 1}, operations=operations, reads=0.0, keys=Uniform(100)),
+        workload=ClosedLoop(clients={"lan": 1}, operations=operations, reads=0.0, keys=UniformKeys(100)),
         duration=6.0,
         warmup=WARMUP,
     ).run(seed=1)

@@ -14,7 +14,7 @@ import pytest
 from sim import Node, Scenario, System, compare, sweep
 from sim.protocols import Raft
 from sim.protocols.replica import Replica
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "first_protocol.md"
 PROTOCOL, MISTAKE = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
@@ -56,7 +56,7 @@ def test_the_first_protocol_imports_four_names_and_needs_eight_concepts() -> Non
 @pytest.mark.parametrize("seed", range(2))
 def test_the_first_protocol_is_right_and_its_mistake_is_caught(page: dict[str, Any], seed: int) -> None:
     def judged(system: System) -> str:
-        load = ClosedLoop(clients=4, keys=Uniform(2))
+        load = ClosedLoop(clients=4, keys=UniformKeys(2))
         return Scenario(system=system, workload=load, duration=0.5, check=True).run(seed).check().status
 
     assert judged(page["store"]) == "valid"

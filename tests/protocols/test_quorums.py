@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sim.protocols.quorum_measures import availability, load, resilience
 from sim.protocols.quorums import (
     Columns,
-    Count,
     Explicit,
     Grid,
     Majority,
     QuorumSystem,
     Rows,
+    Threshold,
     Weighted,
     as_quorums,
     disjoint_pair,
@@ -38,7 +38,7 @@ def subsets(members: tuple[str, ...]) -> list[tuple[str, ...]]:
     ("system", "members", "yes", "no"),
     [
         (Majority(), FIVE, ("n0", "n2", "n4"), ("n0", "n1")),
-        (Count(2), FIVE, ("n3", "n4"), ("n3",)),
+        (Threshold(2), FIVE, ("n3", "n4"), ("n3",)),
         (Weighted((3, 1, 1, 1, 1)), FIVE, ("n0", "n1"), ("n1", "n2", "n3")),
         (Weighted((2, 1, 1, 1, 1), 4), FIVE, ("n1", "n2", "n3", "n4"), ("n0", "n1")),
         (Rows(2, 3), SIX, ("n3", "n4", "n5"), ("n0", "n1", "n3", "n4")),
@@ -55,7 +55,7 @@ def test_who_is_a_quorum(
 
 
 SYSTEMS: list[tuple[QuorumSystem, tuple[str, ...]]] = [
-    *((Count(k), SIX) for k in range(1, 7)),
+    *((Threshold(k), SIX) for k in range(1, 7)),
     *((system, SIX) for system in (Majority(), Rows(2, 3), Columns(2, 3), Grid(2, 3), Rows(3, 2))),
     (Weighted((3, 2, 2, 1, 1, 1)), SIX),
     (Weighted((1, 0, 0, 0, 0, 0)), SIX),
@@ -90,7 +90,7 @@ def test_minimal_quorums_are_those_that_lose_quorum_with_any_member(
     ("system", "members", "expected"),
     [
         (Majority(), FIVE, Fraction(3, 5)),
-        (Count(2), FIVE, Fraction(2, 5)),
+        (Threshold(2), FIVE, Fraction(2, 5)),
         (FANO, SEVEN, Fraction(3, 7)),  # a projective plane of order 2: (t + 1) / (t^2 + t + 1)
         (Grid(3, 3), tuple(f"n{i}" for i in range(9)), Fraction(5, 9)),  # (2 sqrt(n) - 1) / n
         (Rows(2, 3), SIX, Fraction(1, 2)),
@@ -176,8 +176,8 @@ def test_resilience_is_the_most_failures_that_always_leave_a_quorum(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Count(0), "not 0"),
-        (lambda: Count(6).over(FIVE), "6 members cannot be had from 5"),
+        (lambda: Threshold(0), "not 0"),
+        (lambda: Threshold(6).over(FIVE), "6 members cannot be had from 5"),
         (lambda: Weighted((1, -1)), "-1"),
         (lambda: Weighted((1, 1), 3), "not 3"),
         (lambda: Weighted((0, 0)), "above 0"),

@@ -44,7 +44,7 @@ from sim.protocols import (
     Raft,
     ViewstampedReplication,
 )
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import mostly_nightly
 
 PER_MESSAGE = 100e-6
@@ -77,7 +77,7 @@ def scenario(system: Any, **options: Any) -> Scenario:
     return Scenario(
         system=system,
         network=constant(0.0002),
-        workload=ClosedLoop(clients=CLIENTS, reads=0.0, keys=Uniform(10**6)),
+        workload=ClosedLoop(clients=CLIENTS, reads=0.0, keys=UniformKeys(10**6)),
         machines=Machine(per_message=PER_MESSAGE),
         **options,
     )
@@ -155,6 +155,6 @@ def test_three_cloud_machines_serve_what_etcd_says_of_its_own() -> None:
     run = dataclasses.replace(
         scenario(Raft(nodes=3), duration=0.2, warmup=0.1),
         machines=CLOUD_MACHINE,
-        workload=ClosedLoop(clients=300, reads=0.0, keys=Uniform(10**6)),
+        workload=ClosedLoop(clients=300, reads=0.0, keys=UniformKeys(10**6)),
     ).run(seed=1)
     assert 30_000 < run.summary()["throughput"] <= 1.01 * 4 / (3 * 44e-6)

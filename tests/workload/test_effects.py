@@ -14,13 +14,13 @@ from sim.workload import (
     YCSB,
     Arrival,
     ClosedLoop,
-    Idle,
     Latest,
     Mix,
+    NoLoad,
     OpenLoop,
     ReadAfterWrite,
     Trace,
-    Uniform,
+    UniformKeys,
     Workload,
     Zipf,
 )
@@ -34,13 +34,13 @@ BASES: dict[str, Workload] = {
     "open, a mix": OpenLoop(clients=2, rate=20.0, mix=Mix({"put": 1, "cas": 1})),
     "trace": Trace(arrivals=ROWS, clients=2),
     "probe": ReadAfterWrite(writer="x", reader="y", every=0.1),
-    "idle": Idle(),
+    "idle": NoLoad(),
 }
 
 # Field -> values of which each must change a run.
 OTHERS: dict[str, list[Any]] = {
     "clients": [3, {"y": 2}],
-    "keys": [Uniform(3), Zipf(5), Latest(7)],
+    "keys": [UniformKeys(3), Zipf(5), Latest(7)],
     "reads": [0.0, 0.9],
     "value_bytes": [5000],
     "mix": ["B", "C", "D", "F", Mix({"increment": 1}), Mix({"append": 1, "delete": 1})],
@@ -108,7 +108,7 @@ def test_every_ycsb_letter_issues_what_it_is_made_of(make: Any, letter: str) -> 
 def test_a_share_of_reads_beside_a_mix_is_refused() -> None:
     with pytest.raises(ValueError, match=r"reads=0.9 would have no effect: mix='A' says what is read"):
         ClosedLoop(mix="A", reads=0.9)
-    assert ClosedLoop(mix=Mix({"put": 1}), keys=Uniform(3)).resolved_mix().keys == Uniform(3)
+    assert ClosedLoop(mix=Mix({"put": 1}), keys=UniformKeys(3)).resolved_mix().keys == UniformKeys(3)
 
 
 @pytest.mark.parametrize(

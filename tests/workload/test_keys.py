@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from sim.workload import HotSpot, Latest, Uniform, Zipf
+from sim.workload import HotSpot, Latest, UniformKeys, Zipf
 from sim.workload.ranks import rejection_inversion
 
 
@@ -19,7 +19,7 @@ def numbers(values: Iterable[float]) -> Callable[[], float]:
 
 @pytest.mark.parametrize("count", [10, 100_000, 100_001, 10**9])
 def test_uniform_keys_divide_the_unit_interval_evenly_however_many_there_are(count: int) -> None:
-    draw = Uniform(count).sampler(numbers([0.0, 0.5, 1 - 1e-12]))
+    draw = UniformKeys(count).sampler(numbers([0.0, 0.5, 1 - 1e-12]))
     assert [draw(), draw(), draw()] == ["k0", f"k{count // 2}", f"k{count - 1}"]
 
 
@@ -67,7 +67,7 @@ def test_a_billion_zipf_keys_take_no_memory_and_keep_their_law() -> None:
     assert max(drawn) < count
 
 
-@pytest.mark.parametrize("make", [Uniform, Zipf, HotSpot, Latest])
+@pytest.mark.parametrize("make", [UniformKeys, Zipf, HotSpot, Latest])
 def test_more_keys_than_numbers_can_tell_apart_are_refused(make: Any) -> None:
     make(2**53)
     with pytest.raises(ValueError, match=f"{2**53 + 1} keys are too many"):

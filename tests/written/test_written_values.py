@@ -23,7 +23,7 @@ from sim.network import GilbertElliott, Topology, constant, lan, matrix, wan
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, BoundedLoad, Codel, Hedge, RingHash, Server
-from sim.protocols.balancing import Exponential as ServiceTime
+from sim.protocols.balancing import ExponentialService as ServiceTime
 from sim.protocols.balancing.service_times import Inverse
 from sim.protocols.quorums import Explicit, Weighted
 from sim.settings import Value
@@ -32,16 +32,16 @@ from sim.workload import (
     Arrival,
     ClosedLoop,
     HotSpot,
-    Idle,
     Latest,
     Mix,
+    NoLoad,
     OpenLoop,
     ReadAfterWrite,
     Trace,
+    UniformKeys,
     Workload,
     Zipf,
 )
-from sim.workload import Uniform as UniformKeys
 from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 from sim.written.hints import keywords, options
 from sim.written.texts import toml_of
@@ -202,7 +202,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "ycsb": Scenario(system=Raft(), workload=OpenLoop(mix="A", keys=Zipf(9, 1.1), arrivals="constant")),
     "uniform keys": Scenario(system=Raft(), workload=OpenLoop(keys=UniformKeys(3), reads=0.1)),
-    "idle": Scenario(system=Raft(), workload=Idle()),
+    "idle": Scenario(system=Raft(), workload=NoLoad()),
     "probe": Scenario(
         system=Raft(), workload=ReadAfterWrite(writer="lan", reader="lan", waits=(0.1,), trials=2)
     ),

@@ -21,7 +21,7 @@ from sim.analysis.checks.judge import (
 from sim.analysis.checks.models import ILLEGAL, MODELS, Model
 from sim.analysis.checks.stale import staleness
 from sim.analysis.checks.synthesis import synthetic
-from sim.analysis.checks.verdict import Operation, Verdict
+from sim.analysis.checks.verdict import HistoryOperation, Verdict
 
 __all__ = [
     "ALIASES",
@@ -29,8 +29,8 @@ __all__ = [
     "ILLEGAL",
     "IMPLIES",
     "MODELS",
+    "HistoryOperation",
     "Model",
-    "Operation",
     "Verdict",
     "canonical",
     "check",

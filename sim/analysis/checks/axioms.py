@@ -11,14 +11,14 @@ from functools import cache
 from itertools import combinations, product
 
 from sim.analysis.checks.oracle import linear
-from sim.analysis.checks.relations import Trace
+from sim.analysis.checks.relations import HistoryItems
 
 __all__ = ["weak"]
 
 Pair = tuple[int, int]
 
 
-def weak(trace: Trace, initial: int, model: str) -> bool:
+def weak(trace: HistoryItems, initial: int, model: str) -> bool:
     """Whether the reads and writes of a trace satisfy a model: CC, CCv, CM, pram, regular, or a session guarantee.
 
     ``initial``: the code of every key's initial value. Every subset of the writes of unknown outcome may have happened.
@@ -39,7 +39,7 @@ def weak(trace: Trace, initial: int, model: str) -> bool:
 class _Items:
     """Items numbered from 0, their session order as a set of pairs, and what is legal."""
 
-    def __init__(self, trace: Trace, initial: int, happened: Sequence[int]) -> None:
+    def __init__(self, trace: HistoryItems, initial: int, happened: Sequence[int]) -> None:
         old = [i for s in (*range(trace.known), *happened) for i in trace.sessions[s]]
         self.n = len(old)
         self.initial = initial

@@ -8,7 +8,7 @@ its past) represents it, as pasts are closed under session order.
 
 from __future__ import annotations
 
-from sim.analysis.checks.happened_before import View
+from sim.analysis.checks.happened_before import WriteOrder
 from sim.analysis.checks.relations import INITIAL, Clocks, Pattern, Relations, find_cycle
 
 __all__ = ["cc", "ccv", "cm"]
@@ -39,7 +39,7 @@ def cm(relations: Relations) -> Pattern | None:
     clocks = relations.clocks(order)
     found = _overwritten(relations, clocks)
     for s in relations.seers:
-        found = found or View.causal(relations, s, clocks).violation()
+        found = found or WriteOrder.causal(relations, s, clocks).violation()
     return found
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, INFO, READS, History
-from sim.analysis.checks.verdict import Operation, Verdict, name, seconds
+from sim.analysis.checks.verdict import HistoryOperation, Verdict, name, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def history_chart(
     return ax
 
 
-def _placed(history: History, row: int) -> Operation:
+def _placed(history: History, row: int) -> HistoryOperation:
     """A row with its times as they are drawn: counted from the first where they are too large to be exact."""
     return replace(
         history.operation(row), called=float(history.called[row]), returned=float(history.returned[row])
@@ -141,7 +141,7 @@ class _Drawing:
     def _x(self, time: float) -> float:
         return time * self.scale
 
-    def _bar(self, op: Operation) -> None:
+    def _bar(self, op: HistoryOperation) -> None:
         culprit = op.row in self.culprits
         begin = max(op.called, self.start)
         end = self.far if op.status == "info" else min(max(op.returned, op.called + self.thin), self.far)
@@ -174,7 +174,7 @@ class _Drawing:
                 zorder=6,
             )
 
-    def _window(self, operations: list[Operation]) -> None:
+    def _window(self, operations: list[HistoryOperation]) -> None:
         """Shade the time that the contradiction spans."""
         inside = [op for op in operations if op.row in self.culprits]
         if inside:
@@ -184,7 +184,7 @@ class _Drawing:
                 self._x(left), self._x(right), color=_VIOLATION, alpha=0.08, zorder=0, linewidth=0
             )
 
-    def _order(self, operations: list[Operation]) -> None:
+    def _order(self, operations: list[HistoryOperation]) -> None:
         """Mark when each operation takes effect: as early as its call and the order of its key allow."""
         assert self.verdict is not None
         assert self.verdict.order is not None
@@ -243,11 +243,11 @@ class _Drawing:
             )
 
 
-def _group(op: Operation) -> str:
+def _group(op: HistoryOperation) -> str:
     return "read" if op.kind in READS else "read and write" if op.kind in _BOTH else "write"
 
 
-def _brief(op: Operation, keyed: bool) -> str:
+def _brief(op: HistoryOperation, keyed: bool) -> str:
     """A label that fits a bar: ``→ 3`` was read, ``= 3`` written, ``1 ▸ 2`` replaced."""
     if op.kind == "cas":
         text = " ▸ ".join(map(_short, op.value))

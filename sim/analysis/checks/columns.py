@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.analysis.checks.times import SECONDS, BadTime, Clock, inexact, read_times
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.times import SECONDS, BadTime, HistoryClock, inexact, read_times
+from sim.analysis.checks.verdict import HistoryOperation
 from sim.analysis.history import FILE_NAMES, STATUSES
 
 __all__ = ["FAIL", "INFO", "OK", "READS", "WRITES", "History", "freeze"]
@@ -71,7 +71,7 @@ class History:
     returned: Floats
     status: Ints
     timed: bool
-    clock: Clock = SECONDS
+    clock: HistoryClock = SECONDS
     _codes: dict[Any, int] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -143,12 +143,12 @@ class History:
             return [None] * len(self)
         return [freeze(r) for r in self.frame["result"].tolist()]
 
-    def operation(self, row: int) -> Operation:
-        """One row as an `Operation`."""
+    def operation(self, row: int) -> HistoryOperation:
+        """One row as an `HistoryOperation`."""
         value = self.values[self.value[row]]
         if self.expected[row] >= 0:
             value = (self.values[self.expected[row]], value)
-        return Operation(
+        return HistoryOperation(
             row=int(row),
             process=None if self.process is None else _plain(self.processes[self.process[row]]),
             kind=self.kinds[self.kind[row]],
@@ -210,7 +210,7 @@ def _refused(frame: pd.DataFrame, kind: Ints, kinds: list[str], status: Ints) ->
     return rows[[i for i, r in enumerate(results) if isinstance(r, (bool, np.bool_)) and not r]]
 
 
-def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool, Clock]:
+def _times(frame: pd.DataFrame, status: Ints) -> tuple[Floats, Floats, bool, HistoryClock]:
     for written, name in FILE_NAMES.items():
         if name in frame.columns:
             raise ValueError(f"the column {name!r} of a file is named {written!r} in a frame: rename it")

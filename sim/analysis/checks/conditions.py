@@ -16,13 +16,13 @@ from typing import Any
 
 from sim.analysis.checks.models import MODELS, Model
 from sim.analysis.checks.object_conditions import counter, lists, queue, sets
-from sim.analysis.checks.verdict import Operation, show
+from sim.analysis.checks.verdict import HistoryOperation, show
 from sim.analysis.checks.witnesses import Broken
 
 __all__ = ["Broken", "broken", "untimed"]
 
 
-def broken(model: Model, operations: Sequence[Operation], initial: object) -> Broken | None:
+def broken(model: Model, operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
     """The first necessary condition that the operations of one object break, or None.
 
     ``operations``: those that bind, without failed ones (but a failed cas may assert a mismatch) and without reads of
@@ -35,12 +35,12 @@ def broken(model: Model, operations: Sequence[Operation], initial: object) -> Br
     return conditions(operations, initial)
 
 
-def untimed(operations: Sequence[Operation]) -> list[Operation]:
+def untimed(operations: Sequence[HistoryOperation]) -> list[HistoryOperation]:
     """The operations as if all were going on at once: what holds of these holds whatever their times."""
     return [replace(op, called=-math.inf, returned=math.inf) for op in operations]
 
 
-def _of_register(operations: Sequence[Operation], initial: object) -> Broken | None:
+def _of_register(operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
     kinds = {op.kind for op in operations}
     if "append" not in kinds and "increment" not in kinds:
         return _register(operations, initial) or _consumed(operations, initial)
@@ -50,7 +50,7 @@ def _of_register(operations: Sequence[Operation], initial: object) -> Broken | N
     return lists(operations, initial) if changes == {"append"} else None
 
 
-_BY_MODEL: dict[str, Callable[[Sequence[Operation], Any], Broken | None]] = {
+_BY_MODEL: dict[str, Callable[[Sequence[HistoryOperation], Any], Broken | None]] = {
     "counter": counter,
     "set": sets,
     "queue": queue,
@@ -66,11 +66,11 @@ class _Sources:
 
     calls: list[float]
     ends: list[float]
-    writes: list[Operation | None]  # None: the initial value
+    writes: list[HistoryOperation | None]  # None: the initial value
     last: list[int]  # of the first i + 1, the one that returned last
 
 
-def _register(operations: Sequence[Operation], initial: object) -> Broken | None:
+def _register(operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
     """A value that nobody wrote, or wrote too late, or that was certainly replaced before the read began."""
     sources = _sources(operations, initial)
     replaced = _Replaced(operations)
@@ -108,30 +108,30 @@ def _hint(value: object, initial: object) -> str:
     return ""
 
 
-def _observes(op: Operation) -> bool:
+def _observes(op: HistoryOperation) -> bool:
     return op.status == "ok" and op.kind in {"read", "get", "cas"}
 
 
-def _sets(op: Operation) -> bool:
+def _sets(op: HistoryOperation) -> bool:
     return op.status != "fail" and op.kind in {"write", "put", "cas", "delete"}
 
 
-def _seen(op: Operation) -> Any:
+def _seen(op: HistoryOperation) -> Any:
     return op.value[0] if op.kind == "cas" else op.value
 
 
-def _written(op: Operation) -> Any:
+def _written(op: HistoryOperation) -> Any:
     return None if op.kind == "delete" else op.value[1] if op.kind == "cas" else op.value
 
 
-def _sources(operations: Sequence[Operation], initial: object) -> dict[Any, _Sources]:
-    writes: dict[Any, list[Operation | None]] = {initial: [None]}
+def _sources(operations: Sequence[HistoryOperation], initial: object) -> dict[Any, _Sources]:
+    writes: dict[Any, list[HistoryOperation | None]] = {initial: [None]}
     for op in sorted((op for op in operations if _sets(op)), key=lambda op: (op.called, op.row)):
         writes.setdefault(_written(op), []).append(op)
     return {value: _running(found) for value, found in writes.items()}
 
 
-def _running(writes: list[Operation | None]) -> _Sources:
+def _running(writes: list[HistoryOperation | None]) -> _Sources:
     calls, ends, last = [], [], []
     latest, at = -math.inf, 0
     for i, op in enumerate(writes):
@@ -144,7 +144,7 @@ def _running(writes: list[Operation | None]) -> _Sources:
     return _Sources(calls, ends, writes, last)
 
 
-def _without(found: _Sources | None, op: Operation) -> _Sources | None:
+def _without(found: _Sources | None, op: HistoryOperation) -> _Sources | None:
     """A cas that puts back what it expected does not explain itself."""
     return None if found is None else _running([write for write in found.writes if write is not op])
 
@@ -152,14 +152,16 @@ def _without(found: _Sources | None, op: Operation) -> _Sources | None:
 class _Replaced:
     """Which operations show that a register held another value than a given one, by when they had returned."""
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
+    def __init__(self, operations: Sequence[HistoryOperation]) -> None:
         shows = sorted(
             (op for op in operations if op.known and (_sets(op) or _observes(op))), key=lambda op: op.returned
         )
         self.returns = [op.returned for op in shows]
-        self.best: list[tuple[Operation, Operation | None]] = []
-        first: Operation | None = None  # of those so far, the last called
-        second: Operation | None = None  # the last called of those that show another value than the first
+        self.best: list[tuple[HistoryOperation, HistoryOperation | None]] = []
+        first: HistoryOperation | None = None  # of those so far, the last called
+        second: HistoryOperation | None = (
+            None  # the last called of those that show another value than the first
+        )
         for op in shows:
             if first is None:
                 first = op
@@ -171,7 +173,7 @@ class _Replaced:
                 second = op
             self.best.append((first, second))
 
-    def before(self, time: float, value: object) -> Operation | None:
+    def before(self, time: float, value: object) -> HistoryOperation | None:
         """The last called of the operations that had returned before ``time`` and show another value."""
         at = bisect_left(self.returns, time)
         if not at:
@@ -180,14 +182,14 @@ class _Replaced:
         return first if _held(first) != value else second
 
 
-def _held(op: Operation) -> Any:
+def _held(op: HistoryOperation) -> Any:
     """What the register held the moment after the operation took effect."""
     return _written(op) if _sets(op) else op.value
 
 
-def _consumed(operations: Sequence[Operation], initial: object) -> Broken | None:
+def _consumed(operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
     """More cas replaced a value than there were writes of it."""
-    replacing: dict[Any, list[Operation]] = {}
+    replacing: dict[Any, list[HistoryOperation]] = {}
     written: dict[Any, int] = {initial: 1}
     for op in operations:
         if op.kind == "cas" and op.value[0] == op.value[1]:

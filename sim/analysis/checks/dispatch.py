@@ -19,11 +19,11 @@ from sim.analysis.checks.linearizability import binding, initial_codes, judge_li
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
 from sim.analysis.checks.regular import regular_key
-from sim.analysis.checks.relations import Pattern, Relations, Trace
-from sim.analysis.checks.sequential import Order, necessary, with_versions
+from sim.analysis.checks.relations import HistoryItems, Pattern, Relations
+from sim.analysis.checks.sequential import ClockOrder, necessary, with_versions
 from sim.analysis.checks.sessions import session_guarantee
 from sim.analysis.checks.shrink import REGISTERS, plain
-from sim.analysis.checks.verdict import Operation, Verdict, name
+from sim.analysis.checks.verdict import HistoryOperation, Verdict, name
 from sim.analysis.checks.zones import judge_zones
 
 __all__ = ["Judge", "overlapping"]
@@ -99,7 +99,7 @@ class Judge:
     def _by_pattern(self, name: str, codes: NDArray[np.int64]) -> Verdict:
         if self._is_atomic(codes):
             return self._say(name, True, "It is linearizable, which implies it.", steps=len(self.history))
-        trace = Trace.of(self.history, codes.tolist())
+        trace = HistoryItems.of(self.history, codes.tolist())
         versions = _version_items(trace, self.versions)
 
         def judge(relations: Relations) -> Pattern | None:
@@ -124,7 +124,7 @@ class Judge:
         return self._say(name, False, f"{found.name}: {found.reason}{ways}", found.rows, steps)
 
     def _readings(
-        self, trace: Trace, judge: Callable[[Relations], Pattern | None]
+        self, trace: HistoryItems, judge: Callable[[Relations], Pattern | None]
     ) -> tuple[Pattern | Literal["spent"] | None, int]:
         """The pattern that contradicts every reading (that of the likeliest); None if one reading has none."""
         steps, first = 0, None
@@ -184,7 +184,7 @@ class Judge:
                     atomic, consistency="sequential", reason="It is linearizable, which implies it."
                 )
             steps = atomic.steps
-        order: Order | None = None
+        order: ClockOrder | None = None
         if (
             self.model.name in REGISTERS
             and not self.mismatch
@@ -193,7 +193,7 @@ class Judge:
             return self._say("sequential", True, "It is linearizable, which implies it.", steps=len(h))
         if self.model.name in REGISTERS and not {"append", "increment"} & set(h.kinds):
             codes = initial_codes(h, self.model, self.initial)
-            trace = Trace.of(h, codes.tolist())
+            trace = HistoryItems.of(h, codes.tolist())
             if self.versions is not None:
                 versions = _version_items(trace, self.versions)
                 found, spent = self._readings(trace, lambda relations: with_versions(relations, versions))
@@ -211,7 +211,7 @@ class Judge:
                 order = known
         return self._interleave(order, steps)
 
-    def _interleave(self, order: Order | None, steps: int) -> Verdict:
+    def _interleave(self, order: ClockOrder | None, steps: int) -> Verdict:
         found = self._never()
         if found is not None:
             shown = [op.row for op in found.operations]
@@ -228,7 +228,7 @@ class Judge:
                 return found
         return None
 
-    def _search(self, order: Order | None, steps: int) -> Verdict:
+    def _search(self, order: ClockOrder | None, steps: int) -> Verdict:
         search = _interleaving(self.history, self.model, self.initial, self.mismatch, order)
         found = search.search(max(0, self.budget - steps))
         steps += found.steps
@@ -244,7 +244,7 @@ class Judge:
 
 
 def _interleaving(
-    h: History, model: Model, initial: Any, mismatch: bool, order: Order | None
+    h: History, model: Model, initial: Any, mismatch: bool, order: ClockOrder | None
 ) -> Interleaving:
     assert h.process is not None
     times = (h.called, h.returned) if h.timed else (np.arange(len(h)), np.arange(len(h)))
@@ -258,12 +258,12 @@ def _interleaving(
     operations = [h.operation(row) for row in rows if binds(int(row))]
     unknown = [op for op in operations if op.status == "info" and op.kind not in model.reads]
     if plain(model, operations):
-        by_key: dict[Any, list[Operation]] = {}
+        by_key: dict[Any, list[HistoryOperation]] = {}
         for op in operations:
             by_key.setdefault(op.key, []).append(op)
         seen = {op.row for group in by_key.values() for op in drop_unseen(group)}
         unknown = [op for op in unknown if op.row in seen]
-    lines: dict[int, list[Operation]] = {}
+    lines: dict[int, list[HistoryOperation]] = {}
     for op in operations:
         if op.known:
             lines.setdefault(int(h.process[op.row]), []).append(op)
@@ -282,13 +282,13 @@ def _on(key: Any) -> str:
     return "" if key is None else f"Key {name(key)}: "
 
 
-def _complete(trace: Trace, versions: Mapping[int, Sequence[int]]) -> bool:
+def _complete(trace: HistoryItems, versions: Mapping[int, Sequence[int]]) -> bool:
     """Whether the known orders name every answered write."""
     named = {i for order in versions.values() for i in order}
     return all(i in named for i, write in enumerate(trace.write) if write and trace.session[i] < trace.known)
 
 
-def _version_items(trace: Trace, versions: Mapping[Any, Sequence[Any]] | None) -> dict[int, list[int]]:
+def _version_items(trace: HistoryItems, versions: Mapping[Any, Sequence[Any]] | None) -> dict[int, list[int]]:
     """The known versions of each key as items of the trace; raises ValueError where a value was written twice."""
     if versions is None:
         return {}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, INFO, OK, READS, WRITES, History, freeze
-from sim.analysis.checks.verdict import Operation, Verdict, seconds, show
+from sim.analysis.checks.verdict import HistoryOperation, Verdict, seconds, show
 from sim.analysis.checks.verdict import name as spelt
 
 __all__ = ["converged", "eventual"]
@@ -73,7 +73,7 @@ def _written(h: History) -> NDArray[np.int64]:
 
 def _stray(
     h: History, initial: NDArray[np.int64], reads: NDArray[np.bool_], changes: NDArray[np.bool_]
-) -> Operation | None:
+) -> HistoryOperation | None:
     """A read of what nobody wrote, on keys that are only written (and so hold nothing but written values)."""
     plain = np.ones(len(h.keys), dtype=bool)
     plain[h.key[changes & ~h.kind_is(*WRITES, "cas", "delete")]] = False
@@ -84,7 +84,7 @@ def _stray(
     return h.operation(int(lost[0])) if len(lost) else None
 
 
-def _verdict(valid: bool | None, reason: str, shown: tuple[Operation, ...], steps: int) -> Verdict:
+def _verdict(valid: bool | None, reason: str, shown: tuple[HistoryOperation, ...], steps: int) -> Verdict:
     return Verdict(valid, "eventual", "register", reason, shown, None, steps)
 
 

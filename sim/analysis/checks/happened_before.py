@@ -17,19 +17,19 @@ import numpy as np
 
 from sim.analysis.checks.relations import INITIAL, Clocks, Pattern, Relations
 
-__all__ = ["View", "pram"]
+__all__ = ["WriteOrder", "pram"]
 
 
 def pram(relations: Relations) -> Pattern | None:
     """PRAM (Lipton & Sandberg 1988): every session sees the writes of every other session in their order."""
     for s in relations.seers:
-        found = View.pram(relations, s).violation()
+        found = WriteOrder.pram(relations, s).violation()
         if found is not None:
             return found
     return None
 
 
-class View:
+class WriteOrder:
     """The order of writes as session ``s`` needs it. Build it by `causal` or `pram`. ``line``: its own items."""
 
     def __init__(self, relations: Relations, s: int, name: str) -> None:
@@ -44,7 +44,7 @@ class View:
         self.broken: tuple[int, int] | None = None  # (a, b): a must come before b, and b before a
 
     @classmethod
-    def causal(cls, relations: Relations, s: int, clocks: Clocks) -> View:
+    def causal(cls, relations: Relations, s: int, clocks: Clocks) -> WriteOrder:
         """HB of the last item of session ``s``; ``clocks`` are those of CO."""
         view = cls(relations, s, "HB")
         view.base = clocks
@@ -52,7 +52,7 @@ class View:
         return view
 
     @classmethod
-    def pram(cls, relations: Relations, s: int) -> View:
+    def pram(cls, relations: Relations, s: int) -> WriteOrder:
         """Session order of all writes, and what the reads of session ``s`` saw."""
         view = cls(relations, s, "PRAM")
         for i in view.line:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.states import States
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 if TYPE_CHECKING:
-    from sim.analysis.checks.sequential import Order
+    from sim.analysis.checks.sequential import ClockOrder
 
 __all__ = ["Interleaved", "Interleaving"]
 
@@ -29,7 +29,7 @@ class Interleaved:
     valid: bool | None
     steps: int
     order: tuple[int, ...] = ()
-    stuck: tuple[Operation, ...] = ()
+    stuck: tuple[HistoryOperation, ...] = ()
 
 
 class Interleaving:
@@ -43,10 +43,10 @@ class Interleaving:
     def __init__(
         self,
         model: Model,
-        sessions: Sequence[Sequence[Operation]],
-        optional: Sequence[tuple[Operation, int, int]],
+        sessions: Sequence[Sequence[HistoryOperation]],
+        optional: Sequence[tuple[HistoryOperation, int, int]],
         initial: Mapping[object, object],
-        order: Order | None,
+        order: ClockOrder | None,
     ) -> None:
         self.known = len(sessions)
         self.lines = [*map(list, sessions), *([op] for op, _, _ in optional)]
@@ -135,7 +135,7 @@ class Interleaving:
 class _Hints:
     """What is known where it is clear who read from whom: what must come before what, and who still has to read."""
 
-    def __init__(self, search: Interleaving, order: Order) -> None:
+    def __init__(self, search: Interleaving, order: ClockOrder) -> None:
         relations = order.relations
         rows = relations.trace.rows
         number = {op.row: i for i, op in enumerate(search.operations)}

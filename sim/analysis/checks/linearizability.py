@@ -16,7 +16,7 @@ from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
 from sim.analysis.checks.search import Found, search
 from sim.analysis.checks.shrink import REGISTERS, plain, shrink
-from sim.analysis.checks.verdict import Operation, Verdict, name, show
+from sim.analysis.checks.verdict import HistoryOperation, Verdict, name, show
 from sim.analysis.checks.zones import judge_zones
 
 __all__ = ["binding", "initial_codes", "judge_linearizable", "partitions"]
@@ -102,10 +102,10 @@ class _Judge:
                 self.order += [operations[i].row for i in found.order]
         return left
 
-    def _key(self, operations: list[Operation]) -> object:
+    def _key(self, operations: list[HistoryOperation]) -> object:
         return operations[0].key if operations and self.model.by_key else None
 
-    def _start(self, operations: list[Operation]) -> object:
+    def _start(self, operations: list[HistoryOperation]) -> object:
         return self.model.starting(self.initial, self._key(operations))
 
     def _broken(self, found: Broken) -> Verdict:
@@ -113,12 +113,12 @@ class _Judge:
         key = "" if shown[0].key is None else f"Key {name(shown[0].key)}: "
         return self._verdict(False, key + found.reason, shown)
 
-    def operations(self, rows: NDArray[np.int64]) -> list[Operation]:
+    def operations(self, rows: NDArray[np.int64]) -> list[HistoryOperation]:
         """The operations that bind, without unseen writes."""
         operations = binding(self.history, self.model, self.mismatch, rows)
         return drop_unseen(operations) if plain(self.model, operations) else operations
 
-    def _explain(self, operations: list[Operation], start: object, found: Found) -> Verdict:
+    def _explain(self, operations: list[HistoryOperation], start: object, found: Found) -> Verdict:
         failed = operations[found.failed] if found.failed is not None else operations[0]
         small, since = shrink(self.model, operations, start, found)
         states = " or ".join(show(s) for s in found.states[:6]) + (" or …" if len(found.states) > 6 else "")
@@ -136,12 +136,14 @@ class _Judge:
             )
         return self._verdict(False, reason, tuple(small))
 
-    def _verdict(self, valid: bool | None, reason: str, shown: tuple[Operation, ...] = ()) -> Verdict:
+    def _verdict(self, valid: bool | None, reason: str, shown: tuple[HistoryOperation, ...] = ()) -> Verdict:
         order = tuple(self.order) if self.witness and valid else None
         return Verdict(valid, "linearizable", self.model.name, reason, shown, order, self.steps)
 
 
-def binding(history: History, model: Model, mismatch: bool, rows: NDArray[np.int64]) -> list[Operation]:
+def binding(
+    history: History, model: Model, mismatch: bool, rows: NDArray[np.int64]
+) -> list[HistoryOperation]:
     """The operations that bind: without those that failed, reads of unknown outcome, and scans."""
 
     def binds(row: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.states import CALL, RETURN
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Lookahead"]
 
@@ -25,7 +25,7 @@ class Lookahead:
     def __init__(
         self,
         model: Model,
-        operations: Sequence[Operation],
+        operations: Sequence[HistoryOperation],
         timeline: Sequence[tuple[float, int, int]],
         settled: Sequence[int],
     ) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sim.analysis.checks.columns import freeze
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["ILLEGAL", "MODELS", "Model", "choose"]
 
@@ -28,10 +28,10 @@ class _Illegal:
 ILLEGAL: Final = _Illegal()
 """What `step` returns for an operation that cannot have had its reply in this state."""
 
-Step = Callable[[Any, Operation], Any]
+Step = Callable[[Any, HistoryOperation], Any]
 
 
-def _never(state: Any, op: Operation) -> bool:
+def _never(state: Any, op: HistoryOperation) -> bool:
     return False
 
 
@@ -58,13 +58,13 @@ class Model:
     reads: Collection[str] = frozenset()
     overwrites: Collection[str] = frozenset()
     additions: Collection[str] = frozenset()
-    leads: Callable[[Any, Operation], bool] | None = None
-    absorbs: Callable[[Any, Operation], bool] = _never
+    leads: Callable[[Any, HistoryOperation], bool] | None = None
+    absorbs: Callable[[Any, HistoryOperation], bool] = _never
     by_key: bool = True
     kinds: Collection[str] | None = None
     name: str = "user"
 
-    def pure(self, operation: Operation) -> bool:
+    def pure(self, operation: HistoryOperation) -> bool:
         """Whether the operation can only look: a read, or a cas that was refused."""
         return operation.kind in self.reads or operation.status == "fail"
 
@@ -84,7 +84,7 @@ class Model:
         return freeze(initial)
 
 
-def _register(state: Any, op: Operation) -> Any:
+def _register(state: Any, op: HistoryOperation) -> Any:
     """Register, cas-register and key-value: the value of one key; null where there is none."""
     kind = op.kind
     if kind in {"read", "get"}:
@@ -112,18 +112,18 @@ def _appended(state: Any, value: Any) -> Any:
     return (value,) if state is None else ILLEGAL
 
 
-def _begins(state: Any, read: Operation) -> bool:
+def _begins(state: Any, read: HistoryOperation) -> bool:
     """Whether what a read saw begins with the state (strings and lists; other states could become anything)."""
     if isinstance(state, (str, tuple)) and state and isinstance(read.value, type(state)):
         return bool(read.value[: len(state)] == state)
     return not (isinstance(state, (str, tuple)) and state)
 
 
-def _absorbs(state: Any, op: Operation) -> bool:
+def _absorbs(state: Any, op: HistoryOperation) -> bool:
     return isinstance(state, tuple) or (isinstance(op.value, str) and (not state or isinstance(state, str)))
 
 
-def _increased(state: Any, op: Operation) -> Any:
+def _increased(state: Any, op: HistoryOperation) -> Any:
     amount = 1 if op.value is None else op.value
     if (state and not isinstance(state, (int, float))) or not isinstance(amount, (int, float)):
         return ILLEGAL
@@ -134,14 +134,14 @@ def _increased(state: Any, op: Operation) -> Any:
     return ILLEGAL if told and op.result != total else total
 
 
-def _counter(state: Any, op: Operation) -> Any:
+def _counter(state: Any, op: HistoryOperation) -> Any:
     """``increment`` or ``add`` an amount (1 where none is given); a result that is a number is the new total."""
     if op.kind in {"read", "get"}:
         return state if state == op.value else ILLEGAL
     return _increased(state, op)
 
 
-def _set(state: Any, op: Operation) -> Any:
+def _set(state: Any, op: HistoryOperation) -> Any:
     """``add`` and ``remove`` an element (a boolean result says whether it made a difference); ``read`` a list."""
     if op.kind == "read":
         elements = () if op.value is None else op.value
@@ -154,7 +154,7 @@ def _set(state: Any, op: Operation) -> Any:
     return state if not changed else state | {op.value} if op.kind == "add" else state - {op.value}
 
 
-def _queue(state: Any, op: Operation) -> Any:
+def _queue(state: Any, op: HistoryOperation) -> Any:
     """First in, first out; a dequeue that came back with null found the queue empty."""
     if op.kind == "enqueue":
         return (*state, op.value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 
-from sim.analysis.checks.verdict import Operation, show
+from sim.analysis.checks.verdict import HistoryOperation, show
 from sim.analysis.checks.witnesses import Broken
 
 __all__ = ["counter", "lists", "queue", "sets"]
@@ -32,44 +32,44 @@ class _Latest:
 
     def __init__(
         self,
-        operations: Iterable[Operation],
-        early: Callable[[Operation], float],
-        great: Callable[[Operation], float],
+        operations: Iterable[HistoryOperation],
+        early: Callable[[HistoryOperation], float],
+        great: Callable[[HistoryOperation], float],
     ) -> None:
         ordered = sorted(operations, key=early)
         self._early = [early(op) for op in ordered]
         self._best = _greatest(ordered, great)
 
-    def before(self, time: float) -> Operation | None:
+    def before(self, time: float) -> HistoryOperation | None:
         """Among those that were certainly over (or begun) before this time."""
         at = bisect_left(self._early, time)
         return self._best[at - 1] if at else None
 
-    def by(self, time: float) -> Operation | None:
+    def by(self, time: float) -> HistoryOperation | None:
         """The same, but at this very time counts, too."""
         at = bisect_right(self._early, time)
         return self._best[at - 1] if at else None
 
 
-def _called(op: Operation) -> float:
+def _called(op: HistoryOperation) -> float:
     return op.called
 
 
-def _returned(op: Operation) -> float:
+def _returned(op: HistoryOperation) -> float:
     return op.returned
 
 
 # Counters
 
 
-def counter(operations: Sequence[Operation], initial: Any) -> Broken | None:
+def counter(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
     """What was read lies between what must and what can have been added by then; and it never goes back."""
     start = 0 if initial is None else initial
     additions = [op for op in operations if op.kind in {"increment", "add"}]
     if not all(_whole(_amount(op)) for op in additions) or not _whole(start):
         return None  # sums of floating point numbers depend on their order
     bounds = _Bounds(additions, start)
-    seen: list[tuple[Operation, float]] = []
+    seen: list[tuple[HistoryOperation, float]] = []
     for op in operations:
         total = op.value if op.kind in {"read", "get"} else op.result
         if not op.known or isinstance(total, bool) or not isinstance(total, (int, float)):
@@ -85,7 +85,7 @@ def counter(operations: Sequence[Operation], initial: Any) -> Broken | None:
     return _never_back(seen) if all(_amount(op) >= 0 for op in additions) else None
 
 
-def _amount(op: Operation) -> Any:
+def _amount(op: HistoryOperation) -> Any:
     return 1 if op.value is None else op.value
 
 
@@ -93,14 +93,14 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _saw(op: Operation, total: object) -> str:
+def _saw(op: HistoryOperation, total: object) -> str:
     return f"{op} saw {show(total)}" if op.kind in {"read", "get"} else f"{op} made {show(total)}"
 
 
 class _Bounds:
     """The least and the greatest total that an operation can have seen."""
 
-    def __init__(self, additions: list[Operation], start: int) -> None:
+    def __init__(self, additions: list[HistoryOperation], start: int) -> None:
         self.additions, self.start = additions, start
         self._called, self._grow = _sums(additions, _called, lambda n: max(n, 0))
         _, self._shrink = _sums(additions, _called, lambda n: min(n, 0))
@@ -108,7 +108,7 @@ class _Bounds:
         self._over, self._gained = _sums(done, _returned, lambda n: max(n, 0))
         _, self._lost = _sums(done, _returned, lambda n: min(n, 0))
 
-    def of(self, op: Operation) -> tuple[int, int]:
+    def of(self, op: HistoryOperation) -> tuple[int, int]:
         over, called = bisect_left(self._over, op.called), bisect_right(self._called, op.returned)
         low = self.start + self._gained[over] + self._shrink[called]
         high = self.start + self._grow[called] + self._lost[over]
@@ -116,7 +116,7 @@ class _Bounds:
             low, high = low + max(_amount(op), 0), high + min(_amount(op), 0)
         return low, high
 
-    def enough(self, op: Operation, total: float, sign: int) -> list[Operation]:
+    def enough(self, op: HistoryOperation, total: float, sign: int) -> list[HistoryOperation]:
         """So many of the additions that were over before the operation that they alone are more (``sign`` 1) than it
         saw, or (-1) less, whatever others made of it."""
         over = [other for other in self.additions if other.known and other.returned < op.called]
@@ -126,7 +126,7 @@ class _Bounds:
         ]
         own = _amount(op) if op.kind in {"increment", "add"} else 0
         reached = sign * (self.start + own) + sum(min(sign * amount, 0) for amount in others)
-        chosen: list[Operation] = []
+        chosen: list[HistoryOperation] = []
         while over and reached <= sign * total:
             chosen.append(over.pop(0))
             reached += max(sign * _amount(chosen[-1]), 0)
@@ -134,14 +134,14 @@ class _Bounds:
 
 
 def _sums(
-    additions: list[Operation], time: Callable[[Operation], float], part: Callable[[int], int]
+    additions: list[HistoryOperation], time: Callable[[HistoryOperation], float], part: Callable[[int], int]
 ) -> tuple[list[float], list[int]]:
     """The times in order, and before each of them (and at the end) the sum of the parts so far."""
     ordered = sorted(additions, key=time)
     return [time(op) for op in ordered], [0, *accumulate(part(_amount(op)) for op in ordered)]
 
 
-def _never_back(seen: list[tuple[Operation, float]]) -> Broken | None:
+def _never_back(seen: list[tuple[HistoryOperation, float]]) -> Broken | None:
     """A counter that only grows: who is called after somebody has returned sees no less."""
     totals = {id(op): total for op, total in seen}
     by_return = sorted((op for op, _ in seen), key=_returned)
@@ -164,7 +164,7 @@ def _never_back(seen: list[tuple[Operation, float]]) -> Broken | None:
 # Lists and strings that are only appended to
 
 
-def lists(operations: Sequence[Operation], initial: Any) -> Broken | None:
+def lists(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
     """What one read saw begins with what an earlier one saw, and holds what was appended, as often."""
     reads = [op for op in operations if op.known and op.kind in {"read", "get"}]
     if not all(op.value is None or isinstance(op.value, (str, tuple)) for op in reads):
@@ -175,11 +175,11 @@ def lists(operations: Sequence[Operation], initial: Any) -> Broken | None:
     return found or (_elements(reads, appends, initial) if listed else None)
 
 
-def _text(op: Operation) -> bool:
+def _text(op: HistoryOperation) -> bool:
     return isinstance(op.value, str)
 
 
-def _prefixes(reads: list[Operation]) -> Broken | None:
+def _prefixes(reads: list[HistoryOperation]) -> Broken | None:
     by_length = sorted((op for op in reads if op.value), key=lambda op: len(op.value))
     for shorter, longer in pairwise(by_length):
         if (
@@ -195,7 +195,7 @@ def _prefixes(reads: list[Operation]) -> Broken | None:
     return None
 
 
-def _elements(reads: list[Operation], appends: list[Operation], initial: Any) -> Broken | None:
+def _elements(reads: list[HistoryOperation], appends: list[HistoryOperation], initial: Any) -> Broken | None:
     """Of the longest read all elements were appended, as often; of each read, enough of them by then."""
     called = sorted(op.called for op in appends)
     over = sorted(op.returned for op in appends if op.known)
@@ -226,7 +226,7 @@ def _elements(reads: list[Operation], appends: list[Operation], initial: Any) ->
 # Sets
 
 
-def sets(operations: Sequence[Operation], initial: Any) -> Broken | None:
+def sets(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
     """What is seen in a set was added and not certainly removed since; what is missing, the other way round."""
     reads = [op for op in operations if op.known and op.kind == "read"]
     for op in reads:
@@ -235,7 +235,7 @@ def sets(operations: Sequence[Operation], initial: Any) -> Broken | None:
         if len(op.value or ()) != len(frozenset(op.value or ())):
             return Broken((op,), f"{op} saw an element twice.")
     start = frozenset() if initial is None else initial
-    words: dict[Any, list[Operation]] = {word: [] for word in sorted(start, key=show)}
+    words: dict[Any, list[HistoryOperation]] = {word: [] for word in sorted(start, key=show)}
     for op in operations:
         if op.kind in {"add", "remove"}:
             words.setdefault(op.value, []).append(op)
@@ -256,7 +256,10 @@ def sets(operations: Sequence[Operation], initial: Any) -> Broken | None:
 
 
 def _one_element(
-    word: Any, changes: list[Operation], reads: list[tuple[Operation, frozenset[Any]]], start: bool
+    word: Any,
+    changes: list[HistoryOperation],
+    reads: list[tuple[HistoryOperation, frozenset[Any]]],
+    start: bool,
 ) -> Broken | None:
     adds = [op for op in changes if op.kind == "add"]
     removes = [op for op in changes if op.kind == "remove"]
@@ -296,7 +299,7 @@ def _one_element(
 # Queues
 
 
-def queue(operations: Sequence[Operation], initial: Any) -> Broken | None:
+def queue(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
     """What is dequeued was enqueued, in time and as often; in order; and a queue with an element is not empty."""
     start = tuple(initial or ())
     enqueues = [op for op in operations if op.kind == "enqueue"]
@@ -313,7 +316,9 @@ def queue(operations: Sequence[Operation], initial: Any) -> Broken | None:
     return _order(unique, lost) or _not_empty(unique, empty, lost)
 
 
-def _counts(enqueues: list[Operation], taken: list[Operation], start: tuple[Any, ...]) -> Broken | None:
+def _counts(
+    enqueues: list[HistoryOperation], taken: list[HistoryOperation], start: tuple[Any, ...]
+) -> Broken | None:
     put: dict[Any, list[float]] = {}
     for value in start:
         put.setdefault(value, []).append(-math.inf)
@@ -338,8 +343,8 @@ def _counts(enqueues: list[Operation], taken: list[Operation], start: tuple[Any,
 
 
 def _once(
-    enqueues: list[Operation], taken: list[Operation], start: tuple[Any, ...]
-) -> list[tuple[Operation, Operation | None]]:
+    enqueues: list[HistoryOperation], taken: list[HistoryOperation], start: tuple[Any, ...]
+) -> list[tuple[HistoryOperation, HistoryOperation | None]]:
     """Values that were enqueued once: their enqueue, and their dequeue if there was one."""
     count: dict[Any, int] = {}
     for value in (*start, *(op.value for op in enqueues)):
@@ -348,12 +353,12 @@ def _once(
     return [(op, out.get(op.value)) for op in enqueues if count[op.value] == 1]
 
 
-def _leaves(pair: tuple[Operation, Operation | None]) -> float:
+def _leaves(pair: tuple[HistoryOperation, HistoryOperation | None]) -> float:
     """Until when an element is certainly there."""
     return math.inf if pair[1] is None else pair[1].called
 
 
-def _order(unique: list[tuple[Operation, Operation | None]], lost: bool) -> Broken | None:
+def _order(unique: list[tuple[HistoryOperation, HistoryOperation | None]], lost: bool) -> Broken | None:
     """One that came later left before one that came earlier."""
     certain = [pair for pair in unique if pair[0].known and (pair[1] is not None or not lost)]
     certain.sort(key=lambda pair: pair[0].returned)
@@ -374,7 +379,7 @@ def _order(unique: list[tuple[Operation, Operation | None]], lost: bool) -> Brok
 
 
 def _not_empty(
-    unique: list[tuple[Operation, Operation | None]], empty: list[Operation], lost: bool
+    unique: list[tuple[HistoryOperation, HistoryOperation | None]], empty: list[HistoryOperation], lost: bool
 ) -> Broken | None:
     certain = [pair for pair in unique if pair[0].known and (pair[1] is not None or not lost)]
     certain.sort(key=lambda pair: pair[0].returned)

@@ -12,7 +12,7 @@ from itertools import combinations, permutations
 from typing import Any
 
 from sim.analysis.checks.models import ILLEGAL, Model
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["interleaves", "linear", "wing_gong_lowe"]
 
@@ -25,7 +25,7 @@ class _Entry:
 
     __slots__ = ("after", "before", "match", "number", "operation")
 
-    def __init__(self, operation: Operation | None, number: int) -> None:
+    def __init__(self, operation: HistoryOperation | None, number: int) -> None:
         self.operation = operation
         self.number = number
         self.match: _Entry | None = None
@@ -47,7 +47,7 @@ class _Entry:
                     entry.after.before = entry
 
 
-def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any = None) -> bool:
+def wing_gong_lowe(model: Model, operations: Sequence[HistoryOperation], initial: Any = None) -> bool:
     """Whether the operations of one object have a linearization; no budget, no reductions.
 
     Failed operations are taken as assertions, operations of unknown outcome as optional: leave out others before.
@@ -96,7 +96,7 @@ def wing_gong_lowe(model: Model, operations: Sequence[Operation], initial: Any =
     return True
 
 
-def _entries(operations: Sequence[Operation]) -> _Entry:
+def _entries(operations: Sequence[HistoryOperation]) -> _Entry:
     timeline: list[tuple[float, int, int, _Entry]] = []
     for i, op in enumerate(operations):
         call = _Entry(op, i)
@@ -114,7 +114,7 @@ def _entries(operations: Sequence[Operation]) -> _Entry:
 # Sequential consistency
 
 
-def interleaves(model: Model, operations: Sequence[Operation], starts: dict[Any, Any]) -> bool:
+def interleaves(model: Model, operations: Sequence[HistoryOperation], starts: dict[Any, Any]) -> bool:
     """Whether some permutation of the operations, each process in the order given, explains all replies.
 
     ``starts``: the state of each key. Operations of unknown outcome are optional, and followed by nothing.
@@ -137,7 +137,7 @@ def interleaves(model: Model, operations: Sequence[Operation], starts: dict[Any,
     return False
 
 
-def _explains(model: Model, order: Sequence[Operation], starts: dict[Any, Any]) -> bool:
+def _explains(model: Model, order: Sequence[HistoryOperation], starts: dict[Any, Any]) -> bool:
     states = dict(starts)
     for op in order:
         states[op.key] = model.step(states[op.key], op)

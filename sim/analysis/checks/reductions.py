@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.analysis.checks.states import RETURN
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Antichains", "bits", "drop_unseen", "follows"]
 
@@ -35,7 +35,7 @@ class Antichains:
         return True
 
 
-def follows(operations: Sequence[Operation]) -> dict[int, int]:
+def follows(operations: Sequence[HistoryOperation]) -> dict[int, int]:
     """Operation -> the one before it of the same process, where that returned at the very instant of its call.
 
     Everything else that real time orders is ordered by the timeline; at one instant it cannot say more.
@@ -52,7 +52,7 @@ def follows(operations: Sequence[Operation]) -> dict[int, int]:
 
 
 def bits(
-    operations: Sequence[Operation], timeline: Sequence[tuple[float, int, int]]
+    operations: Sequence[HistoryOperation], timeline: Sequence[tuple[float, int, int]]
 ) -> tuple[list[int], list[int]]:
     """The settled and the used bit of each operation: answered ones reuse low bits, those of unknown outcome have
     a high used bit of their own, and never owe anything (settled is 0)."""
@@ -77,7 +77,7 @@ def bits(
     return settled, [2 << 2 * s for s in slot]
 
 
-def drop_unseen(operations: Sequence[Operation]) -> list[Operation]:
+def drop_unseen(operations: Sequence[HistoryOperation]) -> list[HistoryOperation]:
     """Operations on one register, without writes and cas of unknown outcome whose value nobody saw.
 
     Sound only where nothing but a value's being there is ever asserted: not with failed cas that assert a
@@ -106,5 +106,5 @@ _OBSERVERS = frozenset({"read", "get", "cas"})
 _SETTERS = frozenset({"write", "put", "cas", "delete"})
 
 
-def _set_by(op: Operation) -> object:
+def _set_by(op: HistoryOperation) -> object:
     return None if op.kind == "delete" else op.value[1] if op.kind == "cas" else op.value

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Regular", "regular_key"]
 
@@ -38,10 +38,10 @@ class _Write:
     value: object
     called: float
     returned: float
-    operation: Operation | None  # None: the initial value
+    operation: HistoryOperation | None  # None: the initial value
 
 
-def regular_key(operations: Sequence[Operation], initial: object, budget: int) -> Regular:
+def regular_key(operations: Sequence[HistoryOperation], initial: object, budget: int) -> Regular:
     """Judge the operations on one key (reads, writes, cas, delete; failed ones and unanswered reads left out)."""
     writes = [_Write(initial, -math.inf, -math.inf, None)]
     writes += [_Write(_written(op), op.called, op.returned, op) for op in _possible(operations, initial)]
@@ -75,7 +75,7 @@ def regular_key(operations: Sequence[Operation], initial: object, budget: int) -
     )
 
 
-def _possible(operations: Sequence[Operation], initial: object) -> list[Operation]:
+def _possible(operations: Sequence[HistoryOperation], initial: object) -> list[HistoryOperation]:
     """The writes, without cas of unknown outcome that cannot have happened: nobody wrote what they expected."""
     writes = [op for op in operations if op.kind not in _READS]
     while True:
@@ -88,14 +88,16 @@ def _possible(operations: Sequence[Operation], initial: object) -> list[Operatio
         writes = left
 
 
-def _expectable(op: Operation, writes: list[Operation], values: set[object], initial: object) -> bool:
+def _expectable(
+    op: HistoryOperation, writes: list[HistoryOperation], values: set[object], initial: object
+) -> bool:
     seen = _seen(op)
     if seen not in values or _written(op) != seen:
         return seen in values
     return seen == initial or any(_written(other) == seen for other in writes if other is not op)
 
 
-def _agrees(writes: Sequence[_Write], reads: Sequence[Operation], chosen: Sequence[int]) -> bool:
+def _agrees(writes: Sequence[_Write], reads: Sequence[HistoryOperation], chosen: Sequence[int]) -> bool:
     """Whether no two writes must each come before the other, given which write each read saw."""
     latest = [w.called for w in writes]
     alive = [w.operation is None or w.operation.known for w in writes]
@@ -114,7 +116,7 @@ def _agrees(writes: Sequence[_Write], reads: Sequence[Operation], chosen: Sequen
     return True
 
 
-def _hopeless(read: Operation, matching: list[_Write], complete: list[_Write], steps: int) -> Regular:
+def _hopeless(read: HistoryOperation, matching: list[_Write], complete: list[_Write], steps: int) -> Regular:
     """The read can have seen no write of its value: nobody wrote it, or not in time, or it had been overwritten."""
     if not matching:
         return Regular(False, steps, (read.row,), f"nobody wrote what {read} saw.")
@@ -130,11 +132,11 @@ def _hopeless(read: Operation, matching: list[_Write], complete: list[_Write], s
     return Regular(False, steps, (*rows, read.row), reason)
 
 
-def _written(op: Operation) -> object:
+def _written(op: HistoryOperation) -> object:
     return None if op.kind == "delete" else op.value[1] if op.kind == "cas" else op.value
 
 
-def _seen(op: Operation) -> object:
+def _seen(op: HistoryOperation) -> object:
     return op.value[0] if op.kind == "cas" else op.value
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sim.analysis.checks.columns import FAIL, INFO, READS, WRITES, History
 
-__all__ = ["INITIAL", "NOBODY", "Pattern", "Relations", "Trace", "find_cycle"]
+__all__ = ["INITIAL", "NOBODY", "HistoryItems", "Pattern", "Relations", "find_cycle"]
 
 INITIAL = -1
 """The source of a read that saw the initial value of its key."""
@@ -40,7 +40,7 @@ class Pattern:
 
 
 @dataclass(eq=False)
-class Trace:
+class HistoryItems:
     """The items of a history, in parallel lists.
 
     ``session[i]`` and ``place[i]`` say where item i stands; ``sessions[s]`` lists the items of a session. A write of
@@ -63,7 +63,7 @@ class Trace:
     """Whether some process had two operations open at once (their order is then the order of their returns)."""
 
     @classmethod
-    def of(cls, history: History, initial: Iterable[int]) -> Trace:
+    def of(cls, history: History, initial: Iterable[int]) -> HistoryItems:
         """Read a history; ``initial``: the code of the value that each key starts with.
 
         Raises ValueError when there is no process column, or for operations that are neither reads nor writes.
@@ -196,7 +196,7 @@ class Relations:
     ``source[r]``: the write (or `INITIAL`) that read r saw. ``items``: what is left, session by session.
     """
 
-    def __init__(self, trace: Trace, source: Mapping[int, int]) -> None:
+    def __init__(self, trace: HistoryItems, source: Mapping[int, int]) -> None:
         self.trace = trace
         self.session, self.place, self.key, self.write = trace.session, trace.place, trace.key, trace.write
         alive = self._alive(source)

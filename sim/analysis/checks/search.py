@@ -28,7 +28,7 @@ from sim.analysis.checks.lookahead import Lookahead
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import Antichains, bits, follows
 from sim.analysis.checks.states import CALL, States, events
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Found", "search"]
 
@@ -59,7 +59,7 @@ class Found:
 
 def search(
     model: Model,
-    operations: Sequence[Operation],
+    operations: Sequence[HistoryOperation],
     initial: object,
     budget: int,
     *,
@@ -89,7 +89,7 @@ class _Search:
     """
 
     def __init__(
-        self, model: Model, operations: Sequence[Operation], initial: object, budget: int, width: int
+        self, model: Model, operations: Sequence[HistoryOperation], initial: object, budget: int, width: int
     ) -> None:
         self.model, self.operations = model, operations
         self.states = States(model, operations, initial)
@@ -338,7 +338,7 @@ class _Search:
         return tuple(order)
 
     def _hidden_by(self, state: object, waiting: Sequence[int]) -> list[int]:
-        def hides(op: Operation) -> bool:
+        def hides(op: HistoryOperation) -> bool:
             return op.kind in self.model.additions and self.model.absorbs(state, op)
 
         return [i for i in waiting if self.overwrites[i] or hides(self.operations[i])]

@@ -22,23 +22,23 @@ import numpy as np
 from sim.analysis.checks.causal import cc, ccv, cm
 from sim.analysis.checks.relations import INITIAL, Clocks, Pattern, Relations, find_cycle
 
-__all__ = ["Order", "necessary", "saturated", "with_versions"]
+__all__ = ["ClockOrder", "necessary", "saturated", "with_versions"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class ClockOrder:
     """What must hold in every order of all items: clocks (how many items of each session come before each)."""
 
     relations: Relations
     clocks: Clocks
 
 
-def necessary(relations: Relations) -> Pattern | Order:
+def necessary(relations: Relations) -> Pattern | ClockOrder:
     """A bad pattern that rules sequential consistency out, or the order that any interleaving must have."""
     return cc(relations) or cm(relations) or ccv(relations) or saturated(relations)
 
 
-def saturated(relations: Relations) -> Pattern | Order:
+def saturated(relations: Relations) -> Pattern | ClockOrder:
     """Session order and reading, closed under: what was overwritten was read before, and was written before.
 
     If a write w' to the key of a read r of w must come before r, it comes before w; if w must come before w', so
@@ -75,7 +75,7 @@ def saturated(relations: Relations) -> Pattern | Order:
                         if not _before(relations, clocks, read, i):
                             grown |= add(read, i)
         if not grown:
-            return Order(relations, clocks)
+            return ClockOrder(relations, clocks)
 
 
 def _before(relations: Relations, clocks: Clocks, a: int, b: int) -> bool:

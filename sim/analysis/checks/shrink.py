@@ -15,7 +15,7 @@ from dataclasses import replace
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
 from sim.analysis.checks.search import Found, search
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["REGISTERS", "plain", "shrink"]
 
@@ -27,15 +27,15 @@ _PASSES = 20  # … but long histories are looked at this often
 _FEW = 8  # operations that need no shorter window
 
 
-def plain(model: Model, operations: Sequence[Operation]) -> bool:
+def plain(model: Model, operations: Sequence[HistoryOperation]) -> bool:
     """Whether these are reads, writes and successful cas of a register only."""
     odd = any(op.kind in {"append", "increment"} or op.status == "fail" for op in operations)
     return model.name in REGISTERS and not odd
 
 
 def shrink(
-    model: Model, operations: Sequence[Operation], initial: object, found: Found
-) -> tuple[list[Operation], tuple[Operation, object] | None]:
+    model: Model, operations: Sequence[HistoryOperation], initial: object, found: Found
+) -> tuple[list[HistoryOperation], tuple[HistoryOperation, object] | None]:
     """A small part of an invalid history that is still invalid, in order of call; deterministic.
 
     The second value is None, or (reply, state): the part is only contradictory because that reply (its first
@@ -46,7 +46,7 @@ def shrink(
     prefix = [op for op in prefix if op.known or op.kind not in model.reads]
     smaller = _Shrinker(model, initial, len(prefix)).run(prefix) or prefix
     rows = {op.row for op in smaller}
-    since: tuple[Operation, object] | None = None
+    since: tuple[HistoryOperation, object] | None = None
     if len(smaller) > _FEW:
         for i, state in reversed(found.certain):
             reply = operations[i]
@@ -63,17 +63,17 @@ def shrink(
     return sorted((op for op in operations if op.row in rows), key=lambda op: (op.called, op.row)), since
 
 
-def _at(op: Operation, time: float) -> Operation:
+def _at(op: HistoryOperation, time: float) -> HistoryOperation:
     """The operation as it stood at that time: not yet answered if it returned later."""
     return op if op.returned <= time or not op.known else _optional(op)
 
 
-def _since(op: Operation, time: float) -> Operation:
+def _since(op: HistoryOperation, time: float) -> HistoryOperation:
     """The operation as seen from that time on: it may have taken effect before if it was called before."""
     return op if op.called > time else _optional(op)
 
 
-def _optional(op: Operation) -> Operation:
+def _optional(op: HistoryOperation) -> HistoryOperation:
     return replace(op, status="info", returned=math.inf)
 
 
@@ -84,12 +84,12 @@ class _Shrinker:
         self.model, self.initial = model, initial
         self.budget = max(_BUDGET, _PASSES * size)
 
-    def invalid(self, operations: list[Operation]) -> bool:
+    def invalid(self, operations: list[HistoryOperation]) -> bool:
         found = search(self.model, operations, self.initial, self.budget)
         self.budget -= found.steps + len(operations)
         return found.valid is False
 
-    def run(self, kept: list[Operation]) -> list[Operation]:
+    def run(self, kept: list[HistoryOperation]) -> list[HistoryOperation]:
         """The smallest part found; empty if the whole was not shown to be invalid."""
         if not self.invalid(kept):
             return []
@@ -108,7 +108,9 @@ class _Shrinker:
             size = max(1, size // 2)
         return kept
 
-    def _without(self, kept: list[Operation], at: int, size: int, registers: bool) -> list[Operation]:
+    def _without(
+        self, kept: list[HistoryOperation], at: int, size: int, registers: bool
+    ) -> list[HistoryOperation]:
         """``kept`` without those of the operations at … at + size that may go."""
         chunk = {op.row for op in kept[at : at + size]}
         fewer = [op for op in kept if op.row not in chunk or not (op.known and self.model.pure(op))]

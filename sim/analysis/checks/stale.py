@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sim.analysis.checks.columns import FAIL, INFO, OK, READS, WRITES, History, freeze
-from sim.analysis.checks.times import Clock
+from sim.analysis.checks.times import HistoryClock
 
 __all__ = ["staleness"]
 
@@ -110,7 +110,7 @@ def _bound(history: History, reads: Any, writes: list[int], initial: int, k: Any
         t[row] = max(0.0, begin - replaced)
 
 
-def _log(commits: pd.DataFrame, clock: Clock) -> dict[Any, list[tuple[float, Any]]]:
+def _log(commits: pd.DataFrame, clock: HistoryClock) -> dict[Any, list[tuple[float, Any]]]:
     missing = {"key", "value", "time"} - set(commits.columns)
     if missing:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sim.analysis.checks.models import ILLEGAL, Model
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["CALL", "RETURN", "States", "events"]
 
@@ -15,14 +15,14 @@ CALL, RETURN = 0, 1
 class States:
     """States and effects as small integers, and a table of what leads where, filled as it is asked."""
 
-    def __init__(self, model: Model, operations: Sequence[Operation], initial: object) -> None:
+    def __init__(self, model: Model, operations: Sequence[HistoryOperation], initial: object) -> None:
         self._step = model.step
         self._numbers: dict[object, int] = {}
         self.states: list[object] = []
         self._next: list[dict[int, int]] = []
         self._start = initial
         effects: dict[object, int] = {}
-        self.samples: list[Operation] = []
+        self.samples: list[HistoryOperation] = []
         self.effect: list[int] = []  # of each operation
         for op in operations:
             name = (op.kind, op.key, op.value, op.result if op.known else None, op.status)
@@ -60,7 +60,7 @@ class States:
         return row[effect]
 
 
-def events(operations: Sequence[Operation]) -> list[tuple[float, int, int]]:
+def events(operations: Sequence[HistoryOperation]) -> list[tuple[float, int, int]]:
     """(time, 0 for a call or 1 for a return, operation), in order; at equal times calls sort before returns, and
     what returns first is called first."""
     found = [(op.called, CALL, i) for i, op in enumerate(operations)]

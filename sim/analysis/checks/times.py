@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["EXACT", "SECONDS", "Clock", "inexact", "read_times"]
+__all__ = ["EXACT", "SECONDS", "HistoryClock", "inexact", "read_times"]
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class HistoryClock:
     """What the times of a history mean: how far the kept numbers are from those in the frame.
 
     ``origin``: what was subtracted (0: nothing). ``dated``: the frame holds dates, or lengths of time; kept are the
@@ -58,7 +58,7 @@ class Clock:
         return float(whole - self.origin)
 
 
-SECONDS = Clock()
+SECONDS = HistoryClock()
 """Times are kept as they stand in the frame."""
 
 
@@ -70,7 +70,7 @@ def inexact(column: pd.Series[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values) & (np.abs(values) > EXACT))
 
 
-def read_times(columns: list[pd.Series[Any]]) -> tuple[list[Floats], Clock]:
+def read_times(columns: list[pd.Series[Any]]) -> tuple[list[Floats], HistoryClock]:
     """The columns as numbers that compare as the times do (NaN: missing), and the clock that they are of.
 
     Raises `BadTime` (a ValueError) with the column, the place and what is wrong.
@@ -148,7 +148,7 @@ def _whole(cell: Any) -> int | None:
     return None
 
 
-def _dated(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], Clock]:
+def _dated(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], HistoryClock]:
     whole: list[list[int | None]] = []
     for name, cells_of in zip(names, cells, strict=True):
         found = [None if cell is None else _whole(cell) for cell in cells_of]
@@ -157,10 +157,10 @@ def _dated(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], Cloc
                 raise BadTime(name, at, f"{name} is {cell!r}, where other times are dates")
         whole.append(found)
     kept, clock = _counted(whole, names)
-    return [times / _NANOSECONDS for times in kept], Clock(clock.origin, dated=True)
+    return [times / _NANOSECONDS for times in kept], HistoryClock(clock.origin, dated=True)
 
 
-def _counted(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], Clock]:
+def _counted(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], HistoryClock]:
     """Integers, counted from the least of them."""
     origin = min(int(cell) for cells_of in cells for cell in cells_of if isinstance(cell, int))
     kept = []
@@ -180,4 +180,4 @@ def _counted(cells: list[list[Any]], names: list[str]) -> tuple[list[Floats], Cl
                     name, at, f"{name} is {cell!r}, too far from the first time, {origin}, to be exact"
                 )
         kept.append(column)
-    return kept, Clock(origin)
+    return kept, HistoryClock(origin)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["Operation", "Verdict", "name", "seconds", "show"]
+__all__ = ["HistoryOperation", "Verdict", "name", "seconds", "show"]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class HistoryOperation:
     """One client operation, as checks and user models see it.
 
     Attributes
@@ -119,7 +119,7 @@ class Verdict:
     consistency: str
     model: str
     reason: str
-    counterexample: tuple[Operation, ...] = ()
+    counterexample: tuple[HistoryOperation, ...] = ()
     order: tuple[int, ...] | None = field(default=None, repr=False)
     steps: int = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Broken"]
 
@@ -13,5 +13,5 @@ __all__ = ["Broken"]
 class Broken:
     """The operations that contradict each other, and why; ``reason`` begins without the key."""
 
-    operations: tuple[Operation, ...]
+    operations: tuple[HistoryOperation, ...]
     reason: str

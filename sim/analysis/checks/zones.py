@@ -21,11 +21,11 @@ from sim.analysis.checks.clusters import Bools, Clusters, Ints
 from sim.analysis.checks.columns import INFO, History
 from sim.analysis.checks.verdict import name, show
 
-__all__ = ["Violation", "Zones", "judge_zones"]
+__all__ = ["ZoneViolation", "Zones", "judge_zones"]
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class ZoneViolation:
     """Why there is no order: the rows that show it, and the argument."""
 
     rows: tuple[int, ...]
@@ -40,7 +40,7 @@ class Zones:
     """
 
     judged: Bools
-    violation: Violation | None
+    violation: ZoneViolation | None
     order: Ints | None = None
 
 
@@ -64,7 +64,9 @@ def judge_zones(
     for find in (clusters.thin_air, clusters.from_the_future, clusters.broken_chain, clusters.crossing):
         violation = find()
         if violation is not None:
-            return Zones(clusters.judged, Violation(clusters.with_evidence(violation.rows), violation.reason))
+            return Zones(
+                clusters.judged, ZoneViolation(clusters.with_evidence(violation.rows), violation.reason)
+            )
     judged = clusters.judged
     if strict or (not regular and _touching(history)):
         clusters = _Zones(history, initial, regular, mismatch, closed=True)
@@ -88,7 +90,7 @@ def _touching(history: History) -> bool:
 class _Zones(Clusters):
     """Finds contradictions between clusters, and explains them."""
 
-    def thin_air(self) -> Violation | None:
+    def thin_air(self) -> ZoneViolation | None:
         """A value was seen that nobody wrote."""
         h = self.history
         lost = self.reads[self.read_of < 0]
@@ -101,9 +103,9 @@ class _Zones(Clusters):
         reason = f"{_on(op.key)}nobody wrote {show(value)}, which {op} saw"
         if self.initial[h.key[row]] == 0 and value in (0, ""):
             reason += f" (keys start as null here; pass initial={value!r} if they start as {value!r})"
-        return Violation((row,), reason + ".")
+        return ZoneViolation((row,), reason + ".")
 
-    def from_the_future(self) -> Violation | None:
+    def from_the_future(self) -> ZoneViolation | None:
         """A read returned before the write of its value was called."""
         early = self._early()
         if not len(early):
@@ -111,7 +113,7 @@ class _Zones(Clusters):
         at = early[np.argmin(self.read_return[early])]
         read, write = int(self.reads[at]), int(self.writer[self.read_of[at]])
         h = self.history
-        return Violation(
+        return ZoneViolation(
             (read, write),
             f"{h.operation(read)} returned before the write of its value was called: {h.operation(write)}.",
         )
@@ -119,7 +121,7 @@ class _Zones(Clusters):
     def _early(self) -> Ints:
         return np.flatnonzero((self.read_of >= 0) & (self.read_return < self.called[self.read_of]))
 
-    def broken_chain(self) -> Violation | None:
+    def broken_chain(self) -> ZoneViolation | None:
         """Two cas replaced one value, cas follow each other in a circle, or a chain of them contradicts time."""
         h = self.history
         linked = np.flatnonzero(self.alive & (self.before >= 0))
@@ -130,7 +132,7 @@ class _Zones(Clusters):
         if len(twins):
             rows = tuple(sorted(int(self.writer[order[twins[0] + i]]) for i in (0, 1)))
             value = h.values[h.expected[rows[0]]]
-            return Violation(
+            return ZoneViolation(
                 rows,
                 f"Both {h.operation(rows[0])} and {h.operation(rows[1])} replaced {show(value)}, written once.",
             )
@@ -140,7 +142,9 @@ class _Zones(Clusters):
             while (at := int(self.before[at])) != start:
                 circle.append(at)
             rows = tuple(int(self.writer[c]) for c in reversed(circle))
-            return Violation(rows, "These cas each need the one before them to have happened, in a circle.")
+            return ZoneViolation(
+                rows, "These cas each need the one before them to have happened, in a circle."
+            )
         return self._backwards()
 
     def _on_cycle(self) -> Bools:
@@ -149,7 +153,7 @@ class _Zones(Clusters):
         on[self.root[self.cyclic]] = True
         return on
 
-    def _backwards(self) -> Violation | None:
+    def _backwards(self) -> ZoneViolation | None:
         """Inside a chain: something of a later cluster returned before something of an earlier one was called."""
         bad = self._out_of_turn()
         if not len(bad):
@@ -167,7 +171,7 @@ class _Zones(Clusters):
         latest = np.maximum.accumulate(base + self.s[members])[:-1]  # of an earlier chain: too low to matter
         return np.asarray(members[1:][base[1:] + self.f[members[1:]] < latest])
 
-    def crossing(self) -> Violation | None:
+    def crossing(self) -> ZoneViolation | None:
         """Two blocks of which each must come before the other."""
         blocks, low, high, least, greatest = self._blocks()
         ahead, behind = self._crossings(blocks, low, high)
@@ -219,7 +223,7 @@ class _Zones(Clusters):
 
     def _conflict(
         self, a: int | tuple[int, int], b: int | tuple[int, int], chained: bool = False
-    ) -> Violation:
+    ) -> ZoneViolation:
         """The operations that force block a before block b and block b before block a."""
         h = self.history
         a_least, a_greatest = (a, a) if isinstance(a, int) else a
@@ -242,7 +246,7 @@ class _Zones(Clusters):
                 parts.append("and nothing comes between values that cas made out of each other")
         key = h.operation(max(rows)).key
         shown = sorted({r for r in rows if r >= 0}, key=lambda r: (h.called[r], r))
-        return Violation(tuple(shown), _on(key) + "; ".join(parts) + ".")
+        return ZoneViolation(tuple(shown), _on(key) + "; ".join(parts) + ".")
 
     def with_evidence(self, rows: tuple[int, ...]) -> tuple[int, ...]:
         """The rows, and for those of unknown outcome what shows that they happened."""

@@ -18,7 +18,7 @@ from sim.protocols.balancing.client import BalancedClient, BalancingClient, Resi
 from sim.protocols.balancing.policy import Policy, RoundRobin
 from sim.protocols.balancing.resilience import Guards, Resilience
 from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
-from sim.protocols.balancing.service_times import Exponential, as_service_time
+from sim.protocols.balancing.service_times import ExponentialService, as_service_time
 from sim.system import Invariant, Member, System, default_of
 
 __all__ = ["Balanced", "Balancing"]
@@ -157,7 +157,7 @@ class Balanced(Balancing):
     """
 
     servers: int | tuple[Server, ...] = 10
-    service: Any = field(default_factory=lambda: Exponential(0.010))
+    service: Any = field(default_factory=lambda: ExponentialService(0.010))
     where: Literal["balancer", "client"] = "balancer"
     priorities: tuple[str, ...] = ()
     autoscale: Autoscale | None = None

@@ -18,7 +18,7 @@ from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend
 from sim.protocols.kv import Command
 
-__all__ = ["BESIDE", "Copy", "Job", "ResilientDispatcher"]
+__all__ = ["BESIDE", "Copy", "PendingRequest", "ResilientDispatcher"]
 
 EXPIRED = Answer(0, "expired")
 _ENOUGH_LATENCIES = 100  # before a quantile of them is trusted
@@ -27,7 +27,7 @@ BESIDE = -1
 _PROBE_PATIENCE = 1.0  # seconds until a pick does without the probes that have not come back
 
 
-class Job:
+class PendingRequest:
     """A client's request on its way through. ``copies``: the numbers of its attempts under way."""
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Copy(Attempt):
 
     __slots__ = ("job", "mark")
 
-    def __init__(self, job: Job, backend: Backend, sent: float) -> None:
+    def __init__(self, job: PendingRequest, backend: Backend, sent: float) -> None:
         super().__init__(backend, job.client, job.ticket, sent, job.deadline)
         self.job = job
         self.mark = 0
@@ -64,7 +64,7 @@ class _Asking:
 
     __slots__ = ("answers", "job", "missing")
 
-    def __init__(self, job: Job, missing: int) -> None:
+    def __init__(self, job: PendingRequest, missing: int) -> None:
         self.job = job
         self.missing = missing
         self.answers: list[Backend] = []
@@ -80,7 +80,7 @@ class ResilientDispatcher(Dispatcher):
         system = self.node.balanced  # type: ignore[attr-defined]
         self.guards = guards = system.guards
         self._polls = system.poll is not None  # then what was polled counts, and nothing else
-        self.jobs: dict[int, Job] = {}
+        self.jobs: dict[int, PendingRequest] = {}
         self.retried = self.hedged = 0
         self._jobs_made = self.incarnation << 40
         self._limiter = (
@@ -89,7 +89,7 @@ class ResilientDispatcher(Dispatcher):
         retries = guards.retries
         self._budget = Budget(retries.budget) if retries is not None and retries.budget is not None else None
         self._latencies = Window()
-        self._waiting: deque[Job] = deque()  # for a connection
+        self._waiting: deque[PendingRequest] = deque()  # for a connection
         self._asking: dict[int, _Asking] = {}
         self._askings = self.incarnation << 40
         self._probes_beside = type(self.policy).probes_beside is not Policy.probes_beside
@@ -112,7 +112,7 @@ class ResilientDispatcher(Dispatcher):
         self._jobs_made = number = self._jobs_made + 1
         now = self.monotonic
         timeout = min(msg.timeout, self.guards.timeout.total or inf)
-        job = self.jobs[number] = Job(number, src, msg, now + timeout)
+        job = self.jobs[number] = PendingRequest(number, src, msg, now + timeout)
         if self._limiter is not None and not self._limiter.take(now):
             self.conclude(job, REFUSED, None)
             return
@@ -122,7 +122,7 @@ class ResilientDispatcher(Dispatcher):
             self.set_timer("give_up", timeout, number)
         self.attempt(job)
 
-    def attempt(self, job: Job) -> None:
+    def attempt(self, job: PendingRequest) -> None:
         """Send the job to a backend of the policy's choice, or let it wait for one, or refuse it."""
         candidates = self.candidates(job)
         if not candidates and self._may_wait():
@@ -138,14 +138,14 @@ class ResilientDispatcher(Dispatcher):
         else:
             self._launch_if_let(job, self.policy.pick(self.pool, candidates, job.command.key), candidates)
 
-    def _launch_if_let(self, job: Job, backend: Backend, candidates: list[Backend]) -> None:
+    def _launch_if_let(self, job: PendingRequest, backend: Backend, candidates: list[Backend]) -> None:
         """Send it there, unless the breaker of a backend that was picked in spite of it says no."""
         if backend.breaker is not None and not backend.breaker.allows(self.monotonic):
             self.failed(job, REFUSED, None)
         else:
             self.launch(job, backend, candidates)
 
-    def candidates(self, job: Job) -> list[Backend]:
+    def candidates(self, job: PendingRequest) -> list[Backend]:
         """Who may be picked for this job: available, below the limit, breaker permitting, not tried before.
 
         When all of these have been tried before, they may be tried again.
@@ -178,7 +178,7 @@ class ResilientDispatcher(Dispatcher):
             return False
         return any(backend.in_flight >= limit.most for backend in self.pool.available)
 
-    def launch(self, job: Job, backend: Backend, candidates: list[Backend]) -> None:
+    def launch(self, job: PendingRequest, backend: Backend, candidates: list[Backend]) -> None:
         """Send a copy to this backend, and, if requests are tied, one to another."""
         others = [other for other in candidates if other is not backend] if self.guards.tied else []
         if others:
@@ -193,7 +193,7 @@ class ResilientDispatcher(Dispatcher):
         if self._probes_beside:
             self._probe_beside()
 
-    def _send(self, job: Job, backend: Backend, tied_to: str = "", tied_ticket: int = 0) -> None:
+    def _send(self, job: PendingRequest, backend: Backend, tied_to: str = "", tied_ticket: int = 0) -> None:
         self._number = number = self._number + 1
         now = self.monotonic
         copy = self.attempts[number] = Copy(job, backend, now)
@@ -270,7 +270,7 @@ class ResilientDispatcher(Dispatcher):
         if self.guards.timeout.carried:
             self.node.send(copy.backend.name, Cancel(number))
 
-    def failed(self, job: Job, answer: Answer, backend: Backend | None) -> None:
+    def failed(self, job: PendingRequest, answer: Answer, backend: Backend | None) -> None:
         """An attempt has failed: wait for the other copies, retry, or give the client the failure."""
         if job.copies:
             return
@@ -284,7 +284,7 @@ class ResilientDispatcher(Dispatcher):
         else:
             self.conclude(job, EXPIRED if job.unsure else answer, backend)
 
-    def _may_retry(self, job: Job, reason: str) -> bool:
+    def _may_retry(self, job: PendingRequest, reason: str) -> bool:
         retries = self.guards.retries
         if retries is None or reason not in retries.on or job.tries > retries.most:
             return False
@@ -300,7 +300,7 @@ class ResilientDispatcher(Dispatcher):
         job.unsure = True
         self.conclude(job, EXPIRED, None)
 
-    def conclude(self, job: Job, answer: Answer, backend: Backend | None) -> None:
+    def conclude(self, job: PendingRequest, answer: Answer, backend: Backend | None) -> None:
         """The job is over: call off its other copies and tell the client."""
         del self.jobs[job.number]
         if answer.status == "rejected":
@@ -319,7 +319,7 @@ class ResilientDispatcher(Dispatcher):
 
     # Hedges
 
-    def _await_hedge(self, job: Job) -> None:
+    def _await_hedge(self, job: PendingRequest) -> None:
         hedge = self.guards.hedge
         assert hedge is not None
         if job.hedges >= hedge.most:
@@ -347,7 +347,7 @@ class ResilientDispatcher(Dispatcher):
 
     # Probes, before a pick and beside it
 
-    def _ask_first(self, job: Job, backends: list[Backend]) -> None:
+    def _ask_first(self, job: PendingRequest, backends: list[Backend]) -> None:
         self._askings = number = self._askings + 1
         self._asking[number] = _Asking(job, len(backends))
         self.set_timer("probes", self.guards.timeout.attempt or _PROBE_PATIENCE, number)

@@ -19,11 +19,11 @@ from sim.settings import Value
 __all__ = [
     "Bimodal",
     "Deterministic",
-    "Exponential",
+    "ExponentialService",
     "Inverse",
-    "Lognormal",
-    "Measured",
-    "Pareto",
+    "LognormalService",
+    "MeasuredService",
+    "ParetoService",
     "ServiceTime",
     "as_service_time",
 ]
@@ -89,7 +89,7 @@ class Deterministic(ServiceTime):
 
 
 @dataclass(frozen=True, slots=True)
-class Exponential(ServiceTime):
+class ExponentialService(ServiceTime):
     """Exponential with the given mean (``seconds``)."""
 
     seconds: float
@@ -114,8 +114,8 @@ class Exponential(ServiceTime):
 
 
 @dataclass(frozen=True, slots=True)
-class Lognormal(ServiceTime):
-    """Lognormal with mean ``seconds`` and coefficient of variation ``cv`` (standard deviation over mean)."""
+class LognormalService(ServiceTime):
+    """LognormalService with mean ``seconds`` and coefficient of variation ``cv`` (standard deviation over mean)."""
 
     seconds: float
     cv: float = 1.0
@@ -163,7 +163,7 @@ class Bimodal(ServiceTime):
 
 
 @dataclass(frozen=True, slots=True)
-class Pareto(ServiceTime):
+class ParetoService(ServiceTime):
     """Pareto with mean ``seconds`` and tail index ``alpha`` > 1: P(S > t) = (minimum / t) ** alpha."""
 
     seconds: float
@@ -172,7 +172,9 @@ class Pareto(ServiceTime):
     def __post_init__(self) -> None:
         _positive(self, seconds=self.seconds)
         if not 1.0 < self.alpha < inf:
-            raise ValueError(f"Pareto: alpha must be above 1 (else there is no mean), not {self.alpha!r}")
+            raise ValueError(
+                f"ParetoService: alpha must be above 1 (else there is no mean), not {self.alpha!r}"
+            )
 
     @property
     def minimum(self) -> float:
@@ -195,7 +197,7 @@ class Pareto(ServiceTime):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured(ServiceTime):
+class MeasuredService(ServiceTime):
     """One of the measured ``samples`` (seconds, all positive), each equally likely."""
 
     samples: tuple[float, ...]
@@ -203,7 +205,7 @@ class Measured(ServiceTime):
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(float(s) for s in self.samples))
         if not self.samples:
-            raise ValueError("Measured: there are no samples: ()")
+            raise ValueError("MeasuredService: there are no samples: ()")
         for sample in self.samples:
             _positive(self, sample=sample)
 
@@ -258,5 +260,5 @@ def as_service_time(value: Any) -> ServiceTime:
             raise ValueError(f"a service time needs a positive, finite mean, not that of {value!r}")
         return Inverse(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return Measured(tuple(value))
+        return MeasuredService(tuple(value))
     raise ValueError(f"a service time is a ServiceTime, seconds, samples or a distribution, not {value!r}")

@@ -26,7 +26,7 @@ from typing import Any
 from sim.message import message
 from sim.node import Caller, Part, durable_map
 
-__all__ = ["CallId", "CancelCall", "Incoming", "Invocation", "Invoke", "Outcome", "Rpc"]
+__all__ = ["CallId", "CallOutcome", "CancelCall", "Incoming", "Invocation", "Invoke", "Rpc"]
 
 CallId = tuple[str, int, int]
 """Caller, its life, and the number of the call in it."""
@@ -56,7 +56,7 @@ class CancelCall:
 
 
 @message
-class Outcome:
+class CallOutcome:
     """What became of a call. ``status``: ok, deadline, exhausted (no attempts left) or cancelled.
 
     Whatever it is but ok, the callee may have executed the call or not.
@@ -81,15 +81,15 @@ class Invocation:
         self.ends = ends
         self.retries = retries
         self.attempts = 0
-        self.outcome: Outcome | None = None
+        self.outcome: CallOutcome | None = None
         self.over: Any = None
         self.stop: Any = None
-        self.then: Callable[[Outcome], None] | None = None
+        self.then: Callable[[CallOutcome], None] | None = None
 
     def cancel(self) -> None:
         """Give it up."""
         if self.outcome is None:
-            self.outcome = Outcome("cancelled", None, self.attempts)
+            self.outcome = CallOutcome("cancelled", None, self.attempts)
             self.stop.succeed()
 
 
@@ -160,7 +160,7 @@ class Rpc(Part):
         deadline: float | None = None,
         retries: int | None = None,
         within: Incoming | None = None,
-        then: Callable[[Outcome], None] | None = None,
+        then: Callable[[CallOutcome], None] | None = None,
     ) -> Invocation:
         """Call ``dst``. ``then(outcome)`` runs when it is over; a story may wait for ``.over`` instead.
 
@@ -192,15 +192,15 @@ class Rpc(Part):
         while made.outcome is None:
             left = made.ends - self.monotonic
             if left <= _SOON:
-                made.outcome = Outcome("deadline", None, made.attempts)
+                made.outcome = CallOutcome("deadline", None, made.attempts)
             elif made.retries is not None and made.attempts > made.retries:
-                made.outcome = Outcome("exhausted", None, made.attempts)
+                made.outcome = CallOutcome("exhausted", None, made.attempts)
             else:
                 made.attempts += 1
                 answer = self.attempt(made, left)
                 happened = yield self.first_of(answer, made.stop)
                 if made.outcome is None and answer in happened and happened[answer] is not None:
-                    made.outcome = Outcome("ok", happened[answer], made.attempts)
+                    made.outcome = CallOutcome("ok", happened[answer], made.attempts)
         self.set_timer("finished", 0.0, made.call[2])
 
     def attempt(self, made: Invocation, left: float) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node, durable_map, part
 from sim.protocols.balancing import as_service_time
 from sim.protocols.client import Client, Pending, Reply, Request
-from sim.protocols.communication.rpc import CallId, Incoming, Outcome, Rpc
+from sim.protocols.communication.rpc import CallId, CallOutcome, Incoming, Rpc
 from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant, Member, System
 
@@ -67,7 +67,7 @@ class RpcFront(_Configured):
     """Passes requests on, within the calls in which they came."""
 
     def on_request(self, src: Incoming, msg: Request) -> None:
-        def then(outcome: Outcome) -> None:
+        def then(outcome: CallOutcome) -> None:
             if outcome.status == "ok":
                 self.rpc.answer(src, outcome.reply)
 
@@ -92,7 +92,7 @@ class RpcClient(_Configured, Client):
             then=lambda outcome: self.returned(pending, outcome),
         )
 
-    def returned(self, pending: Pending, outcome: Outcome) -> None:
+    def returned(self, pending: Pending, outcome: CallOutcome) -> None:
         """The call is over. Without an answer nobody knows whether the command was carried out."""
         session = pending.command.session
         if self.pending.get(session) is not pending:

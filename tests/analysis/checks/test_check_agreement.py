@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.checks import ILLEGAL, MODELS, Model, Operation, check, synthetic
+from sim.analysis.checks import ILLEGAL, MODELS, HistoryOperation, Model, check, synthetic
 from sim.analysis.checks.columns import History
 from sim.analysis.checks.linearizability import initial_codes
 from sim.analysis.checks.oracle import wing_gong_lowe
@@ -47,7 +47,7 @@ def as_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     return frame
 
 
-def binding(history: History, model: Model, mismatch: bool) -> list[Operation]:
+def binding(history: History, model: Model, mismatch: bool) -> list[HistoryOperation]:
     operations = [history.operation(row) for row in range(len(history))]
     return [
         op
@@ -57,7 +57,7 @@ def binding(history: History, model: Model, mismatch: bool) -> list[Operation]:
     ]
 
 
-def assert_explains(model: Model, operations: Sequence[Operation], order: Sequence[int]) -> None:
+def assert_explains(model: Model, operations: Sequence[HistoryOperation], order: Sequence[int]) -> None:
     """An order is a linearization: legal, all answered operations once, real time and processes respected."""
     by_row = {op.row: op for op in operations}
     assert len(set(order)) == len(order)
@@ -170,10 +170,10 @@ KINDS = {
 }
 
 
-def other(model: str, seed: int) -> list[Operation]:
+def other(model: str, seed: int) -> list[HistoryOperation]:
     """Operations whose replies come from a random order of them, and are sometimes spoilt."""
     rng = np.random.default_rng(seed)
-    operations: list[Operation] = []
+    operations: list[HistoryOperation] = []
     clock = [0] * 3
     state: Any = MODELS[model].initial
     for row in range(int(rng.integers(2, 8))):
@@ -188,12 +188,12 @@ def other(model: str, seed: int) -> list[Operation]:
         )
         value, result = reply(model, kind, word, state, rng)
         status = "info" if rng.random() < 0.2 else "ok"
-        op = Operation(row, process, kind, "x", value, result, float(call), float(end), status)
+        op = HistoryOperation(row, process, kind, "x", value, result, float(call), float(end), status)
         operations.append(op)
         after = MODELS[model].step(state, op)
         state = state if after is ILLEGAL else after
     return [
-        Operation(o.row, o.process, o.kind, o.key, o.value, o.result, o.called, float("inf"), o.status)
+        HistoryOperation(o.row, o.process, o.kind, o.key, o.value, o.result, o.called, float("inf"), o.status)
         if o.status == "info"
         else o
         for o in operations

@@ -21,7 +21,7 @@ from sim.analysis.checks import CONSISTENCY, MODELS, check, conditions
 from sim.analysis.checks.conditions import broken, untimed
 from sim.analysis.checks.models import ILLEGAL, Model
 from sim.analysis.checks.oracle import interleaves, wing_gong_lowe
-from sim.analysis.checks.verdict import Operation
+from sim.analysis.checks.verdict import HistoryOperation
 
 KINDS: dict[str, list[list[str]]] = {
     "register": [["read", "write"]],
@@ -66,7 +66,7 @@ def result(kind: str, state: Any, after: Any, spoilt: bool, rng: np.random.Gener
     return None
 
 
-def drawn(name: str, seed: int, most: int = 8) -> list[Operation]:
+def drawn(name: str, seed: int, most: int = 8) -> list[HistoryOperation]:
     """Operations on one object: replies of an order of them, some spoilt, some lost; three processes."""
     rng = np.random.default_rng(seed)
     model, kinds = MODELS[name], KINDS[name][seed % len(KINDS[name])]
@@ -77,7 +77,7 @@ def drawn(name: str, seed: int, most: int = 8) -> list[Operation]:
         call = clock[process] + int(rng.integers(0, 3))
         clock[process] = end = call + int(rng.integers(0, 5))
         status = "info" if kind not in model.reads and rng.random() < 0.15 else "ok"
-        op = Operation(
+        op = HistoryOperation(
             row, process, kind, "x", value(kind, state, spoilt, rng, text), None, call, end, status
         )
         after = model.step(state, op)
@@ -95,7 +95,7 @@ def what(reason: str) -> str:
     ]
 
 
-def assert_right(name: str, operations: Sequence[Operation], start: Any) -> str | None:
+def assert_right(name: str, operations: Sequence[HistoryOperation], start: Any) -> str | None:
     model = MODELS[name]
     found = broken(model, operations, start)
     if found is None:
@@ -335,4 +335,4 @@ def test_a_history_that_fits_no_model_is_refused(rows: list[tuple[str, Any]], me
 
 def test_a_model_of_ones_own_has_no_conditions_even_by_a_known_name() -> None:
     mine = Model(0, lambda state, op: state, name="counter")
-    assert broken(mine, [Operation(0, 0, "read", "x", 9, called=0, returned=1)], 0) is None
+    assert broken(mine, [HistoryOperation(0, 0, "read", "x", 9, called=0, returned=1)], 0) is None

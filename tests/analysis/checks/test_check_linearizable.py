@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sim.analysis.checks import ILLEGAL, Model, Operation, Verdict, check, linearizable, synthetic
+from sim.analysis.checks import ILLEGAL, HistoryOperation, Model, Verdict, check, linearizable, synthetic
 
 Row = tuple[Any, ...]
 
@@ -244,7 +244,7 @@ def test_an_unknown_dequeue_takes_one_element_or_none() -> None:
 
 
 def test_a_model_of_ones_own() -> None:
-    def bounded(state: int, operation: Operation) -> Any:
+    def bounded(state: int, operation: HistoryOperation) -> Any:
         if operation.kind == "acquire":
             return state + 1 if state < 2 else ILLEGAL
         return state - 1 if state else ILLEGAL
@@ -258,7 +258,7 @@ def test_a_model_of_ones_own() -> None:
 
 
 def test_a_model_of_ones_own_may_tie_keys_together() -> None:
-    def transfer(state: tuple[int, int], operation: Operation) -> Any:
+    def transfer(state: tuple[int, int], operation: HistoryOperation) -> Any:
         if operation.kind == "move":
             return (state[0] - 1, state[1] + 1)
         return state if sum(state) == operation.value else ILLEGAL

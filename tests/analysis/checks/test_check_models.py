@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sim.analysis.checks import ILLEGAL, MODELS, Model, Operation
+from sim.analysis.checks import ILLEGAL, MODELS, HistoryOperation, Model
 from sim.analysis.checks.models import choose
 
 
-def op(kind: str, value: object = None, result: object = None, status: str = "ok") -> Operation:
-    return Operation(0, 0, kind, "x", value, result, 0.0, 1.0, status)
+def op(kind: str, value: object = None, result: object = None, status: str = "ok") -> HistoryOperation:
+    return HistoryOperation(0, 0, kind, "x", value, result, 0.0, 1.0, status)
 
 
 LEGAL = [
@@ -62,7 +62,7 @@ LEGAL = [
 
 
 @pytest.mark.parametrize(("model", "state", "operation", "after"), LEGAL, ids=lambda v: str(v)[:40])
-def test_step(model: str, state: object, operation: Operation, after: object) -> None:
+def test_step(model: str, state: object, operation: HistoryOperation, after: object) -> None:
     assert operation.kind in (MODELS[model].kinds or ())
     reached = MODELS[model].step(state, operation)
     assert reached is after if after is ILLEGAL else reached == after

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sim.analysis.checks import check, converged, staleness, synthetic
 from sim.analysis.checks.axioms import weak
 from sim.analysis.checks.columns import History
-from sim.analysis.checks.relations import Trace
+from sim.analysis.checks.relations import HistoryItems
 from tests.budget import examples
 
 
@@ -76,7 +76,7 @@ def test_regular_agrees_with_brute_force(examples: int) -> None:
     @settings(max_examples=examples)
     @given(one_key())
     def agree(frame: pd.DataFrame) -> None:
-        trace = Trace.of(History.of(frame), [0])
+        trace = HistoryItems.of(History.of(frame), [0])
         if sum(trace.write) <= 5:
             verdict = check(frame, "regular", model="cas-register")
             expected = weak(trace, 0, "regular")

@@ -17,7 +17,7 @@ from sim.analysis.checks import CONSISTENCY, IMPLIES, MODELS, check, strongest, 
 from sim.analysis.checks.axioms import weak
 from sim.analysis.checks.columns import History
 from sim.analysis.checks.oracle import interleaves
-from sim.analysis.checks.relations import Trace
+from sim.analysis.checks.relations import HistoryItems
 from tests.budget import examples
 
 POPL17 = json.loads((Path(__file__).parents[2] / "data" / "popl17_figure2.json").read_text("utf-8"))[
@@ -163,7 +163,7 @@ def small(draw: st.DrawFn, most: int = 5, unique: bool = True) -> pd.DataFrame:
 
 def assert_as_brute_force(frame: pd.DataFrame, most: int) -> dict[str, bool]:
     history = History.of(frame)
-    trace = Trace.of(history, [0] * len(history.keys))
+    trace = HistoryItems.of(history, [0] * len(history.keys))
     if len(trace.rows) > most or sum(trace.write) > 4:
         return {}
     found = {}

@@ -13,7 +13,7 @@ from sim.network.topology import constant
 from sim.protocols.balancing import (
     Balanced,
     Deterministic,
-    Exponential,
+    ExponentialService,
     PowerOfChoices,
     Random,
     Retries,
@@ -25,9 +25,9 @@ from sim.protocols.balancing.server import VariedServerNode
 from sim.protocols.balancing.service_times import (
     Bimodal,
     Inverse,
-    Lognormal,
-    Measured,
-    Pareto,
+    LognormalService,
+    MeasuredService,
+    ParetoService,
     as_service_time,
 )
 from sim.protocols.kv import Command
@@ -125,12 +125,12 @@ def test_many_balancers_share_the_requests(under_load: Load) -> None:
         (lambda: Server(weight=-2.0), "-2.0"),
         (lambda: Server(queue_limit=0), "0"),
         (lambda: Server(when_full="panic"), "panic"),  # type: ignore[arg-type]
-        (lambda: Exponential(0.0), "0.0"),
-        (lambda: Lognormal(1.0, cv=-1.0), "-1.0"),
+        (lambda: ExponentialService(0.0), "0.0"),
+        (lambda: LognormalService(1.0, cv=-1.0), "-1.0"),
         (lambda: Bimodal(1.0, 2.0, 1.5), "1.5"),
-        (lambda: Pareto(1.0, alpha=1.0), "1.0"),
-        (lambda: Measured(()), r"\(\)"),
-        (lambda: Measured((1.0, -3.0)), "-3.0"),
+        (lambda: ParetoService(1.0, alpha=1.0), "1.0"),
+        (lambda: MeasuredService(()), r"\(\)"),
+        (lambda: MeasuredService((1.0, -3.0)), "-3.0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[], Any], value: str) -> None:
@@ -139,11 +139,11 @@ def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[],
 
 
 LAWS = [
-    Exponential(2.0),
-    Lognormal(2.0, cv=0.7),
+    ExponentialService(2.0),
+    LognormalService(2.0, cv=0.7),
     Bimodal(1.0, 9.0, 0.1),
-    Pareto(2.0, 3.5),
-    Measured((1.0, 4.0)),
+    ParetoService(2.0, 3.5),
+    MeasuredService((1.0, 4.0)),
 ]
 
 

@@ -23,7 +23,7 @@ from sim.protocols.balancing import (
 from sim.protocols.balancing.store import StoreDispatcher
 from sim.protocols.client import Retry
 from sim.protocols.consensus.raft.basic import BasicRaft
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 ELAPSED = 12.0
 
@@ -39,7 +39,7 @@ def scenario(**changes: Any) -> Scenario:
         "system": system,
         "network": constant(0.005),
         "workload": ClosedLoop(
-            clients=4, think=0.02, mix=Mix({"increment": 0.5, "get": 0.2, "put": 0.3}, keys=Uniform(5))
+            clients=4, think=0.02, mix=Mix({"increment": 0.5, "get": 0.2, "put": 0.3}, keys=UniformKeys(5))
         ),
         "retry": Retry(timeout=1.0),
         "duration": ELAPSED,

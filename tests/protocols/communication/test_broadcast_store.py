@@ -12,7 +12,7 @@ from sim import Scenario
 from sim.faults import Crash, Partition
 from sim.network import Exponential, constant, lan
 from sim.protocols import BroadcastStore
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -110,7 +110,7 @@ def reordered(system: BroadcastStore, seed: int) -> Any:
         system=system,
         network=lan(Exponential(0.05)),
         workload=ClosedLoop(
-            clients=dict.fromkeys(system.names, 2), keys=Uniform(2), reads=0.6, think=Exponential(0.02)
+            clients=dict.fromkeys(system.names, 2), keys=UniformKeys(2), reads=0.6, think=Exponential(0.02)
         ),
         duration=2.0,
     ).run(seed)

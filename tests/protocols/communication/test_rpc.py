@@ -14,8 +14,8 @@ from sim.lab.chaos import chaos, chaos_scenario
 from sim.network import constant
 from sim.node import Node, durable, message, part
 from sim.protocols import RpcStore
-from sim.protocols.balancing import Exponential
-from sim.protocols.communication.rpc import Incoming, Outcome, Rpc
+from sim.protocols.balancing import ExponentialService
+from sim.protocols.communication.rpc import CallOutcome, Incoming, Rpc
 from sim.protocols.communication.rpc_store import RpcServer
 from sim.system import Member
 from sim.testing import survive
@@ -45,11 +45,11 @@ class Worker(Node):
     rpc = part(Rpc, timeout=0.2)
 
     def on_start(self) -> None:
-        self.outcomes: list[tuple[float, Outcome]] = []
+        self.outcomes: list[tuple[float, CallOutcome]] = []
         self.dropped: list[str] = []
 
     def ask(self, dst: str, job: Job, **settings: Any) -> Any:
-        def then(outcome: Outcome) -> None:
+        def then(outcome: CallOutcome) -> None:
             self.outcomes.append((round(self.now, 9), outcome))
 
         return self.rpc.invoke(dst, job, then=then, **settings)
@@ -59,7 +59,7 @@ class Worker(Node):
             self.rpc.work_on(src, msg.seconds)
             return
 
-        def then(outcome: Outcome) -> None:
+        def then(outcome: CallOutcome) -> None:
             self.outcomes.append((round(self.now, 9), outcome))
             if outcome.status == "ok":
                 self.rpc.answer(src, outcome.reply)
@@ -132,7 +132,7 @@ def test_a_call_is_repeated_until_it_is_answered_and_executed_once(office: Calla
     o.run(0.5)
     o.cluster.network.heal_all()
     o.run(2.0)
-    assert o.a.outcomes == [(0.6 + 2 * DELTA, Outcome("ok", Done(1), 4))]  # tried at 0, 0.2, 0.4, 0.6
+    assert o.a.outcomes == [(0.6 + 2 * DELTA, CallOutcome("ok", Done(1), 4))]  # tried at 0, 0.2, 0.4, 0.6
     assert o.b.count == 1
 
 
@@ -143,7 +143,7 @@ def test_at_least_once_executes_every_attempt(office: Callable[..., Office]) -> 
     o.run(0.5)
     o.cluster.network.heal_all()
     o.run(2.0)
-    assert o.a.outcomes == [(0.6 + 2 * DELTA, Outcome("ok", Done(4), 4))]
+    assert o.a.outcomes == [(0.6 + 2 * DELTA, CallOutcome("ok", Done(4), 4))]
 
 
 def test_so_many_retries_and_no_more(office: Callable[..., Office]) -> None:
@@ -151,7 +151,7 @@ def test_so_many_retries_and_no_more(office: Callable[..., Office]) -> None:
     o.cluster.network.cut([("a", "b")])
     o.a.ask("b", Job(0.0), retries=2)
     o.run(5.0)
-    assert o.a.outcomes == [(0.6, Outcome("exhausted", None, 3))]
+    assert o.a.outcomes == [(0.6, CallOutcome("exhausted", None, 3))]
 
 
 def test_a_caller_gives_up_at_its_deadline_and_the_callees_work_ends(office: Callable[..., Office]) -> None:
@@ -159,7 +159,7 @@ def test_a_caller_gives_up_at_its_deadline_and_the_callees_work_ends(office: Cal
         o = office(node_class)
         o.a.ask("b", Job(1.0), deadline=0.3)
         o.run(5.0)
-        assert o.a.outcomes == [(0.3, Outcome("deadline", None, 2))]
+        assert o.a.outcomes == [(0.3, CallOutcome("deadline", None, 2))]
         assert o.busy("b") == busy
         assert o.b.count == (node_class is Stubborn)
         assert o.messages() == messages  # two attempts, and the cancellation, or an answer that nobody wants
@@ -181,7 +181,7 @@ def test_a_cancelled_call_ends_the_work_one_delay_later(office: Callable[..., Of
     o.run(0.1)
     call.cancel()
     o.run(5.0)
-    assert o.a.outcomes == [(0.1, Outcome("cancelled", None, 1))]
+    assert o.a.outcomes == [(0.1, CallOutcome("cancelled", None, 1))]
     assert o.busy("b") == 0.1  # from DELTA to 0.1 + DELTA
     assert (o.b.count, o.b.rpc.running) == (0, {})
 
@@ -222,7 +222,7 @@ def test_a_call_in_the_service_of_one_that_is_over_is_cancelled_at_once(
     office: Callable[..., Office],
 ) -> None:
     o = office()
-    late: list[Outcome] = []
+    late: list[CallOutcome] = []
     o.a.ask("b", Job(1.0), deadline=0.1)
     o.run(0.05)
     (execution,) = o.b.rpc.running.values()
@@ -258,7 +258,7 @@ def test_what_was_answered_is_remembered_through_a_crash_until_the_call_is_over(
     o.cluster.restart("b")
     o.cluster.network.heal_all()
     o.run(0.5)
-    assert o.a.outcomes[0][1] == Outcome("ok", Done(1), 2)
+    assert o.a.outcomes[0][1] == CallOutcome("ok", Done(1), 2)
     assert list(o.b.rpc.answered) == [("a", 0, 1)]
     o.a.ask("b", Job(0.0))
     o.run(1.0)
@@ -379,7 +379,9 @@ class Broken(RpcStore):
     ],
 )
 def test_each_law_has_a_mutant_that_breaks_it(mutant: type[Rpc], invariant: str) -> None:
-    settings: dict[str, Any] = {"deadline": 0.15, "service": Exponential(0.05)} if mutant is Zealous else {}
+    settings: dict[str, Any] = (
+        {"deadline": 0.15, "service": ExponentialService(0.05)} if mutant is Zealous else {}
+    )
     for seed in range(20):
         system = Broken(timeout=0.1, mutant=mutant, **settings)
         violation = weather(system, seed).violation

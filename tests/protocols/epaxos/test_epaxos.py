@@ -20,7 +20,7 @@ from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instanc
 from sim.protocols.consensus.epaxos_star.messages import Deps
 from sim.protocols.kv import Command
 from sim.testing import survive
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.budget import storms
 from tests.protocols.epaxos.explorer import explore
 
@@ -108,7 +108,7 @@ def scenario(system: Any, where: str, operations: int = 20) -> Scenario:
     return Scenario(
         system=dataclasses.replace(system, heartbeat=100.0, detection=1000.0),
         network=constant(DELTA),
-        workload=ClosedLoop(clients={where: 1}, operations=operations, reads=0.0, keys=Uniform(1000)),
+        workload=ClosedLoop(clients={where: 1}, operations=operations, reads=0.0, keys=UniformKeys(1000)),
         duration=6.0,
         trace=True,
     )
@@ -159,7 +159,9 @@ def test_three_replicas_commit_in_one_round_trip_whatever_interferes(
     run = Scenario(
         system=system_class(nodes=3, thrifty=thrifty, record_commits=True, heartbeat=100.0, detection=1000.0),
         network=constant(DELTA),
-        workload=ClosedLoop(clients={"n0": 2, "n1": 2, "n2": 2}, operations=20, reads=0.0, keys=Uniform(1)),
+        workload=ClosedLoop(
+            clients={"n0": 2, "n1": 2, "n2": 2}, operations=20, reads=0.0, keys=UniformKeys(1)
+        ),
         duration=6.0,
         trace=True,
     ).run(seed=1)
@@ -181,7 +183,7 @@ def test_three_sites_commit_in_the_round_trip_to_the_nearest_with_and_without_in
     run = Scenario(
         system=system_class(nodes=3, record_commits=True),
         network=matrix(sites, one_way),
-        workload=ClosedLoop(clients={"n0": 1, "n1": 1, "n2": 1}, reads=0.0, keys=Uniform(keys)),
+        workload=ClosedLoop(clients={"n0": 1, "n1": 1, "n2": 1}, reads=0.0, keys=UniformKeys(keys)),
         duration=6.0,
     ).run(seed=1)
     events = run.events[(run.events["event"] == "committed") & (run.events["time"] > 1.0)]
@@ -373,7 +375,7 @@ def test_what_is_refused_for_safety_runs_marked_unsafe() -> None:
 
 
 def test_scans_are_refused_where_interference_goes_by_key_and_served_by_epaxos_star(stage: Any) -> None:
-    scans = Mix({"scan": 1, "put": 1}, Uniform(3))
+    scans = Mix({"scan": 1, "put": 1}, UniformKeys(3))
     with pytest.raises(ValueError, match="scan"):
         Scenario(system=EPaxos(), network=constant(DELTA), workload=ClosedLoop(mix=scans))
     world = stage(EPaxosStar(nodes=5))

@@ -27,7 +27,7 @@ from sim.protocols.membership.gossip.epidemic import (
 from sim.protocols.membership.gossip.system import GossipNode
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
-from sim.workload import ClosedLoop, Idle, Uniform
+from sim.workload import ClosedLoop, NoLoad, UniformKeys
 from tests.budget import storms
 
 MEMBERS = ("n0", "n1", "n2", "n3")
@@ -178,7 +178,7 @@ def test_anti_entropy_alone_reaches_everybody_even_who_was_down() -> None:
     scenario = Scenario(
         system=Gossip(nodes=8, mongering=None, anti_entropy=AntiEntropy(every=1.0)),
         network=constant(0.01),
-        workload=Idle(),
+        workload=NoLoad(),
         faults=[Crash("n3", at=0.1, down=20.0)],
         duration=21.0,
         check=True,
@@ -203,7 +203,7 @@ def test_a_client_waits_2_delays_and_a_quiet_group_sends_nothing_but_what_its_st
                 nodes=6, mongering=mongering, anti_entropy=anti_entropy, cycle=1.0, synchronous=True
             ),
             network=constant(0.01),
-            workload=Idle(),
+            workload=NoLoad(),
             duration=10.5,
         )
         return int(scenario.run(1).links["messages"].sum())
@@ -215,7 +215,7 @@ def test_a_client_waits_2_delays_and_a_quiet_group_sends_nothing_but_what_its_st
     asked = Scenario(
         system=Gossip(nodes=3),
         network=constant(0.01),
-        workload=ClosedLoop(clients=1, operations=20, keys=Uniform(2)),
+        workload=ClosedLoop(clients=1, operations=20, keys=UniformKeys(2)),
         duration=5.0,
     ).run(1)
     assert asked.operations["latency"].to_numpy() == pytest.approx(0.02)
@@ -226,7 +226,7 @@ def test_with_anti_entropy_it_claims_and_keeps_eventual_agreement_without_it_it_
         one = Scenario(
             system=system,
             network=constant(0.01),
-            workload=ClosedLoop(clients=3, keys=Uniform(3), think=0.05),
+            workload=ClosedLoop(clients=3, keys=UniformKeys(3), think=0.05),
             faults=[Crash("n1", at=1.0, down=1.0)],
             duration=3.0,
         )

@@ -16,7 +16,7 @@ from sim.protocols.membership.heartbeats import HeartbeatDetector, MonitorNode, 
 from sim.protocols.membership.suspicion import Rule, Watch, z_of
 from sim.system import Member, SafetyViolation
 from sim.testing import survive
-from sim.workload import ClosedLoop, Idle, Uniform
+from sim.workload import ClosedLoop, NoLoad, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -28,7 +28,7 @@ def scenario(rule: Rule, *faults: Any, nodes: int = 4, duration: float = 10.0, *
     base = Scenario(
         system=HeartbeatDetectors(nodes=nodes, detector=rule, heartbeat=BEAT, detection=1.0),
         network=constant(DELTA),
-        workload=Idle(),
+        workload=NoLoad(),
         faults=faults,
         duration=duration,
         check=True,
@@ -160,7 +160,7 @@ def test_clients_may_ask_what_a_member_thinks() -> None:
     one = scenario(
         FixedTimeout(),
         Crash("n2", at=3.0),
-        workload=ClosedLoop(clients=1, reads=1.0, keys=Uniform(4), think=0.05),
+        workload=ClosedLoop(clients=1, reads=1.0, keys=UniformKeys(4), think=0.05),
     )
     run = one.run(1)
     late = run.operations[run.operations["called"] > 5.0]

@@ -29,7 +29,7 @@ from sim.protocols.membership.lease import (
 )
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
-from sim.workload import ClosedLoop, Idle, Uniform
+from sim.workload import ClosedLoop, NoLoad, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -39,7 +39,7 @@ def scenario(system: LeaderLease, *faults: Any, duration: float = 20.0, **change
     base = Scenario(
         system=dataclasses.replace(system, heartbeat=0.1, detection=1.0),
         network=constant(DELTA),
-        workload=Idle(),
+        workload=NoLoad(),
         faults=faults,
         duration=duration,
         check=True,
@@ -80,7 +80,7 @@ def test_a_holder_that_is_cut_off_stops_before_another_begins() -> None:
 
 
 def test_a_client_is_served_by_the_holder_alone() -> None:
-    asking = ClosedLoop(clients=2, reads=1.0, keys=Uniform(1), think=0.05)
+    asking = ClosedLoop(clients=2, reads=1.0, keys=UniformKeys(1), think=0.05)
     run = scenario(LeaderLease(nodes=3), Crash("leader", at=5.0, down=4.0), workload=asking).run(1)
     served = run.operations[run.operations["status"] == "ok"]
     assert len(served) >= len(run.operations) - 2 > 100  # two may be under way at the end

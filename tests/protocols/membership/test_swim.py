@@ -17,7 +17,7 @@ from sim.protocols.admin import Join, Leave
 from sim.protocols.membership.swim.node import Ack, Exchange, Ping, PingReq, SwimNode, Update
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
-from sim.workload import ClosedLoop, Idle, Uniform
+from sim.workload import ClosedLoop, NoLoad, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -27,7 +27,7 @@ def scenario(*faults: Any, duration: float = 40.0, system: Swim | None = None, *
     base = Scenario(
         system=system or Swim(nodes=6, period=1.0, timeout=0.3),
         network=constant(DELTA),
-        workload=Idle(),
+        workload=NoLoad(),
         faults=faults,
         duration=duration,
         check=True,
@@ -287,7 +287,7 @@ def test_who_leaves_is_not_mourned_and_may_come_back() -> None:
 
 
 def test_clients_may_ask_for_the_status_of_a_member() -> None:
-    asking = ClosedLoop(clients=2, reads=1.0, keys=Uniform(6), think=0.1)
+    asking = ClosedLoop(clients=2, reads=1.0, keys=UniformKeys(6), think=0.1)
     run = scenario(Crash("n2", at=5.0), workload=asking).run(1)
     late = run.operations[run.operations["call"] > 30.0]
     assert set(late[late["key"] == "k2"]["value"]) == {"dead"}

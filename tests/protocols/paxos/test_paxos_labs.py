@@ -16,7 +16,7 @@ from sim.protocols import Mencius, MultiPaxos, ViewstampedReplication
 from sim.protocols.client import Retry
 from sim.protocols.consensus.client_ghost import commands_of
 from sim.system import System
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 DELTA = 0.01
 FIVE = ("n0", "n1", "n2", "n3", "n4")
@@ -30,7 +30,7 @@ def test_a_command_costs_no_more_than_15_messages_a_server(system: System) -> No
     run = Scenario(
         system=system,
         network=lan(Exponential(0.001)),
-        workload=ClosedLoop(clients=1, operations=100, keys=Uniform(5)),
+        workload=ClosedLoop(clients=1, operations=100, keys=UniformKeys(5)),
         duration=5.0,
     ).run(seed=1)
     assert len(run.operations) == 100
@@ -55,7 +55,7 @@ def test_what_is_kept_of_the_log_stays_small_and_what_a_replica_missed_does_not_
         system=system,
         network=lan(Exponential(0.001)),
         workload=ClosedLoop(
-            clients=3, think=Exponential(0.005), mix=Mix({"put": 1}, Uniform(keys), value_bytes=size)
+            clients=3, think=Exponential(0.005), mix=Mix({"put": 1}, UniformKeys(keys), value_bytes=size)
         ),
         faults=[Partition(("n4",), at=1.0, duration=2.0)],
         duration=5.0,
@@ -85,7 +85,7 @@ def test_a_network_that_is_cut_anew_every_two_seconds_makes_nobody_wait_as_long_
     run = Scenario(
         system=MultiPaxos(nodes=5, heartbeat=0.02, detection=0.1),
         network=lan(Exponential(0.001)),
-        workload=ClosedLoop(clients=5, think=Exponential(0.02), keys=Uniform(5)),
+        workload=ClosedLoop(clients=5, think=Exponential(0.02), keys=UniformKeys(5)),
         faults=faults,
         retry=Retry(timeout=0.1, backoff=0.01, backoff_max=0.05),
         duration=17.0,
@@ -102,7 +102,7 @@ def test_a_client_does_not_stay_with_a_minority_whose_members_believe_in_their_l
     run = Scenario(
         system=MultiPaxos(nodes=5, heartbeat=0.02, detection=0.1),
         network=lan(Exponential(0.001)),
-        workload=ClosedLoop(clients={"n1": 1}, think=Exponential(0.02), keys=Uniform(5)),
+        workload=ClosedLoop(clients={"n1": 1}, think=Exponential(0.02), keys=UniformKeys(5)),
         faults=[Partition((("n0", "n1"), ("n2", "n3", "n4")), at=1.0, duration=5.0)],
         retry=Retry(timeout=0.1, backoff=0.01, backoff_max=0.05),
         duration=4.0,

@@ -13,8 +13,7 @@ from sim.network.topology import constant, lan
 from sim.protocols import BasicRaft, Raft
 from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
 from sim.system import SafetyViolation
-from sim.workload import ClosedLoop
-from sim.workload import Uniform as UniformKeys
+from sim.workload import ClosedLoop, UniformKeys
 
 DELTA = 0.001
 TIMING = {"heartbeat": 0.05, "detection": 0.25}

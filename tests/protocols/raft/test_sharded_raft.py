@@ -16,13 +16,13 @@ from sim.protocols import MultiPaxos, Raft, ShardedRaft
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.kv import KeyValueStore
 from sim.system import SafetyViolation
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 
 def scenario(system: ShardedRaft, **fields: Any) -> Scenario:
     fields = {
         "network": constant(0.001),
-        "workload": ClosedLoop(clients=4, think=0.01, keys=Uniform(40), reads=0.5),
+        "workload": ClosedLoop(clients=4, think=0.01, keys=UniformKeys(40), reads=0.5),
         "duration": 1.0,
         "check": True,
         **fields,
@@ -86,7 +86,9 @@ def test_spread_leaders_carry_n_squared_over_2n_minus_1_times_as_much(n: int) ->
         run = Scenario(
             system=system,
             network=constant(0.0002),
-            workload=ClosedLoop(clients=60 * n, keys=Uniform(5_000), reads=0.0),  # cores are hardly ever idle
+            workload=ClosedLoop(
+                clients=60 * n, keys=UniformKeys(5_000), reads=0.0
+            ),  # cores are hardly ever idle
             machines=Machine(per_message=5e-4),
             retry=Retry(timeout=60.0),
             duration=6.0,
@@ -137,7 +139,7 @@ def test_a_broken_group_is_found_out_among_many() -> None:
     echoing = scenario(
         Broken(group=Raft(nodes=3), groups=3),
         network=lan(Constant(0.02), duplicate=0.5),
-        workload=ClosedLoop(clients=4, mix=Mix({"increment": 1}, Uniform(30))),
+        workload=ClosedLoop(clients=4, mix=Mix({"increment": 1}, UniformKeys(30))),
     )
     with pytest.raises(SafetyViolation, match=r"^exactly once .* on g1\.n"):
         echoing.start(seed=1).run()

@@ -17,7 +17,7 @@ from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.protocols.replication.abd import AbdClient, AbdServer
 from sim.system import Member, SafetyViolation
 from sim.testing import survive
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -27,7 +27,7 @@ def costs(reads: float, system: Abd | None = None) -> Any:
     scenario = Scenario(
         system=system or Abd(nodes=5),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=1, operations=20, reads=reads, keys=Uniform(2)),
+        workload=ClosedLoop(clients=1, operations=20, reads=reads, keys=UniformKeys(2)),
         duration=5.0,
         trace=True,
     )
@@ -50,7 +50,7 @@ def test_a_read_costs_4_delays_when_replies_differ() -> None:
     simulation = Scenario(
         system=Abd(nodes=3),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=1, operations=1, reads=1.0, keys=Uniform(1)),
+        workload=ClosedLoop(clients=1, operations=1, reads=1.0, keys=UniformKeys(1)),
         duration=1.0,
     ).start(1)
     simulation.nodes["n0"].registers["k0"] = ((1, 7), "newer")  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ def test_without_write_back_reads_are_regular_but_not_linearizable() -> None:
     scenario = Scenario(
         system=Broken(client=NoWriteBack),
         network=lan(Exponential(0.02)),
-        workload=ClosedLoop(clients=8, keys=Uniform(1), reads=0.7),
+        workload=ClosedLoop(clients=8, keys=UniformKeys(1), reads=0.7),
         duration=6.0,
     )
     for seed in range(6):
@@ -199,7 +199,7 @@ def test_operations_out_of_order_are_caught_at_once(system: Broken) -> None:
     scenario = Scenario(
         system=system,
         network=lan(Exponential(0.02)),
-        workload=ClosedLoop(clients=8, keys=Uniform(1), reads=0.7),
+        workload=ClosedLoop(clients=8, keys=UniformKeys(1), reads=0.7),
         duration=6.0,
         check=True,
     )
@@ -220,7 +220,7 @@ def test_the_agreement_of_too_few_is_caught(client: type[Client], invariant: str
         simulation = Scenario(
             system=Broken(client=client, nodes=5, reads=2, writes=4),
             network=lan(Exponential(0.02)),
-            workload=ClosedLoop(clients=1, operations=3, reads=1.0, keys=Uniform(1)),
+            workload=ClosedLoop(clients=1, operations=3, reads=1.0, keys=UniformKeys(1)),
             duration=1.0,
             check=True,
         ).start(seed)

@@ -12,7 +12,7 @@ from sim.protocols.client import Request, Retry
 from sim.protocols.kv import Command
 from sim.protocols.replication.primary_backup.backup_reads import SessionReply, SessionRequest
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 
 @pytest.mark.parametrize("mode", ["sync", "semi-sync", "async"])
@@ -129,7 +129,7 @@ def test_clients_find_whom_to_ask(reads: Any) -> None:
     run = Scenario(
         system=PrimaryBackup(nodes=3, reads=reads, staleness=0.5 if reads == "backup" else None),
         network=constant(0.001),
-        workload=ClosedLoop(clients=4, keys=Uniform(3), reads=0.8, think=0.003),
+        workload=ClosedLoop(clients=4, keys=UniformKeys(3), reads=0.8, think=0.003),
         retry=Retry(timeout=0.3),
         duration=1.0,
         check=True,

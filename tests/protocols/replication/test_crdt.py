@@ -18,7 +18,7 @@ from sim.protocols.replication.crdt import CrdtNode, GCounter
 from sim.protocols.replication.crdt.system import Spread, SpreadAck
 from sim.system import Member
 from sim.testing import Bench, survive
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -40,7 +40,7 @@ def test_an_update_and_a_read_cost_2_delays(sync: Any) -> None:
     scenario = Scenario(
         system=Crdt(nodes=3, sync=sync),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=2, operations=20, mix=Mix(MIXES["pn-counter"], Uniform(3))),
+        workload=ClosedLoop(clients=2, operations=20, mix=Mix(MIXES["pn-counter"], UniformKeys(3))),
         duration=3.0,
     )
     assert scenario.run(1).operations["latency"].to_numpy() == pytest.approx(2 * DELTA)
@@ -52,7 +52,7 @@ def test_a_delta_is_sent_once_to_everyone_and_passed_on_to_all_but_who_sent_it(n
     scenario = Scenario(
         system=Crdt(nodes=nodes, kind="or-set"),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=1, operations=1, mix=Mix({"add": 1.0}, Uniform(1)), start=1.0),
+        workload=ClosedLoop(clients=1, operations=1, mix=Mix({"add": 1.0}, UniformKeys(1)), start=1.0),
         duration=3.0,
         trace=True,
     )
@@ -95,7 +95,7 @@ def test_replicas_agree_one_round_and_one_delay_after_healing(stage: Any, kind: 
 def stormy(system: Crdt, seed: int, length: float) -> Scenario:
     """A storm with the operations of the kind."""
     drawn = chaos_scenario(system, seed, storm=length)
-    mix = Mix(MIXES[system.kind], Uniform(3))
+    mix = Mix(MIXES[system.kind], UniformKeys(3))
     return dataclasses.replace(drawn, workload=dataclasses.replace(drawn.workload, mix=mix))
 
 

@@ -21,7 +21,7 @@ from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNod
 from sim.protocols.replication.multi_primary.versions import latest
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
-from sim.workload import ClosedLoop, Mix, Uniform
+from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -47,7 +47,7 @@ def test_a_write_costs_2_delays_and_n_minus_1_messages_that_nobody_waits_for(sys
     scenario = Scenario(
         system=dataclasses.replace(system, nodes=5, gossip_every=1e6),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=3, operations=20, reads=0.0, keys=Uniform(2)),
+        workload=ClosedLoop(clients=3, operations=20, reads=0.0, keys=UniformKeys(2)),
         duration=3.0,
         trace=True,
     )
@@ -261,7 +261,7 @@ def skewed(system: MultiPrimary, skew: float, *, think: float, seed: int = 1, mi
         system=dataclasses.replace(system, nodes=2),
         network=constant(0.001),
         workload=ClosedLoop(
-            clients={"n0": 1, "n1": 1}, think=think, mix=mix or Mix({"put": 1.0}, Uniform(1)), start=0.1
+            clients={"n0": 1, "n1": 1}, think=think, mix=mix or Mix({"put": 1.0}, UniformKeys(1)), start=0.1
         ),
         machines=hosts,
         duration=3.0,
@@ -293,7 +293,7 @@ def test_mm1_without_any_concurrency_slow_wall_clocks_lose_writes_and_hybrid_clo
             system=dataclasses.replace(system, nodes=2),
             network=constant(0.001),
             workload=Alternating(
-                clients={"n0": 1, "n1": 1}, think=0.2, mix=Mix({"put": 1.0}, Uniform(1)), operations=20
+                clients={"n0": 1, "n1": 1}, think=0.2, mix=Mix({"put": 1.0}, UniformKeys(1)), operations=20
             ),
             machines={"n1": Machine(clock=Clock(offset=-skew)), "*": Machine()},
             duration=10.0,
@@ -321,7 +321,7 @@ def test_what_hybrid_clocks_lose_was_written_at_the_same_time_as_what_won() -> N
 
 @pytest.mark.parametrize("system", [WALL, HYBRID], ids=lambda s: s.label)
 def test_increments_that_are_lost_are_those_that_the_value_lacks(system: MultiPrimary) -> None:
-    mix = Mix({"increment": 1.0}, Uniform(2))
+    mix = Mix({"increment": 1.0}, UniformKeys(2))
     simulation = Scenario(
         system=dataclasses.replace(system, nodes=2),
         network=constant(0.001),
@@ -346,7 +346,7 @@ def test_a_write_over_a_partition_is_not_lost_with_siblings_and_is_with_one_valu
     scenario = Scenario(
         system=SIBLINGS,
         network=constant(0.001),
-        workload=ClosedLoop(clients=3, operations=1, reads=0.0, keys=Uniform(1), start=1.0),
+        workload=ClosedLoop(clients=3, operations=1, reads=0.0, keys=UniformKeys(1), start=1.0),
         faults=[Partition((("n0",), ("n1",), ("n2",)), at=0.5, duration=2.0)],
         duration=4.0,
         check=True,
@@ -605,7 +605,7 @@ def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) ->
 
 
 def test_siblings_without_a_resolver_have_no_single_value_to_increment() -> None:
-    workload = ClosedLoop(mix=Mix({"increment": 1.0}, Uniform(1)))
+    workload = ClosedLoop(mix=Mix({"increment": 1.0}, UniformKeys(1)))
     with pytest.raises(ValueError, match="does not support increment"):
         Scenario(system=SIBLINGS, workload=workload)
     assert Scenario(system=RESOLVED, workload=workload).system.label.endswith("resolver=largest)")

@@ -12,7 +12,7 @@ from sim.network import constant, lan
 from sim.protocols import PrimaryBackup
 from sim.protocols.client import Retry
 from sim.protocols.replication.primary_backup.node import Unreplicated
-from sim.workload import ClosedLoop, Mix, OpenLoop, Uniform
+from sim.workload import ClosedLoop, Mix, OpenLoop, UniformKeys
 
 DELTA = 0.001
 CUT, CRASH = 2.0, 2.2
@@ -23,7 +23,7 @@ def failover(system: PrimaryBackup, seed: int) -> Any:
     return Scenario(
         system=system,
         network=constant(DELTA),
-        workload=OpenLoop(clients=3, rate=200.0, keys=Uniform(50), reads=0.0),
+        workload=OpenLoop(clients=3, rate=200.0, keys=UniformKeys(50), reads=0.0),
         faults=[Cut("n0", "n1", at=CUT), Cut("n0", "n2", at=CUT), Crash("n0", at=CRASH)],
         duration=5.0,
         check=True,
@@ -65,7 +65,7 @@ def test_members_ping_at_most_twice_per_interval_when_nothing_happens() -> None:
     run = Scenario(
         system=PrimaryBackup(nodes=3, heartbeat=0.05),
         network=constant(DELTA),
-        workload=OpenLoop(clients=1, rate=20.0, keys=Uniform(5), reads=0.5),
+        workload=OpenLoop(clients=1, rate=20.0, keys=UniformKeys(5), reads=0.5),
         duration=5.0,
         trace=True,
     ).run(1)
@@ -79,7 +79,7 @@ def test_each_write_takes_effect_once_though_a_fifth_of_all_messages_is_lost() -
     scenario = Scenario(
         system=PrimaryBackup(nodes=3),
         network=lan(DELTA, loss=0.2),
-        workload=ClosedLoop(clients=5, operations=40, mix=Mix({"increment": 1}, Uniform(1))),
+        workload=ClosedLoop(clients=5, operations=40, mix=Mix({"increment": 1}, UniformKeys(1))),
         duration=60.0,
         retry=Retry(timeout=0.2),
         check=True,
@@ -97,7 +97,7 @@ def test_while_the_primary_crashes_again_and_again_nobody_waits_for_five_seconds
     run = Scenario(
         system=PrimaryBackup(nodes=3),
         network=constant(DELTA),
-        workload=ClosedLoop(clients=3, keys=Uniform(10), think=0.01),
+        workload=ClosedLoop(clients=3, keys=UniformKeys(10), think=0.01),
         faults=[Crash("primary", at=2.0 + 3.0 * k, down=1.0) for k in range(8)],
         duration=28.0,
         check=True,

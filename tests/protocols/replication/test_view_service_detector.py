@@ -13,7 +13,7 @@ from sim.network import constant
 from sim.protocols import ChainReplication, ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
 from sim.protocols.membership.suspicion import Rule
 from sim.testing import survive
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 
 def failover(system: PrimaryBackup) -> tuple[float, Any]:
@@ -21,7 +21,7 @@ def failover(system: PrimaryBackup) -> tuple[float, Any]:
     run = Scenario(
         system=dataclasses.replace(system, heartbeat=0.05, detection=1.0),
         network=constant(0.005),
-        workload=ClosedLoop(clients=2, keys=Uniform(3), think=0.02),
+        workload=ClosedLoop(clients=2, keys=UniformKeys(3), think=0.02),
         faults=[Crash("primary", at=5.0)],
         duration=10.0,
         check=True,
@@ -65,7 +65,7 @@ def test_fd2_a_service_that_stood_still_takes_nobody_out_for_it(system: Any) -> 
     run = Scenario(
         system=dataclasses.replace(system, heartbeat=0.05, detection=0.5),
         network=constant(0.005),
-        workload=ClosedLoop(clients=2, keys=Uniform(3), think=0.02),
+        workload=ClosedLoop(clients=2, keys=UniformKeys(3), think=0.02),
         faults=[Pause(service, at=2.0, duration=2.0), Crash("n1", at=3.9)],
         duration=7.0,
         check=True,

@@ -13,7 +13,7 @@ from sim.network import constant
 from sim.protocols import ViewstampedReplication
 from sim.protocols.consensus.vr.messages import StartView
 from sim.testing import survive
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms
 
 DELTA = 0.01
@@ -30,7 +30,7 @@ def test_a_request_costs_4_delays_or_2_at_the_primary_and_2_n_minus_1_messages(
     scenario = Scenario(
         system=ViewstampedReplication(nodes=nodes, heartbeat=100.0, detection=1000.0),
         network=constant(DELTA),
-        workload=ClosedLoop(clients={where: 1}, operations=20, reads=0.0, keys=Uniform(3)),
+        workload=ClosedLoop(clients={where: 1}, operations=20, reads=0.0, keys=UniformKeys(3)),
         duration=5.0,
         trace=True,
     )

@@ -15,11 +15,11 @@ from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
 from sim.protocols.replication.crdt.system import Spread
 from sim.system import Invariant
 
-__all__ = ["DurableBeforeSend", "NoGaps", "OneUpdatePerDot"]
+__all__ = ["CrdtDurableBeforeSend", "NoGaps", "OneUpdatePerDot"]
 
 
 @dataclass
-class DurableBeforeSend(Invariant):
+class CrdtDurableBeforeSend(Invariant):
     """What others are told is on disk, and what they were told before still is: states only grow, restarts included."""
 
     title: ClassVar[str] = "durable before send"

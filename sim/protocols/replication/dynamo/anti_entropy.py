@@ -18,10 +18,10 @@ from sim.protocols.replication.dynamo.versions import digest_of_version
 if TYPE_CHECKING:
     from sim.protocols.replication.dynamo.replica import DynamoNode
 
-__all__ = ["AntiEntropy"]
+__all__ = ["DynamoAntiEntropy"]
 
 
-class AntiEntropy(Part):
+class DynamoAntiEntropy(Part):
     """Turns to the other nodes in order, one every ``sync_every`` seconds."""
 
     node: DynamoNode

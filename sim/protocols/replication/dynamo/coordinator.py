@@ -30,7 +30,7 @@ from sim.protocols.replication.dynamo.versions import Stamped, Version, covers, 
 if TYPE_CHECKING:
     from sim.protocols.replication.dynamo.replica import DynamoNode
 
-__all__ = ["ROUNDS", "Coordinator", "Operation"]
+__all__ = ["ROUNDS", "Coordination", "Coordinator"]
 
 ROUNDS = 4
 """How often a coordinator waits for those who are silent, before it leaves the operation to the client."""
@@ -39,7 +39,7 @@ Number = tuple[int, int]
 """``(session, sequence)`` of a client operation."""
 
 
-class Operation:
+class Coordination:
     """A put (``version`` is what it writes) or a get (``version`` is None) under way."""
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Coordinator(Part):
     node: DynamoNode
 
     def on_start(self) -> None:
-        self.operations: dict[tuple[int, int], Operation] = {}  # by ticket
+        self.operations: dict[tuple[int, int], Coordination] = {}  # by ticket
         self.tickets: dict[Number, tuple[int, int]] = {}
         self.issued = 0
         self.suspected: dict[str, None] = {}  # did not answer in time, and have not been heard of since
@@ -100,7 +100,7 @@ class Coordinator(Part):
         if number not in self.tickets:
             self.issued += 1
             ticket = self.tickets[number] = (self.incarnation, self.issued)
-            operation = self.operations[ticket] = Operation(client, number, ticket, key, version)
+            operation = self.operations[ticket] = Coordination(client, number, ticket, key, version)
             operation.homes = self.node.settings.homes(key)
             self.set_timer("await", self.node.settings.timeout, ticket)
             self.ask_first(operation)
@@ -112,7 +112,7 @@ class Coordinator(Part):
             for node in [n for n in operation.asked if n not in operation.heard]:
                 self.ask(operation, node, operation.asked[node])
 
-    def ask_first(self, operation: Operation) -> None:
+    def ask_first(self, operation: Coordination) -> None:
         """The homes; and for those that are suspected, who comes next. Strict quorums ask the homes in any case."""
         settings = self.node.settings
         spare = self.healthy_spares(operation)
@@ -123,19 +123,19 @@ class Coordinator(Part):
             if stand_in is not None:
                 self.ask(operation, stand_in, home)
 
-    def may_stand_in(self, operation: Operation) -> bool:
+    def may_stand_in(self, operation: Coordination) -> bool:
         """Whether others are asked for a home: always if the quorum is sloppy, else to keep hints of writes."""
         settings = self.node.settings
         return settings.sloppy or (settings.handoff and operation.version is not None)
 
-    def healthy_spares(self, operation: Operation) -> Iterator[str]:
+    def healthy_spares(self, operation: Coordination) -> Iterator[str]:
         """The nodes after the preference list, in ring order, that are not suspected."""
         order = self.node.settings.order(operation.key)
         return (
             n for n in order[len(operation.homes) :] if n not in self.suspected and n not in operation.asked
         )
 
-    def ask(self, operation: Operation, node: str, home: str) -> None:
+    def ask(self, operation: Coordination, node: str, home: str) -> None:
         """Send a node the Put or Get of an operation, on behalf of a home."""
         operation.asked[node] = home
         if operation.version is None:
@@ -143,7 +143,7 @@ class Coordinator(Part):
         else:
             self.send(node, Put(operation.ticket, operation.key, operation.version, home), hold=False)
 
-    def answer(self, operation: Operation) -> None:
+    def answer(self, operation: Coordination) -> None:
         """Tell the client."""
         operation.answered = True
         found = operation.found[0] if operation.version is None else None
@@ -181,14 +181,14 @@ class Coordinator(Part):
         self.answer_if_read(operation)
         self.close_if_complete(operation)
 
-    def repair(self, operation: Operation, newest: Any, *, homes_only: bool = False) -> None:
+    def repair(self, operation: Coordination, newest: Any, *, homes_only: bool = False) -> None:
         """Send the newest version to those that have answered without it; stand-ins keep it as a hint."""
         for home, version in operation.replies.items():
             node = operation.repliers[home]
             if not covers(version, newest) and (node == home or not homes_only):
                 self.send(node, Repair(operation.ticket, operation.key, newest, home), hold=False)
 
-    def answer_if_read(self, operation: Operation) -> None:
+    def answer_if_read(self, operation: Coordination) -> None:
         """Answer when R have replied; with blocking repair, when R are known to hold what is returned."""
         if not operation.found or operation.answered:
             return
@@ -209,7 +209,7 @@ class Coordinator(Part):
 
     # Who is silent, and the end of an operation
 
-    def heard_for(self, src: str, ticket: tuple[int, int]) -> Operation | None:
+    def heard_for(self, src: str, ticket: tuple[int, int]) -> Coordination | None:
         """Note that a node has answered; returns the operation, unless it is over."""
         self.heard_from(src)
         operation = self.operations.get(ticket)
@@ -217,17 +217,17 @@ class Coordinator(Part):
             operation.heard[src] = None
         return operation
 
-    def silent_homes(self, operation: Operation) -> list[str]:
+    def silent_homes(self, operation: Coordination) -> list[str]:
         """The homes for which nobody has answered."""
         accounted = [operation.asked.get(node) for node in operation.heard]
         return [home for home in operation.homes if home not in accounted]
 
-    def close_if_complete(self, operation: Operation) -> None:
+    def close_if_complete(self, operation: Coordination) -> None:
         """Forget an operation that is answered, when nothing more is to come."""
         if operation.answered and not self.silent_homes(operation):
             self.close(operation)
 
-    def close(self, operation: Operation) -> None:
+    def close(self, operation: Coordination) -> None:
         """The end of an operation; with repair in the background, who is behind is told now."""
         self.cancel_timer("await", operation.ticket)
         del self.operations[operation.ticket], self.tickets[operation.number]

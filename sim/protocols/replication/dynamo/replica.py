@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.node import Node, durable_map, part
-from sim.protocols.replication.dynamo.anti_entropy import AntiEntropy
+from sim.protocols.replication.dynamo.anti_entropy import DynamoAntiEntropy
 from sim.protocols.replication.dynamo.coordinator import Coordinator
 from sim.protocols.replication.dynamo.handoff import HintedHandoff
 from sim.protocols.replication.dynamo.messages import (
@@ -35,7 +35,7 @@ class DynamoNode(Node):
 
     coordinator = part(Coordinator)
     handoff = part(HintedHandoff)
-    anti_entropy = part(AntiEntropy)
+    anti_entropy = part(DynamoAntiEntropy)
     collector = part(Collector)
 
     changes: list[tuple[str, Any, Any]] | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.protocols.replication.multi_primary.node import MultiPrimary
 
 __all__ = [
-    "DurableBeforeSend",
+    "MultiPrimaryDurableBeforeSend",
     "NeverBehindItsCause",
     "OneAnswer",
     "OneDotPerWrite",
@@ -35,7 +35,7 @@ def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
     """The invariants that a system of these settings promises."""
     invariants: list[Invariant] = [
         OneDotPerWrite(),
-        DurableBeforeSend(last_writer_wins=system.conflicts == "lww"),
+        MultiPrimaryDurableBeforeSend(last_writer_wins=system.conflicts == "lww"),
         ReplacedStaysReplaced(),
     ]
     if system.conflicts == "lww" and system.clock == "hybrid":
@@ -68,7 +68,7 @@ class OneDotPerWrite(Invariant):
 
 
 @dataclass
-class DurableBeforeSend(Invariant):
+class MultiPrimaryDurableBeforeSend(Invariant):
     """What a replica tells others is on its disk: the version or what took its place, and what it has seen."""
 
     title: ClassVar[str] = "durable before send"

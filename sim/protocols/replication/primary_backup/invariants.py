@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AcknowledgedSurvives",
     "BackupIsPrefix",
-    "DurableBeforeSend",
     "InitialisedPrimary",
     "NoAnswerFromThePast",
     "OnePrimaryPerView",
+    "PrimaryBackupDurableBeforeSend",
     "SameAnswer",
     "StoreIsLog",
     "ViewMonotone",
@@ -46,7 +46,7 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
         ),
         BackupIsPrefix(),
         ViewMonotone(),
-        DurableBeforeSend(),
+        PrimaryBackupDurableBeforeSend(),
         InitialisedPrimary(),
         StoreIsLog(),
     ]
@@ -219,7 +219,7 @@ class ViewMonotone(Invariant):
 
 
 @dataclass
-class DurableBeforeSend(Invariant):
+class PrimaryBackupDurableBeforeSend(Invariant):
     """What a node says that it holds, and the view that it says it follows, is on its disk."""
 
     title: ClassVar[str] = "durable before send"

@@ -17,7 +17,7 @@ from sim.protocols import Dynamo
 from sim.protocols.client import Retry
 from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.protocols.replication.dynamo import Stamped
-from sim.workload import ClosedLoop, Uniform
+from sim.workload import ClosedLoop, UniformKeys
 
 DELTA = 0.01
 QUIET = Dynamo(nodes=5, n=3, sync_every=None, repair="off")
@@ -333,7 +333,7 @@ def test_it_serves_the_ordinary_workload_with_proxies_that_store_nothing() -> No
     scenario = Scenario(
         system=Dynamo(nodes=4, n=3, proxies=2),
         network=constant(0.001),
-        workload=ClosedLoop(clients={"p0": 2, "p1": 1}, keys=Uniform(20), think=0.01),
+        workload=ClosedLoop(clients={"p0": 2, "p1": 1}, keys=UniformKeys(20), think=0.01),
         retry=Retry(timeout=1.0),
         duration=2.0,
         check=True,

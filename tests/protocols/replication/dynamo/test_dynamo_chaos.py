@@ -13,7 +13,7 @@ from sim.protocols import Dynamo
 from sim.protocols.quorums import Columns, Rows
 from sim.protocols.replication.dynamo.convergence import Converged
 from sim.testing import survive
-from sim.workload import Mix, Uniform
+from sim.workload import Mix, UniformKeys
 
 SYSTEMS = [
     Dynamo(nodes=3),
@@ -34,7 +34,7 @@ def storm(system: Dynamo, seed: int, seconds: float) -> Scenario:
     scenario = chaos_scenario(system, seed, storm=seconds)
     if system.grace > 100.0:
         return scenario
-    mix = Mix((("get", 4.0), ("put", 3.0), ("delete", 2.0)), Uniform(3))
+    mix = Mix((("get", 4.0), ("put", 3.0), ("delete", 2.0)), UniformKeys(3))
     return dataclasses.replace(scenario, workload=dataclasses.replace(scenario.workload, mix=mix))
 
 

@@ -15,12 +15,12 @@ from sim.protocols import Dynamo
 from sim.protocols.causality.dots import Context
 from sim.protocols.client import Retry
 from sim.protocols.replication.dynamo import DynamoClient, DynamoNode
-from sim.protocols.replication.dynamo.anti_entropy import AntiEntropy
+from sim.protocols.replication.dynamo.anti_entropy import DynamoAntiEntropy
 from sim.protocols.replication.dynamo.coordinator import Coordinator
 from sim.protocols.replication.dynamo.handoff import HintedHandoff
 from sim.protocols.replication.dynamo.messages import Purge
 from sim.protocols.replication.dynamo.tombstones import Collector
-from sim.workload import Mix, Uniform
+from sim.workload import Mix, UniformKeys
 
 Make = Callable[..., Any]
 
@@ -30,7 +30,7 @@ def first_broken(system: Dynamo, invariant: str, *, seeds: int = 20, **mix: floa
     for seed in range(seeds):
         scenario = chaos_scenario(system, seed, storm=3.0)
         if mix:
-            workload = dataclasses.replace(scenario.workload, mix=Mix(tuple(mix.items()), Uniform(2)))
+            workload = dataclasses.replace(scenario.workload, mix=Mix(tuple(mix.items()), UniformKeys(2)))
             scenario = dataclasses.replace(scenario, workload=workload)
         run = chaos(system, seed, scenario=scenario)
         if run.violation is not None:
@@ -315,7 +315,7 @@ def test_a_write_to_one_home_less_is_caught(broken: Make, mutant: Make) -> None:
     )
 
 
-class NoAntiEntropy(AntiEntropy):
+class NoAntiEntropy(DynamoAntiEntropy):
     def on_leaves(self, src: str, msg: Any) -> None:
         """Nothing is learnt."""
 

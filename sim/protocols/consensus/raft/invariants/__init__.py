@@ -1,6 +1,6 @@
 """What must hold in every run of Raft: figure 3 of the paper, and the steps on which its proof rests.
 
-All invariants share one `History`: a ghost record of everything that was ever voted, acknowledged and committed, by
+All invariants share one `RaftHistory`: a ghost record of everything that was ever voted, acknowledged and committed, by
 crashed servers too. It works out once what an event changed; each invariant then costs in proportion to that.
 """
 
@@ -15,12 +15,12 @@ from sim.protocols.consensus.raft.invariants.commitment import (
     StateMachineSafety,
 )
 from sim.protocols.consensus.raft.invariants.elections import (
-    DurableBeforeSend,
     ElectionSafety,
     OneVotePerTerm,
+    RaftDurableBeforeSend,
     TermsNeverFall,
 )
-from sim.protocols.consensus.raft.invariants.history import History, RaftLaw
+from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftLaw
 from sim.protocols.consensus.raft.invariants.logs import (
     AckedIsKept,
     LeaderAppendOnly,
@@ -34,15 +34,15 @@ __all__ = [
     "AckedIsKept",
     "AcknowledgedIsCommitted",
     "CommitRule",
-    "DurableBeforeSend",
     "ElectionSafety",
     "ExactlyOnce",
-    "History",
     "LeaderAppendOnly",
     "LeaderCompleteness",
     "LogMatching",
     "MatchIndex",
     "OneVotePerTerm",
+    "RaftDurableBeforeSend",
+    "RaftHistory",
     "RaftLaw",
     "StateMachineSafety",
     "TermsNeverFall",
@@ -53,7 +53,7 @@ __all__ = [
 
 def raft_invariants() -> Iterable[Invariant]:
     """Fresh invariants for one run, on one history."""
-    history = History()
+    history = RaftHistory()
     invariants = (
         ElectionSafety,
         OneVotePerTerm,
@@ -64,7 +64,7 @@ def raft_invariants() -> Iterable[Invariant]:
         StateMachineSafety,
         CommitRule,
         LeaderCompleteness,
-        DurableBeforeSend,
+        RaftDurableBeforeSend,
         MatchIndex,
         AckedIsKept,
         ExactlyOnce,

@@ -13,7 +13,7 @@ from sim.protocols.consensus.raft.node import (
     RequestVoteReply,
 )
 
-__all__ = ["DurableBeforeSend", "ElectionSafety", "OneVotePerTerm", "TermsNeverFall"]
+__all__ = ["ElectionSafety", "OneVotePerTerm", "RaftDurableBeforeSend", "TermsNeverFall"]
 
 
 @dataclass
@@ -71,7 +71,7 @@ class TermsNeverFall(RaftLaw):
 
 
 @dataclass
-class DurableBeforeSend(RaftLaw):
+class RaftDurableBeforeSend(RaftLaw):
     """Whoever has sent a vote, an acknowledgement or a term has it on disk."""
 
     title: ClassVar[str] = "durable before send"

@@ -12,11 +12,11 @@ from sim.node import Node
 from sim.protocols.consensus.raft.node import Entry, RaftNode
 from sim.system import Invariant
 
-__all__ = ["History", "RaftLaw", "Server"]
+__all__ = ["RaftHistory", "RaftLaw", "ServerRecord"]
 
 
 @dataclass
-class Server:
+class ServerRecord:
     """What is remembered of one server."""
 
     node: RaftNode
@@ -35,7 +35,7 @@ class Server:
 
 
 @dataclass
-class History(Invariant):
+class RaftHistory(Invariant):
     """The ghost record. It comes first among the invariants, so the others find what the last step changed.
 
     Attributes
@@ -49,7 +49,7 @@ class History(Invariant):
     """
 
     title: ClassVar[str] = "history"
-    servers: dict[str, Server] = field(default_factory=dict)
+    servers: dict[str, ServerRecord] = field(default_factory=dict)
     removed: list[tuple[int, Entry]] = field(default_factory=list)
     added: list[tuple[int, Entry]] = field(default_factory=list)
     elected: bool = False
@@ -64,7 +64,7 @@ class History(Invariant):
             return
         server = self.servers.get(node.name)
         if server is None:
-            server = self.servers[node.name] = Server(node, node.host.disk)
+            server = self.servers[node.name] = ServerRecord(node, node.host.disk)
         elif server.node is not node:  # restarted: what was volatile is gone
             server.node, server.leading, server.commit_index, server.last_applied = node, 0, 0, 0
         self._compare_logs(server, node)
@@ -75,7 +75,7 @@ class History(Invariant):
         self.newly_applied = range(server.last_applied + 1, node.last_applied + 1)
         server.commit_index, server.last_applied = node.commit_index, node.last_applied
 
-    def _compare_logs(self, server: Server, node: RaftNode) -> None:
+    def _compare_logs(self, server: ServerRecord, node: RaftNode) -> None:
         """Find what was taken from the end of the log, and what was put there."""
         self.removed, self.added = [], []
         old, new = server.log, node.log.items
@@ -135,7 +135,7 @@ class History(Invariant):
 class RaftLaw(Invariant):
     """A invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
-    history: History = field(default_factory=History, repr=False)
+    history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
     def on_step(self, node: Node) -> None:
         if isinstance(node, RaftNode):

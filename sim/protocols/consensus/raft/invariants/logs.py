@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Request
-from sim.protocols.consensus.raft.invariants.history import RaftLaw, Server
+from sim.protocols.consensus.raft.invariants.history import RaftLaw, ServerRecord
 from sim.protocols.consensus.raft.node import AppendEntriesReply, Entry, RaftNode
 from sim.protocols.kv import Command
 
@@ -113,7 +113,7 @@ class MatchIndex(RaftLaw):
                 f"its entry there is of term {mine}, the leader's of term {theirs}",
             )
 
-    def term_of(self, server: Server, index: int) -> int | None:
+    def term_of(self, server: ServerRecord, index: int) -> int | None:
         """The term of a server's entry, now."""
         node = server.node
         return node.term_at(index) if index <= node.last_index() else None
