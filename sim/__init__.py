@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sim.cluster import Clock, Disk, Machine
-    from sim.lab import Comparison, Run, Scenario, Simulation, Sweep, chaos, compare, compare_scenarios, sweep
+    from sim.lab import (
+        Comparison,
+        Run,
+        Scenario,
+        Simulation,
+        Sweep,
+        chaos,
+        compare,
+        compare_scenarios,
+        load,
+        sweep,
+    )
     from sim.node import Node, Part, durable, durable_log, durable_map, part
     from sim.protocols.client import Retry
     from sim.system import Invariant, LivenessViolation, Member, SafetyViolation, System
@@ -25,7 +36,7 @@ _HOMES = {
     "sim.cluster": ("Clock", "Disk", "Machine"),
     "sim.lab": (
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
-        *("chaos", "compare", "compare_scenarios", "sweep"),
+        *("chaos", "compare", "compare_scenarios", "load", "sweep"),
     ),
     "sim.node": ("Node", "Part", "durable", "durable_log", "durable_map", "part"),
     "sim.protocols.client": ("Retry",),
@@ -56,6 +67,7 @@ __all__ = [
     "durable",
     "durable_log",
     "durable_map",
+    "load",
     "part",
     "sweep",
 ]

@@ -1,8 +1,9 @@
 """Frames on disk: CSV always, Parquet too where pyarrow is installed. A file is there whole or not at all.
 
 Columns that hold any value (keys, values, results, event details) are written as text: a string as it is, unless it
-could be taken for JSON, and anything else as JSON. A missing value is an empty field. Tuples come back as lists,
-and what JSON doesn't know comes back as its text.
+could be taken for JSON, and anything else as JSON in the written form (`sim.written.tree`): an array is a tuple, and
+lists, sets and the like say what they are. A missing value is an empty field. What has no written form, such as an
+object of a protocol, comes back as its text.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from sim.values import is_message
+from sim.written.tree import from_tree, to_tree
 
 __all__ = ["ANY_VALUE", "TEXT", "atomic", "read_frame", "read_frames", "write_frame", "write_frames"]
 
@@ -59,23 +64,31 @@ def _encode(value: Any) -> str | None:
             json.loads(value)
         except ValueError:
             return value or '""'
-    return json.dumps(_plain(value), ensure_ascii=False, default=_unknown)
+    return json.dumps(_tree(value), ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
-    """The value with mappings' keys as text: JSON refuses tuples there."""
+def _tree(value: Any) -> Any:
+    """The written form of a value, with null for None; what has none, such as an object of a protocol, is its text."""
+    if value is None or type(value) in (bool, int):
+        return value
+    if isinstance(value, tuple):  # a named one, too
+        return [_tree(item) for item in value]
+    if type(value) is list:
+        return {"class": "list", "of": [_tree(item) for item in value]}
     if isinstance(value, Mapping):
-        return {name if isinstance(name, str) else str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _unknown(value: Any) -> Any:
+        if all(type(name) is str for name in value) and "class" not in value:
+            return {name: _tree(item) for name, item in value.items()}
+        return {"class": "dict", "of": [[_tree(name), _tree(item)] for name, item in value.items()]}
     if isinstance(value, set | frozenset):
-        return sorted(map(_plain, value), key=str)
-    if hasattr(value, "item"):  # a NumPy scalar
-        return value.item()
+        items = sorted(map(_tree, value), key=lambda item: json.dumps(item, sort_keys=True))
+        return {"class": type(value).__name__, "of": items}
+    if isinstance(value, str | int | float | bytes | np.generic):
+        return to_tree(value)
+    if is_message(value) and type(value).__module__.startswith("sim."):
+        try:
+            return to_tree(value)
+        except ValueError:  # it holds an object
+            return str(value)
     return str(value)
 
 
@@ -83,9 +96,10 @@ def _decode(text: Any) -> Any:
     if not isinstance(text, str):
         return None
     try:
-        return json.loads(text)
+        tree = json.loads(text)
     except ValueError:
         return text
+    return from_tree(tree) if isinstance(tree, dict | list) else tree
 
 
 def _encoded(frame: pd.DataFrame) -> pd.DataFrame:

@@ -40,14 +40,12 @@ def command(
     out: Path,
 ) -> None:
     """Run the scenario of SCRIPT for every combination of the varied values, and every seed."""
-    from sim.analysis.store import write_frames
     from sim.lab import sweep
 
     fields = [parse_variation(text) for text in varied]
     scenario = apply_settings(load_scenario(script), settings, [name for name, _ in fields])
     prepare(out)
     done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), workers=workers)
-    table = done.table()
     click.echo(done.text())
-    write_frames({"sweep": done.summaries, "table": table}, out)
+    done.save(out)
     click.echo(f"frames: {out}")

@@ -4,6 +4,7 @@ from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
 from sim.lab.liveness import Liveness, measure_liveness
 from sim.lab.run import Check, Run
+from sim.lab.saved import load
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
 from sim.lab.sweep import Sweep, sweep
@@ -20,6 +21,7 @@ __all__ = [
     "chaos_scenario",
     "compare",
     "compare_scenarios",
+    "load",
     "measure_liveness",
     "sweep",
 ]

@@ -202,7 +202,7 @@ def chaos(
         violation.__traceback__ = None
         simulation.cluster.invariants.clear()
         simulation.finish()
-    return Run(simulation, violation, 0.0, convergence)
+    return Run.of(simulation, violation, 0.0, convergence)
 
 
 def _demand_convergence(simulation: Simulation) -> Verdict | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.conditions import conditions, notes
@@ -19,6 +20,7 @@ from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct, seed_list
+from sim.recorder import COLUMNS
 from sim.system import System
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from sim.lab.plots import ComparisonPlots
 
-__all__ = ["Comparison", "compare", "outcome"]
+__all__ = ["Comparison", "compare", "outcome", "together"]
 
 
 def _run_and_judge(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]:
@@ -148,6 +150,18 @@ def outcome(checks: Iterable[Check | None]) -> str:
     return f"{claimed.count('valid')}/{len(claimed)} valid{unknown}"
 
 
+def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
+    """One frame of several runs, with the columns ``run`` and ``seed``; operations with their weights (see `Run`)."""
+    import pandas as pd
+
+    frames = []
+    for run in runs:
+        frame = run.weighed_operations if name == "operations" else run.frames[name]
+        if len(frame):
+            frames.append(frame.assign(run=run.label, seed=run.seed))
+    return pd.concat(frames, ignore_index=True) if frames else runs[0].frames[name].assign(run="", seed=0)
+
+
 class Comparison:
     """Runs of several systems under the same seeds.
 
@@ -165,18 +179,7 @@ class Comparison:
         self.shared: tuple[str, ...] = ()
 
     def _together(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
-        frames = []
-        for run in self.runs:
-            frame = run.weighed_operations if name == "operations" else run.frames[name]
-            if len(frame):
-                frames.append(frame.assign(run=run.label, seed=run.seed))
-        return (
-            pd.concat(frames, ignore_index=True)
-            if frames
-            else self.runs[0].frames[name].assign(run="", seed=0)
-        )
+        return together(self.runs, name)
 
     @cached_property
     def operations(self) -> pd.DataFrame:
@@ -310,16 +313,17 @@ class Comparison:
         """Label -> the values that were derived and not given (failure-detection times, ...)."""
         return {label: scenario.derived for label, scenario in self.scenarios.items()}
 
-    def save(self, folder: Any) -> list[Any]:
-        """Write the frames and the table into a folder; returns the paths."""
-        from sim.analysis.store import write_frames
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """The frames of all runs together, by name."""
+        return {name: self._together(name) for name in COLUMNS}
 
-        frames = {
-            "table": self.table(),
-            "summaries": self.summaries,
-            "operations": self.operations,
-            "events": self.events,
-            "links": self.links,
-            "nodes": self.nodes,
-        }
-        return write_frames({k: v for k, v in frames.items() if len(v)}, folder)
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
+
+        The frames of all runs together, the table and the summaries are written as CSV (Parquet too where pyarrow is),
+        and ``manifest.json`` says what ran.
+        """
+        from sim.lab.saved import save_comparison
+
+        return save_comparison(self, folder)

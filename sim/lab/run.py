@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
-from sim.recorder import COLUMNS
+from sim.recorder import COLUMNS, Recorder
 from sim.system import Violation
 from sim.workload import ClosedLoop
 
@@ -81,23 +83,58 @@ class Run:
 
     def __init__(
         self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        label: str,
+        ended: float,
+        wall_seconds: float,
+        events_processed: int,
+        violation: Violation | None = None,
+        convergence: Verdict | None = None,
+        final: Mapping[str, Mapping[str, Any]] | None = None,
+        acknowledged_lost: int | None = None,
+        recorder: Recorder | None = None,
+        frames: dict[str, pd.DataFrame] | None = None,
+        digest: str | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.label = label
+        self.violation = violation
+        self.convergence = convergence
+        self.final = final
+        self.ended = ended
+        self.wall_seconds = wall_seconds
+        self.events_processed = events_processed
+        self.acknowledged_lost = acknowledged_lost
+        self._recorder: Any = recorder
+        self._digest = digest
+        if frames is not None:
+            self.__dict__["_frames"] = frames
+
+    @classmethod
+    def of(
+        cls,
         simulation: Simulation,
         violation: Violation | None,
         wall_seconds: float,
         convergence: Verdict | None = None,
-    ) -> None:
-        self.scenario: Scenario = simulation.scenario
-        self.seed = simulation.seed
-        self.label = describe(simulation.scenario.system)
-        self.violation = violation
-        self.convergence = convergence
-        self.final = simulation.system.replica_values(simulation.members)
-        self.ended = simulation.now if simulation.ended is None else simulation.ended
-        self.wall_seconds = wall_seconds
-        self.events_processed = int(next(simulation.env._eid))
-        self.acknowledged_lost = simulation.acknowledged_lost if violation is None else None
-        self._recorder: Any = simulation.recorder
-        self._digest: str | None = None
+    ) -> Run:
+        """What a simulation that has ended gave."""
+        return cls(
+            simulation.scenario,
+            simulation.seed,
+            label=describe(simulation.scenario.system),
+            violation=violation,
+            convergence=convergence,
+            final=simulation.system.replica_values(simulation.members),
+            ended=simulation.now if simulation.ended is None else simulation.ended,
+            wall_seconds=wall_seconds,
+            events_processed=int(next(simulation.env._eid)),
+            acknowledged_lost=simulation.acknowledged_lost if violation is None else None,
+            recorder=simulation.recorder,
+        )
 
     # Frames
 
@@ -211,11 +248,14 @@ class Run:
 
         return RunPlots(self)
 
-    def save(self, folder: Any) -> list[Any]:
-        """Write all frames into a folder as CSV (Parquet too where pyarrow is); returns the paths."""
-        from sim.analysis.store import write_frames
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
 
-        return write_frames({k: v for k, v in self._frames.items() if len(v)}, folder)
+        All frames are written as CSV (Parquet too where pyarrow is), and ``manifest.json`` says what ran.
+        """
+        from sim.lab.saved import save_run
+
+        return save_run(self, folder)
 
     def __repr__(self) -> str:
         return f"<Run of {self.label}, seed {self.seed}: {self.ended:g} s simulated, {self.events_processed} events>"
@@ -235,7 +275,7 @@ def execute(scenario: Scenario, seed: int) -> Run:
         violation = broken
         violation.__traceback__ = None
         _finish_broken(simulation)
-    return Run(simulation, violation, time.perf_counter() - begun, convergence)
+    return Run.of(simulation, violation, time.perf_counter() - begun, convergence)
 
 
 def _finish_broken(simulation: Simulation) -> None:

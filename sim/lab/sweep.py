@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.lab.compare import outcome
+from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
 from sim.lab.labels import label_all, same
@@ -16,6 +17,7 @@ from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct, seed_list
+from sim.recorder import COLUMNS
 from sim.settings import field_path
 from sim.system import System
 
@@ -112,6 +114,21 @@ class Sweep:
         seeds = len({run.seed for run in self.runs})
         heading = conditions(self.scenarios, (), seeds)
         return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """The frames of all runs together, by name."""
+        return {name: together(self.runs, name) for name in COLUMNS}
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
+
+        The frames of all runs together, the table and the summaries (``sweep.csv``) are written as CSV (Parquet too
+        where pyarrow is), and ``manifest.json`` says what ran.
+        """
+        from sim.lab.saved import save_sweep
+
+        return save_sweep(self, folder)
 
 
 def _plain(value: Any) -> Any:

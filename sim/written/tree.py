@@ -33,7 +33,7 @@ from sim.values import is_message, shown
 from sim.written.hints import fits, implied, item_hint, keywords, options, value_hint, wanted
 from sim.written.names import ROOMS, did_you_mean, named_class, named_function, path_of
 
-__all__ = ["MARKED", "from_dict", "to_dict"]
+__all__ = ["MARKED", "from_dict", "from_tree", "to_dict", "to_tree"]
 
 _CLASS = "class"
 
@@ -69,6 +69,11 @@ def to_dict(value: Any, path: str | None = None) -> dict[str, Any]:
     kind = type(value).__name__
     tree: dict[str, Any] = _plain(value, Any, _Place(path or kind.lower()))
     return tree
+
+
+def to_tree(value: Any, field: str = "") -> Any:
+    """Like `to_dict`, for anything that has a written form; ``field``: the field of a scenario where it may stand."""
+    return _plain(value, Any, _Place(field or "value", field if field in ROOMS else ""))
 
 
 def _is_written_as_table(value: Any) -> bool:
@@ -213,6 +218,11 @@ def from_dict(tree: Any, kind: Any = Any, *, allow: Collection[str] = (), path: 
     if not isinstance(tree, Mapping):
         raise ValueError(f"{name}: a table is needed, not {shown(tree)}")
     return _read(tree, kind, _Place(name, allow=tuple(allow)))
+
+
+def from_tree(tree: Any, field: str = "", allow: Collection[str] = ()) -> Any:
+    """The value of a tree that `to_tree` made."""
+    return _read(tree, Any, _Place(field or "value", field if field in ROOMS else "", tuple(allow)))
 
 
 def _read(tree: Any, hint: Any, at: _Place) -> Any:

@@ -41,7 +41,20 @@ AWKWARD = [
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize(
-    "value", [*AWKWARD, 1, 1.5, True, None, [1, "2", None], {"role": "leader", "term": 3}]
+    "value",
+    [
+        *AWKWARD,
+        1,
+        1.5,
+        True,
+        None,
+        [1, "2", None],
+        (1, ("2", None)),
+        {"class": "x"},
+        b"\0",
+        frozenset({1}),
+        {"role": "leader", "term": 3},
+    ],
 )
 def test_any_value_comes_back_with_its_type(value: Any, suffix: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"key": pd.Series([value, "other"], dtype=object), "called": [0.1, 0.2]})
@@ -74,7 +87,7 @@ def test_text_that_looks_like_numbers_or_missing_stays_text(tmp_path: Path) -> N
     assert back["time"].isna().tolist() == [False, True, False]
 
 
-def test_details_that_json_does_not_know_become_text_or_lists(tmp_path: Path) -> None:
+def test_details_keep_their_types_and_objects_become_text(tmp_path: Path) -> None:
     class Ballot:
         def __str__(self) -> str:
             return "3.n1"
@@ -86,8 +99,8 @@ def test_details_that_json_does_not_know_become_text_or_lists(tmp_path: Path) ->
     frame = pd.DataFrame({"time": [1.0, 2.0], "detail": pd.Series(detail, dtype=object)})
     back = read_frame(write_frame(frame, tmp_path / "events.csv"))
     assert back["detail"].tolist() == [
-        {"ballot": "3.n1", "('a', 1)": [1, 2]},
-        {"quorum": ["n0", "n1"], "index": 4},
+        {"ballot": "3.n1", ("a", 1): (1, 2)},
+        {"quorum": {"n1", "n0"}, "index": 4},
     ]
 
 
