@@ -259,9 +259,9 @@ def _loaded(home: Path, manifest: Tree, allow: Collection[str]) -> Run | Compari
     if manifest["kind"] == "run":
         return runs[0]
     checks = [_check(row["check"], run) for row, run in zip(told, runs, strict=True)]
-    make = {"comparison": _comparison, "sweep": _sweep}[manifest["kind"]]
-    made: Comparison | Sweep = make(home, manifest, runs, checks, allow)
-    return made
+    if manifest["kind"] == "comparison":
+        return _comparison(home, manifest, runs, checks, allow)
+    return _sweep(home, manifest, runs, checks, allow)
 
 
 def _written(home: Path, tree: Any) -> Any:
