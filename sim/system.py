@@ -477,7 +477,10 @@ class Invariant:
         refuse_shared_state(cls, "runs")
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        """A message has left a node: what it depends on is synced, unless it was sent with hold=False."""
+        """A node has let go of a message: what it depends on is synced, unless it was sent with hold=False.
+
+        A core or a card may take a while to send it, and the network may lose it.
+        """
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         """A message is about to be handled by ``dst``."""

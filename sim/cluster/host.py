@@ -365,7 +365,7 @@ class NodeHost:
         """The network card has sent a message."""
         life, dst, message = leaving
         if life == self.crashes:
-            self.cluster.network.routes(self.name)[dst](message)
+            self.cluster.network.routes(self.name, heard=False)[dst](message)
 
     def flush(self) -> None:
         """Send what waited for the disk and need wait no longer, in order."""

@@ -51,14 +51,17 @@ class Nic:
 class _CostlyWays(dict[str, Send]):
     """Destination -> function that sends a message there, made on first use, where sending costs something."""
 
-    def __init__(self, host: NodeHost, routes: dict[str, Send]) -> None:
+    def __init__(self, host: NodeHost) -> None:
         super().__init__()
         self._host = host
-        self._routes = routes
+        self._routes = host.cluster.network.routes(host.name, heard=False)
 
     def __missing__(self, dst: str) -> Send:
-        send = self[dst] = self._way(dst)
-        return send
+        way = self._way(dst)
+        if dst != self._host.name:
+            way = self._host.cluster.network.tell(self._host.name, dst, way)
+        self[dst] = way
+        return way
 
     def _way(self, dst: str) -> Send:
         host, routes = self._host, self._routes
@@ -94,4 +97,4 @@ def ways_out(host: NodeHost, routes: dict[str, Send]) -> dict[str, Send]:
     """How messages leave a host: by the network's ``routes``, unless sending costs something."""
     if host.nic is None and host.profile.sending_is_free:
         return routes
-    return _CostlyWays(host, routes)
+    return _CostlyWays(host)

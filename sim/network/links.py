@@ -129,15 +129,19 @@ class Link:
 
 
 class _Routes(dict[str, Send]):
-    """The links that leave one node, made on first use."""
+    """The links that leave one node, made on first use; ``heard``: the invariants hear what is handed to them."""
 
-    def __init__(self, network: Network, src: str) -> None:
+    def __init__(self, network: Network, src: str, heard: bool) -> None:
         super().__init__()
         self._network = network
         self._src = src
+        self._heard = heard
 
     def __missing__(self, dst: str) -> Send:
-        send = self[dst] = self._network.connect(self._src, str(dst))
+        send = self._network.connect(self._src, str(dst))
+        if self._heard and dst != self._src:
+            send = self._network.tell(self._src, dst, send)
+        self[dst] = send
         return send
 
 
@@ -176,7 +180,7 @@ class Network:
         self.places: dict[str, str] = {}
         self.on_send: Callable[[str, str, Any], None] | None = None  # invariants listen here
         self._receivers: dict[str, Receiver] = {}
-        self._routes: dict[str, _Routes] = {}
+        self._routes: dict[tuple[str, bool], _Routes] = {}
         self._beside: dict[str, str] = {}  # client -> the node at which it stands
         self._machines: dict[str, str] = {}  # host -> the machine that it shares with others
         self._cuts: dict[tuple[str, str], int] = {}
@@ -201,9 +205,32 @@ class Network:
         if machine is not None:
             self._machines[receiver.name] = machine
 
-    def routes(self, src: str) -> dict[str, Send]:
-        """For a node: destination -> function that sends a message there."""
-        return self._routes.setdefault(src, _Routes(self, src))
+    def routes(self, src: str, *, heard: bool = True) -> dict[str, Send]:
+        """For a node: destination -> function that sends a message there.
+
+        ``heard=False``: whoever calls it has told the invariants himself (`tell`), when the node let go of the message.
+        """
+        known = self._routes.get((src, heard))
+        if known is None:
+            known = self._routes[src, heard] = _Routes(self, src, heard)
+        return known
+
+    def tell(self, src: str, dst: str, send: Send) -> Send:
+        """The same function, which tells the invariants first, where there are any.
+
+        They hear of a message when its node lets go of it. What comes after that (a core or a card that sends it, a
+        stream that is cut) takes time, in which the node has gone on and is not what it was when it said so.
+        """
+        on_send = self.on_send
+        if on_send is None:
+            return send
+
+        def send_and_tell(message: Any) -> None:
+            check_message(message)
+            on_send(src, dst, message)
+            send(message)
+
+        return send_and_tell
 
     def connect(self, src: str, dst: str) -> Send:
         """The send function of a link as things stand; raises LookupError for an unknown destination.
@@ -289,7 +316,7 @@ class Network:
             kept = list(link.waiting)
             link.waiting.clear()
             for message in kept:
-                self.routes(link.src)[link.dst](message)
+                self.routes(link.src, heard=False)[link.dst](message)
 
     def reset(self, name: str) -> None:
         """A node has crashed: its connections are gone, and with them what streams kept for later."""
@@ -455,10 +482,9 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
 def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     """A link with everything that a link can have."""
-    env, spec, src, dst = network.env, link.spec, link.src, link.dst
+    env, spec = network.env, link.spec
     in_order = spec.transport in ("fifo", "stream")
     stream = spec.transport == "stream"
-    on_send = network.on_send
 
     def is_lost() -> bool:
         lost = bool(spec.loss) and link.draw_loss() < spec.loss
@@ -502,8 +528,6 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         except (AttributeError, TypeError):
             check_message(message)
             raise
-        if on_send is not None:
-            on_send(src, dst, message)
         if link.cuts:
             network.drop(link, message, "cut")
             return
