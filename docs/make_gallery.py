@@ -3,7 +3,7 @@
     python docs/make_gallery.py               # all stories, as many at a time as there are cores
     python docs/make_gallery.py split_brain   # one of them, the others as they are
 
-What a story said last is kept in docs/images/gallery/STORY.json beside its picture, so that one can be told anew.
+What a story said last is kept in docs/images/gallery/STORY.json beside its picture, so that one can be told again.
 """
 
 from __future__ import annotations

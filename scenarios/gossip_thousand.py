@@ -103,7 +103,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     return (
         f"Of {nodes} members half know after {', '.join(f'{half[s]} ({s})' for s in STYLES)} cycles, the last to "
         f"hear of it hears after {', '.join(f'{last[s]} ({s})' for s in STYLES)}.\n"
-        f"A rumour pushed until k=1 or k=3 contacts in a row were in vain leaves out {pushed.loc[1, 'residue']:.1%} or "
+        f"A rumour pushed until k=1 or k=3 contacts in a row were unnecessary leaves out "
+        f"{pushed.loc[1, 'residue']:.1%} or "
         f"{pushed.loc[3, 'residue']:.1%}, for {pushed.loc[1, 'traffic']:.1f} or "
         f"{pushed.loc[3, 'traffic']:.1f} updates each."
     )

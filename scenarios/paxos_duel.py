@@ -1,7 +1,7 @@
 """Two Paxos proposers duel: each invalidates the other's ballot, until random backoff lets one through.
 
 Paxos Made Simple, section 2.4: two proposers that keep issuing ever higher ballots may never have anything chosen.
-Randomised waiting ends the duel; the wait is not lost, because whoever wins tells the other meanwhile. How long duels
+Randomised waiting ends the duel; the wait is not lost, because the winner tells the other meanwhile. How long duels
 last is read off many seeds, for several longest waits after the first refusal (they double with each).
 """
 

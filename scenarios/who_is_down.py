@@ -63,7 +63,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         for setting, system in settings.items():
             run = dataclasses.replace(scenario, system=system).run(seed)
             events, by = run.events, "suspect"
-            if family == "SWIM":  # what counts is whom it calls dead; suspicion is its way of asking
+            if family == "SWIM":  # what counts is which member it calls dead; suspicion is its way of asking
                 events, by = events[~events["event"].isin(["suspect", "clear"])], "confirm"
             found = detection_summary(events, members, duration=run.ended, by=by)
             sent = messages_per_member_and_period(run.links, NODES, period=1.0, duration=run.ended)

@@ -31,7 +31,7 @@ class Called:
         return self.take()
 
     def take(self) -> Generator[Any, Any, Any]:
-        """The generator, for whoever runs it."""
+        """The generator, for the host that runs it."""
         self.begun = True
         return self._generator
 

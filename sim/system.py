@@ -155,7 +155,7 @@ class System(Value):
     label_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that its label shows even when they have their defaults."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
-    """Names under which faults may address whoever leads."""
+    """Names under which faults may address the leader."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
     title: ClassVar[str] = ""

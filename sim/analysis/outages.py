@@ -115,7 +115,7 @@ def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float)
     last = float(until[-1]) if len(until) else 0.0
     following = np.searchsorted(served, starts, side="right")
     ends = np.maximum(np.append(served, last)[following], starts)
-    # Whoever called before a gap starts and got nothing by then waits in it from its start; else the next caller does.
+    # A client that called before a gap, and has no answer yet, waits in it from its start; else the next caller does.
     called = np.searchsorted(call, starts, side="right")
     waiting = called > np.searchsorted(until, starts, side="right")
     begins = np.where(waiting, starts, np.minimum(np.append(call, math.inf)[called], ends))

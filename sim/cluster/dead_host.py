@@ -34,7 +34,7 @@ class DeadHost:
         self._died = host.monotonic()
 
     def clock(self) -> float:
-        """Even a dead node may be asked the time, by whoever inspects it."""
+        """Even a dead node may be asked the time, by code that inspects it."""
         return self._host.clock()
 
     def monotonic(self) -> float:

@@ -44,7 +44,7 @@ def _send(host: NodeHost) -> Verb:
 
 
 def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
-    """`Verbs.set_timer`: a timer that is there is moved without further ado."""
+    """`Verbs.set_timer`: a timer that exists is moved, without being cancelled first."""
     known, env, clocks, address = (
         host.timers,
         host.env,

@@ -175,7 +175,7 @@ class ClockJump(Fault):
 class RandomDisturbances(Fault):
     """Members are unwell at random: all well for a mean of ``mttf`` seconds, then one is not for a mean of ``mttr``.
 
-    Each time it is drawn anew who it is and what ails it: *flaky* links (slow, lossy, or dead in one direction, so
+    Each time the member and its ailment are drawn again: *flaky* links (slow, lossy, or dead in one direction, so
     that it is deaf or mute), *slow* cores, a *pause*, or a wrong *clock*.
 
     Parameters

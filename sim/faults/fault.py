@@ -1,4 +1,4 @@
-"""Faults as values: what goes wrong, when, and to whom.
+"""Faults as values: what goes wrong, when, and where.
 
 A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) against the `World` that it
 is given. Targets are names of members, machines, regions, ``"random"``, or a role (``"leader"``, ``"primary"``,

@@ -120,7 +120,7 @@ class Cut(Fault):
 class RandomPartitions(Fault):
     """The members fall apart at random: whole for a mean of ``mttf``, split for a mean of ``mttr`` seconds.
 
-    Each split is drawn anew: a full partition in two halves, one member cut off, one link cut, or one
+    Each split is a new draw: a full partition in two halves, one member cut off, one link cut, or one
     direction of one link. Until ``end`` (None: for ever).
     """
 

@@ -108,7 +108,7 @@ class Streams:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=words)))
 
     def __getitem__(self, address: str) -> Stream:
-        """The stream with this address; the same object, hence going on, at each look-up."""
+        """The stream with this address; the same object at each look-up, so its draws go on."""
         stream = self._streams.get(address)
         if stream is None:
             stream = self._streams[address] = Stream(self.generator(address))

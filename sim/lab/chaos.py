@@ -181,7 +181,7 @@ def chaos(
         Seconds after the storm within which all clients must have their answers, and as long again within which all
         replicas must catch up; None: `progress_bound`.
     settle:
-        Seconds of quiet after that, before whole-state invariants are asked: for systems that converge by and by.
+        Seconds of quiet after that, before whole-state invariants are asked: for systems that converge after some time.
     """
     storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
     limit = progress_bound(storm) if bound is None else bound

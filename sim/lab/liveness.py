@@ -191,14 +191,14 @@ def _scenario(system: System, network: Topology) -> Scenario:
     )
 
 
-def _measure(scenario: Scenario, seed: int, patience: float) -> list[Awaited]:
+def _measure(scenario: Scenario, seed: int, limit: float) -> list[Awaited]:
     simulation = Simulation(scenario, seed)
     timeout = simulation.system.detection_timeout
 
     def after(situation: str, happens: Callable[[], None]) -> bool:
         """Time one situation; False: it was given up."""
         happens()
-        found = _recover(simulation, seed, situation, patience)
+        found = _recover(simulation, seed, situation, limit)
         waits.append(found)
         return found.write < inf
 
@@ -227,13 +227,13 @@ def _restart_all(simulation: Simulation) -> None:
         simulation.restart(name)
 
 
-def _recover(simulation: Simulation, seed: int, situation: str, patience: float) -> Awaited:
+def _recover(simulation: Simulation, seed: int, situation: str, limit: float) -> Awaited:
     """Run until there are a leader and an answer to a write that was called after now."""
     timeout, since, seen = simulation.system.detection_timeout, simulation.now, len(simulation.acknowledged)
     leader = inf if _has_leaders(simulation) else nan
     write = inf
     looks = 0
-    while (leader == inf or write == inf) and looks < patience * _LOOKS:
+    while (leader == inf or write == inf) and looks < limit * _LOOKS:
         looks += 1
         simulation.run(until=since + looks * timeout / _LOOKS)
         if leader == inf and simulation.leader is not None:

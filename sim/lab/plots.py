@@ -59,7 +59,7 @@ class RunPlots:
         labels: bool | None = None,
         ax: Axes | None = None,
     ) -> Axes:
-        """Who sent what to whom in ``window`` (seconds). Needs ``Scenario(trace=True)``, else ValueError."""
+        """Messages, senders and receivers in ``window`` (seconds). Needs ``Scenario(trace=True)``, else ValueError."""
         from sim.analysis import plots
 
         if not self._run.scenario.trace:

@@ -196,7 +196,7 @@ class Network:
     ) -> None:
         """Connect a host at a place; with ``beside``, at the very node of that name, without delay.
 
-        Nor is there any between hosts on one ``machine``.
+        There is no delay between hosts on one ``machine``, either.
         """
         self._receivers[receiver.name] = receiver
         self.places[receiver.name] = place
@@ -269,7 +269,7 @@ class Network:
         return not (busy or special or changed)
 
     def rewire(self) -> None:
-        """Make all send functions anew at their next use: something about links has changed."""
+        """Make all send functions again at their next use: something about links has changed."""
         for routes in self._routes.values():
             routes.clear()
 

@@ -35,7 +35,9 @@ __all__ = ["Measured", "RttTable", "read_table", "shipped_table"]
 _PERCENTILES = tuple(f"p{round(100 * level, 3):g}_ms" for level in LEVELS)
 _TABLE = ("src", "dst", "mean_ms", *_PERCENTILES)
 _SAMPLES = ("src", "dst", "rtt_ms")
-_MOST_UNLIKE = 5.0  # so many times as long may a round trip be as the same from the other end
+_MOST_UNLIKE = (
+    5.0  # a round trip may be at most this many times as long as the one measured from the other end
+)
 _AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+)?( \((?P<city>.+)\))?")
 
 

@@ -190,7 +190,7 @@ class Topology(Value):
         _check_line(self)
 
     def place(self, index: int) -> str:
-        """Where the replica with this index (from 0) goes by default: round robin over the regions."""
+        """The place of the replica with this index (from 0), unless another is given: round robin over the regions."""
         return self.regions[index % len(self.regions)]
 
     def resolve(self, place: str) -> str:

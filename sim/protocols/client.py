@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-_AVOIDED = 5.0  # so many times its timeout a client avoids whom it has waited for in vain
+_AVOIDED = 5.0  # after a timeout, the client avoids that replica for five request timeouts
 
 
 @message
@@ -182,7 +182,7 @@ class Pending:
 
 
 class Client(Node):
-    """The client of leader-based systems: asks whom it believes to lead, and follows redirects."""
+    """The client of leader-based systems: asks the replica that it believes to be the leader, and follows redirects."""
 
     settings: ClientSettings
 
@@ -227,7 +227,7 @@ class Client(Node):
     # Asking
 
     def target(self, command: Command, attempt: int) -> str:
-        """Whom to ask: the known leader, else the nearest contact that answers."""
+        """The member to ask: the known leader, else the nearest contact that answers."""
         if self.leader is not None:
             return self.leader
         return self.contact()
@@ -259,7 +259,7 @@ class Client(Node):
         self.send(pending.target, self.request(pending.command))
 
     def on_attempt_timeout(self, session: int) -> None:
-        """No reply: whoever was asked may be down, so the next one is tried."""
+        """No reply: the replica may be down, so the client tries the next one."""
         pending = self.pending.get(session)
         if pending is not None:
             self.suspect(pending.target)
@@ -297,7 +297,7 @@ class Client(Node):
             self.suspect(src)
             self._avoided[src] = (
                 self.monotonic + self.settings.retry.backoff_max
-            )  # it lives, and will know soon
+            )  # it is alive, and will soon know the leader
             self.back_off(pending)
         else:
             self.leader = msg.leader
@@ -316,7 +316,7 @@ class Client(Node):
         self.finish(msg.session, outcome)
 
     def learn(self, src: str, msg: Reply) -> None:
-        """What a reply teaches: who answers, leads."""
+        """Learn from a reply: the replica that answers is the leader."""
         self.leader = src
 
     def on_give_up_timeout(self, session: int) -> None:

@@ -1,6 +1,6 @@
 """Quorum systems: which sets of nodes suffice.
 
-A quorum is a predicate over a set of node names, and never a mere number of answers: whoever answers twice
+A quorum is a predicate over a set of node names, and never a mere number of answers: a node that answers twice
 counts once. A quorum system is a frozen value that is bound to members later, by `QuorumSystem.over`.
 
 Sources: Gifford, "Weighted Voting for Replicated Data" (SOSP 1979); Cheung, Ammar, Ahamad, "The Grid Protocol"

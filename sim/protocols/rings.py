@@ -1,4 +1,4 @@
-"""Consistent hashing: keys and nodes on one ring, and whom a key meets first.
+"""Consistent hashing: keys and nodes on one ring, and the nodes that a key meets first.
 
 A node owns some points of a ring of 64-bit hashes; a key belongs to the owner of the first point after its own hash.
 When a node comes or goes, only the keys next to its points move.

@@ -51,7 +51,7 @@ def test_what_its_other_settings_forbid_keeps_its_size_and_nested_systems_are_si
     assert sizes([BalancedStore(store=PrimaryBackup()), Raft()], world()) == [5, 5]
 
 
-def test_one_detection_time_and_one_patience_for_all_where_none_was_given() -> None:
+def test_one_detection_time_and_one_timeout_for_all_where_none_was_given() -> None:
     found = fair([Raft(nodes=3), PrimaryBackup(nodes=5), Abd(nodes=3), Raft(nodes=5, detection=9.0)], world())
     times = [detection_of(s) for s in found]
     widest = world(system=Raft(nodes=5)).derived

@@ -37,7 +37,7 @@ class Interleaving:
 
     ``sessions``: known operations, session by session. ``optional``: (operation, session, how many of its operations
     must come first) for those of unknown outcome. ``initial``: the state of each key (of None, where keys are not
-    independent). ``order`` (where it is clear who read from whom) prunes.
+    independent). ``order`` (where it is clear which read saw which write) prunes.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Interleaving:
 
 
 class _Hints:
-    """What is known where it is clear who read from whom: what must come before what, and who still has to read."""
+    """What is known where it is clear which read saw which write: which items come before which, and the reads left."""
 
     def __init__(self, search: Interleaving, order: ClockOrder) -> None:
         relations = order.relations

@@ -1,4 +1,4 @@
-"""Reads and writes in session order, and who read from whom: what the weak models are defined on.
+"""Reads and writes in session order, and which read saw which write: what the weak models are defined on.
 
 An *item* is one read or one write. A successful cas is a read of the expected value and then a write of the new one,
 a delete a write of null. Session order (PO) is the order of the operations of one process. A write of unknown outcome

@@ -5,8 +5,8 @@ Deciding it is NP-hard (Gibbons & Korach 1997), and it is not local: keys cannot
 1. a linearizable history is sequentially consistent;
 2. with a known order of the writes to each key it is the absence of a cycle in session order, reading, that order,
    and from each read to the next version;
-3. where it is clear who read from whom, the causal models are necessary, and so is the order of writes that follows
-   from reads (`saturated`): a cycle in it is a proof;
+3. where it is clear which read saw which write, the causal models are necessary, and so is the order of writes that
+   follows from reads (`saturated`): a cycle in it is a proof;
 4. otherwise an interleaving is searched for: depth first, with a memory of (positions, states), reads taken as soon as
    they are legal, in the order that 3 left, and never over a version that someone still has to read.
 """

@@ -263,7 +263,7 @@ class _Session:
                 mine.append((source, self._own_node(source, mine[-1][1] if mine else -1)))
 
     def _look_back(self, write: int, seen: dict[int, int]) -> None:
-        """Whoever sees a write sees what its session had read before it, and so on."""
+        """A session that sees a write sees what the session of that write had read before it, and so on."""
         relations = self.relations
         work = [write]
         while work:

@@ -252,7 +252,7 @@ def space_time(
     labels: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Who sent what to whom, and when: a lane a node, an arrow from each sending to its delivery.
+    """Each message with its sender and receiver, and when: a lane a node, an arrow from each sending to its delivery.
 
     Lost messages are dashed and end in a cross; those that reached a dead node end in a cross at its lane. A lane is
     coloured while the node's role is known, and hatched while it is down.

@@ -257,9 +257,9 @@ def _title_of(figure: Figure) -> str:
 def save(drawn: Any, path: Path | str, *, dpi: float = 200.0, **facts: Any) -> Path:
     """Write the figure of these Axes (one, an array of them, or the figure) to `path`, and close it.
 
-    The format goes by the suffix. The file is there whole or not at all, and equal data give equal bytes: no dates,
-    and in SVG stable ids and text as text. PNG, SVG and PDF carry title, seed, settings (where `facts`, `tell` or
-    `about` say them) and the version in their metadata.
+    The suffix of the path chooses the format. The file is there whole or not at all, and equal data give equal
+    bytes: no dates, and in SVG stable ids and text as text. PNG, SVG and PDF carry title, seed, settings (where
+    `facts`, `tell` or `about` say them) and the version in their metadata.
     """
     from matplotlib import pyplot
 

@@ -55,7 +55,7 @@ class Balancing(System):
     Parameters
     ----------
     policy:
-        Whom a request is sent to.
+        The policy that picks the server of a request.
     balancers:
         How many balancers; each has its own view, and clients spread their requests over them at random.
     resilience:
@@ -86,7 +86,7 @@ class Balancing(System):
             if period is not None and not 0 < period < inf:
                 raise ValueError(f"{owner}: {name} must be positive seconds, not {period!r}")
         if self.policy.needs == "shared" and self.gossip is None:
-            raise ValueError(f"{owner}: {self.policy!r} goes by what balancers gossip, but gossip is None")
+            raise ValueError(f"{owner}: {self.policy!r} needs what balancers gossip, but gossip is None")
         if self.gossip is not None and self.balancers < 2:
             raise ValueError(f"{owner}: gossip={self.gossip!r}, but there is nobody to gossip with")
         _ = self.guards

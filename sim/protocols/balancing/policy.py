@@ -37,15 +37,15 @@ class Policy(Value):
         return pool.state
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
-        """Whom to send a request for ``key``: one of the ``candidates`` (at least one, in order of index)."""
+        """The backend to send a request for ``key`` to: one of the ``candidates`` (at least one, in order of index)."""
         raise NotImplementedError(f"{type(self).__name__} picks nobody")
 
     def probes(self, pool: Pool, candidates: list[Backend]) -> Sequence[Backend]:
-        """Whom to ask for their load before picking among them; nobody: pick at once."""
+        """The backends to ask for their load before picking among them; none: pick at once."""
         return ()
 
     def probes_beside(self, pool: Pool) -> Sequence[Backend]:
-        """Whom to ask for their load when a request passes, without waiting for the answer."""
+        """The backends to ask for their load when a request passes, without waiting for the answer."""
         return ()
 
     def probed(self, pool: Pool, backend: Backend, requests: int, latency: float) -> None:

@@ -92,7 +92,7 @@ class Pool:
         self.refresh()
 
     def refresh(self) -> None:
-        """Decide anew who is available."""
+        """Decide again which backends are available."""
         fit = [backend for backend in self.members if backend.fit]
         self.panicking = len(fit) < self.panic * len(self.members)
         self.available = list(self.members) if self.panicking else fit

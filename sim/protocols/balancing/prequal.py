@@ -22,7 +22,7 @@ _RECENT = 128
 
 
 class _Response:
-    """A probe response in the pool; it may be used so many times more."""
+    """A probe response in the pool; ``uses``: how often it may still be used."""
 
     __slots__ = ("at", "backend", "latency", "requests", "uses")
 

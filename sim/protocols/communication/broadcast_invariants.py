@@ -19,7 +19,7 @@ from sim.system import Invariant
 __all__ = ["BroadcastInvariants", "Memory"]
 
 Memory = Callable[[Any], tuple[int, int | None]]
-"""Disk -> how many messages its member has broadcast, and delivered; None: a restart delivers all anew."""
+"""Disk -> how many messages its member has broadcast, and delivered; None: a restart delivers all again."""
 
 
 @dataclass

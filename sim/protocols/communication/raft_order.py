@@ -5,7 +5,7 @@ Total-order broadcast and consensus are equivalent (Chandra & Toueg 1996; Cachin
 member delivers what is committed, in the order of the log.
 
 What a message needs beside the log: its origin keeps it (on disk) until it has delivered it itself, and submits it
-again when that takes long, to whoever leads then; so it may stand in the log twice, and only the first counts.
+again when that takes long, to the leader of that time; so it may stand in the log twice, and only the first counts.
 
 Departures from `sim.protocols.consensus.raft.node`: a leader tells its followers of a commit at once instead of
 with the next heartbeat; ``reached``, how far a member has delivered, is on disk, so that a restart goes on from

@@ -3,7 +3,7 @@
 Cachin, Guerraoui, Rodrigues 2011, section 3.3.
 
 - `EagerBroadcast` (algorithm 3.3): everybody relays what it sees for the first time. n(n-1) messages, delivery after δ.
-- `LazyBroadcast` (algorithm 3.2): relays only the messages of whom it suspects to have crashed. n-1 messages while
+- `LazyBroadcast` (algorithm 3.2): relays only the messages of members that it suspects. n-1 messages while
   nobody is suspected, and heartbeats beside them. The book asks for a perfect failure detector; a wrong suspicion costs
   messages, never agreement, so a timeout on heartbeats will do as long as crashes are noticed in the end.
 

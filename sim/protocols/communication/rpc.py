@@ -210,7 +210,7 @@ class Rpc(Part):
         return self.call(made.dst, request, timeout=min(self.timeout, left))
 
     def on_finished_timeout(self, number: int) -> None:
-        """A call is over: tell the callee if it may still work on it, and whoever has waited."""
+        """A call is over: tell the callee if it may still work on it, and the caller that has waited."""
         made = self.open.pop(number)
         assert made.outcome is not None
         self.record("returned", call=made.call, dst=made.dst, status=made.outcome.status)

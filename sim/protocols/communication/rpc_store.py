@@ -4,7 +4,7 @@ With at-most-once calls, repeated until they are answered, every command takes e
 linearizable through lost messages and crashes of its server. With at-least-once calls an increment counts twice.
 
 With ``front=True`` clients call a front server, which calls the store within their call: deadlines and cancellation
-pass through. At-most-once does not: it is a promise between two nodes, and a front that restarts calls anew what its
+pass through. At-most-once does not: it is a promise between two nodes, and a front that restarts calls again what its
 former life had called (Saltzer, Reed, Clark, "End-to-End Arguments in System Design", 1984). Such a store claims
 nothing.
 """

@@ -172,7 +172,7 @@ class SequencerReplica(PartReplica):
 
 
 class RaftReplica(StoreReplica, RaftBroadcast):
-    """Broadcasts by consensus; its state is made anew from the log."""
+    """Broadcasts by consensus; its state is built again from the log."""
 
     def on_start(self) -> None:
         self.data, self.answers, self.applied = {}, {}, {}

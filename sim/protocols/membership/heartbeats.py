@@ -298,5 +298,5 @@ class DetectorSafety(Invariant):
                         node.name,
                         f"{peer} was to be suspected at {watch.deadline:.6f} s on its clock",
                         f"it is {node.monotonic:.6f} s",
-                        invariant="who is silent is suspected",
+                        invariant="a silent member is suspected",
                     )

@@ -106,17 +106,17 @@ class LeaseSeeker(Part):
 
     def on_start(self) -> None:
         settings = self.node.settings
-        self.whom = self.granters or settings.granter_names
-        self.is_quorum = Majority().over(self.whom)
+        self.asked = self.granters or settings.granter_names
+        self.is_quorum = Majority().over(self.asked)
         self.interval = float(self.renew_every or settings.heartbeat_interval)
         self.length = float(self.term or settings.lease_term)
         self.usable = self.usable_of(settings.drift if self.drift is None else self.drift)
         self.until = -inf  # on its monotonic clock
-        self.holder: str | None = None  # whom it believes to hold it
+        self.holder: str | None = None  # the node that it believes to hold it
         self.count = 0
         self.grants: dict[
             tuple[int, int], tuple[float, dict[str, None]]
-        ] = {}  # number -> (when asked, by whom)
+        ] = {}  # number -> (when asked, by which node)
         self.set_timer("seek", self.interval * self.random.random())
 
     def usable_of(self, drift: float) -> float:
@@ -139,14 +139,14 @@ class LeaseSeeker(Part):
         number = (self.incarnation, self.count)
         self.grants = {n: g for n, g in self.grants.items() if self.monotonic < g[0] + self.usable}
         self.grants[number] = (self.monotonic, {})
-        self.broadcast(LeaseRequest(number), to=self.whom, hold=False)
+        self.broadcast(LeaseRequest(number), to=self.asked, hold=False)
         self.set_timer("seek", self.interval)
 
     def give_up(self) -> None:
         """Rely on no promise, and say so: for example to let another lead."""
         self.until = -inf
         self.grants.clear()
-        self.broadcast(LeaseRelease((self.incarnation, self.count)), to=self.whom, hold=False)
+        self.broadcast(LeaseRelease((self.incarnation, self.count)), to=self.asked, hold=False)
 
     def on_lease_grant(self, src: str, msg: LeaseGrant) -> None:
         if msg.number not in self.grants:

@@ -41,7 +41,7 @@ def events(run: Any, kind: str) -> list[tuple[float, str, str]]:
     return [(t, n, d["peer"]) for t, n, d in rows[["time", "node", "detail"]].itertuples(index=False)]
 
 
-def longest_patience(rule: Rule) -> float:
+def longest_timeout(rule: Rule) -> float:
     """With a constant delay: the timeout; a heartbeat and the margin; mu + z sigma with sigma at its least, a tenth."""
     if isinstance(rule, PhiAccrual):
         return BEAT + z_of(rule.threshold) * BEAT / 4  # while the invented intervals are remembered
@@ -57,7 +57,7 @@ def test_who_crashes_is_suspected_by_all_within_its_patience_and_trusted_when_it
     assert all(p == "n2" for _, n, p in suspected)  # accuracy: nobody else is
     # The last heartbeat arrived within [crash - BEAT + DELTA, crash + DELTA].
     for time, _, _ in suspected:
-        assert 5.0 - BEAT < time <= 5.0 + DELTA + longest_patience(rule) + 1e-9
+        assert 5.0 - BEAT < time <= 5.0 + DELTA + longest_timeout(rule) + 1e-9
     trusted = events(run, "trust")
     assert sorted(n for _, n, p in trusted if p == "n2") == ["n0", "n1", "n3"]
     assert all(7.5 < t <= 7.5 + BEAT + DELTA for t, _, _ in trusted)
@@ -95,7 +95,7 @@ def test_fd2_an_observer_that_stood_still_suspects_nobody_for_it(rule: Rule, len
     run = scenario(rule, Pause("n1", at=3.0, duration=length)).run(2)
     assert run.violation is None
     assert not [s for s in events(run, "suspect") if s[1] == "n1"]
-    timeout = longest_patience(rule)
+    timeout = longest_timeout(rule)
     expected = 3 if length > timeout + BEAT else None
     about_it = [s for s in events(run, "suspect") if s[2] == "n1"]
     assert expected is None or len(about_it) == expected
@@ -248,7 +248,7 @@ class Decays(FixedTimeout):
 def test_who_never_looks_leaves_the_dead_trusted() -> None:
     run = scenario(FixedTimeout(), Crash("n2", at=5.0), system=broken(with_detector(Blind))).run(3)
     assert run.violation is not None
-    assert run.violation.invariant == "who is silent is suspected"
+    assert run.violation.invariant == "a silent member is suspected"
 
 
 def test_a_level_that_falls_with_silence_is_caught() -> None:

@@ -88,7 +88,7 @@ class LiarBackup(ViewstampedNode):
         (InventsCommands, "validity"),
         (AnswersEarly, "acknowledged is committed"),
         (HastyPrimary, "committed is held by f + 1"),
-        (LiarBackup, "who vouches, has it"),
+        (LiarBackup, "a replica vouches for what it has"),
     ],
 )
 def test_a_request_handled_wrongly_is_caught(
@@ -128,7 +128,7 @@ class TrustsTheCommitNumber(ViewstampedNode):
 @pytest.mark.parametrize(
     ("mutant", "invariant"),
     [
-        (AppendsOutOfOrder, "who vouches, has it"),
+        (AppendsOutOfOrder, "a replica vouches for what it has"),
         (ResendsTheFirst, "one command per number"),
         (TrustsTheCommitNumber, "committed is in the log"),
     ],
@@ -251,7 +251,7 @@ def test_an_acknowledgement_during_a_view_change_is_caught(stage: Staging) -> No
     world.ask("n0", value=1)
     world.run(1.5 * DELTA)
     change_view(world, "n1", "n2")
-    assert world.invariant_broken() == "who vouches, has it"
+    assert world.invariant_broken() == "a replica vouches for what it has"
 
 
 class KeepsItsLog(ViewstampedNode):
@@ -370,7 +370,7 @@ def test_an_answer_to_a_recovery_during_a_view_change_is_caught(stage: Staging) 
     change_view(world, "n2")
     assert (
         world.invariant_broken(lambda: (world.restart("n1"), world.run(0.1)))
-        == "who helps to recover, is normal"
+        == "only a normal replica helps to recover"
     )
 
 

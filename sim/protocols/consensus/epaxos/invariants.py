@@ -53,7 +53,7 @@ class _Replica:
 
 @dataclass
 class EPaxosSafety(Invariant):
-    """One outcome per instance, one order per key, true answers; ballots only grow; who vouches has it on disk.
+    """One outcome per instance, one order per key, true answers; ballots only grow; votes are on disk.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ Departures from the paper:
   the slow path when commands interfere; naming the partner keeps the one round trip of the paper. The partner is who
   answered the last command first (at the beginning the next in the ring), so it is the nearest, or one that is up.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
-- Scans are not served: interference goes by key.
+- Scans are not served: two commands interfere where their keys are equal.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.committed(msg.instance, msg.command, msg.deps)
 
     def committed(self, instance: Instance, command: Command, deps: Deps, *, tell: bool = False) -> None:
-        """Remember what was decided, ``tell`` it, execute what can be, and see whom that lets go on."""
+        """Remember what was decided, ``tell`` it, execute what can be, and see which instances can go on now."""
         self.change(instance, status=COMMITTED, command=command, deps=deps)
         self.led.pop(instance, None)
         self.waits.pop(instance, None)

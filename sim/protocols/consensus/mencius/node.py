@@ -17,9 +17,9 @@ in `system`.
 Departures:
 - The paper relies on FIFO channels to infer skips. Messages overtake and get lost here, so a replica says which
   of its slots it skipped since its last suggestion: in each suggestion, acceptance and heartbeat.
-- A skip counts once it is on disk, also for the replica itself; a suggestion leaves once it is on disk, lest a
+- A skip counts once it is on disk, also for the replica itself; a suggestion leaves once it is on disk: otherwise a
   restarted coordinator suggest something else in the slot.
-- No failure detector of its own: whoever holds up execution is suspected until it is heard of again.
+- No failure detector of its own: a replica that holds up execution is suspected until it is heard of again.
 - No out-of-order commit of commands that commute; the log is kept whole.
 """
 

@@ -43,7 +43,7 @@ class Revoker(SlotReplica):
         if self.highest > self.applied:
             self.be_patient()
 
-    # Whom to suspect
+    # Suspicion
 
     def see(self, slot: int) -> None:
         if slot <= self.highest:

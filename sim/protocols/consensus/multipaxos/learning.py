@@ -49,7 +49,7 @@ class SlotLearner(Replica):
         self.recover()
 
     def recover(self) -> None:
-        """Execute anew what is known to be chosen from its own disk."""
+        """Execute again what is known to be chosen from its own disk."""
         self.chosen.update(range(self.applied + 1, self.executed + 1))
         self.advance()
 

@@ -70,7 +70,7 @@ class Nack:
 
 @message
 class Heartbeat:
-    """The leader of ``ballot`` lives, and has applied all slots up to ``commit``."""
+    """The leader of ``ballot`` is alive, and has applied all slots up to ``commit``."""
 
     ballot: Ballot
     commit: int

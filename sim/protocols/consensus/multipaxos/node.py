@@ -9,7 +9,7 @@ Learning, applying and catching up are in `learning`; leases, batches, the windo
 `options`; the system, with its quorums, in `system`.
 
 Departures, or where the papers are silent:
-- The leader is whoever last completed phase 1. It sends heartbeats; a replica that misses them for one to two
+- The leader is the replica that last completed phase 1. It sends heartbeats; a replica that misses them for one to two
   detection timeouts campaigns with a higher ballot.
 - The leader is an acceptor, too: it accepts its own proposals at once, and its vote counts once on its disk.
 - Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that meet.
@@ -55,7 +55,7 @@ class MultiPaxosNode(SlotLearner):
         else:
             self.expect_leader()
 
-    # Election: whoever hears no leader campaigns
+    # Election: a replica that hears no leader campaigns
 
     def expect_leader(self) -> None:
         """Give the leader, or the candidate, a randomised time to be heard of."""
@@ -125,7 +125,7 @@ class MultiPaxosNode(SlotLearner):
             self.lead()
 
     def lead(self) -> None:
-        """Phase 1 is over for all slots: propose anew what may have been chosen, and fill the gaps.
+        """Phase 1 is over for all slots: propose again what may have been chosen, and fill the gaps.
 
         A slot in which nobody of the quorum has accepted anything is free: a no-op goes into it, because later
         slots cannot be applied before it (section 3).
@@ -211,12 +211,12 @@ class MultiPaxosNode(SlotLearner):
         voters.add(src)
         if self.is_phase2_quorum(voters):
             del self.open[msg.slot]
-            if msg.slot > self.applied:  # else it was known to be chosen before this leader proposed it anew
+            if msg.slot > self.applied:  # else it was known to be chosen before this leader proposed it again
                 self.chosen.add(msg.slot)
             self.advance()
 
     def on_heartbeat_timeout(self) -> None:
-        """The leader says that it lives; and what seems lost is sent again."""
+        """The leader says that it is alive, and sends again what seems lost."""
         self.set_timer("heartbeat", self.heartbeat)
         if self.role == "candidate":
             self.repeat_prepare()

@@ -35,7 +35,7 @@ class MultiPaxos(LedSystem, RecordsCommits):
         Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
         meet every quorum of phase 2.
     lease:
-        Seconds for which acceptors answer nobody but the leader, so that it reads without a slot; None: reads
+        Seconds for which acceptors answer only the leader, so that it reads without a slot; None: reads
         go through the log. Longer than a heartbeat, and, under the drift, no longer than the detection timeout.
     drift:
         Clocks run at rates between ``1 - drift`` and ``1 + drift``; what leases rely on.

@@ -40,7 +40,7 @@ class Paxos(RecordsCommits):
         After its k-th refusal in a row a proposer waits a random time up to ``backoff * 2**k`` (seconds);
         None: one heartbeat. 0: it retries at once, and duels may go on for ever.
     timeout:
-        A ballot without an answer for one to two times this (seconds) is tried anew; None: 4 heartbeats.
+        A ballot without an answer for one to two times this (seconds) is followed by a new one; None: 4 heartbeats.
     record_commits:
         See `RecordsCommits`.
 
@@ -107,7 +107,7 @@ class Paxos(RecordsCommits):
         return tuple(dict.fromkeys((*names("l", self.learners or 0), *self.proposer_names)))
 
     def told_of(self, ballot: Ballot) -> tuple[str, ...]:
-        """Whom an acceptor tells that it has accepted a proposal of this ballot."""
+        """The nodes that an acceptor tells that it has accepted a proposal of this ballot."""
         if self.learning == "proposer":
             return (ballot.proposer,)
         return self.learner_names if self.learning == "broadcast" else self.learner_names[:1]

@@ -134,7 +134,7 @@ class RaftNode(Replica):
         self.role = "follower"
         self.leader = None  # of the current term, once it has been heard of
         self.votes: set[str] = set()
-        # Volatile state on leaders, set anew after each election
+        # Volatile state on leaders, set again after each election
         self.next_index: dict[str, int] = {}
         self.match_index: dict[str, int] = {}
         self.sent_index: dict[str, int] = {}  # the last entry that is on its way to each follower
@@ -181,7 +181,7 @@ class RaftNode(Replica):
         self.become_follower(None)
 
     def become_follower(self, leader: str | None) -> None:
-        """Follow ``leader`` in the current term (None: whoever will win it)."""
+        """Follow ``leader`` in the current term (None: no leader is known yet)."""
         if self.role == "leader":
             self.cancel_timer("heartbeat")
             self.reset_election_timer()
@@ -213,7 +213,7 @@ class RaftNode(Replica):
     # Leader election (5.2)
 
     def draw_election_timeout(self) -> float:
-        """Election timeouts are chosen randomly from a fixed interval (5.2), here anew for each term."""
+        """Election timeouts are chosen randomly from a fixed interval (5.2), here again for each term."""
         shortest = self.settings.detection_timeout
         return self.random.uniform(shortest, 2 * shortest)
 

@@ -201,7 +201,7 @@ class Raft(BasicRaft):
         return (*super().members(), *(Member(name, self.replica_class, off=True) for name in spares))
 
     def contacts(self) -> tuple[str, ...]:
-        """Whom clients may ask: spares too, for they may be all that is left of the cluster one day."""
+        """The servers that clients may ask: spares too, as they may be all that is left of the cluster one day."""
         return tuple(member.name for member in self.members())
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

@@ -126,7 +126,9 @@ class ViewstampedSafety(Invariant):
         sender = self.nodes[src]
         if sender.status != NORMAL or sender.view != msg.view or sender.op < msg.op:
             state = f"{sender.status} in view {sender.view} with {sender.op} operations"
-            self.violated(src, f"it sends {msg!r}", f"it is {state}", invariant="who vouches, has it")
+            self.violated(
+                src, f"it sends {msg!r}", f"it is {state}", invariant="a replica vouches for what it has"
+            )
         ordered = self.logs[msg.view]
         key = (src, sender.incarnation, msg.view)
         for number in range(self.compared.get(key, 0), msg.op):
@@ -136,7 +138,7 @@ class ViewstampedSafety(Invariant):
                     src,
                     f"operation {number + 1} of view {msg.view} is {there}",
                     f"it vouches for {sender.log[number]!r}",
-                    invariant="who vouches, has it",
+                    invariant="a replica vouches for what it has",
                 )
         self.compared[key] = max(msg.op, self.compared.get(key, 0))
         self.acknowledge(src, msg.view, msg.op)
@@ -171,7 +173,7 @@ class ViewstampedSafety(Invariant):
         if sender.status != NORMAL or sender.view != msg.view or (msg.log is not None) != leads:
             state = f"{sender.status} in view {sender.view}"
             self.violated(
-                src, f"it is {state}", f"it sends {msg!r}", invariant="who helps to recover, is normal"
+                src, f"it is {state}", f"it sends {msg!r}", invariant="only a normal replica helps to recover"
             )
 
     def sent_reply(self, src: str, msg: Any) -> None:

@@ -2,16 +2,16 @@
 
 Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", PODC 1987.
 
-*Rumour mongering* (section 1.4): whoever learns of an update finds it *hot*; once a cycle it contacts another member
+*Rumour mongering* (section 1.4): an update that a member learns is *hot*; once a cycle it contacts another member
 at random and pushes hot updates, or pulls them, or both. It loses interest in one
 
-- with *feedback*, when it was in vain (the other knew it already); *blind*, whatever came of it;
+- with *feedback*, when it was unnecessary (the other knew it already); *blind*, whatever came of it;
 - by a *counter*, the k-th time that this happens in a row; by a *coin*, each time with probability 1/k.
 
 So in the end some member may not have been told (the residue). *Anti-entropy* (1.3) leaves nobody out: now and then a
 member compares all it has with a random other, and they exchange what one of them lacks.
 
-Reading of the paper that its table 1 needs: whether a contact is in vain is judged by what the other knew when the
+Reading of the paper that its table 1 needs: whether a contact is unnecessary is judged by what the other knew when the
 cycle began, and a contact that was of use resets the counter. When updates are pulled, a cycle counts as useful if any
 of those who asked in it needed the update (the paper's footnote on pull and counters).
 
@@ -61,7 +61,7 @@ class Written:
 
 @message
 class Rumours:
-    """Hot updates; ``feedback``: whether the receiver should say which of them were in vain."""
+    """Hot updates; ``feedback``: whether the receiver should say which of them were unnecessary."""
 
     updates: tuple[Written, ...]
     feedback: bool
@@ -153,7 +153,7 @@ class AntiEntropy(Value):
 
 
 class _Hot:
-    """A hot update: how often it has been in vain in a row, and what came of it in this cycle."""
+    """A hot update: how often it has been unnecessary in a row, and what came of it in this cycle."""
 
     __slots__ = ("contacts", "count", "useful")
 

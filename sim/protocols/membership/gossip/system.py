@@ -184,7 +184,7 @@ class GossipSafety(Invariant):
         self.hosts[node.name] = node.host
         for key in self.changed.pop(node.name, ()):
             update = node.epidemic.updates[key]
-            if update.writer != node.name:  # its own it may lose and write anew, as long as nobody was told
+            if update.writer != node.name:  # its own it may lose and write again, as long as nobody was told
                 self.check_value(node.name, update)
             known = (self.held.get((node.name, key)), self.told.get((node.name, key)))
             before = max((version for version in known if version is not None), default=None)

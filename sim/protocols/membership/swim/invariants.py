@@ -39,7 +39,9 @@ class SwimSafety(Invariant):
         self.told: dict[
             tuple[str, str], int
         ] = {}  # (listener, member) -> the highest that it was told in this life
-        self.touched: dict[str, dict[str, None]] = {}  # listener -> whom the message that it handles is about
+        self.touched: dict[
+            str, dict[str, None]
+        ] = {}  # listener -> the members that the message it handles is about
         self.gone: dict[tuple[str, str], tuple[str, int]] = {}  # (listener, member) -> status and incarnation
         self.hosts: dict[str, Any] = {}
 

@@ -7,7 +7,7 @@ Once a protocol period every member pings one other. Without an acknowledgement 
 heard otherwise after the suspicion timeout (4.2). Updates ride on pings and acknowledgements, each a bounded number of
 times (4.1). Targets come in a random round-robin order (4.3), so that n members find a crash within 2n - 1 periods.
 
-Assumptions: crash faults, lossy links; a member's incarnation is on its disk (whoever loses it is told by the others).
+Assumptions: crash faults, lossy links; a member's incarnation is on its disk (the others tell a member that loses it).
 
 Departures:
 
@@ -16,7 +16,7 @@ Departures:
   highest incarnation heard is kept whatever the status, and the dead return only under a higher one.
 - A message to a member that is not thought alive tells it so (the buddy system of Lifeguard, Dadgar et al. 2018).
 - Every so many periods two members exchange their whole lists, dead members included: this heals partitions, brings
-  newcomers in, and reaches those whom a rumour has missed (memberlist's push-pull). The dead of a list are suspected.
+  newcomers in, and reaches those that a rumour has missed (memberlist's push-pull). The dead of a list are suspected.
 - A member that finds its timers late was itself not there to hear: it draws no conclusion from the silence.
 """
 
@@ -106,7 +106,7 @@ class SwimNode(Node):
         self.suspicions: dict[str, float] = {}  # member -> when it will be confirmed
         self.number = 0
         self.probe: tuple[int, str] | None = None  # unanswered
-        self.relays: dict[int, tuple[str, int]] = {}  # own number -> for whom, and their number
+        self.relays: dict[int, tuple[str, int]] = {}  # own number -> the member that asked, and its number
         self.older_relays: dict[int, tuple[str, int]] = {}  # those of the period before
         self.periods = 0
         self.leaving: int | None = None  # periods that it still spreads the word
@@ -220,7 +220,7 @@ class SwimNode(Node):
             self.known[member] = Update(member, known.status, update.incarnation)
 
     def hear_of_myself(self, update: Update) -> None:
-        """Whoever is said to be suspect or dead, and is not, says so under a higher incarnation."""
+        """A member that is said to be suspect or dead, and is not, says so under a higher incarnation."""
         doubted = update.incarnation == self.inc and update.status != "alive"
         if self.leaving is None and (doubted or update.incarnation > self.inc):
             self.inc = update.incarnation + 1
@@ -364,7 +364,7 @@ class Swim(ReplicatedSystem):
         ``"round-robin"``: every member once in a random order, then in another. ``"random"``: anyone at any time.
     suspicion:
         For how many periods a member is suspected before it is confirmed dead, in a group of up to 10 (beyond, times
-        log10 of the group's size); None: whoever does not answer is dead at once.
+        log10 of the group's size); None: a member that does not answer is dead at once.
     retransmit, piggyback:
         An update is sent ``retransmit`` (the paper's lambda) x ln(group size) times; ``piggyback`` fit in a message.
     sync_every:

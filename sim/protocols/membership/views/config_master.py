@@ -146,7 +146,7 @@ class ConfigurationMaster(Node):
         chain = self.chain
         alive = tuple(m for m in chain.members if self.is_alive(m))
         if alive != chain.members:
-            if alive and alive[0] in self.ready:  # whoever is not comes after those who are
+            if alive and alive[0] in self.ready:  # those that are not ready come after those that are
                 self._install(alive)
         else:
             new = [m for m in self.joined if m not in chain.members and self.is_alive(m)]

@@ -65,7 +65,7 @@ class SealingViewService(ViewService):
         asked = self.sealed is not None
         super().on_check_timeout()
         if asked and self.sealed is not None:
-            self._seal()  # whoever has not answered
+            self._seal()  # those that have not answered
 
     def _replace_primary(self, unheeded: bool) -> None:
         self.unheeded = unheeded
@@ -82,7 +82,7 @@ class SealingViewService(ViewService):
                 self.send(member, Seal(self.view.number + 1))
 
     def on_sealed(self, src: str, msg: Sealed) -> None:
-        # Whoever does not hold the last acknowledged view's log has lost its disk: it cannot speak for anything.
+        # A member without the last acknowledged view's log has lost its disk: its answer proves nothing.
         if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
             return
         self.heard[src] = self.monotonic

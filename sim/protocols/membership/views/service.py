@@ -13,7 +13,7 @@ Departures from the lab:
 - The lab's service leaves view v only after the primary of v has acknowledged v, so that it never promotes a
   server without state; a primary that dies before its acknowledgement blocks the lab's service for ever. Here a
   member may be promoted if it belongs to *every* view since the last acknowledged one (`ViewService.ready`).
-  A view that adds members is thus in force only once it is acknowledged, as in the lab; but a member that was
+  So a view that adds members is in force only once it is acknowledged, as in the lab; but a member that was
   initialised all along may take over at any time.
 - State is on disk, so a primary that restarts has lost none of it. It may lead again, in a new view.
 - Answers grant the primary a lease: the service deposes nobody within ``detection`` of a ping that it answered,
@@ -52,7 +52,7 @@ MOST_DRIFT = (1 - LEASE) / (1 + LEASE)
 class View:
     """Who serves: ``members`` in order, the first is primary (of a chain: the head, and the last the tail).
 
-    ``after``: the last view that had been acknowledged when this one was made. Whoever leads this view must
+    ``after``: the last view that had been acknowledged when this one was made. The primary of this view must
     hold the log of that one.
     """
 
@@ -114,7 +114,7 @@ class ViewSettings(Protocol):
 
 
 class ViewRules(Node):
-    """How views are decided on; whoever derives from it keeps the decisions (`ViewService`, a Raft group)."""
+    """How views are decided on; subclasses keep the decisions (`ViewService`, a Raft group)."""
 
     settings: Any  # ViewSettings
     view: View

@@ -89,7 +89,7 @@ class AcknowledgedEverywhere(Invariant):
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
         default_factory=dict
-    )  # by whom, of which chain
+    )  # by which server, of which chain
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
     entered: dict[str, tuple[int, int]] = field(default_factory=dict)
     chain: tuple[str, ...] = ()  # the newest that the master has made

@@ -73,12 +73,12 @@ class CrdtNode(Responder):
     count = durable(0)  # how many deltas there have been: their numbers are never given twice
     clock = durable(BEGINNING)  # of registers whose last write wins
     actor = durable("")  # its name in dots and counts: another one when its disk was lost
-    done = durable_map()  # session -> (sequence, result): what was updated for whom
+    done = durable_map()  # session -> (sequence, result): what was updated for which session
 
     def on_start(self) -> None:
         if not self.actor:
             self.actor = self.name if self.incarnation == 0 else f"{self.name}.{self.incarnation}"
-        self.deltas: dict[int, tuple[str, Any, str]] = {}  # number -> key, delta, from whom
+        self.deltas: dict[int, tuple[str, Any, str]] = {}  # number -> key, delta, sender
         self.acked: dict[str, int | None] = dict.fromkeys(self.peers)  # None: send the whole state
         self.actors: dict[str, str] = {}  # peer -> its name in dots
         self.set_timer("spread", self.settings.spread_every * self.random.random())

@@ -56,7 +56,7 @@ class DynamoSafety(Invariant):
     read: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
     """key -> (time, merge of all that reads had returned by then)."""
     purged: dict[str, Any] = field(default_factory=dict)
-    """key -> merge of the tombstones that some home has dropped: what these replaced is not to be seen any more."""
+    """key -> merge of the tombstones that some home has dropped: versions that these replaced are never read."""
     deletes: dict[str, list[tuple[float, float, Any]]] = field(default_factory=dict)
     """key -> (called, returned, version) of the deletions."""
 

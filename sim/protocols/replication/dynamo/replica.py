@@ -39,7 +39,7 @@ class DynamoNode(Node):
     collector = part(Collector)
 
     changes: list[tuple[str, Any, Any]] | None = None
-    """(key, version before, version after) of each change, for whoever checks; None: nobody does."""
+    """(key, version before, version after) of each change, for a checker; None: there is no checker."""
 
     def keep(self, key: str, version: Any) -> None:
         """Merge a version into what is stored: it only grows."""

@@ -62,7 +62,7 @@ class Dynamo(System):
     stamps:
         Who names writes: ``"client"``, or ``"coordinator"`` (last writer wins by the coordinators' clocks).
     coordinator:
-        Whom clients ask: the ``"nearest"`` node, or the key's first ``"home"``.
+        The node that clients ask: the ``"nearest"`` node, or the key's first ``"home"``.
     sync_every:
         Between two turns of anti-entropy of a node; it turns to the other nodes in order. None: no anti-entropy.
     fanout, depth:

@@ -135,7 +135,7 @@ class NoAnswerFromThePast(Invariant):
 
 @dataclass
 class BackupIsPrefix(Invariant):
-    """The log of whoever holds a view's log is a prefix of what that view's primary has had.
+    """The log of a member that holds a view's log is a prefix of what that view's primary has had.
 
     A primary may crash before anything of its view has left it, and lead the same view in another life: then the view
     begins again (that nothing had left, `OnePrimaryPerView` sees to).
@@ -264,7 +264,7 @@ class PrimaryBackupDurableBeforeSend(Invariant):
 
 @dataclass
 class InitialisedPrimary(Invariant):
-    """Whoever leads a view held the log of the last acknowledged view before it."""
+    """The primary of a view held the log of the last acknowledged view before it."""
 
     title: ClassVar[str] = "only initialised members are promoted"
     held: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held, a step ago

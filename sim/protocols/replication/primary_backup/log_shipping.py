@@ -1,7 +1,7 @@
 """How a primary ships its log to its peers, and what they do with it.
 
 One entry at a time goes to every peer that keeps up; a heartbeat finds out where the others are, and sends again
-what was lost. Whoever is behind what the log still holds gets a snapshot first.
+what was lost. A backup that is behind what the log still holds gets a snapshot first.
 """
 
 from __future__ import annotations

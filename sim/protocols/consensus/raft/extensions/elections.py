@@ -36,7 +36,7 @@ class Stickiness(RaftNode):
     """Who has just heard from a leader elects no other (4.2.3)."""
 
     def on_start(self) -> None:
-        # A server that has crashed does not remember whom it heard; it must not break a promise it made.
+        # A server that has crashed does not remember which leader it heard; it must not break a promise it made.
         self.leader_contact = self.monotonic if self.incarnation else -float("inf")
         super().on_start()
 
@@ -158,7 +158,9 @@ class PreVoting(Stickiness):
             if self.is_quorum(self.pre_votes):
                 self.campaign()
         elif msg.term > self.current_term:
-            self.adopt_term(msg.term)  # or a server of a low term with a long log would ask in vain for ever
+            self.adopt_term(
+                msg.term
+            )  # or a server of a low term with a long log would ask for ever, and never be elected
 
     def adopt_term(self, term: int) -> None:
         self.pre_votes = set()
@@ -194,7 +196,7 @@ class LeadershipTransfer(Contact):
     """
 
     def on_start(self) -> None:
-        self.transferee: str | None = None  # to whom leadership is being transferred
+        self.transferee: str | None = None  # the server to which leadership is being transferred
         self.asked_by: str | None = None
         self.any_transferee = False  # the administrator named no transferee
         self.is_transferee = False

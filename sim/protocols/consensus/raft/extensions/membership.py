@@ -34,7 +34,7 @@ class Config:
 
     @property
     def everyone(self) -> tuple[str, ...]:
-        """All whom a leader replicates to, itself included."""
+        """All servers that a leader replicates to, itself included."""
         return tuple(dict.fromkeys((*self.voters, *self.old, *self.learners)))
 
     @property
@@ -248,7 +248,7 @@ class Membership(Stickiness):
         self.change_if_new(src, Config(voters, learners=learners))
 
     def can_change(self, src: str) -> bool:
-        """Whether a change may begin now; whoever asked is told if not."""
+        """Whether a change may begin now; if not, the one that asked is told."""
         reason = ""
         if self.role != "leader":
             reason = "does not lead"
@@ -361,7 +361,7 @@ class Membership(Stickiness):
                 self.become_follower(None)
 
     def tell_admin(self, done: bool, reason: str = "") -> None:
-        """Answer whoever asked for the change."""
+        """Answer the node that asked for the change."""
         if self.admin is not None:
             self.reply(self.admin, AdminReply(done, self.leader, reason), hold=False)
             self.admin = None

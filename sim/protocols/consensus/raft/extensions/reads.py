@@ -302,7 +302,7 @@ class StaleReads(RaftNode):
 
 
 class NearestReader(Client):
-    """A client that reads at the nearest server, whoever leads."""
+    """A client that reads at the nearest server, leader or not."""
 
     def target(self, command: Command, attempt: int) -> str:
         if command.kind in READS:

@@ -1,7 +1,7 @@
 """Log compaction: snapshots and InstallSnapshot.
 
 Ongaro & Ousterhout 2014, section 7 and figure 13; Ongaro's thesis, chapter 5. Client sessions are part of the
-state, hence of the snapshot (thesis, 6.3). Departures: a snapshot travels as one message, not in chunks; the
+state, and therefore of the snapshot (thesis, 6.3). Departures: a snapshot travels as one message, not in chunks; the
 log keeps the entries since the snapshot before the last, so that followers that lag a little need none.
 """
 

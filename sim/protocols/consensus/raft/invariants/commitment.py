@@ -115,7 +115,7 @@ class LeaderCompleteness(RaftLaw):
                 self._later_leaders_have(node)
 
     def _must_have(self, node: RaftNode, index: int) -> None:
-        """By log matching, whoever has the last committed entry has all of them."""
+        """By log matching, a server that has the last committed entry has all of them."""
         while index and self.committed_in[index - 1] >= node.current_term:
             index -= 1
         if index <= node.floor():

@@ -72,7 +72,7 @@ class TermsNeverFall(RaftLaw):
 
 @dataclass
 class RaftDurableBeforeSend(RaftLaw):
-    """Whoever has sent a vote, an acknowledgement or a term has it on disk."""
+    """A server that has sent a vote, an acknowledgement or a term has it on disk."""
 
     title: ClassVar[str] = "durable before send"
 

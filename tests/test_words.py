@@ -1,0 +1,60 @@
+"""Prose is plain modern English, for readers whose first language is another: no turn that a dictionary calls dated."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    path
+    for pattern in ("sim/**/*.py", "scenarios/*.py", "docs/*.md", "notebooks/*.ipynb", "*.md")
+    for path in sorted(ROOT.glob(pattern))
+    if path.name not in {"CHANGELOG.md", "development.md"}
+]
+
+# A turn -> what to write instead.
+TURNS = {
+    "whom": "name the node, the client, the reader",
+    "whoever": "the node that, a client that",
+    "anew": "again",
+    "lest": "otherwise",
+    "nobody but": "only",
+    "of no account": "does not matter",
+    "by and by": "after some time",
+    "is not to be": "must not be, cannot be",
+    "so many times": "how many times, of what",
+    "in vain": "without an answer, without effect, unnecessary",
+    "ere": "before",
+    "thus": "so",
+    "hence": "so, therefore",
+    "henceforth": "from now on",
+    "hitherto": "until now",
+    "thereof": "of it",
+    "whilst": "while",
+    "without further ado": "at once",
+    "who answers, leads": "the replica that answers is the leader",
+}
+_TURN = re.compile(r"\b(" + "|".join(turn.replace(" ", r"\s+") for turn in TURNS) + r")\b", re.IGNORECASE)
+
+
+def turns(text: str) -> list[str]:
+    """The lines of a text with a dated turn, and what to write instead."""
+    return [
+        f"line {text.count(chr(10), 0, found.start()) + 1}: {found[0]!r}; "
+        f"write: {TURNS[' '.join(found[0].lower().split())]}"
+        for found in _TURN.finditer(text)
+    ]
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_dated_turn_is_found_also_over_two_lines(turn: str) -> None:
+    assert turns("It is so.\n" + turn.replace(" ", "\n").capitalize() + " it.")
+    assert not turns("Where there is a threshold, the latest wins.")
+
+
+def test_no_page_or_docstring_has_a_dated_turn() -> None:
+    found = [f"{path.relative_to(ROOT)}, {line}" for path in PAGES for line in turns(path.read_text("utf-8"))]
+    assert not found, "\n".join(found)
