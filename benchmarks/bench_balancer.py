@@ -22,7 +22,7 @@ from sim import distributions as gaps
 from sim.cluster import Cluster
 from sim.network.topology import constant
 from sim.node import Node
-from sim.protocols.balancing import Answer, Ask, Balanced, ExponentialService, RoundRobin
+from sim.protocols.balancing import Answer, Ask, Balanced, Exponential, RoundRobin
 from sim.protocols.kv import Command
 from sim.system import Member
 
@@ -51,7 +51,7 @@ class Source(Node):
 
 def ours(requests: int) -> tuple[list[float], int]:
     """Latencies (seconds) and the number of events."""
-    system = Balanced(servers=SERVERS, policy=RoundRobin(), service=ExponentialService(SERVICE))
+    system = Balanced(servers=SERVERS, policy=RoundRobin(), service=Exponential(SERVICE))
     cluster = Cluster(constant(DELTA), seed=1)
     for member in system.members():
         cluster.add(member, place="lan", settings=member.settings or system)

@@ -14,14 +14,14 @@ from sim.lab.labels import describe
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import Balanced
-from sim.protocols.balancing import ExponentialService, Random, RoundRobin, SmoothWeightedRoundRobin
+from sim.protocols.balancing import Exponential, Random, RoundRobin, SmoothWeightedRoundRobin
 from sim.workload import OpenLoop
 
 SERVERS, SERVICE = 10, 0.010
 LOADS = (0.5, 0.8, 0.95)
 
 scenario = Scenario(
-    system=Balanced(servers=SERVERS, service=ExponentialService(SERVICE), policy=Random()),
+    system=Balanced(servers=SERVERS, service=Exponential(SERVICE), policy=Random()),
     network=constant(0.0002),
     workload=OpenLoop(rate=0.8 * SERVERS / SERVICE, reads=1.0),
     duration=10.0,

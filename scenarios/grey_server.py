@@ -19,7 +19,7 @@ from sim.lab.story import main
 from sim.network import constant
 from sim.protocols.balancing import (
     Balanced,
-    ExponentialService,
+    Exponential,
     HealthChecks,
     JoinIdleQueue,
     LeastConnections,
@@ -49,7 +49,7 @@ POLICIES: dict[str, Policy] = {
 scenario = Scenario(
     system=Balanced(
         servers=SERVERS,
-        service=ExponentialService(SERVICE),
+        service=Exponential(SERVICE),
         policy=Random(),
         resilience=(HealthChecks(interval=0.5, timeout=0.2),),
     ),

@@ -12,14 +12,15 @@ import pandas as pd
 
 from sim import Scenario
 from sim.analysis.plots import latency_cdf, save
+from sim.distributions import bimodal
 from sim.lab.story import main
 from sim.network import constant
-from sim.protocols.balancing import Balanced, Bimodal, Hedge, PowerOfChoices, Server, Tied
+from sim.protocols.balancing import Balanced, Hedge, PowerOfChoices, Server, Tied
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
 SERVERS = 20
-SERVICE = Bimodal(short=0.004, long=0.200, long_share=0.005)
+SERVICE = bimodal(short=0.004, long=0.200, long_share=0.005)
 LOAD = 0.3
 
 scenario = Scenario(

@@ -20,7 +20,7 @@ from sim.protocols.balancing import (
     Backend,
     Balanced,
     BoundedLoad,
-    ExponentialService,
+    Exponential,
     JumpHash,
     Maglev,
     Policy,
@@ -55,7 +55,7 @@ POLICIES: dict[str, Policy] = {
 }
 
 scenario = Scenario(
-    system=Balanced(servers=SERVERS, service=ExponentialService(SERVICE), policy=RingHash()),
+    system=Balanced(servers=SERVERS, service=Exponential(SERVICE), policy=RingHash()),
     network=constant(0.0002),
     workload=OpenLoop(rate=0.5 * SERVERS / SERVICE, clients=4, keys=Zipf(KEYS, exponent=0.8), reads=1.0),
     duration=10.0,

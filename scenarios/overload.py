@@ -19,7 +19,7 @@ from sim.network import constant
 from sim.protocols.balancing import (
     Balanced,
     Codel,
-    ExponentialService,
+    Exponential,
     LeastConnections,
     RateLimit,
     Server,
@@ -43,7 +43,7 @@ GUARDS = {
 scenario = Scenario(
     system=Balanced(
         servers=(Server(workers=1),) * SERVERS,
-        service=ExponentialService(SERVICE),
+        service=Exponential(SERVICE),
         policy=LeastConnections(),
         resilience=(LATE,),
     ),

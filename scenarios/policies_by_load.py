@@ -15,7 +15,7 @@ from sim.lab.story import main
 from sim.network import constant
 from sim.protocols.balancing import (
     Balanced,
-    ExponentialService,
+    Exponential,
     JoinIdleQueue,
     LeastConnections,
     PeakEwma,
@@ -34,8 +34,8 @@ from sim.workload import OpenLoop
 SERVERS, SERVICE = 10, 0.010
 LOADS = (0.70, 0.80, 0.90, 0.95)
 FAST, SLOW = (
-    Server(service=ExponentialService(SERVICE / 1.5), weight=3.0),
-    Server(service=ExponentialService(SERVICE / 0.5)),
+    Server(service=Exponential(SERVICE / 1.5), weight=3.0),
+    Server(service=Exponential(SERVICE / 0.5)),
 )
 POLICIES: dict[str, dict[str, Policy]] = {
     "equal": {
@@ -57,7 +57,7 @@ POLICIES: dict[str, dict[str, Policy]] = {
 }
 
 scenario = Scenario(
-    system=Balanced(servers=SERVERS, service=ExponentialService(SERVICE)),
+    system=Balanced(servers=SERVERS, service=Exponential(SERVICE)),
     network=constant(0.0002),
     workload=OpenLoop(rate=LOADS[0] * SERVERS / SERVICE, clients=4, reads=1.0),
     duration=6.0,

@@ -21,7 +21,7 @@ from sim.network import constant
 from sim.protocols.balancing import (
     Balanced,
     CircuitBreaker,
-    ExponentialService,
+    Exponential,
     Random,
     Retries,
     RetryBudget,
@@ -38,7 +38,7 @@ RETRIES = Retries(most=3, backoff=0.0, on=("timeout", "error"))
 scenario = Scenario(
     system=Balanced(
         servers=(Server(workers=1),) * SERVERS,
-        service=ExponentialService(0.010),
+        service=Exponential(0.010),
         policy=Random(),
         resilience=(TIMEOUT, RETRIES),
     ),

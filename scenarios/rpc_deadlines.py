@@ -17,17 +17,17 @@ from sim.analysis.plots.balancing import goodput_by_load
 from sim.lab.story import main
 from sim.network import constant
 from sim.protocols import RpcStore
-from sim.protocols.balancing import ExponentialService
+from sim.protocols.balancing import Exponential
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
 SERVICE, USEFUL = 0.010, 0.5
 CAPACITY = 1 / SERVICE
 LOADS = (0.5, 0.8, 1.0, 1.2, 1.5, 2.0)
-CALLS = RpcStore(front=True, service=ExponentialService(SERVICE), deadline=USEFUL, timeout=10.0)
+CALLS = RpcStore(front=True, service=Exponential(SERVICE), deadline=USEFUL, timeout=10.0)
 AGAIN = RpcStore(
     front=True,
-    service=ExponentialService(SERVICE),
+    service=Exponential(SERVICE),
     semantics="at-least-once",
     timeout=0.2,
     cancellation=False,

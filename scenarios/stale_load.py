@@ -17,7 +17,7 @@ from sim.lab.story import main
 from sim.network import constant
 from sim.protocols.balancing import (
     Balanced,
-    ExponentialService,
+    Exponential,
     JoinShortestQueue,
     Policy,
     PowerOfChoices,
@@ -36,7 +36,7 @@ POLICIES: dict[str, Policy] = {
 
 scenario = Scenario(
     system=Balanced(
-        servers=SERVERS, balancers=4, service=ExponentialService(SERVICE), policy=POLICIES["shortest queue"]
+        servers=SERVERS, balancers=4, service=Exponential(SERVICE), policy=POLICIES["shortest queue"]
     ),
     network=constant(0.0001),
     workload=OpenLoop(rate=LOAD * SERVERS / SERVICE, clients=4, reads=1.0),

@@ -22,6 +22,7 @@ FORBIDDEN = {
     "system": UPPER | {"cluster", "network", "recorder", "kernel"},
     "settings": UPPER | {"cluster", "network", "recorder", "kernel"},
     "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
+    "distributions": UPPER | {"cluster", "network", "recorder", "kernel", "node", "system"},
     "network": UPPER | {"cluster", "node", "system"},
     "recorder": UPPER | {"cluster", "network", "node", "system"},
     "cluster": UPPER,
@@ -47,7 +48,16 @@ FORBIDDEN = {
 ALONE = {"durability", "handlers", "message", "node", "refusals", "settings", "stories", "system", "values"}
 
 # Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
-SIMULATED = ALONE | {"kernel", "network", "cluster", "protocols", "workload", "faults", "recorder"}
+SIMULATED = ALONE | {
+    "kernel",
+    "distributions",
+    "network",
+    "cluster",
+    "protocols",
+    "workload",
+    "faults",
+    "recorder",
+}
 
 # Parts that `sim --help` and a bare simulation reach: pandas and matplotlib would cost a second.
 LIGHT = SIMULATED | {"cli", "__init__", "__main__"}
@@ -221,6 +231,8 @@ EXAMPLES = [
     (wrong_directions, "sim/analysis/x.py", "from sim.lab import Run"),
     (wrong_directions, "sim/analysis/plots/x.py", "from ...lab import Run"),
     (wrong_directions, "sim/kernel/x.py", "from sim.network import links"),
+    (wrong_directions, "sim/distributions/x.py", "from sim.protocols.balancing import Server"),
+    (wrong_directions, "sim/distributions/x.py", "from sim.network import links"),
     (wrong_directions, "sim/node.py", "from sim.kernel import Environment"),
     (hidden_inputs, "sim/lab/x.py", "import random"),
     (hidden_inputs, "sim/lab/x.py", "from random import choice"),

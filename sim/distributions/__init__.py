@@ -1,4 +1,4 @@
-"""Distributions of times (latency, service, think time), in seconds: frozen values, drawn in blocks.
+"""Distributions of times (latency, service, think time), in seconds: frozen values, drawn in two ways, equal in law.
 
 >>> import numpy as np
 >>> from sim.distributions import Exponential, Mixture
@@ -12,7 +12,7 @@ True
 """
 
 from sim.distributions.base import Affine, Distribution
-from sim.distributions.convert import as_distribution
+from sim.distributions.convert import as_distribution, as_work
 from sim.distributions.measured import Empirical, PercentileTable, Scipy
 from sim.distributions.parametric import (
     Constant,
@@ -22,6 +22,7 @@ from sim.distributions.parametric import (
     Mixture,
     Pareto,
     Uniform,
+    bimodal,
 )
 
 __all__ = [
@@ -38,4 +39,6 @@ __all__ = [
     "Scipy",
     "Uniform",
     "as_distribution",
+    "as_work",
+    "bimodal",
 ]

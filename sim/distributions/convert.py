@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sim.distributions.base import Distribution
 from sim.distributions.measured import Empirical, Scipy
 from sim.distributions.parametric import Constant
 
-__all__ = ["as_distribution"]
+__all__ = ["as_distribution", "as_work"]
 
 
 def as_distribution(value: Any, name: str = "a distribution") -> Distribution:
@@ -34,3 +35,14 @@ def as_distribution(value: Any, name: str = "a distribution") -> Distribution:
         f"{name} must be a number of seconds, measured samples, a Distribution or a frozen scipy.stats "
         f"distribution, not {value!r}"
     )
+
+
+def as_work(value: Any, name: str = "a service time") -> Distribution:
+    """The same for how long a server works: it must be some time, on average, and not for ever.
+
+    Raises ValueError where the mean is 0 or infinite.
+    """
+    found = as_distribution(value, name)
+    if not 0.0 < found.mean() < inf:
+        raise ValueError(f"{name} needs a positive, finite mean, not that of {value!r}")
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sim.csvfile import figure, read_csv
-from sim.distributions.base import Distribution, Floats, non_negative, positive, probability
+from sim.distributions.base import Distribution, Floats, Uniforms, non_negative, positive, probability
 from sim.units import ms, us
 
 __all__ = ["Empirical", "PercentileTable", "Scipy"]
@@ -93,8 +93,15 @@ class Empirical(Distribution):
         # Not rng.integers: it keeps half a word back between calls for small ranges.
         return lambda n: samples[(rng.random(n) * len(samples)).astype(np.intp)]
 
+    def draw(self, random: Uniforms) -> float:
+        return random.choice(self.samples)
+
     def mean(self) -> float:
         return fsum(self.samples) / len(self.samples)
+
+    def variance(self) -> float:
+        mean = self.mean()
+        return fsum((sample - mean) ** 2 for sample in self.samples) / len(self.samples)
 
     def cdf(self, x: float) -> float:
         return bisect_right(self.samples, x) / len(self.samples)

@@ -10,9 +10,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from sim.distributions.base import Distribution, Floats, non_negative, positive, probability
+from sim.distributions.base import Distribution, Floats, Uniforms, non_negative, positive, probability
 
-__all__ = ["Constant", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform"]
+__all__ = ["Constant", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "bimodal"]
 
 _NORMAL = NormalDist()
 
@@ -32,8 +32,14 @@ class Constant(Distribution):
     def sampler(self, rng: np.random.Generator) -> Callable[[], float]:
         return repeat(self.value).__next__
 
+    def draw(self, random: Uniforms) -> float:
+        return self.value
+
     def mean(self) -> float:
         return self.value
+
+    def variance(self) -> float:
+        return 0.0
 
     def cdf(self, x: float) -> float:
         return float(x >= self.value)
@@ -59,6 +65,9 @@ class Uniform(Distribution):
 
     def mean(self) -> float:
         return 0.5 * (self.low + self.high)
+
+    def variance(self) -> float:
+        return (self.high - self.low) ** 2 / 12.0
 
     def cdf(self, x: float) -> float:
         if x < self.low:
@@ -93,8 +102,18 @@ class Exponential(Distribution):
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: rng.exponential(self.scale, n) + self.shift
 
+    def draw(self, random: Uniforms) -> float:
+        return random.exponential(self.scale) + self.shift
+
+    def drawer(self, random: Uniforms) -> Callable[[], float]:
+        mean, shift, uniform = self.scale, self.shift, random.random  # the same draws, with two calls less
+        return lambda: shift - mean * log(1.0 - uniform())
+
     def mean(self) -> float:
         return self.shift + self.scale
+
+    def variance(self) -> float:
+        return self.scale**2
 
     def cdf(self, x: float) -> float:
         return -expm1((self.shift - x) / self.scale) if x > self.shift else 0.0
@@ -134,6 +153,9 @@ class LogNormal(Distribution):
     def mean(self) -> float:
         return self.centre * exp(0.5 * self.sigma**2)
 
+    def variance(self) -> float:
+        return self.mean() ** 2 * expm1(self.sigma**2)
+
     def cdf(self, x: float) -> float:
         return _NORMAL.cdf(log(x / self.centre) / self.sigma) if x > 0.0 else 0.0
 
@@ -160,6 +182,9 @@ class Gamma(Distribution):
     def mean(self) -> float:
         return self.shape * self.scale
 
+    def variance(self) -> float:
+        return self.shape * self.scale**2
+
     def cdf(self, x: float) -> float:
         return _incomplete_gamma(self.shape, x / self.scale) if x > 0.0 else 0.0
 
@@ -181,11 +206,23 @@ class Pareto(Distribution):
         positive("Pareto: xm", self.xm)
         positive("Pareto: alpha", self.alpha)
 
+    @classmethod
+    def from_mean(cls, mean: float, alpha: float = 2.5) -> Pareto:
+        """The one with this ``mean`` (seconds) and tail index ``alpha`` (> 1, else there is no mean)."""
+        if positive("Pareto: alpha", alpha) <= 1.0:
+            raise ValueError(f"Pareto: alpha must be above 1 (else there is no mean), not {alpha!r}")
+        return cls(positive("Pareto: mean", mean) * (alpha - 1.0) / alpha, alpha)
+
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: self.xm * (1.0 - rng.random(n)) ** (-1.0 / self.alpha)
 
     def mean(self) -> float:
         return self.xm * self.alpha / (self.alpha - 1.0) if self.alpha > 1.0 else inf
+
+    def variance(self) -> float:
+        if self.alpha <= 2.0:
+            return inf
+        return self.xm**2 * self.alpha / ((self.alpha - 1.0) ** 2 * (self.alpha - 2.0))
 
     def cdf(self, x: float) -> float:
         return 1.0 - (self.xm / x) ** self.alpha if x > self.xm else 0.0
@@ -228,8 +265,22 @@ class Mixture(Distribution):
 
         return draws
 
+    def draw(self, random: Uniforms) -> float:
+        left = random.random()
+        for weight, part in self.parts:
+            left -= weight
+            if left < 0.0:
+                return part.draw(random)
+        return next(part for weight, part in reversed(self.parts) if weight).draw(random)
+
     def mean(self) -> float:
         return fsum(weight * part.mean() for weight, part in self.parts if weight)
+
+    def variance(self) -> float:
+        mean = self.mean()
+        if mean == inf:
+            return inf
+        return fsum(w * (part.variance() + (part.mean() - mean) ** 2) for w, part in self.parts if w)
 
     def cdf(self, x: float) -> float:
         return min(1.0, fsum(weight * part.cdf(x) for weight, part in self.parts))
@@ -238,6 +289,12 @@ class Mixture(Distribution):
         if probability("q", q) == 1.0:
             return max(part.quantile(1.0) for weight, part in self.parts if weight)
         return self._bisect(q)
+
+
+def bimodal(short: float, long: float, long_share: float) -> Mixture:
+    """``long`` seconds for a share ``long_share`` of the draws, ``short`` seconds for the rest."""
+    probability("bimodal: long_share", long_share)
+    return Mixture(((long_share, Constant(long)), (1.0 - long_share, Constant(short))))
 
 
 def _incomplete_gamma(a: float, x: float) -> float:

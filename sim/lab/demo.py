@@ -13,7 +13,7 @@ from sim.network import lan, wan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
 from sim.protocols.balancing import (
     Balanced,
-    ExponentialService,
+    Exponential,
     LeastConnections,
     Policy,
     PowerOfChoices,
@@ -51,7 +51,7 @@ def failover_scenario() -> Scenario:
 def balancing_scenario() -> Scenario:
     """A balancer before ten equal servers at 80 % load, requests arriving at random."""
     return Scenario(
-        system=Balanced(servers=_SERVERS, service=ExponentialService(_SERVICE), policy=RoundRobin()),
+        system=Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=RoundRobin()),
         network=lan(),
         workload=OpenLoop(rate=_LOAD * _SERVERS / _SERVICE, reads=1.0, clients=1),
         duration=8.0,
@@ -80,7 +80,7 @@ def compare_balancing(seeds: int, workers: int | None, progress: bool = True) ->
         "least connections": LeastConnections(),
     }
     systems: dict[str, System] = {
-        name: Balanced(servers=_SERVERS, service=ExponentialService(_SERVICE), policy=policy)
+        name: Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=policy)
         for name, policy in policies.items()
     }
     return _compare(balancing_scenario(), systems, seeds, workers, "balancing" if progress else None)

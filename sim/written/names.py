@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sim.protocols",
         "sim.protocols.balancing",
         "sim.protocols.quorums",
+        "sim.distributions",
         "sim.protocols.replication.service_times",
     ),
     "network": _NETWORK,

@@ -23,8 +23,6 @@ from sim.network import GilbertElliott, Topology, constant, lan, matrix, wan
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, BoundedLoad, Codel, Hedge, RingHash, Server
-from sim.protocols.balancing import ExponentialService as ServiceTime
-from sim.protocols.balancing.service_times import Inverse
 from sim.protocols.quorums import Explicit, Weighted
 from sim.settings import Value
 from sim.system import System
@@ -119,7 +117,6 @@ EXAMPLES: tuple[Any, ...] = (
     Administer(Join("n3", voter=False), at=1),
     Scenario(system=Raft()),
     wan("oregon", "oregon", "tokyo"),
-    Inverse(Constant(0.1)),
     BalancedStore(store=Raft(nodes=3)),
     Trace(arrivals=(Arrival(0.1, "put", "a"),), until=4),
 )
@@ -164,7 +161,7 @@ SCENARIOS: dict[str, Scenario] = {
     "sharded": Scenario(system=ShardedRaft(groups=2)),
     "servers": Scenario(
         system=Balanced(
-            servers=(Server(service=ServiceTime(0.01), workers=1, codel=Codel()), Server()),
+            servers=(Server(service=ExponentialTime(0.01), workers=1, codel=Codel()), Server()),
             resilience=(Hedge(),),
         )
     ),

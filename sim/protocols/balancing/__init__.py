@@ -3,6 +3,7 @@
 Systems: `Balanced` (stateless servers) and `BalancedStore` (a replicated store behind balancers).
 """
 
+from sim.distributions import Exponential
 from sim.protocols.balancing.autoscale import Autoscale
 from sim.protocols.balancing.balanced import Balanced
 from sim.protocols.balancing.hashing import BoundedLoad, JumpHash, Maglev, Rendezvous, RingHash, hash64
@@ -38,16 +39,6 @@ from sim.protocols.balancing.resilience import (
     Timeout,
 )
 from sim.protocols.balancing.server import Codel, Server
-from sim.protocols.balancing.service_times import (
-    Bimodal,
-    Deterministic,
-    ExponentialService,
-    LognormalService,
-    MeasuredService,
-    ParetoService,
-    ServiceTime,
-    as_service_time,
-)
 from sim.protocols.balancing.store import BalancedStore
 
 __all__ = [
@@ -57,24 +48,19 @@ __all__ = [
     "Backend",
     "Balanced",
     "BalancedStore",
-    "Bimodal",
     "BoundedLoad",
     "CircuitBreaker",
     "Codel",
     "ConnectionLimit",
-    "Deterministic",
-    "ExponentialService",
+    "Exponential",
     "HealthChecks",
     "Hedge",
     "JoinIdleQueue",
     "JoinShortestQueue",
     "JumpHash",
     "LeastConnections",
-    "LognormalService",
     "Maglev",
-    "MeasuredService",
     "OutlierEjection",
-    "ParetoService",
     "PeakEwma",
     "Policy",
     "Pool",
@@ -88,13 +74,11 @@ __all__ = [
     "RingHash",
     "RoundRobin",
     "Server",
-    "ServiceTime",
     "SlowStart",
     "SmoothWeightedRoundRobin",
     "Tied",
     "Timeout",
     "WeightedRandom",
-    "as_service_time",
     "hash64",
     "keys_moved",
     "place_keys",

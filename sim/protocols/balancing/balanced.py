@@ -10,6 +10,7 @@ from itertools import groupby
 from math import inf
 from typing import Any, ClassVar, Literal
 
+from sim.distributions import Exponential, as_work
 from sim.node import Node
 from sim.protocols.balancing.autoscale import Autoscale, ScalerNode
 from sim.protocols.balancing.balanced_invariants import WorkConserved
@@ -18,7 +19,6 @@ from sim.protocols.balancing.client import BalancedClient, BalancingClient, Resi
 from sim.protocols.balancing.policy import Policy, RoundRobin
 from sim.protocols.balancing.resilience import Guards, Resilience
 from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
-from sim.protocols.balancing.service_times import ExponentialService, as_service_time
 from sim.system import Invariant, Member, System, default_of
 
 __all__ = ["Balanced", "Balancing"]
@@ -147,7 +147,7 @@ class Balanced(Balancing):
     servers:
         How many servers, or one `Server` for each.
     service:
-        Seconds of work per request on servers that don't say otherwise: see `as_service_time`.
+        Seconds of work per request on servers that don't say otherwise: see `sim.distributions.as_work`.
     where:
         ``"balancer"``, or ``"client"``: there are no balancers, each client balances for itself.
     priorities:
@@ -157,7 +157,7 @@ class Balanced(Balancing):
     """
 
     servers: int | tuple[Server, ...] = 10
-    service: Any = field(default_factory=lambda: ExponentialService(0.010))
+    service: Any = field(default_factory=lambda: Exponential(0.010))
     where: Literal["balancer", "client"] = "balancer"
     priorities: tuple[str, ...] = ()
     autoscale: Autoscale | None = None
@@ -171,7 +171,7 @@ class Balanced(Balancing):
         object.__setattr__(self, "priorities", _several(self, "priorities"))
         if self.autoscale is not None and not isinstance(self.autoscale, Autoscale):
             raise ValueError(f"Balanced: autoscale must be Autoscale(...) or None, not {self.autoscale!r}")
-        object.__setattr__(self, "service", as_service_time(self.service))
+        object.__setattr__(self, "service", as_work(self.service, "Balanced: service"))
         super().__post_init__()
         self._check_servers()
         self._check_where()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
+from sim.distributions import Distribution, as_work
 from sim.node import Node
 from sim.protocols.balancing.guards import CodelQueue, QueueTimeout
 from sim.protocols.balancing.messages import (
@@ -26,7 +27,6 @@ from sim.protocols.balancing.messages import (
     Load,
     Probe,
 )
-from sim.protocols.balancing.service_times import ServiceTime, as_service_time
 from sim.settings import Value
 
 __all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode", "VariedServerNode"]
@@ -65,7 +65,7 @@ class Server(Value):
     Parameters
     ----------
     service:
-        Seconds of work per request: see `as_service_time`. None: the system's.
+        Seconds of work per request: see `sim.distributions.as_work`. None: the system's.
     weight:
         Its share, for policies that weigh (> 0).
     workers:
@@ -103,7 +103,7 @@ class Server(Value):
 
     def __post_init__(self) -> None:
         if self.service is not None:
-            object.__setattr__(self, "service", as_service_time(self.service))
+            object.__setattr__(self, "service", as_work(self.service, "Server: service"))
         rules = (
             ("weight", 0 < self.weight < inf, "positive"),
             ("workers", self.workers is None or self.workers >= 1, "at least 1"),
@@ -131,8 +131,8 @@ class ServerNode(Node):
     def on_start(self) -> None:
         system, server = self.settings
         self.server: Server = server
-        service: ServiceTime = server.service or system.service
-        self.draw: Callable[[], float] = service.sampler(self.random)
+        service: Distribution = server.service or system.service
+        self.draw: Callable[[], float] = service.drawer(self.random)
         self.limit = inf if server.queue_limit is None else server.queue_limit
         self.requests = self.received = self.served = self.failed = 0
         self.refused = self.dropped = self.cancelled = self.expired = 0

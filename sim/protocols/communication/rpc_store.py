@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from sim.distributions import as_work
 from sim.node import Node, durable_map, part
-from sim.protocols.balancing import as_service_time
 from sim.protocols.client import Client, Pending, Reply, Request
 from sim.protocols.communication.rpc import CallId, CallOutcome, Incoming, Rpc
 from sim.protocols.kv import KeyValueStore
@@ -47,7 +47,7 @@ class RpcServer(_Configured):
         self.table = KeyValueStore()
         self.table.data = self.data
         service = self.settings.service
-        self.draw = None if service is None else service.sampler(self.random)
+        self.draw = None if service is None else service.drawer(self.random)
 
     def on_request(self, src: Incoming, msg: Request) -> None:
         if self.draw is None:
@@ -121,7 +121,7 @@ class RpcStore(System):
     cancellation:
         Whether the server is told of calls that are given up, and heeds their deadlines.
     service:
-        Seconds of work for a request (a number, or see `as_service_time`); None: none.
+        Seconds of work for a request (a number, or see `sim.distributions.as_work`); None: none.
     front:
         Whether clients call a front server, which calls the store.
     """
@@ -145,7 +145,7 @@ class RpcStore(System):
         if self.retries is not None and self.retries < 0:
             raise ValueError(f"RpcStore: retries must be at least 0, not {self.retries!r}")
         if self.service is not None:
-            object.__setattr__(self, "service", as_service_time(self.service))
+            object.__setattr__(self, "service", as_work(self.service, "RpcStore: service"))
 
     @property
     def timeout_seconds(self) -> float:

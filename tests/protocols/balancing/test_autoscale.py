@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim.protocols.admin import Admin, AdminSettings, Drain, Join
-from sim.protocols.balancing import Autoscale, Balanced, ExponentialService, LeastConnections, Server
+from sim.protocols.balancing import Autoscale, Balanced, Exponential, LeastConnections, Server
 from sim.protocols.balancing.balanced_invariants import WorkConserved
 from sim.system import Member
 
@@ -16,7 +16,7 @@ Load = Callable[..., Any]
 
 
 def test_a_drained_server_finishes_what_it_has_and_gets_nothing_new(under_load: Load) -> None:
-    system = Balanced(servers=3, policy=LeastConnections(), service=ExponentialService(0.05))
+    system = Balanced(servers=3, policy=LeastConnections(), service=Exponential(0.05))
     run = under_load(system, 40.0, 800, delta=0.001, invariants=[WorkConserved()])
     dispatcher = run.node("b0").dispatcher
     run.cluster.env.call_at(5.0, lambda _: dispatcher.on_drain("source", Drain("s1")))
@@ -58,7 +58,7 @@ def scaled(under_load: Load, rate: float, count: int, **rule: Any) -> Any:
     servers = (Server(), Server(), *(Server(spare=True),) * 6)
     autoscale = Autoscale(target=0.6, every=2.0, start_delay=4.0, calm=6.0, least=1, **rule)
     system = Balanced(
-        servers=servers, policy=LeastConnections(), service=ExponentialService(0.02), autoscale=autoscale
+        servers=servers, policy=LeastConnections(), service=Exponential(0.02), autoscale=autoscale
     )
     return under_load(system, rate, count, delta=0.001)
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from sim.cluster import Machine
+from sim.distributions import Constant, Empirical, LogNormal, Pareto, bimodal
 from sim.lab import Scenario
 from sim.network.topology import constant
 from sim.protocols.balancing import (
     Balanced,
-    Deterministic,
-    ExponentialService,
+    Exponential,
     PowerOfChoices,
     Random,
     Retries,
@@ -22,14 +22,6 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.balancing.messages import Ask
 from sim.protocols.balancing.server import VariedServerNode
-from sim.protocols.balancing.service_times import (
-    Bimodal,
-    Inverse,
-    LognormalService,
-    MeasuredService,
-    ParetoService,
-    as_service_time,
-)
 from sim.protocols.kv import Command
 from sim.testing import Bench
 from sim.workload import ClosedLoop, OpenLoop
@@ -39,14 +31,14 @@ DELTA = 0.010
 
 
 def test_a_balanced_request_costs_two_delays_per_hop(under_load: Load) -> None:
-    run = under_load(Balanced(servers=3, service=Deterministic(1e-9)), 5.0, 50, delta=DELTA).run()
+    run = under_load(Balanced(servers=3, service=Constant(1e-9)), 5.0, 50, delta=DELTA).run()
     assert run.latencies() == pytest.approx([4 * DELTA] * 50, abs=1e-6)
 
 
 @pytest.mark.parametrize(("where", "hops"), [("balancer", 2), ("client", 1)])
 def test_clients_of_a_scenario_see_two_delays_per_hop(where: Any, hops: int) -> None:
     run = Scenario(
-        system=Balanced(servers=3, service=Deterministic(1e-9), where=where),
+        system=Balanced(servers=3, service=Constant(1e-9), where=where),
         network=constant(DELTA),
         workload=ClosedLoop(clients=2, think=0.01, operations=20),
         duration=5.0,
@@ -87,7 +79,7 @@ def test_a_server_that_has_just_started_is_slow_for_a_while() -> None:
 
 
 def test_servers_may_differ(under_load: Load) -> None:
-    servers = (Server(service=Deterministic(0.1)), Server(service=Deterministic(0.3)))
+    servers = (Server(service=Constant(0.1)), Server(service=Constant(0.3)))
     run = under_load(Balanced(servers=servers), 0.5, 20).run()
     assert sorted({round(seconds, 6) for seconds in run.latencies()}) == [0.1, 0.3]
 
@@ -125,45 +117,20 @@ def test_many_balancers_share_the_requests(under_load: Load) -> None:
         (lambda: Server(weight=-2.0), "-2.0"),
         (lambda: Server(queue_limit=0), "0"),
         (lambda: Server(when_full="panic"), "panic"),  # type: ignore[arg-type]
-        (lambda: ExponentialService(0.0), "0.0"),
-        (lambda: LognormalService(1.0, cv=-1.0), "-1.0"),
-        (lambda: Bimodal(1.0, 2.0, 1.5), "1.5"),
-        (lambda: ParetoService(1.0, alpha=1.0), "1.0"),
-        (lambda: MeasuredService(()), r"\(\)"),
-        (lambda: MeasuredService((1.0, -3.0)), "-3.0"),
+        (lambda: Exponential(0.0), "0.0"),
+        (lambda: LogNormal.from_mean(1.0, cv=-1.0), "-1.0"),
+        (lambda: bimodal(1.0, 2.0, 1.5), "1.5"),
+        (lambda: Pareto.from_mean(1.0, alpha=1.0), "1.0"),
+        (lambda: Balanced(service=Pareto(1.0, 0.5)), "Balanced: service needs a positive, finite mean"),
+        (lambda: Balanced(service=0.0), "Balanced: service needs a positive, finite mean"),
+        (lambda: Server(service=0.0), "Server: service needs a positive, finite mean"),
+        (lambda: Server(service=()), "non-empty"),
+        (lambda: Empirical((1.0, -3.0)), "-3.0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[], Any], value: str) -> None:
     with pytest.raises(ValueError, match=value):
         make()
-
-
-LAWS = [
-    ExponentialService(2.0),
-    LognormalService(2.0, cv=0.7),
-    Bimodal(1.0, 9.0, 0.1),
-    ParetoService(2.0, 3.5),
-    MeasuredService((1.0, 4.0)),
-]
-
-
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
-def test_service_times_have_the_mean_and_variance_that_they_claim(law: Any) -> None:
-    from sim.kernel import Streams
-
-    stream = Streams(3)["draws"]
-    draws = [law.draw(stream) for _ in range(40_000)]
-    mean = sum(draws) / len(draws)
-    assert abs(mean - law.mean) < 4 * (law.variance / len(draws)) ** 0.5
-    assert sum((d - mean) ** 2 for d in draws) / len(draws) == pytest.approx(law.variance, rel=0.15)
-
-
-def test_a_distribution_of_the_network_is_a_service_time() -> None:
-    from sim import distributions
-
-    law = as_service_time(distributions.Exponential(0.5))
-    assert isinstance(law, Inverse)
-    assert (law.mean, law.variance) == pytest.approx((0.5, 0.25), rel=1e-2)
 
 
 @pytest.mark.parametrize(

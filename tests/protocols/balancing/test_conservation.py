@@ -14,7 +14,7 @@ from sim.protocols.balancing import (
     CircuitBreaker,
     Codel,
     ConnectionLimit,
-    ExponentialService,
+    Exponential,
     HealthChecks,
     Hedge,
     JoinIdleQueue,
@@ -57,7 +57,7 @@ TROUBLED = (
     Server(warm_up=1.0, cold=5.0),
 )
 SYSTEMS = {
-    "plain": Balanced(servers=4, policy=LeastConnections(), service=ExponentialService(0.01)),
+    "plain": Balanced(servers=4, policy=LeastConnections(), service=Exponential(0.01)),
     "everything": Balanced(servers=TROUBLED, policy=LeastConnections(), resilience=EVERYTHING),
     "probing": Balanced(servers=TROUBLED, policy=PowerOfChoices(by="probe"), resilience=EVERYTHING),
     "prequal": Balanced(servers=TROUBLED, policy=Prequal(), resilience=EVERYTHING),

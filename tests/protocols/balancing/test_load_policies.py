@@ -12,7 +12,7 @@ from sim.kernel import Streams
 from sim.protocols.balancing import (
     Backend,
     Balanced,
-    ExponentialService,
+    Exponential,
     JoinIdleQueue,
     JoinShortestQueue,
     LeastConnections,
@@ -66,7 +66,7 @@ def supermarket(
 ) -> tuple[float, float, float]:
     """A hundred servers at ``rate`` each: mean time in system without the first fifth, work per server and
     second, work per request."""
-    system = Balanced(servers=100, policy=policy, service=ExponentialService(1.0), where="client")
+    system = Balanced(servers=100, policy=policy, service=Exponential(1.0), where="client")
     run = under_load(system, 100 * rate, count, seed=seed).run()
     latencies = run.latencies(skip=count // 5)
     work = sum(run.node(f"s{i}").work_done for i in range(100))
@@ -165,7 +165,7 @@ def test_with_probes_the_shortest_queue_is_found_whoever_sent_what_is_in_it(unde
 
 
 def test_an_idle_server_tells_one_balancer_and_is_picked_first(under_load: Load) -> None:
-    system = Balanced(servers=5, balancers=2, policy=JoinIdleQueue(), service=ExponentialService(0.01))
+    system = Balanced(servers=5, balancers=2, policy=JoinIdleQueue(), service=Exponential(0.01))
     run = under_load(system, 250.0, 2000).run()
     told = sum(
         link.messages
@@ -185,9 +185,7 @@ def test_an_idle_server_tells_one_balancer_and_is_picked_first(under_load: Load)
 def test_join_idle_queue_beats_random_at_half_load(under_load: Load) -> None:
     means = {}
     for policy in (Random(), JoinIdleQueue()):
-        run = under_load(
-            Balanced(servers=50, policy=policy, service=ExponentialService(1.0)), 25.0, 10_000
-        ).run()
+        run = under_load(Balanced(servers=50, policy=policy, service=Exponential(1.0)), 25.0, 10_000).run()
         means[type(policy)] = sum(run.latencies()) / 10_000
     assert means[JoinIdleQueue] < 1.1 < 1.8 < means[Random]
 
@@ -196,7 +194,7 @@ def test_stale_reports_make_the_shortest_queue_a_herd_while_two_choices_survive(
     # LB1; Mitzenmacher, "How Useful Is Old Information?", IEEE TPDS 2000.
     largest, mean = {}, {}
     for policy in (JoinShortestQueue(), PowerOfChoices(d=2, by="reported"), Random()):
-        system = Balanced(servers=16, balancers=4, policy=policy, service=ExponentialService(1.0), poll=20.0)
+        system = Balanced(servers=16, balancers=4, policy=policy, service=Exponential(1.0), poll=20.0)
         run = under_load(system, 14.0, 6000, seed=1)
         run.run(until=430.0)
         largest[type(policy)] = max(run.cluster.hosts[f"s{i}"].cpu.backlog_max for i in range(16))
@@ -207,9 +205,7 @@ def test_stale_reports_make_the_shortest_queue_a_herd_while_two_choices_survive(
 
 def share_of_a_server_that_fails_fast(under_load: Load, policy: Policy) -> float:
     servers = (Server(errors=1.0, error_time=0.001), *(Server() for _ in range(4)))
-    run = under_load(
-        Balanced(servers=servers, policy=policy, service=ExponentialService(0.05)), 40.0, 3000
-    ).run()
+    run = under_load(Balanced(servers=servers, policy=policy, service=Exponential(0.05)), 40.0, 3000).run()
     return run.node("s0").received / 3000
 
 
@@ -282,7 +278,7 @@ def test_prequal_forgets_old_responses_and_picks_at_random_without_them() -> Non
 
 
 def test_prequal_keeps_at_most_its_pool_and_probes_as_often_as_it_says(under_load: Load) -> None:
-    system = Balanced(servers=20, policy=Prequal(probes_per_request=1.5), service=ExponentialService(0.01))
+    system = Balanced(servers=20, policy=Prequal(probes_per_request=1.5), service=Exponential(0.01))
     run = under_load(system, 1500.0, 2000).run()
     sent = sum(link.messages for (src, _), link in run.cluster.network.links.items() if src == "b0")
     assert sent == 2000 * 2 + 3000  # forwarded, answered, probed
@@ -292,8 +288,8 @@ def test_prequal_keeps_at_most_its_pool_and_probes_as_often_as_it_says(under_loa
 def test_prequal_avoids_a_slow_server_that_round_robin_does_not(under_load: Load) -> None:
     shares = {}
     for policy in (Prequal(), RoundRobin()):
-        servers = (Server(service=ExponentialService(0.2)), *(Server() for _ in range(19)))
-        system = Balanced(servers=servers, policy=policy, service=ExponentialService(0.02))
+        servers = (Server(service=Exponential(0.2)), *(Server() for _ in range(19)))
+        system = Balanced(servers=servers, policy=policy, service=Exponential(0.02))
         run = under_load(system, 600.0, 6000).run()
         shares[type(policy)] = run.node("s0").received / 6000
     assert shares[RoundRobin] == pytest.approx(1 / 20)
@@ -328,7 +324,7 @@ def test_settings_that_cannot_work_are_refused_with_the_value(make: Callable[[],
 
 def test_at_most_one_idle_queue_holds_a_server_and_only_while_it_is_idle(under_load: Load) -> None:
     """Lu et al. 2011 assume one copy of each idle server in the queues; stale copies cost latency."""
-    system = Balanced(servers=20, balancers=8, policy=JoinIdleQueue(), service=ExponentialService(1.0))
+    system = Balanced(servers=20, balancers=8, policy=JoinIdleQueue(), service=Exponential(1.0))
     run = under_load(system, 10.0, 2000)
     for moment in range(10, 150):
         run.cluster.env.run(until=moment)
@@ -360,7 +356,7 @@ def test_join_idle_queue_among_forty_balancers_waits_as_one_copy_of_each_idle_se
     1.069 service times (two runs of 200,000 requests: 1.0682, 1.0713); with stale copies in the queues it is 1.155."""
     means = []
     for seed in range(4):
-        system = Balanced(servers=400, balancers=40, policy=JoinIdleQueue(), service=ExponentialService(1.0))
+        system = Balanced(servers=400, balancers=40, policy=JoinIdleQueue(), service=Exponential(1.0))
         run = under_load(system, 200.0, 40_000, seed=seed).run()
         latencies = run.latencies(skip=10_000)
         means.append(sum(latencies) / len(latencies))

@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 
 from sim.cluster import Machine
+from sim.distributions import Constant, Distribution, Exponential, LogNormal, bimodal
 from sim.lab import Scenario
 from sim.network.topology import constant
-from sim.protocols.balancing import (
-    Balanced,
-    Bimodal,
-    Deterministic,
-    ExponentialService,
-    LognormalService,
-    ServiceTime,
-)
+from sim.protocols.balancing import Balanced
 from sim.protocols.client import Retry
 from sim.workload import OpenLoop
 
@@ -35,7 +29,7 @@ def erlang_c(c: int, rho: float) -> float:
 
 
 def mean_times(
-    under_load: Load, service: ServiceTime, rate: float, host: Machine, count: int = 5000
+    under_load: Load, service: Distribution, rate: float, host: Machine, count: int = 5000
 ) -> list[float]:
     """The mean time in system of each of several independent runs, the first tenth left out."""
     means = []
@@ -48,34 +42,32 @@ def mean_times(
 
 @pytest.mark.parametrize("rho", [0.5, 0.8])
 def test_one_core_and_exponential_service_is_m_m_1(under_load: Load, off_by: OffBy, rho: float) -> None:
-    means = mean_times(under_load, ExponentialService(1.0), rho, Machine())
+    means = mean_times(under_load, Exponential(1.0), rho, Machine())
     assert off_by(means, 1 / (1 - rho)) < 3
 
 
 def test_five_cores_are_m_m_5(under_load: Load, off_by: OffBy) -> None:
     expected = 1 + erlang_c(5, 0.8) / (5 * (1 - 0.8))
     assert expected == pytest.approx(1.55411, abs=1e-5)  # shared/data/published.json, queueing, MMc
-    assert off_by(mean_times(under_load, ExponentialService(1.0), 4.0, Machine(cores=5)), expected) < 3
+    assert off_by(mean_times(under_load, Exponential(1.0), 4.0, Machine(cores=5)), expected) < 3
 
 
 @pytest.mark.parametrize(
     "service",
-    [Deterministic(1.0), LognormalService(1.0, cv=1.5), Bimodal(0.5, 3.0, 0.2)],
+    [Constant(1.0), LogNormal.from_mean(1.0, cv=1.5), bimodal(0.5, 3.0, 0.2)],
     ids=["M/D/1", "lognormal", "bimodal"],
 )
 def test_any_service_law_follows_pollaczek_and_khinchine(
-    under_load: Load, off_by: OffBy, service: ServiceTime
+    under_load: Load, off_by: OffBy, service: Distribution
 ) -> None:
     rho = 0.6
-    expected = 1 + rho * (1 + service.cv2) / (2 * (1 - rho))
+    expected = 1 + rho * (1 + service.cv2()) / (2 * (1 - rho))
     assert off_by(mean_times(under_load, service, rho, Machine()), expected) < 3
 
 
-@pytest.mark.parametrize(
-    "service", [ExponentialService(1.0), Bimodal(0.5, 3.0, 0.2), Deterministic(1.0)], ids=repr
-)
+@pytest.mark.parametrize("service", [Exponential(1.0), bimodal(0.5, 3.0, 0.2), Constant(1.0)], ids=repr)
 def test_processor_sharing_depends_on_the_mean_alone(
-    under_load: Load, off_by: OffBy, service: ServiceTime
+    under_load: Load, off_by: OffBy, service: Distribution
 ) -> None:
     means = mean_times(under_load, service, 0.6, Machine(discipline="processor-sharing"))
     assert off_by(means, 1 / (1 - 0.6)) < 3
@@ -84,7 +76,7 @@ def test_processor_sharing_depends_on_the_mean_alone(
 def test_priorities_wait_as_cobham_says(under_load: Load, off_by: OffBy) -> None:
     # Cobham 1954, without preemption: W1 = R / (1 - rho1), W2 = R / ((1 - rho1) (1 - rho)), R = rho here.
     times: dict[str, list[float]] = {"get": [], "put": []}
-    system = Balanced(servers=1, service=ExponentialService(1.0), priorities=("get",))
+    system = Balanced(servers=1, service=Exponential(1.0), priorities=("get",))
     for seed in range(SEEDS):
         run = under_load(
             system, 0.8, 5000, seed=seed, host=Machine(discipline="priority"), kinds=("get", "put")
@@ -99,7 +91,7 @@ def test_priorities_wait_as_cobham_says(under_load: Load, off_by: OffBy) -> None
 @pytest.mark.parametrize("where", ["balancer", "client"])
 def test_a_scenario_sees_the_same_queue(off_by: OffBy, where: Any) -> None:
     scenario = Scenario(
-        system=Balanced(servers=1, service=ExponentialService(0.01), where=where),
+        system=Balanced(servers=1, service=Exponential(0.01), where=where),
         network=constant(0.0),
         workload=OpenLoop(rate=60.0, clients=1, reads=1.0),
         duration=80.0,
@@ -111,5 +103,5 @@ def test_a_scenario_sees_the_same_queue(off_by: OffBy, where: Any) -> None:
 
 
 def test_the_yardstick_sees_a_server_that_is_a_tenth_too_slow(under_load: Load, off_by: OffBy) -> None:
-    means = mean_times(under_load, ExponentialService(1.1), 0.8, Machine())
+    means = mean_times(under_load, Exponential(1.1), 0.8, Machine())
     assert off_by(means, 1 / (1 - 0.8)) > 3

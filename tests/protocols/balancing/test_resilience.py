@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sim.cluster import Cluster, Machine
+from sim.distributions import Constant
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.admin import Join
@@ -17,8 +18,7 @@ from sim.protocols.balancing import (
     CircuitBreaker,
     Codel,
     ConnectionLimit,
-    Deterministic,
-    ExponentialService,
+    Exponential,
     HealthChecks,
     Hedge,
     LeastConnections,
@@ -49,9 +49,7 @@ WIDE = Machine(cores=1000)  # so that nothing queues
 @pytest.mark.parametrize("after", [0.5, 1.5])
 def test_the_tail_of_a_hedge_is_the_product_of_two_tails(under_load: Load, after: float) -> None:
     # shared/data/published.json, queueing, hedge: P(T > t) = S(t) for t < D, S(t) S(t - D) after.
-    system = Balanced(
-        servers=5, policy=Random(), service=ExponentialService(1.0), resilience=(Hedge(after=after),)
-    )
+    system = Balanced(servers=5, policy=Random(), service=Exponential(1.0), resilience=(Hedge(after=after),))
     latencies = under_load(system, 50.0, 20_000, host=WIDE).run().latencies()
     for t in (0.25, 0.4, 1.0, 2.0, 3.0):
         expected = exp(-t) * (exp(-(t - after)) if t > after else 1.0)
@@ -60,9 +58,7 @@ def test_the_tail_of_a_hedge_is_the_product_of_two_tails(under_load: Load, after
 
 
 def test_the_extra_load_of_hedging_is_the_tail_at_its_delay(under_load: Load) -> None:
-    system = Balanced(
-        servers=5, policy=Random(), service=ExponentialService(1.0), resilience=(Hedge(after=2.0),)
-    )
+    system = Balanced(servers=5, policy=Random(), service=Exponential(1.0), resilience=(Hedge(after=2.0),))
     run = under_load(system, 50.0, 20_000, host=WIDE).run()
     expected = exp(-2.0)
     assert abs(run.node("b0").dispatcher.hedged / 20_000 - expected) < 4 * (expected / 20_000) ** 0.5
@@ -72,7 +68,7 @@ def test_hedging_at_a_quantile_sends_that_share_twice(under_load: Load) -> None:
     system = Balanced(
         servers=5,
         policy=Random(),
-        service=ExponentialService(1.0),
+        service=Exponential(1.0),
         resilience=(Hedge(quantile=0.9, cancel=False),),
     )
     run = under_load(system, 50.0, 10_000, host=WIDE).run()
@@ -110,7 +106,7 @@ def test_fork_join_of_two_takes_as_long_as_flatto_and_hahn_say(off_by: OffBy) ->
     means = []
     for seed in range(10):
         cluster = Cluster(constant(0.0), seed=seed)
-        system = Balanced(servers=2, service=ExponentialService(1.0))
+        system = Balanced(servers=2, service=Exponential(1.0))
         for member in system.members():
             cluster.add(member, place="lan", settings=member.settings or system)
         fork = cluster.add(Member("fork", Fork, group="fork"), place="lan", settings=(0.5, 6000))
@@ -125,7 +121,7 @@ def test_fork_join_of_two_takes_as_long_as_flatto_and_hahn_say(off_by: OffBy) ->
 
 
 def test_an_attempt_that_takes_too_long_is_given_up_and_tried_elsewhere(under_load: Load) -> None:
-    servers = (Server(service=Deterministic(10.0)), Server(service=Deterministic(0.01)))
+    servers = (Server(service=Constant(10.0)), Server(service=Constant(0.01)))
     retries = (Timeout(attempt=0.1), Retries(most=1, backoff=0.0))
     system = Balanced(servers=servers, resilience=retries, policy=RoundRobin(random_start=False))
     run = under_load(system, 1.0, 20).run(until=60.0)
@@ -192,7 +188,7 @@ def test_without_a_budget_every_request_is_retried_to_the_end(under_load: Load) 
 
 
 def test_the_losers_of_a_hedge_are_called_off(under_load: Load) -> None:
-    servers = (Server(service=Deterministic(5.0)), Server(service=Deterministic(0.01)))
+    servers = (Server(service=Constant(5.0)), Server(service=Constant(0.01)))
     system = Balanced(servers=servers, resilience=(Hedge(after=0.1),))
     run = under_load(system, 1.0, 10).run()
     assert max(run.source.latency.values()) == pytest.approx(0.11)
@@ -200,9 +196,7 @@ def test_the_losers_of_a_hedge_are_called_off(under_load: Load) -> None:
 
 
 def test_of_a_tied_request_only_one_copy_is_worked_on(under_load: Load) -> None:
-    system = Balanced(
-        servers=(Server(workers=1),) * 4, service=ExponentialService(0.01), resilience=(Tied(),)
-    )
+    system = Balanced(servers=(Server(workers=1),) * 4, service=Exponential(0.01), resilience=(Tied(),))
     run = under_load(system, 1e5, 500).run()
     assert set(run.source.status.values()) == {"ok"}
     served = sum(run.node(f"s{i}").served for i in range(4))
@@ -213,7 +207,7 @@ def test_tied_requests_wait_less_than_single_ones(under_load: Load) -> None:
     means = {}
     for tied in ((), (Tied(),)):
         servers = (Server(workers=1),) * 8
-        system = Balanced(servers=servers, policy=Random(), service=ExponentialService(1.0), resilience=tied)
+        system = Balanced(servers=servers, policy=Random(), service=Exponential(1.0), resilience=tied)
         latencies = under_load(system, 8 * 0.7, 8000).run().latencies(skip=800)
         means[bool(tied)] = sum(latencies) / len(latencies)
     assert means[True] < 0.7 * means[False]
@@ -240,7 +234,7 @@ def test_a_connection_limit_holds_requests_back_and_refuses_beyond_its_queue(und
 def test_controlled_delay_keeps_the_waits_of_the_served_short(under_load: Load) -> None:
     median = {}
     for codel in (None, Codel(target=0.02, interval=0.1)):
-        system = Balanced(servers=(Server(workers=1, codel=codel),), service=ExponentialService(0.01))
+        system = Balanced(servers=(Server(workers=1, codel=codel),), service=Exponential(0.01))
         run = under_load(system, 130.0, 4000, seed=2).run()
         served = sorted(s for t, s in run.source.latency.items() if run.source.status[t] == "ok")
         median[codel is not None] = served[len(served) // 2]
@@ -280,7 +274,7 @@ def test_no_more_than_the_cap_are_ejected(under_load: Load) -> None:
 def unhealthy_path(under_load: Load, panic: float) -> Any:
     """Three of four servers don't answer health checks, though they serve (partial partition of the checks)."""
     checks = HealthChecks(interval=0.1, timeout=0.05, fall=2, rise=2, panic=panic)
-    system = Balanced(servers=4, service=ExponentialService(0.01), resilience=(checks, Timeout(total=5.0)))
+    system = Balanced(servers=4, service=Exponential(0.01), resilience=(checks, Timeout(total=5.0)))
     run = under_load(system, 250.0, 1500, delta=0.001)
     network = run.cluster.network
 

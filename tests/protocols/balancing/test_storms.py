@@ -15,7 +15,7 @@ from sim.protocols.balancing import (
     Balanced,
     CircuitBreaker,
     Codel,
-    ExponentialService,
+    Exponential,
     Random,
     Retries,
     RetryBudget,
@@ -31,7 +31,7 @@ RETRIES = Retries(most=3, backoff=0.0, on=("timeout", "error"))
 STORM = Scenario(
     system=Balanced(
         servers=(Server(workers=1),) * SERVERS,
-        service=ExponentialService(0.010),
+        service=Exponential(0.010),
         policy=Random(),
         resilience=(TIMEOUT, RETRIES),
     ),

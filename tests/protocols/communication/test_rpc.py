@@ -14,7 +14,7 @@ from sim.lab.chaos import chaos, chaos_scenario
 from sim.network import constant
 from sim.node import Node, durable, message, part
 from sim.protocols import RpcStore
-from sim.protocols.balancing import ExponentialService
+from sim.protocols.balancing import Exponential
 from sim.protocols.communication.rpc import CallOutcome, Incoming, Rpc
 from sim.protocols.communication.rpc_store import RpcServer
 from sim.system import Member
@@ -379,9 +379,7 @@ class Broken(RpcStore):
     ],
 )
 def test_each_law_has_a_mutant_that_breaks_it(mutant: type[Rpc], invariant: str) -> None:
-    settings: dict[str, Any] = (
-        {"deadline": 0.15, "service": ExponentialService(0.05)} if mutant is Zealous else {}
-    )
+    settings: dict[str, Any] = {"deadline": 0.15, "service": Exponential(0.05)} if mutant is Zealous else {}
     for seed in range(20):
         system = Broken(timeout=0.1, mutant=mutant, **settings)
         violation = weather(system, seed).violation
