@@ -21,6 +21,8 @@ FORBIDDEN = {
     "node": UPPER | {"cluster", "network", "recorder", "kernel"},
     "system": UPPER | {"cluster", "network", "recorder", "kernel"},
     "settings": UPPER | {"cluster", "network", "recorder", "kernel"},
+    "written": (UPPER - {"lab"})
+    | {"cluster", "network", "recorder", "kernel"},  # the schema is that of a scenario
     "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
     "distributions": UPPER | {"cluster", "network", "recorder", "kernel", "node", "system"},
     "network": UPPER | {"cluster", "node", "system"},

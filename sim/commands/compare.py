@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_system, seed_range
+from sim.commands.inputs import (
+    allow_modules,
+    apply_settings,
+    load_scenario,
+    parse_system,
+    refuse_allowed,
+    seed_range,
+)
 from sim.commands.output import prepare, writable
+
+if TYPE_CHECKING:
+    from sim.lab import Scenario
 
 __all__ = ["command"]
 
 
 @click.command("compare", epilog="Example: sim compare Raft \"PrimaryBackup(mode='async')\" --seeds 5")
 @click.argument("systems", nargs=-1, required=True)
-@click.option("--scenario", "script", default=None, help="Scenario script; default: five measured regions.")
+@click.option(
+    "--scenario",
+    "script",
+    default=None,
+    help="Script, TOML or JSON; default: five measured regions.",
+)
 @click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
+@allow_modules
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
 @click.option(
     "--out",
@@ -34,16 +51,16 @@ def command(
     seeds: int,
     first_seed: int,
     settings: tuple[str, ...],
+    allow: tuple[str, ...],
     workers: int | None,
     out: Path,
 ) -> None:
     """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds."""
     from sim.analysis.plots import save
     from sim.lab import compare
-    from sim.lab.demo import failover_scenario
 
     chosen = [parse_system(text) for text in systems]
-    scenario = failover_scenario() if script is None else load_scenario(script)
+    scenario = _default(allow) if script is None else load_scenario(script, allow)
     scenario = apply_settings(scenario, settings)
     prepare(out)
     comparison = compare(
@@ -57,3 +74,10 @@ def command(
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")
     click.echo(f"charts and frames: {out}")
+
+
+def _default(allow: tuple[str, ...]) -> Scenario:
+    from sim.lab.demo import failover_scenario
+
+    refuse_allowed("the scenario by default", allow)
+    return failover_scenario()

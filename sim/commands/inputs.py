@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from sim.lab import Scenario
 
 __all__ = [
+    "allow_modules",
     "apply_settings",
     "find_script",
+    "is_written",
     "load_scenario",
     "load_script",
+    "load_written",
     "parse_setting",
     "parse_system",
     "parse_variation",
     "place_of",
+    "refuse_allowed",
     "seed_range",
     "story_folders",
 ]
@@ -88,15 +92,60 @@ def place_of(error: BaseException, file: Path) -> str:
     return f" ({file}, line {lines[-1].lineno})" if lines else ""
 
 
-def load_scenario(path: str) -> Scenario:
-    """The ``scenario`` of a script."""
+def load_scenario(path: str, allow: Sequence[str] = ()) -> Scenario:
+    """The ``scenario`` of a script, or that of a file in the written form (TOML, JSON)."""
     from sim.lab import Scenario
 
-    module = load_script(path)
-    scenario = getattr(module, "scenario", None)
-    if not isinstance(scenario, Scenario):
+    if is_written(path):
+        scenario, seed = load_written(path, allow)
+        if seed is not None:
+            raise click.UsageError(f"{path}: seed = {seed} is for `sim run`; here --seeds says which")
+        return scenario
+    refuse_allowed(path, allow)
+    found = getattr(load_script(path), "scenario", None)
+    if not isinstance(found, Scenario):
         raise click.UsageError(f"{path} defines no scenario (a module-level name `scenario`, a sim.Scenario)")
-    return scenario
+    return found
+
+
+allow_modules = click.option(
+    "--allow-module",
+    "allow",
+    multiple=True,
+    metavar="NAME",
+    help="Import this module of yours where a TOML or JSON file names it.",
+)
+
+
+def is_written(path: str) -> bool:
+    """Whether a path is that of a scenario in the written form."""
+    return Path(path).suffix in {".toml", ".json"}
+
+
+def refuse_allowed(path: str, allow: Sequence[str]) -> None:
+    """Refuse ``--allow-module`` for a script, which imports what it likes."""
+    if allow:
+        raise click.UsageError(f"--allow-module {allow[0]} has no effect: {path} is no .toml or .json file")
+
+
+def load_written(path: str, allow: Sequence[str] = ()) -> tuple[Scenario, int | None]:
+    """The scenario of a TOML or JSON file, and its ``seed`` where it names one, beside the fields of the scenario."""
+    from sim.lab import Scenario
+    from sim.lab.seeds import seed_list
+    from sim.written.texts import parse_json, parse_toml
+
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+        tree = parse_toml(text) if file.suffix == ".toml" else parse_json(text)
+        seed = tree.pop("seed", None) if isinstance(tree, dict) else None
+        if seed is not None:
+            seed_list([seed])
+        return Scenario.from_dict(tree, allow=allow), seed
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise click.UsageError(f"{path}: {error}") from error
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

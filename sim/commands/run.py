@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.commands.inputs import apply_settings, find_script, load_script, place_of
+from sim.commands.inputs import (
+    allow_modules,
+    apply_settings,
+    find_script,
+    is_written,
+    load_script,
+    load_written,
+    place_of,
+    refuse_allowed,
+)
 from sim.commands.output import prepare, writable
 
 if TYPE_CHECKING:
@@ -15,10 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_Story = tuple["Scenario", Any, str | None]
+
 
 @click.command("run", epilog="Example: sim run scenarios/raft_failover.py --seed 7 --set duration=60")
 @click.argument("script")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the run.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Seed of the run; default: that of the file, or 1.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
@@ -29,14 +45,49 @@ __all__ = ["command"]
     default=None,
     help="Folder for charts and frames.",
 )
+@allow_modules
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
-def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None, check: bool | None) -> None:
-    """Run a scenario SCRIPT (a path, or the name of one in scenarios/).
+def command(
+    script: str,
+    seed: int | None,
+    settings: tuple[str, ...],
+    out: Path | None,
+    allow: tuple[str, ...],
+    check: bool | None,
+) -> None:
+    """Run a scenario SCRIPT: a path, the name of one in scenarios/, or a scenario in TOML or JSON.
 
     Prints the script's conclusion, and writes its charts and frames to --out (default results/NAME).
     """
-    from sim.lab import Scenario
     from sim.lab.story import tell_default, told
+
+    if is_written(script):
+        scenario, named = load_written(script, allow)
+        story: _Story = (scenario, tell_default, scenario.name)
+    else:
+        refuse_allowed(script, allow)
+        story, named = _story(script), None
+    scenario, tell, text = story
+    chosen: Scenario = apply_settings(scenario, settings)
+    if check is not None:
+        chosen = chosen.vary("check", check)
+    if seed is None:
+        seed = 1 if named is None else named
+    folder = prepare(out or Path("results") / Path(script).stem)
+    try:
+        click.echo(told(tell, chosen, seed, folder, text))
+    except Exception as error:
+        error.add_note(
+            f"in {script}{place_of(error, Path(script) if is_written(script) else find_script(script))}"
+        )
+        raise
+    click.echo(f"charts and frames: {folder}")
+
+
+def _story(script: str) -> _Story:
+    """The scenario of a script, what tells it, and its text."""
+    from sim.lab import Scenario
+    from sim.lab.story import tell_default
 
     module = load_script(script)
     scenario = getattr(module, "scenario", None)
@@ -44,14 +95,4 @@ def command(script: str, seed: int, settings: tuple[str, ...], out: Path | None,
         raise click.UsageError(
             f"{script} defines no scenario (a module-level name `scenario`, a sim.Scenario)"
         )
-    chosen: Scenario = apply_settings(scenario, settings)
-    if check is not None:
-        chosen = chosen.vary("check", check)
-    folder = prepare(out or Path("results") / Path(script).stem)
-    tell = getattr(module, "tell", None) or tell_default
-    try:
-        click.echo(told(tell, chosen, seed, folder, module.__doc__))
-    except Exception as error:
-        error.add_note(f"in {script}{place_of(error, find_script(script))}")
-        raise
-    click.echo(f"charts and frames: {folder}")
+    return scenario, getattr(module, "tell", None) or tell_default, module.__doc__

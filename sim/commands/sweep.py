@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sim.commands.inputs import apply_settings, load_scenario, parse_variation, seed_range
+from sim.commands.inputs import allow_modules, apply_settings, load_scenario, parse_variation, seed_range
 from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
+@allow_modules
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
 @click.option(
     "--out",
@@ -36,6 +37,7 @@ def command(
     seeds: int,
     first_seed: int,
     settings: tuple[str, ...],
+    allow: tuple[str, ...],
     workers: int | None,
     out: Path,
 ) -> None:
@@ -43,7 +45,7 @@ def command(
     from sim.lab import sweep
 
     fields = [parse_variation(text) for text in varied]
-    scenario = apply_settings(load_scenario(script), settings, [name for name, _ in fields])
+    scenario = apply_settings(load_scenario(script, allow), settings, [name for name, _ in fields])
     prepare(out)
     done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), workers=workers)
     click.echo(done.text())

@@ -5,13 +5,13 @@ The drawing itself is in `sim.analysis.plots`, pure functions of frames; matplot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sim.lab.labels import same, words
 from sim.settings import field_path
+from sim.written.texts import noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,6 @@ __all__ = ["ComparisonPlots", "RunPlots", "SweepPlots"]
 Drawn = TypeVar("Drawn")
 
 _LOADS = ("rate", "clients")
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class RunPlots:
@@ -261,6 +260,6 @@ def _noted(drawn: Drawn, title: str, seeds: Sequence[int], scenarios: Sequence[A
     from sim.analysis import plots
 
     told = ", ".join(map(str, seeds))
-    settings = _ADDRESS.sub("", "; ".join(map(repr, scenarios)))
+    settings = noted(scenarios)
     plots.tell(drawn, title=title, **{"seed" if len(seeds) == 1 else "seeds": told}, settings=settings)
     return drawn

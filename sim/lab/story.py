@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sim.lab.scenario import Scenario
+from sim.written.texts import noted
 
 __all__ = ["main", "tell_default", "told"]
 
@@ -36,7 +37,7 @@ def told(tell: Tell, scenario: Scenario, seed: int, folder: Path, text: str | No
     from sim.analysis.plots import about
 
     title = (text or "").strip().partition("\n")[0] or scenario.name or "story"
-    with about(title=title, seed=seed, settings=repr(scenario)):
+    with about(title=title, seed=seed, settings=noted([scenario])):
         return tell(scenario, seed, folder)
 
 

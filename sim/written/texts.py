@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sim.written.tree import from_dict, to_dict
 
-__all__ = ["from_json", "from_toml", "json_of", "parse_json", "parse_toml", "to_json", "to_toml", "toml_of"]
+__all__ = [
+    "from_json",
+    "from_toml",
+    "json_of",
+    "noted",
+    "parse_json",
+    "parse_toml",
+    "to_json",
+    "to_toml",
+    "toml_of",
+]
 
+_LONGEST = 100_000  # characters in a picture: a network of a million measured samples is longer
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -70,6 +82,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f'{name} is no number of JSON; write {{"class": "float", "of": "inf"}}')
+
+
+def noted(values: Sequence[Any]) -> str:
+    """Values as one line of JSON, for the metadata of a picture; one that has no written form by the reason."""
+    trees = [_tree_or_reason(value) for value in values]
+    text = json_of(trees[0] if len(trees) == 1 else trees, indent=None)
+    if len(text) <= _LONGEST:
+        return text
+    return json_of(
+        {"class": "unwritten", "reason": "too long", "sha256": sha256(text.encode()).hexdigest()}, None
+    )
+
+
+def _tree_or_reason(value: Any) -> Any:
+    try:
+        return to_dict(value)
+    except ValueError as error:
+        return {"class": "unwritten", "reason": str(error)}
 
 
 # TOML

@@ -140,7 +140,7 @@ def test_pictures_of_a_story_carry_its_title_seed_and_settings(tmp_path: Path) -
     with Image.open(tmp_path / "own.png") as image:
         text = image.text  # type: ignore[attr-defined]
     assert (text["Title"], text["Seed"]) == ("A story.", "5")
-    assert text["Settings"] == repr(scenario())
+    assert Scenario.from_json(text["Settings"]) == scenario()
 
 
 def test_a_cut_of_one_direction_is_labelled_as_such() -> None:
