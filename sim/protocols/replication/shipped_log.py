@@ -65,6 +65,17 @@ class ShippedLog(Replica):
         """Whether the entry at ``position`` is here, and of that view."""
         return self.base <= position <= self.last and self.view_at(position) == view
 
+    def step_back(self, position: int, view: int) -> int:
+        """The furthest entry up to ``position`` of no later view than ``view``, which is what another log has there.
+
+        Views only grow along a log, so what is of a later view cannot be in the other one. Both sides must step back
+        (KIP-279): each may hold entries of a view between two of the other's.
+        """
+        position = min(position, self.last)
+        while position > self.base and self.view_at(position) > view:
+            position -= 1
+        return position
+
     # Changing
 
     def store_entries(self, position: int, entries: tuple[Entry, ...]) -> None:

@@ -228,7 +228,7 @@ class ChainNode(ShippedLog):
         if self.chain is None or not self._heeds(src, msg.number):
             return
         if not self.holds(msg.position, msg.last_view):
-            length = min(self.last, msg.position)
+            length = self.step_back(msg.position, msg.last_view)
             self.send(src, Gap(self.view_number, length, self.view_at(length)))
             return
         before = self.last
@@ -299,9 +299,7 @@ class ChainNode(ShippedLog):
         self.acked = max(self.acked, position)
 
     def on_gap(self, src: str, msg: Gap) -> None:
-        position = min(msg.position, self.last)
-        while position > 0 and self.view_at(position) > msg.last_view:
-            position -= 1
+        position = self.step_back(msg.position, msg.last_view)
         if src == self.succ and msg.number >= self.succ_since and self.initialised:
             self.succ_heard = self.monotonic
             self.next = self._send_history(src, position)

@@ -149,9 +149,9 @@ class LogShipping(ReadsAtBackups):
         if self.role != "primary" or msg.view != self.view_number:
             return
         assert self.view is not None
-        position = msg.position if msg.position <= self.last else -1  # it has a snapshot of what is no more
-        while position > self.base and self.view_at(position) > msg.last_view:
-            position -= 1
+        position = -1  # it has a snapshot of what is no more
+        if msg.position <= self.last:
+            position = self.step_back(msg.position, msg.last_view)
         if self.match[src] >= self.start and src in self.view.backups and position < self.match[src]:
             return  # sent before what has matched since; or it lost its disk, and will be put out of the view
         self.answered[src] = self.monotonic
@@ -209,7 +209,7 @@ class LogShipping(ReadsAtBackups):
         if msg.position == self.base:
             self.astray = True  # the same position, another entry
             return Mismatch(msg.view, -1, 0)
-        length = min(self.last, msg.position)
+        length = self.step_back(msg.position, msg.last_view)
         return Mismatch(msg.view, length, self.view_at(length))
 
     def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
