@@ -208,7 +208,7 @@ class Network:
     def routes(self, src: str, *, heard: bool = True) -> dict[str, Send]:
         """For a node: destination -> function that sends a message there.
 
-        ``heard=False``: whoever calls it has told the invariants himself (`tell`), when the node let go of the message.
+        ``heard=False``: the caller has told the invariants already (`tell`), when the node let go of the message.
         """
         known = self._routes.get((src, heard))
         if known is None:

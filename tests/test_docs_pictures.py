@@ -1,0 +1,48 @@
+"""The architecture picture shows the parts as they are; the glossary explains each term, with its Chinese one."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+APART = {"commands", "testing"}  # the command line is a box of its own; tools for tests are no part of a run
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_architecture", DOCS / "make_architecture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_has_every_package_and_nothing_that_is_not_there(script: ModuleType) -> None:
+    named = [part for _, parts in script.LAYERS[1:] for name, _ in parts for part in name.split(", ")]
+    packages = {path.parent.name for path in (ROOT / "sim").glob("*/__init__.py")}
+    assert packages - APART <= set(named)
+    assert all((ROOT / "sim" / name).is_dir() or (ROOT / "sim" / f"{name}.py").is_file() for name in named)
+
+
+def test_the_picture_is_drawn_from_the_script_as_it_is(script: ModuleType) -> None:
+    picture = (DOCS / "images" / "architecture.svg").read_text(encoding="utf-8")
+    told = [line for _, parts in script.LAYERS for name, text in parts for line in (name, *text.split("\n"))]
+    assert all(f">{line}</" in picture for line in told), "run `python docs/make_architecture.py`"
+
+
+def test_the_glossary_explains_each_term_once_with_its_chinese_one() -> None:
+    lines = (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    terms = [row[0] for row in rows if row[1] != "中文"]
+    assert len(terms) > 60
+    assert len(set(terms)) == len(terms)
+    for term, chinese, meaning in (row for row in rows if row[1] != "中文"):
+        assert re.search("[\u4e00-\u9fff]", chinese) or term == chinese, term
+        assert meaning.endswith("."), term
