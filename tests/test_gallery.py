@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.story_points import POINTS, Say
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = {path.stem: path for path in sorted((ROOT / "scenarios").glob("*.py"))}
 PICTURES = ROOT / "docs" / "images" / "gallery"
@@ -28,3 +30,9 @@ def test_an_entry_says_what_its_story_says(name: str) -> None:
     assert f"### {title.removesuffix('.')}\n" in page
     assert f"(images/gallery/{name}.png)" in page
     assert all(line in page for line in entry["said"].splitlines())
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_numbers_of_an_entry_make_the_point_of_its_story(name: str) -> None:
+    entry = json.loads((PICTURES / f"{name}.json").read_text(encoding="utf-8"))
+    POINTS[name](Say(entry["said"]))

@@ -140,9 +140,55 @@ def is_set(node: ast.expr) -> bool:
     return isinstance(node, ast.Set | ast.SetComp)
 
 
+SETS = {"set", "frozenset"}
+
+# What comes of a set in whatever order: no order shows through these.
+ORDERLESS = {"all", "any", "frozenset", "len", "max", "min", "set", "sorted", "sum"}
+
+
+def is_set_type(annotation: ast.expr | None) -> bool:
+    """Whether an annotation says ``set[...]``, ``frozenset`` or the like."""
+    named = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+    return isinstance(named, ast.Name) and named.id in SETS
+
+
+def set_attributes(source: ast.Module) -> set[str]:
+    """The attributes that some class of a module holds sets in: annotated so, or given one (``self.x = set()``)."""
+    found = set()
+    for cls in (node for node in ast.walk(source) if isinstance(node, ast.ClassDef)):
+        for node in ast.walk(cls):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            is_one = (isinstance(node, ast.Assign | ast.AnnAssign) and node.value and is_set(node.value)) or (
+                isinstance(node, ast.AnnAssign) and is_set_type(node.annotation)
+            )
+            for target in targets if is_one else ():
+                if isinstance(target, ast.Attribute):
+                    found.add(target.attr)
+                elif isinstance(target, ast.Name) and node in cls.body:
+                    found.add(target.id)
+    return found
+
+
+def is_set_of(node: ast.expr, attributes: set[str]) -> bool:
+    """Whether it is a set for certain: one made here, ``self.x`` that holds one, or what operators make of these."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
+        return is_set_of(node.left, attributes)
+    on_self = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    return is_set(node) or (on_self and node.attr in attributes)
+
+
+def orderless(source: ast.Module) -> set[int]:
+    """The generators whose order does not show: the argument of `sorted`, `any` and the like; and what makes a set."""
+    calls = [n for n in ast.walk(source) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    inside = [a for call in calls if call.func.id in ORDERLESS for a in call.args]
+    made = [n for n in ast.walk(source) if isinstance(n, ast.SetComp)]
+    return {id(generator) for n in [*inside, *made] for generator in getattr(n, "generators", ())}
+
+
 def unstable_orders(path: Path, source: ast.Module) -> list[str]:
-    """Loops over what is plainly a set, and calls of `hash` outside `__hash__`."""
+    """Loops over sets, also those that attributes hold, lists made of them; calls of `hash` outside `__hash__`."""
     wrong = []
+    attributes, shown_nowhere = set_attributes(source), orderless(source)
     in_hash_method = {
         id(inner)
         for node in ast.walk(source)
@@ -151,7 +197,13 @@ def unstable_orders(path: Path, source: ast.Module) -> list[str]:
     }
     for node in ast.walk(source):
         loop = node.iter if isinstance(node, ast.For | ast.comprehension) else None
-        if loop is not None and is_set(loop):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in {"list", "tuple"}
+        ):
+            loop = node.args[0] if node.args else None
+        if loop is not None and is_set_of(loop, attributes) and id(node) not in shown_nowhere:
             wrong.append(f"{path.relative_to(ROOT)}:{loop.lineno} iterates over a set")
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Name) and called.id == "hash" and id(node) not in in_hash_method:
@@ -223,6 +275,8 @@ def test_a_public_module_says_what_it_is_and_what_it_offers(path: Path) -> None:
 
 # The checks above are checked themselves: each sees the offence it is there for.
 
+HOLDS_A_SET = "class A:\n    def __init__(self):\n        self.x = set()\n    def f(self):\n        "
+
 EXAMPLES = [
     (wrong_directions, "sim/protocols/x.py", "from sim.kernel import Environment"),
     (wrong_directions, "sim/protocols/x.py", "import sim.lab"),
@@ -246,6 +300,14 @@ EXAMPLES = [
     (unstable_orders, "sim/cluster/x.py", "for x in set(y):\n    pass"),
     (unstable_orders, "sim/cluster/x.py", "z = [x for x in {1, 2}]"),
     (unstable_orders, "sim/cluster/x.py", "z = hash('a')"),
+    (unstable_orders, "sim/cluster/x.py", f"{HOLDS_A_SET}for y in self.x:\n            pass"),
+    (unstable_orders, "sim/cluster/x.py", f"{HOLDS_A_SET}return [y for y in self.x - self.y]"),
+    (unstable_orders, "sim/cluster/x.py", f"{HOLDS_A_SET}return tuple(self.x)"),
+    (
+        unstable_orders,
+        "sim/cluster/x.py",
+        "class A:\n    x: frozenset[str]\n    def f(self):\n        return list(self.x)",
+    ),
     (heavy_imports, "sim/analysis/x.py", "import scipy.stats"),
     (heavy_imports, "sim/analysis/x.py", "try:\n    import pyarrow\nexcept ImportError:\n    pass"),
     (heavy_imports, "sim/cli.py", "import pandas as pd"),
@@ -267,6 +329,9 @@ def test_each_check_sees_an_offence(
         (wrong_directions, "sim/protocols/x.py", "from sim.node import Node\nfrom .quorums import Majority"),
         (hidden_inputs, "sim/lab/x.py", "from time import perf_counter"),
         (unstable_orders, "sim/cluster/x.py", "for x in sorted({1, 2}):\n    pass"),
+        (unstable_orders, "sim/cluster/x.py", f"{HOLDS_A_SET}return any(y > 1 for y in self.x)"),
+        (unstable_orders, "sim/cluster/x.py", HOLDS_A_SET + "return {y for y in self.x}"),
+        (unstable_orders, "sim/cluster/x.py", f"{HOLDS_A_SET}return [y for y in sorted(self.x)]"),
         (
             unstable_orders,
             "sim/cluster/x.py",

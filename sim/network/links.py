@@ -48,7 +48,7 @@ class Receiver(Protocol):
     def blame(self, error: Exception) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two copies of a message are two
 class Held:
     """A message that arrived while its link was held back; `Network.release` delivers it."""
 
@@ -361,6 +361,14 @@ class Network:
         for held in ready:
             self.env.call_after(0.0, self._deliver_held, held)
         return len(ready)
+
+    def lose(self, chosen: Callable[[Held], bool]) -> int:
+        """Lose those of the held messages; returns how many. Holding goes on."""
+        lost = [h for h in self._held if chosen(h)]
+        self._held = [h for h in self._held if all(h is not one for one in lost)]
+        for held in lost:
+            self.drop(self.links[held.src, held.dst], held.message, "lost")
+        return len(lost)
 
     def _deliver_held(self, held: Held) -> None:
         self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.digest)

@@ -15,7 +15,7 @@ from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
 from sim.node import Node, Part, durable, durable_log, durable_map, message, part
 from sim.system import Member
-from sim.testing import Bench
+from sim.testing import Bench, Stage
 
 Steps = Generator[Any, Any, Any]
 NAMES = ("a", "b", "c")
@@ -158,10 +158,32 @@ class Benches:
         return self.said
 
 
+class Staged:
+    """A stage, by hand."""
+
+    def __init__(self, node_class: type[Node]) -> None:
+        self.stage = Stage([Member(name, node_class) for name in NAMES], delay=0.25, seed=1)
+
+    def run(self, until: float) -> None:
+        self.stage.run(until - self.stage.now)
+
+    def restart(self, name: str) -> None:
+        self.stage.crash(name)
+        self.stage.restart(name)
+
+    def node(self, name: str) -> Any:
+        return self.stage.node(name)
+
+    def records(self) -> list[tuple[str, str, Any]]:
+        rows = [(node, event, detail) for _, node, event, detail in self.stage.cluster.recorder.events]
+        return [row for row in rows if row[1] not in ("crash", "restart")]
+
+
 HOSTS: dict[str, Callable[[type[Node]], HostOfThree]] = {
     "simulator, quick": Quick,
     "simulator, careful": Careful,
     "bench": Benches,
+    "stage": Staged,
 }
 
 

@@ -8,119 +8,34 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Machine
-from sim.network.topology import constant
+import sim.testing
 from sim.node import Node
-from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import Command
-from sim.system import Member, SafetyViolation, System
+from sim.protocols.client import Reply
+from sim.system import Member, System
 
 DELTA = 0.01
 
 
-class Asker(Node):
-    """A client that only keeps what it is told, with the time."""
-
-    def on_start(self) -> None:
-        self.replies: list[tuple[float, Reply]] = []
-        self.redirects: list[Redirect] = []
-
-    def on_reply(self, src: str, msg: Reply) -> None:
-        self.replies.append((round(self.now, 9), msg))
-
-    def on_redirect(self, src: str, msg: Redirect) -> None:
-        self.redirects.append(msg)
-
-
-class Stage:
-    """A system on a network of constant one-way delay 10 ms, and a client that stands anywhere, or beside a member.
-
-    ``fsync`` in seconds; ``mutants`` replaces node classes; heartbeat 50 ms and detection 500 ms unless the
-    system says otherwise.
-    """
+class Stage(sim.testing.Stage):
+    """One-way delay 10 ms; ``mutant`` replaces node classes, ``beside`` is where the client stands."""
 
     def __init__(
-        self,
-        system: System,
-        *,
-        mutant: type[Node] | None = None,
-        fsync: float = 0.0,
-        beside: str | None = None,
-        seed: int = 0,
+        self, system: System, *, mutant: type[Node] | None = None, beside: str | None = None, **options: Any
     ) -> None:
-        self.system = dataclasses.replace(
-            system, heartbeat=system.heartbeat or 0.05, detection=system.detection or 0.5
-        )
-        self.cluster = Cluster(constant(DELTA), seed, checking=True, tracing=True)
-        for member in self.system.members():
-            if mutant is not None:
-                member = dataclasses.replace(member, node_class=mutant)
-            self.cluster.add(
-                member, place="lan", profile=Machine(disk=Disk(fsync=fsync)), settings=self.system
-            )
-        client = Member("client", Asker, group="clients", role="client")
-        self.cluster.add(client, place="lan", beside=beside)
-        self.cluster.watch(self.system.invariants())
-        self.cluster.boot()
-        self.sequences: dict[int, int] = {}
+        def change(member: Member) -> Member:
+            return member if mutant is None else dataclasses.replace(member, node_class=mutant)
 
-    @property
-    def now(self) -> float:
-        return float(self.cluster.env.now)
-
-    @property
-    def client(self) -> Any:
-        return self.cluster.hosts["client"].node
+        super().__init__(system, change=change, client_beside=beside, delay=DELTA, **options)
 
     @property
     def replies(self) -> list[Reply]:
-        return [reply for _, reply in self.client.replies]
+        return self.client.replies  # type: ignore[no-any-return]
 
-    def node(self, name: str) -> Any:
-        return self.cluster.hosts[name].node
+    def ask(self, name: str, kind: str = "put", value: Any = None, **more: Any) -> int:
+        return super().ask(name, kind, value=value, **more)
 
-    def run(self, seconds: float) -> None:
-        self.cluster.env.run(until=self.now + seconds)
-
-    def step(self, name: str, method: str, *arguments: Any) -> None:
-        """Run one handler of a node, as its host would."""
-        host = self.cluster.hosts[name]
-        host.step(getattr(host.node, method), arguments)
-
-    def ask(
-        self, name: str, kind: str = "put", value: Any = None, *, key: str = "x", session: int = 1
-    ) -> None:
-        sequence = self.sequences[session] = self.sequences.get(session, 0) + 1
-        self.client.send(name, Request(Command(session, sequence, kind, key, value)))
-
-    def ask_again(
-        self, name: str, kind: str = "put", value: Any = None, *, key: str = "x", session: int = 1
-    ) -> None:
-        self.client.send(name, Request(Command(session, self.sequences[session], kind, key, value)))
-
-    def isolate(self, *names: str) -> None:
-        """Cut the members off from the other members (the client still reaches them)."""
-        others = [n for n in self.cluster.hosts if n not in names and n != "client"]
-        self.cluster.network.cut([p for a in names for b in others for p in ((a, b), (b, a))])
-
-    def heal(self) -> None:
-        self.cluster.network.heal_all()
-
-    def crash(self, name: str) -> None:
-        self.cluster.crash(name)
-
-    def restart(self, name: str) -> None:
-        self.cluster.restart(name)
-
-    def invariant_broken(self, action: Callable[[], Any] | None = None) -> str:
-        """The invariant that is broken in the next second, or by the action."""
-        with pytest.raises(SafetyViolation) as caught:
-            self.run(1.0) if action is None else action()
-        return str(caught.value.invariant)
-
-    def finish(self) -> None:
-        for invariant in self.cluster.invariants:
-            invariant.at_end({n: h.node for n, h in self.cluster.hosts.items() if h.node is not None})
+    def ask_again(self, name: str, kind: str = "put", value: Any = None, **more: Any) -> None:
+        super().ask_again(name, kind, value=value, **more)
 
     def messages(self, *, since: float = 0.0, replicas_only: bool = True) -> list[tuple[Any, ...]]:
         """(kind, src, dst, sent, delivered, fate, bytes), self-sends and the client's left out."""
@@ -150,6 +65,7 @@ class Stage:
         return "\n".join([head, *(f"{1e3 * t:8.2f} {text}" for t, _, text in lines)])
 
     def events(self, kind: str) -> list[tuple[Any, ...]]:
+        """(time, node, kind, detail)."""
         return [row for row in self.cluster.recorder.events if row[2] == kind]
 
 

@@ -203,7 +203,7 @@ def test_when_the_partner_of_three_is_down_one_command_is_slow_and_the_next_has_
     world.run(1.0)
     world.ask("n0", value=2, session=2)
     world.run(1.0)
-    first, second = (time for time, _ in world.client.replies)
+    first, second = world.client.answered
     assert first == pytest.approx(0.05 + 2 * DELTA)  # timeout, then a round of Accepts
     assert second == pytest.approx(1.0 + 2 * DELTA)
 
@@ -253,7 +253,7 @@ def test_on_the_slow_path_a_client_waits_4_delays_at_the_leader_and_6_away_from_
     world.ask("n4", value=2, session=2)
     world.run(0.2)
     assert world.node("n4").instances[4, 1].deps.others == ((2, 1),)
-    answered = {reply.session: time for time, reply in world.client.replies}
+    answered = {reply.session: time for time, _, reply in world.client.heard}
     assert answered[2] - asked == pytest.approx(delays * DELTA)
 
 

@@ -47,7 +47,7 @@ def test_any_replica_serves_in_two_delays_and_three_messages_a_peer(
     s.ask(f"n{n - 1}", value="v")
     s.run(1.0)
     here = 0 if n > 1 else 2
-    assert s.client.replies[0][0] == pytest.approx((delays - here) * DELTA)
+    assert s.client.answered[0] == pytest.approx((delays - here) * DELTA)
     expected = {"Suggest": n - 1, "Accepted": n - 1, "Chosen": n - 1} if n > 1 else {}
     assert work_messages(s) == expected
 
@@ -60,7 +60,7 @@ def test_all_replicas_may_suggest_at_once_and_none_waits_for_another_leader(
         s.ask(f"n{i}", "increment", 1, session=i)
     s.run(1.0)
     # The first slot's is answered at once, the others learn one delay later that it was chosen.
-    assert sorted(round(t / DELTA) for t, _ in s.client.replies) == [4, 5, 5, 5, 5]
+    assert sorted(round(t / DELTA) for t in s.client.answered) == [4, 5, 5, 5, 5]
     assert sorted(r.result for r in s.replies) == [1, 2, 3, 4, 5]
     s.finish()
 
@@ -132,7 +132,7 @@ def test_rule_3_slots_that_hold_up_the_others_are_revoked(stage: Callable[..., A
     s.ask("n0", value="x", session=3)
     s.run(0.2)
     assert s.replies[-1].value == "x"  # n1's next slots were revoked with the first
-    assert s.client.replies[-1][0] - asked == pytest.approx(4 * DELTA)
+    assert s.client.answered[-1] - asked == pytest.approx(4 * DELTA)
     s.restart("n1")
     s.run(0.2)
     s.ask("n1", value="y", session=4)

@@ -45,7 +45,7 @@ def test_a_write_takes_two_delays_at_the_leader_and_four_from_afar_and_two_messa
     s.ask("n0", value=1)
     s.run(0.2)
     here = 0 if n > 1 else 2  # alone, it needs nobody's answer
-    assert s.client.replies[0][0] - start == pytest.approx((delays - here) * DELTA)
+    assert s.client.answered[0] - start == pytest.approx((delays - here) * DELTA)
     assert Counter(m[0] for m in s.messages(since=start)) == (
         {"Accept": n - 1, "Accepted": n - 1} if n > 1 else {}
     )

@@ -55,7 +55,7 @@ def test_a_read_under_a_lease_costs_the_way_to_the_leader_and_no_message(
     start = s.now
     s.ask("n0", "get")
     s.run(0.04)
-    assert s.client.replies[-1][0] - start == pytest.approx(delays * DELTA)
+    assert s.client.answered[-1] - start == pytest.approx(delays * DELTA)
     assert s.replies[-1].value == "v"
     assert not [m for m in s.messages(since=start) if m[0] in ("Accept", "Accepted")]
 
@@ -193,7 +193,7 @@ def test_commands_that_come_together_share_a_slot(stage: Callable[..., Any]) -> 
     s.ask("n0", "increment", 1, session=1)
     s.run(0.06)
     assert s.replies[-1].result == 17
-    assert s.client.replies[-1][0] - s.client.replies[-2][0] > 4 * DELTA + 0.004  # alone, it lingers in vain
+    assert s.client.answered[-1] - s.client.answered[-2] > 4 * DELTA + 0.004  # alone, it lingers in vain
     s.finish()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sim.protocols import Paxos
+from sim.protocols.client import Reply
 from sim.protocols.quorums import Columns, Rows
 
 DELTA = 0.01
@@ -21,7 +22,7 @@ def test_an_uncontended_proposer_decides_after_four_delays_and_tells_the_learner
     s = stage(Paxos(nodes=n), beside="n0")
     s.ask("n0", value="v")
     s.run(1.0)
-    assert s.client.replies[0][0] == (pytest.approx(4 * DELTA) if n > 1 else 0.0)
+    assert s.client.answered[0] == (pytest.approx(4 * DELTA) if n > 1 else 0.0)
     assert all(s.node(f"n{i}").chosen.value == "v" for i in range(n))
     assert max([m[4] for m in s.messages()], default=0.0) == (pytest.approx(5 * DELTA) if n > 1 else 0.0)
     assert len(s.messages()) == 4 * (n - 1) + (n - 1)
@@ -33,7 +34,7 @@ def test_learning_by_broadcast_takes_four_delays_everywhere_and_n_squared_messag
     s = stage(Paxos(nodes=5, learning="broadcast"), beside="n0")
     s.ask("n0", value="v")
     s.run(1.0)
-    assert s.client.replies[0][0] == pytest.approx(4 * DELTA)
+    assert s.client.answered[0] == pytest.approx(4 * DELTA)
     assert [e[0] for e in s.events("chosen")] == [pytest.approx(4 * DELTA)] * 5
     assert Counter(m[0] for m in s.messages()) == {"Prepare": 4, "Promise": 4, "Accept": 4, "Accepted": 5 * 4}
 
@@ -43,7 +44,7 @@ def test_a_distinguished_learner_learns_first_and_tells_the_others(stage: Callab
     s.ask("n3", value="v")
     s.run(1.0)
     assert s.events("chosen")[0][:2] == (pytest.approx(4 * DELTA), "n0")
-    assert s.client.replies[0][0] == pytest.approx(5 * DELTA)
+    assert s.client.answered[0] == pytest.approx(5 * DELTA)
     assert Counter(m[0] for m in s.messages())["Accepted"] == 4
 
 
@@ -52,7 +53,7 @@ def test_roles_may_stand_on_different_nodes(stage: Callable[..., Any]) -> None:
     s.ask("p0", value="v")
     s.run(1.0)
     assert [s.node(n).chosen.value for n in ("p0", "p1", "l0", "l1")] == ["v"] * 4
-    assert s.client.replies[0][0] == pytest.approx(6 * DELTA)  # the client is remote: one delay each way
+    assert s.client.answered[0] == pytest.approx(6 * DELTA)  # the client is remote: one delay each way
     assert not hasattr(s.node("p0"), "promised")
     assert not hasattr(s.node("a0"), "chosen")
 
@@ -88,9 +89,9 @@ def test_a_get_that_came_after_its_ballot_began_is_not_answered_by_that_ballot(
     s.run(1.5 * DELTA)  # the ballot has begun
     s.ask("n0", "get", session=2)
     s.run(0.5)
-    first, second = s.client.replies
-    assert (first[1].session, first[0]) == (1, pytest.approx(4 * DELTA))
-    assert (second[1].session, second[0]) == (2, pytest.approx(6 * DELTA))  # by a ballot of its own
+    first, second = s.client.heard_of(Reply)
+    assert (first[2].session, first[0]) == (1, pytest.approx(4 * DELTA))
+    assert (second[2].session, second[0]) == (2, pytest.approx(6 * DELTA))  # by a ballot of its own
 
 
 def test_duels_without_backoff_may_never_end_and_with_it_they_do(stage: Callable[..., Any]) -> None:

@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
-from sim.cluster import Cluster, Disk, Machine
-from sim.network.topology import Topology, constant
+import sim.testing
 from sim.node import Node
 from sim.protocols import Raft
-from sim.protocols.admin import AdminReply
-from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.consensus.raft.node import AppendEntries
 from sim.protocols.kv import Command
 from sim.system import Member
@@ -21,32 +18,11 @@ from sim.system import Member
 DELTA = 0.001
 
 
-class Asker(Node):
-    """A client that only keeps what it is told."""
-
-    def on_start(self) -> None:
-        self.replies: list[Reply] = []
-        self.redirects: list[Redirect] = []
-        self.answered: list[float] = []
-        self.admin: list[AdminReply] = []
-
-    def on_reply(self, src: str, msg: Reply) -> None:
-        self.replies.append(msg)
-        self.answered.append(self.now)
-
-    def on_admin_reply(self, src: str, msg: AdminReply) -> None:
-        self.admin.append(msg)
-        self.answered.append(self.now)
-
-    def on_redirect(self, src: str, msg: Redirect) -> None:
-        self.redirects.append(msg)
-
-
-class Stage:
+class Stage(sim.testing.Stage):
     """Servers of a Raft system on a network of constant delay; nobody campaigns unless told to.
 
-    ``fsync`` in seconds; ``client_at`` puts the client beside a server; ``node_class`` replaces the servers'
-    class, ``mutant`` makes another of it; ``quiet=False`` leaves the timers of the system as they are.
+    ``client_at`` puts the client beside a server; ``node_class`` replaces the servers' class, ``mutant`` makes another
+    of it; ``quiet=False`` leaves the timers of the system as they are.
     """
 
     def __init__(
@@ -56,61 +32,25 @@ class Stage:
         node_class: type[Node] | None = None,
         mutant: Callable[[Any], type[Node]] | None = None,
         system: Any = None,
-        fsync: float = 0.0,
         quiet: bool = True,
-        seed: int = 0,
         delta: float = DELTA,
-        network: Topology | None = None,
-        hosts: dict[str, Machine] | None = None,
         client_at: str | None = None,
+        **options: Any,
     ) -> None:
         system = system or Raft(nodes=nodes)
         if quiet:
             system = dataclasses.replace(system, heartbeat=1e6, detection=1e7)
-        self.system = system
-        self.cluster = Cluster(network or constant(delta), seed, checking=True, tracing=True)
-        for member in system.members():
-            if mutant is not None:
-                member = dataclasses.replace(member, node_class=mutant(member.node_class))
-            if node_class is not None:
-                member = dataclasses.replace(member, node_class=node_class)
-            profile = (hosts or {}).get(member.name, Machine(disk=Disk(fsync=fsync)))
-            settings = system if member.settings is None else member.settings
-            self.cluster.add(member, place="lan", profile=profile, settings=settings)
-        self.cluster.add(
-            Member("client", Asker, group="clients", role="client"),
-            place="lan",
-            settings=None,
-            beside=client_at,
-        )
-        self.cluster.watch(system.invariants())
-        self.cluster.boot()
+
+        def change(member: Member) -> Member:
+            changed = node_class or (mutant or (lambda same: same))(member.node_class)
+            return dataclasses.replace(member, node_class=changed)
+
+        super().__init__(system, change=change, delay=delta, client_beside=client_at, **options)
         if quiet:
             self.node("n0").cancel_timer("election")
-        self.sequence = 0
-
-    @property
-    def now(self) -> float:
-        return float(self.cluster.env.now)
-
-    @property
-    def client(self) -> Any:
-        return self.cluster.hosts["client"].node
-
-    def node(self, name: str) -> Any:
-        return self.cluster.hosts[name].node
-
-    def run(self, seconds: float = 0.1) -> None:
-        """Let simulated time pass; by default long enough for everything to settle."""
-        self.cluster.env.run(until=self.now + seconds)
 
     def settle(self) -> None:
         self.run(0.1)
-
-    def step(self, name: str, method: str, *arguments: Any) -> None:
-        """Run one handler of a node, as its host would."""
-        host = self.cluster.hosts[name]
-        host.step(getattr(host.node, method), arguments)
 
     def campaign(self, name: str, seconds: float = 0.1) -> None:
         """The election timer of a node fires; then time passes."""
@@ -130,9 +70,8 @@ class Stage:
     def ask(self, name: str, kind: str = "put", key: str = "x", value: Any = None, **more: Any) -> int:
         """The client sends a command to a server; returns its sequence number."""
         self.sequence = more.pop("sequence", self.sequence + 1)
-        session = more.pop("session", 1)
-        command = Command(session, self.sequence, kind, key, self.sequence if value is None else value)
-        self.client.send(name, Request(command))
+        value = self.sequence if value is None else value
+        self.send_command(name, Command(more.pop("session", 1), self.sequence, kind, key, value))
         return self.sequence
 
     def admin(self, server: str, request: Any, seconds: float = 0.1) -> float:
@@ -141,34 +80,6 @@ class Stage:
         self.client.send(server, request)
         self.run(seconds)
         return float(self.client.answered[-1] - asked) if self.client.answered else float("nan")
-
-    def deliver(self, src: str, dst: str, message: Any) -> None:
-        """Hand a server a message, out of the blue (a copy, a late one)."""
-        self.cluster.hosts[dst].handle((src, message))
-
-    def cut(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
-        """Cut the links from each of the sources to each of the destinations."""
-        destinations = list(destinations)
-        self.cluster.network.cut([(a, b) for a in sources for b in destinations if a != b])
-
-    def partition(self, *groups: Iterable[str]) -> None:
-        """Only members of one group hear each other."""
-        split = [list(group) for group in groups]
-        for one in split:
-            for other in split:
-                if one is not other:
-                    self.cut(one, other)
-
-    def heal(self) -> None:
-        self.cluster.network.heal_all()
-
-    def crash(self, *names: str) -> None:
-        for name in names:
-            self.cluster.crash(name)
-
-    def restart(self, *names: str) -> None:
-        for name in names:
-            self.cluster.restart(name)
 
     def leaders(self, names: Iterable[str] | None = None) -> list[str]:
         """Who (among ``names``) believes to lead in the highest term of those who do."""
@@ -190,10 +101,6 @@ class Stage:
         self.ask(server, kind, **more)
         self.settle()
         return float(self.client.answered[-1] - asked)
-
-    def events(self, name: str) -> list[tuple[float, str, dict[str, Any]]]:
-        """(time, node, detail) of the events of a name."""
-        return [(t, node, detail) for t, node, event, detail in self.cluster.recorder.events if event == name]
 
     def messages(self, kind: str, *, since: float = 0.0) -> list[tuple[str, str]]:
         """(src, dst) of the messages of a kind sent since a time, self-sends excluded."""
@@ -227,11 +134,6 @@ class Stage:
         self.deliver("n0", "n1", AppendEntries(3, "n0", 1, 1, (entry,), 1))
         self.deliver("n0", "n2", AppendEntries(3, "n0", 1, 1, (entry,), 1))
         self.settle()
-
-    def finish(self) -> None:
-        """The invariants' whole-state forms."""
-        for invariant in self.cluster.invariants:
-            invariant.at_end(self.cluster.nodes)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from sim.lab.scenario import Scenario
 from sim.network.topology import constant
-from sim.protocols.client import Request, Retry
+from sim.protocols.client import Redirect, Reply, Request, Retry
 from sim.protocols.kv import Command
 from sim.protocols.replication.primary_backup.backup_reads import SessionReply, SessionRequest
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
@@ -50,7 +50,7 @@ def test_a_backup_answers_from_what_it_knows_to_be_committed(stage: Any) -> None
     assert s.latency("n2", "get") == pytest.approx(2)
     s.run(0.06)  # a heartbeat has told it
     s.latency("n2", "get")
-    assert [r.value for _, src, r in s.client.replies if src == "n2"] == [None, write]
+    assert [r.value for _, src, r in s.client.heard_of(Reply) if src == "n2"] == [None, write]
 
 
 def test_a_backup_that_may_be_too_stale_sends_readers_to_the_primary(stage: Any) -> None:
@@ -61,12 +61,12 @@ def test_a_backup_that_may_be_too_stale_sends_readers_to_the_primary(stage: Any)
     s.run(0.3)
     s.ask("n2", "get")
     s.run(0.01)
-    assert [(src, m.leader) for _, src, m in s.client.redirects] == [("n2", "n0")]
+    assert [(src, m.leader) for _, src, m in s.client.heard_of(Redirect)] == [("n2", "n0")]
 
 
 def ask_with_token(s: Any, name: str, kind: str, value: Any = None) -> int:
     """As a session's client would: with the token of the last reply."""
-    replies = [r for _, _, r in s.client.replies]
+    replies = [r for _, _, r in s.client.heard_of(Reply)]
     token = max(((r.view, r.position) for r in replies), default=(0, 0))
     s.sequence += 1
     s.client.send(name, SessionRequest(Command(1, s.sequence, kind, "x", value), *token))

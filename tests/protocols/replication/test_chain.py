@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sim.protocols.client import Reply
 from sim.protocols.replication.chain.craq import Craq, Version, VersionQuery
 from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.service_times import ServiceTimes
@@ -49,11 +50,11 @@ def test_the_head_answers_a_retried_update_when_it_has_been_acknowledged(stage: 
     write = s.ask("n0", "increment", value=1)
     s.ask("n0", "increment", value=1, sequence=write)
     s.run(0.02)
-    times = [(round((t - asked) / s.delta), src, r.result) for t, src, r in s.client.replies]
+    times = [(round((t - asked) / s.delta), src, r.result) for t, src, r in s.client.heard_of(Reply)]
     assert times == [(5, "n3", 1), (8, "n0", 1)]
     s.ask("n0", "increment", value=1, sequence=write)
     s.run(0.01)
-    assert s.client.replies[-1][1:2] == ("n0",)
+    assert s.client.heard_of(Reply)[-1][1:2] == ("n0",)
     assert s.node("n3").store.data == {"x": 1}
 
 
@@ -66,7 +67,7 @@ def test_craq_answers_clean_objects_anywhere_in_two_delays(stage: Any, name: str
     asked = s.now
     assert s.latency(name, "get") == pytest.approx(2)
     assert between_servers(s, asked) == []
-    assert s.client.replies[-1][2].value == s.sequence - 1
+    assert s.client.replies[-1].value == s.sequence - 1
 
 
 def test_craq_answers_dirty_objects_in_four_delays_with_two_messages(stage: Any) -> None:
@@ -79,7 +80,7 @@ def test_craq_answers_dirty_objects_in_four_delays_with_two_messages(stage: Any)
     s.run(0.005)  # n0 and n1 have it, n2 does not
     asked = s.now
     assert s.latency("n0", "get") == pytest.approx(4)
-    assert s.client.replies[-1][2].value == first
+    assert s.client.replies[-1].value == first
     kinds = [m[0] for m in between_servers(s, asked)]
     assert (kinds.count("VersionQuery"), kinds.count("Version")) == (1, 1)
     assert s.latency("n0", "get", key="other") == pytest.approx(2)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sim.protocols.client import Reply
 from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import System
@@ -44,7 +45,7 @@ def outage(stage: Any, system: System, victim: str, kind: str, asked: str) -> fl
         asks.append(s.ask(asked, kind, session=10 + session, key=f"k{session}"))
         s.run(s.delta / STEP)
     s.run(0.1)
-    first = min(t for t, _, reply in s.client.replies if reply.sequence in asks)
+    first = min(t for t, _, reply in s.client.heard_of(Reply) if reply.sequence in asks)
     calm = s.latency(asked, kind, session=1) - 1  # from arrival to reply, once all is settled
     return float((first - decided) / s.delta - calm)
 
@@ -85,6 +86,6 @@ def test_updates_on_their_way_are_answered_that_many_delays_after_the_decision(
     s.run(decided - 6 * s.delta - s.now)
     lost = s.ask("n0")
     s.run(0.1)
-    (told,) = [t for t, _, reply in s.client.replies if reply.sequence == lost]
+    (told,) = [t for t, _, reply in s.client.heard_of(Reply) if reply.sequence == lost]
     assert (told - decided) / s.delta == pytest.approx(delays)
     assert not s.client.redirects

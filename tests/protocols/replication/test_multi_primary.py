@@ -17,6 +17,7 @@ from sim.lab.run import Run
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPrimary
 from sim.protocols.causality.hlc import HybridTime
+from sim.protocols.client import Reply
 from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
 from sim.protocols.replication.multi_primary.versions import latest
 from sim.system import Member, SafetyViolation
@@ -159,12 +160,12 @@ def test_a_refused_write_is_a_local_answer_and_two_replicas_may_both_accept_a_ca
     s.run(0.05)
     s.ask("n0", "cas", value=(7, 8), session=1)
     s.run(0.05)
-    assert [reply.status for _, _, reply in s.client.replies] == ["ok", "fail"]
+    assert [reply.status for _, _, reply in s.client.heard_of(Reply)] == ["ok", "fail"]
     assert [kind for kind, *_ in s.sent(since=0.05)] == ["Request", "Reply"]  # nobody else was told of it
     s.ask("n0", "cas", value=(1, 2), session=1)
     s.ask("n1", "cas", value=(1, 3), session=2)
     s.run(0.05)
-    assert [reply.status for _, _, reply in s.client.replies[2:]] == ["ok", "ok"]
+    assert [reply.status for _, _, reply in s.client.heard_of(Reply)[2:]] == ["ok", "ok"]
     assert values_of(s) == [3] * 3
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sim.protocols.client import Redirect, Reply
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 
 # Costs
@@ -195,7 +196,7 @@ def test_an_old_sync_primary_that_is_cut_off_acknowledges_nothing_and_reads_noth
     s.run(0.5)
     assert s.node("n0").role == "backup"
     assert len(s.node("n0").log) == 0  # what it could not ship is gone, and nobody was told otherwise
-    assert [(n, m.leader) for _, n, m in s.client.redirects] == [("n0", None), ("n0", None)]
+    assert [(n, m.leader) for _, n, m in s.client.heard_of(Redirect)] == [("n0", None), ("n0", None)]
 
 
 def test_a_sync_primary_cut_off_from_the_service_alone_loses_its_backups_to_the_new_view(stage: Any) -> None:
@@ -209,7 +210,7 @@ def test_a_sync_primary_cut_off_from_the_service_alone_loses_its_backups_to_the_
     late = s.ask("n0")
     s.run(0.05)
     assert not s.answered(late)
-    assert [(m.sequence, m.leader) for _, _, m in s.client.redirects] == [(late, "n1")]
+    assert [(m.sequence, m.leader) for _, _, m in s.client.heard_of(Redirect)] == [(late, "n1")]
 
 
 def test_an_async_primary_answers_only_while_it_holds_its_lease(stage: Any) -> None:
@@ -297,7 +298,7 @@ def test_a_retried_write_takes_effect_once(stage: Any) -> None:
     s.run(0.7)
     s.ask("n1", "increment", value=1, sequence=first)  # and at the new primary
     s.run(0.02)
-    assert {r.result for _, _, r in s.client.replies} == {1}
+    assert {r.result for _, _, r in s.client.heard_of(Reply)} == {1}
     read = s.ask("n1", "get")
     s.run(0.02)
     assert s.answers(read) == [1]
@@ -308,7 +309,7 @@ def test_a_backup_redirects_to_the_primary(stage: Any) -> None:
     s = stage(PrimaryBackup(nodes=3, leader="n2"))
     s.ask("n0")
     s.run(0.01)
-    assert [m.leader for _, _, m in s.client.redirects] == ["n2"]
+    assert [m.leader for _, _, m in s.client.heard_of(Redirect)] == ["n2"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from sim.cluster import Cluster
 from sim.network.topology import matrix
+from sim.protocols.client import Reply
 from sim.protocols.replication.primary_backup.log_shipping import InstallSnapshot
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
@@ -17,7 +18,7 @@ SEMI = PrimaryBackup(nodes=3, mode="semi-sync", acks=1)
 
 
 def results(s: Any, sequence: int) -> list[Any]:
-    return [r.result for _, _, r in s.client.replies if r.sequence == sequence]
+    return [r.result for _, _, r in s.client.heard_of(Reply) if r.sequence == sequence]
 
 
 # Costs
@@ -240,7 +241,7 @@ def test_after_the_fallback_time_the_primary_goes_on_alone_and_says_so(stage: An
     s.cut(["n0"], ["n1", "n2"])
     assert s.latency("n0") * s.delta == pytest.approx(0.102)
     assert s.latency("n0") == pytest.approx(2)  # it does not wait again
-    assert [isinstance(r.result, Unreplicated) for _, _, r in s.client.replies] == [True, True]
+    assert [isinstance(r.result, Unreplicated) for _, _, r in s.client.heard_of(Reply)] == [True, True]
 
 
 def test_it_asks_for_acknowledgements_again_when_the_backups_have_caught_up(stage: Any) -> None:
@@ -251,7 +252,7 @@ def test_it_asks_for_acknowledgements_again_when_the_backups_have_caught_up(stag
     s.heal()
     s.run(0.2)
     assert s.latency("n0", "increment", value=1) == pytest.approx(4)
-    first, second = [r.result for _, _, r in s.client.replies]
+    first, second = [r.result for _, _, r in s.client.heard_of(Reply)]
     assert (first, second) == (Unreplicated(1), 2)
     assert (
         [e[2]["view"] for e in s.events("fallback")] == [e[2]["view"] for e in s.events("semi-sync")] == [1]

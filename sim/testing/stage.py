@@ -1,0 +1,300 @@
+"""A stage for several nodes: a test says line by line who is asked what, which message is late, and who crashes.
+
+>>> stage = Stage(Raft(nodes=3))                     # doctest: +SKIP
+>>> stage.hold(kind="AppendEntries", dst="n2")       # doctest: +SKIP
+>>> stage.ask("n0", "put", "x", 1)                   # doctest: +SKIP
+>>> stage.run(0.1)                                   # doctest: +SKIP
+>>> stage.crash("n0")                                # doctest: +SKIP
+
+It runs in simulated time on a network of constant delay, checked: an invariant that breaks is raised at once, as
+`sim.system.SafetyViolation`. Only the nodes draw, so a schedule keeps its meaning when a seed would not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sim.cluster import Cluster, Disk, Machine
+from sim.network.links import Held
+from sim.network.topology import Topology, constant
+from sim.node import Node
+from sim.protocols.admin import AdminReply
+from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.kv import Command
+from sim.system import Member, SafetyViolation, System
+
+__all__ = ["Asker", "Stage"]
+
+CLIENT = "client"
+HEARTBEAT = 0.05  # seconds, where the system has none; detection takes ten of them
+
+
+class Asker(Node):
+    """The client of a stage. It keeps what it is told: ``heard`` holds (time, source, message)."""
+
+    def on_start(self) -> None:
+        self.heard: list[tuple[float, str, Any]] = []
+
+    def on_reply(self, src: str, msg: Reply) -> None:
+        self.heard.append((round(self.now, 9), src, msg))
+
+    def on_redirect(self, src: str, msg: Redirect) -> None:
+        self.heard.append((round(self.now, 9), src, msg))
+
+    def on_admin_reply(self, src: str, msg: AdminReply) -> None:
+        self.heard.append((round(self.now, 9), src, msg))
+
+    def heard_of(self, kind: Any) -> list[tuple[float, str, Any]]:
+        """What it heard of this class."""
+        return [entry for entry in self.heard if isinstance(entry[2], kind)]
+
+    @property
+    def replies(self) -> list[Reply]:
+        """The replies, in the order in which they came."""
+        return [message for _, _, message in self.heard_of(Reply)]
+
+    @property
+    def redirects(self) -> list[Redirect]:
+        """The redirects."""
+        return [message for _, _, message in self.heard_of(Redirect)]
+
+    @property
+    def admin(self) -> list[AdminReply]:
+        """The answers to requests of an administrator."""
+        return [message for _, _, message in self.heard_of(AdminReply)]
+
+    @property
+    def answered(self) -> list[float]:
+        """When replies came, those to an administrator too (seconds)."""
+        return [time for time, _, _ in self.heard_of((Reply, AdminReply))]
+
+
+def _matcher(kind: str | None, src: str | None, dst: str | None) -> Callable[[str, str, Any], bool]:
+    def matches(a: str, b: str, message: Any) -> bool:
+        return (
+            kind in (None, type(message).__name__, type(message))
+            and (src is None or a == src)
+            and (dst is None or b == dst)
+        )
+
+    return matches
+
+
+class Stage:
+    """The members of a system (or members without one), and a client named ``client`` that asks only when told to.
+
+    Parameters
+    ----------
+    system:
+        A system, of which missing failure detection becomes a heartbeat of 50 ms and ten of them; or a list of members.
+    change:
+        Member -> the member to be put in its stead: for a mutant of its node class.
+    delay:
+        Seconds that each message takes, one way. network: another topology, with a place named ``lan``.
+    fsync:
+        Seconds that a sync of a disk takes. machines: member name -> another machine.
+    client_beside:
+        The member at whose side the client stands, without delay.
+    seed:
+        Of the streams that nodes draw from.
+    """
+
+    def __init__(
+        self,
+        system: System | Sequence[Member],
+        *,
+        change: Callable[[Member], Member] | None = None,
+        delay: float = 0.01,
+        network: Topology | None = None,
+        fsync: float = 0.0,
+        machines: Mapping[str, Machine] | None = None,
+        client_beside: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.delay = delay
+        self.system: Any = None
+        if isinstance(system, System):
+            heartbeat = system.heartbeat or HEARTBEAT
+            detection = system.detection or 10 * heartbeat
+            self.system = dataclasses.replace(system, heartbeat=heartbeat, detection=detection)
+        self.cluster = Cluster(network or constant(delay), seed, checking=True, tracing=True)
+        unknown = sorted(set(machines or ()))
+        for member in system if self.system is None else self.system.members():
+            if change is not None:
+                member = change(member)
+            machine = (machines or {}).get(member.name, Machine(disk=Disk(fsync=fsync)))
+            settings = self.system if member.settings is None else member.settings
+            self.cluster.add(member, place="lan", profile=machine, settings=settings)
+            unknown = [name for name in unknown if name != member.name]
+        if unknown:
+            raise ValueError(
+                f"machines names {unknown[0]!r}, but the members are {', '.join(self.cluster.hosts)}"
+            )
+        client = Member(CLIENT, Asker, group="clients", role="client")
+        self.cluster.add(client, place="lan", beside=client_beside)
+        if self.system is not None:
+            self.cluster.watch(self.system.invariants())
+        self.sequence = 0
+        self._sequences: dict[int, int] = {}
+        self._holds: list[Callable[[str, str, Any], bool]] = []
+        self.cluster.boot()
+
+    # Who is there
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds."""
+        return float(self.cluster.env.now)
+
+    @property
+    def client(self) -> Any:
+        """The client: an `Asker`."""
+        return self.node(CLIENT)
+
+    @property
+    def names(self) -> list[str]:
+        """The members; the client is none."""
+        return [name for name in self.cluster.hosts if name != CLIENT]
+
+    def node(self, name: str) -> Any:
+        """The live node of a member; None while it is down."""
+        return self.cluster.hosts[name].node
+
+    # Time
+
+    def run(self, seconds: float = 0.1) -> None:
+        """Let simulated time pass."""
+        self.cluster.env.run(until=self.now + seconds)
+
+    def tick(self) -> float:
+        """Let the next thing happen that is due, whatever it is; returns the time (seconds)."""
+        self.cluster.env.step()
+        return self.now
+
+    def step(self, name: str, method: str, *arguments: Any) -> None:
+        """Run one handler of a node now, as its host would: its timer fires, or a message comes out of the blue."""
+        host = self.cluster.hosts[name]
+        host.step(getattr(host.node, method), arguments)
+
+    # Requests
+
+    def ask(
+        self, name: str, kind: str = "put", key: str = "x", value: Any = None, *, session: int = 1
+    ) -> int:
+        """The client sends a member a new command of a session; returns its sequence number there."""
+        self.sequence = self._sequences[session] = self._sequences.get(session, 0) + 1
+        self.send_command(name, Command(session, self.sequence, kind, key, value))
+        return self.sequence
+
+    def ask_again(
+        self, name: str, kind: str = "put", key: str = "x", value: Any = None, *, session: int = 1
+    ) -> None:
+        """The client sends the last command of a session once more, to the same or another member."""
+        self.send_command(name, Command(session, self._sequences[session], kind, key, value))
+
+    def send_command(self, name: str, command: Command) -> None:
+        """The client sends a member this very command."""
+        self.client.send(name, Request(command))
+
+    def answers(self, sequence: int) -> list[Any]:
+        """The values with which a sequence number was answered so far."""
+        return [reply.value for reply in self.client.replies if reply.sequence == sequence]
+
+    # Messages
+
+    def deliver(self, src: str, dst: str, message: Any) -> None:
+        """Hand a member a message now, as from another: a copy, a late one, one that nobody sent."""
+        self.cluster.hosts[dst].handle((src, message))
+
+    def hold(self, *, kind: Any = None, src: str | None = None, dst: str | None = None) -> None:
+        """From now on keep back what arrives of a class (or its name), from and to these members; others go on."""
+        self._holds.append(_matcher(kind, src, dst))
+        holds = tuple(self._holds)
+        self.cluster.network.hold(lambda a, b, message: any(matches(a, b, message) for matches in holds))
+
+    @property
+    def held(self) -> list[Held]:
+        """The messages that are kept back, in the order in which they arrived."""
+        return list(self.cluster.network.held)
+
+    def release(self, chosen: Iterable[Held] | None = None) -> None:
+        """Deliver held messages now, in the order given; without any, all of them, and hold no more."""
+        if chosen is None:
+            self._holds.clear()
+            self.cluster.network.release()
+            return
+        for one in list(chosen):
+            if not self.cluster.network.release(lambda held, one=one: held is one, stop=False):
+                raise ValueError(f"{one} is not held")
+
+    def drop(self, *, kind: Any = None, src: str | None = None, dst: str | None = None) -> int:
+        """Lose those of the held messages; returns how many. Holding goes on."""
+        matches = _matcher(kind, src, dst)
+        return self.cluster.network.lose(lambda held: matches(held.src, held.dst, held.message))
+
+    def cut(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
+        """Cut the links from each of the sources to each of the destinations, this way only."""
+        destinations = list(destinations)
+        self.cluster.network.cut([(a, b) for a in sources for b in destinations if a != b])
+
+    def partition(self, *groups: Iterable[str]) -> None:
+        """Only members of one group hear each other. Who is in none hears all, as the client does."""
+        split = [list(group) for group in groups]
+        for one in split:
+            for other in split:
+                if one is not other:
+                    self.cut(one, other)
+
+    def isolate(self, *names: str) -> None:
+        """Cut members off from the other members; the client still reaches them."""
+        self.partition(names, [name for name in self.names if name not in names])
+
+    def heal(self) -> None:
+        """All links work again."""
+        self.cluster.network.heal_all()
+
+    # Crashes
+
+    def crash(self, *names: str) -> None:
+        """Crash members: what was not synced is lost."""
+        for name in names:
+            self.cluster.crash(name)
+
+    def restart(self, *names: str, wiped: bool = False) -> None:
+        """Start crashed members from their disks (``wiped``: from empty ones)."""
+        for name in names:
+            self.cluster.restart(name, wiped=wiped)
+
+    # What happened
+
+    def events(self, kind: str) -> list[tuple[float, str, dict[str, Any]]]:
+        """(time, node, detail) of what nodes recorded under a name."""
+        return [
+            (time, node, detail)
+            for time, node, event, detail in self.cluster.recorder.events
+            if event == kind
+        ]
+
+    def sent(self, kind: str | None = None, *, since: float = 0.0) -> list[tuple[str, str, str, float]]:
+        """(kind, src, dst, time) of the messages sent since a time; to oneself is no message."""
+        self.cluster.network.trace_in_flight()
+        return [
+            (name, src, dst, sent)
+            for name, src, dst, sent, *_ in self.cluster.recorder.messages
+            if src != dst and sent >= since and kind in (None, name)
+        ]
+
+    def invariant_broken(self, action: Callable[[], Any] | None = None) -> str:
+        """The invariant that breaks in the next second, or by the action. Raises AssertionError when none does."""
+        try:
+            self.run(1.0) if action is None else action()
+        except SafetyViolation as violation:
+            return str(violation.invariant)
+        raise AssertionError("no invariant broke")
+
+    def finish(self) -> None:
+        """Ask the invariants of the whole state, as at the end of a run."""
+        for invariant in self.cluster.invariants:
+            invariant.at_end(self.cluster.nodes)
