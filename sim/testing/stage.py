@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from operator import is_
 from typing import Any
 
 from sim.cluster import Cluster, Disk, Machine
@@ -47,22 +49,18 @@ class Asker(Node):
         self.heard.append((round(self.now, 9), src, msg))
 
     def heard_of(self, kind: Any) -> list[tuple[float, str, Any]]:
-        """What it heard of this class."""
         return [entry for entry in self.heard if isinstance(entry[2], kind)]
 
     @property
     def replies(self) -> list[Reply]:
-        """The replies, in the order in which they came."""
         return [message for _, _, message in self.heard_of(Reply)]
 
     @property
     def redirects(self) -> list[Redirect]:
-        """The redirects."""
         return [message for _, _, message in self.heard_of(Redirect)]
 
     @property
     def admin(self) -> list[AdminReply]:
-        """The answers to requests of an administrator."""
         return [message for _, _, message in self.heard_of(AdminReply)]
 
     @property
@@ -115,13 +113,17 @@ class Stage:
     ) -> None:
         self.delay = delay
         self.system: Any = None
-        if isinstance(system, System):
+        members: Sequence[Member]
+        if not isinstance(system, System):
+            members = system
+        else:
             heartbeat = system.heartbeat or HEARTBEAT
             detection = system.detection or 10 * heartbeat
             self.system = dataclasses.replace(system, heartbeat=heartbeat, detection=detection)
+            members = self.system.members()
         self.cluster = Cluster(network or constant(delay), seed, checking=True, tracing=True)
         unknown = sorted(set(machines or ()))
-        for member in system if self.system is None else self.system.members():
+        for member in members:
             if change is not None:
                 member = change(member)
             machine = (machines or {}).get(member.name, Machine(disk=Disk(fsync=fsync)))
@@ -145,7 +147,6 @@ class Stage:
 
     @property
     def now(self) -> float:
-        """Simulated seconds."""
         return float(self.cluster.env.now)
 
     @property
@@ -225,8 +226,8 @@ class Stage:
             self._holds.clear()
             self.cluster.network.release()
             return
-        for one in list(chosen):
-            if not self.cluster.network.release(lambda held, one=one: held is one, stop=False):
+        for one in chosen:
+            if not self.cluster.network.release(partial(is_, one), stop=False):
                 raise ValueError(f"{one} is not held")
 
     def drop(self, *, kind: Any = None, src: str | None = None, dst: str | None = None) -> int:
@@ -252,7 +253,6 @@ class Stage:
         self.partition(names, [name for name in self.names if name not in names])
 
     def heal(self) -> None:
-        """All links work again."""
         self.cluster.network.heal_all()
 
     # Crashes
