@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from sim.settings import Value
+from sim.system import System
 
 __all__ = [
     "Columns",
@@ -27,6 +28,7 @@ __all__ = [
     "Weighted",
     "as_quorums",
     "disjoint_pair",
+    "refuse_disjoint",
 ]
 
 QuorumTest = Callable[[Collection[str]], bool]
@@ -249,6 +251,24 @@ def disjoint_pair(
         if also(rest):
             return quorum, _shrink(rest, also)
     return None
+
+
+def refuse_disjoint(
+    system: System, fields: tuple[str, str], kinds: tuple[str, str], members: Sequence[str]
+) -> None:
+    """Raise ValueError for quorums in two fields of a system that do not meet, unless the system is ``unsafe``.
+
+    Howard, Malkhi, Spiegelman 2016: that those of phase 1 meet those of phase 2 is all that Paxos needs. Quorums that
+    do not fit the ``members`` are refused in any case. ``kinds`` is what the fields are called in words.
+    """
+    first, second = (as_quorums(getattr(system, field)) for field in fields)
+    pair = disjoint_pair(first, second, members)
+    if pair is not None and not system.unsafe:
+        raise ValueError(
+            f"{type(system).__name__}: the {kinds[0]} quorum {', '.join(pair[0])} and the {kinds[1]} quorum "
+            f"{', '.join(pair[1])} do not meet ({fields[0]}={first.label}, {fields[1]}={second.label}); "
+            "unsafe=True runs it all the same"
+        )
 
 
 def _shrink(names: Sequence[str], enough: QuorumTest) -> tuple[str, ...]:

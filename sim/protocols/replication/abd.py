@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.kv import Command
-from sim.protocols.quorums import QuorumSystem, as_quorums, disjoint_pair
+from sim.protocols.quorums import QuorumSystem, as_quorums, refuse_disjoint
 from sim.protocols.system import ReplicatedSystem
 from sim.system import Invariant
 
@@ -212,12 +212,7 @@ class Abd(ReplicatedSystem):
         reads, writes = as_quorums(self.reads), as_quorums(self.writes)
         for system in (reads, writes):
             system.over(self.names)
-        pair = disjoint_pair(reads, writes, self.names)
-        if pair is not None and not self.unsafe:
-            raise ValueError(
-                f"Abd: the read quorum {', '.join(pair[0])} and the write quorum {', '.join(pair[1])} do not meet "
-                f"(reads={reads.label}, writes={writes.label}); unsafe=True runs it all the same"
-            )
+        refuse_disjoint(self, ("reads", "writes"), ("read", "write"), self.names)
 
     @property
     def client_class(self) -> type[Node]:

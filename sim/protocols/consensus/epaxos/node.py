@@ -53,7 +53,6 @@ from sim.protocols.consensus.epaxos.messages import (
     Record,
 )
 from sim.protocols.consensus.epaxos.replica import EgalitarianReplica, EgalitarianSystem
-from sim.protocols.consensus.settings import at_least
 from sim.protocols.kv import NOOP, Command
 from sim.system import Invariant, System
 
@@ -387,7 +386,11 @@ class EPaxos(EgalitarianSystem):
         if self.nodes % 2 == 0:
             raise ValueError(f"EPaxos: nodes must be odd (n = 2F + 1), not {self.nodes!r}")
         if self.fast_quorum is not None:
-            at_least("EPaxos", "fast_quorum", self.fast_quorum, self.nodes // 2 + 1)
+            majority = self.nodes // 2 + 1
+            if self.fast_quorum < majority:
+                raise ValueError(
+                    f"EPaxos: fast_quorum must be an integer of at least {majority}, not {self.fast_quorum!r}"
+                )
             if self.fast_quorum > self.nodes:
                 raise ValueError(
                     f"EPaxos: fast_quorum={self.fast_quorum!r} is more than {self.nodes} replicas"

@@ -10,7 +10,7 @@ from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos import EgalitarianSystem, EPaxosSafety
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
-from sim.protocols.consensus.settings import at_least
+from sim.settings import Whole
 from sim.system import Invariant
 
 __all__ = ["EPaxosStar"]
@@ -39,14 +39,11 @@ class EPaxosStar(EgalitarianSystem):
 
     title: ClassVar[str] = "EPaxos*"
 
-    faults: int | None = None
-    fast_faults: int | None = None
+    faults: Whole | None = None
+    fast_faults: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("faults", "fast_faults"):
-            if getattr(self, field) is not None:
-                at_least("EPaxosStar", field, getattr(self, field), 0)
         if self.nodes < 2 * self.f + 1:
             raise ValueError(
                 f"EPaxosStar: faults={self.f} needs at least {2 * self.f + 1} nodes, not {self.nodes}"

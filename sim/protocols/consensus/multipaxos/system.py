@@ -12,10 +12,9 @@ from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
-from sim.protocols.consensus.settings import check_options, refuse_disjoint
-from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
+from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import LedSystem, newest
-from sim.settings import Count
+from sim.settings import Count, Drift, Seconds, Wait, Whole
 from sim.system import Invariant, positions
 
 __all__ = ["MultiPaxos"]
@@ -57,18 +56,29 @@ class MultiPaxos(LedSystem, RecordsCommits):
     nodes: Count = 5
     phase1: QuorumSystem | int | None = None
     phase2: QuorumSystem | int | None = None
-    lease: float | None = None
-    drift: float = 0.0
-    window: int | None = None
-    batch: int = 1
-    linger: float = 0.0
-    snapshot_every: int | None = None
-    retain: int | None = None
+    lease: Seconds | None = None
+    drift: Drift = 0.0
+    window: Count | None = None
+    batch: Count = 1
+    linger: Wait = 0.0
+    snapshot_every: Count | None = None
+    retain: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse_disjoint(self, self.phase1, self.phase2, self.names)
-        check_options(self)
+        refuse_disjoint(self, ("phase1", "phase2"), ("phase-1", "phase-2"), self.names)
+        self._check_options()
+
+    def _check_options(self) -> None:
+        name = type(self).__name__
+        if self.batch > 1 and not self.linger and self.window is None:
+            raise ValueError(f"{name}: batch={self.batch} never fills without a window or a linger time")
+        if self.linger and self.batch == 1:
+            raise ValueError(f"{name}: linger={self.linger} waits for company, but batch=1 allows none")
+        if self.retain is not None and self.snapshot_every is None:
+            raise ValueError(f"{name}: retain={self.retain} needs snapshot_every")
+        if self.lease is not None:
+            _check_lease(self, self.lease)
 
     @property
     def retained(self) -> int:
@@ -128,3 +138,21 @@ class MultiPaxos(LedSystem, RecordsCommits):
             for command in commands_of(vote.command)
         }
         return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)
+
+
+def _check_lease(system: MultiPaxos, lease: float) -> None:
+    """Raise ValueError for a lease that no leader could hold, or that outlasts the detection timeout."""
+    name = type(system).__name__
+    if system.unsafe:
+        return
+    if system.heartbeat is not None and system.usable_lease <= system.heartbeat:
+        raise ValueError(
+            f"{name}: a lease of {lease} s, {system.usable_lease:g} s of it usable under a drift of "
+            f"{system.drift}, ends before it is renewed by a heartbeat every {system.heartbeat} s"
+        )
+    longest = lease * (1 + system.drift) / (1 - system.drift)
+    if system.detection is not None and longest > system.detection:
+        raise ValueError(
+            f"{name}: a lease of {lease} s, {longest:g} s under a drift of {system.drift}, is longer than the "
+            f"detection timeout of {system.detection} s"
+        )

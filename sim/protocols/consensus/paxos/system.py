@@ -12,8 +12,9 @@ from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.commit_latency import OfDecree, RecordsCommits
 from sim.protocols.consensus.paxos.invariants import PaxosSafety
 from sim.protocols.consensus.paxos.node import Acceptor, Learner, PaxosNode, Proposer
-from sim.protocols.consensus.settings import at_least, names, refuse_disjoint
-from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums
+from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
+from sim.protocols.system import names
+from sim.settings import Count, Seconds, Wait, Whole
 from sim.system import Invariant, Member
 
 __all__ = ["Paxos"]
@@ -47,15 +48,15 @@ class Paxos(RecordsCommits):
     Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
     """
 
-    nodes: int = 5
-    proposers: int | None = None
-    acceptors: int | None = None
-    learners: int | None = None
+    nodes: Count = 5
+    proposers: Count | None = None
+    acceptors: Count | None = None
+    learners: Whole | None = None
     learning: Literal["proposer", "broadcast", "distinguished"] = "proposer"
     phase1: QuorumSystem | int | None = None
     phase2: QuorumSystem | int | None = None
-    backoff: float | None = None
-    timeout: float | None = None
+    backoff: Wait | None = None
+    timeout: Seconds | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
     may_fail: ClassVar[frozenset[str]] = frozenset({"put"})  # one value is chosen, once
@@ -63,18 +64,9 @@ class Paxos(RecordsCommits):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_roles()
-        if self.learning not in ("proposer", "broadcast", "distinguished"):
-            raise ValueError(
-                f"Paxos: learning must be 'proposer', 'broadcast' or 'distinguished', not {self.learning!r}"
-            )
-        if self.backoff is not None and not 0 <= self.backoff < float("inf"):
-            raise ValueError(f"Paxos: backoff must be at least 0 s, not {self.backoff!r}")
-        if self.timeout is not None and not 0 < self.timeout < float("inf"):
-            raise ValueError(f"Paxos: timeout must be positive seconds, not {self.timeout!r}")
-        refuse_disjoint(self, self.phase1, self.phase2, self.acceptor_names)
+        refuse_disjoint(self, ("phase1", "phase2"), ("phase-1", "phase-2"), self.acceptor_names)
 
     def _check_roles(self) -> None:
-        at_least("Paxos", "nodes", self.nodes, 1)
         if (self.proposers is None) != (self.acceptors is None):
             raise ValueError(
                 f"Paxos: proposers and acceptors are given both or not at all, "
@@ -84,10 +76,6 @@ class Paxos(RecordsCommits):
             if self.learners is not None:
                 raise ValueError(f"Paxos: learners={self.learners!r} needs proposers and acceptors, too")
             return
-        at_least("Paxos", "proposers", self.proposers, 1)
-        at_least("Paxos", "acceptors", self.acceptors, 1)
-        if self.learners is not None:
-            at_least("Paxos", "learners", self.learners, 0)
 
     # Who is what
 

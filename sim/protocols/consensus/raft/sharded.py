@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node
 from sim.protocols.balancing import hash64
@@ -26,8 +26,9 @@ from sim.protocols.client import Client, ClientSettings
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.protocols.consensus.raft.system import Raft
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import Command
+from sim.protocols.system import names
+from sim.settings import Count
 from sim.system import Invariant, Member, System, Timing
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
@@ -148,7 +149,7 @@ class ShardedRaft(RecordsCommits):
     """
 
     group: BasicRaft = field(default_factory=lambda: Raft(nodes=3))
-    groups: int = 6
+    groups: Count = 6
     leaders: Leaders = "spread"
     leader: str | None = None
 
@@ -161,9 +162,6 @@ class ShardedRaft(RecordsCommits):
             raise ValueError(
                 f"ShardedRaft: group must be a Raft without a prefix and leader of its own, not {self.group!r}"
             )
-        at_least("ShardedRaft", "groups", self.groups, 1)
-        if self.leaders not in get_args(Leaders):
-            raise ValueError(f"ShardedRaft: leaders must be 'spread' or 'pinned', not {self.leaders!r}")
         if self.leader is not None and self.leader not in self.machines:
             raise ValueError(
                 f"ShardedRaft: leader must be one of the machines {', '.join(self.machines)}, not {self.leader!r}"

@@ -20,7 +20,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
-from sim.protocols.consensus.settings import at_least, names
 from sim.protocols.kv import READS
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
 from sim.protocols.replication.dynamo.client import DynamoClient
@@ -30,6 +29,8 @@ from sim.protocols.replication.dynamo.invariants import DynamoSafety
 from sim.protocols.replication.dynamo.replica import DynamoNode
 from sim.protocols.replication.dynamo.versions import merged
 from sim.protocols.rings import order_on_ring
+from sim.protocols.system import names
+from sim.settings import Count, Seconds, Several, Whole
 from sim.system import Invariant, Member, System
 
 __all__ = ["Dynamo"]
@@ -84,7 +85,7 @@ class Dynamo(System):
     """
 
     nodes: int = 3
-    n: int = 3
+    n: Count = 3
     r: QuorumSystem | int | None = None
     w: QuorumSystem | int | None = None
     sloppy: bool = False
@@ -93,22 +94,21 @@ class Dynamo(System):
     versions: Literal["lww", "siblings"] = "lww"
     stamps: Literal["client", "coordinator"] = "client"
     coordinator: Literal["nearest", "home"] = "nearest"
-    sync_every: float | None = 1.0
-    fanout: int = 4
-    depth: int = 4
-    handoff_every: float = 0.5
-    hint_expiry: float = 60.0
-    grace: float = 120.0
-    points: int = 32
-    proxies: int = 0
+    sync_every: Seconds | None = 1.0
+    fanout: Several = 4
+    depth: Count = 4
+    handoff_every: Seconds = 0.5
+    hint_expiry: Seconds = 60.0
+    grace: Seconds = 120.0
+    points: Count = 32
+    proxies: Whole = 0
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field, least in (("n", 1), ("fanout", 2), ("depth", 1), ("points", 1), ("proxies", 0)):
-            at_least("Dynamo", field, getattr(self, field), least)
-        at_least("Dynamo", "nodes", self.nodes, self.n)
+        if self.nodes < self.n:
+            raise ValueError(f"Dynamo: nodes must be an integer of at least {self.n}, not {self.nodes!r}")
         if self.fanout**self.depth > _MOST_LEAVES:
             raise ValueError(f"Dynamo: fanout={self.fanout} and depth={self.depth} make too many leaves")
         for field in ("r", "w"):
@@ -116,22 +116,8 @@ class Dynamo(System):
                 as_quorums(getattr(self, field)).over(self.names[: self.n])
             except ValueError as error:
                 raise ValueError(f"Dynamo: {field}={getattr(self, field)!r} of n={self.n}: {error}") from None
-        for field, known in (
-            ("repair", ("background", "blocking", "off")),
-            ("versions", ("lww", "siblings")),
-            ("stamps", ("client", "coordinator")),
-            ("coordinator", ("nearest", "home")),
-        ):
-            if getattr(self, field) not in known:
-                raise ValueError(
-                    f"Dynamo: {field} must be one of {', '.join(known)}, not {getattr(self, field)!r}"
-                )
         if self.versions == "siblings" and self.stamps == "coordinator":
             raise ValueError("Dynamo: siblings carry what clients have seen; stamps='coordinator' has no use")
-        for field in ("sync_every", "handoff_every", "hint_expiry", "grace"):
-            value = getattr(self, field)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"Dynamo: {field} must be positive seconds, not {value!r}")
         if self.hints_outlive_tombstones and not self.unsafe:
             raise ValueError(
                 f"Dynamo: hints that expire after {self.hint_expiry} s would bring back what was deleted and purged "
