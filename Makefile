@@ -36,8 +36,8 @@ gallery: $(VENV)/.ready-dev  ## tell every story in full; pictures and conclusio
 docs: $(VENV)/.ready-dev  ## run the code in README.md and docs/
 	$(BIN)/python -m pytest -n 0 tests/test_docs.py
 
-clean:  ## remove .venv, caches and results
-	rm -rf $(VENV) results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv, .venv-other, caches and results
+	rm -rf $(VENV) .venv-other results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without ensurepip (Debian without python3-venv) gets its packages from the machine's pip.
