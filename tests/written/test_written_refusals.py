@@ -42,6 +42,8 @@ class Mine(Raft):
          "scenario.workload.keys: Zipf: count must be an integer, not '9'"),
         ({"system": RAFT, "workload": {"class": "OpenLoop", "keys": {"class": "Raft"}}},
          "scenario.workload.keys: Raft is not a Keys"),
+        ({"system": RAFT, "workload": {"class": "OpenLoop", "keys": {"class": "sim.distributions:Distribution"}}},
+         "scenario.workload.keys: sim.distributions:Distribution is not a Keys"),
         ({"system": RAFT, "faults": [{"class": "Crash", "target": "n0", "at": 1.0}, {"class": "Crash", "at": 1.0}]},
          r"scenario.faults\[1\]: Crash needs target"),
         ({"system": RAFT, "retry": {"timeout": -1}}, "scenario.retry: Retry: timeout must be"),
