@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DynamoSafety"]
 
+_ROUNDING = (
+    1e-6  # seconds: a node tells the age of a hint by its monotonic clock, the ghost by its wall clock
+)
+
 
 @dataclass(kw_only=True)
 class DynamoSafety(Invariant):
@@ -106,7 +110,8 @@ class DynamoSafety(Invariant):
     def must_have_hint(self, node: str, home: str, key: str, version: Any) -> None:
         """So is a hint, unless it has been given to its home, or has expired, while the message waited for the disk."""
         since = self.hinted[node, home, key, digest_of_version(version)]
-        gone = self.hosts[node].clock() - since >= self.system.hint_expiry or self.holds(home, key, version)
+        age = self.hosts[node].clock() - since
+        gone = age >= self.system.hint_expiry - _ROUNDING or self.holds(home, key, version)
         if not gone and not self.holds(node, key, version, home):
             self.violated(
                 node,
@@ -168,7 +173,7 @@ class DynamoSafety(Invariant):
                     invariant="a hint is what was written",
                 )
             self.name_one_value(src, key, version)
-            if now - since >= self.system.hint_expiry:
+            if now - since >= self.system.hint_expiry + _ROUNDING:
                 self.violated(
                     src,
                     f"it keeps {version!r} of {key} for {dst} since {since:.6f} s",
