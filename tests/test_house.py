@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,6 +114,24 @@ def wrong_directions(path: Path, source: ast.Module) -> list[str]:
         parts = name.split(".")
         if parts[0] == "sim" and len(parts) > 1 and parts[1] in forbidden:
             wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    return wrong
+
+
+PROTOCOLS = ROOT / "sim" / "protocols"
+FOLDERS = sorted(p.parent for p in PROTOCOLS.glob("*/*/__init__.py"))  # a folder a protocol
+
+
+def inner_imports(path: Path, source: ast.Module) -> list[str]:
+    """Imports of the inner files of a protocol from outside its folder: what its ``__init__`` exports is for others."""
+    wrong = []
+    for node in ast.walk(source):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for module in modules:
+            for folder in FOLDERS:
+                inside = ".".join(folder.relative_to(ROOT).parts) + "."
+                if module.startswith(inside) and folder not in path.parents:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {module}")
     return wrong
 
 
@@ -248,6 +267,19 @@ def test_imports_run_one_way() -> None:
     assert not offences(wrong_directions, FILES)
 
 
+def test_no_file_outside_the_folder_of_a_protocol_imports_its_inner_files() -> None:
+    assert len(FOLDERS) >= 15
+    assert not offences(inner_imports, FILES)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_of_a_protocol_has_node_and_system_or_says_what_its_files_are(folder: Path) -> None:
+    files = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    files -= {"__init__", "__pycache__"}
+    words = re.findall(r"\w+", ast.get_docstring(parse(folder / "__init__.py")) or "")
+    assert files >= {"node", "system"} or not sorted(files - set(words))
+
+
 def test_nothing_uses_the_clock_of_the_machine_or_randomness_without_an_address() -> None:
     assert not offences(hidden_inputs, FILES)
 
@@ -286,6 +318,8 @@ EXAMPLES = [
     (wrong_directions, "sim/cluster/x.py", "def f():\n    from sim.protocols import raft"),
     (wrong_directions, "sim/analysis/x.py", "from sim.lab import Run"),
     (wrong_directions, "sim/analysis/plots/x.py", "from ...lab import Run"),
+    (inner_imports, "sim/lab/x.py", "from sim.protocols.consensus.raft.node import RaftNode"),
+    (inner_imports, "sim/protocols/replication/x.py", "import sim.protocols.consensus.vr.replica"),
     (wrong_directions, "sim/kernel/x.py", "from sim.network import links"),
     (wrong_directions, "sim/distributions/x.py", "from sim.protocols.balancing import Server"),
     (wrong_directions, "sim/distributions/x.py", "from sim.network import links"),

@@ -1,4 +1,4 @@
-"""Conflict-free replicated data types, and replicas that hold them."""
+"""Conflict-free replicated data types: counters, registers, containers; system (its replicas), invariants."""
 
 from sim.protocols.causality.dots import Context
 from sim.protocols.replication.crdt.containers import OrMap, OrSet

@@ -1,4 +1,8 @@
-"""Quorum replication in the style of Dynamo: rings, N, R and W, hints, repair, anti-entropy, tombstones."""
+"""Quorum replication in the style of Dynamo: rings, N, R and W, hints, repair, anti-entropy, tombstones.
+
+Files: client, coordinator, replica and system; messages and versions; handoff, anti_entropy (by merkle trees) and
+tombstones; invariants and convergence.
+"""
 
 from sim.protocols.replication.dynamo.client import DynamoClient
 from sim.protocols.replication.dynamo.merkle import MerkleTree
