@@ -163,6 +163,11 @@ class System(Value):
 
     def __new__(cls, *arguments: Any, **given: Any) -> Self:
         """Remember which fields were given: comparisons fill in what was not, alike for all."""
+        if "application" in given and "application" not in getattr(cls, "__dataclass_fields__", ()):
+            raise ValueError(
+                f"{cls.__name__} takes no application ({given['application']!r}): it does not apply all commands "
+                "in one order, as Raft does"
+            )
         made = super().__new__(cls)
         object.__setattr__(made, "_given", frozenset(given))
         return made

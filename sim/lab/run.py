@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.application_model import model_of
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
+from sim.protocols.kv import KeyValueStore
 from sim.recorder import COLUMNS, Recorder
 from sim.system import Violation
 from sim.workload import ClosedLoop
@@ -237,6 +239,9 @@ class Run:
             found = self.convergence
             return None if found is None else with_evidence(found, len(self.operations), succeeded)
         operations = self.operations
+        application = getattr(self.scenario.system, "application", None)
+        if application is not None and type(application) is not KeyValueStore and model == "auto":
+            return check(operations, claim, model=model_of(application, operations))
         # A scan reads many keys, and checks are made key by key: leaving reads out never excuses a write.
         operations = operations[operations["kind"] != "scan"]
         return check(operations, claim, model=model)

@@ -51,6 +51,9 @@ class Simulation:
         self.env = self.cluster.env
         self.streams = self.cluster.streams
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
+        application = getattr(scenario.system, "application", None)
+        self.reads = READS if application is None else application.reads
+        """The kinds of operation that change nothing."""
         """Writes that a client saw succeed, by (session, sequence)."""
         self._members = {m.name: m for m in self.system.members()}
         self._machines = scenario.members_by_machine()
@@ -84,6 +87,7 @@ class Simulation:
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
+            plan.driver.source.application = getattr(self.system, "application", None)
             turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
                 system=self.system,
@@ -266,7 +270,7 @@ class Simulation:
     def _report(self, outcome: Outcome) -> None:
         self._report_row(outcome, self.cluster.hosts[outcome.client])
         if outcome.status == "ok":
-            if outcome.operation.kind not in READS:
+            if outcome.operation.kind not in self.reads:
                 self.acknowledged[outcome.session, outcome.sequence] = outcome
             if self.scenario.check:
                 for invariant in self.cluster.invariants:
@@ -275,8 +279,9 @@ class Simulation:
     def _report_row(self, outcome: Outcome, host: NodeHost) -> None:
         operation = outcome.operation
         answered = outcome.returned is not None and outcome.status != "info"
-        value = outcome.value if operation.kind in READS and outcome.status == "ok" else operation.value
-        if operation.kind in READS and outcome.status != "ok":
+        is_read = operation.kind in self.reads
+        value = outcome.value if is_read and outcome.status == "ok" else operation.value
+        if is_read and outcome.status != "ok":
             value = None
         # Without an answer it took at least as long as its client has waited, and the measures need to know that.
         until = outcome.returned if answered and outcome.returned is not None else self.env.now

@@ -17,8 +17,11 @@ from typing import Any, ClassVar
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.sessions import Sessions
 
 __all__ = ["Replica", "Responder"]
+
+_KEY_VALUE_STORE = KeyValueStore()
 
 
 class Responder(Node):
@@ -49,7 +52,8 @@ class Replica(Responder):
     Attributes
     ----------
     store:
-        The replicated state and what each session has had. It is in memory: a restarted replica begins with an empty
+        The application's state, and what each session has had
+        (`sim.protocols.sessions`). It is in memory: a restarted replica begins with an empty
         one, and applies again what is on its disk, or restores a snapshot.
     waiting:
         The clients that wait here for a reply, with their commands. The key is the place that the protocol waits for (a
@@ -61,9 +65,13 @@ class Replica(Responder):
 
     def __init__(self, host: Any) -> None:
         super().__init__(host)
-        self.store = KeyValueStore()
+        self.store = self.empty_store()
         self.waiting: dict[Any, tuple[str, Command]] = {}
         self.leader: str | None = self.members[0]
+
+    def empty_store(self) -> Sessions:
+        """The system's application in its first state; a key-value store where the system names none."""
+        return Sessions(getattr(self.settings, "application", None) or _KEY_VALUE_STORE)
 
     def on_request(self, src: str, msg: Request) -> None:
         """A client asks: the leader orders a command that is new to it, the other replicas redirect to the leader."""

@@ -7,15 +7,17 @@ no common base: each file reads beside its paper.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.client import Client
+from sim.protocols.kv import KeyValueStore
 from sim.settings import Count
 from sim.system import Member, System
 
-__all__ = ["LedSystem", "ReplicatedSystem", "check_member", "names", "newest"]
+__all__ = ["LedSystem", "ReplicatedSystem", "StateMachineSystem", "check_member", "names", "newest"]
 
 N = TypeVar("N", bound=Node)
 
@@ -109,3 +111,26 @@ class LedSystem(ReplicatedSystem):
     def leading(self, nodes: Mapping[str, Node]) -> str | None:
         """The live replica that leads now; see `newest`."""
         raise NotImplementedError(f"{type(self).__name__} does not say who leads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateMachineSystem(System):
+    """Replicas that apply commands in one order, so that any deterministic application can be replicated.
+
+    Parameters
+    ----------
+    application:
+        What is replicated (`sim.protocols.application`); a key-value store unless given.
+    """
+
+    application: Application = field(default_factory=KeyValueStore)
+
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of the application."""
+        return self.application.operations
+
+    @property
+    def may_fail(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of the application."""
+        return self.application.may_fail

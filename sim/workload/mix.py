@@ -9,6 +9,7 @@ from typing import Any
 
 from sim.distributions import as_distribution
 from sim.kernel import Streams
+from sim.protocols.application import Application
 from sim.protocols.client import Operation
 from sim.settings import Value
 from sim.system import System
@@ -26,7 +27,7 @@ def served_kinds() -> frozenset[str]:
 
 
 def known_kinds() -> frozenset[str]:
-    """The kinds of operation that a mix may name: what the systems defined so far serve, and what is made of that."""
+    """The kinds of operation that a mix may name: what is served by systems and applications, or made of that."""
     kinds = set(_MADE_OF_OTHERS)
     waiting: list[type[System]] = [System]
     while waiting:
@@ -34,6 +35,11 @@ def known_kinds() -> frozenset[str]:
         waiting += system.__subclasses__()
         operations = vars(system).get("operations", ())
         kinds.update(operations if isinstance(operations, frozenset) else ())
+    applications: list[type[Application]] = [Application]
+    while applications:
+        application = applications.pop()
+        applications += application.__subclasses__()
+        kinds |= application.operations
     return frozenset(kinds)
 
 
@@ -141,6 +147,9 @@ class Source:
             else keys.sampler(uniform)
         )
         self._draw_bytes = mix.value_bytes.sampler(streams.generator(f"workload/{name}/bytes"))
+        self._random = streams[f"workload/{name}/application"]
+        self.application: Application | None = None
+        """What is replicated, where the system says it: it may draw its own operations."""
         self._seen: dict[str, Any] = {}  # what this client last saw of a key, to expect in a cas
 
     def next(self) -> Operation:
@@ -150,6 +159,9 @@ class Source:
 
     def one(self, kind: str) -> Operation:
         """An operation of a given kind, on a key drawn as for `next`."""
+        drawn = None if self.application is None else self.application.draw(kind, self._random)
+        if drawn is not None:
+            return Operation(kind, *drawn)
         return self.make(kind, self._draw_key() + self._family(kind))
 
     def _family(self, kind: str) -> str:

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from sim import Member, Node, System, durable_map
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.kv import KeyValueStore
+from sim.protocols.sessions import Sessions
 
 
 class LoneNode(Node):
     """Everything on one server, in memory: a crash loses it all."""
 
     def on_start(self):
-        self.store = KeyValueStore()
+        self.store = Sessions(KeyValueStore())
 
     def on_request(self, src, msg: Request):
         result = self.store.apply(msg.command)

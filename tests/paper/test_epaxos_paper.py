@@ -151,7 +151,7 @@ def test_the_client_is_answered_when_the_command_is_executed_and_not_before(lead
     assert leader.take(dst="client") == [], "committed, but what it depends on is not"
     leader.deliver("n2", Commit((2, 1), B, 1, ()))
     assert leader.take(dst="client") == [Reply(1, 1, "ok", 1)]
-    assert leader.node.store.data == {"x": 1}
+    assert leader.node.store.application.data == {"x": 1}
 
 
 # Explicit prepare (figure 3)

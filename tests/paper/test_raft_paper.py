@@ -361,7 +361,7 @@ def test_a_command_is_appended_replicated_and_answered_after_it_is_applied() -> 
     bench.take()
     acknowledge(bench, "n1", 2)
     assert bench.take() == [Reply(1, 1, "ok", 1)]
-    assert bench.node.store.data == {"x": 1}
+    assert bench.node.store.application.data == {"x": 1}
 
 
 def test_a_failed_append_decrements_next_index_by_one_and_is_retried() -> None:

@@ -34,6 +34,7 @@ from sim.protocols.consensus.raft.node import (
     RequestVoteReply,
 )
 from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.sessions import Sessions
 from sim.testing import Bench
 
 FIVE = ("n0", "n1", "n2", "n3", "n4")
@@ -344,7 +345,7 @@ def test_the_leader_bypasses_all_conflicting_entries_of_a_term(conflict: Any, ne
 
 
 def snapshot_of(count: int, term: int = 1) -> Snapshot:
-    store = KeyValueStore()
+    store = Sessions(KeyValueStore())
     for index in range(1, count + 1):
         store.apply(put(index))
     return Snapshot(count, term, store.snapshot())
@@ -370,7 +371,7 @@ def test_a_restart_goes_on_from_the_snapshot() -> None:
     bench.deliver("n1", AppendEntries(1, "n1", 4, 1, (), 4))
     node = bench.restart()
     assert (node.commit_index, node.last_applied) == (4, 4)
-    assert node.store.data == {"x": 4}
+    assert node.store.application.data == {"x": 4}
     assert node.store.known(put(4)) is not None
 
 
@@ -420,7 +421,11 @@ def test_install_7_otherwise_the_whole_log_is_discarded() -> None:
 def test_install_8_the_state_machine_is_reset_to_the_snapshot() -> None:
     bench = server(snapshot_every=9)
     bench.deliver("n1", InstallSnapshot(3, "n1", snapshot_of(3)))
-    assert (bench.node.store.data, bench.node.commit_index, bench.node.last_applied) == ({"x": 3}, 3, 3)
+    assert (bench.node.store.application.data, bench.node.commit_index, bench.node.last_applied) == (
+        {"x": 3},
+        3,
+        3,
+    )
 
 
 def test_a_snapshot_that_brings_nothing_new_is_ignored() -> None:

@@ -122,9 +122,9 @@ def test_the_primary_informs_backups_about_the_commit_in_the_next_prepare_or_by_
 
 def test_a_backup_executes_when_it_learns_of_a_commit_and_sends_no_reply(backup: Any) -> None:
     backup.deliver("n0", Prepare(0, 1, A, 0))
-    assert backup.node.store.data == {}
+    assert backup.node.store.application.data == {}
     assert backup.deliver("n0", Commit(0, 1)) == []
-    assert backup.node.store.data == {"x": 1}
+    assert backup.node.store.application.data == {"x": 1}
 
 
 def test_replicas_only_process_normal_messages_of_their_own_view(backup: Any) -> None:
@@ -210,7 +210,7 @@ def test_the_new_commit_number_is_the_largest_received_and_committed_operations_
     bench.deliver("n2", do_view_change(1, (A, B), 0, commit=2))
     bench.deliver("n3", do_view_change(1, (A,), 0, commit=1))
     assert bench.node.commit == 2
-    assert bench.node.store.data == {"x": 2}
+    assert bench.node.store.application.data == {"x": 2}
 
 
 def test_the_others_replace_their_log_become_normal_and_acknowledge_what_is_not_committed(
@@ -220,7 +220,7 @@ def test_the_others_replace_their_log_become_normal_and_acknowledge_what_is_not_
     sent = backup.deliver("n2", StartView(2, (A, B), 1, LIVES))
     assert sent == [("n2", PrepareOk(2, 2))]
     assert (backup.node.view, backup.node.status, backup.node.log) == (2, "normal", [A, B])
-    assert backup.node.store.data == {"x": 1}
+    assert backup.node.store.application.data == {"x": 1}
 
 
 def test_a_replica_in_a_view_change_sends_no_prepare_ok(backup: Any) -> None:
@@ -289,7 +289,7 @@ def test_it_waits_for_f_plus_1_responses_with_its_nonce_one_from_the_primary_of_
     assert bench.node.status == "recovering", "the latest view is 2, and its primary has not answered"
     bench.deliver("n2", response(2, (A, B), commit=1))
     assert (bench.node.status, bench.node.view, bench.node.log) == ("normal", 2, [A, B])
-    assert bench.node.store.data == {"x": 1}
+    assert bench.node.store.application.data == {"x": 1}
 
 
 def test_a_response_to_an_earlier_recovery_does_not_count() -> None:

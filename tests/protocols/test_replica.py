@@ -84,7 +84,7 @@ def test_after_a_restart_a_duplicate_is_ordered_again_and_takes_effect_once(benc
     for _ in range(2):
         bench.node.take(command(1))
     assert sent(bench) == [("c0", Reply(7, 1, "ok", 1, 1))]
-    assert bench.node.store.data == {"x": 1}
+    assert bench.node.store.application.data == {"x": 1}
 
 
 def test_a_no_op_answers_nobody(bench: Bench[Ordering]) -> None:

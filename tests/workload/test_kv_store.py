@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
+from sim.protocols.sessions import Sessions
 
 
 def run(*commands: tuple[object, ...]) -> list[Result | None]:
-    store = KeyValueStore()
+    store = Sessions(KeyValueStore())
     return [store.apply(Command(0, i, *c)) for i, c in enumerate(commands, start=1)]  # type: ignore[arg-type]
 
 
@@ -53,23 +54,23 @@ def test_each_kind_of_command_does_what_it_says() -> None:
 
 
 def test_a_retried_command_takes_effect_once_and_gets_the_same_answer() -> None:
-    store = KeyValueStore()
+    store = Sessions(KeyValueStore())
     first = store.apply(Command(1, 1, "increment", "n", 1))
     again = store.apply(Command(1, 1, "increment", "n", 1))
     assert first == again == Result("ok", 1, 1)
-    assert store.data == {"n": 1}
+    assert store.application.data == {"n": 1}
     store.apply(Command(1, 2, "increment", "n", 1))
     assert store.apply(Command(1, 1, "increment", "n", 1)) is None
-    assert store.data == {"n": 2}
+    assert store.application.data == {"n": 2}
     assert store.apply(NOOP) is None
 
 
 @given(st.lists(st.integers(1, 40), unique=True), st.integers(1, 41))
 def test_it_knows_exactly_which_commands_took_effect(numbers: list[int], asked: int) -> None:
-    store = KeyValueStore()
+    store = Sessions(KeyValueStore())
     for number in sorted(numbers):
         store.apply(Command(3, number, "put", "x", number))
-    copy = KeyValueStore()
+    copy = Sessions(KeyValueStore())
     copy.restore(store.snapshot())
     expected = asked in numbers
     assert store.has_applied(3, asked) is expected

@@ -58,7 +58,7 @@ class RpcServer(_Configured):
     def served(self, src: Incoming, msg: Request) -> None:
         """The work is done: carry the command out, and answer."""
         command = msg.command
-        result = self.table.execute(command)
+        result = self.table.apply(command)
         reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
         self.rpc.answer(src, reply)
 

@@ -78,7 +78,7 @@ class StoreReplica(Responder):
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
         if command.kind in READS and self.settings.reads == "local":
-            self.answer(src, command, self.table.execute(command))
+            self.answer(src, command, self.table.apply(command))
             return
         done = self.answers.get(command.session)
         if done is not None and done[0] >= command.sequence:
@@ -93,7 +93,7 @@ class StoreReplica(Responder):
     def on_update(self, src: str, msg: Update) -> None:
         """An update is delivered; ``src`` is its origin."""
         command = msg.command
-        result = self.table.execute(command)
+        result = self.table.apply(command)
         self.applied[command.session, command.sequence] = None
         if src == self.name:
             self.answers[command.session] = (command.sequence, result)

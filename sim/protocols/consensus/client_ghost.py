@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.protocols.application import Application
 from sim.protocols.client import Reply
-from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
+from sim.protocols.kv import NOOP, Command, Result
+from sim.protocols.sessions import Sessions
 
 __all__ = ["ClientGhost", "commands_of"]
 
@@ -25,9 +27,9 @@ class ClientGhost:
     session and number: what it returns, and in which value (from 1 on) it took effect.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, application: Application) -> None:
         self.asked: dict[Identity, Command] = {}
-        self.store = KeyValueStore()
+        self.store = Sessions(application)
         self.folded = 0
         self.results: dict[Identity, Result] = {}
         self.positions: dict[Identity, int] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.message import message
 from sim.node import durable, durable_log
-from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.kv import Command
 from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ShippedLog(Replica):
 
     def recover(self) -> None:
         """Start from what is on disk: the snapshot is applied, what follows waits to be known as committed."""
-        self.store = KeyValueStore()
+        self.store = self.empty_store()
         if self.snapshot is not None:
             self.store.restore(self.snapshot)
         self.applied = self.base  # entries that the store has seen

@@ -115,7 +115,7 @@ def test_that_a_suggestion_was_chosen_may_be_heard_before_the_suggestion() -> No
     bench.deliver("n0", Chosen(1))
     assert bench.node.applied == 0
     bench.deliver("n0", Suggest(1, put("a"), 1))
-    assert bench.node.store.data == {"x": "a"}
+    assert bench.node.store.application.data == {"x": "a"}
 
 
 def test_rule_3_slots_that_hold_up_the_others_are_revoked(stage: Callable[..., Any]) -> None:
@@ -159,7 +159,7 @@ def test_rule_3_a_suggestion_that_somebody_accepted_is_recovered(stage: Callable
     s.crash("n1")
     s.ask("n0", value="later", key="y", session=2)
     s.run(6.0)
-    assert s.node("n0").store.data == {"x": "kept", "y": "later"}
+    assert s.node("n0").store.application.data == {"x": "kept", "y": "later"}
     s.finish()
 
 
@@ -215,7 +215,7 @@ def test_a_replica_that_lags_asks_and_learns(stage: Callable[..., Any]) -> None:
     s.run(3.0)
     s.restart("n2")
     s.run(1.0)
-    assert s.node("n2").store.data == {"x": 300}
+    assert s.node("n2").store.application.data == {"x": 300}
     s.finish()
 
 
@@ -224,7 +224,7 @@ def test_each_command_takes_effect_once_though_two_replicas_suggest_it(stage: Ca
     s.ask("n0", "increment", 1)
     s.ask_again("n1", "increment", 1)
     s.run(0.3)
-    assert s.node("n2").store.data == {"x": 1}
+    assert s.node("n2").store.application.data == {"x": 1}
     assert {r.result for r in s.replies} == {1}
 
 

@@ -84,7 +84,7 @@ def test_a_new_leader_recovers_a_value_that_only_one_of_its_quorum_knows(stage: 
     s.step("n2", "campaign")
     s.run(0.3)
     assert s.node("n2").role == "leader"
-    assert s.node("n2").store.data == {"x": "kept"}
+    assert s.node("n2").store.application.data == {"x": "kept"}
 
 
 def leave_a_gap(s: Any) -> None:
@@ -107,10 +107,10 @@ def test_a_gap_is_filled_with_a_no_op_and_what_lies_behind_it_is_kept(stage: Cal
     s.step("n1", "campaign")
     s.run(0.3)
     assert [s.node("n1").votes[slot].command for slot in (2,)] == [NOOP]
-    assert s.node("n1").store.data == {"x": "c"}
+    assert s.node("n1").store.application.data == {"x": "c"}
     s.restart("n0")
     s.run(3.0)
-    assert s.node("n0").store.data == {"x": "c"}
+    assert s.node("n0").store.application.data == {"x": "c"}
     s.ask_again("n1", value="b", session=2)
     s.run(0.1)
     assert s.replies[-1].status == "ok"
@@ -152,7 +152,7 @@ def test_a_deposed_leader_sends_its_clients_away_and_their_commands_take_effect_
     s.ask_again("n1", "increment", 1)
     s.run(0.1)
     assert [r.result for r in s.replies] == [1, 1]
-    assert s.node("n1").store.data == {"x": 1}
+    assert s.node("n1").store.application.data == {"x": 1}
 
 
 def test_lost_proposals_are_sent_again(stage: Callable[..., Any]) -> None:
@@ -174,7 +174,7 @@ def test_a_lagging_replica_asks_for_what_it_missed(stage: Callable[..., Any]) ->
     s.restart("n2")
     s.run(0.5)
     assert s.node("n2").applied == 1200
-    assert s.node("n2").store.data == {"x": 1200}
+    assert s.node("n2").store.application.data == {"x": 1200}
     assert Counter(m[0] for m in s.messages())["Learned"] == 3
     s.finish()
 
@@ -250,4 +250,4 @@ def test_small_phase_two_quorums_let_writes_go_on_with_most_replicas_down(stage:
     s.restart("n2")
     s.restart("n3")
     s.run(3.0)
-    assert {s.node(n).store.data["x"] for n in ("n0", "n1", "n2", "n3")} == {"v"}
+    assert {s.node(n).store.application.data["x"] for n in ("n0", "n1", "n2", "n3")} == {"v"}

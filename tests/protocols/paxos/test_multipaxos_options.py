@@ -230,7 +230,7 @@ def test_the_log_stays_short_and_a_lagging_replica_gets_the_snapshot(stage: Call
     assert len(s.node("n0").votes) <= 13
     s.restart("n2")
     s.run(0.3)
-    assert s.node("n2").store.data == {"x": 40}
+    assert s.node("n2").store.application.data == {"x": 40}
     assert [e[1] for e in s.events("snapshot")] == ["n2"]
     s.finish()
 
@@ -244,7 +244,7 @@ def test_a_replica_that_lags_a_little_learns_from_the_log(stage: Callable[..., A
         s.run(0.02)
     s.restart("n2")
     s.run(0.3)
-    assert s.node("n2").store.data == {"x": 25}
+    assert s.node("n2").store.application.data == {"x": 25}
     assert not s.events("snapshot")
 
 
@@ -294,7 +294,7 @@ def test_a_snapshot_that_reaches_one_who_leads_already_makes_it_forget_the_slots
     s.run(0.2)  # its heartbeats
     s.heal()
     s.run(1.0)
-    assert s.node("n0").store.data == {"x": 3}
+    assert s.node("n0").store.application.data == {"x": 3}
     s.finish()
 
 

@@ -353,7 +353,7 @@ class AppliesElsewhere(RaftNode):
     def apply(self, index: int, command: Command) -> None:
         super().apply(index, command)
         if self.name == "n1":
-            self.store.data["y"] = index
+            self.store.application.data["y"] = index
 
 
 def test_a_state_that_the_log_does_not_explain(stage: Any) -> None:

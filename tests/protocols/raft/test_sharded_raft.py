@@ -15,6 +15,7 @@ from sim.network import Constant, constant, lan, wan
 from sim.protocols import MultiPaxos, Raft, ShardedRaft
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.kv import KeyValueStore
+from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
 from sim.workload import ClosedLoop, Mix, UniformKeys
 
@@ -60,7 +61,7 @@ def test_a_key_is_held_by_its_group_alone() -> None:
     held: dict[int, set[str]] = {}
     for name, node in simulation.members.items():
         assert isinstance(node, RaftNode)
-        held.setdefault(system.group_of[name], set()).update(node.store.data)
+        held.setdefault(system.group_of[name], set()).update(node.store.application.data)
     assert all(system.group_for(key) == group for group, keys in held.items() for key in keys)
     assert all(held[group] for group in range(4))
 
@@ -153,7 +154,7 @@ def test_lost_writes_are_counted_group_by_group() -> None:
     for name, node in simulation.members.items():
         if name.startswith("g1."):
             node.log.truncate(0)  # type: ignore[attr-defined]
-            node.store = KeyValueStore()  # type: ignore[attr-defined]
+            node.store = Sessions(KeyValueStore())  # type: ignore[attr-defined]
     of_group_1 = [o for o in simulation.acknowledged.values() if system.group_for(o.operation.key) == 1]
     assert simulation.acknowledged_lost == len(of_group_1) > 0
 

@@ -55,7 +55,7 @@ def test_the_head_answers_a_retried_update_when_it_has_been_acknowledged(stage: 
     s.ask("n0", "increment", value=1, sequence=write)
     s.run(0.01)
     assert s.client.heard_of(Reply)[-1][1:2] == ("n0",)
-    assert s.node("n3").store.data == {"x": 1}
+    assert s.node("n3").store.application.data == {"x": 1}
 
 
 @pytest.mark.parametrize("name", ["n0", "n1", "n2"])
@@ -238,7 +238,7 @@ def test_a_head_that_was_taken_out_gets_nothing_acknowledged_and_its_history_cut
     s.heal()
     s.run(1.0)
     assert s.node("master").chain.members == ("n1", "n2", "n0")
-    assert s.node("n0").store.data == {"kept": kept}
+    assert s.node("n0").store.application.data == {"kept": kept}
 
 
 def test_all_down_then_an_initialised_server_first(stage: Any) -> None:

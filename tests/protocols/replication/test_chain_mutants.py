@@ -14,6 +14,7 @@ from sim.protocols.membership.views.config_master import NO_CHAIN, Alive, Config
 from sim.protocols.replication.chain.craq import Craq, CraqNode
 from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
 from sim.protocols.replication.chain.system import ChainReplication
+from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
 
 CHAIN = ChainReplication(nodes=4)
@@ -291,7 +292,7 @@ def test_updates_that_are_passed_on_before_they_are_on_disk(stage: Any, mutant: 
         write(mutant)
 
 
-class RepeatsItself(KeyValueStore):
+class RepeatsItself(Sessions):
     def apply(self, command: Command) -> Result | None:
         return self.execute(command)
 
@@ -305,7 +306,7 @@ class RepeatsItself(KeyValueStore):
 class NoSessions(ChainNode):
     def recover(self) -> None:
         super().recover()
-        self.store = RepeatsItself()
+        self.store = RepeatsItself(KeyValueStore())
 
 
 def test_a_store_that_forgets_its_sessions(stage: Any) -> None:

@@ -177,7 +177,7 @@ def test_asynchronous_failover_loses_the_tail_that_was_not_shipped_and_cuts_it_o
     nodes = s.cluster.nodes
     assert s.system.acknowledged_lost(acknowledged, nodes) == 5
     assert [e.command.sequence for e in s.node("n0").log] == [kept, later]
-    assert s.node("n0").store.data == {"kept": kept, "later": later}
+    assert s.node("n0").store.application.data == {"kept": kept, "later": later}
     s.finish()
 
 

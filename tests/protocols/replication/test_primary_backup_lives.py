@@ -12,6 +12,7 @@ from sim.protocols.membership.views.service import View
 from sim.protocols.replication.primary_backup.invariants import AcknowledgedSurvives, BackupIsPrefix
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.shipped_log import Entry
+from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
 
 VIEW = View(2, ("n0", "n1"))
@@ -38,7 +39,7 @@ def replica(name: str, life: int, *entries: Entry, view: int = 2) -> Any:
         log_view=view,
         log=Log(entries),
         base=0,
-        store=KeyValueStore(),
+        store=Sessions(KeyValueStore()),
     )
     return node
 

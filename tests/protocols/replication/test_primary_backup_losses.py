@@ -90,7 +90,7 @@ def test_each_write_takes_effect_once_though_a_fifth_of_all_messages_is_lost() -
     assert operations["status"].tolist() == ["ok"] * 200
     assert operations["attempts"].max() > 2
     primary = simulation.nodes[simulation.leader or ""]
-    assert list(primary.store.data.values()) == [200]  # type: ignore[attr-defined]
+    assert list(primary.store.application.data.values()) == [200]  # type: ignore[attr-defined]
 
 
 def test_while_the_primary_crashes_again_and_again_nobody_waits_for_five_seconds() -> None:

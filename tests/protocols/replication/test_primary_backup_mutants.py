@@ -16,6 +16,7 @@ from sim.protocols.membership.views.service import NO_VIEW, View, ViewIs, ViewSe
 from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
+from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
 
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")
@@ -299,7 +300,7 @@ def test_promotion_of_a_member_without_state(stage: Any) -> None:
         uninitialised_backup(stage, service_class=TakesAnyoneIn, node_class=LeadsWhateverItHolds)
 
 
-class RepeatsItself(KeyValueStore):
+class RepeatsItself(Sessions):
     """It does not remember what sessions have had."""
 
     def apply(self, command: Command) -> Result | None:
@@ -315,7 +316,7 @@ class RepeatsItself(KeyValueStore):
 class NoSessions(PrimaryBackupNode):
     def on_start(self) -> None:
         super().on_start()
-        self.store = RepeatsItself()
+        self.store = RepeatsItself(KeyValueStore())
 
 
 def retried_increment(

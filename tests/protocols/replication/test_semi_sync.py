@@ -324,7 +324,7 @@ def test_one_that_was_away_too_long_for_the_log_gets_a_snapshot(stage: Any, mode
     snapshots = [m for m in s.sent() if m[0] == InstallSnapshot.__name__]
     assert [(src, dst) for _, src, dst, _ in snapshots] == [("n0", "n2")]
     assert s.node("views").view.members == ("n0", "n1", "n2")
-    assert s.node("n2").store.data == {"x": 100}
+    assert s.node("n2").store.application.data == {"x": 100}
     s.crash("n0", "n1")
     s.restart("n1")
     s.restart("n2")
@@ -355,7 +355,7 @@ def test_an_async_tail_that_is_in_a_snapshot_already_is_taken_back_too(stage: An
     assert s.node("views").view.members == ("n1", "n2", "n0")
     s.ask("n1", key="last")
     s.run(0.2)
-    assert s.node("n0").store.data == {"kept": 1, "later": later[-1], "last": later[-1] + 1}
+    assert s.node("n0").store.application.data == {"kept": 1, "later": later[-1], "last": later[-1] + 1}
     s.finish()
 
 

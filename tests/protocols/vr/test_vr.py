@@ -81,7 +81,7 @@ def test_recovery_takes_2_delays(stage: Any) -> None:
     world.run(0.1)
     back = [row[0] for row in world.events("role") if row[1] == "n1" and row[3]["role"] == "backup"]
     assert back[-1] - start == pytest.approx(2 * DELTA)
-    assert world.node("n1").store.data == {"x": None}
+    assert world.node("n1").store.application.data == {"x": None}
     assert world.node("n1").log == world.node("n0").log
 
 

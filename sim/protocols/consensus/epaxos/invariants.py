@@ -307,13 +307,13 @@ class EPaxosSafety(Invariant):
                 )
                 self.violated((name,), *facts, invariant="interfering commands in one order")
             if identity not in self.results:
-                self.results[identity] = _store_with(key, values[before]).execute(command)
+                self.results[identity] = _store_with(key, values[before]).apply(command)
             return
         known.writes[key] = before + 1
         if before == len(order):
             order.append(identity)
             store = _store_with(key, values[before])
-            self.results[identity] = store.execute(command)
+            self.results[identity] = store.apply(command)
             values.append(store.data.get(key, _Absent))
         elif order[before] != identity:
             facts = (f"write {before + 1} of {key} was {order[before]}", f"here it is {identity}")

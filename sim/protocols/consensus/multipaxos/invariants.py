@@ -10,7 +10,6 @@ from sim.node import Node
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.consensus.paxos import PaxosSafety, Slot
-from sim.protocols.kv import READS
 
 __all__ = ["MultiPaxosSafety"]
 
@@ -92,7 +91,7 @@ class MultiPaxosSafety(PaxosSafety):
     def sent_request(self, src: str, msg: Any) -> None:
         """What is asked for may be proposed; reads may be answered without a slot."""
         self.clients.ask(msg.command)
-        if self.leases and msg.command.kind in READS:
+        if self.leases and msg.command.kind in self.application.reads:
             self.reads[msg.command.session, msg.command.sequence] = msg.command
 
     def check_read(self, src: str, msg: Any, command: Any) -> None:
@@ -141,15 +140,15 @@ class MultiPaxosSafety(PaxosSafety):
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
         replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
-        ghost = ClientGhost()
+        ghost = ClientGhost(self.application)
         for node in sorted(replicas, key=lambda node: int(node.applied)):
             while ghost.folded < node.applied:
                 ghost.fold(self.chosen[ghost.folded + 1][1])
             held, store = node.store, ghost.store
-            if (held.data, held.sessions) != (store.data, store.sessions):
+            if (held.state, held.sessions) != (store.state, store.sessions):
                 self.violated(
                     node.name,
-                    f"{ghost.folded} chosen commands make {store.data!r}",
-                    f"it holds {held.data!r}",
+                    f"{ghost.folded} chosen commands make {store.state!r}",
+                    f"it holds {held.state!r}",
                     invariant="state is the fold of the chosen",
                 )

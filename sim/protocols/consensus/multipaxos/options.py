@@ -34,7 +34,7 @@ from sim.protocols.consensus.multipaxos.messages import (
 )
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.departures import Departures
-from sim.protocols.kv import READS, Command
+from sim.protocols.kv import Command
 
 __all__ = ["FullMultiPaxosNode"]
 
@@ -108,7 +108,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         if (
             self.role == "leader"
             and self.settings.lease
-            and command.kind in READS
+            and command.kind in self.store.reads
             and self.applied >= self.recovered_to
             and self.holds_lease()
         ):

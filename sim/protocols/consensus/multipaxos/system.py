@@ -13,7 +13,7 @@ from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
-from sim.protocols.system import LedSystem, newest
+from sim.protocols.system import LedSystem, StateMachineSystem, newest
 from sim.settings import Count, Drift, Seconds, Wait, Whole
 from sim.system import Invariant, positions
 
@@ -21,7 +21,7 @@ __all__ = ["MultiPaxos"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiPaxos(LedSystem, RecordsCommits):
+class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     """Multi-Paxos with a stable leader.
 
     Parameters
@@ -63,6 +63,8 @@ class MultiPaxos(LedSystem, RecordsCommits):
     linger: Wait = 0.0
     snapshot_every: Count | None = None
     retain: Whole | None = None
+
+    consistency = "linearizable"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +119,7 @@ class MultiPaxos(LedSystem, RecordsCommits):
             is_phase1_quorum=self.phase1_test(),
             is_phase2_quorum=self.phase2_test(),
             leases=self.lease is not None,
+            application=self.application,
         )
         return (invariants,)
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.client_ghost import ClientGhost
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.quorums import QuorumTest
 from sim.system import Invariant
 
@@ -32,11 +34,12 @@ class PaxosSafety(Invariant):
 
     And towards clients: nothing is proposed that none of them asked for, and what they are told was chosen.
 
-    Parameters: which sets of acceptors are quorums of phase 1 and of phase 2.
+    Parameters: which sets of acceptors are quorums of phase 1 and of phase 2; what is replicated.
     """
 
     is_phase1_quorum: QuorumTest = field(kw_only=True)
     is_phase2_quorum: QuorumTest = field(kw_only=True)
+    application: Application = field(default_factory=KeyValueStore, kw_only=True)
 
     def __post_init__(self) -> None:
         self.proposed: dict[tuple[Slot, Ballot], Any] = {}
@@ -49,7 +52,7 @@ class PaxosSafety(Invariant):
         self.latest: dict[str, Ballot] = {}  # proposer -> its highest ballot
         self.epochs: dict[str, int] = {}
         self.hosts: dict[str, Any] = {}
-        self.clients = ClientGhost()
+        self.clients = ClientGhost(self.application)
         self.asked_after: dict[
             tuple[int, int], Any
         ] = {}  # request -> what had been chosen when it was first sent

@@ -24,6 +24,7 @@ from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.kv import Command, KeyValueStore
 from sim.protocols.quorums import QuorumTest
+from sim.protocols.sessions import Sessions
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.paxos.system import Paxos
@@ -128,7 +129,7 @@ class Learner(Node):
 
     def on_start(self) -> None:
         self.chosen: Command | None = None
-        self.store = KeyValueStore()
+        self.store = Sessions(KeyValueStore())
         self.learnt_by = ZERO  # the ballot by which it learnt, if from acceptors
         self.voters: dict[Ballot, set[str]] = {}
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
@@ -256,7 +257,7 @@ class Proposer(Learner):
         for src, command, _ in self.waiting.values():
             session, sequence = command.session, command.sequence
             if command.kind == "get":
-                reply = Reply(session, sequence, "ok", self.store.data.get(command.key))
+                reply = Reply(session, sequence, "ok", self.store.execute(command).value)
             else:
                 status = "ok" if command == self.chosen else "fail"
                 reply = Reply(session, sequence, status, command.value, self.chosen.value)

@@ -9,7 +9,7 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfLog, RecordsCommits
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.system import LedSystem, names, newest
+from sim.protocols.system import LedSystem, StateMachineSystem, names, newest
 from sim.settings import Count
 from sim.system import Invariant, positions
 
@@ -17,7 +17,7 @@ __all__ = ["BasicRaft"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BasicRaft(LedSystem, RecordsCommits):
+class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
     """Raft of figure 2: no options beyond its size.
 
     Parameters
@@ -59,7 +59,7 @@ class BasicRaft(LedSystem, RecordsCommits):
         """The invariants of figure 3, and what they rest on."""
         from sim.protocols.consensus.raft.invariants import raft_invariants
 
-        return raft_invariants()
+        return raft_invariants(self.application)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many entries each server has applied."""

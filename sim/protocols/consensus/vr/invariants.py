@@ -16,6 +16,7 @@ from itertools import combinations
 from typing import Any
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.consensus.vr.messages import (
     Commit,
@@ -36,16 +37,17 @@ __all__ = ["ViewstampedSafety"]
 class ViewstampedSafety(Invariant):
     """One history; committed operations are in every later view; nobody forgets what it vouched for.
 
-    Parameters: the names of the replicas, in order, and the view with which the run begins.
+    Parameters: the names of the replicas, in order, the view with which the run begins, and what is replicated.
     """
 
     members: tuple[str, ...] = field(kw_only=True)
     first_view: int = field(kw_only=True)
+    application: Application = field(kw_only=True)
 
     def __post_init__(self) -> None:
         self.f = len(self.members) // 2
         self.nodes: dict[str, Any] = {}
-        self.clients = ClientGhost()
+        self.clients = ClientGhost(self.application)
         self.committed: list[tuple[Command, int]] = []  # of each operation: the command, its view
         self.views: dict[str, tuple[int, int]] = {}  # replica -> its life and view
         self.leads: dict[int, tuple[str, int]] = {}  # view -> its primary, and in which life
@@ -286,16 +288,16 @@ class ViewstampedSafety(Invariant):
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """Every replica's state is the fold of the committed operations, as far as it has executed them."""
         replicas: list[Any] = [node for node in nodes.values() if hasattr(node, "last_normal")]
-        ghost = ClientGhost()
+        ghost = ClientGhost(self.application)
         for replica in sorted(replicas, key=lambda replica: int(replica.applied)):
             while ghost.folded < replica.applied:
                 ghost.fold(self.committed[ghost.folded][0])
             held, store = replica.store, ghost.store
-            if (held.data, held.sessions) != (store.data, store.sessions):
+            if (held.state, held.sessions) != (store.state, store.sessions):
                 self.violated(
                     replica.name,
-                    f"{ghost.folded} operations make {store.data!r}",
-                    f"it holds {held.data!r}",
+                    f"{ghost.folded} operations make {store.state!r}",
+                    f"it holds {held.state!r}",
                     invariant="state is the fold of the committed",
                 )
 

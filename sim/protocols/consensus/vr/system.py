@@ -11,7 +11,7 @@ from sim.protocols.consensus.commit_latency import OfViews, RecordsCommits
 from sim.protocols.consensus.vr.invariants import ViewstampedSafety
 from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
-from sim.protocols.system import LedSystem, newest
+from sim.protocols.system import LedSystem, StateMachineSystem, newest
 from sim.settings import Count
 from sim.system import Invariant, positions
 
@@ -19,7 +19,7 @@ __all__ = ["ViewstampedReplication"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewstampedReplication(LedSystem, RecordsCommits):
+class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
     """Viewstamped Replication Revisited over ``nodes`` replicas that keep nothing on disk.
 
     Parameters
@@ -67,7 +67,7 @@ class ViewstampedReplication(LedSystem, RecordsCommits):
 
     def invariants(self) -> Iterable[Invariant]:
         first_view = self.names.index(self.first_leader)
-        return (ViewstampedSafety(members=self.names, first_view=first_view),)
+        return (ViewstampedSafety(members=self.names, first_view=first_view, application=self.application),)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many requests each replica has executed."""

@@ -17,9 +17,10 @@ from typing import Any, ClassVar, Literal
 from sim.message import message
 from sim.node import Node
 from sim.protocols.client import Reply
-from sim.protocols.kv import READS, Command, KeyValueStore, Result
+from sim.protocols.kv import READS, Command, Result
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.chain.system import ChainClient, ChainReplication
+from sim.protocols.sessions import Sessions
 
 __all__ = ["Craq", "CraqClient", "CraqNode", "Version", "VersionQuery"]
 
@@ -42,12 +43,17 @@ class Version:
     position: int
 
 
+def _value(store: Sessions, key: str) -> Any:
+    """The value of a key; None where there is none."""
+    return store.execute(Command(-1, 0, "get", key)).value
+
+
 class CraqNode(ChainNode):
     """A server that answers queries of all objects."""
 
     def recover(self) -> None:
         super().recover()
-        self.clean = KeyValueStore()  # the store after the acknowledged part of the history
+        self.clean = self.empty_store()  # the store after the acknowledged part of the history
         self.cleaned = 0
         self.dirty: dict[
             str, list[tuple[int, Any]]
@@ -55,7 +61,7 @@ class CraqNode(ChainNode):
         self.reads: dict[tuple[int, int], tuple[str, Command]] = {}  # reads for which the tail has been asked
 
     def after_apply(self, command: Command, result: Any) -> None:
-        value = self.store.data.get(command.key)
+        value = _value(self.store, command.key)
         self.dirty.setdefault(command.key, []).append((self.applied, value))
 
     def _acknowledge(self, position: int) -> None:
@@ -91,7 +97,7 @@ class CraqNode(ChainNode):
         if command is None or not self.may_answer() or msg.position > self.last:
             return  # answered already; or this server has been out of the chain meanwhile: the client will retry
         versions = [value for position, value in self.dirty.get(command.key, ()) if position <= msg.position]
-        value = versions[-1] if versions else self.clean.data.get(command.key)
+        value = versions[-1] if versions else _value(self.clean, command.key)
         self.answer(client, command, Result("ok", value))
 
 

@@ -15,6 +15,7 @@ from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.views import Alive, ChainIs, ConfigurationMaster
 from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
 from sim.protocols.replication.primary_backup import SameAnswer
+from sim.protocols.sessions import Sessions
 from sim.system import Invariant
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class NeverOlderThanCommitted(Invariant):
 
     title: ClassVar[str] = "reads are never older than what was committed"
     history: list[Command] = field(default_factory=list)
-    store: KeyValueStore = field(default_factory=KeyValueStore)
+    store: Sessions = field(default_factory=lambda: Sessions(KeyValueStore()))
     values: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)  # key -> (position, value)
     position_of: dict[tuple[int, int], int] = field(default_factory=dict)
     committed: int = 0
@@ -171,13 +172,15 @@ class NeverOlderThanCommitted(Invariant):
         self.history.clear()
         self.values.clear()
         self.position_of.clear()
-        self.store = KeyValueStore()
+        self.store = Sessions(KeyValueStore())
 
     def _extend(self, command: Command) -> None:
         self.history.append(command)
         self.store.apply(command)
         position = len(self.history)
-        self.values.setdefault(command.key, []).append((position, self.store.data.get(command.key)))
+        self.values.setdefault(command.key, []).append(
+            (position, self.store.execute(Command(-1, 0, "get", command.key)).value)
+        )
         self.position_of.setdefault((command.session, command.sequence), position)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:

@@ -106,7 +106,7 @@ class MultiPrimaryNode(Responder):
         current = self.look_up(command.key)
         if current is not None:
             store.data[command.key] = current
-        result = store.execute(command)
+        result = store.apply(command)
         if result.status == "ok":
             self.write(command, store.data.get(command.key))
         return result

@@ -18,6 +18,7 @@ from sim.protocols.membership.views import Ping, ViewIs, ViewService
 from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
 from sim.protocols.replication.shipped_log import Entry
+from sim.protocols.sessions import Sessions
 from sim.system import Invariant
 
 if TYPE_CHECKING:
@@ -378,7 +379,7 @@ class StoreIsLog(Invariant):
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         for name, node in nodes.items():
             if isinstance(node, PrimaryBackupNode):
-                expected = KeyValueStore()
+                expected = Sessions(KeyValueStore())
                 if node.snapshot is not None:
                     expected.restore(node.snapshot)
                 seen = {(session, last) for session, (last, _) in expected.sessions.items()}
@@ -387,9 +388,9 @@ class StoreIsLog(Invariant):
                     if identity not in seen:
                         seen.add(identity)
                         expected.execute(entry.command)
-                if expected.data != node.store.data:
+                if expected.state != node.store.state:
                     self.violated(
                         (name,),
-                        f"{name}'s log, applied up to {node.applied}, gives {expected.data!r}",
-                        f"its store holds {node.store.data!r}",
+                        f"{name}'s log, applied up to {node.applied}, gives {expected.state!r}",
+                        f"its store holds {node.store.state!r}",
                     )

@@ -14,6 +14,7 @@ from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View,
 from sim.protocols.replication.primary_backup.backup_reads import NearestReader, SessionReader
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
+from sim.protocols.sessions import Sessions
 from sim.protocols.system import LedSystem, check_member
 from sim.system import Invariant, Member, positions
 
@@ -269,7 +270,7 @@ class PrimaryBackup(LedSystem):
         if not replicas:
             return None
         holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))
-        store = KeyValueStore()
+        store = Sessions(KeyValueStore())
         if holder.snapshot is not None:
             store.restore(holder.snapshot)
         for entry in holder.log:

@@ -13,7 +13,7 @@ from sim.node import message
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.raft.extensions.elections import Stickiness
 from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
-from sim.protocols.kv import READS, Command
+from sim.protocols.kv import Command
 
 __all__ = [
     "FollowerReads",
@@ -78,7 +78,7 @@ class ReadIndex(RaftNode):
         super().on_start()
 
     def on_request(self, src: str, msg: Request) -> None:
-        if msg.command.kind in READS and self.role == "leader":
+        if msg.command.kind in self.store.reads and self.role == "leader":
             self.read((src, msg.command))
         else:
             super().on_request(src, msg)
@@ -228,7 +228,7 @@ class FollowerReads(ReadIndex):
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
-        if command.kind not in READS or self.role == "leader" or self.leader is None:
+        if command.kind not in self.store.reads or self.role == "leader" or self.leader is None:
             super().on_request(src, msg)
             return
         self.asked[command.session] = (src, command)
@@ -295,7 +295,7 @@ class StaleReads(RaftNode):
     """Any server answers reads from its own state at once: cheap, and not linearizable."""
 
     def on_request(self, src: str, msg: Request) -> None:
-        if msg.command.kind in READS:
+        if msg.command.kind in self.store.reads:
             self.answer(src, msg.command, self.store.execute(msg.command))
         else:
             super().on_request(src, msg)
@@ -305,10 +305,10 @@ class NearestReader(Client):
     """A client that reads at the nearest server, leader or not."""
 
     def target(self, command: Command, attempt: int) -> str:
-        if command.kind in READS:
+        if command.kind in self.settings.system.application.reads:
             return self.contact()
         return super().target(command, attempt)
 
     def learn(self, src: str, msg: Reply) -> None:
-        if self.pending[msg.session].command.kind not in READS:
+        if self.pending[msg.session].command.kind not in self.settings.system.application.reads:
             super().learn(src, msg)

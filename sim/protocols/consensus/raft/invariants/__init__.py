@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sim.protocols.application import Application
 from sim.protocols.consensus.raft.invariants.clients import AcknowledgedIsCommitted, ExactlyOnce
 from sim.protocols.consensus.raft.invariants.commitment import (
     CommitRule,
@@ -28,6 +29,7 @@ from sim.protocols.consensus.raft.invariants.logs import (
     MatchIndex,
     Validity,
 )
+from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant
 
 __all__ = [
@@ -51,9 +53,9 @@ __all__ = [
 ]
 
 
-def raft_invariants() -> Iterable[Invariant]:
-    """Fresh invariants for one run, on one history."""
-    history = RaftHistory()
+def raft_invariants(application: Application | None = None) -> Iterable[Invariant]:
+    """Fresh invariants for one run, on one history; ``application``: what is replicated (None: a key-value store)."""
+    history = RaftHistory(application=application or KeyValueStore())
     invariants = (
         ElectionSafety,
         OneVotePerTerm,

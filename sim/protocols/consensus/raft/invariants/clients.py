@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.raft.invariants.history import RaftLaw
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.kv import READS, KeyValueStore, Result
+from sim.protocols.kv import Result
 
 __all__ = ["AcknowledgedIsCommitted", "ExactlyOnce"]
 
@@ -23,11 +24,14 @@ class ExactlyOnce(RaftLaw):
     """
 
     title: ClassVar[str] = "exactly once"
-    model: KeyValueStore = field(default_factory=KeyValueStore)
+    model: Application = field(init=False)
     results: dict[tuple[int, int], Result] = field(default_factory=dict)
     folded: int = 0
     reads_in_log: bool = True
     reads: set[tuple[int, int]] = field(default_factory=set)  # what clients have asked that bypasses the log
+
+    def __post_init__(self) -> None:
+        self.model = self.history.application.fresh()
 
     def fold(self) -> None:
         """Apply what has been committed since the last time."""
@@ -37,14 +41,18 @@ class ExactlyOnce(RaftLaw):
             self.folded += 1
             name = (command.session, command.sequence)
             if command.session >= 0 and name not in self.results:
-                self.results[name] = self.model.execute(command)
+                self.results[name] = self.model.apply(command)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Reply and src in self.history.servers:
             self.fold_for(src)
             if (message.session, message.sequence) not in self.reads:
                 self.compare(src, message)
-        elif message.__class__ is Request and not self.reads_in_log and message.command.kind in READS:
+        elif (
+            message.__class__ is Request
+            and not self.reads_in_log
+            and message.command.kind in self.history.application.reads
+        ):
             self.reads.add((message.command.session, message.command.sequence))
 
     def fold_for(self, src: str) -> None:
@@ -53,6 +61,10 @@ class ExactlyOnce(RaftLaw):
         for index in range(len(committed) + 1, node.last_applied + 1):
             committed.append(node.entry_at(index))
         self.fold()
+
+    def is_read(self, kind: str) -> bool:
+        """Whether commands of this kind change nothing."""
+        return kind in self.history.application.reads
 
     def compare(self, src: str, reply: Reply) -> None:
         """Compare a reply with what the command must have returned."""
@@ -68,13 +80,13 @@ class ExactlyOnce(RaftLaw):
         self.fold()
         for node in nodes.values():
             if isinstance(node, RaftNode) and node.last_applied == self.folded:
-                for key in sorted({*self.model.data, *node.store.data}):
-                    if node.store.data.get(key) != self.model.data.get(key):
-                        self.violated(
-                            (node.name,),
-                            f"the committed commands make {key!r} {self.model.data.get(key)!r}",
-                            f"at {node.name} it is {node.store.data.get(key)!r}",
-                        )
+                expected, held = self.model.snapshot(), node.store.state
+                if expected != held:
+                    self.violated(
+                        (node.name,),
+                        f"the committed commands make {expected!r}",
+                        f"{node.name} holds {held!r}",
+                    )
 
 
 @dataclass
@@ -87,7 +99,7 @@ class AcknowledgedIsCommitted(RaftLaw):
     reads_in_log: bool = True
 
     def on_acknowledged(self, client: str, operation: Any) -> None:
-        if operation.operation.kind in READS and not self.reads_in_log:
+        if operation.operation.kind in self.history.application.reads and not self.reads_in_log:
             return
         committed = self.history.committed
         while self.seen < len(committed):

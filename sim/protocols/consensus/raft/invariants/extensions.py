@@ -16,7 +16,7 @@ from sim.protocols.consensus.raft.invariants import (
     raft_invariants,
 )
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.kv import READS, KeyValueStore
+from sim.protocols.sessions import Sessions
 from sim.system import Invariant
 
 __all__ = [
@@ -35,7 +35,7 @@ class SnapshotIsFold(RaftLaw):
     """A snapshot covers committed entries only, and holds what they make of an empty state, sessions included."""
 
     title: ClassVar[str] = "a snapshot is the fold of the log"
-    models: dict[str, KeyValueStore] = field(default_factory=dict)
+    models: dict[str, Sessions] = field(default_factory=dict)
     folded: dict[str, int] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
 
@@ -51,9 +51,9 @@ class SnapshotIsFold(RaftLaw):
                 f"no more than {len(self.history.committed)} entries are committed",
             )
         model = self.model(node.name, snapshot.index)
-        found = KeyValueStore()
+        found = self.empty()
         found.restore(snapshot.state)
-        for what in ("data", "sessions"):
+        for what in ("state", "sessions"):
             if getattr(found, what) != getattr(model, what):
                 self.violated(
                     (node.name,),
@@ -61,11 +61,15 @@ class SnapshotIsFold(RaftLaw):
                     f"the snapshot of {node.name} has {getattr(found, what)!r}",
                 )
 
-    def model(self, name: str, index: int) -> KeyValueStore:
+    def empty(self) -> Sessions:
+        """The first state."""
+        return Sessions(self.history.application)
+
+    def model(self, name: str, index: int) -> Sessions:
         """The state after the committed entries up to an index; a server's snapshots only move on."""
-        model, done = self.models.setdefault(name, KeyValueStore()), self.folded.get(name, 0)
+        model, done = self.models.setdefault(name, self.empty()), self.folded.get(name, 0)
         if index < done:
-            model, done = KeyValueStore(), 0
+            model, done = self.empty(), 0
         for entry in self.history.committed[done:index]:
             model.apply(entry.command)
         self.models[name], self.folded[name] = model, index
@@ -80,7 +84,7 @@ class ReadsAreFresh(RaftLaw):
     asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> the commit index at its call
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Request and message.command.kind in READS:
+        if message.__class__ is Request and message.command.kind in self.history.application.reads:
             command = message.command
             self.asked.setdefault((command.session, command.sequence), len(self.history.committed))
         elif message.__class__ is Reply and src in self.history.servers:
@@ -204,7 +208,7 @@ class LeaseIsExclusive(RaftLaw):
 
 def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
-    invariants = list(raft_invariants())
+    invariants = list(raft_invariants(system.application))
     history = invariants[0]
     if system.reads != "log":
         invariants = [_without_reads(invariant) for invariant in invariants]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.consensus.raft.node import Entry, RaftNode
+from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant
 
 __all__ = ["RaftHistory", "RaftLaw", "ServerRecord"]
@@ -46,6 +48,7 @@ class RaftHistory(Invariant):
     newly_committed, newly_applied: ranges of indices of the last step's node.
     committed: the committed entries, from index 1 on, with the term in which each was first known committed.
     leader_of: term -> the leader's name.
+    application: what is replicated, in its first state.
     """
 
     title: ClassVar[str] = "history"
@@ -58,6 +61,7 @@ class RaftHistory(Invariant):
     newly_applied: range = range(0)
     committed: list[Entry] = field(default_factory=list)
     leader_of: dict[int, str] = field(default_factory=dict)
+    application: Application = field(default_factory=KeyValueStore)
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, RaftNode):

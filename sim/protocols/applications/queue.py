@@ -1,0 +1,44 @@
+"""Queues, first in, first out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sim.protocols.application import Application
+from sim.protocols.command import Command, Result
+
+if TYPE_CHECKING:
+    from sim.node import RandomSource
+
+__all__ = ["Queue"]
+
+
+class Queue(Application):
+    """Named queues: ``enqueue`` puts the argument at the end; ``dequeue`` returns what stood first, or null."""
+
+    operations: ClassVar[frozenset[str]] = frozenset({"enqueue", "dequeue"})
+
+    def __init__(self) -> None:
+        self.items: dict[str, tuple[Any, ...]] = {}
+
+    def apply(self, command: Command) -> Result:
+        items = self.items.get(command.key, ())
+        if command.kind == "enqueue":
+            self.items[command.key] = (*items, command.value)
+            return Result("ok", command.value)
+        self.items[command.key] = items[1:]
+        return Result("ok", None, items[0] if items else None)
+
+    def touches(self, command: Command) -> frozenset[str]:
+        """Its queue."""
+        return frozenset({command.key})
+
+    def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
+        """One of two queues, and one of a thousand items."""
+        return f"q{random.below(2)}", None if kind == "dequeue" else random.below(1000)
+
+    def snapshot(self) -> tuple[Any, ...]:
+        return tuple(sorted((name, items) for name, items in self.items.items() if items))
+
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
+        self.items = dict(snapshot)
