@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.analysis.checks import Model
-    from sim.analysis.checks.verdict import Operation
+    from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["model_of"]
 
@@ -27,7 +27,7 @@ def model_of(application: Application, operations: pd.DataFrame) -> Model:
 
     machine = application.fresh()
 
-    def step(state: Any, operation: Operation) -> Any:
+    def step(state: Any, operation: HistoryOperation) -> Any:
         machine.restore(state)
         result = machine.apply(_command(operation.kind, operation.key, _argument(application, operation)))
         if operation.known and freeze(_reply(application, operation.kind, result)) != _told(
@@ -54,12 +54,12 @@ def _command(kind: str, key: str, argument: Any) -> Command:
     return Command(0, 0, kind, key, argument)
 
 
-def _argument(application: Application, operation: Operation) -> Any:
+def _argument(application: Application, operation: HistoryOperation) -> Any:
     """The frame's ``value`` is the argument, but for reads, where it is what came back."""
     return None if operation.kind in application.reads else operation.value
 
 
-def _told(application: Application, operation: Operation) -> tuple[Any, ...]:
+def _told(application: Application, operation: HistoryOperation) -> tuple[Any, ...]:
     told = operation.value if operation.kind in application.reads else operation.result
     return (operation.status, told)
 
