@@ -362,7 +362,7 @@ def test_a_state_that_the_log_does_not_explain(stage: Any) -> None:
     s.ask("n0")
     s.settle()
     s.heartbeat("n0")
-    with violation("exactly once .* 'y' None"):
+    with violation("exactly once .* make .* but n1 holds .*'y'"):
         s.finish()
 
 
