@@ -85,5 +85,6 @@ class Application:
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.__dict__ == self.__dict__
 
-    def __hash__(self) -> int:
-        return hash(type(self))
+    __hash__ = (
+        object.__hash__
+    )  # it changes: what may be shared or written to disk is found by hashes of values

@@ -123,7 +123,7 @@ class StateMachineSystem(System):
         What is replicated (`sim.protocols.application`); a key-value store unless given.
     """
 
-    application: Application = field(default_factory=KeyValueStore)
+    application: Application = field(default_factory=KeyValueStore, hash=False)
 
     @property
     def operations(self) -> frozenset[str]:  # type: ignore[override]

@@ -196,7 +196,7 @@ def follower_with_a_suffix(stage: Any, mutant: Callable[[type], type]) -> None:
         s.run(0.01)
     s.node("n1").commit_index = s.node("n1").last_applied = 1
     leader = s.node("n0")
-    fold = type(leader.store)()
+    fold = leader.empty_store()
     for index in (1, 2):
         fold.apply(leader.entry_at(index).command)
     s.crash("n1")

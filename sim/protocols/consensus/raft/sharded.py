@@ -21,12 +21,13 @@ from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.balancing import hash64
 from sim.protocols.client import Client, ClientSettings
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.protocols.consensus.raft.system import Raft
-from sim.protocols.kv import Command
+from sim.protocols.kv import Command, KeyValueStore
 from sim.protocols.system import names
 from sim.settings import Count
 from sim.system import Invariant, Member, System, Timing
@@ -155,6 +156,11 @@ class ShardedRaft(RecordsCommits):
 
     operations: ClassVar[frozenset[str]] = System.operations - {"scan"}  # one command, one group
     label_fields: ClassVar[tuple[str, ...]] = ("groups", "leaders")
+
+    @property
+    def application(self) -> Application:
+        """What each group replicates: keys are what it is divided by."""
+        return KeyValueStore()
 
     def __post_init__(self) -> None:
         super().__post_init__()
