@@ -158,6 +158,8 @@ class System(Value):
     """Names under which faults may address the leader."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
+    only_key_values: ClassVar[str] = "it serves the key-value store only; Raft and Multi-Paxos take others"
+    """Why it takes no ``application``."""
     title: ClassVar[str] = ""
     """What this class is called in tables and charts; the name of the class in words unless given."""
 
@@ -165,8 +167,7 @@ class System(Value):
         """Remember which fields were given: comparisons fill in what was not, alike for all."""
         if "application" in given and "application" not in getattr(cls, "__dataclass_fields__", ()):
             raise ValueError(
-                f"{cls.__name__} takes no application ({given['application']!r}): it does not apply all commands "
-                "in one order, as Raft does"
+                f"{cls.__name__} takes no application ({given['application']!r}): {cls.only_key_values}"
             )
         made = super().__new__(cls)
         object.__setattr__(made, "_given", frozenset(given))

@@ -15,11 +15,13 @@ import sim
 from sim import System
 from sim.network import Constant
 from sim.protocols import Raft, admin
+from sim.protocols.replica import Replica
 from sim.settings import Value
 from sim.workload import Arrival
 
 # What an instance of a class with required fields is made of.
 EXAMPLES: dict[str, Any] = {
+    "node_class": Replica,
     "target": "n0",
     "src": "n0",
     "dst": "n1",

@@ -45,6 +45,15 @@ class NodeSystem(System):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not (isinstance(self.node_class, type) and issubclass(self.node_class, Node)):
+            raise ValueError(
+                f"System.of: the first argument must be a class of nodes, not {self.node_class!r}"
+            )
+        pairs = isinstance(self.options, tuple) and all(
+            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in self.options
+        )
+        if not pairs:
+            raise ValueError(f"NodeSystem: options must be pairs of a name and a value, not {self.options!r}")
         if self.nodes < 1:
             raise ValueError(f"System.of: nodes must be an integer of at least 1, not {self.nodes!r}")
 

@@ -8,7 +8,7 @@ import pytest
 
 from sim import Scenario, System
 from sim.lab.application_model import model_of
-from sim.protocols import Abd, MultiPaxos, Raft, ViewstampedReplication
+from sim.protocols import Abd, Crdt, Dynamo, Mencius, MultiPaxos, MultiPrimary, Raft, ViewstampedReplication
 from sim.protocols.application import Application
 from sim.protocols.applications import Bank, Counter, LockService, Queue
 from sim.protocols.command import Command, Result
@@ -96,9 +96,15 @@ def test_a_workload_of_other_kinds_is_refused() -> None:
         Scenario(system=Raft(application=Bank()))
 
 
-def test_a_register_system_refuses_an_application_with_the_reason() -> None:
-    with pytest.raises(ValueError, match=r"Abd takes no application .*one order"):
-        Abd(application=Bank())  # type: ignore[call-arg]
+@pytest.mark.parametrize("system", [Abd, Crdt, Dynamo, MultiPrimary], ids=lambda s: s.__name__)
+def test_a_register_system_refuses_an_application_with_the_reason(system: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{system.__name__} takes no application .*one order.* registers"):
+        system(application=Bank())
+
+
+def test_other_systems_say_that_they_serve_the_key_value_store_only() -> None:
+    with pytest.raises(ValueError, match=r"Mencius takes no application .*serves the key-value store only"):
+        Mencius(application=Bank())  # type: ignore[call-arg]
 
 
 def test_kinds_that_do_not_exist_are_refused_when_the_class_is_defined() -> None:

@@ -205,6 +205,9 @@ class Abd(ReplicatedSystem):
     writes: QuorumSystem | int | None = None
 
     node_class: ClassVar[type[Node]] = AbdServer
+    only_key_values: ClassVar[str] = (
+        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
+    )
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
 
     def __post_init__(self) -> None:

@@ -215,6 +215,9 @@ class Crdt(ReplicatedSystem):
     spread_every: float = 0.1
 
     node_class: ClassVar[type[Node]] = CrdtNode
+    only_key_values: ClassVar[str] = (
+        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
+    )
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "increment", "add", "remove", "delete"})
 
     def __post_init__(self) -> None:

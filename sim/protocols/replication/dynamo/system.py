@@ -103,6 +103,9 @@ class Dynamo(System):
     points: Count = 32
     proxies: Whole = 0
 
+    only_key_values: ClassVar[str] = (
+        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
+    )
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete"})
 
     def __post_init__(self) -> None:

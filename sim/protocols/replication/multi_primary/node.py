@@ -240,6 +240,9 @@ class MultiPrimary(ReplicatedSystem):
     gossip_every: float = 0.2
 
     node_class: ClassVar[type[Node]] = MultiPrimaryNode
+    only_key_values: ClassVar[str] = (
+        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
+    )
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete", "increment", "append", "cas"})
 
     def __post_init__(self) -> None:
