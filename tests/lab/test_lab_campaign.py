@@ -78,3 +78,8 @@ def test_the_campaign_runs_and_its_disks_stall(name: str) -> None:
     drawn = stalling(chaos_scenario(THOUSAND[name], 0))
     assert drawn
     assert all(machine.disk == STALLING for machine in drawn.values())
+
+
+def test_updates_that_a_chain_never_had_are_no_progress_to_catch_up_with() -> None:
+    """A server that was taken out of the chain held two updates more than the chain, and cut them when it came back."""
+    campaign("ChainReplication", THOUSAND["ChainReplication"], range(315, 316))

@@ -142,8 +142,12 @@ class ChainReplication(LedSystem):
         return invariants_of(self)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-        """How long the history of each server is; the master lets servers that were taken out come back."""
-        return positions(nodes, ChainNode, "last")
+        """Up to where each server knows that all servers behind it have the history.
+
+        Not how long its history is: a server that was taken out may have updates that the chain never had, and cuts
+        them when the master lets it come back.
+        """
+        return positions(nodes, ChainNode, "acked")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         servers = [n for s in self.names if isinstance(n := nodes.get(s), ChainNode)]
