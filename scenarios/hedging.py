@@ -26,7 +26,7 @@ LOAD = 0.3
 scenario = Scenario(
     system=Balanced(servers=(Server(workers=1),) * SERVERS, service=SERVICE, policy=PowerOfChoices()),
     network=constant(0.0002),
-    workload=OpenLoop(rate=LOAD * SERVERS / SERVICE.mean, clients=4, reads=1.0),
+    workload=OpenLoop(rate=LOAD * SERVERS / SERVICE.mean(), clients=4, reads=1.0),
     duration=20.0,
     warmup=2.0,
     retry=Retry(timeout=30.0),

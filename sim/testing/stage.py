@@ -12,7 +12,6 @@ It runs in simulated time on a network of constant delay, checked: an invariant 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import is_
@@ -25,12 +24,11 @@ from sim.node import Node
 from sim.protocols.admin import AdminReply
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.kv import Command
-from sim.system import Member, SafetyViolation, System
+from sim.system import Member, SafetyViolation, System, Timing
 
 __all__ = ["Asker", "Stage"]
 
 CLIENT = "client"
-HEARTBEAT = 0.05  # seconds, where the system has none; detection takes ten of them
 
 
 class Asker(Node):
@@ -117,9 +115,7 @@ class Stage:
         if not isinstance(system, System):
             members = system
         else:
-            heartbeat = system.heartbeat or HEARTBEAT
-            detection = system.detection or 10 * heartbeat
-            self.system = dataclasses.replace(system, heartbeat=heartbeat, detection=detection)
+            self.system = system.with_timing(Timing())
             members = self.system.members()
         self.cluster = Cluster(network or constant(delay), seed, checking=True, tracing=True)
         unknown = sorted(set(machines or ()))

@@ -115,7 +115,8 @@ class Trace(Workload):
         self._keep(read_digest=_digest(self.path) if self.path else None)
         if self.digest is not None and self.read_digest != self.digest:
             raise ValueError(
-                f"Trace: {str(self.path) or 'no file'!r} is not the file that was used, whose SHA-256 is {self.digest}"
+                f"Trace: {str(self.path) or 'no file'!r} is not the file that was used: "
+                f"digest says SHA-256 {self.digest}"
             )
         end = float("inf") if self.until is None else self.until
         rows = tuple(a for a in found if self.start <= a.time < end)

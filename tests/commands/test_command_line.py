@@ -53,7 +53,7 @@ def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         ),
         (["compare", "Raft", "--set", "faults=foo"], "faults must be a tuple of values, not 'foo'"),
         (["compare", "Raft", "--set", "duration=3", "--set", "duration=5"], "duration is given twice"),
-        (["compare", "Raft", "--set", "workload.reads=1", "--set", "workload=Idle()"], "which undoes it"),
+        (["compare", "Raft", "--set", "workload.reads=1", "--set", "workload=NoLoad()"], "which undoes it"),
         (["sweep", "paxos_duel", "--vary", "duration=3", "--vary", "duration=5"], "duration is given twice"),
         (["sweep", "paxos_duel", "--set", "duration=3", "--vary", "duration=3,5"], "duration is given twice"),
         (["sweep", "paxos_duel", "--vary", "duration=3,,5"], "a value is missing beside a comma"),
@@ -128,7 +128,7 @@ def test_sweep_writes_a_row_for_each_point_and_seed(tmp_path: Path) -> None:
                "--workers", "1", "--out", str(tmp_path))  # fmt: skip
     assert done.returncode == 0, done.stderr
     frame = pd.read_csv(tmp_path / "sweep.csv")
-    assert frame["system__patience"].tolist() == [0.2, 0.2, 0.4, 0.4]
+    assert frame["system__timeout"].tolist() == [0.2, 0.2, 0.4, 0.4]
     assert frame["seed"].tolist() == [0, 1, 0, 1]
 
 

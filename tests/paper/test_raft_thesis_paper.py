@@ -815,7 +815,7 @@ def test_joining_and_leaving_are_idempotent_and_the_unknown_is_refused() -> None
         ({"snapshot_every": 0}, "snapshot_every must be an integer of at least 1, not 0"),
         ({"pipeline": -1}, "pipeline must be an integer of at least 1, not -1"),
         ({"batch": 0}, "batch must be an integer of at least 1, not 0"),
-        ({"batch_wait": -1.0}, "batch_wait must be at least 0 seconds, not -1.0"),
+        ({"batch_wait": -1.0}, "batch_wait must be at least 0 s, not -1.0"),
         ({"batch_wait": 0.1}, "batch_wait is 0.1 s, but a batch is one command"),
         ({"reads": "psychic"}, "reads must be one of .*, not 'psychic'"),
         ({"lease": 1.0}, "lease is 1.0 s, but reads are 'log'"),

@@ -250,11 +250,13 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> None:
 def storm(system: System, seed: int, apart: float) -> Run:
     """A storm in which wall clocks are wrong by multiples of ``apart`` seconds."""
     made = chaos_scenario(system, seed, storm=1.5)
-    hosts: Any = made.hosts
-    clocks = [Clock(apart * (-1) ** i * i, host.clock.drift) for i, host in enumerate(hosts.values())]
-    changed = [dataclasses.replace(h, clock=c) for h, c in zip(hosts.values(), clocks, strict=True)]
+    machines: Any = made.machines
+    clocks = [
+        Clock(apart * (-1) ** i * i, machine.clock.drift) for i, machine in enumerate(machines.values())
+    ]
+    changed = [dataclasses.replace(h, clock=c) for h, c in zip(machines.values(), clocks, strict=True)]
     return chaos(
-        system, seed, scenario=dataclasses.replace(made, machines=dict(zip(hosts, changed, strict=True)))
+        system, seed, scenario=dataclasses.replace(made, machines=dict(zip(machines, changed, strict=True)))
     )
 
 

@@ -50,6 +50,7 @@ OTHERS: dict[str, list[Any]] = {
     "rate": [35.0],
     "arrivals": ["constant", ROWS[:2]],
     "path": [],
+    "digest": ["0" * 64],
     "until": [1.55],
     "writer": ["y"],
     "reader": ["x"],

@@ -205,7 +205,7 @@ def test_without_a_margin_for_drift_two_hold_the_lease() -> None:
     drift = 0.2
     clocks = {f"n{i}": Machine(clock=Clock(drift=-drift if i == 0 else drift)) for i in range(3)}
     cuts = [Partition((("leader",),), at=4.0 * i + 2.0, duration=2.0) for i in range(20)]
-    changes: dict[str, Any] = {"hosts": clocks, "duration": 82.0}
+    changes: dict[str, Any] = {"machines": clocks, "duration": 82.0}
     assert first_violation(broken(NoMargin, drift=drift), 3, *cuts, **changes) == LAW
     assert first_violation(broken(drift=drift), 3, *cuts, **changes) is None
     # More drift than was reckoned with is too much for any margin.

@@ -289,7 +289,7 @@ def test_who_leaves_is_not_mourned_and_may_come_back() -> None:
 def test_clients_may_ask_for_the_status_of_a_member() -> None:
     asking = ClosedLoop(clients=2, reads=1.0, keys=UniformKeys(6), think=0.1)
     run = scenario(Crash("n2", at=5.0), workload=asking).run(1)
-    late = run.operations[run.operations["call"] > 30.0]
+    late = run.operations[run.operations["called"] > 30.0]
     assert set(late[late["key"] == "k2"]["value"]) == {"dead"}
     assert set(late[late["key"] != "k2"]["value"]) == {"alive"}
 
