@@ -16,8 +16,8 @@ venv: $(VENV)/.ready-dev  ## install everything needed for developing into .venv
 demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames go to results/
 	$(BIN)/sim demo
 
-test: $(VENV)/.ready-dev  ## run all tests but the nightly campaigns
-	$(BIN)/python -m pytest -n auto -m "not nightly"
+test: $(VENV)/.ready-dev  ## run all tests but the nightly campaigns (TESTS="tests/kernel ...": some of them)
+	$(BIN)/python -m pytest -n auto -m "not nightly" $(TESTS)
 
 nightly: $(VENV)/.ready-dev  ## run the long campaigns
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m nightly

@@ -228,7 +228,7 @@ def test_an_acknowledgement_makes_the_latest_version_clean_and_drops_those_befor
     s.deliver("n0", Forward(1, 0, 0, 0, (update(1, "a"), update(2, "b"), update(3, "c"))))
     s.deliver("n2", Ack(1, 2))
     assert s.node.dirty == {"x": [(3, "c")]}
-    assert s.node.clean.data == {"x": "b"}
+    assert s.node.clean.application.data == {"x": "b"}
     s.deliver("n2", Ack(1, 3))
     assert s.node.dirty == {}
 

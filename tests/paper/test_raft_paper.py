@@ -189,7 +189,7 @@ def test_vote_from_a_leader_of_an_older_term() -> None:
 def test_committed_entries_are_applied_in_log_order() -> None:
     bench = server()
     applied = []
-    bench.node.store.execute = lambda command: applied.append(command.value)
+    bench.node.store.application.apply = lambda command: applied.append(command.value)
     entries = tuple(Entry.of(1, put(k)) for k in (1, 2, 3))
     bench.deliver("n1", AppendEntries(1, "n1", 0, 0, entries, 2))
     assert applied == [1, 2]
