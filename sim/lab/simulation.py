@@ -87,7 +87,8 @@ class Simulation:
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
-            plan.driver.source.application = getattr(self.system, "application", None)
+            if hasattr(plan.driver, "source"):  # a driver of one's own may draw its operations otherwise
+                plan.driver.source.application = getattr(self.system, "application", None)
             turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
                 system=self.system,

@@ -22,6 +22,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -141,8 +142,12 @@ def _table(value: Any, hint: Any, at: _Place) -> dict[str, Any]:
     tree: dict[str, Any] = {_CLASS: _name_of(cls, hint, at)}
     for name, held in made_of.items():
         part_hint, default = known[name]
-        if name in given or not _alike(held, default):
+        if not _alike(held, default):
             tree[name] = _plain(held, part_hint, at.of(name))
+        elif name in given:
+            # What was given and is the default may be left out where it has no written form (an application).
+            with suppress(ValueError):
+                tree[name] = _plain(held, part_hint, at.of(name))
     return tree
 
 
