@@ -1,4 +1,4 @@
-"""The wall clock of whoever holds a lease is set back, as NTP may do, and then its place is cut off.
+"""The wall clock of the node that holds a lease is set back, as NTP may do, and then its place is cut off.
 
 Leases, suspicion and fencing are measured on monotonic clocks, so nobody notices: reads are not stale, no two lead, and
 async replication loses no more than it does anyway.

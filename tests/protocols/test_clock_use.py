@@ -158,7 +158,7 @@ class Wall(float):
     """A reading of a wall clock: a timestamp. The time since an earlier one is no duration: the clock may be set."""
 
     clock: tuple[str, int]
-    durations: ClassVar[list[str]] = []  # that were measured with it all the same: by whom
+    durations: ClassVar[list[str]] = []  # the functions that measured a duration with it
 
     def __sub__(self, other: Any) -> Any:
         if isinstance(other, Monotonic):
