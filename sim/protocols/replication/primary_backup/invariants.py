@@ -6,14 +6,15 @@ KIP-101 (log matching by epoch and offset); MIT 6.824 lab 2 (promotion only of a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.node import Node
-from sim.protocols.client import Reply, Request
+from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.consensus.raft import BasicRaft
-from sim.protocols.kv import READS, KeyValueStore
+from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.views import Ping, ViewIs, ViewService
 from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
@@ -90,48 +91,72 @@ class OnePrimaryPerView(Invariant):
 
 @dataclass
 class NoAnswerFromThePast(Invariant):
-    """Once a newer view has answered a client, no older one does: not what it was asked from then on.
+    """Once a newer view has answered a client, no older view answers a question that arrived later.
 
-    What it was asked before may have been confirmed by all it takes, before they obeyed the newer view; an old primary
-    that stood still meanwhile may still say so. One that answers under a lease must not: time has gone on.
+    A replica may still answer, in an old view, what it was asked before: all the replicas that it needs may have
+    confirmed that question before they obeyed the newer view. It may also answer a retry of a write that is in its log
+    already, because the outcome of that write is known since then. A replica that answers under a lease may do neither:
+    its lease has ended before a newer view begins.
     """
 
     title: ClassVar[str] = "no answer of an old view"
     stale_reads: bool = False  # the system answers reads anywhere
     under_lease: bool = False  # nobody else confirms an answer
-    views: dict[str, int] = field(default_factory=dict)
+    replicas: dict[str, PrimaryBackupNode] = field(default_factory=dict)
     newest: tuple[int, str] = (0, "")
-    read: dict[tuple[int, int], bool] = field(default_factory=dict)
-    taken: dict[tuple[str, int, int], int] = field(
-        default_factory=dict
-    )  # the newest view to have answered then
+    reads: set[tuple[int, int]] = field(default_factory=set)
+    # (replica, session, sequence) -> the newest view to have answered a client when each question arrived, if it has
+    # no answer yet. A read has a question for each time it was asked; a write has one in all.
+    asked: dict[tuple[str, int, int], deque[int]] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
         if isinstance(node, PrimaryBackupNode):
-            self.views[node.name] = node.view_number
+            self.replicas[node.name] = node
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":  # what it was asked before the crash is forgotten
+            for question in [question for question in self.asked if question[0] == node]:
+                del self.asked[question]
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        if isinstance(message, Request):
+        if isinstance(message, Request) and dst in self.replicas:
             command = message.command
-            is_read = self.read[command.session, command.sequence] = command.kind in READS
             question = (dst, command.session, command.sequence)
-            if is_read or question not in self.taken:  # a read that is asked again is another one
-                self.taken[question] = self.newest[0]
-
-    def _is_stale_read(self, message: Reply) -> bool:
-        return self.stale_reads and self.read.get((message.session, message.sequence), False)
+            if command.kind in READS:
+                self.reads.add(question[1:])
+                self.asked.setdefault(question, deque()).append(self.newest[0])
+            elif question not in self.asked:
+                outdated = self.replicas[dst].view_number < self.newest[0]
+                known = outdated and holds(self.replicas[dst], command)
+                self.asked[question] = deque([0 if known else self.newest[0]])
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if isinstance(message, Reply) and src in self.views and not self._is_stale_read(message):
-            view = self.views[src]
-            taken = self.taken.get((src, message.session, message.sequence), 0)
-            if view < (self.newest[0] if self.under_lease else taken):
-                self.violated(
-                    (src, self.newest[1]),
-                    f"{self.newest[1]} has answered clients in view {self.newest[0]}",
-                    f"{src} answers {message!r} in view {view}",
-                )
-            self.newest = max(self.newest, (view, src))
+        if src not in self.replicas or not isinstance(message, Reply | Redirect):
+            return
+        identity = (message.session, message.sequence)
+        waiting = self.asked.get((src, *identity), deque())
+        is_read = identity in self.reads
+        when_asked = waiting[0] if waiting else 0
+        if is_read and waiting:
+            waiting.popleft()  # the questions of one client are answered in order
+        if isinstance(message, Redirect) or (is_read and self.stale_reads):
+            return
+        view = self.replicas[src].view_number
+        if view < (self.newest[0] if self.under_lease else when_asked):
+            self.violated(
+                (src, self.newest[1]),
+                f"{self.newest[1]} has answered clients in view {self.newest[0]}",
+                f"{src} answers {message!r} in view {view}",
+            )
+        self.newest = max(self.newest, (view, src))
+
+
+def holds(replica: PrimaryBackupNode, command: Command) -> bool:
+    """Whether a write is in the replica's log, or has taken effect there."""
+    identity = (command.session, command.sequence)
+    return replica.store.has_applied(*identity) or any(
+        (entry.command.session, entry.command.sequence) == identity for entry in replica.log.items
+    )
 
 
 @dataclass
