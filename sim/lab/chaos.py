@@ -184,7 +184,7 @@ def chaos(
         Seconds of quiet after that, before whole-state invariants are asked: for systems that converge after some time.
     """
     storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
-    limit = progress_bound(storm) if bound is None else bound
+    limit = progress_bound(storm.resolved) if bound is None else bound
     simulation = Simulation(storm, seed)
     violation: Violation | None = None
     convergence: Verdict | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.conditions import conditions, notes
-from sim.lab.fairness import detection_of, fair, size_of, sized
+from sim.lab.fairness import fair, sized
 from sim.lab.labels import label_all, same
 from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
@@ -268,8 +268,8 @@ class Comparison:
     def _differing(self) -> dict[str, dict[str, float]]:
         """Those of the settings ``nodes`` and ``detection`` in which the systems differ: setting -> label -> value."""
         asked: dict[str, dict[str, float]] = {
-            "nodes": {label: size_of(s.system) for label, s in self.scenarios.items()},
-            "detection": {label: detection_of(s) for label, s in self.scenarios.items()},
+            "nodes": {label: s.resolved.size for label, s in self.scenarios.items()},
+            "detection": {label: s.resolved.detection for label, s in self.scenarios.items()},
         }
         return {name: values for name, values in asked.items() if len(set(values.values())) > 1}
 
@@ -277,7 +277,7 @@ class Comparison:
         return {
             label: claim
             for label, scenario in self.scenarios.items()
-            if (claim := scenario.resolved_system().consistency) is not None
+            if (claim := scenario.resolved.system.consistency) is not None
         }
 
     def _checked(self) -> dict[str, str]:

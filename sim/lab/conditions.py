@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sim.lab.fairness import detection_of, size_of
 from sim.lab.scenario import Scenario
 from sim.workload import ClosedLoop, OpenLoop, Workload
 
@@ -14,9 +13,9 @@ __all__ = ["conditions", "notes"]
 def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: int) -> str:
     """One line or two: the name of the scenario, size, failure detection, clients' timeout, load, seeds."""
     first = scenarios[0]
-    sizes = sorted({size_of(s.system) for s in scenarios})
-    detections = sorted({detection_of(s) for s in scenarios})
-    timeouts = sorted({s.resolved_retry().timeout or 0.0 for s in scenarios})
+    sizes = sorted({s.resolved.size for s in scenarios})
+    detections = sorted({s.resolved.detection for s in scenarios})
+    timeouts = sorted({s.resolved.client_timeout for s in scenarios})
     loads = list(dict.fromkeys(_load(s.workload) for s in scenarios))
     told = [
         *(text for text in shared if text != _replicas(sizes[0])),
@@ -56,7 +55,7 @@ def notes(scenarios: Sequence[Scenario]) -> list[str]:
             "closed loop: a client that waits asks nothing, so percentiles may not show an outage, and a quick "
             "system is asked more; each client counts equally"
         )
-    free = [what for what in ("cores", "disk") if all(what in s.free_of_charge for s in scenarios)]
+    free = [what for what in ("cores", "disk") if all(what in s.resolved.free_of_charge for s in scenarios)]
     if free:
         told.append(f"free: {', '.join(free)}")
     return told

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sim.lab.resolved import nested
 from sim.lab.scenario import Scenario
 from sim.system import System, default_of
 
-__all__ = ["detection_of", "fair", "size_of", "sized"]
+__all__ = ["fair", "sized"]
 
 _SIZE = "nodes"
 _LEAST = 3  # the fewest replicas of which a majority survives the loss of one
@@ -29,8 +30,8 @@ def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
     scenarios = [dataclasses.replace(scenario, system=system) for system in sized(systems, scenario)]
     if not scenarios:
         return []
-    timing = max((s.timing() for s in scenarios), key=lambda t: t.heartbeat)
-    timeout = max(s.resolved_retry().timeout or 0.0 for s in scenarios)
+    timing = max((s.resolved.timing for s in scenarios), key=lambda t: t.heartbeat)
+    timeout = max(s.resolved.client_timeout for s in scenarios)
     retry = dataclasses.replace(scenario.retry, timeout=timeout)
     return [dataclasses.replace(s, system=s.system.with_timing(timing), retry=retry) for s in scenarios]
 
@@ -42,26 +43,6 @@ def sized(systems: Iterable[System], scenario: Scenario) -> list[System]:
     return [_resized(system, size) for system in chosen]
 
 
-def size_of(system: System) -> int:
-    """How many replicas it has from the start; spares are none."""
-    return sum(member.role == "replica" and not member.off for member in system.members())
-
-
-def detection_of(scenario: Scenario) -> float:
-    """Seconds of silence after which a replica is suspected; of a system behind another, that system's."""
-    inner = scenario.resolved_system()
-    while nested := [value for _, value in _nested(inner)]:
-        inner = nested[0]
-    return inner.detection_timeout
-
-
-def _nested(system: System) -> Iterator[tuple[str, System]]:
-    for f in dataclasses.fields(system):
-        value = getattr(system, f.name)
-        if isinstance(value, System):
-            yield f.name, value
-
-
 def _has_size(system: System) -> bool:
     """Whether it has a size that may vary; one that has a single node unless told otherwise is not replicated."""
     return any(f.name == _SIZE and default_of(f) != 1 for f in dataclasses.fields(system))
@@ -70,13 +51,13 @@ def _has_size(system: System) -> bool:
 def _sizes_given(system: System) -> list[int]:
     """The sizes that a system, or one in it, was given."""
     own = [getattr(system, _SIZE)] if _has_size(system) and _SIZE in system.given else []
-    inner = [s for name, value in _nested(system) if name in system.given for s in _sizes_given(value)]
+    inner = [s for name, value in nested(system) if name in system.given for s in _sizes_given(value)]
     return [*own, *inner]
 
 
 def _default_sizes(system: System) -> list[int]:
     own: list[Any] = [default_of(f) for f in dataclasses.fields(system) if f.name == _SIZE]
-    inner = [s for _, value in _nested(system) for s in _default_sizes(value)]
+    inner = [s for _, value in nested(system) for s in _default_sizes(value)]
     return [*(value for value in own if isinstance(value, int)), *inner]
 
 
@@ -97,7 +78,7 @@ def _resized(system: System, size: int | None, given: bool = True) -> System:
     if size is None:
         return system
     changes: dict[str, Any] = {
-        name: _resized(value, size, given and name in system.given) for name, value in _nested(system)
+        name: _resized(value, size, given and name in system.given) for name, value in nested(system)
     }
     if _has_size(system) and not (given and _SIZE in system.given):
         changes[_SIZE] = size

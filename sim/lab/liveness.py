@@ -180,7 +180,7 @@ def _scenario(system: System, network: Topology) -> Scenario:
         )
     kind = "put" if "put" in writes else writes[0]
     load = ClosedLoop(clients=1, mix=Mix(((kind, 1.0),), UniformKeys(1)))
-    timing = Scenario(system=system, network=network, workload=load).resolved_system()
+    timing = Scenario(system=system, network=network, workload=load).resolved.system
     timeout = timing.detection_timeout
     return Scenario(
         system=timing,

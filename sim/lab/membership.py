@@ -13,8 +13,10 @@ __all__ = ["check_members"]
 
 
 def check_members(system: System) -> None:
-    """Raise ValueError for two members of one name, and for requests of clients that no contact has a handler for."""
+    """Raise ValueError for no members, two of one name, and requests of clients that no contact has a handler for."""
     members = system.members()
+    if not members:
+        raise ValueError(f"Scenario: {system.label} has no members")
     for name, count in Counter(member.name for member in members).items():
         if count > 1:
             raise ValueError(f"Scenario: {count} members are named {name!r}; each needs a name of its own")

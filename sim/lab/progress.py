@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.resolved import Resolved
 from sim.protocols.client import Client
 from sim.system import LivenessViolation
 from sim.workload.demand import Demand
 
 if TYPE_CHECKING:
-    from sim.lab.scenario import Scenario
     from sim.lab.simulation import Simulation
 
 __all__ = ["demand_progress", "progress_bound"]
@@ -29,16 +29,14 @@ __all__ = ["demand_progress", "progress_bound"]
 _STEP = 0.1  # seconds between two looks
 
 
-def progress_bound(scenario: Scenario) -> float:
+def progress_bound(resolved: Resolved) -> float:
     """Seconds after all faults have ended within which every client must have its answer.
 
     Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
     elections may split, and a replica may have much to catch up with, but not for ever.
     """
-    system = scenario.resolved_system()
-    detection = system.detection_timeout
-    retry = scenario.resolved_retry()
-    return 20 * (2 * detection + (retry.timeout or 1.0) + retry.backoff_max)
+    detection = resolved.system.detection_timeout
+    return 20 * (2 * detection + resolved.client_timeout + resolved.retry.backoff_max)
 
 
 def demand_progress(simulation: Simulation, limit: float) -> None:
@@ -106,7 +104,7 @@ def _stuck(simulation: Simulation, limit: float, demands: Mapping[str, Demand]) 
 
 def _behind(simulation: Simulation, goal: Mapping[str, Any]) -> list[str]:
     """The live replicas whose position is not yet the furthest that stands in ``goal`` for their group."""
-    group = {member.name: member.group for member in simulation.system.members()}
+    group = {member.name: member.group for member in simulation.resolved.members}
     return [
         name
         for name, position in (simulation.system.progress(simulation.members) or {}).items()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sim.cluster import Disk, Machine
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
 from sim.lab.membership import check_members
+from sim.lab.resolved import Resolved, resolve
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
 from sim.settings import MOST_ROWS, Value, field_path
-from sim.system import Member, System, Timing, check_administration
+from sim.system import System, check_administration
 from sim.workload import OpenLoop, Workload
 from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from sim.lab.sweep import Sweep
 
 __all__ = ["Scenario"]
-
-_LEAST_HEARTBEAT = 0.05
-_LEAST_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,32 +126,30 @@ class Scenario(Value):
             )
 
     def _check_places(self) -> None:
-        places = self.places()
+        # This refuses what cannot work with the derived times, too, such as a lease that is too long.
+        found = self.resolved
         for where in dict.fromkeys(self.workload.spots(self.network.regions)):
-            if where not in places:
+            if where not in found.places:
                 self.network.resolve(where)
-        machines = self.members_by_machine()
-        known = {**places, **machines, **dict.fromkeys(self.network.regions)}
+        known = {**found.places, **found.residents, **dict.fromkeys(self.network.regions)}
         check_times(self.faults, self.duration)
         check_targets(self.faults, known, self.system.leader_roles)
-        self._check_administration(places)
-        self.resolved_system()  # refuses what cannot work with the derived times, such as a lease that is too long
+        self._check_administration()
         if isinstance(self.machines, Mapping):
             for name in self.machines:
-                if name != "*" and name not in places and name not in machines:
+                if name != "*" and name not in found.places and name not in found.residents:
                     raise ValueError(
-                        f"Scenario: machines names {name!r}; the members are {', '.join(places)}"
+                        f"Scenario: machines names {name!r}; the members are {', '.join(found.places)}"
                     )
         self._check_disks()
-        self.system.check_machines({member.name: self.machine_of(member) for member in self.system.members()})
+        found.system.check_machines(found.machines)
 
     def _check_disks(self) -> None:
         """Raise ValueError for a sync time of a kind of write that no member on such a disk makes."""
         known: dict[Disk, dict[str, None]] = {}
-        for member in self.system.members():
-            known.setdefault(self.machine_of(member).disk, {}).update(
-                dict.fromkeys(durable_fields(member.node_class))
-            )
+        for member in self.resolved.members:
+            written = dict.fromkeys(durable_fields(member.node_class))
+            known.setdefault(self.resolved.machines[member.name].disk, {}).update(written)
         for disk, fields in known.items():
             for kind in disk.latency_of:
                 if kind not in fields:
@@ -161,7 +158,8 @@ class Scenario(Value):
                         f"durable are {', '.join(fields) or 'no fields'}"
                     )
 
-    def _check_administration(self, places: Mapping[str, str]) -> None:
+    def _check_administration(self) -> None:
+        places = self.resolved.places
         for fault in self.faults:
             for request in fault.requests():
                 check_administration(self.system, request)
@@ -173,87 +171,19 @@ class Scenario(Value):
 
     # What is derived
 
-    def places(self) -> dict[str, str]:
-        """Member -> the place of the network where it stands."""
-        places: dict[str, str] = {}
-        machines: dict[str | None, str] = {}
-        index = 0
-        members = self.system.members()
-        for member in members:
-            if member.place is not None:
-                places[member.name] = self.network.resolve(member.place)
-            elif member.machine in machines:
-                places[member.name] = machines[member.machine]
-            elif member.colocated_with is None:
-                places[member.name] = self.network.place(index)
-                index += 1
-            if member.machine is not None and member.name in places:
-                machines.setdefault(member.machine, places[member.name])
-        for member in members:
-            if member.colocated_with is not None and member.place is None:
-                if member.colocated_with not in places:
-                    raise ValueError(
-                        f"{member.name} is to stand with {member.colocated_with!r}, which is no member with a place"
-                    )
-                places[member.name] = places[member.colocated_with]
-        return {member.name: places[member.name] for member in members}
-
-    def members_by_machine(self) -> dict[str, tuple[str, ...]]:
-        """The machines that members name -> those who run there."""
-        machines: dict[str, tuple[str, ...]] = {}
-        for member in self.system.members():
-            if member.machine is not None:
-                machines[member.machine] = (*machines.get(member.machine, ()), member.name)
-        return machines
-
-    def largest_rtt(self) -> float:
-        """The largest median round trip (seconds) between members."""
-        places = list(dict.fromkeys(self.places().values()))
-        pairs = [(a, b) for a in places for b in places]
-        return max(self.network.median_rtt(a, b) for a, b in pairs)
-
-    def timing(self) -> Timing:
-        """Failure-detection times, the same rule for all systems: see `sim.system.Timing`."""
-        return Timing.of(max(_LEAST_HEARTBEAT, self.largest_rtt()))
-
-    def resolved_system(self) -> System:
-        """The system with its times and its first leader filled in."""
-        system = self.system.with_timing(self.timing())
-        if self.leader is not None:
-            system = system.with_leader(self.network.resolve(self.leader), self.places())
-        return system
-
-    def resolved_retry(self) -> Retry:
-        """The clients' timeout: max(1 s, 4 x the largest median round trip), unless given."""
-        if self.retry.timeout is not None:
-            return self.retry
-        return dataclasses.replace(self.retry, timeout=max(_LEAST_TIMEOUT, 4 * self.largest_rtt()))
-
-    def machine_of(self, member: Member) -> Machine:
-        """The machine of a member."""
-        if isinstance(self.machines, Machine):
-            return self.machines
-        named = self.machines.get(member.name) or self.machines.get(member.machine or "*")
-        return named or self.machines.get("*") or Machine()
-
-    @property
-    def free_of_charge(self) -> tuple[str, ...]:
-        """What costs no time on the machine of any member: ``"cores"``, ``"disk"``, both or none."""
-        machines = [self.machine_of(member) for member in self.system.members()]
-        return tuple(
-            what for what in ("cores", "disk") if all(what in machine.free_of_charge for machine in machines)
-        )
+    @cached_property
+    def resolved(self) -> Resolved:
+        """All that follows from the fields: the system with its times, places, machines, how clients retry."""
+        return resolve(self.system, self.network, self.machines, self.leader, self.retry)
 
     @property
     def derived(self) -> dict[str, Any]:
         """All values that were derived and not given, for printing with results (seconds)."""
-        system = self.resolved_system()
-        return {
-            "heartbeat": system.heartbeat,
-            "detection": system.detection,
-            "client_timeout": self.resolved_retry().timeout,
-            "places": self.places(),
-        }
+        return self.resolved.derived
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The fields only: another process derives the rest again, and need not be sent it.
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     # What a user does with it
 

@@ -39,14 +39,15 @@ class Simulation:
 
     Attributes
     ----------
-    cluster: hosts and network. system: the resolved system. nodes: the live nodes by name.
+    cluster: hosts and network. resolved: what the scenario comes to; system: its system. nodes: the live nodes by name.
     now: simulated seconds. recorder: the rows so far.
     """
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self.scenario = scenario
         self.seed = seed
-        self.system: System = scenario.resolved_system()
+        self.resolved = scenario.resolved
+        self.system: System = self.resolved.system
         self.cluster = Cluster(scenario.network, seed, tracing=scenario.trace, checking=scenario.check)
         self.env = self.cluster.env
         self.streams = self.cluster.streams
@@ -55,8 +56,7 @@ class Simulation:
         self.reads = READS if application is None else application.reads
         """The kinds of operation that change nothing."""
         """Writes that a client saw succeed, by (session, sequence)."""
-        self._members = {m.name: m for m in self.system.members()}
-        self._machines = scenario.members_by_machine()
+        self._members = {member.name: member for member in self.resolved.members}
         self.ended: float | None = None
         """When its books were closed (simulated seconds)."""
         self._finished = False
@@ -72,15 +72,12 @@ class Simulation:
     # Making it
 
     def _add_members(self) -> None:
-        places = self.scenario.places()
-        for member in self._members.values():
+        for name, member in self._members.items():
             settings = self.system if member.settings is None else member.settings
-            self.cluster.add(
-                member, place=places[member.name], profile=self.scenario.machine_of(member), settings=settings
-            )
+            place, machine = self.resolved.places[name], self.resolved.machines[name]
+            self.cluster.add(member, place=place, profile=machine, settings=settings)
 
     def _add_clients(self) -> None:
-        retry = self.scenario.resolved_retry()
         network = self.scenario.network
         at_place: dict[str, int] = {}  # clients made so far
         for plan in self.scenario.workload.plan(network.regions, self.streams):
@@ -93,7 +90,7 @@ class Simulation:
             settings = ClientSettings(
                 system=self.system,
                 contacts=self._nearest(place, beside, turn),
-                retry=retry,
+                retry=self.resolved.retry,
                 driver=plan.driver,
                 report=self._report,
                 new_session=self.recorder.new_process,
@@ -111,7 +108,7 @@ class Simulation:
                 return -1.0
             return self.scenario.network.median_rtt(place, self.cluster.hosts[name].place)
 
-        distances = {name: distance(name) for name in self.system.contacts()}
+        distances = {name: distance(name) for name in self.resolved.contacts}
         ordered = sorted(distances, key=lambda name: distances[name])
         nearest = [name for name in ordered if distances[name] == distances[ordered[0]]]
         first = turn % len(nearest) if nearest else 0
@@ -257,7 +254,7 @@ class Simulation:
         rows, acknowledged = self.recorder.lengths(), dict(self.acknowledged)
         try:
             self.calm()
-            self.await_rest(progress_bound(self.scenario))
+            self.await_rest(progress_bound(self.resolved))
             self.run(until=self.now + self.settling_time)
         finally:
             if self._finished:
@@ -327,8 +324,8 @@ class Simulation:
         """The members that a name, a region, a role or ``"random"`` means right now."""
         if target in self._members:
             return (target,)
-        if target in self._machines:
-            return self._machines[target]
+        if target in self.resolved.residents:
+            return self.resolved.residents[target]
         if target in self.system.leader_roles:
             return self._holder(target)
         if target == "random":
@@ -360,7 +357,7 @@ class Simulation:
             return tuple(self.cluster.hosts)
         if (
             region in self._members
-            or region in self._machines
+            or region in self.resolved.residents
             or region in self.system.leader_roles
             or region == "random"
         ):
@@ -430,9 +427,8 @@ class Simulation:
         """
         check_administration(self.system, request)
         if _ADMIN not in self.cluster.hosts:
-            timeout = self.scenario.resolved_retry().timeout or 1.0
             member = Member(_ADMIN, Admin, group=_ADMIN, role="client")
-            settings = AdminSettings(self.system.administered_by, timeout)
+            settings = AdminSettings(self.system.administered_by, self.resolved.client_timeout)
             place = self.scenario.network.regions[0]
             self.cluster.add(member, place=place, settings=settings).boot()
         admin = self.cluster.hosts[_ADMIN].node

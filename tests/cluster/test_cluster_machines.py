@@ -120,8 +120,8 @@ def scenario(**fields: Any) -> Scenario:
 
 def test_members_of_a_machine_stand_at_one_place() -> None:
     made = scenario()
-    assert made.members_by_machine() == {f"m{i}": (f"g0.n{i}", f"g1.n{i}") for i in range(3)}
-    places = made.places()
+    assert made.resolved.residents == {f"m{i}": (f"g0.n{i}", f"g1.n{i}") for i in range(3)}
+    places = made.resolved.places
     assert all(places[f"g0.n{i}"] == places[f"g1.n{i}"] for i in range(3))
 
 
@@ -129,7 +129,7 @@ def test_hosts_may_be_given_by_machine_and_one_by_name() -> None:
     made = scenario(
         machines={"m1": Machine(cores=4), "g1.n0": Machine(clock=Clock(drift=0.1)), "*": Machine(cores=2)}
     )
-    assert [made.machine_of(member).cores for member in made.system.members()] == [2, 4, 2, 1, 4, 2]
+    assert [machine.cores for machine in made.resolved.machines.values()] == [2, 4, 2, 1, 4, 2]
     with pytest.raises(ValueError, match="machines names 'm7'"):
         scenario(machines={"m7": Machine()})
 

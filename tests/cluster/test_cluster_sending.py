@@ -194,7 +194,9 @@ def test_a_host_says_what_is_free_of_charge() -> None:
 
 def test_a_scenario_says_what_is_free_on_all_machines() -> None:
     def free(machines: Any) -> tuple[str, ...]:
-        return Scenario(system=Raft(nodes=3), network=constant(DELTA), machines=machines).free_of_charge
+        return Scenario(
+            system=Raft(nodes=3), network=constant(DELTA), machines=machines
+        ).resolved.free_of_charge
 
     assert free(Machine()) == ("cores", "disk")
     assert free({"n1": Machine(per_message=1e-6)}) == ("disk",)

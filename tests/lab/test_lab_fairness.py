@@ -10,7 +10,7 @@ import pytest
 from sim import Scenario, compare
 from sim.faults import Crash
 from sim.lab.compare import compare_scenarios
-from sim.lab.fairness import detection_of, fair, size_of
+from sim.lab.fairness import fair
 from sim.network import constant, lan, wan
 from sim.protocols import Abd, ChainReplication, Dynamo, EPaxos, MultiPaxos, PrimaryBackup, Raft
 from sim.protocols.balancing import BalancedStore
@@ -24,7 +24,7 @@ def world(**changes: Any) -> Scenario:
 
 
 def sizes(systems: Any, scenario: Scenario) -> list[int]:
-    return [size_of(s.system) for s in fair(systems, scenario)]
+    return [s.resolved.size for s in fair(systems, scenario)]
 
 
 def test_systems_without_a_size_get_the_same_by_one_rule() -> None:
@@ -53,10 +53,10 @@ def test_what_its_other_settings_forbid_keeps_its_size_and_nested_systems_are_si
 
 def test_one_detection_time_and_one_timeout_for_all_where_none_was_given() -> None:
     found = fair([Raft(nodes=3), PrimaryBackup(nodes=5), Abd(nodes=3), Raft(nodes=5, detection=9.0)], world())
-    times = [detection_of(s) for s in found]
+    times = [s.resolved.detection for s in found]
     widest = world(system=Raft(nodes=5)).derived
     assert times == pytest.approx([widest["detection"]] * 3 + [9.0])
-    assert {s.resolved_retry().timeout for s in found} == {widest["client_timeout"]}
+    assert {s.resolved.client_timeout for s in found} == {widest["client_timeout"]}
     alone = [world(system=Raft(nodes=n)).derived["detection"] for n in (3, 5)]
     assert alone[0] < 0.5 * alone[1]  # what each would have had by itself
 
