@@ -74,7 +74,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Names are fetched from their homes at first use, so that `sim --help` answers at once.
+    # A name is imported from its module at first use, so that `sim --help` answers at once.
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The `sim` command. Subcommands live in `sim.commands` and are imported only when they are called."""
+"""The `sim` command. Its subcommands are in `sim.commands` and are imported only when they are called."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def cli(context: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; bad input is one line on standard error and exit code 2, never a traceback.
 
-    ``arguments``: what stands behind ``sim``; None: those of this process.
+    ``arguments``: the arguments after ``sim``; None: those of this process.
     """
     outlive_pipes()
     state = {"traceback": False}
@@ -126,11 +126,11 @@ def _fail(text: str, code: int) -> NoReturn:
 
 
 _REFUSALS = (ValueError, LookupError, OSError, ImportError)
-"""What is raised with a sentence for the user, who need not know its class."""
+"""Classes of exceptions whose message is a sentence for the user; the class is not shown."""
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong; for an error that was not made for the user, with its class and the line that raised it."""
+    """The error as one sentence; for an error that was not meant for the user, with its class, file and line."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     frames = traceback.extract_tb(error.__traceback__)
     plain = isinstance(error, _REFUSALS) and not isinstance(error, KeyError | IndexError)

@@ -1,4 +1,4 @@
-"""Reading CSV files of figures, with errors that say where."""
+"""Reading CSV files of numbers; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CsvLine", "figure", "read_csv"]
 
 
 class CsvLine(dict[str, str]):
-    """One line of a CSV file: column -> text, and where it stands."""
+    """One line of a CSV file: column -> text; ``where`` is the file and the line, for error messages."""
 
     def __init__(self, where: str, cells: dict[str, str]) -> None:
         super().__init__(cells)
@@ -22,8 +22,9 @@ class CsvLine(dict[str, str]):
 def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) -> Iterator[CsvLine]:
     """The lines of a CSV file with a header, blank lines left out.
 
-    ``check`` is told the columns first. Raises ValueError naming the file, and the line where it helps, when the
-    file cannot be read, is not CSV in UTF-8, or a line has too few or too many cells.
+    ``check`` is first called with the columns; it may raise ValueError. Raises ValueError with the name of the file,
+    and the line where possible, when the file cannot be read, is not CSV in UTF-8, or a line has too few or too many
+    cells.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -49,7 +50,7 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
 
 
 def figure(line: CsvLine, column: str, *, zero: bool = True) -> float:
-    """The number in a column: finite and > 0, or >= 0 with ``zero``; ValueError saying where it stands."""
+    """The number in a column: finite and > 0, or >= 0 with ``zero``. Else raises ValueError with file and line."""
     text = line[column]
     try:
         value = float(text)

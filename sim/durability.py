@@ -1,7 +1,7 @@
 """Durable state: fields of a node that survive a crash.
 
-``promised = durable(Ballot.ZERO)`` in a class body declares a field on disk. What a handler writes there is on
-disk before anything that the node sends afterwards leaves it (see `sim.node`); a crash loses what is not.
+``promised = durable(Ballot.ZERO)`` in a class body declares a field on disk. A message that the node sends after a
+write leaves the node only when the write is on disk (see `sim.node`). A crash loses writes that are not yet on disk.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _refuse(what: str, value: Any) -> NoReturn:
 
 
 class Durable:
-    """A declaration of a field on disk; `restore` makes its first value from what the disk holds."""
+    """The declaration of a field on disk; `restore` makes its first value from the contents of the disk."""
 
     def __init__(self) -> None:
         self.field = ""
@@ -41,11 +41,11 @@ class Durable:
         raise NotImplementedError
 
     def require_in_place(self, value: Any) -> None:
-        """Raise TypeError when ``value`` cannot be what the field holds."""
+        """Raise TypeError when ``value`` cannot be the value of the field."""
 
 
 class _DurableValue(Durable):
-    """A value on disk. It has ``__set__`` but no ``__get__``: reading finds the instance's own attribute."""
+    """A value on disk. It has ``__set__`` but no ``__get__``: a read finds the attribute of the instance."""
 
     def __init__(self, default: Any) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _DurableValue(Durable):
 class _DurableContainer(Durable):
     """A durable log or map: its first value is a container that journals each change.
 
-    It has ``__set__``, which refuses, and no ``__get__``: reading finds the instance's own attribute.
+    ``__set__`` refuses assignments. There is no ``__get__``: a read finds the attribute of the instance.
     """
 
     def __init__(self, kind: type) -> None:
@@ -77,7 +77,7 @@ class _DurableContainer(Durable):
         self.kind = kind
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if value is not instance.__dict__.get(self.field):  # `self.map |= {...}` assigns what is there
+        if value is not instance.__dict__.get(self.field):  # `self.map |= {...}` assigns the same object again
             raise TypeError(self._misuse(value))
 
     def _misuse(self, value: Any) -> str:
@@ -96,7 +96,7 @@ class _DurableContainer(Durable):
         return self.kind(disk.read(field, ()), _journal(disk, field))
 
     def require_in_place(self, value: Any) -> None:
-        """Raise TypeError when the field's value is not the container that was put there at boot."""
+        """Raise TypeError when ``value`` is not a container of the declared kind."""
         if not isinstance(value, self.kind):
             raise TypeError(self._misuse(value))
 
@@ -113,7 +113,8 @@ def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
 class DurableLog(Generic[T]):
     """A log on disk, 0-based: `append`, `truncate` the end, `discard` the beginning, `reset`.
 
-    Each change is journalled in O(1). ``items`` is the list itself, to read and never to change.
+    Each `append`, `truncate` and `discard` is journalled in O(1). ``items`` is the list itself: read it, never change
+    it.
     """
 
     __slots__ = ("_journal", "items")
@@ -123,7 +124,7 @@ class DurableLog(Generic[T]):
         self._journal = journal
 
     def append(self, item: T) -> None:
-        """Add an item (immutable, else TypeError) at the end."""
+        """Add an item at the end. Raises TypeError when the item is mutable."""
         if item.__class__ not in _SCALARS and not is_immutable(item):
             _refuse("a durable log", item)
         self.items.append(item)
@@ -135,7 +136,7 @@ class DurableLog(Generic[T]):
             self.append(item)
 
     def truncate(self, length: int) -> None:
-        """Keep only the first ``length`` items."""
+        """Keep only the first ``length`` items. Raises IndexError when the log is shorter."""
         if not 0 <= length <= len(self.items):
             raise IndexError(f"cannot truncate a log of {len(self.items)} items to {length}")
         if length < len(self.items):
@@ -143,7 +144,7 @@ class DurableLog(Generic[T]):
             self._journal("truncate", length)
 
     def discard(self, count: int) -> None:
-        """Drop the first ``count`` items (log compaction)."""
+        """Drop the first ``count`` items (log compaction). Raises IndexError when there are fewer."""
         if not 0 <= count <= len(self.items):
             raise IndexError(f"cannot discard {count} of {len(self.items)} items")
         if count:
@@ -176,7 +177,7 @@ class DurableLog(Generic[T]):
 
 
 class DurableMap(dict[K, V]):
-    """A map on disk: a dict whose every change is journalled in O(1). Keys and values are immutable."""
+    """A map on disk: a dict that journals each change of a key in O(1). Keys and values are immutable."""
 
     def __init__(self, items: Any, journal: Callable[[str, Any], None]) -> None:
         super().__init__(items)

@@ -1,10 +1,10 @@
-"""Which messages the handlers of a class take: found when the class is defined, by their annotations.
+"""Finds the message classes that the handlers of a class take, by their annotations, when the class is defined.
 
 ``on_prepare(self, src, msg: Prepare)`` takes `Prepare`, and ``msg: Prepare | Accept`` takes both. The annotation may
-be a text (``from __future__ import annotations``); it is looked up where Python would: in the class, then among the
-message classes of the functions and classes around it, then in the module. Without an annotation the handler takes the
-message class of its module that has its name. A handler that overrides another without an annotation takes
-what that one takes. Whatever would leave a handler uncalled is a TypeError that says what to write.
+be a string (``from __future__ import annotations``). It is looked up where Python would look it up: in the class, then
+among the message classes of the enclosing functions and classes, then in the module. A handler without an annotation
+takes the message class with the same name as the handler. If it overrides another handler, it takes the same messages
+as that one. A handler that would never be called is a TypeError, which says what to write instead.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def find_handlers(cls: type) -> dict[type, str]:
 def own_handlers(cls: type, base: type, known: dict[str, Kinds]) -> dict[str, Kinds]:
     """Handler name -> message classes, for the handlers that ``base``, a base of ``cls`` or itself, defines.
 
-    ``known``: the handlers that these override.
+    ``known``: the handlers of earlier bases, which these may override.
     """
     found: dict[str, Kinds] | None = base.__dict__.get("_own_handlers")
     if found is None:
@@ -100,7 +100,7 @@ def _kinds_of(cls: type, name: str, method: Any, overridden: Kinds | None) -> Ki
 
 
 def _takes(function: Any, count: int) -> bool:
-    """Whether a function can be called with so many positional arguments, itself included."""
+    """Whether a function can be called with ``count`` positional arguments, ``self`` included."""
     code = getattr(function, "__code__", None)
     if code is None:
         return True
@@ -130,7 +130,7 @@ _RULE = (
 
 
 def _meant(cls: type, name: str) -> str:
-    """A guess at what a misspelt name should be."""
+    """A suggestion for a misspelt handler name, as a sentence; "" if no name is close."""
     for suffix in _CALLBACKS:
         start, _, last = name.rpartition("_")
         if difflib.SequenceMatcher(None, f"_{last}", suffix).ratio() > 0.75 and start != "on":
@@ -149,7 +149,7 @@ def _meant(cls: type, name: str) -> str:
 
 
 def _scopes(cls: type, function: Any) -> Iterator[dict[str, Any]]:
-    """What is in sight of a method, innermost first: its class, the functions and classes around it, its module."""
+    """The names that a method can see, innermost scope first: class, enclosing functions and classes, module."""
     yield {**{base.__name__: base for base in reversed(cls.__mro__)}, **cls.__dict__}
     yield _closure(function)
     outer = cls.__qualname__
@@ -176,11 +176,11 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _named(cls: type, name: str, function: Any) -> list[type]:
-    """The message classes in the innermost scope that has any of the handler's name."""
+    """The message classes with the handler's name, from the innermost scope that has such a class."""
     wanted = name.removeprefix("on_")
     for scope in _scopes(cls, function):
         found = {
-            id(kind): kind  # id: equal classes once, in the order of the scope
+            id(kind): kind  # by id: each class once, in the order of the scope
             for kind in scope.values()
             if isinstance(kind, type) and is_message(kind) and snake(kind.__name__) == wanted
         }
@@ -207,7 +207,7 @@ def _by_name(cls: type, name: str, function: Any) -> type:
 
 
 def _check_name(cls: type, name: str, function: Any, kinds: Kinds) -> None:
-    """Raise TypeError where a handler's name says another message than its annotation."""
+    """Raise TypeError if the name of a handler and its annotation name different messages."""
     if any(f"on_{snake(kind.__name__)}" == name for kind in kinds):
         return
     where = f"{cls.__name__}.{name}"
@@ -230,7 +230,7 @@ def _resolve(
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
         annotation = _evaluated(cls, where, function, annotation, overridden)
-        if isinstance(annotation, str):  # a text in a text
+        if isinstance(annotation, str):  # a string within a string
             annotation = _evaluated(cls, where, function, annotation, overridden)
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
@@ -264,7 +264,7 @@ def _evaluated(cls: type, where: str, function: Any, text: str, overridden: Kind
         if overridden is not None and {t.strip(" '\"") for t in text.split("|")} == {
             k.__name__ for k in overridden
         }:
-            return overridden  # imported for type checkers only; the method that it overrides knows
+            return overridden  # imported for type checkers only; the overridden method has the classes
         raise TypeError(
             f"{where}: the annotation {text!r} of its message cannot be resolved ({error}): define the class, or "
             f"import it at the top of {cls.__module__}, and not only under TYPE_CHECKING"

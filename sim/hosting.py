@@ -1,7 +1,8 @@
-"""What hosts a node: the one contract of the simulator, of a bench in a test, and of a dead node's host.
+"""The contract of a host. The simulator, the bench of a test and the host of a crashed node all fulfil it.
 
-Each verb of `sim.node.Verbs` asks one of these methods. What they promise is said there, and
-``tests/cluster/test_hosts_agree.py`` runs the same nodes under every host. Checks that all hosts make stand here.
+Each verb of `sim.node.Verbs` calls one of these methods; their behaviour is described there.
+``tests/cluster/test_hosts_agree.py`` runs the same nodes under every host. This module also has the checks that all
+hosts make.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["DiskContract", "HostContract", "callback", "require_delay", "require
 
 
 class DiskContract(Protocol):
-    """Where durable fields are journalled; invariants look at it, too."""
+    """The disk on which durable fields are journalled; invariants read it, too."""
 
     @property
     def instant(self) -> bool:
@@ -24,17 +25,17 @@ class DiskContract(Protocol):
 
     @property
     def unsynced(self) -> int:
-        """Above 0 while something that was written is not durable yet."""
+        """Greater than 0 while some written data is not durable yet."""
 
     def durable(self, field: str, default: Any = None) -> Any:
-        """What a crash right now would certainly leave of a field."""
+        """The value of a field that would certainly survive a crash at this moment; ``default`` if none would."""
 
     def write(self, field: str, operation: str, argument: Any) -> None:
-        """One change of a durable field."""
+        """Journal one change of a durable field."""
 
 
 class HostContract(Protocol):
-    """What a node, or a part of one, finds as ``self.host``."""
+    """The interface that a node, or a part of a node, has as ``self.host``."""
 
     @property
     def disk(self) -> DiskContract:
@@ -50,7 +51,7 @@ class HostContract(Protocol):
 
     @property
     def is_paused(self) -> bool:
-        """Whether the node stands still: alive, but nothing of it runs."""
+        """Whether the node is paused: alive, but none of its code runs."""
 
     def clock(self) -> float:
         """See `Verbs.now`."""
@@ -89,7 +90,9 @@ class HostContract(Protocol):
         """See `Verbs.spawn`."""
 
     def expect(self, called: Called) -> None:
-        """A handler that yields was called: an error, if nobody has begun to run it when the step is over."""
+        """Called when a handler that yields is called: if no code has begun to run it by the end of the step, the
+        host raises an error (`sim.stories.refuse_unbegun`).
+        """
 
     def sleep(self, seconds: float) -> Any:
         """See `Verbs.sleep`."""
@@ -105,7 +108,7 @@ class HostContract(Protocol):
 
 
 def callback(owner: Any, name: str) -> Callable[..., Any]:
-    """The handler of a timer or of work; TypeError when there is none."""
+    """The handler of a timer or of work. Raises TypeError when ``owner`` has no such handler."""
     handler: Callable[..., Any] | None = getattr(owner, name, None)
     if handler is None:
         raise TypeError(f"{type(owner).__name__} has no handler {name}")
@@ -113,12 +116,12 @@ def callback(owner: Any, name: str) -> Callable[..., Any]:
 
 
 def require_delay(node: str, timer: str, delay: float) -> None:
-    """Raise ValueError for a timer that is set to the past, or to no time at all."""
+    """Raise ValueError for a timer delay (seconds) that is negative or not finite."""
     if not 0 <= delay < inf:
         raise ValueError(f"{node}: timer {timer!r} cannot be set {delay!r} s ahead")
 
 
 def require_work(node: str, name: str, seconds: float) -> None:
-    """Raise ValueError for work that takes no finite time."""
+    """Raise ValueError for work whose duration (seconds) is negative or not finite."""
     if not 0 <= seconds < inf:
         raise ValueError(f"{node}: work {name!r} cannot take {seconds!r} s")

@@ -36,9 +36,9 @@ _MISSING: Any = object()
 def message(cls: C) -> C:
     """Class decorator: annotated fields become slots, constructor arguments, equality and a readable repr.
 
-    A ``__post_init__`` is called when all fields are set, to
-    refuse values. ``wire_bytes`` is the size of the payload in bytes: numbers count 8, strings
-    and bytes their length, tuples and nested messages the sum of their parts; a class may define its own.
+    ``__post_init__``, if defined, is called when all fields are set; it may refuse values. ``wire_bytes`` is the size
+    of the payload in bytes: a number counts 8, strings and bytes count their length, tuples and nested messages the
+    sum of their parts. A class may define its own ``wire_bytes``.
 
     Raises TypeError when a field without a default follows one with a default, or when a default or another
     attribute of the class is mutable: all messages of the class would share it.
@@ -79,7 +79,7 @@ _registry: dict[str, dict[str, type]] = {}
 def registered(module: str, scope: str) -> dict[str, type]:
     """The message classes that ``module`` defines directly in ``scope``, by name.
 
-    A scope is the qualified name of a class, or of a function with ``.<locals>`` behind it; "" is the module.
+    A scope is the qualified name of a class, or of a function with ``.<locals>`` appended; "" is the module.
     """
     start = f"{scope}." if scope else ""
     classes = _registry.get(module, {})
@@ -91,12 +91,12 @@ def registered(module: str, scope: str) -> dict[str, type]:
 
 
 def newest(kind: type) -> type:
-    """The message class that took the place of ``kind`` when its definition ran again, as in a notebook."""
+    """The newest definition of the message class ``kind``, whose definition may have run again (in a notebook)."""
     return _registry.get(kind.__module__, {}).get(kind.__qualname__, kind)
 
 
 def check_message(value: Any) -> None:
-    """Raise TypeError for what cannot be sent: anything that is no instance of a `@message` class."""
+    """Raise TypeError for a value that cannot be sent: one that is not an instance of a `@message` class."""
     if isinstance(value, type) and is_message(value):
         raise TypeError(f"{value.__name__} is a class: send an instance of it, {value.__name__}(...)")
     if not is_message(value):
@@ -201,7 +201,7 @@ def size_of(value: Any) -> int:
 
 
 class _Digester:
-    """Looks through a value for what can change under way."""
+    """Makes a comparable copy of a value: it shows whether the value changed between send and delivery."""
 
     plain: ClassVar[tuple[type, ...]] = (str, int, float, bool, bytes, type(None))
 
@@ -221,7 +221,7 @@ class _Digester:
 
 
 digest_of: Callable[[Any], Any] = _Digester()
-"""A comparable digest of all that a message carries; it differs when anything in it was changed."""
+"""A comparable digest of everything that a message carries; any change of the contents changes the digest."""
 
 
 def snake(name: str) -> str:

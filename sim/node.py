@@ -1,15 +1,16 @@
 """Nodes: all that a protocol author needs.
 
 A replica (or client, or server) is a class of *handlers* over *verbs*. A handler is one "upon receiving ..."
-of the paper: ``on_prepare(self, src, msg: Prepare)`` is called for each message of class ``Prepare``. It is one *step*:
-atomic, and what it writes is one record on disk. Verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...) are injected
-by whatever hosts the node (`sim.hosting.HostContract`): the simulator (`sim.cluster`), or a test that hands it
-messages by hand (`sim.testing`). This module knows neither simulated time nor the network; it imports nothing but the
-standard library.
+of the paper: ``on_prepare(self, src, msg: Prepare)`` is called for each message of class ``Prepare``. A call of a
+handler is one *step*: it is atomic, and everything that it writes is one record on disk. The host of the node
+(`sim.hosting.HostContract`) provides the verbs (`Node.send`, `Node.set_timer`, `Node.work`, ...). A host is the
+simulator (`sim.cluster`), or a test that delivers messages itself (`sim.testing`). This module knows neither simulated
+time nor the network; it imports only the standard library.
 
 A handler that yields is a *story*: ``answer = yield self.call("n1", Ask())``. Its first part, up to the first yield,
-belongs to the step of what it handles; each later part is a step of its own, at the moment when what it waited for has
-happened. Between two parts other handlers run. A crash ends it. One story calls another by ``yield from``.
+belongs to the step of the message that it handles. Each later part is a step of its own; it runs when the event that
+the story waited for has happened. Other handlers run between two parts. A crash of the node ends the story. One story
+calls another by ``yield from``.
 
 >>> @message
 ... class Ping:
@@ -85,18 +86,18 @@ class RandomSource(Protocol):
 
 
 class Verbs:
-    """What a node, or a part of one, can do. All times are in seconds, on the node's own clocks."""
+    """The verbs: everything a node, or a part of a node, can do. All times are in seconds, on the node's own clocks."""
 
     name: str
     """The name of the node."""
     random: RandomSource
     """The node's own stream of random numbers."""
     incarnation: int
-    """0 at first boot, one more at each restart."""
+    """The number of restarts so far: 0 after the first boot, 1 more after each restart."""
     peers: tuple[str, ...]
     """The other members of its group."""
     host: HostContract
-    """Whatever hosts this node; protocol code has no need of it."""
+    """The host of this node; protocol code does not need it."""
 
     if TYPE_CHECKING:
 
@@ -104,15 +105,16 @@ class Verbs:
         def now(self) -> float:
             """The time (seconds) on this node's wall clock, which may be wrong, drift, and jump in either direction.
 
-            For timestamps: what travels in messages, is stored, or is compared with the time of other nodes.
+            Use it for timestamps: times that are sent in messages, stored, or compared with times of other nodes.
             """
 
         @property
         def monotonic(self) -> float:
-            """A time (seconds) that only this incarnation of this node can use: it drifts, and never jumps.
+            """The time (seconds) on this node's monotonic clock: it may drift, and it never jumps.
 
-            For durations: leases, deadlines, suspicion, ages. It begins at a random value after each restart, so it
-            may not travel in messages, nor be stored. Timers run by it, and it goes on while the process is paused.
+            Use it for durations: leases, deadlines, suspicion, ages. It begins at a random value after each restart, so
+            do not send it in messages and do not store it. Timers run on this clock. It continues while the process is
+            paused.
             """
 
     else:
@@ -126,24 +128,25 @@ class Verbs:
             return self.host.monotonic()
 
     def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
-        """Send a message. It leaves only when everything this node wrote before is on its disk.
+        """Send a message. It leaves only when everything that this node wrote before is on its disk.
 
-        With ``hold=False`` it leaves at once: for messages that promise nothing about this node's disk.
-        A message to oneself is this node's next step, at the same instant: it costs nothing and is never lost.
+        With ``hold=False`` it leaves at once; use this for messages that promise nothing about this node's disk.
+        A message from a node to itself is the node's next step, at the same instant: it costs nothing and is not lost
+        unless the node crashes.
         """
         self.host.send(dst, msg, hold)
 
     def broadcast(self, msg: Any, *, to: Iterable[str] | None = None, hold: bool = True) -> None:
-        """Send a message to all of ``to`` (default: all peers, not itself), in order."""
+        """Send a message to each node in ``to`` (default: all peers, without this node), in order."""
         for dst in self.peers if to is None else to:
             self.send(dst, msg, hold=hold)
 
     def reply(self, src: str, msg: Any, *, hold: bool = True) -> None:
-        """Answer ``src``: to the very call it waits in when it used `called`, else as a plain message."""
+        """Answer ``src``. If ``src`` waits in a `call`, the message ends that call; else it is a plain message."""
         self.host.reply(src, msg, hold)
 
     def dispatch(self, src: str, msg: Any) -> None:
-        """Give a message to this node's handler for it, within the present step, as if it came from ``src``.
+        """Call this node's handler for a message, within the present step, as if the message came from ``src``.
 
         For layers (links, broadcasts, calls) that unpack one message from another. Raises TypeError when neither
         the node nor a part of it handles such a message.
@@ -151,7 +154,7 @@ class Verbs:
         self.host.dispatch(src, msg)
 
     def set_timer(self, name: str, delay: float, key: Any = None) -> None:
-        """In ``delay`` seconds call ``on_<name>_timeout()``, or ``on_<name>_timeout(key)`` for a keyed timer.
+        """Call ``on_<name>_timeout()`` after ``delay`` seconds, or ``on_<name>_timeout(key)`` for a keyed timer.
 
         There is one timer per (name, key): setting it again replaces its deadline. Raises ValueError for a
         negative delay, TypeError when there is no such handler.
@@ -159,7 +162,7 @@ class Verbs:
         self.host.set_timer(self, name, delay, key)
 
     def cancel_timer(self, name: str, key: Any = None) -> None:
-        """Forget a timer; harmless when it is not set."""
+        """Cancel a timer; harmless when it is not set."""
         self.host.cancel_timer(self, name, key)
 
     def work(self, name: str, seconds: float, key: Any = None, *, priority: int = 0) -> None:
@@ -170,20 +173,20 @@ class Verbs:
         self.host.work(self, name, seconds, key, priority)
 
     def cancel_work(self, name: str, key: Any = None) -> bool:
-        """Take work off the queue or the cores; False when there is none of that name and key."""
+        """Remove work from the queue or the cores; False when there is no work with that name and key."""
         return bool(self.host.cancel_work(self, name, key))
 
     @property
     def backlog(self) -> int:
-        """How much work (messages and `work`) waits for or occupies this node's cores."""
+        """How many messages and pieces of `work` wait for or occupy this node's cores."""
         return int(self.host.backlog)
 
     def record(self, event: str, **detail: Any) -> None:
-        """Append a row to the frame ``events``: this node, now, ``event`` with its details."""
+        """Append a row to the frame ``events``: the time, this node, ``event`` and its details."""
         self.host.record(event, detail)
 
     def barrier(self) -> None:
-        """Split what this handler writes: a crash may lose what follows and keep what went before."""
+        """End the present disk record: a crash may then keep what this handler wrote before, and lose what follows."""
         self.host.barrier()
 
     # Stories: processes that read "do this, wait for that or a timeout, then ..."
@@ -191,17 +194,17 @@ class Verbs:
     def spawn(self, story: Any) -> Any:
         """Start a story (a generator): it begins in this node's next step, at the same instant, after this handler.
 
-        Each of its parts between two yields is one step, as of a handler that yields. It is closed when the node
-        crashes. What comes back is an event: its value is what the story returns. TypeError for what is no story.
+        Each part between two yields is one step, as in a handler that yields. A crash of the node closes the story.
+        Returns an event whose value is the return value of the story. Raises TypeError if ``story`` is not a story.
         """
         return self.host.spawn(story)
 
     def sleep(self, seconds: float) -> Any:
-        """For a story to yield: wait. ValueError for a time below 0, or without end."""
+        """For a story to yield: wait ``seconds``. Raises ValueError for a time that is negative or not finite."""
         return self.host.sleep(seconds)
 
     def event(self) -> Any:
-        """For a story to yield: an event that someone else triggers by ``event.succeed(value)``."""
+        """For a story to yield: an event that other code of this node triggers by ``event.succeed(value)``."""
         return self.host.event()
 
     def call(self, dst: str, request: Any, timeout: float | None = None) -> Any:
@@ -216,9 +219,8 @@ class Verbs:
 class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
     """Declare a part of a node: ``detector = part(PhiDetector, threshold=8.0)``.
 
-    The keyword arguments become attributes of the part before its ``on_start`` runs. A part that refuses some of
-    them does so here (`Part.check_settings`). Raises TypeError for settings that are mutable: all nodes would share
-    them.
+    The keyword arguments become attributes of the part before its ``on_start`` runs. Here the part checks them
+    (`Part.check_settings`). Raises TypeError for a mutable setting, because all nodes would share it.
     """
 
     def __init__(self, cls: type[T], **settings: Any) -> None:
@@ -238,7 +240,7 @@ class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
     @overload
     def __get__(self, node: Node, owner: type) -> T: ...
     def __get__(self, node: Node | None, owner: type) -> Any:
-        # The instance's own dictionary, where Node puts the part, goes before a descriptor without __set__.
+        # Node puts the part into the instance's dictionary, which Python looks up before a descriptor without __set__.
         if node is None:
             return self
         raise AttributeError("parts are made when a host boots the node")
@@ -247,11 +249,12 @@ class part(Generic[T]):  # noqa: N801 - reads as a keyword in class bodies
 class Handlers(Verbs):
     """A class whose ``on_...`` methods are found when the class is defined (see `sim.handlers`).
 
-    Mistakes that would show late, or never, are refused then, too (see `sim.refusals`).
+    The definition of the class also fails for mistakes that would otherwise be noticed late or never (see
+    `sim.refusals`).
     """
 
     _handlers: ClassVar[dict[type, str]] = {}  # message class -> method name
-    _durables: ClassVar[dict[str, Any]] = {}  # field -> what makes its first value
+    _durables: ClassVar[dict[str, Any]] = {}  # field -> its declaration, which makes the first value
     _parts: ClassVar[dict[str, part[Any]]] = {}
     _is_part: ClassVar[bool] = False
 
@@ -268,12 +271,12 @@ class Handlers(Verbs):
 
     @classmethod
     def takers(cls) -> dict[type, str]:
-        """Message class -> handler name; with the newest definition of each class, if it ran again (in a notebook)."""
+        """Message class -> handler name. If a notebook ran a class definition again, the newest class is included."""
         again = {newest(kind): name for kind, name in cls._handlers.items()}
         return {**again, **cls._handlers}
 
     def on_start(self) -> None:
-        """Boot, and every restart: set the volatile state here."""
+        """Called at boot and at every restart: set the volatile state here."""
 
 
 def _collect(cls: type, kind: type, table: str) -> dict[str, Any]:
@@ -292,15 +295,15 @@ _VERBS = {
 
 
 def _given(cls: type) -> tuple[str, ...]:
-    """The attributes that a host sets in a node, or in a part of one."""
+    """The names of the attributes that a host sets in a node, or in a part of a node."""
     bases = [base for base in cls.__mro__ if base.__module__ == __name__]
     return tuple(name for base in bases for name in inspect.get_annotations(base) if name[0] != "_")
 
 
 def _not_assigned(cls: type[Handlers]) -> dict[str, str]:
-    """The attributes that methods may not assign: each with the reason, and what to write instead."""
+    """The attributes that methods must not assign: name -> the reason, and what to write instead."""
     refused = {name: f"{name} is a verb: give the attribute another name" for name in _VERBS}
-    # Members and peers may change: `broadcast` goes to the peers that a reconfiguration has left.
+    # Members and peers may change: after a reconfiguration, `broadcast` goes to the peers that remain.
     fixed = [name for name in _given(cls) if name not in ("members", "peers")]
     refused |= dict.fromkeys(fixed, "the host sets it: give the attribute another name")
     refused |= dict.fromkeys(cls._parts, "it is a part of the node: give the attribute another name")
@@ -308,7 +311,7 @@ def _not_assigned(cls: type[Handlers]) -> dict[str, str]:
 
 
 def durable_fields(node_class: type[Handlers]) -> tuple[str, ...]:
-    """The names under which nodes of a class write to their disks; those of a part are ``part.field``."""
+    """The names of the durable fields of a node class; the fields of a part are named ``part.field``."""
     own = tuple(node_class._durables)
     return own + tuple(
         f"{name}.{field}" for name, made in node_class._parts.items() for field in durable_fields(made.cls)
@@ -318,14 +321,14 @@ def durable_fields(node_class: type[Handlers]) -> tuple[str, ...]:
 class Node(Handlers):
     """A member of a system, or a client of one.
 
-    The host makes it by ``cls(host)``: on the first boot with an empty disk, on a restart with what was on
-    its disk. Attributes that the host provides besides the verbs:
+    The host makes it by ``cls(host)``: at the first boot with an empty disk, at a restart with the contents of its
+    disk. Besides the verbs, the host provides these attributes:
     """
 
     members: tuple[str, ...]
     """The names of all members of this node's group, itself included, in order."""
     settings: Any
-    """What the system gave this member to know; for most protocols the frozen system itself."""
+    """The settings that the system gave this member; for most protocols the frozen system itself."""
 
     def __init__(self, host: Any) -> None:
         self.__dict__.update(host.identity)
@@ -338,7 +341,7 @@ class Node(Handlers):
 class Part(Handlers):
     """A piece of a node (a failure detector, a broadcast) with its own handlers, timers and durable fields.
 
-    It shares its node's identity, disk, clock and crash; ``self.node`` is the node.
+    It shares the identity, the disk and the clocks of its node, and crashes with it; ``self.node`` is the node.
     """
 
     _is_part = True

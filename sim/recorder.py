@@ -52,7 +52,7 @@ class Recorder:
         rows = getattr(self, name)
         if not rows:
             return pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
-        # Values are whatever clients read and wrote: None is a value there, and an int stays an int.
+        # dtype object for what clients read and wrote: None is a value there, and an int stays an int.
         frame = pd.DataFrame(
             {
                 column: pd.Series(list(values), dtype=object) if column in _ANY_VALUE else list(values)
@@ -68,7 +68,7 @@ class Recorder:
         return {name: len(getattr(self, name)) for name in COLUMNS}
 
     def cut_back(self, lengths: dict[str, int]) -> None:
-        """Forget all rows that came after these."""
+        """Delete all rows that were appended after `lengths` returned ``lengths``."""
         for name, length in lengths.items():
             del getattr(self, name)[length:]
 

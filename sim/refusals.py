@@ -1,8 +1,8 @@
-"""What a class of nodes may not say: refused when the class is defined, with what to write instead.
+"""Mistakes in the class body of a node: the definition of the class raises an error that says what to write instead.
 
-A mutable class attribute would make all replicas one. A name that hides a verb (``self.work = {}``) or what the host
-gives (``self.name``) would break the node far from the line that did it. Methods are searched for such assignments by
-their byte code: this costs nothing while a simulation runs.
+All replicas would share a mutable class attribute. An attribute that hides a verb (``self.work = {}``), or an
+attribute that the host sets (``self.name``), would break the node far from the line with the mistake. The checks
+search the byte code of the methods for such assignments; this costs nothing while a simulation runs.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _INSTEAD = {
 
 
 def refuse_hidden(cls: type, verbs: Mapping[str, Any], given: Iterable[str], *, options: bool) -> None:
-    """Raise TypeError for an attribute of a class that hides a verb, or an attribute that the host gives.
+    """Raise TypeError for a class attribute that hides a verb, or that hides an attribute which the host sets.
 
-    A method may override a verb if it can be called in the same ways; without ``options``, if it takes what the verb
-    needs (the ``broadcast(msg)`` of a part goes to all, and takes no ``to``).
+    A method may override a verb if it accepts every call that the verb accepts. Without ``options`` it needs to accept
+    only the required arguments of the verb (the ``broadcast(msg)`` of a part goes to all, and takes no ``to``).
     """
     for name, value in cls.__dict__.items():
         where = f"{cls.__name__}.{name}"
@@ -76,7 +76,7 @@ def _signature(function: Any) -> str:
 
 
 def _can_stand_for(method: Any, verb: Any, options: bool) -> bool:
-    """Whether a method takes every call that a verb takes; without ``options``, every call that gives what it needs."""
+    """Whether a method accepts every call that a verb accepts; without ``options``, with required arguments only."""
     mine = list(inspect.signature(inspect.unwrap(method)).parameters.values())[1:]
     positional = [p for p in mine if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_name = {p.name: p for p in mine if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -95,7 +95,7 @@ def _can_stand_for(method: Any, verb: Any, options: bool) -> bool:
                 and p.default is not p.empty
                 and not any_name
             ):
-                return False  # optional ones are given by name
+                return False  # callers give optional arguments by name
         elif not any_position:
             return False
         if p.default is not p.empty and i < len(positional) and positional[i].default is p.empty:
@@ -121,7 +121,10 @@ def _can_stand_for(method: Any, verb: Any, options: bool) -> bool:
 
 
 def refuse_settings(cls: type, settings: Mapping[str, Any], taken: Mapping[str, Any]) -> None:
-    """Raise TypeError for settings of a part that all nodes would share, or that hide a verb or what the host gives."""
+    """Raise TypeError for a setting of a part that is mutable, because all nodes would share it.
+
+    Raises TypeError, too, for a setting that hides a method, a verb or an attribute which the host sets (``taken``).
+    """
     for name, value in settings.items():
         if name in taken or callable(getattr(cls, name, None)):
             raise TypeError(
@@ -135,9 +138,9 @@ def refuse_settings(cls: type, settings: Mapping[str, Any], taken: Mapping[str, 
 
 
 def refuse_assignments(cls: type, verbs: Container[str], refused: Mapping[str, str]) -> None:
-    """Raise TypeError for a method that assigns an attribute of its node that may not be assigned.
+    """Raise TypeError for a method that assigns an attribute of its node which must not be assigned.
 
-    ``refused``: attribute -> why, and what to write instead.
+    ``refused``: attribute -> the reason, and what to write instead.
     """
     for name, value in cls.__dict__.items():
         function = (
@@ -157,9 +160,9 @@ def refuse_assignments(cls: type, verbs: Container[str], refused: Mapping[str, s
 def _assigned(
     code: types.CodeType, me: str, verbs: Container[str], names: Mapping[str, str]
 ) -> Iterator[tuple[str, int]]:
-    """The attributes among ``names`` of the variable ``me`` that a piece of code assigns or deletes, and where.
+    """The attributes in ``names`` of the variable ``me`` that the code assigns or deletes, each with its line number.
 
-    To put a wrapper in the place of a verb, and the verb back, is no mistake.
+    Code may replace a verb by a wrapper of it, and put the verb back.
     """
     if any(name in names for name in code.co_names) and _stores(code, names):
         instructions = list(dis.get_instructions(code))
@@ -178,7 +181,7 @@ def _assigned(
 
 
 def _stores(code: types.CodeType, names: Mapping[str, str]) -> bool:
-    """Whether code stores an attribute of such a name in anything; quick, as most code does not."""
+    """Whether code stores or deletes an attribute with one of the ``names``, of any object; a quick test."""
     raw, high = code.co_code, 0
     for i in range(0, len(raw), 2):
         if raw[i] == _EXTEND:
@@ -207,7 +210,7 @@ def _of(instructions: list[dis.Instruction], store: int, me: str) -> bool:
 
 
 def _wraps(instructions: list[dis.Instruction], store: int, me: str) -> bool:
-    """Whether what is stored was read before: a verb that is wrapped, ``send, self.send = self.send, quick``."""
+    """Whether the code read the same attribute before: it wraps a verb, ``send, self.send = self.send, quick``."""
     attribute = instructions[store].argval
     for owner, read in itertools.pairwise(instructions[:store]):
         if (

@@ -1,8 +1,8 @@
-"""What the fields of a value may hold: one rule, by their annotations, for systems, faults, workloads and all the rest.
+"""Checks the fields of systems, faults, workloads and other frozen values against their annotations: one rule for all.
 
-A class that derives from `Value` has its fields compared with their annotations when one is made, before its own
-``__post_init__`` compares numbers: text is not less than a number, and Python says so in a TypeError that names
-neither the field nor the value.
+When an object of a class that derives from `Value` is made, its fields are checked first, and then its own
+``__post_init__`` runs. Without this check, a comparison of a string with a number in ``__post_init__`` would raise a
+TypeError that names neither the field nor the value.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """For ``Annotated[int, Size(most, why)]``: at most so many, and why more cannot fit."""
+    """For ``Annotated[int, Size(most, why)]``: the largest number allowed, and why more do not fit."""
 
     most: int
     why: str
@@ -52,7 +52,7 @@ class Size:
 
 MOST_MEMBERS = 100_000
 MOST_ROWS = 100_000_000
-"""So many rows of a frame, of some two hundred bytes each, may be in memory."""
+"""The largest number of rows of a frame that may be in memory; a row takes about two hundred bytes."""
 
 Members = Annotated[int, Size(MOST_MEMBERS, "each takes some ten kilobytes of memory")]
 """A number of members or clients."""
@@ -60,9 +60,9 @@ Members = Annotated[int, Size(MOST_MEMBERS, "each takes some ten kilobytes of me
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """For ``Annotated[float, Bounds("positive", above=0)]``: what a number must be, in words and in figures.
+    """For ``Annotated[float, Bounds("positive", above=0)]``: the range of a number, in words and in figures.
 
-    ``least`` and ``most`` may be reached, ``above`` and ``below`` may not.
+    ``least`` and ``most`` are inclusive bounds, ``above`` and ``below`` exclusive bounds.
     """
 
     words: str
@@ -72,7 +72,7 @@ class Bounds:
     below: float | None = None
 
     def hold(self, value: float) -> bool:
-        """Whether the value lies within."""
+        """Whether the value is within the bounds."""
         return not (
             (self.least is not None and value < self.least)
             or (self.above is not None and value <= self.above)
@@ -85,9 +85,9 @@ Count = Annotated[int, Bounds("an integer of at least 1", least=1)]
 Several = Annotated[int, Bounds("an integer of at least 2", least=2)]
 Whole = Annotated[int, Bounds("an integer of at least 0", least=0)]
 Seconds = Annotated[float, Bounds("positive seconds", above=0)]
-"""A time that must pass: a timeout, an interval."""
+"""A duration that must not be zero: a timeout, an interval."""
 Wait = Annotated[float, Bounds("at least 0 s", least=0)]
-"""A time that may be none: a delay, a cost."""
+"""A duration that may be zero: a delay, a cost."""
 Positive = Annotated[float, Bounds("positive", above=0)]
 NotNegative = Annotated[float, Bounds("at least 0", least=0)]
 Drift = Annotated[float, Bounds("at least 0 and below 1", least=0, below=1)]
@@ -95,7 +95,7 @@ Drift = Annotated[float, Bounds("at least 0 and below 1", least=0, below=1)]
 
 
 def field_path(name: str) -> str:
-    """A path to a field in its one spelling: ``system.nodes`` and ``system__nodes`` name the same field."""
+    """The path to a field, in its standard spelling: ``system.nodes`` becomes ``system__nodes``."""
     return name.replace(".", "__")
 
 
@@ -115,14 +115,14 @@ class Value:
         check_types(self)
 
     def _convert(self) -> None:
-        """Turn what may be written in more than one way into what the annotation says, before it is checked."""
+        """Convert fields that may be written in several ways to the annotated type, before they are checked."""
 
     def made_of(self) -> dict[str, Any]:
-        """The keywords from which the same value can be made: what its written form holds."""
+        """The keyword arguments that make an equal value; its written form holds them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(cast(Any, self)) if f.init}
 
     def _keep(self, **fields: Any) -> None:
-        """Set fields of a frozen value while it is made."""
+        """Set fields of a frozen value during its construction."""
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -138,7 +138,7 @@ def _checked(own: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class _Misfit(Exception):
-    """What would have fitted; ``entry``: the value inside a sequence or mapping that does not, in a tuple."""
+    """The message says which values would fit. ``entry``: a tuple with the wrong value inside a sequence or mapping."""
 
     def __init__(self, what: str, entry: tuple[Any, ...] = ()) -> None:
         super().__init__(what)
@@ -146,11 +146,11 @@ class _Misfit(Exception):
 
 
 def check_types(settings: Any) -> None:
-    """Raise ValueError, with field and value, for a field of a dataclass that holds what its annotation does not say.
+    """Raise ValueError, with field and value, for a field of a dataclass whose value does not fit its annotation.
 
-    Numbers must be finite, and integers fit in 64 bits; a truth value is no number; a text is no sequence. Numbers of
-    NumPy become Python's, and sequences become tuples where the annotation says so. Annotations that name what exists
-    only for a type checker are left to the owner.
+    Numbers must be finite, and integers must fit in 64 bits. A bool is not a number, and a string is not a sequence.
+    NumPy numbers become Python numbers, and sequences become tuples where the annotation says so. Annotations that
+    can be resolved only by a type checker are not checked.
     """
     cls: Any = type(settings)
     for name, hint in hints(cls):
@@ -166,7 +166,7 @@ def check_types(settings: Any) -> None:
 
 @cache
 def hints(cls: type) -> tuple[tuple[str, Any], ...]:
-    """The annotation of each field that is set when one is made."""
+    """The (name, resolved annotation) pairs of the fields that the constructor takes."""
     return tuple((f.name, _resolved(cls, f)) for f in dataclasses.fields(cls) if f.init)
 
 
@@ -181,7 +181,7 @@ def _resolved(cls: type, field: dataclasses.Field[Any]) -> Any:
 
 
 def _fitted(value: Any, hint: Any) -> Any:
-    """The value as the annotation wants it. Raises `_Misfit`."""
+    """The value, converted to fit the annotation. Raises `_Misfit` if it cannot fit."""
     origin = get_origin(hint)
     if origin is Annotated:
         inner, *limits = get_args(hint)
@@ -219,7 +219,7 @@ def _one_of(value: Any, options: tuple[Any, ...]) -> Any:
             return _fitted(value, option)
         except _Misfit as misfit:
             misfits.append((option, misfit))
-    # A number out of range, or a wrong entry, says more than the list of what else there is.
+    # An error about a range, or about a wrong entry, tells the user more than the list of all possible types.
     for option, found in misfits:
         if str(found) != described(option):
             raise found
@@ -236,7 +236,7 @@ def _number(value: Any, kind: type) -> Any:
         return value if isinstance(value, int) else plain
     if not isfinite(value):
         raise _Misfit("a finite number")
-    return float(value)  # a float64 of NumPy is a float, too, but writes itself otherwise
+    return float(value)  # a NumPy float64 is a float, too, but its repr differs
 
 
 def _contained(value: Any, hint: Any, origin: Any) -> Any:
@@ -269,7 +269,7 @@ def _tuple(value: Any, hint: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         raise _Misfit(described(hint))
     items = tuple(value)
     if parts == (float, Ellipsis) and {*map(type, items)} == {float} and all(map(isfinite, items)):
-        return items  # quickly: measured samples are many
+        return items  # a fast path, for measured samples with many values
     kinds = parts[:1] * len(items) if parts[-1] is Ellipsis else parts
     if len(kinds) != len(items):
         raise _Misfit(described(hint))
@@ -290,7 +290,7 @@ def _instance(value: Any, kind: type) -> Any:
         return value
     try:
         fits = isinstance(value, kind) and not (isinstance(value, type) and not issubclass(kind, type))
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # a typing.Protocol that does not support isinstance
         return value
     if not fits:
         raise _Misfit(described(kind))
@@ -308,13 +308,13 @@ _WORDS = {
 
 
 def described(hint: Any) -> str:
-    """What an annotation asks for, in words."""
+    """The values that an annotation allows, in words."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return described(parts[0])
     if origin in (Union, UnionType):
         plain = any(part in (float, int, str) or get_origin(part) is Literal for part in parts)
-        # Beside a number, a text or a choice, None goes without saying.
+        # None is not mentioned beside a number, a string or a choice.
         return " or ".join(described(part) for part in parts if not (plain and part is NoneType))
     if origin is Literal:
         two = f"{parts[0]!r} or {parts[-1]!r}"

@@ -1,9 +1,9 @@
 """Handlers that yield: stories.
 
-A handler that waits for something is a generator: ``answer = yield self.call("n1", Ask())``. Whatever hosts the node
+A handler that waits for something is a generator: ``answer = yield self.call("n1", Ask())``. The host of the node
 runs it. Its first part, up to the first yield, belongs to the step of the message (or timer, or work) that it handles;
-each later part is a step of its own. Called by hand, such a handler does nothing, as any generator: this module makes
-that an error instead of a silent nothing.
+each later part is a step of its own. If code calls such a handler like a plain method, nothing of it runs, as with any
+generator. This module makes that an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Called", "generator_of", "mark_stories", "name_of", "refuse_unbegun"
 
 
 class Called:
-    """What the call of a handler that yields gives: for ``yield from``, for `spawn`, or for the host to run."""
+    """The result of calling a handler that yields: use it in ``yield from`` or `spawn`, or let the host run it."""
 
     __slots__ = ("_generator", "begun", "handler")
 
@@ -37,19 +37,19 @@ class Called:
 
 
 def generator_of(story: Any) -> Generator[Any, Any, Any] | None:
-    """The generator to run of what a handler returned, or a story was started with; None: it is no story."""
+    """The generator of a story: of a handler's return value, or of the argument of `spawn`. None: it is no story."""
     if isinstance(story, Called):
         return story.take()
     return story if isinstance(story, Generator) else None
 
 
 def name_of(generator: Generator[Any, Any, Any]) -> str:
-    """The function whose call made a generator, as in ``RaftNode.on_request``."""
+    """The qualified name of the function that made a generator, such as ``RaftNode.on_request``."""
     return str(getattr(generator, "__qualname__", type(generator).__name__))
 
 
 def refuse_unbegun(called: Called) -> None:
-    """Raise TypeError when a handler that yields was called, and the step is over without anybody running it."""
+    """Raise TypeError if a handler that yields was called and no code has begun to run it by the end of the step."""
     if not called.begun:
         raise TypeError(
             f"{called.handler} yields, and was called like a plain method, so that nothing of it ran: write "
@@ -59,9 +59,10 @@ def refuse_unbegun(called: Called) -> None:
 
 
 def mark_stories(cls: type, root: type) -> None:
-    """Let the handlers of ``cls`` that yield give a `Called`; ``root``: the base whose subclasses have had this done.
+    """Wrap the handlers of ``cls`` that yield, so that a call of them returns a `Called`.
 
-    Raises TypeError for a handler that is a coroutine.
+    ``root``: the common base; bases of ``cls`` that derive from it are wrapped already. Raises TypeError for a handler
+    that is a coroutine.
     """
     for base in cls.__mro__:
         if base is not cls and issubclass(base, root):

@@ -1,4 +1,4 @@
-"""Systems: what is simulated. A system is a frozen value that names its members and what it promises.
+"""Systems: what is simulated. A system is a frozen value that names its members and its guarantees.
 
 A protocol's file defines its messages, its node class and, at the foot, its system: a frozen dataclass that
 derives from `System`. Systems defined outside this package are full citizens; there is no registry.
@@ -50,7 +50,7 @@ class Timing:
 
     @classmethod
     def of(cls, heartbeat: float) -> Timing:
-        """The times that go with a heartbeat every so many seconds."""
+        """The times for a heartbeat interval of ``heartbeat`` seconds: detection after ten intervals."""
         return cls(heartbeat, 10 * heartbeat)
 
 
@@ -74,11 +74,11 @@ class Member:
     place:
         The name of a place of the network; None: the topology places replicas round robin.
     colocated_with:
-        The name of another member: this one stands at its place, for services without a region of their own. A
-        message between the two takes what one takes within that place (on one ``machine`` it would take nothing).
+        The name of another member: this one is at the same place. For services without a region of their own. A
+        message between the two takes as long as any message within that place (on one ``machine``: no time).
     machine:
-        The name of the machine on which it runs; None: one of its own. Members on one machine stand at one place,
-        share its cores, and reach each other without delay. Each has a disk and a clock of its own.
+        The name of the machine on which it runs; None: a machine of its own. Members on one machine are at one place,
+        share its cores, and reach each other without delay. Each member has its own disk and clocks.
     role:
         ``"replica"``, ``"service"`` (a view service, a configuration master) or ``"balancer"``; messages
         between replicas are what `messages per operation` counts.
@@ -105,7 +105,7 @@ class Member:
 
     @property
     def handled(self) -> tuple[type, ...]:
-        """The classes of messages that its node class and the parts of it have handlers for."""
+        """The message classes for which its node class and the parts of that class have handlers."""
         owners = (self.node_class, *(part.cls for part in self.node_class._parts.values()))
         return tuple(kind for owner in owners for kind in owner._handlers)
 
@@ -148,23 +148,23 @@ class System(Value):
     operations: ClassVar[frozenset[str]] = frozenset(
         {"get", "put", "cas", "append", "increment", "delete", "scan"}
     )
-    """The kinds of client operation that it serves; a workload that asks for more is refused."""
+    """The kinds of client operation that it serves; a scenario refuses a workload with other kinds."""
     may_fail: ClassVar[frozenset[str]] = frozenset({"cas"})
-    """The kinds of operation to which ``fail`` is an answer, because the state machine says so (a cas that does not
-    match); for other kinds it is a refusal, and no progress."""
+    """The kinds of operation for which ``fail`` is an answer of the state machine (a cas whose expected value does not
+    match). For other kinds ``fail`` is a refusal, and does not count as progress."""
     label_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that its label shows even when they have their defaults."""
+    """Fields that its label shows also when they have their default values."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
     """Names under which faults may address the leader."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Name of a request of an administrator -> the setting that a user needs for it, where one is needed."""
+    """Class name of an administrator's request -> the setting that enables it, for requests that need a setting."""
     only_key_values: ClassVar[str] = "it serves the key-value store only; Raft and Multi-Paxos take others"
-    """Why it takes no ``application``."""
+    """The reason why it takes no ``application``, for the error message."""
     title: ClassVar[str] = ""
-    """What this class is called in tables and charts; the name of the class in words unless given."""
+    """The name of this class in tables and charts; "" (the default): the class name, split into words."""
 
     def __new__(cls, *arguments: Any, **given: Any) -> Self:
-        """Remember which fields were given: comparisons fill in what was not, alike for all."""
+        """Remember which fields were given: a comparison fills in the other fields, equally for all systems."""
         if "application" in given and "application" not in getattr(cls, "__dataclass_fields__", ()):
             raise ValueError(
                 f"{cls.__name__} takes no application ({given['application']!r}): {cls.only_key_values}"
@@ -177,28 +177,28 @@ class System(Value):
     def of(cls, node_class: type[Node], consistency: str | None = None, **given: Any) -> System:
         """A system of equal members of one node class: ``System.of(MyNode, nodes=3, consistency="linearizable")``.
 
-        Its members are n0, n1, ...; its clients ask any of them and follow redirects. ``nodes`` (3), ``heartbeat``,
-        ``detection`` and ``unsafe`` are those of every system; any other keyword becomes a setting that nodes read:
-        ``quorum=2`` is ``self.settings.quorum``. Raises ValueError for a setting that is mutable, that the node class
-        never reads, or that hides what every system has.
+        Its members are n0, n1, ...; its clients send requests to any member and follow redirects. ``nodes`` (default
+        3), ``heartbeat``, ``detection`` and ``unsafe`` are the fields of every system. Any other keyword becomes a
+        setting for the nodes: ``quorum=2`` is ``self.settings.quorum``. Raises ValueError for a setting that is
+        mutable, that the node class never reads, or that hides an attribute of `System`.
         """
         if cls is not System:
             raise TypeError(f"write System.of(...), not {cls.__name__}.of(...)")
-        # By name: this file stands below the protocols, and imports none of them.
+        # Imported by name: this module is in a layer below the protocols and must not import them.
         made: System = import_module("sim.protocols.of_node").system_of(node_class, consistency, **given)
         return made
 
     @property
     def given(self) -> frozenset[str]:
-        """The fields that were given when this system was made, whether or not they differ from their defaults.
+        """The names of the fields that were given when this system was made, also those given with their defaults.
 
-        `dataclasses.replace` gives every field; `changed` keeps what is known.
+        `dataclasses.replace` marks every field as given; use `changed` to keep the marks.
         """
         known: frozenset[str] = self.__dict__["_given"]
         return known
 
     def changed(self, **fields: Any) -> Self:
-        """This system with other values for some fields; the others stay given or not given as they were."""
+        """A copy of this system with other values for some fields; these become given, the marks of the others stay."""
         made = dataclasses.replace(self, **fields)
         object.__setattr__(made, "_given", self.given | frozenset(fields))
         return made
@@ -228,7 +228,7 @@ class System(Value):
                     "an object with state of its own, of some ten kilobytes"
                 )
 
-    # What a system says of itself
+    # Declared by each system
 
     def members(self) -> tuple[Member, ...]:
         """All members, in the order in which they are placed and started."""
@@ -241,14 +241,14 @@ class System(Value):
 
     @property
     def consistency(self) -> str | None:
-        """The consistency model it claims, a name that `sim.analysis.checks.check` knows; None: none."""
+        """The consistency model that it claims, a name for `sim.analysis.checks.check`; None: it claims none."""
         return None
 
     @property
     def label(self) -> str:
         """Its name in tables and charts: the class name and the fields that differ from their defaults.
 
-        The times that the scenario derived are left out; UNSAFE stands first where it applies.
+        ``heartbeat`` and ``detection`` are left out. The label of an unsafe system begins with UNSAFE.
         """
         shown = []
         for f in dataclasses.fields(self):
@@ -261,41 +261,41 @@ class System(Value):
         return f"UNSAFE {text}" if self.unsafe else text
 
     def with_timing(self, timing: Timing) -> Self:
-        """This system with the failure-detection times filled in where they were not given."""
+        """A copy of this system in which ``timing`` fills in the failure-detection times that were not given."""
         times = timing if self.heartbeat is None else Timing.of(self.heartbeat)
         detection = times.detection if self.detection is None else self.detection
         return dataclasses.replace(self, heartbeat=times.heartbeat, detection=detection)
 
     @property
     def heartbeat_interval(self) -> float:
-        """Seconds between signs of life; 50 ms where neither the user nor the scenario gave any."""
+        """Seconds between two heartbeats; 0.05 if neither the user nor the scenario set them."""
         return _WITHOUT_NETWORK.heartbeat if self.heartbeat is None else self.heartbeat
 
     @property
     def detection_timeout(self) -> float:
-        """The shortest silence in seconds after which somebody is suspected: ten heartbeats unless given."""
+        """The shortest silence (seconds) after which a node is suspected; ten heartbeat intervals unless given."""
         return Timing.of(self.heartbeat_interval).detection if self.detection is None else self.detection
 
     def contacts(self) -> tuple[str, ...]:
-        """The members that clients may ask; by default all replicas that are not spares."""
+        """The members to which clients may send requests; by default all replicas that are not spares."""
         return tuple(m.name for m in self.members() if m.role == "replica" and not m.off)
 
     def check_machines(self, machines: Mapping[str, Any]) -> None:
-        """Raise ValueError for a setting that the machine of its member cannot serve; asked when a scenario is built.
+        """Raise ValueError for a setting that the machine of a member cannot support. A scenario calls this when built.
 
-        ``machines``: member -> its machine (`sim.cluster.Machine`).
+        ``machines``: member name -> its machine (`sim.cluster.Machine`).
         """
 
     def administered_by(self, kind: type) -> tuple[str, ...]:
-        """The members that an administrator may ask for requests of this class: those that have a handler for it.
+        """The members that serve an administrator's request of this class: those that have a handler for it.
 
-        None of them: the system does not serve such requests, and a scenario that makes one is refused.
+        Empty if the system does not serve such requests; a scenario that makes one then raises ValueError.
         """
         return tuple(m.name for m in self.members() if m.role != "service" and kind in m.handled)
 
     @property
     def administration(self) -> tuple[type, ...]:
-        """The classes of administrators' requests (`sim.protocols.admin`) that it serves, by name."""
+        """The classes of administrators' requests (`sim.protocols.admin`) that it serves, sorted by name."""
         kinds = {
             kind.__name__: kind
             for member in self.members()
@@ -305,10 +305,10 @@ class System(Value):
         return tuple(kinds[name] for name in sorted(kinds))
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        """This system with its first leader or primary at ``place``; ``places``: member -> place.
+        """A copy of this system with its first leader or primary at ``place``; ``places``: member -> place.
 
-        A system has a leader if it has a field ``leader``, the name of a replica; leaderless ones return
-        themselves. Raises ValueError where no replica stands at that place.
+        A system has a leader if it has a field ``leader``, the name of a replica. A leaderless system returns itself.
+        Raises ValueError if no replica is at that place.
         """
         if all(f.name != "leader" for f in dataclasses.fields(self)):
             return self
@@ -320,87 +320,87 @@ class System(Value):
 
     @property
     def max_down(self) -> int | None:
-        """How many members may be down at once without leaving its fault model; None: any number.
+        """How many members may be down at once within its fault model; None: any number.
 
-        Systems that keep nothing on disk state F here, and chaos respects it.
+        A system that keeps nothing on disk returns F here. Chaos crashes no more members at once.
         """
         return None
 
     @property
     def disks_may_be_lost(self) -> bool:
-        """Whether a member may come back with an empty disk without leaving its fault model.
+        """Whether its fault model allows a member to restart with an empty disk.
 
-        False where stable storage is assumed, for safety or for progress; chaos respects it.
+        False if the protocol needs stable storage, for safety or for progress. Chaos then destroys no disk.
         """
         return False
 
     @property
     def max_clock_drift(self) -> float | None:
-        """How wrong the rates of both clocks of a node may be without leaving its fault model; None: however wrong.
+        """The largest error of the rates of a node's clocks within its fault model; None: any error.
 
-        With 0.05 they lie between 0.95 and 1.05: what leases rely on. 0: they are right. A system that uses time for
-        nothing but timeouts leaves it at None. Chaos respects it.
+        With 0.05 the rates are between 0.95 and 1.05; leases rely on such a bound. 0: the rates are exact. A system
+        that uses time only for timeouts leaves it at None. Chaos stays within the bound.
         """
         return None
 
     @property
     def wall_clock_may_jump(self) -> bool:
-        """Whether wall clocks (`Verbs.now`) may be set, and differ from node to node, without leaving its fault model.
+        """Whether its fault model allows wall clocks (`Verbs.now`) to jump, and to differ from node to node.
 
-        False where a claim rests on wall clocks, such as a bound on staleness that compares those of two nodes. What is
-        measured on monotonic clocks (timers, leases, suspicion) does not mind. Chaos respects it.
+        False if a claim depends on wall clocks, such as a bound on staleness that compares the clocks of two nodes.
+        Timers, leases and suspicion use monotonic clocks and do not depend on this. Chaos sets no wall clock then.
         """
         return True
 
     def has_recovered(self, node: Node) -> bool:
-        """Whether a live member takes part again after a restart; one that does not counts as down."""
+        """Whether a live member takes part again after a restart; a member that does not yet counts as down."""
         return True
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """The live ``nodes`` that have not yet come to rest after faults have ended; chaos waits for them.
+        """The names of the live ``nodes`` that are still busy after the faults have ended; chaos waits for them.
 
-        For systems whose work is not only what clients ask for: memberships that must agree, rumours that must arrive.
+        For systems that work also without client requests: memberships that must agree, rumours that must arrive.
         """
         return ()
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
-        """How far each of the live ``nodes`` has come that must hold what is replicated: name -> position.
+        """How far each live node that must hold the replicated data has come: name -> position.
 
-        A position is a number that grows (entries applied, versions seen), or a tuple of such numbers, compared place
-        by place. After a storm every replica named here must reach the furthest position in its group (`Member.group`),
-        else it never caught up.
-        Replicas that have left, or hold nothing, are not named. None: the system replicates nothing, or it lets
-        replicas fall behind for good; it says so.
+        A position is a number that grows (entries applied, versions seen), or a tuple of such numbers, compared
+        element by element. After a storm every replica in the result must reach the furthest position in its group
+        (`Member.group`); a replica that does not is reported as never having caught up. Replicas that have left the
+        group, or that hold no data, are not in the result. None: the system replicates nothing, or its documentation
+        says that replicas may fall behind forever.
         """
         return None
 
-    # What the rest of the simulator asks of it
+    # Asked by the rest of the simulator
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """Who holds ``role`` now, among the live ``nodes`` (name -> node); None while it is vacant.
+        """The name of the live node that holds ``role`` now; None if no node holds it. ``nodes``: name -> node.
 
-        A leaderless system raises LookupError: the scenario then takes the replica nearest to most clients.
+        A leaderless system raises LookupError; the scenario then takes the replica nearest to most clients.
         """
         raise LookupError(f"{type(self).__name__} has no {role}")
 
     def invariants(self) -> Iterable[Invariant]:
-        """Fresh invariants for one run; they are asked after every event when checking is on."""
+        """New invariants for one run; when checking is on, the simulator calls them after every event."""
         return ()
 
     @property
     def converges_within(self) -> float | None:
-        """Seconds, besides what messages take, in which all replicas agree once nobody writes and nothing fails.
+        """The time (seconds, without message delays) until all replicas agree, after the last write and the last fault.
 
         None: no such promise. Systems that claim ``eventual`` state it, and show their values by `replica_values`.
         """
         return None
 
     def replica_values(self, nodes: Mapping[str, Node]) -> Mapping[str, Mapping[str, Any]] | None:
-        """What each of the live replicas holds: name -> key -> value; None: not shown."""
+        """The values that each live replica holds: name -> key -> value; None: the system does not show them."""
         return None
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """How many acknowledged writes no live member remembers at the end; None: not counted.
+        """The number of acknowledged writes that no live member has at the end of the run; None: not counted.
 
         ``acknowledged``: (session, sequence) -> command, for every write that a client saw succeed.
         """
@@ -427,20 +427,20 @@ def check_administration(system: System, request: Any) -> None:
 def default_of(field: dataclasses.Field[Any]) -> Any:
     """The default of a dataclass field; `dataclasses.MISSING` where it has none.
 
-    The sentinel is known by its type: a class that came from another process by cloudpickle has a copy of it.
+    The sentinel is recognised by its type: a class that cloudpickle brought from another process has a copy of it.
     """
     made: Any = field.default_factory
     return field.default if isinstance(made, type(dataclasses.MISSING)) else made()
 
 
 class Violation(Exception):
-    """A promise that was broken, with what is needed to see it again.
+    """A broken invariant, with everything that is needed to reproduce it.
 
     Attributes
     ----------
     invariant: the name of the broken invariant.
-    time: simulated seconds. nodes: who was involved. facts: what contradicts what.
-    seed, scenario: filled in by the run; with them the same violation comes back.
+    time: simulated seconds. nodes: the names of the nodes involved. facts: the facts that contradict each other.
+    seed, scenario: filled in by the run; the same scenario and seed give the same violation.
     """
 
     def __init__(self, invariant: str, time: float, nodes: tuple[str, ...], facts: tuple[str, ...]) -> None:
@@ -468,28 +468,28 @@ class LivenessViolation(Violation):
 
 @dataclass
 class Invariant:
-    """Something that must hold after every event of a run. Subclasses override the hooks they need.
+    """A statement that must hold after every event of a run. Subclasses override the hooks they need.
 
-    Hooks are told what changed, and keep a *ghost* record of all that was ever sent, accepted or committed:
-    a bug often erases its own evidence. `violated` raises the `SafetyViolation`.
+    The simulator calls the hooks with what has changed. A hook keeps a *ghost*: a record of everything that was ever
+    sent, accepted or committed, because a bug often erases its own evidence. `violated` raises the `SafetyViolation`.
     """
 
     title: ClassVar[str] = "an unnamed invariant"
     now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
-    """Set by the run: the simulated time."""
+    """Set by the run: returns the simulated time in seconds."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_shared_state(cls, "runs")
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        """A node has let go of a message: what it depends on is synced, unless it was sent with hold=False.
+        """A message is leaving a node: the writes that it depends on are synced, unless it was sent with hold=False.
 
-        A core or a card may take a while to send it, and the network may lose it.
+        A core or a network card may still delay it, and the network may lose it.
         """
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        """A message is about to be handled by ``dst``."""
+        """The node ``dst`` is about to handle a message."""
 
     def on_step(self, node: Node) -> None:
         """A handler of ``node`` has just run (its boot included)."""
@@ -501,13 +501,13 @@ class Invariant:
         """A client has seen an operation succeed (an `sim.protocols.client.Outcome`)."""
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
-        """The run is over; whole-state forms go here. ``nodes``: the live members."""
+        """The run is over. Checks of the whole state belong here. ``nodes``: the live members, by name."""
 
     def violated(self, nodes: str | Iterable[str], *facts: str, invariant: str | None = None) -> NoReturn:
-        """Raise the `SafetyViolation`: which nodes, and the facts that contradict each other.
+        """Raise the `SafetyViolation`.
 
-        ``nodes``: one name, or several. ``invariant``: the name of the broken one, where this class watches several;
-        None: its ``title``.
+        ``nodes``: the name or names of the nodes involved. ``facts``: the facts that contradict each other.
+        ``invariant``: the name of the broken invariant, if this class checks several; None: its ``title``.
         """
         who = (nodes,) if isinstance(nodes, str) else tuple(nodes)
         raise SafetyViolation(invariant or self.title, self.now(), who, facts)

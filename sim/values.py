@@ -1,7 +1,8 @@
-"""Values that cannot change: what may be written to disk, shared as a class attribute, or carried by a message.
+"""Immutable values: only these may be written to disk, be a class attribute, or be the default of a message field.
 
-A value is immutable by its class: numbers, texts, enums; tuples, frozensets and read-only mappings of immutable
-values; messages and frozen dataclasses whose fields are; and classes that define their hash by their value.
+The class of a value decides whether it is immutable. Immutable are: numbers, strings and enums; tuples, frozensets and
+read-only mappings of immutable values; messages and frozen dataclasses with immutable fields; and classes that define
+their own hash.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SCALAR_NAMES = frozenset({"str", "int", "float", "bool", "bytes", "None"})
 _HEAP_TYPE = 1 << 9  # a flag of classes that were made by a class statement
 
 Doubtful = tuple[str, ...] | Callable[[Any], bool]
-"""The fields of a value that must be looked at, or what looks at it."""
+"""The names of the fields that must be checked in each value of a class, or a function that checks the value."""
 
 _doubtful: dict[type, Doubtful] = {}
 
@@ -33,7 +34,7 @@ def is_message(value: object) -> bool:
 
 
 def is_immutable(value: Any) -> bool:
-    """Whether nothing in a value can change. Fields that are annotated as numbers or texts are taken to be so."""
+    """Whether nothing in a value can change. Fields annotated as numbers or strings are not looked at."""
     kind = value.__class__
     try:
         doubtful = _doubtful[kind]
@@ -48,7 +49,7 @@ def is_immutable(value: Any) -> bool:
 
 
 def _study(kind: type) -> Doubtful:
-    """What has to be looked at in values of a class."""
+    """How to check the values of a class: see `Doubtful`."""
     if issubclass(kind, tuple | frozenset):
         return _has_immutable_items
     if kind is types.MappingProxyType:
@@ -97,7 +98,7 @@ def is_stateless(value: Any) -> bool:
 
 
 def holds_nothing(value: Any) -> bool:
-    """Whether an object is of a plain class and has no attributes: a strategy, a marker."""
+    """Whether an object has a plain Python class and no attributes, such as a strategy or a marker."""
     plain = all(
         base.__flags__ & _HEAP_TYPE and not base.__dict__.get("__slots__")
         for base in type(value).__mro__[:-1]

@@ -1,4 +1,4 @@
-"""Simulated time, timers and named random streams: everything that runs stands on this."""
+"""Simulated time, timers and named random streams: the lowest layer of the simulator."""
 
 from sim.kernel.environment import Environment, StandstillError
 from sim.kernel.streams import Stream, Streams

@@ -26,13 +26,13 @@ from simpy.events import NORMAL, URGENT, Event, EventPriority
 __all__ = ["CROWD", "Environment", "StandstillError"]
 
 CROWD = 1_000_000
-"""After so many entries at one time it is asked whether time stands still."""
+"""How many entries the environment processes between two checks whether simulated time stands still."""
 
-_AT_ONCE = EventPriority(-1)  # before all else: how SimPy puts an event back that a stop interrupted
+_AT_ONCE = EventPriority(-1)  # before everything else: SimPy reschedules an interrupted event this way, too
 
 
 class StandstillError(ValueError):
-    """Entries go on making entries at one and the same time: what was asked for would never end."""
+    """Entries keep scheduling new entries at the same simulated time, so the run would never end."""
 
 
 class Environment(simpy.Environment):
@@ -46,10 +46,10 @@ class Environment(simpy.Environment):
 
     def __init__(self, initial_time: float = 0) -> None:
         super().__init__(initial_time)
-        # The same list as SimPy's queue, seen without the type of its entries: an event's have four fields
-        # (time, priority, serial, event), a plain call's have five.
+        # The same list as SimPy's queue, without the type of its entries: the entry of an event has four fields
+        # (time, priority, serial, event), the entry of a plain call has five.
         self._heap: list[Any] = self._queue
-        # `self.timeout` and its like, bound once: SimPy does so for its own class, not for subclasses.
+        # Bind `self.timeout` and similar methods once: SimPy does so for its own class, not for subclasses.
         for name, value in vars(simpy.Environment).items():
             if isinstance(value, BoundClass):
                 setattr(self, name, getattr(self, name))
@@ -96,9 +96,10 @@ class Environment(simpy.Environment):
         As in SimPy, entries at exactly the time ``until`` are not processed, and the value of an event
         given as ``until`` is returned.
 
-        Raises ValueError when the time is not in the future, RuntimeError when the event never happens,
-        `StandstillError` when more than two million entries that were made at one time keep making others at that time,
-        and whatever a callback, a plain call or a process that nobody waits for raises.
+        Raises ValueError when the time is not in the future, RuntimeError when the event never happens, and
+        `StandstillError` when more than two million entries in a row at one simulated time keep scheduling new
+        entries at that time. An exception of a callback, of a plain call, or of a process that no other process
+        waits for ends the run and is raised here.
         """
         if isinstance(until, Event):
             if until.callbacks is None:
@@ -115,14 +116,14 @@ class Environment(simpy.Environment):
         return None
 
     def _stop_at(self, until: float) -> None:
-        """End the run at a time, before everything else that happens then (unless just as urgent)."""
+        """End the run at a time (seconds), before all other entries of that time that are not URGENT, too."""
         at = until if isinstance(until, int) else float(until)
         if not at > self._now:
             raise ValueError(f"until ({at}) must be greater than the current simulation time ({self._now})")
         heappush(self._heap, (at, URGENT, next(self._eid), _stop, None))
 
     def _run(self) -> None:
-        """Process entries until there are none: `step` in a loop, but inlined, since all time is spent here."""
+        """Process entries until there are none: `step` in a loop, inlined because a run spends its time here."""
         if getattr(self.step, "__func__", None) is not Environment.step:
             self._run_by_steps()
             return
@@ -130,10 +131,10 @@ class Environment(simpy.Environment):
         pop = heappop
         crowds = _Crowds()
         try:
-            # `while True`, not `while heap`: CPython 3.11 specialises a function's instructions when it has
-            # been called, or has jumped back unconditionally, a few times. This one is called once.
+            # `while True`, not `while heap`: CPython 3.11 specialises the instructions of a function after a few
+            # calls or a few unconditional jumps back. This function is called only once.
             while True:
-                for _ in repeat(None, CROWD):  # so that an entry more costs nothing
+                for _ in repeat(None, CROWD):  # counts entries without any cost per entry
                     try:
                         entry = pop(heap)
                     except IndexError:
@@ -155,7 +156,7 @@ class Environment(simpy.Environment):
             raise
 
     def _run_by_steps(self) -> None:
-        """The loop for those who override or wrap `step` (real time, tracing)."""
+        """The loop for environments that override or wrap `step` (real time, tracing)."""
         crowds = _Crowds()
         try:
             while True:
@@ -169,16 +170,17 @@ class Environment(simpy.Environment):
     def _put_back(
         self, event: Event, callbacks: list[Callable[[Event], None]], stopped_in: Callable[[Event], None]
     ) -> None:
-        """Schedule what a stop left undone of an event, for when the simulation goes on."""
+        """Schedule the callbacks of an event that a stop skipped; they run when the simulation continues."""
         event.callbacks = callbacks[callbacks.index(stopped_in) + 1 :]
         self.schedule(event, _AT_ONCE)
 
 
 class _Crowds:
-    """Tells a run that stands still from one in which much happens at one time.
+    """Distinguishes a run that stands still from a run with many entries at one time.
 
-    Of a burst (a thousand nodes hear from a thousand at once) all entries were made before. Of a standstill, each
-    crowd ends with an entry that was made after the crowd before it.
+    A crowd is `CROWD` entries processed in a row. In a burst (a thousand nodes receive messages from a thousand nodes
+    at once), all entries were scheduled before the burst began. In a standstill, each crowd ends with an entry that
+    was scheduled after the previous crowd.
     """
 
     def __init__(self) -> None:
@@ -187,7 +189,11 @@ class _Crowds:
         self._generations = 0
 
     def refuse_standstill(self, now: float, last: int, serial: int) -> None:
-        """A crowd has been processed, at ``now``; ``last``: the serial of its last entry, ``serial``: of the next."""
+        """Called after each crowd. Raises `StandstillError` after the second generation at one time.
+
+        ``now``: simulated seconds; ``last``: the serial number of the crowd's last entry; ``serial``: the serial
+        number that the next new entry gets.
+        """
         if now != self._time:
             self._time, self._serial, self._generations = now, serial, 0
         elif last > self._serial:
@@ -205,7 +211,7 @@ def _stop(_: None) -> NoReturn:
 
 
 def _copy_of(failure: BaseException) -> BaseException:
-    """A fresh exception like ``failure`` with it as its cause, so that tracebacks don't pile up."""
+    """A new exception of the same class with ``failure`` as its cause, so that tracebacks don't pile up."""
     copy = type(failure)(*failure.args)
     copy.__cause__ = failure
     for note in getattr(failure, "__notes__", ()):

@@ -1,8 +1,8 @@
 """Named random streams: each random decision of a run has an address.
 
-``Streams(seed)["link/n0->n1/latency"]`` is the same sequence in every run with that seed, whatever else the
-run draws. So turning loss on never shifts the workload, and algorithms that are compared under one seed meet
-the same arrivals and the same crashes.
+``Streams(seed)["link/n0->n1/latency"]`` is the same sequence in every run with that seed; other draws of the run
+do not change it. Therefore turning loss on never shifts the workload, and algorithms that are compared under one
+seed get the same arrivals and the same crashes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXACT = 2**53  # a uniform double has this many values
 
 
 def _blocks(generator: np.random.Generator) -> Iterator[list[float]]:
-    """Uniform numbers in blocks that grow: a stream that is used twice costs little, a busy one is fast."""
+    """Uniform numbers in blocks of growing size: a rarely used stream costs little, a busy stream is fast."""
     size = _FIRST_BLOCK
     while True:
         yield generator.random(size).tolist()

@@ -17,10 +17,10 @@ __all__ = ["Timer"]
 class Timer:
     """Calls ``function(argument)`` once, when its deadline passes.
 
-    Re-arming to a later deadline (what every heartbeat does to an election timer) only writes a number:
-    the one heap entry that is there wakes up at the old time, sees the later deadline and moves on to it.
-    Only an earlier deadline needs a new entry; the old one then finds that it is no longer the one awaited.
-    Among entries of the same time the timer's place is that of its last heap entry, not of its last arming.
+    Re-arming to a later deadline (every heartbeat does this to an election timer) only writes a number: the existing
+    heap entry comes up at the old time, sees the later deadline and reschedules itself for it. Only an earlier
+    deadline needs a new heap entry; the old entry then does nothing when it comes up.
+    Among entries of the same time, the timer's position is that of its last heap entry, not of its last arming.
     """
 
     __slots__ = ("_argument", "_awaited", "_deadline", "_environment", "_function")
@@ -42,7 +42,7 @@ class Timer:
     def arm_at(self, deadline: float) -> None:
         """(Re-)arm the timer to fire at ``deadline`` (simulated seconds).
 
-        Raises ValueError when the deadline lies in the past or is not finite; the timer is then as before.
+        Raises ValueError when the deadline is in the past or not finite; the timer then stays unchanged.
         """
         environment = self._environment
         if not environment._now <= deadline < inf:
@@ -58,10 +58,10 @@ class Timer:
 
 
 def _wake(timer: Timer) -> None:
-    """A heap entry of this timer has come up: fire, move on to a later deadline, or do nothing."""
+    """Process a heap entry of this timer: fire, reschedule for a later deadline, or do nothing."""
     time = timer._environment._now
     if time != timer._awaited:
-        return  # an entry that an earlier deadline has overtaken
+        return  # outdated: an entry with an earlier deadline has replaced this one
     timer._awaited = None
     deadline = timer._deadline
     if deadline is None:
