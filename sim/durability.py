@@ -77,7 +77,7 @@ class _DurableContainer(Durable):
         self.kind = kind
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if value is not instance.__dict__.get(self.field):  # `self.map |= {...}` assigns the same object again
+        if value is not instance.__dict__.get(self.field):  # `self.map |= {...}` assigns the same object
             raise TypeError(self._misuse(value))
 
     def _misuse(self, value: Any) -> str:
