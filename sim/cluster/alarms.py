@@ -1,4 +1,4 @@
-"""Alarms: what sleeps and the deadlines of calls wait for, on the monotonic clock of a node. A crash ends them."""
+"""Alarms: they end sleeps and enforce the timeouts of calls, on the monotonic clock of a node. A crash cancels them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Alarms:
         self._last = 0
 
     def set(self, delay: float, function: Callable[[Any], Any], argument: Any = None) -> None:
-        """Call a function once, in ``delay`` seconds; ValueError for a delay below 0, or without end."""
+        """Call ``function(argument)`` once, after ``delay`` seconds. Raises ValueError unless 0 <= delay < infinity."""
         if not 0 <= delay < inf:
             raise ValueError(f"cannot wait for {delay!r} s: a time is finite and at least 0")
         self._last += 1
@@ -36,18 +36,18 @@ class Alarms:
         function(argument)
 
     def stretch(self, factor: float) -> None:
-        """The clock's rate has changed: what is left of each grows by this factor."""
+        """The clock's rate has changed: multiply the remaining time of each alarm by ``factor``."""
         stretch(self._set.values(), self._env._now, factor)
 
     def clear(self) -> None:
-        """None of them rings any more."""
+        """Cancel all alarms."""
         for timer in self._set.values():
             timer.cancel()
         self._set.clear()
 
 
 def stretch(timers: Iterable[Timer], now: float, factor: float) -> None:
-    """Move the deadlines of timers that run: what is left of each grows by a factor."""
+    """Multiply the remaining time of each running timer by ``factor``. ``now``: simulated seconds."""
     for timer in timers:
         if timer.deadline is not None:
             timer.arm_at(now + factor * (timer.deadline - now))

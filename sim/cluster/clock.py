@@ -1,8 +1,8 @@
-"""The two clocks of a node: one tells the time, and may be wrong; the other only measures how much time has passed.
+"""The two clocks of a node: the wall clock shows the time of day and may be wrong; the monotonic clock measures durations.
 
-Both run on one oscillator, so both gain or lose by the same rate. The wall clock can be set, forwards or back, as NTP
-and administrators do. The monotonic clock can't: it goes on while the process stands still, and begins somewhere
-in each incarnation, so that its readings mean nothing to other nodes, on a disk, or after a restart.
+Both run on one oscillator, so both drift at the same rate. The wall clock can be set forwards or back, as NTP and
+administrators do. The monotonic clock cannot be set, and it continues while the process is paused. It begins at a
+random value in each incarnation, so its readings have no meaning for other nodes, on a disk, or after a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sim.kernel import Stream
 __all__ = ["NodeClocks"]
 
 SPREAD = 500.0
-"""Monotonic clocks begin between ``-SPREAD`` and ``SPREAD`` seconds, so 0 is the past of some, the future of others."""
+"""Monotonic clocks begin between ``-SPREAD`` and ``SPREAD`` seconds: 0 is past on some nodes and future on others."""
 
 
 class _Time(Protocol):
@@ -28,11 +28,11 @@ class NodeClocks:
     Parameters
     ----------
     time:
-        What knows the simulated time.
+        An object whose ``_now`` is the simulated time in seconds (the environment).
     clock:
-        How wrong they are at first.
+        The offset of the wall clock and the drift of both clocks at the beginning.
     stream:
-        Where the beginnings of the monotonic clock are drawn from.
+        The random stream from which the first value of the monotonic clock is drawn in each incarnation.
     """
 
     __slots__ = ("_ahead", "_begun", "_stream", "_time", "rate")
@@ -41,28 +41,29 @@ class NodeClocks:
         self._time = time
         self._stream = stream
         self.rate = 1.0 + clock.drift
-        """Seconds that both clocks show in one second of simulated time."""
+        """By how many seconds both clocks advance in one second of simulated time."""
         self._ahead = (
             clock.offset
-        )  # what the wall clock shows at simulated time 0, were the rate always this one
-        self._begun = 0.0  # the same of the monotonic clock
+        )  # reading of the wall clock at simulated time 0, as if the rate had always been the present one
+        self._begun = 0.0  # the same for the monotonic clock
 
     def begin(self) -> None:
         """A new incarnation: its monotonic clock begins at a random value."""
         self._begun = self._stream.uniform(-SPREAD, SPREAD) - self.rate * self._time._now
 
     def wall(self) -> float:
-        """The time of day in seconds, as far as this node knows."""
+        """The time of day in seconds that the wall clock shows."""
         return self._ahead + self.rate * self._time._now
 
     def monotonic(self) -> float:
-        """Seconds since some moment of this incarnation that nobody knows."""
+        """The reading of the monotonic clock in seconds; its zero is arbitrary in each incarnation."""
         return self._begun + self.rate * self._time._now
 
     def set(self, *, offset: float | None = None, drift: float | None = None) -> float:
-        """Let the wall clock jump to ``offset`` seconds ahead of simulated time, and both drift from now on.
+        """Set the wall clock to ``offset`` seconds ahead of simulated time, and the drift of both clocks from now on.
 
-        Returns by what factor the rest of a running timer grows: the old rate over the new one.
+        None leaves a value unchanged. Returns the factor for the remaining simulated time of a running timer: the old
+        rate divided by the new rate.
         """
         now = self._time._now
         wall = self.wall() if offset is None else now + offset

@@ -24,13 +24,13 @@ class Cluster:
     Parameters
     ----------
     topology:
-        What links between places are like.
+        The properties of the links between places.
     seed:
         Seed of every random stream (>= 0).
     tracing:
         Record each message.
     checking:
-        Ask the invariants after every event, and guard messages against being changed under way.
+        Call the invariants after every event, and raise an error if a message changes between send and delivery.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Cluster:
         self._groups: dict[str, list[str]] = {}
         self._sharing = Sharing(self)
 
-    # Making it
+    # Construction
 
     def add(
         self,
@@ -59,9 +59,10 @@ class Cluster:
         settings: Any = None,
         beside: str | None = None,
     ) -> NodeHost:
-        """Add a member at a place; ``beside`` puts it at the very node of that name, without network delay.
+        """Add a member at a place; ``beside`` names a node that it reaches without network delay.
 
-        Raises ValueError when the name is taken, or when its machine is there already, elsewhere or with other cores.
+        Raises ValueError when the name is taken, or when its machine exists already with another place, number or
+        discipline of cores, or network card.
         """
         if member.name in self.hosts:
             raise ValueError(f"two members are named {member.name!r}")
@@ -74,7 +75,7 @@ class Cluster:
         return host
 
     def _on_machine(self, member: Member, place: str, profile: Machine) -> NodeHost | None:
-        """A member that runs on the same machine."""
+        """The host of another member on the same machine, if any; ValueError if place, cores or card differ."""
         if member.machine is None:
             return None
         for other in self.hosts.values():
@@ -89,7 +90,7 @@ class Cluster:
         return None
 
     def watch(self, invariants: Iterable[Invariant]) -> None:
-        """Ask these invariants from now on (only with ``checking``)."""
+        """Call these invariants from now on (only with ``checking``)."""
         for invariant in invariants:
             invariant.now = lambda: float(self.env.now)
             self.invariants.append(invariant)
@@ -116,10 +117,10 @@ class Cluster:
         """The live nodes, by name."""
         return {name: host.node for name, host in self.hosts.items() if host.node is not None}
 
-    # What may happen to it
+    # Faults
 
     def crash(self, name: str) -> None:
-        """Crash a node: its object is thrown away, its disk remains. Nothing happens to one that is down."""
+        """Crash a node: its object is thrown away, its disk remains. No effect on a node that is down."""
         host = self._host(name)
         if host.is_up:
             self.record(name, "crash", {})
@@ -129,7 +130,7 @@ class Cluster:
             self.network.reset(name)
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
-        """Restart a crashed node, from its disk or, when ``wiped``, with an empty one."""
+        """Restart a crashed node, with the contents of its disk or, if ``wiped``, with an empty disk."""
         host = self._host(name)
         if not host.is_up:
             if wiped:
@@ -138,14 +139,14 @@ class Cluster:
             host.boot()
 
     def pause(self, name: str) -> None:
-        """Let a node stand still (see `NodeHost.pause`). Nothing happens to one that is down or paused."""
+        """Pause a node (see `NodeHost.pause`). No effect on a node that is down or paused."""
         host = self._host(name)
         if host.is_up and not host.is_paused:
             self.record(name, "pause", {})
             host.pause()
 
     def resume(self, name: str) -> None:
-        """Let a paused node go on; nothing happens to others (one that crashed in its pause is down)."""
+        """Resume a paused node. No effect on other nodes; a node that crashed during its pause is down."""
         host = self._host(name)
         if host.is_paused:
             self.record(name, "resume", {})
@@ -156,28 +157,28 @@ class Cluster:
             raise LookupError(f"there is no node {name!r}; there are {', '.join(self.hosts)}")
         return self.hosts[name]
 
-    # What is seen of it
+    # Recording and checking
 
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
-        """Append to the frame ``events``, and tell the invariants."""
+        """Append a row to the frame ``events``, and call the invariants with it when checking is on."""
         self.recorder.events.append((self.env.now, node, event, detail))
         if self.checking:
             for invariant in self.invariants:
                 invariant.on_event(node, event, detail)
 
     def before_delivery(self, src: str, dst: str, message: Any) -> None:
-        """Tell the invariants what is about to be handled."""
+        """Call the invariants with a message that ``dst`` is about to handle."""
         for invariant in self.invariants:
             invariant.on_deliver(src, dst, message)
 
     def after_step(self, node: Node) -> None:
-        """Tell the invariants that a handler of this node has run."""
+        """Call the invariants after a handler of this node has run."""
         for invariant in self.invariants:
             invariant.on_step(node)
         self._sharing.stepped()
 
     def before_first_step(self, node: Node) -> None:
-        """With checking on: a node, whose parts are made, is about to boot."""
+        """Called when checking is on and a node, whose parts exist already, is about to boot."""
         self._sharing.booted(node)
 
     def _sent(self, src: str, dst: str, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""Simulated cores: messages and work queue for them. This is what makes throughput saturate."""
+"""Simulated cores: messages and work queue for them. Because of them, throughput saturates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Job:
 
 
 class Cpu:
-    """What all disciplines share: counters, and a speed that faults may change."""
+    """Base of all disciplines: counters, and a speed that faults may change."""
 
     def __init__(self, profile: Machine, env: Environment) -> None:
         self.cores = profile.cores
@@ -39,7 +39,7 @@ class Cpu:
         self.backlog_max = 0
         self.served = 0
         self.busy = 0.0  # core-seconds of finished, cancelled and lost work
-        self.speed = 1.0  # work per second and core; below 1 while something slows the machine down
+        self.speed = 1.0  # work per second and core; below 1 while a fault slows the machine down
         self._env = env
 
     def submit(self, job: Job) -> None:
@@ -47,29 +47,29 @@ class Cpu:
         raise NotImplementedError
 
     def cancel(self, job: Job) -> bool:
-        """Take a job off; False when it is already done."""
+        """Cancel a job; False when it is already done or cancelled."""
         raise NotImplementedError
 
     def clear(self) -> None:
-        """Forget all jobs: the machine crashed."""
+        """Remove all jobs, because the machine crashed."""
         raise NotImplementedError
 
     def drop(self, owner: object) -> None:
-        """Forget the jobs that call methods of ``owner``: it crashed, and others on the machine did not."""
+        """Cancel the jobs that call methods of ``owner``: it crashed, but the other members on the machine did not."""
         for job in self._jobs():
             if getattr(job.function, "__self__", None) is owner:
                 self.cancel(job)
 
     def _jobs(self) -> list[Job]:
-        """All jobs that wait, then those that run."""
+        """All waiting jobs, then all running jobs."""
         raise NotImplementedError
 
     def busy_until(self, now: float) -> float:
-        """Core-seconds spent up to ``now``, jobs under way included."""
+        """Core-seconds spent up to ``now`` (simulated seconds), running jobs included."""
         raise NotImplementedError
 
     def set_speed(self, speed: float) -> None:
-        """Change the speed of the cores for what starts from now on (FIFO) or at once (sharing)."""
+        """Change the speed of the cores: for jobs that start from now on (queueing), or for all jobs (sharing)."""
         if not speed > 0:
             raise ValueError(f"a core's speed must be positive, not {speed!r}")
         self.speed = speed
@@ -81,7 +81,7 @@ class Cpu:
 
 
 class QueueingCpu(Cpu):
-    """Each core serves one job at a time; others wait, first come first served or by priority."""
+    """Each core serves one job at a time; the other jobs wait, in order of arrival or of priority."""
 
     def __init__(self, profile: Machine, env: Environment) -> None:
         super().__init__(profile, env)
@@ -112,7 +112,7 @@ class QueueingCpu(Cpu):
 
     def _finish(self, job: Job) -> None:
         if not job.running:
-            return  # cancelled or lost in a crash while it ran
+            return  # it was cancelled, or lost in a crash, while it ran
         self._leave(job)
         self.served += 1
         job.function(job.argument)
@@ -168,7 +168,8 @@ class QueueingCpu(Cpu):
 class SharedCpu(Cpu):
     """Processor sharing: n jobs on c cores each run at speed min(1, c/n).
 
-    Kept in virtual time: ``_virtual`` is the service that each job has had; a job ends when it reaches its own mark.
+    The implementation uses virtual time: ``_virtual`` is the service (seconds) that a job present from the beginning
+    would have had. A job ends when ``_virtual`` reaches the mark of the job.
     """
 
     def __init__(self, profile: Machine, env: Environment) -> None:
@@ -190,7 +191,7 @@ class SharedCpu(Cpu):
         self._updated = now
 
     def _await_next(self) -> None:
-        """Wake up when the job with the lowest mark will be done, as things stand now."""
+        """Schedule a wake-up for the end of the job with the lowest mark, computed from the present load."""
         self._generation += 1
         marks = self._marks
         while marks and marks[0][2].cancelled:
@@ -212,7 +213,7 @@ class SharedCpu(Cpu):
             return
         self._advance()
         mark, _, job = heappop(self._marks)
-        self._virtual = max(self._virtual, mark)  # rounding must not leave it short of its mark
+        self._virtual = max(self._virtual, mark)  # against rounding errors: it has reached the mark
         job.running = False
         self.backlog -= 1
         self.served += 1
@@ -251,5 +252,5 @@ class SharedCpu(Cpu):
 
 
 def make_cpu(profile: Machine, env: Environment) -> Cpu:
-    """The cores for a host profile."""
+    """The cores of a machine, with its discipline."""
     return SharedCpu(profile, env) if profile.discipline == "processor-sharing" else QueueingCpu(profile, env)

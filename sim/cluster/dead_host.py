@@ -1,4 +1,4 @@
-"""The host of a dead node: what the verbs of a node object reach after its crash."""
+"""The host of a crashed node: it replaces the host of a node object after the crash, so that verbs have no effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DeadHost", "bury"]
 
 
 def bury(owners: Iterable[Handlers], host: HostContract) -> None:
-    """The node (and its parts) has crashed: whatever verb of the old objects is called, nothing happens any more."""
+    """Give the objects of a crashed node (the node and its parts) a `DeadHost`: their verbs then have no effect."""
     dead = DeadHost(host)
     for owner in owners:
         owner.host = dead
@@ -23,7 +23,7 @@ def bury(owners: Iterable[Handlers], host: HostContract) -> None:
 
 
 class DeadHost:
-    """What the verbs of a crashed node object reach: nothing happens any more."""
+    """The host of a crashed node object: its verbs have no effect."""
 
     def __init__(self, host: HostContract) -> None:
         self._host = host
@@ -34,68 +34,68 @@ class DeadHost:
         self._died = host.monotonic()
 
     def clock(self) -> float:
-        """Even a dead node may be asked the time, by code that inspects it."""
+        """The time of the node's wall clock, for code that inspects the object of a crashed node."""
         return self._host.clock()
 
     def monotonic(self) -> float:
-        """When it died: this clock ended with it."""
+        """The reading of the monotonic clock at the crash; the clock of that incarnation ended then."""
         return self._died
 
     def event(self) -> Any:
-        """An event that nobody will trigger."""
+        """An event that will never happen, unless code of the old object triggers it."""
         return self._host.event()
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
-        """There is no work."""
+        """False: a crashed node has no work."""
         return False
 
     def spawn(self, story: Any) -> Any:
-        """A story of a dead node never begins."""
+        """Close the story without starting it; the event that is returned never happens."""
         generator = generator_of(story)
         if generator is not None:
             generator.close()
         return self.event()
 
     def expect(self, called: Called) -> None:
-        """Nothing of a dead node's handler runs."""
+        """No check: the handlers of a crashed node do not run."""
 
     def _nothing(self, *_: Any, **__: Any) -> None:
-        """Sends, timers, work and records of a dead node are no more."""
+        """Sends, timers, work and records of a crashed node have no effect."""
 
     send = reply = dispatch = set_timer = cancel_timer = work = record = _nothing
 
     def barrier(self) -> None:
-        """Nothing is written."""
+        """No effect: nothing is written."""
 
     def sleep(self, seconds: float) -> Any:
-        """A dead node sleeps for ever."""
+        """An event that never happens: the sleep does not end."""
         return self._host.event()
 
     def call(self, dst: str, request: Any, timeout: float | None) -> Any:
-        """Nobody will answer."""
+        """An event that never happens: nothing is sent, and no reply comes."""
         return self._host.event()
 
     def first_of(self, events: Iterable[Any]) -> Any:
-        """None of them comes."""
+        """An event that never happens."""
         return self._host.event()
 
 
 class _NoDisk:
-    """The disk under a dead node: writes go nowhere."""
+    """The disk of a crashed node object: writes have no effect."""
 
     instant = True
     unsynced = 0
 
     def durable(self, field: str, default: Any = None) -> Any:
-        """Nothing that this object could still write."""
+        """The default: this object has nothing on disk."""
         return default
 
     def write(self, field: str, operation: str, argument: Any) -> None:
-        """Nothing is written."""
+        """No effect: nothing is written."""
 
 
 def _write_nothing(operation: str, argument: Any) -> None:
-    """The journal of a dead node's logs and maps."""
+    """The journal of the logs and maps of a crashed node: no effect."""
 
 
 if TYPE_CHECKING:

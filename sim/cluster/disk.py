@@ -1,7 +1,8 @@
-"""Simulated disks: what a crash leaves.
+"""Simulated disks: the state of a node that survives a crash.
 
-A disk keeps an *image* (what survives) and the records that are written but not yet synced. What one handler
-writes is one record; a sync makes all records written before it began part of the image (group commit).
+A disk keeps an *image* (the data that certainly survives) and the records that are written but not yet synced. All
+writes of one handler are one record. A sync makes all records that were written before it began part of the image
+(group commit).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Change = tuple[str, str, Any]  # field, operation, argument
 
 
 class _Owner(Protocol):
-    """What a disk needs of the host it stands in."""
+    """The interface of a host that its disk uses."""
 
     name: str
     in_step: bool
@@ -50,7 +51,7 @@ def apply_change(image: dict[str, Any], change: Change) -> None:
 
 
 class InstantDisk:
-    """A disk whose writes are durable at once: the image is whatever the node held when it crashed."""
+    """A disk whose writes are durable at once: the image is the durable state of the node when it crashes."""
 
     instant = True
     unsynced = 0
@@ -62,19 +63,19 @@ class InstantDisk:
         self.bytes = 0
 
     def read(self, field: str, default: Any) -> Any:
-        """What the image holds for a field."""
+        """The value of a field in the image, or ``default``."""
         return self._image.get(field, default)
 
     def write(self, field: str, operation: str, argument: Any) -> None:
-        """One change of a durable field: durable at once."""
+        """Count one change of a durable field; it is durable at once."""
         self.syncs += 1
 
     def durable(self, field: str, default: Any = None) -> Any:
-        """What a crash right now would leave of a field."""
+        """The value of a field that would survive a crash at this moment."""
         return self._owner.durable_fields().get(field, default)
 
     def crash(self) -> None:
-        """Keep what is on disk at this moment."""
+        """Keep the present durable fields of the node as the image."""
         self._image = self._owner.durable_fields()
 
     def wipe(self) -> None:
@@ -82,11 +83,11 @@ class InstantDisk:
         self._image = {}
 
     def seal(self) -> None:
-        """End of a record; nothing to do."""
+        """End a record: nothing to do on this disk."""
 
 
 class SyncedDisk:
-    """A disk whose syncs take time. A crash loses what is not synced, except a prefix drawn at random."""
+    """A disk whose syncs take time. A crash loses the records that are not synced, except a prefix of random length."""
 
     instant = False
 
@@ -103,37 +104,37 @@ class SyncedDisk:
         }
         self._survivors = streams[f"disk/{owner.name}/survivors"]
         self._image: dict[str, Any] = {}
-        self._current: list[Change] = []  # the record being written by the handler that runs
+        self._current: list[Change] = []  # the record of the running handler
         self._records: list[list[Change]] = []  # sealed and not yet synced
         self._written = 0  # records sealed so far
         self.synced = 0  # records in the image
-        self._syncing: int | None = None  # the record up to which the sync under way goes
-        self._epoch = 0  # a crash ends the sync under way
+        self._syncing: int | None = None  # the last record that the present sync covers
+        self._epoch = 0  # number of crashes; a crash ends the present sync
         self.syncs = 0
         self.bytes = 0
 
     @property
     def unsynced(self) -> int:
-        """The number of the last record that something sent now would depend on, or 0 if all is synced."""
+        """The number of the last record that a message sent now would depend on, or 0 if everything is synced."""
         needed = self._written + 1 if self._current else self._written
         return needed if needed > self.synced else 0
 
     def read(self, field: str, default: Any) -> Any:
-        """What the image holds for a field."""
+        """The value of a field in the image, or ``default``."""
         return self._image.get(field, default)
 
     def durable(self, field: str, default: Any = None) -> Any:
-        """What has certainly survived if the node crashes right now."""
+        """The value of a field that would certainly survive a crash at this moment."""
         return self._image.get(field, default)
 
     def write(self, field: str, operation: str, argument: Any) -> None:
-        """One change of a durable field, journalled as part of the running handler's record."""
+        """Journal one change of a durable field, as part of the running handler's record."""
         self._current.append((field, operation, argument))
         if not self._owner.in_step:
             self.seal()
 
     def seal(self) -> None:
-        """End the record that is being written, and sync it as soon as the disk is free."""
+        """End the present record, and sync it as soon as the disk is free."""
         if self._current:
             self._records.append(self._current)
             self._current = []
@@ -152,14 +153,14 @@ class SyncedDisk:
         self._env.call_after(duration, self._synced, self._epoch)
 
     def _longest(self) -> float:
-        """How long a sync takes that covers these kinds of writes: as long as the longest of them."""
+        """The latency (seconds) of a sync of the present records: the longest of the latencies of their fields."""
         written = dict.fromkeys(change[0] for record in self._records for change in record)
         own = [self._draw_of[field]() for field in written if field in self._draw_of]
         return max([*own, self._draw()] if len(own) < len(written) else own)
 
     def _synced(self, epoch: int) -> None:
         if epoch != self._epoch or self._syncing is None:
-            return  # the node crashed while this sync was under way
+            return  # the node crashed during this sync
         self._keep(self._syncing - self.synced)
         self._syncing = None
         self._owner.flush()
@@ -173,7 +174,7 @@ class SyncedDisk:
         self.synced += count
 
     def crash(self) -> None:
-        """Lose what is not synced, except for a prefix of it, whose length is drawn at random."""
+        """Lose the records that are not synced, except a prefix of them, whose length is drawn at random."""
         self._current = []
         self._epoch += 1
         self._syncing = None
@@ -188,5 +189,5 @@ class SyncedDisk:
 
 
 def make_disk(owner: _Owner, profile: Disk, env: Environment, streams: Streams) -> InstantDisk | SyncedDisk:
-    """The disk for a host profile."""
+    """The disk of a host, with the properties of ``profile``."""
     return InstantDisk(owner) if profile.instant else SyncedDisk(owner, profile, env, streams)

@@ -1,8 +1,8 @@
-"""A host: the machine on which a node lives. It injects the verbs and calls the handlers.
+"""A host: it runs one node. It provides the verbs and calls the handlers.
 
-A host outlives its node. A crash throws the node object away; a restart makes a new one from what was on the
-disk. Everything that could still reach the old object (timers, queued work, stories, held messages) is
-forgotten, and its verbs go dead.
+A host continues to exist when its node crashes. A crash throws the node object away; a restart makes a new one from
+the contents of the disk. A crash also discards everything that could still reach the old object (timers, queued work,
+stories, held messages), and the verbs of the old object have no effect any more.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class NodeHost:
         place: str,
         profile: Machine,
         settings: Any,
-        cpu: Cpu | None = None,  # of a machine that is there already
-        nic: Nic | None = None,  # likewise
+        cpu: Cpu | None = None,  # the cores of a machine that exists already
+        nic: Nic | None = None,  # its network card
     ) -> None:
         self.cluster = cluster
         self.member = member
@@ -75,10 +75,10 @@ class NodeHost:
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.messages_in = 0
         self.crashes = 0
-        self.dropped = 0  # messages that came while the node was down
+        self.dropped = 0  # messages that arrived while the node was down
         self.timers: dict[tuple[int, str, Any], Timer] = {}
         self.jobs: dict[tuple[int, str, Any], Job] = {}
-        self.alarms = Alarms(self.env, self.clocks)  # what sleeps and calls wait for
+        self.alarms = Alarms(self.env, self.clocks)  # the ends of sleeps and the timeouts of calls
         self.stories = Stories(self)
         self._own_steps = self.stories.own_steps
         self.follow = self.stories.follow
@@ -86,28 +86,28 @@ class NodeHost:
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
         self._owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
-        self.halt: Halt | None = None  # while the process stands still
+        self.halt: Halt | None = None  # not None while the process is paused
         self.routes = ways_out(self, cluster.network.routes(self.name))
 
     @property
     def is_up(self) -> bool:
-        """Whether a node is alive here."""
+        """Whether the node is up."""
         return self.node is not None
 
     @property
     def is_paused(self) -> bool:
-        """Whether the node stands still: alive, but nothing of it runs."""
+        """Whether the node is paused: alive, but none of its code runs."""
         return self.halt is not None
 
     @property
     def direct(self) -> bool:
-        """Whether a message may go straight to its handler: no CPU cost, no card, no disk to wait for, no checking."""
+        """Whether a message may go directly to its handler: no CPU cost, no network card, no slow disk, no checking."""
         free = self.profile.messages_are_free and self.nic is None
         return free and self.disk.instant and not self.cluster.checking
 
     @property
     def cores_at(self) -> tuple[str, int, str, float | None]:
-        """Place, number and discipline of its cores, and speed of its network card."""
+        """Its place, the number and the discipline of its cores, and the speed of its network card (bytes/s)."""
         return self.place, self.profile.cores, self.profile.discipline, self.profile.nic
 
     @property
@@ -117,13 +117,13 @@ class NodeHost:
 
     @property
     def backlog(self) -> int:
-        """Messages and work on this machine, waiting or being served."""
+        """The number of messages and pieces of work on this machine that wait or are being served."""
         return self.cpu.backlog
 
-    # Life: boot, crash
+    # Boot, crash, pause
 
     def boot(self) -> None:
-        """Start the node, from what is on its disk."""
+        """Start the node with the contents of its disk. Raises RuntimeError if it is up."""
         if self.node is not None:
             raise RuntimeError(f"{self.name} is already up")
         self.incarnation += 1
@@ -170,12 +170,13 @@ class NodeHost:
         bury(self._owners, self)
         self._owners = []
         self.node = None
-        self.stories.close()  # last: what they do on their way out (`finally`) reaches a dead host
+        self.stories.close()  # last: verbs that stories call while they close (`finally`) reach a dead host
 
     def pause(self) -> None:
-        """Let the process stand still (stopped, or collecting garbage): no handler, timer or story of it runs.
+        """Pause the process (as if stopped, or collecting garbage): none of its handlers, timers and stories runs.
 
-        Messages that arrive meanwhile wait, and so does the end of work that the cores have begun. Its clocks go on.
+        Messages that arrive during the pause wait. Work that its cores finish during the pause waits, too. Its clocks
+        continue.
         """
         if self.node is None or self.halt is not None:
             return
@@ -188,10 +189,10 @@ class NodeHost:
             self.handlers[kind] = self._defer(halt, handler)
 
     def resume(self) -> None:
-        """Let a paused process go on: timers that came due fire, late; then it handles what has arrived, in order.
+        """Resume a paused process: overdue timers fire first; then it handles what has arrived, in order.
 
-        Timers first is what event loops do (a turn of libuv begins with them), and what brings out the mistake of
-        judging others by one's own pause.
+        Event loops run timers first, too (a turn of libuv begins with them). This order shows whether a protocol
+        wrongly suspects other nodes because of its own pause.
         """
         halt, self.halt = self.halt, None
         if halt is None:
@@ -206,7 +207,7 @@ class NodeHost:
         self.flush()
 
     def _defer(self, halt: Halt, handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], None]:
-        """What takes the place of a handler during a pause, where links go straight to handlers."""
+        """A replacement for a handler during a pause, because some links call handlers directly."""
 
         def wait(src: Any, message: Any) -> None:
             halt.late.append((self.step, (handler, (src, message))))
@@ -214,7 +215,7 @@ class NodeHost:
         return wait
 
     def _catch_up(self, late: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Do shortly, and unless the node crashes first, what came up during a pause."""
+        """Schedule a delayed action of a pause for this instant; it is skipped if the node crashes before."""
         node = self.node
 
         def act(_: None) -> None:
@@ -225,7 +226,7 @@ class NodeHost:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a new node object is given."""
+        """The attributes that a new node object gets."""
         return {
             "host": self,
             "name": self.name,
@@ -237,7 +238,7 @@ class NodeHost:
         }
 
     def durable_fields(self) -> dict[str, Any]:
-        """The durable state that the live node holds, by field."""
+        """The durable state of the live node: field -> value. The fields of a part are named ``part.field``."""
         fields: dict[str, Any] = {}
         for owner in self._owners:
             prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
@@ -266,7 +267,7 @@ class NodeHost:
             self._take_in(src, message)
 
     def _take_in(self, src: str, message: Any) -> None:
-        """A message is for the cores."""
+        """Give a message to the cores, or to its handler if messages cost nothing."""
         self.messages_in += 1
         profile = self.profile
         if profile.messages_are_free:
@@ -276,11 +277,11 @@ class NodeHost:
             self.cpu.submit(Job(cost, self.handle, (src, message)))
 
     def lost_at_door(self) -> None:
-        """A message came while the node was down."""
+        """Count a message that arrived while the node was down."""
         self.dropped += 1
 
     def handle(self, delivery: tuple[str, Any]) -> None:
-        """Give a message to its handler."""
+        """Call the handler of a message; during a pause, keep the message for later."""
         src, message = delivery
         if self.halt is not None:
             self.halt.late.append((self.handle, (delivery,)))
@@ -306,7 +307,7 @@ class NodeHost:
         return handler
 
     def _plain_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Run one atomic step of a node whose writes are durable at once and that nobody checks."""
+        """Run one atomic step of a node whose writes are durable at once, with checking off."""
         try:
             result = handler(*arguments)
             if result is not None:
@@ -316,7 +317,7 @@ class NodeHost:
             raise
 
     def _recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Run one atomic step of the node: all that it writes is one record."""
+        """Run one atomic step of the node: all its writes are one record."""
         node = self.node
         nested = self.in_step
         self.in_step = True
@@ -337,7 +338,7 @@ class NodeHost:
                 self.cluster.after_step(node)
 
     def blame(self, error: Exception) -> None:
-        """Note on an exception where and when it happened."""
+        """Add a note to an exception: on which node and at what time it happened."""
         note = f"on {self.name} ({self.member.node_class.__name__}) at {self.env.now:.6f} s"
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
@@ -354,7 +355,7 @@ class NodeHost:
         self.routes[dst](message)
 
     def send_done(self, leaving: tuple[Callable[[Any], None], Any]) -> None:
-        """A core has done what sending a message costs."""
+        """A core has done the work of sending a message: the message leaves, after the pause if there is one."""
         if self.halt is not None:
             self.halt.late.append((self.send_done, (leaving,)))
             return
@@ -368,7 +369,7 @@ class NodeHost:
             self.cluster.network.routes(self.name, heard=False)[dst](message)
 
     def flush(self) -> None:
-        """Send what waited for the disk and need wait no longer, in order."""
+        """Send the messages whose writes are now synced, in order."""
         if self.halt is not None:
             return
         synced = self.disk.synced if not self.disk.instant else 0  # type: ignore[union-attr]
@@ -381,7 +382,7 @@ class NodeHost:
             self.routes[dst](message)
 
     def to_self(self, message: Any) -> None:
-        """A message to oneself leaves: it is this node's next step, and nothing but the invariants hears of it."""
+        """Send a message to this node itself: it is the node's next step. Of the rest, only invariants see it."""
         check_message(message)
         heard = self.cluster.network.on_send
         if heard is not None:
@@ -413,9 +414,9 @@ class NodeHost:
         return self.clocks.monotonic()
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
-        """Let the wall clock jump (to ``offset`` seconds ahead of simulated time), or both clocks drift from now on.
+        """Set the wall clock (to ``offset`` seconds ahead of simulated time), or the drift of both clocks from now on.
 
-        Timers, sleeps and calls under way end when the monotonic clock says so: sooner on one that now runs faster.
+        Running timers, sleeps and calls end by the monotonic clock: if it now runs faster, they end sooner.
         """
         factor, now = self.clocks.set(offset=offset, drift=drift), self.env._now
         if factor == 1.0:
@@ -439,7 +440,7 @@ class NodeHost:
         timer.arm_at(self.env._now + delay / self.clocks.rate)
 
     def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], Any]) -> Callable[[], Any]:
-        """Keyed timers come in any number, so one that has fired is forgotten."""
+        """A function for a keyed timer that also deletes the fired timer: there may be any number of keys."""
 
         def fire() -> Any:
             self.timers.pop(timer_key, None)
@@ -481,7 +482,7 @@ class NodeHost:
             return
         job_key, handler, key = done
         if self.jobs.pop(job_key, None) is None:
-            return  # cancelled when it was done, but the node stood still
+            return  # cancelled between its end and the end of a pause
         self.step(handler, () if key is None else (key,))
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
@@ -525,15 +526,15 @@ class NodeHost:
 
 
 class Halt:
-    """What a pause keeps for later."""
+    """Everything that a pause keeps for the time after it."""
 
     __slots__ = ("handlers", "late", "own_steps", "timers")
 
     def __init__(self, handlers: dict[type, Callable[[Any, Any], Any]]) -> None:
         self.handlers = handlers
         self.timers: list[tuple[float, Timer]] = []  # when they are due
-        self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # what came up, in order
-        self.own_steps: list[OwnStep] = []  # what was the node's next step when it came to stand still
+        self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # delayed calls, in order
+        self.own_steps: list[OwnStep] = []  # the node's own next steps when the pause began
 
 
 def _copy_map(value: Any) -> Any:

@@ -1,7 +1,8 @@
-"""What a node does next, at the same instant, because it said so itself: handling a message to itself.
+"""The own steps of a node: steps at the same instant that the node itself has caused, such as a message to itself.
 
-Such a step comes before all else that happens to the node at that instant, in the order in which the node asked for
-it. It passes no core and no link. A pause keeps it; a crash destroys it, so that it never reaches the next incarnation.
+Own steps come before everything else that happens to the node at that instant, in the order in which the node caused
+them. They use no core and no link. A pause keeps them for later. A crash destroys them, so that they never reach the
+next incarnation.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from sim.kernel import Environment, StandstillError
 __all__ = ["MOST_AT_ONCE", "OwnStep", "OwnSteps"]
 
 MOST_AT_ONCE = 1_000_000
-"""How many messages to itself and parts of stories a node may handle at one instant; more would never end."""
+"""How many messages to itself and parts of stories a node may handle at one instant; more means an endless loop."""
 
 OwnStep = tuple[Any, Callable[..., None], tuple[Any, ...]]
-"""The node that asked for it (its object: the next incarnation is another), and what is to be called."""
+"""(the node object that caused the step, function, arguments); each incarnation is another node object."""
 
 
 class _Host(Protocol):
-    """What this needs of the host of the node."""
+    """The interface of a host that own steps use."""
 
     name: str
 
@@ -37,7 +38,7 @@ class _Host(Protocol):
 
 
 class OwnSteps:
-    """The next steps of the node on one host."""
+    """The own steps of the node on one host."""
 
     def __init__(self, host: _Host) -> None:
         self._host = host
@@ -46,11 +47,11 @@ class OwnSteps:
         self._taken = 0  # at that instant
 
     def add(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        """Call ``function(*arguments)`` as the node's next step, after those that it has asked for already."""
+        """Call ``function(*arguments)`` as the node's next step, after the own steps that wait already."""
         self._push((self._host.node, function, arguments))
 
     def count(self) -> None:
-        """Another step that the node itself has caused; StandstillError when there are too many at one instant."""
+        """Count an own step. Raises StandstillError for more than `MOST_AT_ONCE` at one instant."""
         now = self._env._now
         if now != self._instant:
             self._instant, self._taken = now, 0
@@ -62,7 +63,7 @@ class OwnSteps:
             )
 
     def go_on(self, kept: Iterable[OwnStep]) -> None:
-        """A pause is over: what it kept comes now."""
+        """A pause is over: schedule the steps that it kept for now."""
         for step in kept:
             self._push(step)
 
@@ -74,7 +75,7 @@ class OwnSteps:
         node, function, arguments = step
         host = self._host
         if host.node is not node:
-            return  # it crashed
+            return  # the node has crashed since
         if host.halt is not None:
             host.halt.own_steps.append(step)
         else:

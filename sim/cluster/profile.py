@@ -1,4 +1,4 @@
-"""What a machine is like: cores, cost of messages, disk, clock."""
+"""The properties of a machine: cores, cost of messages, disk, clock."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Clock(Value):
 
 @dataclass(frozen=True, slots=True)
 class Disk(Value):
-    """A disk: how long a sync takes. One sync is under way at a time; writes meanwhile share the next.
+    """A disk: how long a sync takes. There is one sync at a time; writes during a sync share the next one.
 
     Parameters
     ----------
     fsync:
         Seconds of one sync: a number, a distribution, samples. 0: writes are durable at once.
     fsync_of:
-        The same by kind of write, that is by durable field of the node: ``{"voted_for": 0.001, "log": 0.004}``; of a
-        part, ``"part.field"``. Other fields take ``fsync``. A sync that covers several kinds takes as long as the
-        longest of them. Names that no member has are refused when the scenario is built.
+        Seconds of one sync by durable field of the node: ``{"voted_for": 0.001, "log": 0.004}``; a field of a part is
+        named ``"part.field"``. Other fields take ``fsync``. A sync that covers several fields takes as long as the
+        longest of them. A name that no member has is a ValueError when the scenario is built.
     bandwidth:
         Bytes per second written during a sync; None: infinite.
     """
@@ -72,7 +72,7 @@ class Disk(Value):
 
     @property
     def latency_of(self) -> dict[str, Distribution]:
-        """The distribution of a sync's duration by durable field, where a field has its own."""
+        """Durable field -> distribution of a sync's duration in seconds, for fields in ``fsync_of``."""
         return dict(self.fsync_of)
 
     @property
@@ -89,14 +89,15 @@ class Machine(Value):
     Parameters
     ----------
     cores:
-        How many messages or pieces of work it serves at once.
+        How many messages or pieces of work it serves at the same time.
     per_message, per_byte:
-        CPU seconds that receiving a message costs, and each byte of its payload.
+        CPU seconds to receive a message, and for each byte of its payload.
     per_send, per_send_byte:
-        CPU seconds that sending one costs: it queues on the cores, and leaves when one of them has served it.
+        CPU seconds to send a message, and for each byte of its payload. The message queues for the cores, and leaves
+        when a core has served it.
     nic:
-        Bytes per second of its network card, in each direction, headers included; all links of the machine share
-        it, and messages queue for it. None: infinite. (`LinkSpec.bandwidth` is of one link.)
+        Bytes per second of its network card in each direction, headers included. All links of the machine share the
+        card, and messages queue for it. None: infinite. (`LinkSpec.bandwidth` limits a single link.)
     disk, clock:
         See `Disk` and `Clock`.
     discipline:
@@ -139,7 +140,7 @@ class Machine(Value):
 
     @property
     def free_of_charge(self) -> tuple[str, ...]:
-        """What costs no time on this machine: ``"cores"`` (handling messages), ``"disk"`` (syncs), both or none."""
+        """The resources that cost no time: ``"cores"`` (receiving and sending messages), ``"disk"`` (syncs), or both."""
         free = {
             "cores": self.messages_are_free and self.sending_is_free,
             "disk": self.disk.instant,

@@ -1,7 +1,7 @@
-"""Request and reply: the plumbing under `Verbs.call` and `Verbs.reply`.
+"""Request and reply: the implementation of `Verbs.call` and `Verbs.reply`.
 
-A call travels in a `Call` envelope with a number; the callee's ordinary handler gets the request, with a
-`Caller` as its ``src``; `Verbs.reply` to that caller travels back in a `Return` with the same number.
+A request is sent in a `Call` envelope with a number. The callee's ordinary handler gets the request, with a `Caller`
+as its ``src``. A `Verbs.reply` to that caller is sent back in a `Return` with the same number.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Return:
 
 
 class _Host(Protocol):
-    """What calls need of the host of their node."""
+    """The interface of a host that calls use."""
 
     name: str
     alarms: Alarms
@@ -58,7 +58,7 @@ class Calls:
         return {Call: self._on_call, Return: self._on_return}
 
     def start(self, dst: str, request: Any, timeout: float | None) -> Event:
-        """Send a request; the event's value is the reply, or None when ``timeout`` seconds are over."""
+        """Send a request; the event's value is the reply, or None after ``timeout`` seconds without a reply."""
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"{self._host.name}: a call's timeout must be at least 0 s, not {timeout!r}")
         check_message(request)
@@ -71,7 +71,7 @@ class Calls:
         return answered
 
     def clear(self) -> None:
-        """The node crashed: nobody waits any more. Numbers go on, so that no old reply fits a new call."""
+        """Discard all calls, because the node crashed. Call numbers continue, so that no old reply fits a new call."""
         self._pending.clear()
 
     def _on_call(self, src: str, call: Call) -> None:

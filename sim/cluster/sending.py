@@ -1,13 +1,14 @@
-"""What sending costs: time of the cores for each message, and a network card that all links of a machine share.
+"""The costs of sending: core time for each message, and a network card that all links of a machine share.
 
-Both are options of `Machine`, off by default, and cost nothing then: a node's way out is the network's own. A message
-queues on the cores first, behind whatever is there, like one that has come in; then for the card, which sends one
-message after the other, the headers of the packet included; then it is on its link. What comes in queues for the card
-in the other direction (full duplex), before it queues for the cores. A crash destroys what is in these queues. The
-card goes on while the process stands still; a core's work ends, and the message leaves when the process goes on.
+Both are options of `Machine`, off by default. When they are off, the node uses the routes of the network directly, so
+they cost no run time. A message that is sent queues first for the cores, like a message that was received. Then it
+queues for the card, which sends one message after the other, packet headers included. Then it is on its link. A message
+that arrives queues for the card in the other direction (full duplex) before it queues for the cores. A crash destroys
+the messages in these queues. The card continues while the process is paused. A core finishes the work of sending during
+a pause, but the message leaves only when the process resumes.
 
-What does not leave the machine (to a member on the same one, or a client that stands beside it) takes cores, but not
-the card; a message to oneself takes neither.
+A message that does not leave the machine (to a member on the same machine, or to a client beside it) takes core time,
+but does not use the card. A message to oneself takes neither.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Send = Callable[[Any], None]
 
 
 class Nic:
-    """A network card: each direction passes on one message after the other, at so many bytes per second."""
+    """A network card: in each direction it passes one message after the other, ``bandwidth`` bytes per second."""
 
     def __init__(self, bandwidth: float, env: Environment) -> None:
         self.bandwidth = bandwidth
@@ -37,19 +38,19 @@ class Nic:
         self._free_at = {"in": 0.0, "out": 0.0}
 
     def pass_on(self, direction: str, message: Any, then: Callable[[Any], None], argument: Any) -> None:
-        """Call ``then(argument)`` when this message, and all before it, are through."""
+        """Call ``then(argument)`` when this message, and all messages before it, have passed the card."""
         now = self._env._now
         start = max(now, self._free_at[direction])
         self._free_at[direction] = end = start + (HEADER_BYTES + message.wire_bytes) / self.bandwidth
         self._env.call_after(end - now, then, argument)
 
     def clear(self) -> None:
-        """The machine has crashed: nothing waits any more."""
+        """Empty both queues, because the machine has crashed."""
         self._free_at = {"in": 0.0, "out": 0.0}
 
 
 class _CostlyWays(dict[str, Send]):
-    """Destination -> function that sends a message there, made on first use, where sending costs something."""
+    """Destination -> function that sends a message there, made on first use; for machines where sending costs time."""
 
     def __init__(self, host: NodeHost) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class _CostlyWays(dict[str, Send]):
 
         if dst == host.name:
             return to_itself
-        routes[dst]  # an unknown destination is an error now, not when the core or the card is done
+        routes[dst]  # an unknown destination raises an error now, not after the core or the card
         leaves = nic is not None and not host.cluster.network.is_local(host.name, dst)
 
         def hand_to_card(message: Any) -> None:
@@ -94,7 +95,7 @@ class _CostlyWays(dict[str, Send]):
 
 
 def ways_out(host: NodeHost, routes: dict[str, Send]) -> dict[str, Send]:
-    """How messages leave a host: by the network's ``routes``, unless sending costs something."""
+    """Destination -> function that sends a message there: the network's ``routes`` if sending costs no time."""
     if host.nic is None and host.profile.sending_is_free:
         return routes
     return _CostlyWays(host)

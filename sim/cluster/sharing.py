@@ -1,11 +1,11 @@
-"""State that replicas share, although messages are all that should join them. Asked only when checking is on.
+"""Finds state that replicas share; replicas must communicate by messages only. Runs only when checking is on.
 
-Two live nodes, or two incarnations of one, that reach the same mutable object are one replica in disguise: every check
-then finds them wonderfully consistent. The same is true of a module's global, a default argument, or an attribute of
-the class, that handlers change. What the host gives a node (its settings, its clock, its streams, and whatever
-can be reached from there) is meant to be shared.
+If two live nodes, or two incarnations of one node, refer to the same mutable object, they act as one replica, and
+checks wrongly find them consistent. The same happens if handlers change a global variable, a default argument, or a
+class attribute. The attributes that the host gives a node (its settings, its clock, its random streams, and everything
+that they refer to) may be shared.
 
-Looked for at the end of a run, and after 500, 2000, 8000 ... steps: the whole state is walked each time.
+The search walks the whole state of all nodes: after 500, 2000, 8000 ... steps, and at the end of a run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HOSTS_OWN = (
 )
 _LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
 
-Step = tuple[str, Any]  # how the path goes on, and to what
+Step = tuple[str, Any]  # the path so far, and the object there
 
 
 class Sharing:
@@ -48,14 +48,14 @@ class Sharing:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._former: dict[str, Node] = {}  # name -> the object that its last crash threw away
-        self._classes: dict[type, set[str]] = {}  # of nodes and parts -> their attributes at the beginning
-        self._before: dict[tuple[str, str], tuple[_Place, Any]] = {}  # what, user -> where, and what it was
+        self._former: dict[str, Node] = {}  # name -> the node object before its last crash
+        self._classes: dict[type, set[str]] = {}  # class of nodes or parts -> its attributes at the beginning
+        self._before: dict[tuple[str, str], tuple[_Place, Any]] = {}  # (what, user) -> place, value at boot
         self._steps = 0
         self._next_look = _FIRST_LOOK
 
     def booted(self, node: Node) -> None:
-        """A node begins: remember what its code refers to."""
+        """A node is about to boot: remember the class attributes and globals that its code refers to."""
         for owner in _owners(node):
             for kind in type(owner).__mro__:
                 if (
@@ -69,18 +69,18 @@ class Sharing:
                         self._before.setdefault((place.what, place.user), (place, now))
 
     def crashed(self, node: Node) -> None:
-        """A node is thrown away: its next incarnation must not reach what it reached."""
+        """A node has crashed: its next incarnation must not refer to the same mutable objects."""
         self._former[node.name] = node
 
     def stepped(self) -> None:
-        """Some node has made a step."""
+        """Count a step of any node, and search after 500, 2000, 8000 ... steps."""
         self._steps += 1
         if self._steps >= self._next_look:
             self._next_look *= 4
             self.look()
 
     def look(self) -> None:
-        """Raise TypeError if two nodes share something mutable, or if what their code refers to has changed."""
+        """Raise TypeError if two nodes share a mutable object, or if a global or class attribute that they use changed."""
         self._look_at_code()
         found: dict[int, tuple[Any, Node, str]] = {}  # id of a mutable object: a look-up, never an order
         given = self._given()
@@ -91,7 +91,7 @@ class Sharing:
                     raise TypeError(_message(value, first[1], first[2], node, path))
 
     def _given(self) -> set[int]:
-        """The ids of all that can be reached from what hosts give their nodes."""
+        """The ids of all objects that can be reached from the attributes that hosts give their nodes."""
         given: dict[int, Any] = {}
         for host in self._cluster.hosts.values():
             roots = [("", value) for value in host.identity.values()]
@@ -137,11 +137,11 @@ def _is_hosts_own(kind: type) -> bool:
     return any(module == own or module.startswith(f"{own}.") for own in _HOSTS_OWN)
 
 
-# What a node reaches
+# The objects that a node refers to
 
 
 def _reached(node: Node, given: set[int]) -> Iterator[tuple[Any, str]]:
-    """The mutable objects that a node reaches by its attributes, each with the path to it."""
+    """The mutable objects that a node refers to, directly or indirectly, each with the path to it."""
     mine: dict[int, Any] = {id(node): node}
     yield node, "self"
     roots = []
@@ -157,9 +157,9 @@ def _reached(node: Node, given: set[int]) -> Iterator[tuple[Any, str]]:
 def _walk(
     roots: list[Step], seen: dict[int, Any], given: Collection[int], *, caches: bool = False
 ) -> Iterator[tuple[Any, str]]:
-    """The mutable objects to which steps lead, except those seen already, and those that are given.
+    """The mutable objects that can be reached from ``roots``, except those in ``seen`` or ``given``.
 
-    With ``caches``, also what immutable ones have cached (`functools.cached_property`).
+    With ``caches``, also through values that immutable objects have cached (`functools.cached_property`).
     """
     stack = roots[::-1]
     while stack:
@@ -215,11 +215,11 @@ def _steps_from(path: str, value: Any) -> Iterator[Step]:
                 yield f"{path}.{name}", getattr(value, name)
 
 
-# What the code of a class refers to
+# The variables that the code of a class refers to
 
 
 class _Place(NamedTuple):
-    """Where something stands that code refers to."""
+    """A variable that code refers to: ``user`` is the code, ``namespace[name]`` the variable, ``what`` its description."""
 
     user: str
     what: str
@@ -231,7 +231,7 @@ _places: WeakKeyDictionary[type, list[_Place]] = WeakKeyDictionary()
 
 
 def _used_by(kind: type) -> list[_Place]:
-    """Where a class may keep state beside its nodes: its own attributes, default arguments and globals of methods."""
+    """The places where a class may keep state outside its nodes: attributes, default arguments, globals of methods."""
     if kind not in _places:
         _places[kind] = list(_find_places(kind))
     return _places[kind]
@@ -274,7 +274,7 @@ def _globals_of(code: types.CodeType) -> Iterator[str]:
 
 
 def _picture(value: Any) -> Any:
-    """Something that is equal as long as a value has not changed."""
+    """A copy for comparison: two pictures of a value are equal if the value has not changed between them."""
     if is_immutable(value):
         return value
     if isinstance(value, dict | types.MappingProxyType):
@@ -290,7 +290,7 @@ def _picture(value: Any) -> Any:
 
 
 def _shallow(value: Any) -> Any:
-    """The same for what objects hold: their containers, but no further objects."""
+    """A picture of an attribute of an object: of containers and immutable values, but not of further objects."""
     if isinstance(value, dict | list | set | bytearray) or hasattr(type(value), "appendleft"):
         return (type(value).__name__, len(value), repr(value) if len(value) < 1000 else "")
     return value if is_immutable(value) else None

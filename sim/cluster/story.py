@@ -1,4 +1,4 @@
-"""Stories under way: processes of a node, whose every part between two yields is one step of the node."""
+"""Running stories: processes of a node. Each part of a story between two yields is one step of the node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Stories", "Story"]
 
 
 class _Host(Protocol):
-    """What stories need of the host of their node."""
+    """The interface of a host that stories use."""
 
     name: str
 
@@ -33,7 +33,7 @@ class _Host(Protocol):
 
 
 class Story(Event):
-    """The process; an event, too, that happens when the story is over, with what it returned."""
+    """A running story. It is also an event, which happens when the story ends; its value is the return value."""
 
     def __init__(self, stories: Stories, host: _Host, generator: Generator[Any, Any, Any]) -> None:
         super().__init__(host.env)
@@ -45,7 +45,7 @@ class Story(Event):
         self._closed = False
 
     def part(self, event: Event | None) -> None:
-        """The part up to the next yield, with the value of the event it waited for; within a step of its node."""
+        """Run the part up to the next yield, within a step of the node. ``event``: the event that the story waited for."""
         if self._closed:
             return
         self._runs = True
@@ -62,12 +62,12 @@ class Story(Event):
             self._over()
             if not self.callbacks:
                 raise
-            self._host.blame(error)  # and let those who wait for this story decide
+            self._host.blame(error)  # the stories that wait for this one get the error
             self.fail(error)
             return
         finally:
             self._runs = False
-        if self._closed:  # its node crashed in this very part
+        if self._closed:  # its node crashed during this part
             self._generator.close()
         else:
             self._wait_for(awaited)
@@ -96,7 +96,7 @@ class Story(Event):
         self._stories.ended(self)
 
     def close(self) -> None:
-        """End it for good: nothing that it waited for resumes it."""
+        """End the story: no event resumes it any more."""
         self._closed = True
         awaited = self._awaited
         if awaited is not None and awaited.callbacks is not None:
@@ -117,7 +117,7 @@ def _what(yielded: Any) -> str:
 
 
 class Stories:
-    """The stories of the node on one host, and what the node does next by itself (`OwnSteps`)."""
+    """The stories of the node on one host, and the node's own steps (`OwnSteps`)."""
 
     def __init__(self, host: _Host) -> None:
         self._host = host
@@ -126,7 +126,7 @@ class Stories:
         self._called: list[Called] = []  # handlers that yield, called in this step and not yet run
 
     def spawn(self, told: Any) -> Story:
-        """Start a story: it begins in the node's next step, at the same instant. TypeError for what is no story."""
+        """Start a story: it begins in the node's next step, at the same instant. TypeError if ``told`` is no story."""
         story = self._begin(told)
         if story is None:
             raise TypeError(f"{self._host.name}: spawn takes a story, a generator; {told!r} is none")
@@ -134,7 +134,7 @@ class Stories:
         return story
 
     def follow(self, result: Any) -> None:
-        """A handler returned something: if it is a story, its first part runs now, in the step of the handler."""
+        """If the result of a handler is a story, run its first part now, in the step of the handler."""
         story = self._begin(result)
         if story is not None:
             story.part(None)
@@ -148,7 +148,7 @@ class Stories:
         return story
 
     def go_on(self, story: Story, event: Event | None) -> None:
-        """What a story waited for has happened: its next part is a step of the node."""
+        """The event that a story waited for has happened: run its next part, as a step of the node."""
         host = self._host
         if host.halt is not None:
             host.halt.late.append((self.go_on, (story, event)))
@@ -157,22 +157,22 @@ class Stories:
             host.step(story.part, (event,))
 
     def next_part(self, story: Story, event: Event) -> None:
-        """What a story waits for had happened already: it goes on in the node's next step."""
+        """The event that a story waits for had already happened: its next part is the node's next step."""
         self.own_steps.add(self.go_on, (story, event))
 
     def ended(self, story: Story) -> None:
-        """A story is over."""
+        """Forget a story that is over."""
         self._under_way.pop(story, None)
 
     def close(self) -> None:
-        """End all of them for good: the node crashed."""
+        """End all stories, because the node crashed."""
         self._called.clear()
         stories, self._under_way = self._under_way, {}
         for story in stories:
             story.close()
 
     def expect(self, called: Called) -> None:
-        """A handler that yields was called: by the end of the step somebody must have begun to run it."""
+        """A handler that yields was called: some code must begin to run it by the end of the step."""
         if not self._called:
             env = self._host.env
             heappush(env._heap, (env._now, URGENT, next(env._eid), self._at_the_latest, None))
@@ -186,7 +186,7 @@ class Stories:
             raise
 
     def refuse_unbegun(self) -> None:
-        """The step is over: TypeError when a handler that yields was called, and nobody has begun to run it."""
+        """The step is over: TypeError if a handler that yields was called, and no code has begun to run it."""
         called, self._called = self._called, []
         for each in called:
             refuse_unbegun(each)

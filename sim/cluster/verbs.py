@@ -1,7 +1,7 @@
-"""The verbs that run a million times, as closures: what a host injects into a node in a quicker form.
+"""The verbs that run most often, as closures: a host puts these faster forms into the node object.
 
-They do what the methods of `sim.cluster.host.NodeHost` do, without looking anything up twice. Whatever is not
-the plain case (a new timer, a value that is refused) goes to those methods. A crash takes them away again.
+They do the same as the methods of `sim.cluster.host.NodeHost`, without repeated look-ups. Rare cases (a new timer, a
+value that is refused) go to those methods. A crash removes the closures from the node object.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Verb = Callable[..., None]
 
 
 def quick_verbs(host: NodeHost, owner: Handlers) -> dict[str, Verb]:
-    """The quick verbs of a node, or of a part of one, by name; none for those that its class overrides."""
+    """The quick verbs of a node, or of a part of one, by name, without the verbs that its class overrides."""
     verbs = {"set_timer": _set_timer(host, owner), "work": _work(host, owner)}
     if host.disk.instant:
         verbs["send"] = _send(host)
@@ -32,7 +32,7 @@ def quick_verbs(host: NodeHost, owner: Handlers) -> dict[str, Verb]:
 
 
 def _send(host: NodeHost) -> Verb:
-    """`Verbs.send` for a disk without delay: nothing ever waits."""
+    """`Verbs.send` for an instant disk: no message waits for a sync."""
     routes = host.routes
     known = routes.get
 
@@ -44,7 +44,7 @@ def _send(host: NodeHost) -> Verb:
 
 
 def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
-    """`Verbs.set_timer`: a timer that exists is moved, without being cancelled first."""
+    """`Verbs.set_timer`: an existing timer gets a new deadline, without being cancelled first."""
     known, env, clocks, address = (
         host.timers,
         host.env,
