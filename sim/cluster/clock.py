@@ -1,8 +1,8 @@
-"""The two clocks of a node: the wall clock shows the time of day and may be wrong; the monotonic clock measures durations.
+"""The two clocks of a node: the wall clock shows the time of day, the monotonic clock measures durations.
 
-Both run on one oscillator, so both drift at the same rate. The wall clock can be set forwards or back, as NTP and
-administrators do. The monotonic clock cannot be set, and it continues while the process is paused. It begins at a
-random value in each incarnation, so its readings have no meaning for other nodes, on a disk, or after a restart.
+Both run on one oscillator, so both drift at the same rate. The wall clock may be wrong: it can be set forwards or back,
+as NTP and administrators do. The monotonic clock cannot be set, and it continues while the process is paused. It begins
+at a random value in each incarnation, so its readings have no meaning for other nodes, on a disk, or after a restart.
 """
 
 from __future__ import annotations

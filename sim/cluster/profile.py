@@ -140,7 +140,7 @@ class Machine(Value):
 
     @property
     def free_of_charge(self) -> tuple[str, ...]:
-        """The resources that cost no time: ``"cores"`` (receiving and sending messages), ``"disk"`` (syncs), or both."""
+        """The resources that cost no time: ``"cores"`` (handling messages), ``"disk"`` (syncs), both, or neither."""
         free = {
             "cores": self.messages_are_free and self.sending_is_free,
             "disk": self.disk.instant,

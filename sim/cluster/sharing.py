@@ -80,7 +80,7 @@ class Sharing:
             self.look()
 
     def look(self) -> None:
-        """Raise TypeError if two nodes share a mutable object, or if a global or class attribute that they use changed."""
+        """Raise TypeError if two nodes share a mutable object, or if a global or attribute of a class has changed."""
         self._look_at_code()
         found: dict[int, tuple[Any, Node, str]] = {}  # id of a mutable object: a look-up, never an order
         given = self._given()
@@ -219,7 +219,7 @@ def _steps_from(path: str, value: Any) -> Iterator[Step]:
 
 
 class _Place(NamedTuple):
-    """A variable that code refers to: ``user`` is the code, ``namespace[name]`` the variable, ``what`` its description."""
+    """A variable that code refers to: the code (``user``), the variable's description, and where its value is."""
 
     user: str
     what: str

@@ -45,7 +45,7 @@ class Story(Event):
         self._closed = False
 
     def part(self, event: Event | None) -> None:
-        """Run the part up to the next yield, within a step of the node. ``event``: the event that the story waited for."""
+        """Run the part up to the next yield, within a step of the node. ``event``: what the story waited for."""
         if self._closed:
             return
         self._runs = True

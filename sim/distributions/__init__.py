@@ -1,4 +1,4 @@
-"""Distributions of times (latency, service, think time), in seconds: frozen values, drawn in two ways, equal in law.
+"""Distributions of times (latency, service, think time), in seconds: frozen values with two ways to draw.
 
 >>> import numpy as np
 >>> from sim.distributions import Exponential, Mixture

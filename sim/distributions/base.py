@@ -1,7 +1,7 @@
-"""What every distribution of times can do, and shifting and stretching one.
+"""The base of all distributions of times, and `Affine`, which shifts and scales one.
 
-A distribution is drawn in two ways, equal in law. Links and disks have a generator of NumPy each, and draw in blocks
-(`sampler`). A node has one stream for all that it decides, and takes one number after the other from it (`draw`).
+There are two ways to draw, with the same distribution. Each link and disk has its own NumPy generator and draws in
+blocks (`sampler`). A node has one stream for all its random decisions and takes one number at a time (`draw`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Floats = NDArray[np.float64]
 
 _FIRST_BLOCK = 16
 _LARGEST_BLOCK = 1024
-_SLICES = 20_000  # of the quantiles, for a variance without a formula
+_SLICES = 20_000  # number of quantiles for a variance without a formula
 
 
 class Uniforms(Protocol):
-    """What a distribution needs of a node's stream (`sim.kernel.Stream`)."""
+    """The interface of a node's stream (`sim.kernel.Stream`) that distributions use."""
 
     def random(self) -> float: ...
     def exponential(self, mean: float) -> float: ...
@@ -50,7 +50,7 @@ class Uniforms(Protocol):
 class Distribution(Value):
     """A distribution of non-negative times, in seconds.
 
-    To define one, implement `draws`, `cdf`, `mean` and, where there is a formula, `quantile` and `variance`.
+    To define one, implement `draws`, `cdf`, `mean` and, if there is a formula, `quantile` and `variance`.
     """
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class Distribution(Value):
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         """A function of ``n`` that returns the next ``n`` draws, an array of shape (n,) in seconds.
 
-        The k-th draw depends on the state of ``rng`` at this call alone, not on how many are asked for.
+        The k-th draw depends only on the state of ``rng`` at the call of `draws`, not on the sizes ``n``.
         """
         raise NotImplementedError
 
@@ -67,7 +67,7 @@ class Distribution(Value):
 
         Draws are made in blocks that grow from 16 to 1024, so the sampler should be the only user of ``rng``.
         """
-        # chain's own __next__ is the cheapest function without arguments that Python offers.
+        # The __next__ of chain is the fastest function without arguments that Python offers.
         return chain.from_iterable(self._blocks(rng)).__next__
 
     def _blocks(self, rng: np.random.Generator) -> Iterator[list[float]]:
@@ -77,11 +77,11 @@ class Distribution(Value):
             size = min(2 * size, _LARGEST_BLOCK)
 
     def draw(self, random: Uniforms) -> float:
-        """The next draw from the stream of a node, in seconds; by inversion unless a class knows better."""
+        """The next draw from the stream of a node, in seconds; by inversion unless a subclass overrides it."""
         return self.quantile(random.random())
 
     def drawer(self, random: Uniforms) -> Callable[[], float]:
-        """A function without arguments that does the same."""
+        """A function without arguments that does the same as `draw`."""
         return partial(self.draw, random)
 
     def mean(self) -> float:
@@ -91,7 +91,7 @@ class Distribution(Value):
     def variance(self) -> float:
         """The variance, in seconds squared; infinite where it does not exist.
 
-        Summed over twenty thousand quantiles where a class has no formula for it.
+        This default sums over twenty thousand quantiles; subclasses with a formula override it.
         """
         mean = self.mean()
         if not isfinite(mean):
@@ -111,7 +111,7 @@ class Distribution(Value):
         raise NotImplementedError
 
     def quantile(self, q: float) -> float:
-        """The least time that at least a fraction ``q`` of the draws do not exceed.
+        """The smallest time (seconds) that a fraction ``q`` of the draws, or more, do not exceed.
 
         Raises ValueError when ``q`` is not in [0, 1].
         """
@@ -175,7 +175,7 @@ class Affine(Distribution):
 
 
 def number(name: str, value: Any) -> float:
-    """``value`` as a float; ValueError naming it unless it is a real number."""
+    """``value`` as a float; raises ValueError with ``name`` unless it is a real number."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise ValueError(f"{name} must be a number, not {value!r}")
     try:

@@ -1,4 +1,4 @@
-"""Whatever describes a time, as a distribution."""
+"""Conversion of numbers, samples and SciPy distributions to distributions of times."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["as_distribution", "as_work"]
 def as_distribution(value: Any, name: str = "a distribution") -> Distribution:
     """``value`` as a distribution of times.
 
-    A number (seconds) is constant, an array or sequence of numbers is measured samples, a frozen
-    distribution of ``scipy.stats`` is wrapped, a `Distribution` is itself. ``name`` is for errors.
+    A number (seconds) becomes a constant. An array or sequence of numbers becomes measured samples. A frozen
+    distribution of ``scipy.stats`` is wrapped. A `Distribution` stays as it is. ``name`` is used in error messages.
 
     Raises ValueError for anything else, and for negative times.
     """
@@ -38,9 +38,9 @@ def as_distribution(value: Any, name: str = "a distribution") -> Distribution:
 
 
 def as_work(value: Any, name: str = "a service time") -> Distribution:
-    """The same for how long a server works: it must be some time, on average, and not for ever.
+    """``value`` as a distribution of service times, as in `as_distribution`.
 
-    Raises ValueError where the mean is 0 or infinite.
+    Raises ValueError also if the mean is 0 or infinite.
     """
     found = as_distribution(value, name)
     if not 0.0 < found.mean() < inf:

@@ -25,8 +25,8 @@ _UNITS = {"_s": 1.0, "_ms": ms, "_us": us}
 class Empirical(Distribution):
     """Measured times: each draw is one of the ``samples`` (seconds, >= 0), all equally likely.
 
-    Takes any iterable or array of numbers; keeps them sorted. Raises ValueError when there are none, or one
-    is negative or not finite.
+    Takes any iterable or array of numbers; keeps them sorted. Raises ValueError when there are none, or when one
+    of them is negative or not finite.
     """
 
     samples: tuple[float, ...]
@@ -60,12 +60,12 @@ class Empirical(Distribution):
         path:
             The file.
         column:
-            Its name; may be left out when the file has only one.
+            The name of the column; may be left out if the file has only one.
         unit:
-            Seconds per unit of the figures; by default told by the end of the column's name (``_s``, ``_ms``,
-            ``_us``), else 1.
+            Seconds per unit of the numbers. By default the end of the column's name decides (``_s``, ``_ms``,
+            ``_us``); without such an ending the unit is 1.
 
-        Raises ValueError naming file, line and value when a figure is no number >= 0.
+        Raises ValueError with file, line and value for a cell that is not a number >= 0.
         """
         name = column or ""
 
@@ -90,7 +90,7 @@ class Empirical(Distribution):
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         samples = np.array(self.samples)
-        # Not rng.integers: it keeps half a word back between calls for small ranges.
+        # Not rng.integers: for small ranges it keeps unused bits between calls.
         return lambda n: samples[(rng.random(n) * len(samples)).astype(np.intp)]
 
     def draw(self, random: Uniforms) -> float:
@@ -107,20 +107,21 @@ class Empirical(Distribution):
         return bisect_right(self.samples, x) / len(self.samples)
 
     def quantile(self, q: float) -> float:
-        # A hair off the product, so that 0.07 of 100 samples is the 7th although 0.07 * 100 > 7 in floats.
+        # The factor 1 - 1e-15 makes q = 0.07 of 100 samples the 7th, although 0.07 * 100 > 7 in floats.
         rank = ceil(probability("q", q) * len(self.samples) * (1.0 - 1e-15))
         return self.samples[max(rank, 1) - 1]
 
 
 @dataclass(frozen=True, slots=True)
 class PercentileTable(Distribution):
-    """Percentiles, interpolated linearly in the level, so that the table's own percentiles come back.
+    """Percentiles, interpolated linearly in the level, so that the quantiles at the table's levels are the table's.
 
-    ``table`` maps levels in [0, 1] (0.99, not 99) to seconds, or is pairs of them. Below the lowest and above
-    the highest level the ends repeat: give levels 0 and 1 if you know the least and the largest time.
+    ``table`` maps levels in [0, 1] (0.99, not 99) to seconds, or is a sequence of such pairs. The first and the last
+    time are used below the lowest and above the highest level: give levels 0 and 1 if you know the smallest and the
+    largest time.
 
-    Raises ValueError when the table is empty, a level is not in [0, 1] or comes twice, or the times are
-    negative or fall with the level.
+    Raises ValueError when the table is empty, a level is not in [0, 1] or appears twice, or the times are
+    negative or decrease with the level.
     """
 
     table: tuple[tuple[float, float], ...]
@@ -177,8 +178,8 @@ class PercentileTable(Distribution):
 class Scipy(Distribution):
     """A frozen distribution of ``scipy.stats`` (one-dimensional), drawn by its ``ppf``.
 
-    Raises ValueError when ``frozen`` is none, or more than one draw in a million would be negative; rarer
-    negative draws become 0.
+    Raises ValueError when ``frozen`` is not such a distribution, or when more than one draw in a million would be
+    negative; rarer negative draws become 0.
     """
 
     frozen: Any
@@ -201,7 +202,7 @@ class Scipy(Distribution):
             )
 
     def __repr__(self) -> str:
-        # SciPy's own shows an address in memory, which differs from run to run.
+        # SciPy's own repr shows a memory address, which differs from run to run.
         frozen = self.frozen
         if not all(hasattr(frozen, part) for part in ("dist", "args", "kwds")):
             return f"Scipy({type(frozen).__name__})"
@@ -209,7 +210,7 @@ class Scipy(Distribution):
         return f"Scipy({frozen.dist.name}({', '.join(values)}))"
 
     def _told(self) -> tuple[Any, ...]:
-        """What says which distribution it is: SciPy's own objects are equal to none but themselves."""
+        """The identity of the distribution, for comparisons: SciPy's objects compare equal only to themselves."""
         frozen = self.frozen
         if not all(hasattr(frozen, part) for part in ("dist", "args", "kwds")):
             return (frozen,)

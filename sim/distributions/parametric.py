@@ -78,8 +78,8 @@ class Uniform(Distribution):
         return self.low + (self.high - self.low) * probability("q", q)
 
 
-# A method `mean` and a field `mean` cannot live in one class. So the two classes below, whose parameters
-# everyone knows by the names of methods, write their own __init__ and __repr__ and store another name.
+# A class cannot have both a method `mean` and a field `mean`. The usual names of the parameters of the next two
+# classes are names of methods, so these classes write their own __init__ and __repr__ and name the fields otherwise.
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -124,7 +124,7 @@ class Exponential(Distribution):
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class LogNormal(Distribution):
-    """The exponential of a normal variable: ``median`` seconds (> 0), and ``sigma`` (> 0), its deviation."""
+    """Log-normal: ``median`` in seconds (> 0); ``sigma`` (> 0) is the standard deviation of the logarithm."""
 
     centre: float = field(init=False)
     sigma: float = field(init=False)
@@ -135,7 +135,7 @@ class LogNormal(Distribution):
 
     @classmethod
     def from_mean(cls, mean: float, cv: float) -> LogNormal:
-        """The one with this ``mean`` in seconds and coefficient of variation (deviation / mean); both > 0."""
+        """The log-normal with this ``mean`` (seconds) and coefficient of variation (deviation / mean); both > 0."""
         positive("LogNormal: mean", mean)
         variance = log1p(positive("LogNormal: cv", cv) ** 2)
         return cls(median=mean * exp(-0.5 * variance), sigma=sqrt(variance))
@@ -208,7 +208,7 @@ class Pareto(Distribution):
 
     @classmethod
     def from_mean(cls, mean: float, alpha: float = 2.5) -> Pareto:
-        """The one with this ``mean`` (seconds) and tail index ``alpha`` (> 1, else there is no mean)."""
+        """The Pareto with this ``mean`` (seconds) and tail index ``alpha`` (> 1, else the mean is infinite)."""
         if positive("Pareto: alpha", alpha) <= 1.0:
             raise ValueError(f"Pareto: alpha must be above 1 (else there is no mean), not {alpha!r}")
         return cls(positive("Pareto: mean", mean) * (alpha - 1.0) / alpha, alpha)
@@ -248,7 +248,7 @@ class Mixture(Distribution):
             raise ValueError(f"Mixture: the weights must sum to 1, not {total!r}")
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
-        # Each part has a generator of its own, else the sequence would depend on the size of the blocks.
+        # Each part has its own generator; otherwise the sequence would depend on the sizes of the blocks.
         choice, *own = (
             np.random.Generator(np.random.PCG64(s)) for s in rng.integers(2**63, size=1 + len(self.parts))
         )
@@ -300,7 +300,7 @@ def bimodal(short: float, long: float, long_share: float) -> Mixture:
 def _incomplete_gamma(a: float, x: float) -> float:
     """The regularised lower incomplete gamma function P(a, x) for a, x > 0.
 
-    Its power series left of the mean, Legendre's continued fraction (by Lentz's method) right of it:
+    A power series for x < a + 1, else Legendre's continued fraction (by Lentz's method):
     Abramowitz and Stegun, Handbook of Mathematical Functions, 6.5.29 and 6.5.31.
     """
     if x == inf:

@@ -1,4 +1,4 @@
-"""What an administrator asks of a running system, scheduled like faults."""
+"""Requests of an administrator to a running system, scheduled like faults."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Administer"]
 
 @dataclass(frozen=True)
 class Administer(Fault):
-    """No fault, but scheduled like one: at time ``at`` an admin client asks ``request`` of the system.
+    """Not a fault, but scheduled like one: at time ``at`` (seconds) an admin client sends ``request`` to the system.
 
-    ``request`` is a `Join`, `Leave`, `Reconfigure`, `Transfer` or `Drain` of `sim.protocols.admin`; a scenario whose
-    system does not serve it is refused. A spare that is to join is started first. What became of the request stands
-    in the frame ``events`` (``admin``: request, done, reason), at the end of the run at the latest.
+    ``request`` is a `Join`, `Leave`, `Reconfigure`, `Transfer` or `Drain` of `sim.protocols.admin`. A scenario whose
+    system does not serve the request raises ValueError. A spare that shall join is started first. The outcome of the
+    request is a row of the frame ``events`` (``admin``: request, done, reason), at the latest at the end of the run.
     """
 
     request: Any

@@ -71,11 +71,11 @@ class RandomCrashes(Fault):
     members:
         Names of members or regions; empty: all replicas that are part of the system when it begins.
     max_down:
-        Never more than so many members down, or still recovering, at once; None: no limit.
+        The largest number of members that are down, or still recovering, at once; None: no limit.
     wiped:
-        The probability that a member comes back with an empty disk.
+        The probability that a member restarts with an empty disk.
     start, end:
-        No crash before ``start`` nor after ``end``; at ``end`` everything that is down restarts.
+        No crash before ``start`` or after ``end`` (seconds); at ``end`` all members that are down restart.
     """
 
     mttf: float
@@ -103,7 +103,7 @@ class RandomCrashes(Fault):
         named = [name for target in self.members for name in world.find(target)]
         victims = tuple(named or world.replicas)
         for name in victims:
-            # Each member has a stream of its own, so that its crashes don't depend on who else there is.
+            # Each member has its own stream, so that its crashes do not depend on the other members.
             world.env.process(
                 self._member(world, name, world.streams[f"faults/random-crashes/{name}"], victims)
             )

@@ -1,4 +1,4 @@
-"""What is not dead but not well: flaky links, slow cores, pauses, wrong clocks; at given times, or at random."""
+"""Partial failures: flaky links, slow cores, pauses, wrong clocks; at given times, or at random."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ __all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", 
 
 @dataclass(frozen=True)
 class Flaky(Fault):
-    """Links of ``target`` get slower by the factor ``slowdown`` and lose ``loss`` more, for a while."""
+    """The links of ``target`` are slower by the factor ``slowdown`` and lose a further fraction ``loss`` of messages.
+
+    From ``at`` for ``duration`` seconds (None: until the end of the run).
+    """
 
     target: str
     at: float
@@ -77,9 +80,10 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class Pause(Fault):
-    """The process of ``target`` stands still from ``at`` for ``duration`` seconds: a SIGSTOP, or garbage collection.
+    """The process of ``target`` is paused from ``at`` for ``duration`` seconds, as by SIGSTOP or garbage collection.
 
-    Nothing of it runs; its clock goes on. Then its timers fire late, before it reads what has arrived meanwhile.
+    None of its code runs; its clocks continue. After the pause its timers fire late, before it handles the messages
+    that arrived during the pause.
     """
 
     target: str
@@ -105,7 +109,7 @@ class Pause(Fault):
 
 @dataclass(frozen=True)
 class RandomPauses(Fault):
-    """Members stand still at random: exponential times with mean ``every`` between pauses of mean ``length`` (seconds).
+    """Members pause at random: exponential times with mean ``every`` between pauses of mean ``length`` (seconds).
 
     ``members``: names of members or regions; empty: all replicas. No pause begins before ``start`` or after ``end``.
     """
@@ -144,9 +148,10 @@ class RandomPauses(Fault):
 
 @dataclass(frozen=True)
 class ClockJump(Fault):
-    """The wall clock of ``target`` jumps to ``offset`` seconds ahead of true time; both its clocks drift by ``drift``.
+    """At time ``at`` the wall clock of ``target`` jumps to ``offset`` seconds ahead of true time, and both its clocks
+    begin to drift by ``drift``.
 
-    Monotonic clocks drift, but never jump. Each of the two changes from now on; None: it stays as it is.
+    Monotonic clocks drift, but never jump. None: no change of the offset, or of the drift.
     """
 
     target: str
@@ -173,20 +178,20 @@ class ClockJump(Fault):
 
 @dataclass(frozen=True)
 class RandomDisturbances(Fault):
-    """Members are unwell at random: all well for a mean of ``mttf`` seconds, then one is not for a mean of ``mttr``.
+    """Members are disturbed at random: none for a mean of ``mttf`` seconds, then one for a mean of ``mttr`` seconds.
 
-    Each time the member and its ailment are drawn again: *flaky* links (slow, lossy, or dead in one direction, so
-    that it is deaf or mute), *slow* cores, a *pause*, or a wrong *clock*.
+    Each time the member and its disturbance are drawn: *flaky* links (slow, lossy, or dead in one direction, so that
+    the member receives nothing or sends nothing), *slow* cores, a *pause*, or a wrong *clock*.
 
     Parameters
     ----------
     max_clock_drift:
-        Rates of clocks stay between ``1 - max_clock_drift`` and ``1 + max_clock_drift``; 0: they are right; None: they
-        run up to a half too fast or too slow.
+        Rates of clocks stay between ``1 - max_clock_drift`` and ``1 + max_clock_drift``; 0: the rates are exact; None:
+        clocks run up to 50 % too fast or too slow.
     wall_clocks_jump:
-        Whether wall clocks jump by up to two seconds, too.
+        Whether wall clocks also jump, by up to two seconds.
     start, end:
-        Nobody is unwell before ``start`` nor after ``end`` (None: for ever).
+        No disturbance before ``start`` or after ``end`` (seconds; None: until the end of the run).
     """
 
     mttf: float
@@ -261,7 +266,7 @@ class RandomDisturbances(Fault):
         world.set_clock(name, offset, drift)
 
         def recover() -> None:
-            right = 0.0 if self.wall_clocks_jump else None  # to set it right is a jump, too
+            right = 0.0 if self.wall_clocks_jump else None  # setting the clock right is a jump, too
             world.set_clock(name, right, 0.0)
             world.record(name, "clock", {"offset": right, "drift": 0.0})
 

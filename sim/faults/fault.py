@@ -1,8 +1,8 @@
 """Faults as values: what goes wrong, when, and where.
 
-A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) against the `World` that it
-is given. Targets are names of members, machines, regions, ``"random"``, or a role (``"leader"``, ``"primary"``,
-``"head"``), which the system resolves when the time comes; while the role is vacant, the fault waits.
+A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) that acts on a `World`. Targets are
+names of members, machines or regions, ``"random"``, or a role (``"leader"``, ``"primary"``, ``"head"``). The system
+resolves a role when the fault begins; while no member holds the role, the fault waits.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = [
 Story = Generator[Any, Any, None]
 Pairs = list[tuple[str, str]]
 
-_RETRY = 0.001  # seconds between looks at a role that is vacant
+_RETRY = 0.001  # seconds between two looks for the holder of a vacant role
 
 
 class World(Protocol):
-    """What faults act upon; `sim.lab.Simulation` is one."""
+    """The interface of a running simulation that faults act on; `sim.lab.Simulation` implements it."""
 
     env: Environment
     streams: Streams
@@ -50,7 +50,7 @@ class World(Protocol):
         """Whether a member is alive and, if it has to recover from a restart, has done so."""
 
     def find(self, target: str) -> tuple[str, ...]:
-        """The members that a target means right now; empty for a role that is vacant."""
+        """The members that a target means at this moment; empty for a vacant role."""
 
     def crash(self, name: str) -> None:
         """Crash a member."""
@@ -59,13 +59,13 @@ class World(Protocol):
         """Restart a crashed member."""
 
     def pause(self, name: str) -> None:
-        """Let a member stand still; nothing happens to one that is down."""
+        """Pause a member; no effect if it is down."""
 
     def resume(self, name: str) -> None:
-        """Let a paused member go on."""
+        """Resume a paused member."""
 
     def everyone(self, region: str | None = None) -> tuple[str, ...]:
-        """All nodes, clients included (of a region)."""
+        """All nodes, clients included; of one region if ``region`` is given."""
 
     def cut(self, pairs: Pairs, label: str) -> None:
         """Cut directed links."""
@@ -74,7 +74,7 @@ class World(Protocol):
         """Take a cut back."""
 
     def disturb(self, pairs: Pairs, slowdown: float, loss: float) -> None:
-        """Slow links down and let them lose; 1.0 and 0.0 set them right again."""
+        """Multiply the latency of links by ``slowdown`` and add ``loss`` to their loss; 1.0 and 0.0 end this."""
 
     def set_speed(self, name: str, speed: float) -> None:
         """Change the speed of a member's cores."""
@@ -86,7 +86,7 @@ class World(Protocol):
         """Append to the frame ``events``."""
 
     def administer(self, request: Any) -> None:
-        """Let the admin client make a request (`sim.protocols.admin`) of the system, over the network."""
+        """Let the admin client send a request (`sim.protocols.admin`) to the system, over the network."""
 
 
 def at_least_zero(owner: str, **values: float | None) -> None:
@@ -102,7 +102,7 @@ def positive(owner: str, **values: float | None) -> None:
 
 
 def await_target(world: World, target: str) -> Generator[Any, Any, tuple[str, ...]]:
-    """Wait while nobody is meant by ``target``."""
+    """Wait until ``target`` means at least one member; return the members."""
     found = world.find(target)
     while not found:
         yield world.env.timeout(_RETRY)
@@ -115,26 +115,26 @@ class Fault(Value):
     """Base of all faults. A fault of your own overrides `play`."""
 
     def targets(self) -> tuple[str, ...]:
-        """The names that must mean something in the scenario; checked before the run."""
+        """The targets that it names; before the run, the scenario checks that they exist."""
         return ()
 
     def requests(self) -> tuple[Any, ...]:
-        """What is asked of an administrator; checked before the run against what the system serves."""
+        """The administrator's requests that it makes; the scenario checks beforehand that the system serves them."""
         return ()
 
     @property
     def begins(self) -> float:
-        """Simulated seconds before which it does nothing: its field ``at`` or ``start``, else 0."""
+        """The simulated time (seconds) at which it begins: its field ``at`` or ``start``, else 0."""
         begins: float = getattr(self, "at", getattr(self, "start", 0.0))
         return begins
 
     def play(self, world: World, stream: Stream) -> Story:
-        """A process that acts on the world. ``stream``: random numbers of this very fault."""
+        """A process that acts on the world. ``stream``: the random stream of this fault."""
         raise NotImplementedError
 
 
 def check_times(faults: Iterable[Fault], duration: float) -> None:
-    """Raise ValueError for a fault that would begin only when the run has ended."""
+    """Raise ValueError for a fault that would begin after the end of the run. ``duration``: seconds."""
     for fault in faults:
         if fault.begins >= duration:
             raise ValueError(
@@ -143,13 +143,13 @@ def check_times(faults: Iterable[Fault], duration: float) -> None:
 
 
 def within(owner: str, start: float, end: float | None) -> None:
-    """Raise ValueError for an end that does not come after the start."""
+    """Raise ValueError unless ``end`` is None or after ``start`` (seconds)."""
     if end is not None and not end > start:
         raise ValueError(f"{owner}: end must be after start ({start!r} s), not {end!r}")
 
 
 def check_targets(faults: Iterable[Fault], known: Mapping[str, Any], roles: Iterable[str]) -> None:
-    """Raise ValueError for a fault whose target is no member, no region, no role."""
+    """Raise ValueError for a fault whose target is neither a known name, nor a role, nor ``"random"``."""
     allowed = {*known, *roles, "random"}
     for fault in faults:
         for target in fault.targets():

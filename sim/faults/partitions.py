@@ -13,16 +13,16 @@ __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
 
 @dataclass(frozen=True)
 class Partition(Fault):
-    """Cut the network between groups of nodes at time ``at`` for ``duration`` seconds (None: for good).
+    """Cut the network between groups of nodes at time ``at`` for ``duration`` seconds (None: until the end).
 
     Parameters
     ----------
     groups:
-        Tuples of targets. With one group, it is cut from everyone else. Nodes named in no group (clients,
-        too) keep all their links; a region means everyone in it, clients included. A node that several groups
-        mean, such as the leader and its region, belongs to the first of them.
+        Tuples of targets. A single group is cut from all other nodes. Otherwise, nodes in no group (clients, too) keep
+        all their links. A region means all nodes in it, clients included. A node that belongs to several groups, such
+        as the leader and its region, counts in the first of them.
     one_way:
-        Only messages from an earlier group to a later one are lost (with one group: those that leave it).
+        Only messages from an earlier group to a later group are lost (with one group: messages that leave it).
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -118,10 +118,10 @@ class Cut(Fault):
 
 @dataclass(frozen=True)
 class RandomPartitions(Fault):
-    """The members fall apart at random: whole for a mean of ``mttf``, split for a mean of ``mttr`` seconds.
+    """Random partitions: the network is whole for a mean of ``mttf`` seconds, then split for a mean of ``mttr``.
 
-    Each split is a new draw: a full partition in two halves, one member cut off, one link cut, or one
-    direction of one link. Until ``end`` (None: for ever).
+    Each split is drawn: a full partition into two groups, one member cut off, one link cut, or one direction of one
+    link cut. From ``start`` to ``end`` (seconds; None: the end of the run).
     """
 
     mttf: float

@@ -1,15 +1,15 @@
 """One-way latencies from round-trip percentiles.
 
 A table of measurements holds percentiles of *round trips*. A simulator needs one-way latencies: two of them,
-drawn independently, must add up to round trips with the percentiles of the table. Halving the table would not
-do: a spike belongs to one direction, so halved spikes would be half as long and, on a round trip, twice as
-frequent.
+drawn independently, must add up to round trips with the percentiles of the table. Halving the table would be wrong:
+a spike belongs to one direction, so halved spikes would be half as long and, on a round trip, twice as frequent.
 
-The one-way latency is sought as a piecewise linear quantile function. The distribution of the sum of two such
-latencies is known exactly (`round_trip_cdf`), so the knots are found by Levenberg-Marquardt: least squares of the
-relative deviations, each measured in units of its bound. Both directions get the same distribution. Some tables
-have no such solution (two modes: a sum of two has three); then one direction carries all the variation up to
-the 99th percentile, as after a change of one direction's route, and the other is constant up to there.
+The one-way latency is a piecewise linear quantile function. The distribution of the sum of two such latencies is
+computed exactly (`round_trip_cdf`), and Levenberg-Marquardt finds the knots: least squares of the relative
+deviations, each measured in units of its bound. Both directions get the same distribution. Some tables have no such
+solution (for example tables with two modes: a sum of two latencies with two modes has three). Then one direction has
+all the variation up to the 99th percentile, as after a change of the route in one direction, and the other direction
+is constant up to that percentile.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ LEVELS = (0.5, 0.75, 0.95, 0.99, 0.999, 0.9999, 0.99999)
 """The levels of the percentiles in a table of round trips."""
 
 BOUNDS = (0.05, 0.05, 0.10, 0.15)
-"""How far, relatively, the fitted p50, p75, p95 and p99 may be from the table's."""
+"""The largest relative deviations of the fitted p50, p75, p95 and p99 from the table."""
 
 _LEVELS = np.array(LEVELS)
-# In these units deviations are weighed against each other; those beyond p99, and the mean, have no hard bound.
+# Deviations are compared in these units; the percentiles above p99, and the mean, have no hard bound.
 _UNITS = np.array([*BOUNDS, 0.2, 0.3, 0.4, 0.1])
-_GOOD = 0.05  # stop here, in these units
-_FAIR = 0.5  # above this, look for the least largest deviation instead of the least squares
-_POOR = 0.9  # above this, give up on equal directions
-_NARROWEST = 1e-4  # the least rise from knot to knot, of the table's median
+_GOOD = 0.05  # below this deviation (in these units) the search stops
+_FAIR = 0.5  # above this deviation, minimise the largest deviation instead of the squares
+_POOR = 0.9  # above this deviation, the two directions get different distributions
+_NARROWEST = 1e-4  # the smallest rise from knot to knot, relative to the table's median
 # The largest of two draws is below the quantile at sqrt(p) with probability p, and a spike on a round trip is
-# mostly the larger of two: so a percentile of the table is moved by the one-way quantile at its square root.
+# usually the larger of two: so the one-way quantile at sqrt(p) determines the percentile p of the table.
 _ROOTS = np.sqrt(_LEVELS)
 _KNOTS = np.array(
     sorted(
@@ -69,18 +69,18 @@ _ONE_SIDED = np.array(sorted([0, 0.2, 0.4, 0.6, 0.68, 0.85, 0.97, 0.995, 0.9995,
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What `fit_one_way` found; times in seconds.
+    """The result of `fit_one_way`; times in seconds.
 
     Attributes
     ----------
     there, back:
-        The one-way latencies; mostly the same.
+        The one-way latencies; usually the same distribution.
     round_trip:
         The percentiles of their sum, at `LEVELS`.
     mean:
-        Its mean.
+        The mean of their sum.
     deviations:
-        ``round_trip`` relative to the table, less one.
+        ``round_trip`` divided by the table's percentiles, minus one.
     """
 
     there: PercentileTable
@@ -91,7 +91,7 @@ class Fit:
 
     @property
     def within_bounds(self) -> bool:
-        """Whether p50, p75, p95 and p99 are as near to the table as `BOUNDS` wants them."""
+        """Whether the deviations of p50, p75, p95 and p99 are within `BOUNDS`."""
         return all(abs(d) <= bound for d, bound in zip(self.deviations, BOUNDS, strict=False))
 
 
@@ -108,7 +108,7 @@ class _Curve:
 
     @classmethod
     def of(cls, table: PercentileTable) -> _Curve:
-        """The curve of a table; jumps become steep."""
+        """The curve of a table; jumps become steep segments."""
         levels, times = np.array(table.table).T
         levels, times = np.concatenate(([0.0], levels, [1.0])), np.concatenate((times[:1], times, times[-1:]))
         keep = np.append(np.diff(levels) > 0.0, True)
@@ -123,8 +123,8 @@ class _Curve:
         return float(self.weights @ (self.times[1:] + self.times[:-1])) / 2.0
 
     def integrate(self, x: Floats) -> tuple[Floats, Floats]:
-        """The distribution function at each ``x``, and its integral up to there."""
-        # Most of a fit's time is spent here, and numpy.clip is slower than its two halves.
+        """The distribution function at each ``x``, and its integral up to ``x``."""
+        # Most of the time of a fit is spent here, and numpy.clip is slower than minimum and maximum.
         i = np.minimum(np.maximum(np.searchsorted(self.times, x, side="right") - 1, 0), len(self.widths) - 1)
         inside = np.minimum(np.maximum(x, self.times[0]), self.times[-1]) - self.times[i]
         function = self.levels[i] + self.slopes[i] * inside
@@ -152,7 +152,7 @@ def _cdf(a: _Curve, b: _Curve, x: Floats) -> Floats:
 
 
 def _quantiles(a: _Curve, b: _Curve, levels: Floats) -> Floats:
-    """Between two sums of knots the cdf is a parabola: bisect over these sums, then solve it."""
+    """Quantiles of A + B. Between two sums of knots the cdf is a parabola: bisect over the sums, then solve it."""
     sums = np.sort((a.times[:, None] + b.times).ravel())
     low, high = np.zeros(len(levels), dtype=np.intp), np.full(len(levels), len(sums) - 1)
     while (high - low).max() > 1:
@@ -170,7 +170,7 @@ def _quantiles(a: _Curve, b: _Curve, levels: Floats) -> Floats:
 
 
 def _slopes(a: _Curve, b: _Curve, x: Floats) -> tuple[Floats, Floats]:
-    """How P(A + B <= x) changes with each knot of a, shape (times, knots), and its density at x."""
+    """The derivative of P(A + B <= x) by each knot of a, shape (times, knots), and the density of A + B at x."""
     function, integral = b.integrate(x[:, None] - a.times)
     average = (integral[:, :-1] - integral[:, 1:]) / a.widths
     by_knot = np.zeros_like(function)
@@ -180,9 +180,9 @@ def _slopes(a: _Curve, b: _Curve, x: Floats) -> tuple[Floats, Floats]:
 
 
 class _Search:
-    """Levenberg-Marquardt over the logarithms of the rises from knot to knot (so they stay rises).
+    """Levenberg-Marquardt over the logarithms of the rises from knot to knot (so that rises stay positive).
 
-    Times are relative to the table's median. ``back`` is the other direction, if it is not the same.
+    Times are relative to the table's median. ``back``: the curve of the other direction, if it differs.
     """
 
     def __init__(self, mean: float, percentiles: Floats, knots: Floats, back: _Curve | None = None) -> None:
@@ -190,7 +190,7 @@ class _Search:
         self.levels, self.targets, self.units = _LEVELS, percentiles, _UNITS
 
     def be_robust(self) -> None:
-        """Ask for the percentiles with bounds at levels two standard errors of 10,000 samples away too."""
+        """Add targets: the bounded percentiles also at levels two standard errors of 10,000 samples away."""
         some = len(BOUNDS)
         off = 0.02 * np.sqrt(_LEVELS[:some] * (1.0 - _LEVELS[:some]))
         self.levels = np.concatenate((_LEVELS, _LEVELS[:some] - off, _LEVELS[:some] + off))
@@ -202,7 +202,7 @@ class _Search:
         return there, there if self.back is None else self.back
 
     def residuals(self, logs: Floats) -> tuple[Floats, Floats]:
-        """The deviations (logarithms of ratios, in units), the mean's last; and the quantiles."""
+        """The deviations (logarithms of ratios, in units; the mean's deviation is last), and the quantiles."""
         there, back = self.curves(logs)
         quantiles = _quantiles(there, back, self.levels)
         ratios = np.append(quantiles / self.targets, (there.mean() + back.mean()) / self.mean)
@@ -210,20 +210,20 @@ class _Search:
 
     def jacobian(self, logs: Floats, quantiles: Floats) -> Floats:
         there, back = self.curves(logs)
-        times = 1.0 if self.back is not None else 2.0  # the same knots twice
+        times = 1.0 if self.back is not None else 2.0  # 2: both directions have the same knots
         by_knot, density = _slopes(there, back, quantiles)
-        # Where the sum has no density a quantile jumps; a floor keeps the step finite.
+        # A quantile jumps where the density of the sum is 0; a minimal density keeps the step finite.
         density = np.maximum(density, 1e-2 * (1.0 - self.levels) / quantiles)
         rows = -times * by_knot / (density * quantiles)[:, None]
         halves = np.append(there.weights, 0.0) + np.append(0.0, there.weights)
         last = times * halves / 2.0 / (there.mean() + back.mean())
         knots = np.vstack((rows, last)) / self.units[:, None]
-        # A rise moves every knot above it.
+        # A rise moves all knots above it.
         moved: Floats = np.cumsum(knots[:, ::-1], axis=1)[:, ::-1] * np.exp(logs)
         return moved
 
     def run(self, logs: Floats, power: int, rounds: int) -> Floats:
-        """Lessen the sum of the deviations to this (even) power; the higher, the more the largest counts."""
+        """Minimise the sum of the deviations to an (even) ``power``; a higher power stresses large deviations more."""
         damping = 1e-2
         residuals, quantiles = self.residuals(logs)
         for _ in range(rounds):
@@ -256,7 +256,7 @@ class _Search:
 def fit_one_way(mean: float, percentiles: tuple[float, ...], symmetric: bool = False) -> Fit:
     """One-way latencies whose sum has the given mean and percentiles (at `LEVELS`), in seconds, all positive.
 
-    With ``symmetric`` both directions are alike, even if that is farther from the table.
+    With ``symmetric`` both directions get the same distribution, even if the fit is then worse.
     """
     scale = percentiles[0]
     targets = np.array(percentiles) / scale
@@ -273,7 +273,7 @@ def fit_one_way(mean: float, percentiles: tuple[float, ...], symmetric: bool = F
 
 
 def _table(curve: _Curve, scale: float) -> PercentileTable:
-    # Nine digits: what linear algebra does to later ones may differ from machine to machine.
+    # Nine digits: the further digits of linear algebra may differ between machines.
     return PercentileTable(
         (float(p), float(f"{x * scale:.9g}")) for p, x in zip(curve.levels, curve.times, strict=True)
     )
@@ -296,14 +296,17 @@ def _search(mean: float, targets: Floats, symmetric: bool) -> tuple[_Curve, _Cur
 
 
 def _least(mean: float, targets: Floats) -> float:
-    """The least round trip: such that the mean comes out if the lower half is uniform, within reason."""
+    """The shortest round trip that gives the mean if the lower half is uniform; clipped to [0.5, 0.999]."""
     upper = np.diff(_LEVELS) @ (targets[1:] + targets[:-1]) / 2.0 + (1.0 - _LEVELS[-1]) * targets[-1]
     return float(np.clip(4.0 * (mean - upper) - targets[0], 0.5, 0.999))
 
 
 def _start(knots: Floats, levels: Floats, times: Floats, floor: float) -> Floats:
-    """Where to begin: the given times at the given levels, straight between them, spikes (over ``floor``) in the
-    tail straight in the logarithms of spike and tail probability. Logarithms of the rises, from 0."""
+    """The start of the search, as logarithms of the rises, from 0.
+
+    The curve has the given times at the given levels and is linear between them. In the tail, the logarithm of the
+    time above ``floor`` is linear in the logarithm of the tail probability.
+    """
     body = np.interp(knots, np.append(0.0, levels), np.append(floor, times))
     rarity = -np.log1p(-np.minimum(knots, levels[-1]))
     tail = floor + np.exp(np.interp(rarity, -np.log1p(-levels), np.log(np.maximum(times - floor, 1e-9))))

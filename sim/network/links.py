@@ -1,9 +1,9 @@
-"""Links: where a message is sent, delayed, lost, duplicated, and delivered.
+"""Links: a link sends, delays, loses, duplicates and delivers messages.
 
-A link is directed and made on first use. What `send` costs decides how fast everything is, so a link is a
-*closure* over its own state: a plain datagram link draws a delay and pushes one heap entry, nothing else.
-Whatever else is asked of a link (transport, bandwidth, bursts, tracing, holding messages back) is in
-`_careful_link`, which keeps the same order of random draws.
+A link is directed and made on first use. The cost of `send` limits the speed of the simulator, so a link is a
+*closure* over its own state: a plain datagram link draws a delay and pushes one heap entry. All other features of a
+link (transport, bandwidth, bursts, tracing, holding messages back) are in `_careful_link`, which keeps the same order
+of random draws.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sim.recorder import Recorder
 __all__ = ["HEADER_BYTES", "Held", "Link", "Network", "require_unchanged"]
 
 HEADER_BYTES = 54
-"""Bytes beside the payload: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
+"""Bytes of the headers: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
 
 Send = Callable[[Any], None]
 
 
 class Receiver(Protocol):
-    """What a link needs of the host at its end."""
+    """The interface of a host that the links to it use."""
 
     name: str
     handlers: dict[type, Callable[[Any, Any], Any]]
@@ -48,7 +48,7 @@ class Receiver(Protocol):
     def blame(self, error: Exception) -> None: ...
 
 
-@dataclass(slots=True, eq=False)  # two copies of a message are two
+@dataclass(slots=True, eq=False)  # two copies of a message are different
 class Held:
     """A message that arrived while its link was held back; `Network.release` delivers it."""
 
@@ -60,7 +60,7 @@ class Held:
 
 
 class Link:
-    """The state of one directed link; what is sent over it goes through its current ``send`` closure."""
+    """The state of one directed link; messages are sent by its current ``send`` closure."""
 
     def __init__(self, src: str, dst: str, spec: LinkSpec) -> None:
         self.src = src
@@ -70,22 +70,22 @@ class Link:
         self.bytes = 0  # payload
         self.lost = 0
         self.duplicated = 0
-        self.free_at = 0.0  # when the wire has sent everything that queues for it
-        self.last_arrival = 0.0  # for transports that keep order
-        self.cuts = 0  # how many cuts are in force
-        self.waiting: deque[Any] = deque()  # of a stream, while it is cut
+        self.free_at = 0.0  # time at which all queued messages will have been sent
+        self.last_arrival = 0.0  # for ordered transports
+        self.cuts = 0  # number of cuts in force
+        self.waiting: deque[Any] = deque()  # messages of a stream, while it is cut
         self.bad = False  # state of the burst process
         self.slowdown = 1.0  # factor on latency, set by faults
         self.extra_loss = 0.0  # loss added by faults
         self.draw_latency: Callable[[], float] = lambda: 0.0
-        self.latency_at: Callable[[float], float] = lambda now: 0.0  # of a transport that keeps order
+        self.latency_at: Callable[[float], float] = lambda now: 0.0  # for ordered transports
         self._streams: Streams  # of the run
         self._loss: Callable[[], float] | None = None
         self._burst: Callable[[], float] | None = None
         self._duplicate: Callable[[], float] | None = None
 
     def open_streams(self, streams: Streams) -> None:
-        """Give the link its own random streams: each decision has an address."""
+        """Give the link its own random streams; each random decision has its own address."""
         self._streams = streams
         if isinstance(self.spec.latency, Constant):
             delay = repeat(self.spec.latency.value).__next__
@@ -99,9 +99,9 @@ class Link:
             else:
                 self.latency_at = latency_over_time(latency, self.spec.coherence_time, generator)
 
-    # A stream costs 40 us to open, and a gossip among 1,000 nodes makes a new link with almost every message:
-    # so each is opened when it is first needed. Streams have addresses, so this changes no draw. (A cached_property
-    # would do the same, and make each access to any attribute of the link slower from then on.)
+    # Opening a stream takes 40 us, and a gossip among 1,000 nodes makes a new link with almost every message: so
+    # each stream is opened when it is first needed. Streams have addresses, so this changes no draw. (A
+    # cached_property would do the same, but would make later access to all attributes of the link slower.)
 
     @property
     def draw_loss(self) -> Callable[[], float]:
@@ -129,7 +129,7 @@ class Link:
 
 
 class _Routes(dict[str, Send]):
-    """The links that leave one node, made on first use; ``heard``: the invariants hear what is handed to them."""
+    """The links that leave one node, made on first use; ``heard``: sending a message also calls the invariants."""
 
     def __init__(self, network: Network, src: str, heard: bool) -> None:
         super().__init__()
@@ -151,13 +151,13 @@ class Network:
     Parameters
     ----------
     env, streams, recorder:
-        Simulated time, random streams, and where traced messages go.
+        Simulated time, random streams, and the recorder of traced messages.
     topology:
-        What the link between two places is like.
+        The properties of the link between two places.
     tracing:
         Record each message (the frame ``messages``).
     checking:
-        Digest each message at send and compare at delivery: shared mutable state may not travel.
+        Digest each message at send and compare at delivery, to find messages with shared mutable state.
     """
 
     def __init__(
@@ -178,10 +178,10 @@ class Network:
         self.checking = checking
         self.links: dict[tuple[str, str], Link] = {}
         self.places: dict[str, str] = {}
-        self.on_send: Callable[[str, str, Any], None] | None = None  # invariants listen here
+        self.on_send: Callable[[str, str, Any], None] | None = None  # calls the invariants
         self._receivers: dict[str, Receiver] = {}
         self._routes: dict[tuple[str, bool], _Routes] = {}
-        self._beside: dict[str, str] = {}  # client -> the node at which it stands
+        self._beside: dict[str, str] = {}  # client -> the node that it is placed at
         self._machines: dict[str, str] = {}  # host -> the machine that it shares with others
         self._cuts: dict[tuple[str, str], int] = {}
         self._holding: Callable[[str, str, Any], bool] | None = None
@@ -189,12 +189,12 @@ class Network:
         self._in_flight: dict[int, tuple[Any, ...]] = {}
         self._serial = 0
 
-    # Who is there
+    # Hosts and routes
 
     def attach(
         self, receiver: Receiver, place: str, beside: str | None = None, machine: str | None = None
     ) -> None:
-        """Connect a host at a place; with ``beside``, at the very node of that name, without delay.
+        """Connect a host at a place. ``beside``: the name of a node that it reaches without delay.
 
         There is no delay between hosts on one ``machine``, either.
         """
@@ -208,7 +208,7 @@ class Network:
     def routes(self, src: str, *, heard: bool = True) -> dict[str, Send]:
         """For a node: destination -> function that sends a message there.
 
-        ``heard=False``: the caller has told the invariants already (`tell`), when the node let go of the message.
+        ``heard=False``: do not call the invariants, because the caller has done so already (`tell`).
         """
         known = self._routes.get((src, heard))
         if known is None:
@@ -216,10 +216,10 @@ class Network:
         return known
 
     def tell(self, src: str, dst: str, send: Send) -> Send:
-        """The same function, which tells the invariants first, where there are any.
+        """A function that first calls the invariants, if there are any, and then ``send``.
 
-        They hear of a message when its node lets go of it. What comes after that (a core or a card that sends it, a
-        stream that is cut) takes time, in which the node has gone on and is not what it was when it said so.
+        The invariants must see a message at the moment when its node sends it. Later delays (of a core or a network
+        card, of a stream that is cut) take time, and in that time the state of the node changes.
         """
         on_send = self.on_send
         if on_send is None:
@@ -233,7 +233,7 @@ class Network:
         return send_and_tell
 
     def connect(self, src: str, dst: str) -> Send:
-        """The send function of a link as things stand; raises LookupError for an unknown destination.
+        """The send function of a link in its present state. Raises LookupError for an unknown destination.
 
         A node reaches itself without a link.
         """
@@ -251,7 +251,7 @@ class Network:
         return _careful_link(self, link, self._receivers[dst])
 
     def is_local(self, src: str, dst: str) -> bool:
-        """Whether both are on one machine, or one stands beside the other: then there is no way between them."""
+        """Whether both are on one machine, or one is placed beside the other: then there is no delay between them."""
         machine = self._machines.get(src)
         together = machine is not None and machine == self._machines.get(dst)
         return together or self._beside.get(src) == dst or self._beside.get(dst) == src
@@ -269,14 +269,14 @@ class Network:
         return not (busy or special or changed)
 
     def rewire(self) -> None:
-        """Make all send functions again at their next use: something about links has changed."""
+        """Discard all send functions, because links have changed; each is made again at its next use."""
         for routes in self._routes.values():
             routes.clear()
 
-    # What may happen to links
+    # Faults of links
 
     def cut(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Cut directed links: what is sent over them is lost (of a stream: waits). Cuts add up."""
+        """Cut directed links: messages over them are lost (messages of a stream wait). Cuts add up."""
         for src, dst in pairs:
             self._cuts[src, dst] = self._cuts.get((src, dst), 0) + 1
             if (src, dst) in self.links:
@@ -304,14 +304,14 @@ class Network:
         self.heal([pair for pair, count in self._cuts.items() for _ in range(count)])
 
     def calm(self) -> None:
-        """From now on no link loses or duplicates anything, and all cuts and disturbances are taken back."""
+        """End all cuts and disturbances; from now on no link loses or duplicates messages."""
         self.topology = dataclasses.replace(self.topology, loss=0.0, duplicate=0.0, burst=None)
         for link in self.links.values():
             link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None)
         self.heal_all()
 
     def _resume(self, link: Link) -> None:
-        """Send what a stream kept while it was cut."""
+        """Send the messages that a stream kept while it was cut."""
         if link.cuts == 0 and link.waiting:
             kept = list(link.waiting)
             link.waiting.clear()
@@ -319,7 +319,7 @@ class Network:
                 self.routes(link.src, heard=False)[link.dst](message)
 
     def reset(self, name: str) -> None:
-        """A node has crashed: its connections are gone, and with them what streams kept for later."""
+        """A node has crashed: its connections are closed, and messages that streams kept for later are lost."""
         for (src, dst), link in self.links.items():
             if name in (src, dst):
                 while link.waiting:
@@ -334,7 +334,7 @@ class Network:
         """Multiply a link's latency, and add to its loss, until `disturb` is called again."""
         if not slowdown > 0 or not 0 <= loss <= 1:
             raise ValueError(f"cannot disturb {src}->{dst} with slowdown={slowdown!r}, loss={loss!r}")
-        self.routes(src)[dst]  # so that the link exists
+        self.routes(src)[dst]  # makes the link if it does not exist
         link = self.links[src, dst]
         link.slowdown, link.extra_loss = slowdown, loss
         self.rewire()
@@ -342,17 +342,17 @@ class Network:
     # Holding messages back, for live sessions
 
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
-        """From now on keep back messages that arrive and match ``matches(src, dst, message)``."""
+        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
         self._holding = matches
         self.rewire()
 
     @property
     def held(self) -> tuple[Held, ...]:
-        """The messages kept back, in order of arrival."""
+        """The held messages, in order of arrival."""
         return tuple(self._held)
 
     def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
-        """Deliver held messages (all, or the chosen ones) now; ``stop`` holding. Returns how many."""
+        """Deliver held messages (all, or the chosen ones) now, and stop holding if ``stop``. Returns how many."""
         if stop:
             self._holding = None
             self.rewire()
@@ -363,7 +363,7 @@ class Network:
         return len(ready)
 
     def lose(self, chosen: Callable[[Held], bool]) -> int:
-        """Lose those of the held messages; returns how many. Holding goes on."""
+        """Lose the chosen held messages; returns how many. Holding continues."""
         lost = [h for h in self._held if chosen(h)]
         self._held = [h for h in self._held if all(h is not one for one in lost)]
         for held in lost:
@@ -373,7 +373,7 @@ class Network:
     def _deliver_held(self, held: Held) -> None:
         self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.digest)
 
-    # Delivery of what takes the careful path
+    # Delivery over careful links
 
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
         """A message of a careful link has reached the other end."""
@@ -393,7 +393,7 @@ class Network:
         receiver.receive(src, message)
 
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
-        """Put a message of a careful link on its way, to arrive at a simulated time."""
+        """Schedule the arrival of a message of a careful link at a simulated time (seconds)."""
         env = self.env
         self._serial += 1
         digest = digest_of(message) if self.checking else None
@@ -403,7 +403,7 @@ class Network:
         heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
 
     def drop(self, link: Link, message: Any, fate: str) -> None:
-        """Count, and when tracing record, a message that will not arrive."""
+        """Count a message that will not arrive, and record it when tracing."""
         link.lost += 1
         if self.tracing:
             self._trace(link.src, link.dst, message, self.env._now, float("nan"), fate)
@@ -413,14 +413,14 @@ class Network:
         self.recorder.messages.append((type(message).__name__, src, dst, sent, delivered, fate, size))
 
     def trace_in_flight(self) -> None:
-        """At the end of a traced run, record what is still on its way."""
+        """At the end of a traced run, record the messages that are still in flight."""
         for link, _, message, sent, _, _ in self._in_flight.values():
             self._trace(link.src, link.dst, message, sent, float("nan"), "in flight")
         self._in_flight.clear()
 
 
 def require_unchanged(message: Any, digest: Any, src: str, dst: str) -> None:
-    """Raise AssertionError when a message is no longer what it was when it was sent."""
+    """Raise AssertionError if a message has changed since it was sent. ``digest``: its digest when it was sent."""
     if digest_of(message) != digest:
         raise AssertionError(
             f"{message!r} from {src} to {dst} was changed after it was sent: "
@@ -432,10 +432,10 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
     """A datagram link with latency and loss: the hot path of every simulation."""
     heap, serial, push = env._heap, env._eid.__next__, heappush
     draw_latency, loss, src = link.draw_latency, link.spec.loss, link.src
-    handlers = receiver.handlers  # emptied while the node is down, so a crash needs no check of its own
+    handlers = receiver.handlers  # empty while the node is down, so no separate check for crashes is needed
     hand_in = receiver.receive
 
-    # Only the functions that are needed are made: large gossips make a link for almost every message.
+    # Only the functions that are needed are made, because a large gossip makes a link for almost every message.
     if receiver.direct:
 
         def arrive(message: Any) -> None:
@@ -489,7 +489,7 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
 
 def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
-    """A link with everything that a link can have."""
+    """A link with all features: transports, bandwidth, bursts, duplication, faults, tracing, checking."""
     env, spec = network.env, link.spec
     in_order = spec.transport in ("fifo", "stream")
     stream = spec.transport == "stream"
@@ -503,7 +503,9 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return lost
 
     def retransmission_delay() -> float:
-        """How long a stream needs to get a segment through: its timeout doubles at each loss (RFC 6298)."""
+        """Seconds of retransmissions until a segment of a stream gets through; the timeout doubles at each loss
+        (RFC 6298), up to 60 s.
+        """
         timeout, delay = spec.retransmission_timeout, 0.0
         while is_lost():
             link.lost += 1
@@ -520,7 +522,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
 
     def launch(message: Any, waited: float) -> None:
         latency = link.latency_at(env._now) if in_order else link.draw_latency()
-        # An absolute time: the difference of two, added again, could round to before the last arrival.
+        # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
         arrival = env._now + waited + latency * link.slowdown
         if in_order:
             arrival = link.last_arrival = max(arrival, link.last_arrival)

@@ -1,15 +1,15 @@
-"""Tables of measured round trips: reading them, merging both directions, and whose row serves two places.
+"""Tables of measured round trips: reading them, merging both directions, and finding the row for two places.
 
-Two formats are read, told apart by their columns:
+Two formats are read; the columns decide which one a file has:
 
 - ``src,dst,mean_ms,p50_ms,p75_ms,p95_ms,p99_ms,p99.9_ms,p99.99_ms,p99.999_ms``: percentiles, a line a pair;
-- ``src,dst,rtt_ms``: samples, a line a round trip; their percentiles become the table. A column ``time`` may stand
-  there, and is not used: samples are taken to be of one distribution.
+- ``src,dst,rtt_ms``: samples, a line a round trip; their percentiles become the table. A column ``time`` is allowed,
+  but not used: all samples are taken from one distribution.
 
-Other columns do no harm. A round trip is the same from both ends, so both directions are merged; where they differ by
-more than a factor of five, they are no round trips of one pair, and the file is refused.
+Other columns are ignored. A round trip is the same from both ends, so both directions are merged. If their medians
+differ by more than a factor of five, they cannot be round trips of one pair, and the file is refused.
 
-Names of places are free. Those that read like Amazon's are understood: ``us-east-1 (Virginia)`` is a region,
+Names of places are free. Names in Amazon's style are understood: ``us-east-1 (Virginia)`` is a region,
 called ``virginia`` here; ``us-east-1b`` is a zone of it, called ``virginia-b``; ``us-east-1b host 2`` is a host
 in that zone, and the rows between hosts of a zone describe two hosts at one place.
 """
@@ -35,15 +35,13 @@ __all__ = ["Measured", "RttTable", "read_table", "shipped_table"]
 _PERCENTILES = tuple(f"p{round(100 * level, 3):g}_ms" for level in LEVELS)
 _TABLE = ("src", "dst", "mean_ms", *_PERCENTILES)
 _SAMPLES = ("src", "dst", "rtt_ms")
-_MOST_UNLIKE = (
-    5.0  # a round trip may be at most this many times as long as the one measured from the other end
-)
+_MOST_UNLIKE = 5.0  # the largest allowed ratio of the median round trips measured from the two ends
 _AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+)?( \((?P<city>.+)\))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Round trips between two places (of two hosts at one place, if they are the same), in seconds.
+    """Round trips in seconds between two places (between two hosts at one place, if src and dst are the same).
 
     ``percentiles`` are at `sim.network.fit.LEVELS`.
     """
@@ -61,9 +59,9 @@ class RttTable:
     Attributes
     ----------
     name:
-        Of the file.
+        The name of the file.
     rows:
-        One for each pair of places that was measured.
+        One row for each pair of places that was measured.
     """
 
     name: str
@@ -90,11 +88,11 @@ class RttTable:
         return choose(place, self._names)
 
     def between(self, a: str, b: str) -> Measured:
-        """The row that describes a host at one place and another host at that or another place.
+        """The row for the round trips between a host at place ``a`` and another host at place ``b``.
 
-        A region that stands for a host means its zone with measured hosts. For two hosts at one place of which
-        nothing was measured, the rows between hosts of a zone serve: of the same region, else of the shipped
-        table. Between zones of different regions the regions' row serves.
+        Within a region, the name of the region means its zone with measured hosts. If two hosts at one place were not
+        measured, the result is the row between hosts of a zone: of the same region, else of Virginia in the shipped
+        table. For zones of different regions, the result is the row between the regions.
 
         Raises ValueError when the pair was not measured.
         """
@@ -107,19 +105,19 @@ class RttTable:
         return row
 
     def serving(self, a: str, b: str) -> tuple[str, str]:
-        """The places whose measurements stand for ``a`` and ``b`` when they talk to each other."""
+        """The two places whose measurements are used for the pair ``a`` and ``b``."""
         region, other = self._region.get(a, a), self._region.get(b, b)
         return (self._zone(a), self._zone(b)) if region == other else (region, other)
 
     def _zone(self, place: str) -> str:
-        """The zone that a region stands for among its zones: the one with measured hosts."""
+        """The zone that the name of a region means within the region: the zone with measured hosts."""
         zones = (
             zone for zone, region in self._region.items() if region == place and (zone, zone) in self._pairs
         )
         return next(zones, place) if (place, place) not in self._pairs else place
 
     def _near(self, place: str) -> Measured:
-        """What two hosts at a place are like when nobody measured them."""
+        """The row for two hosts at a place where no such pair was measured."""
         own = self._zone(self._region.get(place, place))
         return self._pairs.get((own, own)) or shipped_table().between("virginia", "virginia")
 
@@ -137,7 +135,7 @@ def shipped_table() -> RttTable:
 def read_table(path: str | PathLike[str]) -> RttTable:
     """Read a CSV file of either format (see the module) and merge directions.
 
-    Raises ValueError naming file, line, column and value for what cannot be used.
+    Raises ValueError with file, line, column and value for data that cannot be used.
     """
     samples = False
 
@@ -236,7 +234,7 @@ def _refuse_unlike_directions(name: str, raw: Sequence[Measured]) -> None:
 
 
 def _place(spelling: str, cities: dict[str, str]) -> tuple[str, tuple[str, ...], str | None]:
-    """Of a name as measured: the place's name, other spellings of it, and of a zone its region."""
+    """For a name in the file: the name of the place, its other spellings, and, for a zone, its region."""
     match = _AMAZON.fullmatch(spelling)
     if match is None or match["code"] not in cities:
         return spelling, (), None

@@ -1,4 +1,4 @@
-"""Topologies: which places there are, and what the directed link between two of them is like."""
+"""Topologies: the places of a network, and the properties of the directed link between two of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Transport = Literal["datagram", "fifo", "stream"]
 
 
 class _Burstable(Protocol):
-    """What a burst process needs of a link: a place for its state."""
+    """The interface of a link that a burst process uses: the state of the process."""
 
     bad: bool
 
@@ -43,8 +43,8 @@ class GilbertElliott(Value):
     Parameters
     ----------
     enter, leave:
-        Probability, per message, that a good link turns bad, and a bad one good (> 0). A bad spell lasts
-        ``1 / leave`` messages on average.
+        Probability, per message, that a good link becomes bad, and that a bad link becomes good (> 0). A bad period
+        lasts ``1 / leave`` messages on average.
     good, bad:
         Probability of losing a message on a good and on a bad link.
 
@@ -64,7 +64,7 @@ class GilbertElliott(Value):
 
     @classmethod
     def from_mean(cls, loss: float, burst: float) -> GilbertElliott:
-        """Loses a fraction ``loss`` (< 1) of all messages, in runs of ``burst`` (>= 1) on average."""
+        """A process that loses a fraction ``loss`` (< 1) of all messages, in runs of ``burst`` (>= 1) on average."""
         if not 0.0 <= loss < 1.0 or not burst >= 1.0 or loss > burst * (1.0 - loss):
             raise ValueError(
                 f"no bursts of {burst!r} messages (at least 1) lose a fraction {loss!r} (below 1)"
@@ -77,14 +77,14 @@ class GilbertElliott(Value):
         return (self.leave * self.good + self.enter * self.bad) / (self.leave + self.enter)
 
     def is_lost(self, link: _Burstable, draw: Callable[[], float]) -> bool:
-        """Decide on the next message of ``link`` with two uniform numbers: change of state, then loss."""
+        """Whether the next message of ``link`` is lost; uses two uniform numbers: change of state, then loss."""
         if draw() < (self.leave if link.bad else self.enter):
             link.bad = not link.bad
         return draw() < (self.bad if link.bad else self.good)
 
 
 class Line(TypedDict, total=False):
-    """What all links of a topology share; see `LinkSpec`."""
+    """The properties that all links of a topology share; see `LinkSpec`."""
 
     loss: float
     duplicate: float
@@ -97,29 +97,29 @@ class Line(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec(Value):
-    """What a directed link is like.
+    """The properties of a directed link.
 
     Parameters
     ----------
     latency:
-        One-way delay in seconds, a `Distribution` or whatever `as_distribution` takes.
+        One-way delay in seconds, a `Distribution` or any value that `as_distribution` takes.
     loss, duplicate:
         Probability that a message is lost, or arrives twice.
     bandwidth:
         Bytes per second; messages queue for it. None: infinite.
     transport:
-        ``"datagram"`` loses and overtakes, ``"fifo"`` loses but keeps order, ``"stream"`` is like TCP: a loss
-        costs a retransmission, and what follows waits.
+        ``"datagram"``: messages may be lost and may overtake each other. ``"fifo"``: messages may be lost but keep
+        their order. ``"stream"`` is like TCP: a lost message is sent again after a timeout, and later messages wait.
     burst:
-        Losses in bursts, beside ``loss``.
+        Losses in bursts, in addition to ``loss``.
     retransmit:
-        Seconds until a stream first sends again; None: as Linux does, the round trip plus 200 ms
-        (RFC 6298 with TCP_RTO_MIN in place of its second).
+        Seconds until a stream first sends a lost message again; None: as in Linux, the round trip plus 200 ms
+        (RFC 6298 with TCP_RTO_MIN instead of its one second).
     coherence:
-        Seconds for which an ordered transport (fifo, stream) keeps one latency before the next is drawn
-        (`sim.network.steady` says why). None: long against the variation; 0: each message draws its own.
+        Seconds for which an ordered transport (fifo, stream) keeps one latency before the next is drawn (see
+        `sim.network.steady`). None: long compared to the variation; 0: each message draws its own latency.
 
-    Raises ValueError for a value out of range, and for a stream that would never get a message through.
+    Raises ValueError for a value out of range, and for a stream that loses every message.
     """
 
     latency: Distribution
@@ -165,7 +165,7 @@ def _check_line(line: LinkSpec | Topology) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology(Value):
-    """Places and the links between them; a value. Subclasses say the `latency` from place to place.
+    """Places and the links between them; a frozen value. Subclasses define the `latency` between two places.
 
     All links have the same loss, duplication, bandwidth, transport and bursts (see `LinkSpec`), so
     ``dataclasses.replace(topology, loss=0.01)`` is the same network with losses.
@@ -190,15 +190,15 @@ class Topology(Value):
         _check_line(self)
 
     def place(self, index: int) -> str:
-        """The place of the replica with this index (from 0), unless another is given: round robin over the regions."""
+        """The default place of the replica with this index (from 0): round robin over the regions."""
         return self.regions[index % len(self.regions)]
 
     def resolve(self, place: str) -> str:
-        """The name under which a place is known here; ValueError, with candidates, if it is not."""
+        """The name of a place in this topology. Raises ValueError, with candidates, for an unknown place."""
         return choose(place, {name: name for name in self.regions})
 
     def link(self, src_place: str, dst_place: str) -> LinkSpec:
-        """What a link from a host at one place to another host at that or another place is like."""
+        """The properties of a link from a host at one place to another host at another or the same place."""
         spec = self._links.get((src_place, dst_place))
         if spec is None:
             spec = self._links[src_place, dst_place] = LinkSpec(
@@ -224,7 +224,7 @@ class Topology(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix(Topology):
-    """Every latency written down: ``latencies[i][j]`` from ``regions[i]`` to ``regions[j]``; see `matrix`."""
+    """A topology with a matrix of latencies: ``latencies[i][j]`` from ``regions[i]`` to ``regions[j]``; see `matrix`."""
 
     latencies: tuple[tuple[Distribution, ...], ...] = field(repr=False)
 
@@ -250,15 +250,15 @@ class Matrix(Topology):
 
 
 def matrix(names: Sequence[str], latencies: Sequence[Sequence[Any]], **line: Unpack[Line]) -> Matrix:
-    """A network of your own.
+    """A network with your own latencies.
 
     Parameters
     ----------
     names:
-        Of the places.
+        The names of the places.
     latencies:
-        Row by row, the one-way latency from each place to each: seconds, or whatever `as_distribution` takes; or a
-        pandas frame with the places as index and columns, in any order.
+        Row by row, the one-way latency from each place to each place: seconds, or any value that `as_distribution`
+        takes; or a pandas frame with the places as index and columns, in any order.
         The diagonal is for two hosts at one place.
     **line:
         ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
@@ -279,7 +279,7 @@ def _distributions(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Distribution, .
 
 
 def _rows(names: Sequence[str], latencies: Any) -> Sequence[Sequence[Any]]:
-    """The rows of latencies; of a pandas frame, those of the named places, which its index and columns must name."""
+    """The rows of latencies. A pandas frame must have exactly the named places as index and columns; it is reordered."""
     if not hasattr(latencies, "iloc"):
         return latencies  # type: ignore[no-any-return]
     for axis, found in (("row", list(latencies.index)), ("column", list(latencies.columns))):
@@ -291,13 +291,13 @@ def _rows(names: Sequence[str], latencies: Any) -> Sequence[Sequence[Any]]:
 
 
 def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:
-    """One region, ``"lan"``, in which all links are alike.
+    """One region, ``"lan"``, in which all links have the same properties.
 
     Parameters
     ----------
     latency:
-        One-way, seconds or whatever `as_distribution` takes. By default as measured between hosts of one EC2
-        zone (`sim.network.wan`): about 0.2 ms, with a long tail.
+        One-way latency: seconds, or any value that `as_distribution` takes. By default the latency measured between
+        hosts of one EC2 zone (`sim.network.wan`): about 0.2 ms, with a long tail.
     **line:
         ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
         in `LinkSpec`.
@@ -310,14 +310,14 @@ def lan(latency: Any = None, **line: Unpack[Line]) -> Matrix:
 
 
 def constant(delta: float, **line: Unpack[Line]) -> Matrix:
-    """Every link takes exactly ``delta`` seconds: a network for counting message delays."""
+    """A network in which every message takes exactly ``delta`` seconds, for counting message delays."""
     return lan(Constant(non_negative("delta (seconds)", delta)), **line)
 
 
 def choose(name: str, known: Mapping[str, str]) -> str:
-    """The value of the key that equals ``name`` but for case, spaces, hyphens and underscores.
+    """The value of the key that equals ``name`` if case, spaces, hyphens and underscores are ignored.
 
-    Raises ValueError that names the nearest keys.
+    Raises ValueError with the most similar keys if there is none.
     """
     if name in known:
         return known[name]
@@ -339,9 +339,9 @@ def _plain(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _median_of_sum(x: Distribution, y: Distribution) -> float:
-    """The median of a draw of each: exact for constants, else of 200 equally likely values a side.
+    """The median (seconds) of the sum of a draw of each: exact for constants, else from 200 quantiles of each.
 
-    Remembered, because the quantiles of mixtures are found by bisection and each pair of places asks.
+    Cached, because it is called for each pair of places, and the quantiles of mixtures are found by bisection.
     """
     if x == y and isinstance(x, Constant):
         return x.value + x.value

@@ -36,7 +36,7 @@ class Wan(Topology):
             self.table.between(a, b)
 
     def resolve(self, place: str) -> str:
-        """The name of a place of the table, whether or not replicas stand there by default."""
+        """The name of a place of the table; replicas need not be placed there by default."""
         return self.table.resolve(place)
 
     def latency(self, src: str, dst: str) -> Distribution:
@@ -61,7 +61,7 @@ def wan(*regions: str, csv: str | PathLike[str] | None = None, **line: Unpack[Li
     Parameters
     ----------
     *regions:
-        Where replicas go, round robin; a region may come several times. Without ``csv``: ``virginia``,
+        The regions in which replicas are placed, round robin; a region may be repeated. Without ``csv``: ``virginia``,
         ``california``, ``oregon``, ``tokyo``, ``ireland``, ``singapore``, ``sydney``, ``saopaulo``, and the zones
         ``virginia-b``, ``virginia-c``, ``virginia-d``; Amazon's names (``us-east-1``) are understood. By default all
         regions of the table.
@@ -94,7 +94,7 @@ def deviations(csv: str | PathLike[str] | None = None) -> pd.DataFrame:
 
 
 def _fit(row: Measured) -> Fit:
-    # Two hosts at one place cannot be told apart, so their two directions must be alike.
+    # Two hosts at one place are interchangeable, so both directions must have the same distribution.
     return fit_one_way(row.mean, row.percentiles, symmetric=row.src == row.dst)
 
 

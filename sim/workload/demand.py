@@ -1,4 +1,4 @@
-"""What clients ask for when all faults have ended: some of everything, and each of it must be answered."""
+"""The operations that clients issue after all faults have ended: some of each kind. Each must be answered."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _PAUSE = 0.05
 class Demand:
     """The driver of one client after a storm: at least three new operations, one after another.
 
-    It asks for each of ``kinds`` once (and begins again until there are three). An operation that was refused, given
-    up, or whose outcome stayed unknown is no answer: the client pauses for 50 ms and asks for the kind again. Only
-    for the kinds in ``may_fail`` is `fail` an answer, because there the state machine says so.
+    It issues one operation of each of ``kinds``, and repeats the list until there are at least three operations. If an
+    operation is refused or given up, or its outcome stays unknown, the client pauses for 50 ms and issues an operation
+    of that kind again. ``fail`` counts as an answer only for the kinds in ``may_fail``, where it comes from the state
+    machine.
 
     Parameters
     ----------
-    source: what draws keys and values (a `sim.workload.Source`). kinds: the kinds of operation. may_fail: see above.
+    source: draws keys and values (a `sim.workload.Source`). kinds: the kinds of operation. may_fail: see above.
     """
 
     def __init__(self, source: Any, kinds: Sequence[str], may_fail: frozenset[str]) -> None:
@@ -30,24 +31,24 @@ class Demand:
         self.source = source
         self.stopped = False
         self.left = list(kinds) * rounds
-        """The kinds of operation that have no answer yet, in the order in which they are asked."""
+        """The kinds of operation that have no answer yet, in the order in which the client issues them."""
         self._may_fail = may_fail
         self._session: int | None = None
 
     def begin(self, client: Client) -> None:
-        """Ask for the first."""
+        """Issue the next operation."""
         if self.left:
             if self._session is None:
                 self._session = client.open_session()
             client.submit(self._session, self.source.one(self.left[0]))
 
     def wake(self, client: Client, key: Any) -> None:
-        """The pause is over. What an earlier driver wanted to be woken for has another key."""
+        """The pause is over: issue the next operation. Timers of an earlier driver have other keys and are ignored."""
         if key == "demand":
             self.begin(client)
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        """Ask for the next; operations from before the calm count for nothing."""
+        """Handle an answer and issue the next operation; operations of an earlier driver are ignored."""
         if outcome.session != self._session:
             return
         kind = self.left[0]

@@ -37,7 +37,7 @@ def _check_count(owner: str, count: int) -> None:
 
 @lru_cache(maxsize=8)  # all clients share these tables
 def _namer(count: int) -> Callable[[int], str]:
-    """The name of the i-th of ``count`` keys: from a table, unless that is longer than a run will ever use of it."""
+    """A function from i to the name of key i; from a table, unless there are more than 100,000 keys."""
     if count > 100_000:
         return lambda i: f"k{i}"
     return tuple(f"k{i}" for i in range(count)).__getitem__

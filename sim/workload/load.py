@@ -1,7 +1,7 @@
 """When clients issue operations: closed loops and open loops.
 
-A *closed loop* waits for each reply before it thinks and goes on. An *open loop* issues operations when they
-are due, whether or not earlier ones are answered; their latency starts when they were due.
+A client of a *closed loop* waits for each reply, thinks, and issues the next operation. An *open loop* issues each
+operation when it is due, whether or not earlier ones are answered; its latency starts when it was due.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """One client node to be made: its name, the place or member where it stands, and its driver."""
+    """The plan of one client node: its name, the place or the member at which it is, and its driver."""
 
     name: str
     where: str
@@ -43,15 +43,15 @@ class ClientPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload(Value):
-    """What clients ask for. A workload of your own says which `kinds`, from which `spots`, by which `plan`."""
+    """The operations of the clients. A workload of your own overrides `kinds`, `spots` and `plan`."""
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of operation that it asks for."""
+        """The kinds of operation that its clients issue."""
         return frozenset()
 
     def spots(self, regions: Sequence[str]) -> list[str]:
-        """Where each client stands, in order."""
+        """The place or member of each client, in order."""
         return []
 
     def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
@@ -59,29 +59,32 @@ class Workload(Value):
         return []
 
     def check_duration(self, duration: float) -> None:
-        """Raise ValueError if, in a run of so many seconds, something asked for would never happen, or not fit."""
+        """Raise ValueError if a setting would have no effect in a run of ``duration`` seconds, or if the rows of the
+        run would not fit in memory.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoLoad(Workload):
-    """Nobody asks for anything: for systems that are worth watching by themselves."""
+    """No clients: for systems that do something interesting without requests, such as failure detectors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed(Workload):
-    """What workloads share whose clients draw their operations from a mix.
+    """Base of the workloads whose clients draw their operations from a mix.
 
     Parameters
     ----------
     clients:
-        How many client nodes, spread round robin over the network's regions; or a mapping from region, or
-        from the member at which they stand, to how many.
+        The number of client nodes, placed round robin in the network's regions; or a mapping from region, or from
+        the member at which the clients are placed, to a number.
     mix:
-        A `Mix`, or the letter of a YCSB workload. None: gets and puts, of which ``reads`` says the shares.
+        A `Mix`, or the letter of a YCSB workload. None: gets and puts, with shares given by ``reads``.
     reads:
-        The fraction of gets where no mix is given; None: one half.
+        The fraction of gets if no mix is given; None: one half.
     keys, value_bytes:
-        Which keys (None: 1000, all equally likely), and bytes per written value (None: 0); in place of the mix's own.
+        The keys, and the bytes per written value. They replace those of the mix; None: those of the mix (without a
+        mix: 1000 keys, all equally likely, and 0 bytes).
     start:
         Simulated seconds before the first operation.
     """
@@ -97,10 +100,10 @@ class Mixed(Workload):
         check_clients(self, self.clients)
         if not self.start >= 0:
             raise ValueError(f"{type(self).__name__}: start must be at least 0 s, not {self.start!r}")
-        self.resolved_mix()  # so that a wrong mix is refused now
+        self.resolved_mix()  # raises an error for a wrong mix now
 
     def resolved_mix(self) -> Mix:
-        """The mix of operations, whichever way it was given."""
+        """The mix of operations, from ``mix``, ``reads``, ``keys`` and ``value_bytes``."""
         if self.mix is None:
             mix = Mix.reads(0.5 if self.reads is None else self.reads)
         elif self.reads is not None:
@@ -145,7 +148,7 @@ class Mixed(Workload):
 
 
 def check_clients(owner: Workload, clients: int | Mapping[str, int]) -> None:
-    """Raise ValueError for a number of clients below 1, at no place, or beyond what fits."""
+    """Raise ValueError for an empty mapping, a number of clients below 1, or more clients than fit in memory."""
     counts = list(clients.values()) if isinstance(clients, Mapping) else [clients]
     who = type(owner).__name__
     if not counts:
@@ -160,7 +163,7 @@ def check_clients(owner: Workload, clients: int | Mapping[str, int]) -> None:
 
 
 def check_start(owner: Workload, start: float, duration: float) -> None:
-    """Raise ValueError for clients that would begin only when the run has ended."""
+    """Raise ValueError unless clients start before the end of the run (both in seconds)."""
     if start >= duration:
         raise ValueError(
             f"{type(owner).__name__}: start={start!r} s is not before the end of the run, at {duration!r} s"
@@ -168,7 +171,7 @@ def check_start(owner: Workload, start: float, duration: float) -> None:
 
 
 def spread(clients: int | Mapping[str, int], regions: Sequence[str]) -> list[str]:
-    """Where each client stands: as a mapping says, or round robin over the regions."""
+    """The place of each client: as the mapping says, or round robin over the regions."""
     if isinstance(clients, Mapping):
         return [where for where, count in clients.items() for _ in range(count)]
     return [regions[i % len(regions)] for i in range(clients)]
@@ -179,7 +182,7 @@ def spread(clients: int | Mapping[str, int], regions: Sequence[str]) -> list[str
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedLoop(Mixed):
-    """Each client issues an operation, waits for its reply, thinks, and goes on.
+    """Each client issues an operation, waits for its reply, thinks, and issues the next operation.
 
     Parameters (besides those of `Mixed`)
     ----------
@@ -240,7 +243,7 @@ class _ClosedDriver:
     def completed(self, client: Client, outcome: Outcome) -> None:
         observe(self.source, outcome)
         if outcome.status == "info":
-            self._session = None  # what it asked for may still happen, so nobody goes on under its name
+            self._session = None  # the operation may still take effect, so its session must not be used again
         key, self._modifying = self._modifying, None
         if key is not None and outcome.status == "ok":
             assert self._session is not None
@@ -254,7 +257,7 @@ class _ClosedDriver:
 
 
 def observe(source: Source, outcome: Outcome) -> None:
-    """Remember what a client saw of a key."""
+    """Remember the value of a key that a client has seen in an outcome."""
     operation = outcome.operation
     if outcome.status == "ok":
         value = operation.value[1] if operation.kind == "cas" else outcome.value
@@ -270,7 +273,7 @@ def observe(source: Source, outcome: Outcome) -> None:
 class OpenLoop(Mixed):
     """Operations arrive at a rate, whether or not earlier ones are answered.
 
-    Parameters (besides those of `Mixed`; ``clients`` here is where arrivals come from, each an equal share)
+    Parameters (besides those of `Mixed`; each of the ``clients`` issues an equal share of the operations)
     ----------
     rate:
         Operations per second, over all clients.
@@ -326,7 +329,7 @@ class SessionPool:
 
 
 class _OpenDriver:
-    """Draws the next arrival when one has come."""
+    """Draws the time of the next arrival when an operation has arrived."""
 
     def __init__(self, source: Source, gap: Callable[[], float], start: float, limit: int | None) -> None:
         self.source = source

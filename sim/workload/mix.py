@@ -1,4 +1,4 @@
-"""What clients do: which operations, on which keys, with which values."""
+"""The operations that clients issue: kinds, keys and values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MADE_OF_OTHERS = frozenset({"insert", "read-modify-write"})
 
 
 def served_kinds() -> frozenset[str]:
-    """The kinds of operation that a client may ask of a system."""
+    """The kinds of operation that a client may send to a system."""
     return known_kinds() - _MADE_OF_OTHERS
 
 
 def known_kinds() -> frozenset[str]:
-    """The kinds of operation that a mix may name: what is served by systems and applications, or made of that."""
+    """The kinds of operation that a mix may name: those of systems and applications, and combinations of them."""
     kinds = set(_MADE_OF_OTHERS)
     waiting: list[type[System]] = [System]
     while waiting:
@@ -52,7 +52,7 @@ class Mix(Value):
     weights:
         kind -> weight (> 0; they need not sum to 1).
     keys:
-        Which keys (see `sim.workload.keys`).
+        The choice of keys (see `sim.workload.keys`).
     value_bytes:
         Size of written values in bytes: a number, a distribution, or samples.
     """
@@ -81,7 +81,7 @@ class Mix(Value):
 
     @classmethod
     def reads(cls, fraction: float, keys: Keys | None = None, value_bytes: Any = 0.0) -> Mix:
-        """Gets, a ``fraction`` (0 to 1) of all, and puts."""
+        """A mix of a ``fraction`` (0 to 1) of gets, and puts for the rest."""
         if not 0 <= fraction <= 1:
             raise ValueError(f"the fraction of reads must be between 0 and 1, not {fraction!r}")
         weights = (("get", fraction), ("put", 1 - fraction))
@@ -89,7 +89,7 @@ class Mix(Value):
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of operation that servers will be asked for."""
+        """The kinds of operation that servers receive from this mix."""
         asked = {kind for kind, _ in self.weights}
         if "read-modify-write" in asked:
             asked = asked - {"read-modify-write"} | {"get", "put"}
@@ -118,12 +118,13 @@ def _families(kinds: list[str]) -> list[str]:
 
 
 class Source:
-    """Draws one client's operations from streams of its own.
+    """Draws one client's operations from its own random streams.
 
     Parameters
     ----------
-    mix: what to draw. streams: of the run. name: of the client; its streams are ``workload/<name>/...``.
-    writer: number that makes the values of this client unlike all others; writers: how many there are.
+    mix: the mix to draw from. streams: the streams of the run. name: the name of the client; its streams are
+    ``workload/<name>/...``. writer: the number of the client among ``writers`` clients; it makes the values that this
+    client writes different from the values of all others.
     """
 
     def __init__(self, mix: Mix, streams: Streams, name: str, writer: int, writers: int) -> None:
@@ -149,8 +150,8 @@ class Source:
         self._draw_bytes = mix.value_bytes.sampler(streams.generator(f"workload/{name}/bytes"))
         self._random = streams[f"workload/{name}/application"]
         self.application: Application | None = None
-        """What is replicated, where the system says it: it may draw its own operations."""
-        self._seen: dict[str, Any] = {}  # what this client last saw of a key, to expect in a cas
+        """The application of the system, if it has one; it may draw its own operations."""
+        self._seen: dict[str, Any] = {}  # key -> the value that this client last saw, for cas and remove
 
     def next(self) -> Operation:
         """The next operation."""
@@ -165,7 +166,7 @@ class Source:
         return self.make(kind, self._draw_key() + self._family(kind))
 
     def _family(self, kind: str) -> str:
-        """Strings and counters have keys of their own; reads and deletes turn to all kinds of key alike."""
+        """The suffix of the key: strings and counters have their own keys; gets and deletes use keys of all kinds."""
         if kind in _FAMILY:
             return _FAMILY[kind]
         families = self._families
@@ -174,7 +175,7 @@ class Source:
         return families[int(self._draw_kind() * len(families))]
 
     def make(self, kind: str, key: str, size: int | None = None) -> Operation:
-        """An operation of a given kind on a given key, with a fresh value where it writes one."""
+        """An operation of a given kind on a given key, with a new value if it writes one. ``size``: bytes written."""
         if kind in ("get", "read", "delete", "dequeue", "read-modify-write"):
             return Operation(kind, key)
         if kind == "scan":
@@ -185,7 +186,7 @@ class Source:
             seen = self._seen.get(key)
             return Operation(kind, key, seen[-1] if isinstance(seen, tuple) and seen else 0)
         if kind == "insert":
-            # Each client inserts keys of its own, so that no insert overwrites another.
+            # Each client inserts its own keys, so that no insert overwrites another.
             key = f"k{self._inserted + self._writer * 1_000_000}"
             self._inserted += 1
             kind = "put"
@@ -198,7 +199,7 @@ class Source:
         return Operation(kind, key, value, bytes_)
 
     def _fresh(self) -> int:
-        """A value that nobody else writes."""
+        """A value that no other operation writes."""
         self._written += 1
         return self._written * self._writers + self._writer
 

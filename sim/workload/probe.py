@@ -1,4 +1,4 @@
-"""A workload that measures staleness: a write, and, a given time after it has returned, a read elsewhere."""
+"""A workload that measures staleness: a write and, a given time after its return, a read by another client."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ReadAfterWrite(Workload):
     Parameters
     ----------
     writer, reader:
-        Where the client that writes and the one that reads stand: regions, or members beside which they are.
+        The places of the client that writes and of the client that reads: regions, or members beside which they are.
     waits:
-        Seconds from the return of a write to the call of its read; one after the other, trial by trial.
+        Seconds from the return of a write to the call of its read; the trials use these values in turn.
     trials:
-        How many writes.
+        The number of writes.
     every:
-        Seconds between the calls of writes, whether or not the one before has returned.
+        Seconds between the calls of two writes, whether or not the first has returned.
     start:
         Simulated seconds before the first write.
     value_bytes:
@@ -65,7 +65,7 @@ class ReadAfterWrite(Workload):
         return frozenset({"put", "get"})
 
     def spots(self, regions: Sequence[str]) -> list[str]:
-        """The writer's, then the reader's place."""
+        """The place of the writer, then the place of the reader."""
         return [self.writer, self.reader]
 
     def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
@@ -77,7 +77,7 @@ class ReadAfterWrite(Workload):
 
 
 class _Reader:
-    """Reads the key of a trial when it is told to."""
+    """Reads the key of a trial when the writer wakes it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -92,11 +92,11 @@ class _Reader:
             client.submit(client.open_session(), self.source.make("get", key))
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        """Nothing follows."""
+        """Nothing to do after a read."""
 
 
 class _Writer:
-    """Writes at regular times, and has each write read."""
+    """Writes at regular times, and lets the reader read each key whose write succeeded."""
 
     def __init__(self, plan: ReadAfterWrite, source: Source, reader: _Reader) -> None:
         self._plan = plan

@@ -1,4 +1,4 @@
-"""Ranks after Zipf's law: from a table where that is small, else without one."""
+"""Ranks with a Zipf distribution: drawn from a table if it is small, else by rejection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 __all__ = ["TABLE", "rejection_inversion", "zipf_ranks"]
 
 TABLE = 100_000
-"""So many ranks are drawn from a table of their cumulative probabilities; more, by rejection."""
+"""Up to this number, ranks are drawn from a table of their cumulative probabilities; above it, by rejection."""
 
 
 def zipf_ranks(count: int, exponent: float, uniform: Callable[[], float]) -> Callable[[], int]:
@@ -28,7 +28,7 @@ def zipf_ranks(count: int, exponent: float, uniform: Callable[[], float]) -> Cal
 
 @lru_cache(maxsize=8)  # all clients share these tables
 def _cumulative(count: int, exponent: float) -> tuple[float, ...]:
-    """How likely a Zipf rank is at most this one, for each of ``count`` ranks."""
+    """For each of ``count`` ranks, the probability that a Zipf rank is at most this rank."""
     weights = np.arange(1, count + 1, dtype=float) ** -exponent
     cumulative = np.cumsum(weights / weights.sum())
     cumulative[-1] = 1.0
@@ -36,11 +36,11 @@ def _cumulative(count: int, exponent: float) -> tuple[float, ...]:
 
 
 def rejection_inversion(count: int, exponent: float, uniform: Callable[[], float]) -> Callable[[], int]:
-    """The same law exactly, in constant space and, on average, less than two uniform numbers a draw.
+    """The same distribution exactly, in constant space; on average less than two uniform numbers per draw.
 
     Hörmann and Derflinger, "Rejection-inversion to generate variates from monotone discrete distributions", ACM
-    TOMACS 6(3), 1996. The hat is ``h(x) = x ** -exponent``; ``area`` is its integral from 1, and each k stands for
-    the part of the hat from k - 1/2 to k + 1/2, of which the last ``h(k)`` is accepted.
+    TOMACS 6(3), 1996. The hat is ``h(x) = x ** -exponent``; ``area`` is its integral from 1. Each k has the
+    part of the hat from k - 1/2 to k + 1/2, of which the last ``h(k)`` is accepted.
     """
     power = 1.0 - exponent
 
@@ -53,9 +53,9 @@ def rejection_inversion(count: int, exponent: float, uniform: Callable[[], float
     def inverse(u: float) -> float:
         return exp(u * _log1p_over(max(u * power, -1.0)))
 
-    least = area(1.5) - 1.0  # the part of the hat that stands for 1 is as large as h(1)
+    least = area(1.5) - 1.0  # the part of the hat that belongs to rank 1 is as large as h(1)
     most = area(count + 0.5)
-    surely = 2.0 - inverse(area(2.5) - height(2.0))  # so near to k that the test below would accept
+    surely = 2.0 - inverse(area(2.5) - height(2.0))  # this near to k, the test below always accepts
 
     def draw() -> int:
         while True:
@@ -74,7 +74,7 @@ def _expm1_over(x: float) -> float:
 
 
 def _log1p_over(x: float) -> float:
-    """``log(1 + x) / x``, also near 0; 1 + x is above 0 but for rounding."""
+    """``log(1 + x) / x``, also near 0; 1 + x is positive, except for rounding."""
     if abs(x) <= 1e-8:
         return 1.0 - x / 2.0
     return log1p(max(x, -1.0 + 1e-16)) / x

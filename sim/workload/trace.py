@@ -1,4 +1,4 @@
-"""Operations as somebody recorded them: when, what, from where, by which client."""
+"""A recorded trace of operations: time, kind, key, region, client."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _KINDS = frozenset({"get", "put", "cas", "append", "increment", "delete"})
 class Arrival(Value):
     """One operation of a trace.
 
-    ``time`` in seconds, ``kind`` and ``key``; optionally the ``region`` it comes from, the ``size`` of what it writes
-    (bytes), and the ``client`` (a name) in whose session it stands.
+    ``time`` in seconds, ``kind`` and ``key``; optionally the ``region`` from which it comes, the ``size`` of the value
+    that it writes (bytes), and the name of the ``client`` to whose session it belongs.
     """
 
     time: float
@@ -55,31 +55,31 @@ class Arrival(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class Trace(Workload):
-    """Operations as a trace says.
+    """Operations from a recorded trace.
 
     Parameters
     ----------
     path:
-        A CSV file with the columns ``time`` (seconds), ``op`` (a kind of operation; read, and write, update or insert,
-        stand for get and put) and ``key``, optionally ``region``, ``bytes`` and ``client``.
+        A CSV file with the columns ``time`` (seconds), ``op`` (a kind of operation; read means get; write, update and
+        insert mean put) and ``key``, optionally ``region``, ``bytes`` and ``client``.
     arrivals:
         The rows, instead of a file.
     clients:
-        Where rows without a region come from, one after the other: how many client nodes, or a mapping from place to
-        how many. Rows with a region come from a client node there.
+        The client nodes for rows without a region, used in turn: a number, or a mapping from place to number. Rows
+        with a region come from a client node there.
     start:
-        The time of the trace at which the run begins; earlier rows are left out.
+        The time of the trace (seconds) at which the run begins; earlier rows are left out.
     until:
-        The time of the trace from which rows are left out; None: every row from ``start`` on must lie in the run.
+        Rows of the trace from this time (seconds) on are left out; None: the run must include every row from ``start``.
     value_bytes:
-        Bytes of what a row writes that does not say how many.
+        Bytes that a row writes if the row does not give a size.
     digest:
-        The SHA-256 of the file (hexadecimal), which is refused if it has another; the written form of a trace (see
-        `sim.written`) names the file and its digest. None: whatever the file holds.
+        The SHA-256 of the file (hexadecimal); a file with another digest is a ValueError. The written form of a trace
+        (see `sim.written`) has the name of the file and its digest. None: no check.
 
-    Rows with the same ``client`` are one session: each waits until the one before it is answered, and is then called.
-    Rows without one are each issued when they are due. Raises ValueError with the line for a row that cannot be
-    understood, and, in a scenario, with the range of times found where rows lie outside the run.
+    Rows with the same ``client`` are one session: each row is issued when it is due and the row before it is answered.
+    Rows without a client are issued when they are due. Raises ValueError with the line for a row that cannot be read;
+    a scenario raises ValueError, with the range of times in the trace, if rows lie outside the run.
     """
 
     path: str | Path = field(default="", kw_only=False)
@@ -90,9 +90,9 @@ class Trace(Workload):
     value_bytes: Any = 0.0
     digest: str | None = field(default=None, repr=False, compare=False)
     read_digest: str | None = field(init=False, repr=False, compare=False)
-    """The SHA-256 of the file as it was read."""
+    """The SHA-256 of the file that was read."""
     rows: tuple[Arrival, ...] = field(init=False, repr=False)
-    """What the file or ``arrivals`` hold from ``start`` to ``until``, in order of time."""
+    """The rows of the file, or of ``arrivals``, from ``start`` to ``until``, in order of time."""
 
     def _convert(self) -> None:
         self._keep(value_bytes=as_distribution(self.value_bytes, "Trace: value_bytes"))
@@ -156,7 +156,7 @@ class Trace(Workload):
         return self._named() + (spread(self.clients, regions) if unplaced else [])
 
     def plan(self, regions: Sequence[str], streams: Streams) -> list[ClientPlan]:
-        """One client node for each region that rows name, then those of ``clients`` for the rows that name none."""
+        """One client node for each region in the rows, then the nodes of ``clients`` for rows without a region."""
         spots = self.spots(regions)
         mine: list[list[Arrival]] = [[] for _ in spots]
         places, number = _places(self.rows), {place: i for i, place in enumerate(self._named())}
@@ -183,14 +183,14 @@ class Trace(Workload):
 
 
 def _place(arrival: Arrival, places: Mapping[str, str]) -> str | None:
-    """Where a row comes from: its region, or that of its client's other rows; None: neither is known."""
+    """The region of a row: its own, or the region of its client's other rows; None if neither is known."""
     if arrival.region is not None or arrival.client is None:
         return arrival.region
     return places.get(arrival.client)
 
 
 def _places(rows: Sequence[Arrival]) -> dict[str, str]:
-    """Client -> its region. Raises ValueError for a client in two."""
+    """Client -> its region. Raises ValueError for a client with two regions."""
     places: dict[str, str] = {}
     for a in rows:
         if (
@@ -210,7 +210,7 @@ def _range(rows: Sequence[Arrival]) -> str:
 
 
 class _TraceDriver:
-    """Issues the rows of a trace when they are due; those of one client one after the other, in its session."""
+    """Issues the rows of a trace when they are due; the rows of one client one after the other, in its session."""
 
     def __init__(self, source: Source, arrivals: Sequence[Arrival], start: float) -> None:
         self.source = source
@@ -219,8 +219,8 @@ class _TraceDriver:
         self._next = 0
         self._pool = SessionPool()
         self._sessions: dict[str, int] = {}
-        self._clients: dict[int, str] = {}  # session under way -> its client
-        self._waiting: dict[str, deque[Arrival]] = {}  # of clients that have an operation under way
+        self._clients: dict[int, str] = {}  # session with an open operation -> its client
+        self._waiting: dict[str, deque[Arrival]] = {}  # client with an open operation -> its next rows
         self.stopped = False
 
     def begin(self, client: Client) -> None:
@@ -264,7 +264,7 @@ class _TraceDriver:
         if outcome.status == "info":
             del self._sessions[
                 name
-            ]  # what it asked for may still happen, so its next row is in a fresh session
+            ]  # the operation may still take effect, so the client's next row gets a new session
         waiting = self._waiting[name]
         if waiting and not self.stopped:
             self._in_session(client, name, waiting.popleft())
@@ -289,7 +289,7 @@ def read_trace(path: Path) -> list[Arrival]:
             raise ValueError(
                 f"a trace needs a header with time,op,key, each once, not {','.join(columns) or 'nothing'}"
             )
-        for name in columns:  # spare ones do no harm, but a slip of the pen would
+        for name in columns:  # other columns are ignored, but a misspelt name is an error
             meant = get_close_matches(name, _COLUMNS, n=1, cutoff=0.75)
             if meant and name not in _COLUMNS:
                 raise ValueError(f"no column {name!r} is known; did you mean {meant[0]!r}?")
