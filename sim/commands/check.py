@@ -14,7 +14,7 @@ from sim.commands.output import chart_file
 __all__ = ["check"]
 
 _MODELS = ("auto", "register", "cas-register", "key-value", "counter", "set", "queue")
-_LINES = 20  # of a counterexample that are printed
+_LINES = 20  # lines of a counterexample that are printed
 
 
 @click.command(
@@ -89,7 +89,7 @@ def check(
     _report(verdict)
     try:
         _draw(operations, verdict, plot, text)
-    except (ValueError, OSError) as error:  # the verdict stands, whatever becomes of the picture
+    except (ValueError, OSError) as error:  # an error of the chart does not change the verdict
         click.echo(f"sim check: no chart: {' '.join(str(error).split())}", err=True)
     sys.exit({"valid": 0, "invalid": 1, "unknown": 3}[verdict.status])
 

@@ -1,4 +1,4 @@
-"""What commands take from the user: scenario scripts, systems, field settings. One clear error each."""
+"""Input of commands: scenario scripts, systems, field settings. Each kind of bad input has one clear error."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def load_script(path: str) -> ModuleType:
 
 
 def find_script(path: str) -> Path:
-    """The file of a scenario script: a path, or the name of one in ``scenarios/`` or among those of the package."""
+    """The file of a scenario script. ``path``: a path, or the name of a script in ``scenarios/`` or the package."""
     file = Path(path)
     if file.is_file():
         return file
@@ -72,7 +72,7 @@ def find_script(path: str) -> Path:
 
 
 def story_folders() -> list[Path]:
-    """Where stories are: ``scenarios/`` here, that of the checkout, and those that the wheel brings along."""
+    """The folders of scenario scripts: ``scenarios/`` here, ``scenarios/`` of the checkout, and those in the wheel."""
     package = Path(sim.__file__).resolve().parent
     places = [Path("scenarios"), package.parent / "scenarios", package / "scenarios"]
     folders: dict[Path, Path] = {}
@@ -85,7 +85,7 @@ def story_folders() -> list[Path]:
 
 
 def place_of(error: BaseException, file: Path) -> str:
-    """`` (FILE, line N)`` of the innermost line of a script that raised the error; nothing if it was not there."""
+    """`` (FILE, line N)``: the innermost line of the script in the traceback; "" if the script is not in it."""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f" (line {error.lineno})" if f"line {error.lineno}" not in str(error) else ""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
@@ -93,7 +93,7 @@ def place_of(error: BaseException, file: Path) -> str:
 
 
 def load_scenario(path: str, allow: Sequence[str] = ()) -> Scenario:
-    """The ``scenario`` of a script, or that of a file in the written form (TOML, JSON)."""
+    """The ``scenario`` of a script, or the scenario in a file of the written form (TOML, JSON)."""
     from sim.lab import Scenario
 
     if is_written(path):
@@ -118,18 +118,18 @@ allow_modules = click.option(
 
 
 def is_written(path: str) -> bool:
-    """Whether a path is that of a scenario in the written form."""
+    """Whether a path names a scenario in the written form (``.toml`` or ``.json``)."""
     return Path(path).suffix in {".toml", ".json"}
 
 
 def refuse_allowed(path: str, allow: Sequence[str]) -> None:
-    """Refuse ``--allow-module`` for a script, which imports what it likes."""
+    """Refuse ``--allow-module`` for a script, because a script imports any module anyway."""
     if allow:
         raise click.UsageError(f"--allow-module {allow[0]} has no effect: {path} is no .toml or .json file")
 
 
 def load_written(path: str, allow: Sequence[str] = ()) -> tuple[Scenario, int | None]:
-    """The scenario of a TOML or JSON file, and its ``seed`` where it names one, beside the fields of the scenario."""
+    """The scenario of a TOML or JSON file, and the ``seed`` of the file; None if the file has no seed."""
     from sim.lab import Scenario
     from sim.lab.seeds import seed_list
     from sim.written.texts import parse_json, parse_toml
@@ -170,7 +170,8 @@ def _split(text: str, complaint: str) -> tuple[str, str]:
 def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = ()) -> Scenario:
     """A scenario with the settings of the command line applied together.
 
-    ``varied``: the fields that are varied afterwards. A setting that a later one, or these, would undo is refused.
+    ``varied``: the fields that are varied afterwards. A setting that a later setting or ``varied`` would overwrite is
+    refused.
     """
     from sim.lab.sweep import refuse_overwriting
 

@@ -1,4 +1,4 @@
-"""`sim list`: what there is."""
+"""`sim list`: list systems, networks, workloads, faults and scenarios."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def command(folder: Path | None) -> None:
 
 
 def _named(path: Path) -> str:
-    """What to write behind `sim run`: the path, or for a script of the package its name."""
+    """The argument for `sim run`: the path, or the name for a script of the package."""
     return path.stem if path.is_absolute() else str(path)
 
 

@@ -1,4 +1,4 @@
-"""What commands print, and where they write: pipes that close early, folders that are tried before the work."""
+"""Output of commands: pipes that close early, and checks of output folders before the work begins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["chart_file", "outlive_pipes", "prepare", "writable"]
 
 
 class _LenientFile(io.FileIO):
-    """A file that goes on in silence when its reader has gone (``sim list | head -1``)."""
+    """A file that discards further output when its reader has closed the pipe (``sim list | head -1``)."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -27,7 +27,7 @@ class _LenientFile(io.FileIO):
 
 
 def outlive_pipes() -> None:
-    """Let a reader that closes standard output or error early change neither the work nor the exit code."""
+    """If a reader closes standard output or error early, the command still does its work, with the same exit code."""
     for name in ("stdout", "stderr"):
         stream: TextIO = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):
@@ -44,7 +44,7 @@ def outlive_pipes() -> None:
 
 
 def writable(context: click.Context, option: click.Parameter, out: Path | None) -> Path | None:
-    """Callback of ``--out``: refuse a folder that cannot be made, before anything has run that would then be lost."""
+    """Callback of ``--out``: refuse a folder that cannot be made, before the work whose results would be lost."""
     if out is not None:
         _refuse_closed(out)
     return out
@@ -67,7 +67,7 @@ def prepare(out: Path) -> Path:
 
 
 def chart_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
-    """Callback of ``--plot``: refuse a file that cannot be written or has no known form, before the work."""
+    """Callback of ``--plot``: refuse a file that cannot be written, or with an unknown ending, before the work."""
     if file is None:
         return None
     from matplotlib.backend_bases import FigureCanvasBase

@@ -85,7 +85,7 @@ def command(
 
 
 def _story(script: str) -> _Story:
-    """The scenario of a script, what tells it, and its text."""
+    """The scenario of a script, its function ``tell`` (or the default one), and its docstring."""
     from sim.lab import Scenario
     from sim.lab.story import tell_default
 

@@ -1,8 +1,8 @@
-"""What stands on a command line, as values: literals, systems and other values of the library, lists of them.
+"""Values on the command line: literals, systems and other values of the library, and lists of them.
 
 One grammar for all options: ``3``, ``'a, b'``, ``(1, 2)``, ``Raft``, ``Raft(nodes=3)``, ``[Crash('leader', at=3)]``,
-``package.module:Name(nodes=3)``; what is none of that is a text. A list of values is split at the commas that stand
-outside brackets and quotes.
+``package.module:Name(nodes=3)``. Any other text is a string. A list of values is split at the commas outside brackets
+and quotes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 
 def split_list(text: str) -> list[str]:
-    """``"Raft(nodes=3,pre_vote=True),'a,b'"`` -> its two values, as texts.
+    """``"Raft(nodes=3,pre_vote=True),'a,b'"`` -> its two values, as strings.
 
-    Raises UsageError for brackets or quotes that are not closed, and where a value is missing.
+    Raises UsageError for brackets or quotes that are not closed, and for a missing value.
     """
     values, begun, opened, quote, escaped = [], 0, [], "", False
     for i, sign in enumerate(text):
@@ -101,7 +101,7 @@ def parse_system(text: str) -> System:
     made = found if isinstance(found, System) else None
     if made is not None and arguments is None:
         return made
-    # Asked before anything of it is called: `builtins:exit` is callable, too.
+    # Checked before the object is called: `builtins:exit` is callable, too.
     if made is None and not (isinstance(found, type) and issubclass(found, System) and found is not System):
         raise click.UsageError(f"{name} is no system (a class derived from sim.System)")
     try:
@@ -127,7 +127,7 @@ def _imported(name: str) -> Any:
 
 
 def _found(name: str, rooms: tuple[str, ...]) -> Any:
-    """What a room exports under a name, if it can be called; else None."""
+    """The callable object that one of the modules ``rooms`` exports under a name; None if there is none."""
     return next(exported(name, rooms), None)
 
 
@@ -139,7 +139,7 @@ def _made(found: Any, text: str, arguments: list[Any], keywords: dict[str, Any])
 
 
 class _NoLiteral(Exception):
-    """Something that is neither a literal nor a call of what is known; ``called``: it stands inside a call."""
+    """An expression that is neither a literal nor a call of a known name; ``call``: it is, or is inside, a call."""
 
     def __init__(self, part: ast.expr, call: bool = False) -> None:
         super().__init__(f"{ast.unparse(part)} is no literal value")

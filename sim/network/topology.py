@@ -224,7 +224,7 @@ class Topology(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix(Topology):
-    """A topology with a matrix of latencies: ``latencies[i][j]`` from ``regions[i]`` to ``regions[j]``; see `matrix`."""
+    """A matrix of latencies: ``latencies[i][j]`` is from ``regions[i]`` to ``regions[j]``; see `matrix`."""
 
     latencies: tuple[tuple[Distribution, ...], ...] = field(repr=False)
 
@@ -279,7 +279,7 @@ def _distributions(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Distribution, .
 
 
 def _rows(names: Sequence[str], latencies: Any) -> Sequence[Sequence[Any]]:
-    """The rows of latencies. A pandas frame must have exactly the named places as index and columns; it is reordered."""
+    """The rows of latencies. A pandas frame must have exactly the named places as index and columns, in any order."""
     if not hasattr(latencies, "iloc"):
         return latencies  # type: ignore[no-any-return]
     for axis, found in (("row", list(latencies.index)), ("column", list(latencies.columns))):

@@ -1,4 +1,4 @@
-"""Tools for tests of protocols, yours too: `Bench` hosts one node, `Stage` several by hand, `survive` runs a storm."""
+"""Tools for tests of protocols, also of your own: `Bench` hosts one node, `Stage` several, `survive` runs a storm."""
 
 from sim.testing.bench import Bench
 from sim.testing.stage import Stage

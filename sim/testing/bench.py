@@ -1,11 +1,11 @@
-"""A bench for one node: hand it messages by hand, see what it sends. No network, no simulated time.
+"""A bench for one node: a test delivers messages to the node and looks at what it sends. There is no network.
 
 >>> bench = Bench(RaftNode, "n0", members=("n0", "n1", "n2"), settings=Raft(nodes=3))   # doctest: +SKIP
 >>> bench.deliver("n1", RequestVote(term=1, ...))                                        # doctest: +SKIP
 >>> bench.sent                                                                           # doctest: +SKIP
 [("n1", RequestVoteReply(term=1, granted=True))]
 
-What a test sets up here is one sentence of a paper: a state, a message, and what must follow.
+A test on a bench usually checks one sentence of a paper: a state, a message, and the required reaction.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ N = TypeVar("N", bound=Node)
 
 
 class _Memory:
-    """A disk that keeps everything at once."""
+    """A disk whose writes are durable at once."""
 
     instant = True
     unsynced = 0
@@ -58,13 +58,13 @@ class Bench(Generic[N]):
 
     Attributes
     ----------
-    node: the live node. sent: ``(destination, message)`` in order; `take` empties it. What the node sends to itself is
-    its next step, and is handled before whatever the test called returns; with ``keep_own`` it stays in ``sent`` until
-    `deliver_self`, as if the disk were slow.
-    timers: ``(name, key) -> deadline`` in seconds of ``time``; those of a part are named ``"<part>.<name>"``, and so
-    are its jobs. time: true time; set it or use `advance`, which wakes stories, too. clocks: the node's own
-    (`sim.cluster.clock.NodeClocks`), which `set_clock` lets jump or drift.
-    records: ``(event, detail)`` in order. disk.writes: what was journalled.
+    node: the live node. sent: ``(destination, message)`` in order; `take` removes messages from it. A message of the
+    node to itself is its next step: the node handles it before the method that the test called returns. With
+    ``keep_own`` it stays in ``sent`` until `deliver_self`, as if the disk were slow.
+    timers: ``(name, key) -> deadline`` in seconds of ``time``; timers and jobs of a part are named
+    ``"<part>.<name>"``. time: true time in seconds; set it, or use `advance`, which also wakes stories. clocks: the
+    node's clocks (`sim.cluster.clock.NodeClocks`), which `set_clock` changes.
+    records: ``(event, detail)`` in order. disk.writes: the journalled changes.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Bench(Generic[N]):
         self.settings = settings
         self.keep_own = keep_own
         self.env = Environment(0.0)  # for stories
-        self.halt = None  # it never stands still
+        self.halt = None  # a bench has no pauses
         self.is_paused = False
         self.in_step = False
         self.clocks = NodeClocks(self.env, Clock(), Streams(seed)[f"clock/{name}"])
@@ -98,7 +98,7 @@ class Bench(Generic[N]):
         self.alarms = Alarms(self.env, self.clocks)
         self._owners: dict[
             tuple[str, Any], tuple[Handlers, str]
-        ] = {}  # whose timer or work it is, and its name there
+        ] = {}  # (name, key) of a timer or work -> its owner (node or part) and its name there
         self._calls = Calls(self)
         self._stories = Stories(self)
         self._random: Stream = Streams(seed)[f"node/{name}"]
@@ -106,8 +106,7 @@ class Bench(Generic[N]):
         if start:
             self.boot()
 
-    # Life
-
+    # Boot and restart
     @property
     def time(self) -> float:
         """True time in seconds."""
@@ -124,7 +123,7 @@ class Bench(Generic[N]):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a new node object is given."""
+        """The attributes that a new node object gets."""
         return {
             "host": self,
             "name": self.name,
@@ -136,7 +135,7 @@ class Bench(Generic[N]):
         }
 
     def boot(self) -> N:
-        """Start the node from what is on its disk."""
+        """Start the node with the contents of its disk."""
         self.incarnation += 1
         self.clocks.begin()
         self.node = self.node_class(self)
@@ -159,7 +158,7 @@ class Bench(Generic[N]):
         return self.boot()
 
     def durable_fields(self) -> dict[str, Any]:
-        """The durable state that the node holds, by field."""
+        """The durable state of the node: field -> value."""
         fields: dict[str, Any] = {}
         for owner in self._all_owners():
             prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
@@ -174,29 +173,29 @@ class Bench(Generic[N]):
     def _all_owners(self) -> list[Handlers]:
         return [*(self.node.__dict__[name] for name in type(self.node)._parts), self.node]
 
-    # What a test does
+    # Actions of a test
 
     def deliver(self, src: str, message: Any) -> list[tuple[str, Any]]:
-        """Hand the node a message; returns what it sent in answer (and keeps it in ``sent``)."""
+        """Deliver a message to the node; returns the messages that it sent then (they are in ``sent``, too)."""
         before = len(self.sent)
         self._act(self.dispatch, src, message)
         return self.sent[before:]
 
     def answer(self, dst: str, reply: Any, call_id: int | None = None) -> list[tuple[str, Any]]:
-        """Let ``dst`` answer a call of the node (its last one, unless told); returns what the node sent then."""
+        """Let ``dst`` answer a call of the node (default: the last one); returns the messages that it sent then."""
         return self.deliver(dst, Return(self._calls.last_id if call_id is None else call_id, reply))
 
     def deliver_self(self) -> None:
-        """Hand the node all messages that it has sent to itself (`keep_own`), and those that these lead to."""
+        """Deliver all messages that the node has sent to itself (`keep_own`), and further ones that follow."""
         while any(dst == self.name for dst, _ in self.sent):
             index = next(i for i, (dst, _) in enumerate(self.sent) if dst == self.name)
             _, message = self.sent.pop(index)
             self.deliver(self.name, message)
 
     def fire(self, timer: str, key: Any = None) -> list[tuple[str, Any]]:
-        """Let a timer that is set fire now; returns what the node sent. Raises KeyError if it is not set.
+        """Let a timer fire now; returns the messages that the node sent. Raises KeyError if the timer is not set.
 
-        The timer of a part may go without the part's name when no other is called so.
+        The name of the part may be left out if only one part has a timer of this name.
         """
         before = len(self.sent)
         which = _found(self.timers, timer, key)
@@ -206,7 +205,7 @@ class Bench(Generic[N]):
         return self.sent[before:]
 
     def finish(self, work: str, key: Any = None) -> list[tuple[str, Any]]:
-        """Let a piece of work be done now; returns what the node sent."""
+        """Finish a piece of work now; returns the messages that the node sent."""
         before = len(self.sent)
         which = _found(self.jobs, work, key)
         self.time += self.jobs.pop(which)
@@ -214,7 +213,7 @@ class Bench(Generic[N]):
         return self.sent[before:]
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: timers that fall due fire, and stories go on, in order."""
+        """Let ``seconds`` pass: due timers fire and stories continue, in order of time."""
         end = self.time + seconds
         while True:
             timers = [(t, n, k) for (n, k), t in self.timers.items() if t <= end]
@@ -230,13 +229,13 @@ class Bench(Generic[N]):
         self.time = end
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
-        """Let the wall clock jump to ``offset`` seconds ahead of true time, or both clocks drift from now on."""
+        """Set the wall clock to ``offset`` seconds ahead of true time, or the drift of both clocks from now on."""
         factor = self.clocks.set(offset=offset, drift=drift)
         self.alarms.stretch(factor)
         self.timers = {key: self.time + factor * (due - self.time) for key, due in self.timers.items()}
 
     def take(self, dst: str | None = None, kind: type | None = None) -> list[Any]:
-        """The messages sent so far (to ``dst``, of class ``kind``), taken out of ``sent``."""
+        """Remove the messages (to ``dst``, of class ``kind``) from ``sent`` and return them."""
 
         def wanted(item: tuple[str, Any]) -> bool:
             return (dst is None or item[0] == dst) and (kind is None or isinstance(item[1], kind))
@@ -250,13 +249,13 @@ class Bench(Generic[N]):
         self._act(callback(owner, f"on_{name}_{what}"), *(() if which[1] is None else (which[1],)))
 
     def _act(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """One step of the node, and those at the same instant that it leads to."""
+        """Run one step of the node, and its own steps that follow at the same instant."""
         self.step(function, arguments)
         if not self.in_step:
             self._settle()
 
     def step(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """One step: a handler, or a part of a story."""
+        """Run one step: a handler, or a part of a story."""
         nested, self.in_step = self.in_step, True
         try:
             result = function(*arguments)
@@ -271,14 +270,14 @@ class Bench(Generic[N]):
             self.in_step = nested
 
     def _settle(self) -> None:
-        """Do what is due by now: messages to itself, and stories that have something to go on with."""
+        """Process everything that is due by now: messages of the node to itself, and parts of stories."""
         now = self.time
         while self.env.peek() <= now:
             self.env.step()
             self.time = now
 
     def blame(self, error: Exception) -> None:
-        """Note on an exception where and when it happened."""
+        """Add a note to an exception: on which node and at what time it happened."""
         note = f"on {self.name} ({self.node_class.__name__}) at {self.time:.6f} s"
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
@@ -335,7 +334,7 @@ class Bench(Generic[N]):
         return self.jobs.pop(self._own(owner, name, key), None) is not None
 
     def _own(self, owner: Handlers, name: str, key: Any) -> tuple[str, Any]:
-        """Under what name a timer, or a piece of work, stands here; parts have their own."""
+        """The (name, key) of a timer or a piece of work on this bench; names of a part begin with the part's name."""
         shown = f"{owner.part_name}.{name}" if isinstance(owner, Part) else name
         self._owners[shown, key] = (owner, name)
         return shown, key
@@ -344,13 +343,13 @@ class Bench(Generic[N]):
         self.records.append((event, detail))
 
     def barrier(self) -> None:
-        """Everything is on disk at once here."""
+        """No effect: all writes are durable at once."""
 
     def spawn(self, story: Any) -> Event:
         return self._stories.spawn(story)
 
     def expect(self, called: Called) -> None:
-        if not self.in_step:  # by the test itself
+        if not self.in_step:  # the test itself called the handler
             called.take().close()
             raise TypeError(
                 f"{called.handler} yields: hand it in by `deliver`, `fire` or `finish`, which run it"
@@ -373,7 +372,7 @@ class Bench(Generic[N]):
 
 
 def _found(table: dict[tuple[str, Any], float], name: str, key: Any) -> tuple[str, Any]:
-    """The entry of this name and key: the node's, or that of the one part that has such a one."""
+    """The entry with this name and key: the node's, else the one of the only part that has such an entry."""
     if (name, key) in table:
         return name, key
     of_parts = [entry for entry in table if entry[1] == key and entry[0].endswith(f".{name}")]

@@ -1,4 +1,4 @@
-"""A stage for several nodes: a test says line by line who is asked what, which message is late, and who crashes.
+"""A stage for several nodes: a test controls, line by line, requests, delayed messages and crashes.
 
 >>> stage = Stage(Raft(nodes=3))                     # doctest: +SKIP
 >>> stage.hold(kind="AppendEntries", dst="n2")       # doctest: +SKIP
@@ -6,8 +6,9 @@
 >>> stage.run(0.1)                                   # doctest: +SKIP
 >>> stage.crash("n0")                                # doctest: +SKIP
 
-It runs in simulated time on a network of constant delay, checked: an invariant that breaks is raised at once, as
-`sim.system.SafetyViolation`. Only the nodes draw, so a schedule keeps its meaning when a seed would not.
+The stage runs in simulated time on a network with constant delay, with checking on: a broken invariant raises
+`sim.system.SafetyViolation` at once. Only the nodes draw random numbers, so a schedule keeps its meaning when a change
+of the code would change the meaning of a seed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CLIENT = "client"
 
 
 class Asker(Node):
-    """The client of a stage. It keeps what it is told: ``heard`` holds (time, source, message)."""
+    """The client of a stage. It keeps the messages that it receives: ``heard`` has (time, source, message)."""
 
     def on_start(self) -> None:
         self.heard: list[tuple[float, str, Any]] = []
@@ -63,7 +64,7 @@ class Asker(Node):
 
     @property
     def answered(self) -> list[float]:
-        """When replies came, those to an administrator too (seconds)."""
+        """The times (seconds) at which replies came, replies to administrators' requests included."""
         return [time for time, _, _ in self.heard_of((Reply, AdminReply))]
 
 
@@ -79,22 +80,23 @@ def _matcher(kind: str | None, src: str | None, dst: str | None) -> Callable[[st
 
 
 class Stage:
-    """The members of a system (or members without one), and a client named ``client`` that asks only when told to.
+    """The members of a system (or a list of members), and a node ``client`` that sends only what the test tells it to.
 
     Parameters
     ----------
     system:
-        A system, of which missing failure detection becomes a heartbeat of 50 ms and ten of them; or a list of members.
+        A system, or a list of members. If the system has no failure-detection times, the heartbeat is 50 ms and the
+        detection timeout 500 ms.
     change:
-        Member -> the member to be put in its stead: for a mutant of its node class.
+        Member -> the member that replaces it, for example with a mutant of its node class.
     delay:
-        Seconds that each message takes, one way. network: another topology, with a place named ``lan``.
+        One-way delay of each message in seconds. network: another topology, with a place named ``lan``.
     fsync:
         Seconds that a sync of a disk takes. machines: member name -> another machine.
     client_beside:
-        The member at whose side the client stands, without delay.
+        The member that the client reaches without delay.
     seed:
-        Of the streams that nodes draw from.
+        The seed of the nodes' random streams.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class Stage:
         self._holds: list[Callable[[str, str, Any], bool]] = []
         self.cluster.boot()
 
-    # Who is there
+    # Nodes
 
     @property
     def now(self) -> float:
@@ -152,7 +154,7 @@ class Stage:
 
     @property
     def names(self) -> list[str]:
-        """The members; the client is none."""
+        """The names of the members, without the client."""
         return [name for name in self.cluster.hosts if name != CLIENT]
 
     def node(self, name: str) -> Any:
@@ -162,16 +164,16 @@ class Stage:
     # Time
 
     def run(self, seconds: float = 0.1) -> None:
-        """Let simulated time pass."""
+        """Run for ``seconds`` of simulated time."""
         self.cluster.env.run(until=self.now + seconds)
 
     def tick(self) -> float:
-        """Let the next thing happen that is due, whatever it is; returns the time (seconds)."""
+        """Process the next entry of the event queue; returns the simulated time (seconds)."""
         self.cluster.env.step()
         return self.now
 
     def step(self, name: str, method: str, *arguments: Any) -> None:
-        """Run one handler of a node now, as its host would: its timer fires, or a message comes out of the blue."""
+        """Run one handler of a node now, as its host would, for example as if a timer fired."""
         host = self.cluster.hosts[name]
         host.step(getattr(host.node, method), arguments)
 
@@ -180,7 +182,7 @@ class Stage:
     def ask(
         self, name: str, kind: str = "put", key: str = "x", value: Any = None, *, session: int = 1
     ) -> int:
-        """The client sends a member a new command of a session; returns its sequence number there."""
+        """The client sends a new command of a session to a member; returns its sequence number in the session."""
         self.sequence = self._sequences[session] = self._sequences.get(session, 0) + 1
         self.send_command(name, Command(session, self.sequence, kind, key, value))
         return self.sequence
@@ -192,32 +194,32 @@ class Stage:
         self.send_command(name, Command(session, self._sequences[session], kind, key, value))
 
     def send_command(self, name: str, command: Command) -> None:
-        """The client sends a member this very command."""
+        """The client sends a command to a member."""
         self.client.send(name, Request(command))
 
     def answers(self, sequence: int) -> list[Any]:
-        """The values with which a sequence number was answered so far."""
+        """The values of all replies to a sequence number so far."""
         return [reply.value for reply in self.client.replies if reply.sequence == sequence]
 
     # Messages
 
     def deliver(self, src: str, dst: str, message: Any) -> None:
-        """Hand a member a message now, as from another: a copy, a late one, one that nobody sent."""
+        """Deliver a message to ``dst`` now, as if from ``src``: a duplicate, a late message, or one never sent."""
         self.cluster.hosts[dst].handle((src, message))
 
     def hold(self, *, kind: Any = None, src: str | None = None, dst: str | None = None) -> None:
-        """From now on keep back what arrives of a class (or its name), from and to these members; others go on."""
+        """From now on hold each arriving message of a class (or its name), from and to these nodes; None: any."""
         self._holds.append(_matcher(kind, src, dst))
         holds = tuple(self._holds)
         self.cluster.network.hold(lambda a, b, message: any(matches(a, b, message) for matches in holds))
 
     @property
     def held(self) -> list[Held]:
-        """The messages that are kept back, in the order in which they arrived."""
+        """The held messages, in order of arrival."""
         return list(self.cluster.network.held)
 
     def release(self, chosen: Iterable[Held] | None = None) -> None:
-        """Deliver held messages now, in the order given; without any, all of them, and hold no more."""
+        """Deliver the chosen held messages now, in the order given. Without an argument: all, and end all holds."""
         if chosen is None:
             self._holds.clear()
             self.cluster.network.release()
@@ -227,17 +229,17 @@ class Stage:
                 raise ValueError(f"{one} is not held")
 
     def drop(self, *, kind: Any = None, src: str | None = None, dst: str | None = None) -> int:
-        """Lose those of the held messages; returns how many. Holding goes on."""
+        """Lose the held messages of a class, from and to these nodes; returns how many. Holding continues."""
         matches = _matcher(kind, src, dst)
         return self.cluster.network.lose(lambda held: matches(held.src, held.dst, held.message))
 
     def cut(self, sources: Iterable[str], destinations: Iterable[str]) -> None:
-        """Cut the links from each of the sources to each of the destinations, this way only."""
+        """Cut the links from each source to each destination, in this direction only."""
         destinations = list(destinations)
         self.cluster.network.cut([(a, b) for a in sources for b in destinations if a != b])
 
     def partition(self, *groups: Iterable[str]) -> None:
-        """Only members of one group hear each other. Who is in none hears all, as the client does."""
+        """Cut all links between different groups. Nodes in no group, such as the client, keep all their links."""
         split = [list(group) for group in groups]
         for one in split:
             for other in split:
@@ -254,19 +256,19 @@ class Stage:
     # Crashes
 
     def crash(self, *names: str) -> None:
-        """Crash members: what was not synced is lost."""
+        """Crash members; writes that are not synced are lost."""
         for name in names:
             self.cluster.crash(name)
 
     def restart(self, *names: str, wiped: bool = False) -> None:
-        """Start crashed members from their disks (``wiped``: from empty ones)."""
+        """Restart crashed members with the contents of their disks (``wiped``: with empty disks)."""
         for name in names:
             self.cluster.restart(name, wiped=wiped)
 
-    # What happened
+    # Recorded events and messages
 
     def events(self, kind: str) -> list[tuple[float, str, dict[str, Any]]]:
-        """(time, node, detail) of what nodes recorded under a name."""
+        """(time in seconds, node, detail) of all recorded events of a kind."""
         return [
             (time, node, detail)
             for time, node, event, detail in self.cluster.recorder.events
@@ -274,7 +276,7 @@ class Stage:
         ]
 
     def sent(self, kind: str | None = None, *, since: float = 0.0) -> list[tuple[str, str, str, float]]:
-        """(kind, src, dst, time) of the messages sent since a time; to oneself is no message."""
+        """(kind, src, dst, time) of the messages sent since a time (seconds), without messages to oneself."""
         self.cluster.network.trace_in_flight()
         return [
             (name, src, dst, sent)
@@ -283,7 +285,7 @@ class Stage:
         ]
 
     def invariant_broken(self, action: Callable[[], Any] | None = None) -> str:
-        """The invariant that breaks in the next second, or by the action. Raises AssertionError when none does."""
+        """The name of the invariant that ``action``, or the next second, breaks. AssertionError if none breaks."""
         try:
             self.run(1.0) if action is None else action()
         except SafetyViolation as violation:
@@ -291,6 +293,6 @@ class Stage:
         raise AssertionError("no invariant broke")
 
     def finish(self) -> None:
-        """Ask the invariants of the whole state, as at the end of a run."""
+        """Check the invariants of the whole state, as at the end of a run."""
         for invariant in self.cluster.invariants:
             invariant.at_end(self.cluster.nodes)

@@ -1,4 +1,4 @@
-"""Storms for tests: one call runs a system through what a seed draws, and demands what every system must keep."""
+"""Storms for tests: one call runs a system under faults drawn from a seed, and checks what every system must keep."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def survive(
     may_lose: bool = False,
     **load: int,
 ) -> Run:
-    """Run one storm; returns the run, or raises AssertionError with the seed, the system and what it broke.
+    """Run one storm and return the run; raises AssertionError with the seed, the system and the broken requirement.
 
-    Demanded: no invariant breaks, clients have their answers within ``bound`` seconds after the storm, no acknowledged
-    write is lost (unless it ``may_lose`` some), and the clients' history is as the system claims.
+    Required: no invariant breaks; clients get answers within ``bound`` seconds after the storm; no acknowledged write
+    is lost (except with ``may_lose``); the clients' history has the consistency that the system claims.
 
     Parameters
     ----------
     storm:
         Seconds of faults.
     scenario:
-        The storm, if not the one that `sim.lab.chaos_scenario` draws from the seed, with ``faults`` besides, and
-        ``clients=`` and ``keys=`` as its ``load``.
+        The scenario of the storm. None: `sim.lab.chaos_scenario` draws it from the seed, with ``faults`` as additional
+        faults, and ``clients=`` and ``keys=`` from ``load``.
     bound, settle:
         Seconds; see `sim.lab.chaos`.
     """

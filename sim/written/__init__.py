@@ -1,4 +1,4 @@
-"""The written form of values: plain data, as JSON and TOML alike. What is read back equals what was written.
+"""The written form of values: plain data, as JSON or TOML. The value that is read back equals the one written.
 
 A value is a table of the fields that were given, or differ from their defaults, and ``class``: a name of the library
 (``Raft``) or an import path (``package.module:Name``). `sim.written.tree` has the rules. Nothing is pickled, and

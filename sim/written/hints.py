@@ -1,4 +1,4 @@
-"""What the annotation of a field asks for, as reader, writer and schema need it."""
+"""Questions about the annotations of fields, for the reader, the writer and the schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Keywords = dict[str, tuple[Any, Any]]
 
 
 def keywords(cls: type) -> Keywords:
-    """What a class of values is made of: the parameters of its constructor."""
+    """The parameters of the constructor of a class of values."""
     known: dict[str, Any] = {}
     if dataclasses.is_dataclass(cls):
         known = dict(hints(cls))
@@ -54,7 +54,7 @@ def _is_value(cls: type) -> bool:
 
 
 def fits(cls: type, hint: Any) -> bool:
-    """Whether a class is one of values that the annotation takes. Nothing of the class is called."""
+    """Whether instances of a class of values fit the annotation. No code of the class is called."""
     params = getattr(cls, "__dataclass_params__", None)
     if not (is_message(cls) or (params is not None and params.frozen)):
         return False
@@ -66,13 +66,13 @@ def fits(cls: type, hint: Any) -> bool:
             try:
                 if issubclass(cls, option):
                     return True
-            except TypeError:  # a protocol with attributes that are no methods
+            except TypeError:  # a typing.Protocol with attributes that are not methods
                 continue
     return False
 
 
 def implied(hint: Any) -> type | None:
-    """The class of a table that names none: the only one that the annotation takes, if it takes no mapping."""
+    """The class of a table without ``class``: the only class that fits the annotation, unless mappings fit, too."""
     found = [o for o in options(hint) if isinstance(o, type) and dataclasses.is_dataclass(o)]
     if len(found) != 1 or any(_is_mapping(option) for option in options(hint)):
         return None
@@ -107,5 +107,5 @@ def item_hint(hint: Any, index: int) -> Any:
 
 
 def wanted(hint: Any) -> str:
-    """What an annotation asks for, in words."""
+    """The values that an annotation allows, in words."""
     return "a value of the library" if hint is Any else described(hint)

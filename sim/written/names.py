@@ -1,7 +1,7 @@
-"""Names of classes in files and on the command line: those of the library, and import paths of others.
+"""Names of classes in files and on the command line: names of the library, and import paths of other classes.
 
-A name of the library is looked up in the rooms of the field that it stands in; an import path is
-``package.module:Name``. A file may name modules outside the library only where the user allows them by name.
+A name of the library is looked up in the modules (`ROOMS`) for the field of the scenario. An import path is
+``package.module:Name``. A file may name a module outside the library only if the user allows this module by name.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _PATH = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for a word that is nearly one of those that are known; else nothing."""
+    """`` (did you mean 'x'?)`` if a word is similar to a known word; else the empty string."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def exported(name: str, rooms: Iterable[str]) -> Iterator[Any]:
-    """What rooms export under a name and can be called, in the order of the rooms."""
+    """The callable objects that the modules ``rooms`` export under a name, in the order of the modules."""
     for room in rooms:
         module = importlib.import_module(room)
         if name in module.__all__ and callable(getattr(module, name)):
@@ -54,14 +54,14 @@ def exported(name: str, rooms: Iterable[str]) -> Iterator[Any]:
 
 
 def import_path(path: str) -> Any:
-    """What an import path names; None if its module has no such name. Raises ValueError for a module that fails."""
+    """The object at an import path; None if its module has no such name. ValueError if the import fails."""
     found = _PATH.fullmatch(path)
     if found is None:
         raise ValueError(f"{path!r} is no import path: write package.module:Name")
     sys.path.insert(0, "")  # a package in the current folder, as with `python -m`
     try:
         value: Any = importlib.import_module(found["module"])
-    except Exception as error:  # whatever a module raises while it is loaded
+    except Exception as error:  # a module may raise any exception while it is loaded
         raise ValueError(f"{found['module']} cannot be imported: {error}") from error
     finally:
         sys.path.remove("")
@@ -96,9 +96,9 @@ def _fetched(path: str, allow: Collection[str]) -> Any:
 def named_class(
     name: str, field: str, fits: Callable[[type], bool], wanted: str, allow: Collection[str]
 ) -> type:
-    """The class of a name. Raises ValueError unless it is a class that fits; nothing of it is called.
+    """The class with a name. Raises ValueError unless it is a class that fits; no code of the class is called.
 
-    ``field``: the field of a scenario in which it stands. ``wanted``: what fits, in words.
+    ``field``: the field of the scenario. ``wanted``: a description of the classes that fit, for the error message.
     """
     if ":" in name:
         candidates = [_fetched(name, allow)]
@@ -118,7 +118,7 @@ def _known(field: str) -> list[str]:
 
 
 def named_function(path: str, allow: Collection[str]) -> Any:
-    """The function at an import path. Raises ValueError unless it is one, defined in that module."""
+    """The function at an import path. Raises ValueError unless it is a function that is defined in that module."""
     value = _fetched(path, allow)
     module, _, name = path.partition(":")
     if not isinstance(value, FunctionType | BuiltinFunctionType):
@@ -129,7 +129,7 @@ def named_function(path: str, allow: Collection[str]) -> Any:
 
 
 def path_of(value: Any) -> str:
-    """The import path of a class or function. Raises ValueError where it has none."""
+    """The import path of a class or function. Raises ValueError if it has none."""
     path = f"{value.__module__}:{value.__qualname__}"
     what = "a function without a name" if value.__name__ == "<lambda>" else value.__qualname__
     if "<" in path:

@@ -27,9 +27,9 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 
 
 def schema() -> dict[str, Any]:
-    """What editors and other programs need to check a scenario: one definition for each class of the library.
+    """The JSON schema of a scenario, for editors and other programs: one definition for each class of the library.
 
-    Classes of one's own, named by import path, are accepted as they are.
+    The schema accepts user-defined classes, named by import path, without checking their fields.
     """
     from sim.lab.scenario import Scenario
 
@@ -51,7 +51,7 @@ def schema() -> dict[str, Any]:
 
 
 def _classes() -> dict[str, type]:
-    """The classes of values that the rooms export, by name; of two with one name, both, the second by its path."""
+    """Name -> class, for the classes of values in `ROOMS`; if two have one name, the second has its path as name."""
     found: dict[str, type] = {}
     for room in dict.fromkeys(room for rooms in ROOMS.values() for room in rooms):
         module = importlib.import_module(room)
@@ -89,7 +89,7 @@ def _of(hint: Any, classes: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _one(hint: Any, classes: Mapping[str, type]) -> list[dict[str, Any]]:
-    """What one alternative of an annotation takes; ``{}``: anything."""
+    """The schemas of one alternative of an annotation; ``{}`` accepts everything."""
     if hint in _SIMPLE:
         return [_SIMPLE[hint]]
     origin = get_origin(hint)

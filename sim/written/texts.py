@@ -1,4 +1,4 @@
-"""Trees as text: JSON and TOML. Both hold the same tree, and each reads what it has written."""
+"""Trees as text: JSON and TOML. Both can hold the same trees, and each reads back what it wrote."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = [
     "toml_of",
 ]
 
-_LONGEST = 100_000  # characters in a picture: a network of a million measured samples is longer
+_LONGEST = 100_000  # characters in a picture; a network of a million measured samples would be longer
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:
-    """A value as JSON. Raises ValueError, with the path, for what no file can hold."""
+    """A value as JSON. Raises ValueError, with the path, if a part of it has no written form."""
     return json_of(to_dict(value), indent)
 
 
 def to_toml(value: Any) -> str:
-    """A value as TOML. Raises ValueError, with the path, for what no file can hold."""
+    """A value as TOML. Raises ValueError, with the path, if a part of it has no written form."""
     return toml_of(to_dict(value))
 
 
@@ -53,7 +53,7 @@ def json_of(tree: Any, indent: int | None = 2) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The tree of a JSON text. Raises ValueError, with the line, also for a key that comes twice, NaN and Infinity."""
+    """The tree of a JSON text. Raises ValueError, with the line; duplicate keys, NaN and Infinity are errors, too."""
     return _parsed("JSON", lambda: json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant))
 
 
@@ -85,7 +85,7 @@ def _no_constant(name: str) -> Any:
 
 
 def noted(values: Sequence[Any]) -> str:
-    """Values as one line of JSON, for the metadata of a picture; one that has no written form by the reason."""
+    """Values as one line of JSON, for the metadata of a picture; for a value without written form, the reason."""
     trees = [_tree_or_reason(value) for value in values]
     text = json_of(trees[0] if len(trees) == 1 else trees, indent=None)
     if len(text) <= _LONGEST:
@@ -106,7 +106,7 @@ def _tree_or_reason(value: Any) -> Any:
 
 
 def toml_of(tree: Mapping[str, Any]) -> str:
-    """A tree as TOML: numbers and texts first, then a section for each table and each entry of an array of tables."""
+    """A tree as TOML: first numbers and strings, then a section for each table and each entry of an array of tables."""
     return "\n".join(_section(tree, ())).strip() + "\n"
 
 
@@ -147,5 +147,5 @@ def _key(key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are TOML's, which refuses one more character as it is.
+    # JSON and TOML have the same escapes; TOML also requires one for the character 0x7f.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

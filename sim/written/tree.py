@@ -12,8 +12,8 @@ a function                            ``{class = "function", of = "package.modul
 a frozen distribution of scipy.stats  ``{class = "scipy", name = "gamma", args = [2.0], kwds = {scale = 0.1}}``
 ====================================  =====================================================================
 
-``class`` is a keyword of Python, so that no field can be called so. A table without ``class`` where only one class
-fits (``retry``) is a value of that class.
+No field can have the name ``class``, because it is a keyword of Python. If only one class fits a field (``retry``), a
+table without ``class`` is a value of that class.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CLASS = "class"
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in a tree we are: the path for errors, the field of a scenario, and the modules that are allowed."""
+    """A position in a tree: the path for error messages, the field of the scenario, and the allowed modules."""
 
     path: str
     field: str = ""
@@ -61,9 +61,9 @@ class _Place:
 
 
 def to_dict(value: Any, path: str | None = None) -> dict[str, Any]:
-    """A value (a scenario, a system, a network ...) as plain data: tables, arrays, texts, numbers, True and False.
+    """A value (a scenario, a system, a network ...) as plain data: tables, arrays, strings, numbers, True and False.
 
-    Raises ValueError, with the path, for what no file can hold: a lambda, a class inside a function, a node.
+    Raises ValueError, with the path, for a part without written form: a lambda, a class inside a function, a node.
     """
     if isinstance(value, type) or not _is_written_as_table(value):
         raise ValueError(f"only a value has a written form as a table, not {shown(value)}")
@@ -73,7 +73,7 @@ def to_dict(value: Any, path: str | None = None) -> dict[str, Any]:
 
 
 def to_tree(value: Any, field: str = "") -> Any:
-    """Like `to_dict`, for anything that has a written form; ``field``: the field of a scenario where it may stand."""
+    """Like `to_dict`, for any object with a written form; ``field``: the field of a scenario to which it belongs."""
     return _plain(value, Any, _Place(field or "value", field if field in ROOMS else ""))
 
 
@@ -145,7 +145,7 @@ def _table(value: Any, hint: Any, at: _Place) -> dict[str, Any]:
         if not _alike(held, default):
             tree[name] = _plain(held, part_hint, at.of(name))
         elif name in given:
-            # What was given and is the default may be left out where it has no written form (an application).
+            # A given field that equals its default is left out if it has no written form (an application).
             with suppress(ValueError):
                 tree[name] = _plain(held, part_hint, at.of(name))
     return tree
@@ -210,12 +210,12 @@ def from_dict(tree: Any, kind: Any = Any, *, allow: Collection[str] = (), path: 
     Parameters
     ----------
     kind:
-        What it must be: `Scenario`, `System`, `Topology` ...
+        The class that the value must have: `Scenario`, `System`, `Topology` ...
     allow:
-        Names of modules outside ``sim`` that the tree may name; they are imported, which runs their code.
+        Names of modules outside ``sim`` that the tree may name. They are imported, which runs their code.
 
-    Raises ValueError, with the path, for a name that is not known, a class of another kind, a module that is not
-    allowed, a field that the class does not have or that is missing, and whatever the class refuses.
+    Raises ValueError, with the path, for an unknown name, a class of another kind, a module that is not allowed, an
+    unknown or missing field, and a value that the class refuses.
     """
     if isinstance(allow, str):
         raise ValueError(f"allow must be a tuple of names of modules, not {allow!r}; write ({allow!r},)")
@@ -279,7 +279,7 @@ def _made(cls: type, tree: Mapping[str, Any], at: _Place) -> Any:
         raise at.refused(error) from error
 
 
-# What is no value of a class: how it is read, by the name that stands as its class.
+# Reading of objects that are not values of a class: one function for each name in `MARKED`
 
 
 def _read_marked(name: str, tree: Mapping[str, Any], hint: Any, at: _Place) -> Any:
