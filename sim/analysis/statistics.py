@@ -1,4 +1,4 @@
-"""Statistics over seeds and over time: intervals, paired differences, warm-up truncation, batch means.
+"""Statistics over seeds and over time: intervals, warm-up truncation, batch means.
 
 No SciPy: importing it costs more than a second, and results may not depend on whether it is installed.
 The tests compare with it.
@@ -21,20 +21,17 @@ __all__ = [
     "AT_LEAST",
     "Interval",
     "batch_means",
-    "differences",
+    "bounded",
+    "check_confidence",
     "intervals",
     "mean_interval",
+    "measured",
     "mser5",
-    "paired_difference",
     "t_quantile",
 ]
 
 AT_LEAST = "_at_least"
 """Column `p99_at_least` says (1 or 0) whether the value in column `p99` is only a lower bound."""
-
-
-# (is a lower bound taken from, is a lower bound subtracted) → what the difference is.
-_BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,8 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
     return array[~np.isnan(array)]
 
 
-def _check_confidence(confidence: float) -> None:
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError for what is no share of intervals that are to cover the truth."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
 
@@ -137,7 +135,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float =
     `least`: what the true mean cannot be below, such as 0 for a time: an interval that would reach below ends there,
     and covers the truth as often. One value has no interval (NaN): it says nothing of its spread.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     kept = _finite(values)
     n = len(kept)
     if n == 0:
@@ -149,19 +147,8 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float =
     return Interval(mean, max(mean - half, least), mean + half, n)
 
 
-def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The mean of `values - baseline`, paired by position (same seed), with its Student t interval.
-
-    Pairs of which one is NaN are left out. Pairing removes what both runs of a seed share (arrivals, crashes),
-    so the interval is often much tighter than the difference of two intervals.
-    """
-    left, right = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    if left.shape != right.shape:
-        raise ValueError(f"paired values must have one shape, got {left.shape} and {right.shape}")
-    return mean_interval(left - right, confidence)
-
-
-def _measures(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
+def measured(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
+    """The columns to judge: those asked for, else all numeric ones. Raises ValueError for one that is not there."""
     missing = [name for name in (*by, *(measures or ())) if name not in summaries.columns]
     if missing:
         raise ValueError(f"summaries have no column {missing[0]!r}; they have {list(summaries.columns)}")
@@ -171,7 +158,8 @@ def _measures(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str
     return [c for c in numeric if c not in (*by, "seed") and not c.endswith(AT_LEAST)]
 
 
-def _bounded(group: pd.DataFrame, measure: str) -> bool:
+def bounded(group: pd.DataFrame, measure: str) -> bool:
+    """Whether a value of this measure is only a lower bound."""
     flag = measure + AT_LEAST
     return flag in group.columns and bool((group[flag].fillna(0) > 0).any())
 
@@ -198,7 +186,7 @@ def intervals(
     Raises:
         ValueError: a group has a seed twice, whose values are not independent samples: more columns belong in `by`.
     """
-    names = _measures(summaries, by, measures)
+    names = measured(summaries, by, measures)
     if "seed" in summaries.columns and "seed" not in by:
         twice = summaries.duplicated([*by, "seed"])
         if twice.any():
@@ -212,55 +200,8 @@ def intervals(
     for keys, group in summaries.groupby(list(by), sort=False, dropna=False):
         for name in names:
             found = mean_interval(group[name].to_numpy(dtype=float), confidence, least=quantity(name).least)
-            rows.append((*keys, name, found.mean, found.low, found.high, found.count, _bounded(group, name)))
+            rows.append((*keys, name, found.mean, found.low, found.high, found.count, bounded(group, name)))
     return pd.DataFrame(rows, columns=[*by, "measure", "mean", "low", "high", "count", "at_least"])
-
-
-def differences(
-    summaries: pd.DataFrame,
-    baseline: str,
-    measures: Sequence[str] | None = None,
-    *,
-    confidence: float = 0.95,
-) -> pd.DataFrame:
-    """Each run's paired difference from the `baseline` run, seed by seed.
-
-    Returns:
-        Columns `run, measure, difference, low, high, relative, count, bound`: `difference` is the mean over seeds
-        of the run's value minus the baseline's, `relative` that over the baseline's mean in the same seeds; `bound`
-        is "≥" where a value of the run is only a lower bound (so that the difference is one), "≤" where one
-        of the baseline is, "?" where both are, else "".
-
-    Raises:
-        ValueError: no such run, a run has a seed twice, or it shares none with the baseline.
-    """
-    names = _measures(summaries, ("run", "seed"), measures)
-    runs = list(dict.fromkeys(summaries["run"]))
-    if baseline not in runs:
-        raise ValueError(f"no run {baseline!r} to compare with; there are {runs}")
-    if summaries.duplicated(["run", "seed"]).any():
-        twice = summaries.loc[summaries.duplicated(["run", "seed"]), ["run", "seed"]].iloc[0]
-        raise ValueError(f"run {twice['run']!r} has seed {twice['seed']!r} twice: cannot pair")
-    base = summaries[summaries["run"] == baseline].set_index("seed")
-    rows = []
-    for run in runs:
-        if run == baseline:
-            continue
-        other = summaries[summaries["run"] == run].set_index("seed")
-        shared = [seed for seed in base.index if seed in other.index]
-        if not shared:
-            raise ValueError(f"runs {run!r} and {baseline!r} share no seed: cannot pair")
-        mine, theirs = other.loc[shared], base.loc[shared]
-        for name in names:
-            left, right = mine[name].to_numpy(dtype=float), theirs[name].to_numpy(dtype=float)
-            found = paired_difference(left, right, confidence)
-            level = _finite(np.where(np.isnan(left), np.nan, right))
-            middle = float(level.mean()) if len(level) else math.nan
-            relative = found.mean / middle if middle else math.nan
-            bound = _BOUNDS[_bounded(mine, name), _bounded(theirs, name)]
-            rows.append((run, name, found.mean, found.low, found.high, relative, found.count, bound))
-    columns = ["run", "measure", "difference", "low", "high", "relative", "count", "bound"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 # ---- over time, within one run ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ __all__ = [
     "MEASURES",
     "comparison_table",
     "difference_table",
+    "ratio_lines",
     "region_table",
     "render",
     "sweep_table",
@@ -180,18 +181,28 @@ def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
 
 
 def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
-    """The frame of `statistics.differences` as a table like `comparison_table`'s, for `render`."""
+    """The frame of `pairing.differences` as a table like `comparison_table`'s, for `render`."""
     rows = []
     for run, group in differences.groupby("run", sort=False):
-        row: dict[str, object] = {"system": str(run), "seeds": int(group["count"].max())}
+        row: dict[str, object] = {"system": str(run), "seeds": int(group["n"].max())}
         for line in group.to_dict("records"):
             measure = str(line["measure"])
-            if measure in measures and not math.isnan(float(line["difference"])):
-                row[measure] = line["difference"]
+            if measure in measures and not math.isnan(float(line["value"])):
+                row[measure] = line["value"]
                 row[f"{measure}_low"], row[f"{measure}_high"] = line["low"], line["high"]
                 row[f"{measure}_bound"] = line["bound"]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def ratio_lines(ratios: pd.DataFrame, measures: Sequence[str] = MEASURES) -> str:
+    """The frame of `pairing.ratios` as text, a line for each system and measure that has a ratio."""
+    shown = ratios[ratios["measure"].isin(list(measures)) & ratios["value"].notna()]
+    lines = [
+        f"{line['run']}: {_HEADS.get(line['measure'], quantity(line['measure']).label)} {line['text']}"
+        for line in shown.to_dict("records")
+    ]
+    return "\n".join(lines) or "(no ratios)"
 
 
 def _measures_of(table: pd.DataFrame) -> list[str]:

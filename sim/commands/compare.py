@@ -36,6 +36,12 @@ __all__ = ["command"]
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
+@click.option(
+    "--baseline",
+    metavar="SYSTEM",
+    default=None,
+    help="Print how many times that of this system each measure is.",
+)
 @allow_modules
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
 @click.option(
@@ -51,15 +57,21 @@ def command(
     seeds: int,
     first_seed: int,
     settings: tuple[str, ...],
+    baseline: str | None,
     allow: tuple[str, ...],
     workers: int | None,
     out: Path,
 ) -> None:
     """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds."""
     from sim.analysis.plots import save
+    from sim.analysis.tables import ratio_lines
     from sim.lab import compare
+    from sim.lab.labels import same
 
     chosen = [parse_system(text) for text in systems]
+    against = None if baseline is None else parse_system(baseline)
+    if against is not None and not any(same(against, system) for system in chosen):
+        raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
     scenario = _default(allow) if script is None else load_scenario(script, allow)
     scenario = apply_settings(scenario, settings)
     prepare(out)
@@ -70,6 +82,8 @@ def command(
         workers=workers,
     )
     click.echo(comparison.text())
+    if against is not None:
+        click.echo(f"\n{ratio_lines(comparison.ratio(against))}")
     comparison.save(out)
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")

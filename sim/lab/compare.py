@@ -287,19 +287,35 @@ class Comparison:
         }
 
     def label_of(self, system: str | System) -> str:
-        """The label of a system of this comparison (a label stands for itself). Raises ValueError for any other."""
+        """The label of a system of this comparison. Raises ValueError for a label or a system that is not in it."""
         if isinstance(system, str):
-            return system
-        for label, scenario in self.scenarios.items():
-            if same(system, self.systems[label]) or same(system, scenario.system):
-                return label
-        raise ValueError(f"{system.label} is none of the systems compared: {', '.join(self.scenarios)}")
+            if system in self.scenarios:
+                return system
+        else:
+            for label, scenario in self.scenarios.items():
+                if same(system, self.systems[label]) or same(system, scenario.system):
+                    return label
+        named = system if isinstance(system, str) else getattr(system, "label", repr(system))
+        raise ValueError(f"{named} is none of the systems compared: {', '.join(self.scenarios)}")
 
-    def difference(self, baseline: str | System) -> pd.DataFrame:
-        """Each system's paired difference from a baseline, seed by seed, with its 95 % interval per measure."""
-        from sim.analysis.statistics import differences
+    def difference(self, baseline: str | System, measures: Sequence[str] | None = None) -> pd.DataFrame:
+        """Each system's paired difference from a baseline, seed by seed, with its 95 % interval per measure.
 
-        return differences(self.summaries, self.label_of(baseline))
+        Columns ``run, measure, value, low, high, n, bound, text`` (see `sim.analysis.pairing.differences`). Raises
+        ValueError, with the labels, for a baseline that was not compared.
+        """
+        from sim.analysis.pairing import differences
+
+        return differences(self.summaries, self.label_of(baseline), measures)
+
+    def ratio(self, baseline: str | System, measures: Sequence[str] | None = None) -> pd.DataFrame:
+        """Each system's mean over the baseline's, paired by seed, with its 95 % interval (Fieller) per measure.
+
+        Columns as in `difference`; ``text`` reads "1.32 ± 0.03 times Raft".
+        """
+        from sim.analysis.pairing import ratios
+
+        return ratios(self.summaries, self.label_of(baseline), measures)
 
     @property
     def plot(self) -> ComparisonPlots:

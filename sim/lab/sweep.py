@@ -115,6 +115,58 @@ class Sweep:
         heading = conditions(self.scenarios, (), seeds)
         return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
 
+    def difference(
+        self, baseline: str | System | Mapping[str, Any], measures: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """At each point of the grid: the paired difference from the baseline there, seed by seed, per measure.
+
+        ``baseline``: one of the systems that were swept (or its label), or values of swept fields
+        (``{"system.nodes": 3}``): a point is compared with the one that has these values and else its own.
+
+        Columns: the swept fields, then ``measure, value, low, high, n, bound, text``
+        (see `sim.analysis.pairing.differences`). Raises ValueError for what was not swept.
+        """
+        from sim.analysis.pairing import differences
+
+        return differences(self.summaries, self._baseline(baseline), measures, by=self.fields)
+
+    def ratio(
+        self, baseline: str | System | Mapping[str, Any], measures: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """At each point: the mean over that of the baseline there; see `difference` and `pairing.ratios`."""
+        from sim.analysis.pairing import ratios
+
+        return ratios(self.summaries, self._baseline(baseline), measures, by=self.fields)
+
+    def _baseline(self, baseline: str | System | Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a baseline as they stand in `summaries`."""
+        if not isinstance(baseline, Mapping):
+            if not self.fields:
+                raise ValueError("nothing was swept: there is one point, and no other to compare it with")
+            if _SYSTEM not in self.fields:
+                named = baseline if isinstance(baseline, str) else getattr(baseline, "label", repr(baseline))
+                raise ValueError(
+                    f"{named} cannot be the baseline: no systems were swept, but {', '.join(self.fields)}; "
+                    f"name values, such as {{{self.fields[0]!r}: {self.summaries[self.fields[0]].tolist()[0]!r}}}"
+                )
+            baseline = {_SYSTEM: baseline}
+        return {
+            field_path(name): self._column_value(field_path(name), value) for name, value in baseline.items()
+        }
+
+    def _column_value(self, field: str, value: Any) -> Any:
+        """A value of a swept field as it stands in the column. Raises ValueError for one that was not swept."""
+        if field not in self.fields:
+            raise ValueError(f"{field} was not swept; {', '.join(self.fields)} were")
+        column = self.summaries[field]
+        for point, written in zip(self.points, column, strict=True):
+            if same(point[field], value) or same(written, value):
+                return written
+        named = getattr(value, "label", value)
+        raise ValueError(
+            f"{field} was not {named} anywhere; it was {', '.join(dict.fromkeys(map(str, column)))}"
+        )
+
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
         """The frames of all runs together, by name."""

@@ -13,11 +13,9 @@ from scipy import stats
 
 from sim.analysis.statistics import (
     batch_means,
-    differences,
     intervals,
     mean_interval,
     mser5,
-    paired_difference,
     t_quantile,
 )
 
@@ -85,15 +83,6 @@ def test_values_of_one_seed_are_no_independent_samples() -> None:
     assert intervals(frame, ["p99"], by=("run", "rate"))["count"].tolist() == [2, 2]
 
 
-def test_pairing_removes_what_the_seeds_share() -> None:
-    shared = np.array([10.0, 200.0, 35.0, 90.0])
-    found = paired_difference(shared + np.array([1.0, 1.1, 0.9, 1.0]), shared)
-    assert found.mean == pytest.approx(1.0)
-    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 3) * np.std([1.0, 1.1, 0.9, 1.0], ddof=1) / 2)
-    with pytest.raises(ValueError, match="shape"):
-        paired_difference([1.0], [1.0, 2.0])
-
-
 # ---- frames of summaries
 
 
@@ -117,28 +106,6 @@ def test_intervals_of_every_measure_in_order_of_appearance() -> None:
     assert row["high"] - row["mean"] == pytest.approx(stats.t.ppf(0.975, 2) * 11 / math.sqrt(3))
     assert found["at_least"].tolist() == [False, False, True, False]
     assert found["count"].tolist() == [3, 3, 3, 2]
-
-
-def test_differences_are_paired_by_seed_not_by_row() -> None:
-    found = differences(summaries(), "b").set_index("measure")
-    assert found.loc["p99", "difference"] == pytest.approx(2.0)  # 1, 2, 3 by seed
-    assert found.loc["p99", "relative"] == pytest.approx(0.1)
-    assert found.loc["p99", "high"] == pytest.approx(2.0 + stats.t.ppf(0.975, 2) * 1 / math.sqrt(3))
-    assert found.loc["p99", "bound"] == "≥"
-    assert found.loc["loss", "count"] == 2
-    assert differences(summaries(), "a").set_index("measure").loc["p99", "bound"] == "≤"
-
-
-def test_differences_refuse_what_cannot_be_paired() -> None:
-    frame = summaries()
-    with pytest.raises(ValueError, match="'c'"):
-        differences(frame, "c")
-    with pytest.raises(ValueError, match="twice"):
-        differences(pd.concat([frame, frame]), "a")
-    with pytest.raises(ValueError, match="share no seed"):
-        differences(frame.assign(seed=range(6)), "a")
-    with pytest.raises(ValueError, match="'p50'"):
-        differences(frame, "a", ["p50"])
 
 
 # ---- within one run

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from sim.analysis.pairing import differences
 from sim.analysis.quantities import decimals_for, quantity, time_scale
-from sim.analysis.statistics import differences
 from sim.analysis.tables import comparison_table, difference_table, region_table, render, sweep_table
 
 

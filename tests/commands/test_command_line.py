@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,10 @@ def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         (["compare", "Raft", "--set", "duration=long"], "duration must be a number, not 'long'"),
         (["compare", "Raft(nodes="], "'Raft(nodes=' is no system"),
         (["compare", "no.such.module:System"], "no.such.module cannot be imported"),
+        (
+            ["compare", "Raft", "EPaxos", "--baseline", "Mencius"],
+            "--baseline Mencius is none of the systems compared: Raft, EPaxos",
+        ),
         (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "paxos_duel"], "Missing option '--vary'"),
@@ -316,6 +321,9 @@ def test_compare_tells_sizes_apart_and_names_what_is_shared(tmp_path: Path) -> N
                 "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
     assert ": 5 nodes; silence suspected after 2.75 s" in alike.stdout
     assert "p50 / p99 [ms] of clients in" in alike.stdout
+    ratio = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "2", "--workers", "1", "--baseline",
+                "Raft(nodes=5)", "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+    assert re.search(r"Raft, 3 nodes: p50 0\.\d+ ± 0\.\d+ times Raft, 5 nodes", ratio.stdout), ratio.stdout
 
 
 def test_a_sweep_prints_units_and_verdicts(tmp_path: Path) -> None:

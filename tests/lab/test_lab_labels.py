@@ -216,8 +216,37 @@ def test_a_difference_takes_a_system_as_given_or_its_label() -> None:
     comparison = compare([Raft(), Raft(pre_vote=True)], world(), seeds=2, workers=1, progress=None)
     by_value = comparison.difference(Raft())
     assert by_value.equals(comparison.difference("Raft"))
-    with pytest.raises(ValueError, match="is none of the systems compared"):
-        comparison.difference(MultiPaxos())
+    for stranger in (MultiPaxos(), "MultiPaxos", 3):
+        with pytest.raises(ValueError, match="is none of the systems compared: Raft, Raft, pre vote"):
+            comparison.difference(stranger)  # type: ignore[arg-type]
+
+
+def test_a_swept_grid_is_compared_with_a_baseline_at_each_point() -> None:
+    systems = [Raft(), MultiPaxos()]
+    done = sweep(
+        world(), {"system": systems, "workload.rate": [20.0, 40.0]}, seeds=2, workers=1, progress=None
+    )
+    ratio = done.ratio(MultiPaxos(), ["p50"])
+    assert ratio[["system", "workload__rate", "n"]].values.tolist() == [["Raft", 20.0, 2], ["Raft", 40.0, 2]]
+    assert ratio["text"].str.endswith("times Multi-Paxos").all()
+    by_rate = done.difference({"workload.rate": 20}, ["p50"])
+    assert by_rate[["system", "workload__rate"]].values.tolist() == [["Raft", 40.0], ["Multi-Paxos", 40.0]]
+    p50 = done.summaries.pivot(index="seed", columns=["system", "workload__rate"], values="p50")
+    expected = (p50["Raft", 40.0] - p50["Raft", 20.0]).mean()
+    assert by_rate["value"].iloc[0] == pytest.approx(expected)
+    for baseline, message in (
+        (Raft(pre_vote=True), "system was not .* anywhere; it was Raft, Multi-Paxos"),
+        ({"workload.rate": 30}, "workload__rate was not 30 anywhere; it was 20.0, 40.0"),
+        ({"duration": 1.0}, "duration was not swept; system, workload__rate were"),
+        ({}, "the baseline names no value"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            done.difference(baseline)  # type: ignore[arg-type]
+    rates = sweep(world(), {"workload.rate": [20.0, 40.0]}, workers=1, progress=None)
+    with pytest.raises(
+        ValueError, match=r"no systems were swept, but workload__rate; name values, such as \{'workl"
+    ):
+        rates.ratio("Raft")
 
 
 def test_swept_systems_are_labelled_and_made_equal_like_compared_ones() -> None:

@@ -95,8 +95,8 @@ def test_a_comparison_pairs_seeds_and_reports_differences() -> None:
     p50 = difference[difference["measure"] == "p50"].iloc[0]
     medians = comparison.summaries.pivot(index="seed", columns="run", values="p50")
     expected = medians["Primary-Backup, mode async"] - medians["Raft"]
-    assert p50["difference"] == pytest.approx(expected.mean())
-    assert p50["low"] < p50["difference"] < p50["high"] < 0
+    assert p50["value"] == pytest.approx(expected.mean())
+    assert p50["low"] < p50["value"] < p50["high"] < 0
     text = comparison.text()
     assert "linearizable" in text
     assert "4/4 valid" in text

@@ -1,0 +1,226 @@
+"""Systems against a baseline, seed by seed: paired differences and ratios with their intervals.
+
+Runs of one seed share arrivals and crashes (common random numbers), so what they differ by varies less than they do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
+from sim.analysis.statistics import Interval, bounded, check_confidence, mean_interval, measured, t_quantile
+
+__all__ = ["differences", "paired_difference", "paired_ratio", "ratios"]
+
+_Estimate = Callable[[NDArray[np.float64], NDArray[np.float64], float], Interval]
+
+# (is a lower bound taken from or divided, is a lower bound subtracted or divided by) → what the result is.
+_BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "?"}
+
+
+def _pairs(values: ArrayLike, baseline: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    left, right = np.asarray(values, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"paired values must have one shape, got {left.shape} and {right.shape}")
+    whole = ~(np.isnan(left) | np.isnan(right))
+    return left[whole], right[whole]
+
+
+def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of `values - baseline`, paired by position (same seed), with its Student t interval.
+
+    Pairs of which one is NaN are left out. Pairing removes what both runs of a seed share (arrivals, crashes),
+    so the interval is often much tighter than the difference of two intervals.
+    """
+    left, right = _pairs(values, baseline)
+    return mean_interval(left - right, confidence)
+
+
+def paired_ratio(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of `values` over the mean of `baseline`, paired by position (same seed), with Fieller's interval.
+
+    Fieller (1954, "Some problems in interval estimation", JRSS B 16:175): exact where the pairs are normal. Pairs of
+    which one is NaN are left out. Where the mean of the baseline may as well be 0, no interval is short enough to be
+    wrong: it reaches from minus infinity to infinity. Fewer than two pairs have no interval (NaN).
+    """
+    check_confidence(confidence)
+    left, right = _pairs(values, baseline)
+    n = len(left)
+    over, under = (float(left.mean()), float(right.mean())) if n else (math.nan, math.nan)
+    if not n or under == 0.0:
+        return Interval(math.nan, math.nan, math.nan, n)
+    ratio = over / under
+    if n == 1:
+        return Interval(ratio, math.nan, math.nan, 1)
+    # What remains of (over - ratio * under) is normal with mean 0 for the true ratio: solve for those that t allows.
+    # In units of the baseline's mean, so that squares of seconds or of millions of operations lose no digits.
+    scale = t_quantile((1 + confidence) / 2, n - 1) ** 2 / n
+    y, x = left / under - ratio, right / under - 1.0
+    a = 1.0 - scale * float(x @ x) / (n - 1)
+    b = ratio - scale * float(x @ y) / (n - 1)
+    c = ratio * ratio - scale * float(y @ y) / (n - 1)
+    if a <= 0.0:
+        return Interval(ratio, -math.inf, math.inf, n)
+    root = math.sqrt(max(0.0, b * b - a * c))
+    return Interval(ratio, (b - root) / a, (b + root) / a, n)
+
+
+def differences(
+    summaries: pd.DataFrame,
+    baseline: str | Mapping[str, Any],
+    measures: Sequence[str] | None = None,
+    *,
+    by: Sequence[str] = ("run",),
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Each group's paired difference from its baseline, seed by seed.
+
+    Args:
+        summaries: one row a run and seed, a column a measure (`summary()` rows with `seed` and the columns `by`).
+        baseline: the label of a run; or the values of some of the columns `by`. What a group is compared with is
+            the group that has these values and is else like it: at each point of a grid another.
+        measures: which columns; by default all numeric ones.
+        by: the columns that tell groups apart, each a group of seeds.
+
+    Returns:
+        Columns `by…, measure, value, low, high, n, bound, text`: `value` is the mean over the `n` seeds that both
+        have of the group's value minus the baseline's; `bound` is "≥" where a value of the group is only a lower bound
+        (so that the difference is one), "≤" where one of the baseline is, "?" where both are, else ""; `text` says it
+        in words ("12.3 ± 0.4 ms more than Raft").
+
+    Raises:
+        ValueError: no such baseline, a group has a seed twice, or it shares none with its baseline.
+    """
+    return _versus(summaries, baseline, measures, by, confidence, paired_difference, _difference_text)
+
+
+def ratios(
+    summaries: pd.DataFrame,
+    baseline: str | Mapping[str, Any],
+    measures: Sequence[str] | None = None,
+    *,
+    by: Sequence[str] = ("run",),
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Each group's mean over that of its baseline, seed by seed, with Fieller's interval.
+
+    Arguments, columns and errors are those of `differences`; `text` reads "1.32 ± 0.03 times Raft". Intervals of what
+    cannot be negative (`quantities`) do not reach below zero.
+    """
+    return _versus(summaries, baseline, measures, by, confidence, paired_ratio, _ratio_text)
+
+
+def _versus(
+    summaries: pd.DataFrame,
+    baseline: str | Mapping[str, Any],
+    measures: Sequence[str] | None,
+    by: Sequence[str],
+    confidence: float,
+    estimate: _Estimate,
+    told: Callable[[str, Interval, str, str], str],
+) -> pd.DataFrame:
+    names = measured(summaries, (*by, "seed"), measures)
+    twice = summaries.duplicated([*by, "seed"])
+    if twice.any():
+        row = summaries[twice].iloc[0]
+        raise ValueError(f"{_said(by, row)} has seed {row['seed']!r} twice: cannot pair")
+    groups = {_keys(summaries, by, index[0]): index for index in _grouped(summaries, by)}
+    chosen = _baseline(summaries, {"run": baseline} if isinstance(baseline, str) else baseline, by)
+    named = " ".join(str(value) for value in chosen.values())
+    rows = []
+    for keys, index in groups.items():
+        against = tuple(chosen.get(name, value) for name, value in zip(by, keys, strict=True))
+        if keys == against:
+            continue
+        if against not in groups:
+            raise ValueError(f"there is no {', '.join(map(str, against))} to compare {keys} with")
+        mine, theirs = (summaries.loc[part].set_index("seed") for part in (index, groups[against]))
+        shared = [seed for seed in theirs.index if seed in mine.index]
+        if not shared:
+            raise ValueError(f"{', '.join(map(str, keys))} and {named} share no seed: cannot pair")
+        mine, theirs = mine.loc[shared], theirs.loc[shared]
+        columns = mine[names].to_numpy(dtype=float).T, theirs[names].to_numpy(dtype=float).T
+        for name, left, right in zip(names, *columns, strict=True):
+            found = estimate(left, right, confidence)
+            if estimate is paired_ratio:
+                found = Interval(found.mean, max(found.low, quantity(name).least), found.high, found.count)
+            bound = _BOUNDS[bounded(mine, name), bounded(theirs, name)]
+            text = told(name, found, bound, named)
+            rows.append((*keys, name, found.mean, found.low, found.high, found.count, bound, text))
+    return pd.DataFrame(rows, columns=[*by, "measure", "value", "low", "high", "n", "bound", "text"])
+
+
+def _grouped(summaries: pd.DataFrame, by: Sequence[str]) -> list[pd.Index[Any]]:
+    """The rows of each group, groups in order of appearance."""
+    return [group.index for _, group in summaries.groupby(list(by), sort=False, dropna=False)]
+
+
+def _keys(summaries: pd.DataFrame, by: Sequence[str], row: Any) -> tuple[Any, ...]:
+    """What tells a group apart; a missing value is None, which equals itself."""
+    values = [summaries.at[row, name] for name in by]
+    return tuple(None if isinstance(value, float) and math.isnan(value) else value for value in values)
+
+
+def _baseline(summaries: pd.DataFrame, baseline: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
+    """The values of the baseline. Raises ValueError for a column that tells no groups apart, or a value of no row."""
+    if not baseline:
+        raise ValueError(f"the baseline names no value: give one of {', '.join(by)}")
+    for name, value in baseline.items():
+        if name not in by:
+            raise ValueError(f"the baseline names {name!r}; groups differ in {', '.join(by)}")
+        known = list(dict.fromkeys(summaries[name]))
+        if value not in known:
+            raise ValueError(f"no {name} {value!r} to compare with; there are {known}")
+    return dict(baseline)
+
+
+def _said(by: Sequence[str], row: pd.Series) -> str:
+    return ", ".join(f"{name} {row[name]!r}" for name in by)
+
+
+def _spread(found: Interval, decimals: int) -> str:
+    return "" if math.isnan(found.low) else f" ± {found.half_width:,.{decimals}f}"
+
+
+def _decimals(found: Interval, most: int) -> int:
+    """So many that the half-width has one digit, or two that begin with 1; those of the value where there is none."""
+    half = found.half_width
+    if math.isfinite(half) and half > 1e-6 * abs(found.mean):
+        return max(0, decimals_for([half * 1.0000001], 1 + f"{half:e}".startswith("1"), most))
+    return decimals_for([found.mean], most=most)
+
+
+def _difference_text(name: str, found: Interval, bound: str, baseline: str) -> str:
+    if math.isnan(found.mean):
+        return "–"
+    known = quantity(name)
+    scale = (
+        time_scale([np.nanmax(np.abs([found.mean, found.half_width]))])
+        if known.is_time
+        else Scale(1.0, known.unit)
+    )
+    mean, low, high = (part * scale.factor for part in (found.mean, found.low, found.high))
+    scaled = Interval(mean, low, high, found.count)
+    decimals = _decimals(scaled, most=4)
+    unit = f" {scale.unit}" if scale.unit else ""
+    mark = f"{bound} " if bound else ""
+    if bound:  # "at least 3 less" would say the contrary of a difference of at least -3
+        return f"{mark}{scaled.mean:+,.{decimals}f}{_spread(scaled, decimals)}{unit} against {baseline}"
+    word = "less" if found.mean < 0 else "more"
+    return f"{abs(scaled.mean):,.{decimals}f}{_spread(scaled, decimals)}{unit} {word} than {baseline}"
+
+
+def _ratio_text(name: str, found: Interval, bound: str, baseline: str) -> str:
+    if math.isnan(found.mean):
+        return "–"
+    mark = f"{bound} " if bound else ""
+    if math.isinf(found.high):
+        return f"{mark}{found.mean:.3g} times {baseline} (which may as well be 0)"
+    decimals = _decimals(found, most=4)
+    return f"{mark}{found.mean:,.{decimals}f}{_spread(found, decimals)} times {baseline}"
