@@ -1,4 +1,4 @@
-"""An application as the model by which its own history is judged."""
+"""An application as the model that a checker uses to judge its history."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["model_of"]
 
 
 def model_of(application: Application, operations: pd.DataFrame) -> Model:
-    """What a checker steps through: the application's snapshots, changed by its own `apply`.
+    """A model for the checkers: its states are snapshots of the application, its step is the application's `apply`.
 
-    Keys are judged one by one where each of the ``operations`` (the frame) touches no key but its own.
+    The history is judged key by key if each of the ``operations`` (the frame) touches exactly one key.
     """
     from sim.analysis.checks import Model
     from sim.analysis.checks.columns import freeze
@@ -55,7 +55,7 @@ def _command(kind: str, key: str, argument: Any) -> Command:
 
 
 def _argument(application: Application, operation: HistoryOperation) -> Any:
-    """The frame's ``value`` is the argument, but for reads, where it is what came back."""
+    """The argument of an operation: the frame's ``value``; None for reads, whose ``value`` is the result."""
     return None if operation.kind in application.reads else operation.value
 
 

@@ -16,7 +16,7 @@ _PERIOD = 0.25  # real seconds between two looks at the simulated time
 
 
 class RunsBar:
-    """A bar that counts finished runs; as a context it gives the function that advances it.
+    """A bar that counts finished runs; as a context manager it gives the function that advances it.
 
     ``title``: None for no bar.
     """
@@ -41,12 +41,12 @@ class RunsBar:
 
 
 class TimeBar:
-    """Shows on a terminal how far simulated time has come, in a run that takes longer than two seconds.
+    """Shows the progress of simulated time on a terminal, for a run that takes longer than two seconds.
 
-    A thread looks at the clock of the run; the run itself knows nothing of it, so that it is the same run with a bar
-    and without. Workers of a sweep show none: the sweep has one.
+    A thread reads the clock of the run. The run itself does not know about the thread, so a bar does not change the
+    run. The workers of a sweep show no bar, because the sweep has one.
 
-    ``clock``: gives the simulated time (seconds). ``end``: when the run will end.
+    ``clock``: returns the simulated time (seconds). ``end``: the end of the run (simulated seconds).
     """
 
     def __init__(self, clock: Callable[[], float], end: float) -> None:

@@ -1,10 +1,10 @@
-"""Chaos: a storm drawn from a seed, safety watched while it rages; then calm, and progress is demanded.
+"""Chaos: a storm of faults drawn from a seed, with safety checked during the storm, and progress after it.
 
 The method is that of TigerBeetle's simulator: each seed draws its own mix of fault rates (a *swarm*), so that
-some seeds lose many messages and crash nothing, and others the reverse. While the storm lasts, invariants are
-asked after every event. Then all faults end, everything restarts, and within a stated bound each client must have
-an answer to what it had asked and to new operations, and each replica must have caught up (`sim.lab.progress`).
-Replicas that promise to agree in the end must do so within theirs.
+some seeds lose many messages and crash nothing, and others the reverse. During the storm, invariants are checked
+after every event. Then all faults end and all members restart. Within a stated bound, each client must get answers to
+its open operations and to new operations, and each replica must catch up (`sim.lab.progress`). If the system promises
+convergence, all replicas must agree within the time that the system states.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["chaos", "chaos_scenario", "progress_bound"]
 
 _STORM = 8.0  # simulated seconds of faults
-_STALL = 0.6  # seconds that a sync takes which stalls: longer than the failure detection of most systems here
-_DRIFT = 0.2  # how wrong the rates of clocks are at most, where the system does not mind
+_STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
+_DRIFT = 0.2  # largest error of the rates of clocks, for systems without a bound
 _WEIGHTS = {
     "get": 4.0,
     "put": 3.0,
@@ -55,13 +55,14 @@ def chaos_scenario(
     keys: int = 3,
     extra_faults: Iterable[Fault] = (),
 ) -> Scenario:
-    """The storm that a seed draws for a system.
+    """The scenario of the storm that a seed draws for a system.
 
     Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
-    lose unsynced writes (or whole disks), partitions of all shapes, flaky links, deaf and mute members, cores that
-    crawl, pauses, clocks that are wrong, drift and jump, syncs of milliseconds, disks of which one sync in a hundred
-    stalls for 0.6 s, a power failure that crashes all members at once: as far as the system's fault model goes
-    (`System.max_down`, `System.disks_may_be_lost`, `System.max_clock_drift`, `System.wall_clock_may_jump`).
+    lose unsynced writes (or whole disks), partitions of all shapes, flaky links, members that receive or send nothing,
+    very slow cores, pauses, clocks that are wrong, drift and jump, syncs of milliseconds, disks on which one sync in a
+    hundred stalls for 0.6 s, a power failure that crashes all members at once. All faults stay within the system's
+    fault model (`System.max_down`, `System.disks_may_be_lost`, `System.max_clock_drift`,
+    `System.wall_clock_may_jump`).
     """
     stream = Streams(seed)["chaos"]
     unwell = Streams(seed)["chaos/disturbances"]
@@ -87,13 +88,13 @@ def chaos_scenario(
 
 
 def _disk(mean: float, stream: Stream) -> Disk:
-    """A disk whose syncs take milliseconds; in a quarter of the seeds one in a hundred stalls for 0.6 s."""
+    """A disk whose syncs take milliseconds; in a quarter of the seeds, one sync in a hundred stalls for 0.6 s."""
     usual = Exponential(mean)
     return Disk(fsync=Mixture(((0.99, usual), (0.01, Constant(_STALL)))) if stream.below(4) == 0 else usual)
 
 
 def _power(system: System, stream: Stream, everywhere: str, storm: float) -> list[Fault]:
-    """In a quarter of the seeds members stand still now and then; in another quarter all lose power at once."""
+    """In a quarter of the seeds members pause at random; in another quarter all members lose power at once."""
     shape, at, length = stream.below(4), stream.uniform(0.2, storm), stream.choice((0.1, 0.5))
     if shape == 0:
         return [RandomPauses(2.0, length, start=0.2, end=storm)]
@@ -133,13 +134,13 @@ def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
 
 
 def _machines(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
-    """Machines with cores to wait for in half of the seeds, and with clocks that are wrong in half of them."""
+    """Machines on which messages cost core time in half of the seeds, and with wrong clocks in half of the seeds."""
     machine = Machine(per_message=stream.choice((0.0, 0.0001)), disk=disk)
     wrong, most = stream.chance(0.5), _DRIFT if system.max_clock_drift is None else system.max_clock_drift
     machines = {}
     for member in system.members():
         drift, offset = stream.uniform(-1.0, 1.0), stream.uniform(-100.0, 100.0)
-        # A system that relies on right clocks relies on their offsets, too.
+        # A system that relies on exact rates of clocks may rely on their offsets, too.
         clock = (
             Clock(offset if most or system.wall_clock_may_jump else 0.0, drift * most) if wrong else Clock()
         )
@@ -171,17 +172,18 @@ def chaos(
     bound: float | None = None,
     settle: float = 0.0,
 ) -> Run:
-    """Run one storm. ``run.violation`` says what broke: a safety invariant, or progress after the storm; else None.
+    """Run one storm. ``run.violation`` is the broken safety invariant, or the missing progress; None if all is well.
 
     Parameters
     ----------
     scenario:
-        The storm, if not the one that `chaos_scenario` draws.
+        The scenario of the storm; None: `chaos_scenario` draws it.
     bound:
-        Seconds after the storm within which all clients must have their answers, and as long again within which all
-        replicas must catch up; None: `progress_bound`.
+        Seconds after the storm within which all clients must get their answers; then the same time again within which
+        all replicas must catch up. None: `progress_bound`.
     settle:
-        Seconds of quiet after that, before whole-state invariants are asked: for systems that converge after some time.
+        Seconds without faults after that, before the invariants of the whole state are checked: for systems that
+        converge after some time.
     """
     storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
     limit = progress_bound(storm.resolved) if bound is None else bound
@@ -206,7 +208,7 @@ def chaos(
 
 
 def _demand_convergence(simulation: Simulation) -> Verdict | None:
-    """Where the system promises it: run for as long as it may take, then find all replicas equal."""
+    """If the system promises convergence, wait for the promised time and raise LivenessViolation unless all agree."""
     found = simulation.settle()
     if found is not None and found.valid is False:
         raise LivenessViolation(

@@ -1,7 +1,7 @@
 """Comparisons: several systems in one scenario, under the same seeds.
 
-Pairing: under one seed all systems meet the same arrivals and the same random crashes, and draw from the same
-latency streams. Message k of a link may be another message in another protocol, so latencies are paired as
+Pairing: under one seed all systems get the same arrivals and the same random crashes, and draw from the same
+latency streams. Message k of a link may be a different message in another protocol, so latencies are paired as
 streams, not message by message.
 """
 
@@ -49,21 +49,22 @@ def compare(
 ) -> Comparison:
     """Run each system in the scenario under each seed.
 
-    What was not given is the same for all: size, failure detection, the clients' timeout (see `sim.lab.fairness`).
+    Size, failure detection and the clients' timeout are the same for all systems that were given none (see
+    `sim.lab.fairness`).
 
     Parameters
     ----------
     systems:
-        What takes the place of ``scenario.system``: one, several, or a mapping from labels of one's own. Without those
-        a label says in what the systems differ (see `sim.lab.labels`).
+        The systems that replace ``scenario.system``: one, several, or a mapping from your own labels to systems. By
+        default a label says how the systems differ (see `sim.lab.labels`).
     seeds:
-        Those to run under; a number n means the first n, 0 to n - 1.
+        The seeds to run under; a number n means the first n, 0 to n - 1.
     judge:
-        Check each history against what the system claims.
+        Check each history against the consistency that the system claims.
     workers, executor, start_method, progress:
         See `sim.lab.parallel.run_all`.
 
-    Raises ValueError for no system, one given twice, no seed, and a seed given twice.
+    Raises ValueError for no systems, for no seeds, and for a system or a seed that is given twice.
     """
     named = isinstance(systems, Mapping)
     chosen = [systems] if isinstance(systems, System) else list(_values(systems))
@@ -113,9 +114,9 @@ def compare_scenarios(
     start_method: str | None = None,
     progress: str | None = "comparing",
 ) -> Comparison:
-    """Like `compare`, for scenarios that differ in more than the system; the keys are their labels.
+    """Like `compare`, for scenarios that differ not only in the system; the keys are their labels.
 
-    Each scenario runs as it is: nothing is made equal.
+    Each scenario runs as it is: sizes and times are not made equal.
     """
     if not scenarios:
         raise ValueError("nothing to compare: give at least one scenario")
@@ -137,7 +138,7 @@ def compare_scenarios(
 
 
 def outcome(checks: Iterable[Check | None]) -> str:
-    """What came of checking some runs, in a few words: ``"20/20 valid"``; ``"not checked"`` if none was."""
+    """A summary of the checks of some runs, such as ``"20/20 valid"``; ``"not checked"`` if no run was checked."""
     statuses = [check.status for check in checks if check is not None]
     if not statuses:
         return "not checked"
@@ -151,7 +152,7 @@ def outcome(checks: Iterable[Check | None]) -> str:
 
 
 def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
-    """One frame of several runs, with the columns ``run`` and ``seed``; operations with their weights (see `Run`)."""
+    """One frame of several runs, with the columns ``run`` and ``seed``; operations of closed loops have weights."""
     import pandas as pd
 
     frames = []
@@ -165,8 +166,8 @@ def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
 class Comparison:
     """Runs of several systems under the same seeds.
 
-    Attributes: ``scenarios`` (label -> scenario as it ran), ``systems`` (label -> system as it was given), ``runs``,
-    ``checks`` (one for each run, or None), ``shared`` (settings that all systems share, in words).
+    Attributes: ``scenarios`` (label -> scenario that ran), ``systems`` (label -> system as it was given), ``runs``,
+    ``checks`` (a check or None for each run), ``shared`` (settings that all systems share, in words).
     """
 
     def __init__(
@@ -215,9 +216,9 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def table(self, measures: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per system: guarantee, what was checked, and each measure with its 95 % interval over seeds.
+        """One row per system: guarantee, result of the checks, and each measure with its 95 % interval over seeds.
 
-        Where systems differ in size or failure detection, the columns ``nodes`` and ``detection`` (seconds) say so.
+        If systems differ in size or failure detection, there are columns ``nodes`` and ``detection`` (seconds).
         """
         from sim.analysis.tables import MEASURES, comparison_table
 
@@ -230,7 +231,7 @@ class Comparison:
         )
 
     def by_region(self) -> pd.DataFrame:
-        """Latency where the clients stand: columns ``run, seed, region, count, p50, p99`` (seconds)."""
+        """Latency by region of the clients: columns ``run, seed, region, count, p50, p99`` (seconds)."""
         import pandas as pd
 
         from sim.analysis.measures import latency_quantiles
@@ -249,7 +250,7 @@ class Comparison:
         return together[["run", "seed", *(c for c in together.columns if c not in ("run", "seed"))]]
 
     def text(self, measures: Sequence[str] | None = None) -> str:
-        """The table for a terminal, with what all share, latency by region, and what must be known to read it."""
+        """The table for a terminal, with the common settings, latency by region, and notes for the reader."""
         from sim.analysis.tables import region_table, render
 
         blocks = [self.heading, render(self.table(measures))]
@@ -261,12 +262,12 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """What all systems have in common: size, failure detection, load, settings; and how many seeds."""
+        """The conditions that all systems share: size, failure detection, load, settings; and the number of seeds."""
         seeds = len({run.seed for run in self.runs})
         return conditions(list(self.scenarios.values()), self.shared, seeds)
 
     def _differing(self) -> dict[str, dict[str, float]]:
-        """Those of the settings ``nodes`` and ``detection`` in which the systems differ: setting -> label -> value."""
+        """The settings, of ``nodes`` and ``detection``, in which the systems differ: setting -> label -> value."""
         asked: dict[str, dict[str, float]] = {
             "nodes": {label: s.resolved.size for label, s in self.scenarios.items()},
             "detection": {label: s.resolved.detection for label, s in self.scenarios.items()},
@@ -326,7 +327,7 @@ class Comparison:
 
     @property
     def derived(self) -> dict[str, dict[str, Any]]:
-        """Label -> the values that were derived and not given (failure-detection times, ...)."""
+        """Label -> the derived values of the scenario (failure-detection times, ...)."""
         return {label: scenario.derived for label, scenario in self.scenarios.items()}
 
     @property
@@ -335,10 +336,10 @@ class Comparison:
         return {name: self._together(name) for name in COLUMNS}
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
+        """Save the comparison in a folder, from which `sim.load` loads it; returns the paths.
 
-        The frames of all runs together, the table and the summaries are written as CSV (Parquet too where pyarrow is),
-        and ``manifest.json`` says what ran.
+        The frames of all runs together, the table and the summaries are written as CSV (also as Parquet if pyarrow is
+        installed); ``manifest.json`` describes what ran.
         """
         from sim.lab.saved import save_comparison
 

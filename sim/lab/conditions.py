@@ -1,4 +1,4 @@
-"""What must be known to read a table: what all its rows share, and what the scenario leaves out or hides."""
+"""Headings and notes of a table: the conditions that all its rows share, and what the reader must know."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _replicas(count: int) -> str:
 
 
 def _times(values: Sequence[float]) -> str:
-    """Seconds that are alike, or the least and the greatest."""
+    """Sorted times (seconds) as text: one value if all are equal, else the smallest and the largest."""
     low, high = f"{values[0]:.3g}", f"{values[-1]:.3g}"
     return f"{low} s" if low == high else f"{low} to {high} s"
 
@@ -48,7 +48,7 @@ def _load(workload: Workload) -> str:
 
 
 def notes(scenarios: Sequence[Scenario]) -> list[str]:
-    """What a reader would misread without being told, a line each."""
+    """Notes that prevent wrong conclusions from the table, one line each."""
     told = []
     if any(isinstance(s.workload, ClosedLoop) for s in scenarios):
         told.append(

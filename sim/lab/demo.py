@@ -28,14 +28,14 @@ __all__ = ["REGIONS", "balancing_scenario", "demo", "failover_scenario"]
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 """The five measured EC2 regions of the demo."""
 
-_RATE = 50.0  # operations a second that arrive, whether or not earlier ones are answered
+_RATE = 50.0  # arriving operations per second (open loop)
 _SERVERS = 10
 _SERVICE = 0.010  # seconds of mean service time
 _LOAD = 0.8
 
 
 def failover_scenario() -> Scenario:
-    """Five replicas on five measured regions, clients in each, the leader (in Virginia) crashing at 10 s."""
+    """Five replicas in five measured regions, with clients in each; the leader (in Virginia) crashes at 10 s."""
     return Scenario(
         system=Raft(nodes=5),
         network=wan(*REGIONS, transport="stream"),
@@ -49,7 +49,7 @@ def failover_scenario() -> Scenario:
 
 
 def balancing_scenario() -> Scenario:
-    """A balancer before ten equal servers at 80 % load, requests arriving at random."""
+    """A balancer in front of ten equal servers at 80 % load, with Poisson arrivals."""
     return Scenario(
         system=Balanced(servers=_SERVERS, service=Exponential(_SERVICE), policy=RoundRobin()),
         network=lan(),

@@ -1,6 +1,6 @@
-"""Fair comparisons: size, failure detection and timeout of clients are the same for all where they were not given.
+"""Fair comparisons: all systems that were given no size, failure detection or client timeout get the same values.
 
-*Given* is what was written where the system was made (`System.given`), even if it is the default.
+A field is *given* if it was written when the system was made (`System.given`), even if its value is the default.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sim.system import System, default_of
 __all__ = ["fair", "sized"]
 
 _SIZE = "nodes"
-_LEAST = 3  # the fewest replicas of which a majority survives the loss of one
+_LEAST = 3  # the smallest number of replicas that keeps a majority when one is lost
 
 
 def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
-    """The scenario with each system in turn, and with one size, failure detection and timeout where none was given.
+    """The scenario with each system in turn. Systems without given size, failure detection or timeout get common ones.
 
-    The size is the one that some of the systems give, if they give but one; else that of the scenario's own system, if
-    given; else a replica for each region of the network, if there are at least three; else the largest default. A
-    system whose other settings forbid that size keeps its own, and so does one that is not replicated. Failure
-    detection and the clients' timeout are those derived for the system whose members are farthest apart.
+    The common size is, in this order: the size that the systems give, if they give exactly one; the given size of the
+    scenario's own system; one replica for each region of the network, if there are at least three regions; the largest
+    default. A system keeps its own size if its other settings forbid the common one, or if it is not replicated.
+    Failure detection and the clients' timeout are those derived for the system whose members are farthest apart.
     """
     scenarios = [dataclasses.replace(scenario, system=system) for system in sized(systems, scenario)]
     if not scenarios:
@@ -37,19 +37,19 @@ def fair(systems: Iterable[System], scenario: Scenario) -> list[Scenario]:
 
 
 def sized(systems: Iterable[System], scenario: Scenario) -> list[System]:
-    """The systems, those without a given size with the common one (see `fair`)."""
+    """The systems; those without a given size get the common size (see `fair`)."""
     chosen = list(systems)
     size = _common_size(chosen, scenario)
     return [_resized(system, size) for system in chosen]
 
 
 def _has_size(system: System) -> bool:
-    """Whether it has a size that may vary; one that has a single node unless told otherwise is not replicated."""
+    """Whether a system has a variable size; a system with one node by default is not replicated."""
     return any(f.name == _SIZE and default_of(f) != 1 for f in dataclasses.fields(system))
 
 
 def _sizes_given(system: System) -> list[int]:
-    """The sizes that a system, or one in it, was given."""
+    """The sizes that were given to a system, or to systems inside it."""
     own = [getattr(system, _SIZE)] if _has_size(system) and _SIZE in system.given else []
     inner = [s for name, value in nested(system) if name in system.given for s in _sizes_given(value)]
     return [*own, *inner]
@@ -74,7 +74,7 @@ def _common_size(systems: Sequence[System], scenario: Scenario) -> int | None:
 
 
 def _resized(system: System, size: int | None, given: bool = True) -> System:
-    """The system with this many nodes where none were given (`given`: whether what it holds counts as given)."""
+    """The system with ``size`` nodes if no size was given (``given``: whether its given fields count as given)."""
     if size is None:
         return system
     changes: dict[str, Any] = {

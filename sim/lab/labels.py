@@ -1,4 +1,4 @@
-"""Labels: what systems are called side by side. A label says in what they differ; what is equal stands in the title.
+"""Labels of systems in a comparison. A label says how systems differ; the common settings are in the title.
 
 Labels are words for people ("Raft, 5 nodes, pre vote"); `System.label` is the form that the command line takes.
 """
@@ -17,20 +17,20 @@ __all__ = ["Labels", "describe", "label_all", "same", "words"]
 
 _SECONDS = frozenset({"heartbeat", "detection"})
 _SIZE = "nodes"
-_NEVER = frozenset({"unsafe"})  # stands in front of the label
+_NEVER = frozenset({"unsafe"})  # shown as a prefix of the label instead
 _UNITS = ((1.0, "s"), (1e3, "ms"), (1e6, "µs"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What systems are called (`each`, in their order) and the settings that all share (`shared`, in words)."""
+    """The labels of systems (`each`, in the order of the systems) and their common settings (`shared`, in words)."""
 
     each: tuple[str, ...]
     shared: tuple[str, ...]
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; of values that cannot say so plainly (arrays), whether they are written alike."""
+    """Whether two values are equal; for values without a simple ``==`` (arrays), whether their reprs are equal."""
     if one is other:
         return True
     try:
@@ -49,7 +49,7 @@ def words(name: str) -> str:
 
 
 def _kind(system: System) -> str:
-    """What the class is called. A subclass does not inherit its base's title: it is another protocol."""
+    """The name of a system's class in words. A subclass does not inherit the title of its base."""
     title = vars(type(system)).get("title", "")
     return str(title) or words(type(system).__name__)
 
@@ -106,13 +106,13 @@ def _settings(system: System) -> dict[str, Any]:
 
 
 def _shown(system: System) -> set[str]:
-    """The settings that are not as they usually are, and those that a system's label always shows."""
+    """The settings that differ from their defaults, and those that the label always shows."""
     unusual = {f.name for f in _unusual(system)} - _NEVER
     return unusual | (set(system.label_fields) & set(_settings(system)))
 
 
 def describe(system: System) -> str:
-    """One system in words: its kind and what is not as usual."""
+    """One system in words: its class and the settings that differ from their defaults."""
     settings, shown = _settings(system), _shown(system)
     return _with_mark(system, [_phrase(name, settings[name]) for name in settings if name in shown])
 
@@ -123,7 +123,7 @@ def _with_mark(system: System, told: Sequence[str]) -> str:
 
 
 def label_all(systems: Sequence[System]) -> Labels:
-    """Labels of systems that stand side by side: no two are alike. Identical systems raise ValueError."""
+    """Labels of systems in a comparison, all different. Raises ValueError for two equal systems."""
     for i, system in enumerate(systems):
         if any(same(system, other) for other in systems[:i]):
             raise ValueError(f"the same system is given twice: {describe(system)}")
@@ -132,7 +132,7 @@ def label_all(systems: Sequence[System]) -> Labels:
     settings = [_settings(system) for system in systems]
     shown = [_shown(system) | _contested(i, systems, settings) for i, system in enumerate(systems)]
     sizes = [s[_SIZE] for s in settings if _SIZE in s]
-    if any(size != sizes[0] for size in sizes):  # a size is the same thing in all classes
+    if any(size != sizes[0] for size in sizes):  # sizes are comparable between classes
         for names, mine in zip(shown, settings, strict=True):
             names |= {_SIZE} & set(mine)
     common = _common(settings, shown)
@@ -143,7 +143,7 @@ def label_all(systems: Sequence[System]) -> Labels:
 
 
 def _contested(index: int, systems: Sequence[System], settings: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The settings in which a system differs from others of its class. An option that is off is not named."""
+    """The settings in which a system differs from others of its class, without options that are off."""
     mine = settings[index]
     rivals = [s for s, other in zip(settings, systems, strict=True) if type(other) is type(systems[index])]
     return {
@@ -154,7 +154,7 @@ def _contested(index: int, systems: Sequence[System], settings: Sequence[Mapping
 
 
 def _common(settings: Sequence[Mapping[str, Any]], shown: Sequence[set[str]]) -> dict[str, Any]:
-    """The settings that somebody's label would show, and that are equal in all."""
+    """The settings that at least one label would show, and that are equal in all systems."""
     first = settings[0]
     return {
         name: value
@@ -172,7 +172,7 @@ def _texts(
     for name in mine:
         if name in shown:
             plain = _phrase(name, mine[name])
-            # Values that differ and are called alike are written out.
+            # Different values with the same short text are written out in full.
             alike = any(
                 type(other) is type(systems[index])
                 and not same(mine[name], s[name])
@@ -184,7 +184,7 @@ def _texts(
 
 
 def _numbered(texts: Sequence[str]) -> tuple[str, ...]:
-    """The same texts; those that occur more than once get numbers, so that no two are alike."""
+    """The same texts; texts that occur more than once get numbers, so that all are different."""
     taken = {text for text in texts if texts.count(text) == 1}
     found = []
     for text in texts:

@@ -1,32 +1,33 @@
-"""Liveness measured: how long a system takes to have a leader, and to answer a write, after three things that happen.
+"""Measures liveness: the time until a system has a leader, and until it answers a write, in three situations.
 
-`sim.lab.chaos` asks whether progress comes at all within a generous bound. Here it is timed under many seeds and held
-against a claim: a leader, and a first answered write, within k election timeouts in 99 % of seeds. The unit is the
-*shortest* election timeout d (`System.detection_timeout`); Raft draws its own from [d, 2d).
+`sim.lab.chaos` checks whether progress happens at all within a generous bound. This module measures the time under many
+seeds and compares it with a claim: a leader, and a first answered write, within k election timeouts in 99 % of the
+seeds. The unit is the *shortest* election timeout d (`System.detection_timeout`); Raft draws its own from [d, 2d).
 
-Three situations follow each other in one run, under one client that writes and writes:
+The three situations follow each other in one run, with one client that writes all the time:
 
 1. ``start``: all members boot at once.
-2. ``crash``: the leader crashes at a random moment between two heartbeats. Leaderless systems lose the replica that
-   serves the client.
+2. ``crash``: the leader crashes at a random moment between two heartbeats. In a leaderless system, the replica that
+   serves the client crashes.
 3. ``power``: all members crash at once, and restart together. No timer is ahead of another, and no member is preferred.
-   Systems that keep nothing on disk (`System.max_down`) are spared.
+   Left out for systems that keep nothing on disk (`System.max_down`).
 
-**How k was chosen** (before anything was measured), from Ongaro's thesis, chapter 9.2. A server waits at most 2d for
-its first election, and at most 2d more after each election that fails. Votes split if so many servers time out within
-one latency L of the first that no candidate finds a majority. With m of n servers up the chance of that is
+**How k was chosen** (before any measurement), from Ongaro's thesis, chapter 9.2. A server waits at most 2d for its
+first election, and at most 2d more after each failed election. Votes split if too many servers time out within one
+latency L after the first one, so that no candidate gets a majority. With m of n servers up, the probability of this is
 ``sum(C(m, i) r^i (1-r)^(m-i) for i >= m - n//2)``, where r = L/d. By etcd's rule d is ten round trips or more, so
-r <= 0.05. Worst is n = 3 with 2 up: at most 0.0975 for one election, 0.0095 for two in a row. So **two elections are
-enough in 99 % of runs**. They begin within 4d. In each, votes take a round trip and pre-votes another, of at most 0.1d.
-So k = 5 for a leader. A client may at that moment wait for the dead leader (its timeout here is d/2); then it backs off
-(at most d/10) before each of the replicas that it asks. Two more are ample: k = 7 for a write.
+r <= 0.05. The worst case is n = 3 with 2 up: at most 0.0975 for one election, 0.0095 for two in a row. So **two
+elections are enough in 99 % of runs**. They begin within 4d. In each, votes take one round trip and pre-votes another,
+of at most 0.1d each. So k = 5 for a leader. A client may then still wait for the crashed leader (its timeout here is
+d/2); it also backs off (at most d/10) before each further replica that it asks. Two more timeouts are ample: k = 7 for
+a write.
 
-Where votes cannot split, one election is enough, so k = 3 and 5: Multi-Paxos (of two candidates the higher ballot
-wins), Viewstamped Replication (the view says who is primary), Mencius (the higher ballot revokes). A view service waits
-for d, and looks once a heartbeat (d/10): k = 2 and 4.
+If votes cannot split, one election is enough, so k = 3 and 5: Multi-Paxos (the candidate with the higher ballot wins),
+Viewstamped Replication (the view number determines the primary), Mencius (the higher ballot revokes). A view service
+waits for d, and checks once per heartbeat (d/10): k = 2 and 4.
 
-**How many seeds**: if a run is late with a chance of 1 %, then none of 299 is late with a chance below 5 %
-(0.99^299 < 0.05). So 299 seeds without a late one prove the claim.
+**How many seeds**: if a run is late with probability 1 %, then the probability that none of 299 runs is late is below
+5 % (0.99^299 < 0.05). So 299 seeds without a late run prove the claim.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ if TYPE_CHECKING:
 __all__ = ["Awaited", "Liveness", "measure_liveness"]
 
 _PATIENCE = 3  # times the bound for a write, after which a run is given up
-_LOOKS = 50  # in an election timeout
-_PRAISE = 0.05  # a claim is valid where so many late runs or fewer would otherwise be rarer than this
-_BLAME = 0.001  # and invalid where so many or more would be rarer than this although it held
+_LOOKS = 50  # number of checks per election timeout
+_PRAISE = 0.05  # valid: if the claim were false, so few late runs would have at most this probability
+_BLAME = 0.001  # invalid: if the claim were true, so many late runs would have at most this probability
 
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """How long one seed waited in one situation, in election timeouts; inf: given up.
+    """The times of one seed in one situation, in election timeouts; inf: the run was given up.
 
     ``leader`` is NaN in leaderless systems.
     """
@@ -71,11 +72,11 @@ class Awaited:
 
 @dataclass(frozen=True)
 class Liveness:
-    """What `measure_liveness` found. Times are in election timeouts.
+    """The result of `measure_liveness`. Times are in election timeouts.
 
     Attributes
     ----------
-    system: its label. waits: one for each seed and situation.
+    system: the label of the system. waits: the times of each seed and situation.
     leader_within, write_within, share: the claim.
     """
 
@@ -87,11 +88,11 @@ class Liveness:
 
     @property
     def situations(self) -> tuple[str, ...]:
-        """The situations that were met, in order."""
+        """The measured situations, in order."""
         return tuple(dict.fromkeys(r.situation for r in self.waits))
 
     def late(self, situation: str) -> int:
-        """How many seeds had no leader or no answered write in time."""
+        """The number of seeds without a leader, or without an answered write, in time."""
         return sum(
             wait.leader > self.leader_within or wait.write > self.write_within
             for wait in self.waits
@@ -99,10 +100,10 @@ class Liveness:
         )
 
     def verdict(self, situation: str) -> bool | None:
-        """Whether the claim holds in a situation; None: so few seeds prove neither.
+        """Whether the claim holds in a situation; None: there are too few seeds to decide.
 
-        True: if it did not, so few late runs would have a chance below 5 %. False: if it did, so many would have one
-        below 0.1 %.
+        True: if the claim were false, so few late runs would have a probability of at most 5 %. False: if the claim
+        were true, so many late runs would have a probability of at most 0.1 %.
         """
         count = sum(wait.situation == situation for wait in self.waits)
         late = self.late(situation)
@@ -112,7 +113,7 @@ class Liveness:
 
     @property
     def valid(self) -> bool | None:
-        """Whether the claim holds in all situations; False where it fails in one."""
+        """Whether the claim holds in all situations; False if it fails in at least one; None if undecided."""
         found = [self.verdict(situation) for situation in self.situations]
         if not found or False in found:
             return False
@@ -131,7 +132,7 @@ class Liveness:
         return pd.DataFrame(rows, columns=["seed", "situation", "leader", "write"])
 
     def table(self) -> pd.DataFrame:
-        """One row for each situation: seeds, late ones, and the median, 99th percentile and maximum of both times."""
+        """One row per situation: seeds, late seeds, and the median, 99th percentile and maximum of both times."""
         frame = self.frame()
         table = frame.groupby("situation", sort=False).agg(seeds=("seed", "size"))
         table["late"] = [self.late(str(situation)) for situation in table.index]
@@ -151,17 +152,17 @@ def measure_liveness(
     write_within: float = 7.0,
     share: float = 0.99,
 ) -> Liveness:
-    """Time leaders and first answered writes under many seeds.
+    """Measure the time to a leader and to the first answered write under many seeds.
 
     Parameters
     ----------
     network:
-        Where it runs; None: every link takes 5 ms, always. Without jitter nothing but the system's own randomness keeps
+        The network; None: every message takes exactly 5 ms. Without jitter, only the system's own randomness prevents
         members from doing the same thing at the same time.
     leader_within, write_within:
         The claim, in election timeouts; see above.
     share:
-        In how many of the runs, at the least.
+        The smallest fraction of runs in which the claim must hold.
 
     Raises ValueError for a system without writes, and for no seeds.
     """
@@ -196,7 +197,7 @@ def _measure(scenario: Scenario, seed: int, limit: float) -> list[Awaited]:
     timeout = simulation.system.detection_timeout
 
     def after(situation: str, happens: Callable[[], None]) -> bool:
-        """Time one situation; False: it was given up."""
+        """Measure one situation; False if it was given up."""
         happens()
         found = _recover(simulation, seed, situation, limit)
         waits.append(found)
@@ -228,7 +229,7 @@ def _restart_all(simulation: Simulation) -> None:
 
 
 def _recover(simulation: Simulation, seed: int, situation: str, limit: float) -> Awaited:
-    """Run until there are a leader and an answer to a write that was called after now."""
+    """Run until there is a leader, and an answer to a write that was called from now on."""
     timeout, since, seen = simulation.system.detection_timeout, simulation.now, len(simulation.acknowledged)
     leader = inf if _has_leaders(simulation) else nan
     write = inf
@@ -244,7 +245,7 @@ def _recover(simulation: Simulation, seed: int, situation: str, limit: float) ->
 
 
 def _first_answer(simulation: Simulation, since: float, seen: int) -> float:
-    """Seconds until the first write was answered that was called after ``since``."""
+    """Seconds from ``since`` until the first answer to a write that was called after ``since``; inf: none."""
     later = list(simulation.acknowledged.values())[seen:]
     times = [o.returned - since for o in later if o.called >= since and o.returned is not None]
     return min(times, default=inf)
@@ -259,5 +260,5 @@ def _has_leaders(simulation: Simulation) -> bool:
 
 
 def _at_most(late: int, count: int, chance: float) -> float:
-    """The probability of at most so many of ``count`` independent events of that chance."""
+    """The probability that at most ``late`` of ``count`` independent events of probability ``chance`` happen."""
     return sum(comb(count, i) * chance**i * (1 - chance) ** (count - i) for i in range(late + 1))

@@ -1,4 +1,4 @@
-"""Whether the members of a system can play together: names of their own, and somebody who serves the clients."""
+"""Checks the members of a system: different names, and at least one contact that serves the clients' requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_members"]
 
 
 def check_members(system: System) -> None:
-    """Raise ValueError for no members, two of one name, and requests of clients that no contact has a handler for."""
+    """Raise ValueError for no members, for two members with one name, and for requests that no contact handles."""
     members = system.members()
     if not members:
         raise ValueError(f"Scenario: {system.label} has no members")
@@ -36,7 +36,7 @@ def _handler(request: type) -> str:
 
 
 def _sent_by(client: type[Any]) -> type | None:
-    """The message that clients of a class carry their commands in; None where that is not known."""
+    """The class of the message in which clients of a class send their commands; None if it is not known."""
     if not issubclass(client, Client) or client.attempt is not Client.attempt:
         return None
     if client.request is Client.request:

@@ -1,6 +1,6 @@
-"""Many runs on many cores: a process pool with a progress bar, or one's own executor.
+"""Many runs on many cores: a process pool with a progress bar, or an executor of your own.
 
-Tasks and results travel by cloudpickle, so classes defined in a notebook or a script work, by fork and by spawn.
+Tasks and results are sent by cloudpickle, so classes defined in a notebook or a script work, with fork and with spawn.
 A pool that breaks (a worker was killed) is rebuilt, and its unfinished tasks run again.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["default_workers", "run_all"]
 
 T = TypeVar("T")
 
-_ATTEMPTS = 3  # times that a task may be running when its pool breaks
+_ATTEMPTS = 3  # number of pools that are tried when pools break
 
 
 def default_workers() -> int:
@@ -31,7 +31,7 @@ def default_workers() -> int:
 
 
 def _call(task: bytes) -> bytes:
-    """In the worker: run a task, and send back its result or what it raised."""
+    """In the worker: run a task and return its pickled result; an exception goes to the parent process."""
     function, arguments = cloudpickle.loads(task)
     result: bytes = cloudpickle.dumps(function(*arguments))
     return result
@@ -96,12 +96,12 @@ def _completed(futures: dict[Future[bytes], int]) -> Iterator[Future[bytes]]:
 
 
 def _leave_interrupts_to_the_parent() -> None:
-    """In the worker: Ctrl-C reaches all processes of a terminal, and only the parent knows what to do."""
+    """In the worker: ignore Ctrl-C, which reaches all processes of a terminal; the parent process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end_at_once(pool: ProcessPoolExecutor) -> None:
-    """Don't wait for runs that are under way: they may take minutes, and nobody wants them any more."""
+    """Kill the workers instead of waiting for their runs, which may take minutes and are no longer needed."""
     for worker in list((pool._processes or {}).values()):
         worker.kill()
 

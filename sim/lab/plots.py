@@ -36,7 +36,7 @@ class RunPlots:
         self._span: Any = {"duration": run.ended, "warmup": run.warmup}
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
-        """The distribution of latency; ``tail``: on a logarithmic axis of how many took longer."""
+        """The distribution of latency; ``tail``: the fraction of slower operations, on a logarithmic axis."""
         from sim.analysis import plots
 
         operations = self._run.weighed_operations.assign(run=self._run.label)
@@ -78,7 +78,7 @@ class RunPlots:
         return self._note(plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span))
 
     def history(self, *, ax: Axes | None = None) -> Axes:
-        """Operations as bars per process, with what the check of the claim found."""
+        """Operations as bars per process, with the verdict on the claimed consistency."""
         from sim.analysis.checks import history_chart
 
         return self._note(history_chart(self._run.operations, self._run.check().verdict, ax=ax))
@@ -124,7 +124,7 @@ class ComparisonPlots:
         return self._note(plots.measure_bars(self._comparison.summaries, measure, ax=ax))
 
     def unavailability(self, *, of: Literal["reads", "writes"] | None = None, ax: Axes | None = None) -> Axes:
-        """The longest time without an answer after a fault, by system; ``of`` one kind of operation, or the longer."""
+        """The longest time without an answer after a fault, by system; ``of``: one kind; None: the longer of both."""
         from sim.analysis import plots
 
         return self._note(plots.unavailability(self._comparison.summaries, of=of, ax=ax))
@@ -137,7 +137,7 @@ class ComparisonPlots:
 
 
 class SweepPlots:
-    """Charts of a sweep: one field along the axis, a line for each value of one more."""
+    """Charts of a sweep: one field along the axis, and one line for each value of another field."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
@@ -151,9 +151,9 @@ class SweepPlots:
         log: bool = False,
         ax: Axes | None = None,
     ) -> Axes:
-        """A measure against a swept field (by default the first that is a number), a line for each value of the other.
+        """A measure against a swept field (default: the first numeric one), with a line for each value of another.
 
-        ``where``: field -> value, to draw these points only. Raises ValueError where two more fields vary.
+        ``where``: field -> value, to draw only these points. Raises ValueError if two or more other fields vary.
         """
         from sim.analysis import plots
 
@@ -169,10 +169,11 @@ class SweepPlots:
         latency: str = "p99",
         ax: Axes | None = None,
     ) -> Axes:
-        """Latency against throughput as a swept load grows (the hockey stick), a line for each value of one other.
+        """Latency against throughput as a swept load grows (hockey stick), with a line for each value of another field.
 
-        ``load``: the field that grows; None: the arrival rate or the number of clients, or the only number that was
-        swept. ``where``: field -> value, to draw these points only. Raises ValueError where two more fields vary.
+        ``load``: the field of the load; None: the arrival rate or the number of clients, or the only numeric field that
+        was swept. ``where``: field -> value, to draw only these points. Raises ValueError if two or more other fields
+        vary.
         """
         from sim.analysis import plots
 
@@ -215,7 +216,7 @@ class SweepPlots:
         return found
 
     def _points(self, where: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What ``where`` asks for, by column. Raises ValueError for a field that is named twice."""
+        """``where`` by column name. Raises ValueError for a field that is given twice."""
         found: dict[str, Any] = {}
         for field, value in (where or {}).items():
             if self._swept(field) in found:
@@ -256,7 +257,7 @@ def _words(field: str) -> str:
 
 
 def _noted(drawn: Drawn, title: str, seeds: Sequence[int], scenarios: Sequence[Any]) -> Drawn:
-    """The chart, with what it shows noted for the metadata of the picture."""
+    """The chart; title, seeds and scenarios are noted for the metadata of its picture."""
     from sim.analysis import plots
 
     told = ", ".join(map(str, seeds))

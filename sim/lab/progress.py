@@ -1,13 +1,14 @@
-"""Progress after a storm: new operations are answered, members come to rest, replicas catch up.
+"""Progress after a storm: new operations are answered, members settle, replicas catch up.
 
-Faults have ended for good. Then, within a bound:
+When all faults have ended, three things are required within a bound:
 
-1. each client has an answer to what it had asked before, and to *new* operations: at least three, of all kinds that
-   the workload has, without a deadline. Else a system that answers nobody would pass: its clients give up.
-2. the system says that it has come to rest (`System.unsettled`): memberships agree, rumours have arrived.
-3. each live replica has reached what the furthest had reached when the clients were done (`System.progress`).
+1. Each client has answers to its earlier operations, and to *new* operations: at least three, of all kinds in the
+   workload, without a deadline. Otherwise a system that answers no client would pass, because its clients give up.
+2. The system has settled (`System.unsettled`): memberships agree, rumours have arrived.
+3. Each live replica has reached the position that the furthest replica had when the clients were done
+   (`System.progress`).
 
-The method is that of TigerBeetle's simulator (``vopr``): safety while faults rage; then heal, and demand progress.
+The method is that of TigerBeetle's simulator (``vopr``): check safety during the faults; heal; then demand progress.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = ["demand_progress", "progress_bound"]
 
-_STEP = 0.1  # seconds between two looks
+_STEP = 0.1  # simulated seconds between two checks
 
 
 def progress_bound(resolved: Resolved) -> float:
-    """Seconds after all faults have ended within which every client must have its answer.
+    """The time (seconds) after the end of all faults within which every client must get its answers.
 
-    Twenty of the longest detection times (twice the detection timeout) with the clients' backoff beside each:
-    elections may split, and a replica may have much to catch up with, but not for ever.
+    It is twenty times the sum of the longest detection time (twice the detection timeout), the clients' timeout and
+    their longest backoff: elections may split, and a replica may have much to catch up with, but not forever.
     """
     detection = resolved.system.detection_timeout
     return 20 * (2 * detection + resolved.client_timeout + resolved.retry.backoff_max)
 
 
 def demand_progress(simulation: Simulation, limit: float) -> None:
-    """Run a calm simulation until the three demands above are met.
+    """Run a simulation without faults until the three requirements above are met.
 
-    Raises `LivenessViolation` where clients or members still wait after ``limit`` seconds, or where a replica has not
-    caught up ``limit`` seconds after the last client had its answer.
+    Raises `LivenessViolation` if clients or members still wait after ``limit`` seconds, or if a replica has not
+    caught up ``limit`` seconds after that.
     """
     demands = _ask(simulation)
     if not _await(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands)):
@@ -54,7 +55,7 @@ def demand_progress(simulation: Simulation, limit: float) -> None:
 
 
 def waiting(simulation: Simulation) -> list[str]:
-    """The clients that have no answer, and the members that have not come to rest (`System.unsettled`)."""
+    """The clients that wait for an answer, and the members that have not settled (`System.unsettled`)."""
     clients = [name for name, client in _clients(simulation) if client.pending]
     return [*clients, *simulation.system.unsettled(simulation.members)]
 
@@ -73,7 +74,7 @@ def _clients(simulation: Simulation) -> list[tuple[str, Client]]:
 
 
 def _ask(simulation: Simulation) -> dict[str, Demand]:
-    """Give each client a new driver, and no deadline."""
+    """Give each client a new driver without a deadline, and let it begin; returns the drivers by client."""
     kinds = sorted(simulation.scenario.workload.kinds & simulation.system.operations)
     demands = {}
     for name, client in _clients(simulation):
@@ -103,7 +104,7 @@ def _stuck(simulation: Simulation, limit: float, demands: Mapping[str, Demand]) 
 
 
 def _behind(simulation: Simulation, goal: Mapping[str, Any]) -> list[str]:
-    """The live replicas whose position is not yet the furthest that stands in ``goal`` for their group."""
+    """The live replicas that have not yet reached the furthest position in ``goal`` for their group."""
     group = {member.name: member.group for member in simulation.resolved.members}
     return [
         name
@@ -113,7 +114,7 @@ def _behind(simulation: Simulation, goal: Mapping[str, Any]) -> list[str]:
 
 
 def _less(position: Any, other: Any) -> bool:
-    """Whether a position lacks something of another; tuples are compared place by place."""
+    """Whether a position is behind another; tuples are compared element by element."""
     if isinstance(position, tuple):
         return any(mine < theirs for mine, theirs in zip(position, other, strict=True))
     return bool(position < other)

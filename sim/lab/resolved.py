@@ -1,6 +1,6 @@
-"""What a scenario comes to when everything it leaves open has been derived: one value, made once for each scenario.
+"""A scenario with all derived values filled in: one frozen value, made once for each scenario.
 
-A simulation, a comparison and a report ask it; none of them derives a time, a place or a machine by itself.
+Simulations, comparisons and reports use it; none of them derives a time, a place or a machine by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LEAST_TIMEOUT = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """Where each member stands, on which machine, and by which times all go. `Scenario.resolved` has it.
+    """The places and machines of the members, and all times, of a scenario. See `Scenario.resolved`.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class Resolved:
     members:
         The members of that system, in the order in which they are placed and started.
     places:
-        Member -> the place of the network where it stands.
+        Member -> its place in the network.
     machines:
         Member -> the machine on which it runs.
     residents:
         The machines that members name (`Member.machine`) -> the members that run there.
     contacts:
-        The members that clients may ask.
+        The members to which clients may send requests.
     timing:
-        The failure-detection times that the network asks for, whether or not the system was given others.
+        The failure-detection times derived from the network, also if the system was given others.
     retry:
-        How clients retry, with a timeout: max(1 s, 4 x the largest median round trip between members) unless given.
+        How clients retry. The timeout is max(1 s, 4 x the largest median round trip between members) unless given.
     """
 
     system: System
@@ -57,13 +57,13 @@ class Resolved:
 
     @property
     def client_timeout(self) -> float:
-        """Seconds without an answer after which a client asks again."""
+        """Seconds without an answer after which a client sends its request again."""
         assert self.retry.timeout is not None
         return self.retry.timeout
 
     @property
     def detection(self) -> float:
-        """Seconds of silence after which a replica is suspected; of a system behind another, that system's."""
+        """Seconds of silence after which a replica is suspected; for a nested system, the value of the inner system."""
         inner = self.system
         while behind := [value for _, value in nested(inner)]:
             inner = behind[0]
@@ -71,12 +71,12 @@ class Resolved:
 
     @property
     def size(self) -> int:
-        """How many replicas there are from the start; spares are none."""
+        """The number of replicas at the start, without spares."""
         return sum(member.role == "replica" and not member.off for member in self.members)
 
     @property
     def free_of_charge(self) -> tuple[str, ...]:
-        """What costs no time on the machine of any member: ``"cores"``, ``"disk"``, both or none."""
+        """The resources that cost no time on the machines of all members: ``"cores"``, ``"disk"``, both or none."""
         return tuple(
             what
             for what in ("cores", "disk")
@@ -101,7 +101,7 @@ def resolve(
     leader: str | None,
     retry: Retry,
 ) -> Resolved:
-    """What follows from the fields of a scenario. Raises ValueError for a place or a time that cannot be."""
+    """Derive all values from the fields of a scenario. Raises ValueError for an impossible place or time."""
     members = system.members()
     places = _places(members, network)
     farthest = _largest_rtt(places, network)
@@ -125,7 +125,7 @@ def resolve(
 
 
 def nested(system: System) -> Iterator[tuple[str, System]]:
-    """The systems that a system holds, with the names of the fields that hold them."""
+    """The systems in the fields of a system, as (field name, system)."""
     for f in dataclasses.fields(system):
         value = getattr(system, f.name)
         if isinstance(value, System):

@@ -1,4 +1,4 @@
-"""Runs: what a scenario under a seed gave. Frames, measures, verdicts, charts."""
+"""Runs: the result of a scenario under a seed. Frames, measures, verdicts, charts."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Check:
     ----------
     consistency: the consistency model that the system claims, or None.
     verdict: whether the history satisfies it; None when there is no claim.
-    violation: the invariant (of safety or of liveness) that broke; None when none did.
-    invariants_checked: whether invariants were asked (``Scenario(check=True)``).
+    violation: the broken invariant (of safety or of liveness); None if none broke.
+    invariants_checked: whether invariants were checked (``Scenario(check=True)``).
     """
 
     consistency: str | None
@@ -46,7 +46,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found wrong (an unknown verdict is not ok)."""
+        """Whether no invariant broke and the verdict, if there is one, is valid (an unknown verdict is not ok)."""
         return self.violation is None and (self.verdict is None or self.verdict.valid is True)
 
     @property
@@ -70,16 +70,16 @@ class Check:
 
 
 class Run:
-    """What a scenario under a seed gave. Frames are built at first use.
+    """The result of a scenario under a seed. Frames are built at first use.
 
     Attributes
     ----------
     scenario, seed, label: what ran.
-    violation: the invariant that broke and ended the run early, or None.
-    acknowledged_lost: acknowledged writes that are no longer in the state; None: not counted.
-    convergence: whether all replicas agreed after the run, when nobody wrote and nothing failed any more; None
-        where the system promises nothing of the kind.
-    final: what each live replica held then, name -> key -> value; None where the system does not show it.
+    violation: the broken invariant, which ended the run early; None if none broke.
+    acknowledged_lost: the number of acknowledged writes that are no longer in the state; None: not counted.
+    convergence: the verdict whether all replicas agreed after the run, without further writes and faults; None if the
+        system does not promise convergence.
+    final: the values that each live replica held then, name -> key -> value; None if the system does not show them.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
 
@@ -123,7 +123,7 @@ class Run:
         wall_seconds: float,
         convergence: Verdict | None = None,
     ) -> Run:
-        """What a simulation that has ended gave."""
+        """The run of a simulation that has ended."""
         return cls(
             simulation.scenario,
             simulation.seed,
@@ -189,7 +189,7 @@ class Run:
         return self._digest
 
     def __getstate__(self) -> dict[str, Any]:
-        _ = self._frames  # frames travel between processes better than rows
+        _ = self._frames  # frames are smaller to send between processes than rows
         return self.__dict__
 
     # Measures and verdicts
@@ -210,12 +210,12 @@ class Run:
 
     @property
     def warmup(self) -> float:
-        """Seconds at the beginning that measures leave out: at most half of a run that ended early."""
+        """Seconds at the beginning that measures leave out: the scenario's warmup, at most half of the run."""
         return min(self.scenario.warmup, self.ended / 2)
 
     @property
     def weighed_operations(self) -> pd.DataFrame:
-        """The operations; of a closed loop with the column ``weight``, by which each client counts equally."""
+        """The operations; for a closed loop with the column ``weight``, so that each client counts equally."""
         from sim.analysis.measures import weigh_clients
 
         if not isinstance(self.scenario.workload, ClosedLoop):
@@ -223,7 +223,7 @@ class Run:
         return weigh_clients(self.operations, duration=self.ended, warmup=self.warmup)
 
     def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
-        """Judge the history by what the system claims, or by another consistency model."""
+        """Judge the history by the consistency that the system claims, or by another consistency model."""
         claim = consistency if consistency is not None else self.scenario.resolved.system.consistency
         return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
 
@@ -234,7 +234,8 @@ class Run:
         from sim.analysis.checks.judge import with_evidence
 
         if canonical(claim) == "eventual" and self.scenario.system.converges_within is not None:
-            # What clients read while others wrote says nothing of it; but where nobody wrote, all are equal anyhow.
+            # Reads during writes say nothing about convergence: use the verdict from after the run. Without a
+            # successful write all replicas are equal anyway, so `with_evidence` needs the number of successes.
             succeeded = int((self.operations["status"] == "ok").sum())
             found = self.convergence
             return None if found is None else with_evidence(found, len(self.operations), succeeded)
@@ -242,7 +243,7 @@ class Run:
         application = getattr(self.scenario.system, "application", None)
         if application is not None and type(application) is not KeyValueStore and model == "auto":
             return check(operations, claim, model=model_of(application, operations))
-        # A scan reads many keys, and checks are made key by key: leaving reads out never excuses a write.
+        # Checks judge each key alone, and a scan reads many keys. Leaving reads out never hides a wrong write.
         operations = operations[operations["kind"] != "scan"]
         return check(operations, claim, model=model)
 
@@ -254,9 +255,9 @@ class Run:
         return RunPlots(self)
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
+        """Save the run in a folder, from which `sim.load` loads it; returns the paths.
 
-        All frames are written as CSV (Parquet too where pyarrow is), and ``manifest.json`` says what ran.
+        All frames are written as CSV (also as Parquet if pyarrow is installed); ``manifest.json`` describes what ran.
         """
         from sim.lab.saved import save_run
 
@@ -267,8 +268,8 @@ class Run:
 
 
 def execute(scenario: Scenario, seed: int) -> Run:
-    """Run a scenario to its end. A violated invariant ends the run early and stands in ``run.violation``."""
-    begun = time.perf_counter()  # cost of the run, never part of it
+    """Run a scenario to its end. A violated invariant ends the run early and is then ``run.violation``."""
+    begun = time.perf_counter()  # measures the cost of the run; does not affect the run
     violation: Violation | None = None
     convergence: Verdict | None = None
     simulation = Simulation(scenario, seed)
@@ -284,6 +285,6 @@ def execute(scenario: Scenario, seed: int) -> Run:
 
 
 def _finish_broken(simulation: Simulation) -> None:
-    """Write the books of a run that ended early; a second violation adds nothing to the first."""
+    """Finish the records of a run that ended early, without invariants: the first violation is the result."""
     simulation.cluster.invariants.clear()
     simulation.finish()

@@ -1,8 +1,8 @@
-"""Saved results: frames as CSV and, beside them, ``manifest.json``, from which `load` gives everything back.
+"""Saved results: frames as CSV files, and ``manifest.json`` beside them; `load` restores the result from both.
 
-The manifest is the written form of what ran (`sim.written`): scenarios, seeds, labels, digests, measures, verdicts,
-versions; with it stands which rows of the frames are whose, and the SHA-256 of every file and of itself. It is written
-last, and whole or not at all: a folder without one, or whose files are not those it names, is refused.
+The manifest has the written form (`sim.written`) of what ran: scenarios, seeds, labels, digests, measures, verdicts,
+versions. It also has the number of rows of each run in the frames, and the SHA-256 of every file and of itself. It is
+written last, and atomically. `load` refuses a folder without a manifest, or with files that differ from the manifest.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _save(
     from sim.analysis.store import atomic, write_frames
 
     home = Path(folder)
-    (home / _FILE).unlink(missing_ok=True)  # what it says of the files would be wrong from now on
+    (home / _FILE).unlink(missing_ok=True)  # the old manifest does not describe the new files
     paths = write_frames({name: frame for name, frame in {**frames, **extra}.items() if len(frame)}, home)
     scenarios: dict[str, Tree] = {}
     rows = [_told(run, check, scenarios) for run, check in zip(runs, checks, strict=True)]
@@ -121,7 +121,7 @@ def _own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _tree(value: Any, field: str) -> Any:
-    """The written form; or, for what has none, the reason: results are not lost for it."""
+    """The written form of a value; if it has none, the reason, so that the results can be saved anyway."""
     try:
         return to_dict(value) if isinstance(value, Scenario) else to_tree(value, field)
     except ValueError as error:
@@ -172,7 +172,7 @@ def _verdict(verdict: Any) -> Tree | None:
         return to_dict(verdict)
     except (
         ValueError
-    ):  # an operation of the counterexample holds what no file can hold; the reason is told in words
+    ):  # an operation of the counterexample has no written form; the verdict still has its reason in words
         return to_dict(dataclasses.replace(verdict, counterexample=()))
 
 
@@ -189,18 +189,18 @@ def _checked(check: Check) -> Tree:
 
 
 def load(folder: Path | str, *, allow: Collection[str] = ()) -> Run | Comparison | Sweep:
-    """What was saved in a folder by `Run.save`, `Comparison.save` or `Sweep.save`, without running anything.
+    """Load a result that `Run.save`, `Comparison.save` or `Sweep.save` saved in a folder; nothing is run.
 
-    Frames, measures, verdicts, tables and charts are those of the original; of a run, what replicas held at its end
-    (``final``) is not saved.
+    Frames, measures, verdicts, tables and charts are those of the original. The values of the replicas at the end of a
+    run (``final``) are not saved.
 
     Parameters
     ----------
     allow:
-        Names of modules outside ``sim`` whose systems, faults ... the folder may name; they are imported.
+        Names of modules outside ``sim`` whose classes (systems, faults ...) the folder may name; they are imported.
 
-    Raises ValueError for a folder without a manifest, for files that are not those that were saved, for another
-    form of manifest, and for what cannot be read back (with its path). Warns where another version saved it.
+    Raises ValueError for a folder without a manifest, for files that have changed since they were saved, for another
+    form of manifest, and, with its path, for a value that cannot be read. Warns if another version saved it.
     """
     home = Path(folder)
     manifest = _manifest(home)
@@ -271,7 +271,7 @@ def _written(home: Path, tree: Any) -> Any:
 
 
 def _frame(together: pd.DataFrame | None, start: int, count: int, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The rows of one run, with the columns and types that they had."""
+    """The ``count`` rows of one run from row ``start``, with the original columns and types."""
     import pandas as pd
 
     if together is None or not count:

@@ -1,4 +1,4 @@
-"""Scenarios: which system, which network, which load, what goes wrong. A frozen value; with a seed it is a run."""
+"""Scenarios: system, network, load and faults as one frozen value. A scenario with a seed gives a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Scenario"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario(Value):
-    """What is simulated, where, under which load, and what goes wrong.
+    """A system, a network, a workload and faults.
 
     Parameters
     ----------
@@ -40,30 +40,31 @@ class Scenario(Value):
     network:
         A topology (see `sim.network`): `lan`, `wan`, ...
     workload:
-        What clients do (see `sim.workload`); an open loop of 100 operations/s from 10 clients unless given: in a closed
-        loop clients that wait ask nothing, so that percentiles hardly show an outage.
+        The operations of the clients (see `sim.workload`). Default: an open loop of 100 operations/s from 10 clients.
+        In a closed loop, clients that wait issue nothing, so percentiles hardly show an outage.
     faults:
-        What goes wrong (see `sim.faults`).
+        The faults (see `sim.faults`).
     duration:
         Simulated seconds.
     warmup:
         Seconds at the beginning that measures leave out.
     machines:
-        The machine of every member; or a mapping from names of members or machines to them, ``"*"`` for all others.
+        The machine of every member; or a mapping from the name of a member or machine to its machine, with ``"*"`` for
+        all others.
     leader:
-        The place where leaders and primaries start, in whatever system.
+        The place where the first leader or primary of the system starts.
     retry:
-        How clients retry; its ``timeout`` is derived from the network where None.
+        How clients retry; a ``timeout`` of None is derived from the network.
     check:
-        Ask the invariants after every event, and guard messages against being changed under way.
+        Check the invariants after every event, and raise an error if a message changes between send and delivery.
     trace:
         Record each message (the frame ``messages``).
     sample_every:
         Seconds between samples of the gauges that nodes offer (the frame ``samples``); None: no samples.
     name:
-        For titles.
+        The name for titles.
 
-    Raises ValueError on construction for whatever cannot work.
+    Raises ValueError on construction for settings that cannot work.
     """
 
     system: System
@@ -96,7 +97,7 @@ class Scenario(Value):
         self._check_places()
 
     def _check_sizes(self) -> None:
-        """Refuse what would take all memory, or would not end in a lifetime."""
+        """Raise ValueError for a scenario that would take too much memory, or that would not end in any useful time."""
         if self.sample_every is not None and self.duration / self.sample_every > MOST_ROWS:
             raise ValueError(
                 f"Scenario: sample_every={self.sample_every!r} makes {self.duration / self.sample_every:.3g} rows of "
@@ -126,7 +127,7 @@ class Scenario(Value):
             )
 
     def _check_places(self) -> None:
-        # This refuses what cannot work with the derived times, too, such as a lease that is too long.
+        # This also refuses settings that do not fit the derived times, such as a lease that is too long.
         found = self.resolved
         for where in dict.fromkeys(self.workload.spots(self.network.regions)):
             if where not in found.places:
@@ -145,7 +146,7 @@ class Scenario(Value):
         found.system.check_machines(found.machines)
 
     def _check_disks(self) -> None:
-        """Raise ValueError for a sync time of a kind of write that no member on such a disk makes."""
+        """Raise ValueError for a sync time of a durable field that no member with such a disk has."""
         known: dict[Disk, dict[str, None]] = {}
         for member in self.resolved.members:
             written = dict.fromkeys(durable_fields(member.node_class))
@@ -169,23 +170,23 @@ class Scenario(Value):
                             f"{fault!r}: {name!r} is no member; the members are {', '.join(places)}"
                         )
 
-    # What is derived
+    # Derived values
 
     @cached_property
     def resolved(self) -> Resolved:
-        """All that follows from the fields: the system with its times, places, machines, how clients retry."""
+        """All values derived from the fields: the system with its times, places, machines, how clients retry."""
         return resolve(self.system, self.network, self.machines, self.leader, self.retry)
 
     @property
     def derived(self) -> dict[str, Any]:
-        """All values that were derived and not given, for printing with results (seconds)."""
+        """The derived times (seconds) and places, for printing with results."""
         return self.resolved.derived
 
     def __getstate__(self) -> dict[str, Any]:
-        # The fields only: another process derives the rest again, and need not be sent it.
+        # Only the fields: another process derives the other values again.
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
-    # What a user does with it
+    # Running
 
     def start(self, seed: int = 0) -> Simulation:
         """A live simulation, to run step by step."""
@@ -212,10 +213,10 @@ class Scenario(Value):
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.
 
-        Fields are given by name, as a mapping, or both. A field is one of the scenario (``duration``), or one of a
-        value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
-        ``seeds``: those to run under; a number n means the first n. ``judge``: check each history. ``workers``:
-        processes; None: one for each core.
+        Fields are given as keywords, as a mapping, or both. A field is a field of the scenario (``duration``), or a
+        field of a value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
+        ``seeds``: the seeds to run under; a number n means the first n. ``judge``: check each history. ``workers``:
+        the number of processes; None: one for each core.
         """
         from sim.lab.sweep import sweep
 
@@ -228,23 +229,23 @@ class Scenario(Value):
     # Its written form
 
     def to_dict(self) -> dict[str, Any]:
-        """It as plain data (see `sim.written`). Raises ValueError, with the path, for what no file can hold."""
+        """The scenario as plain data (`sim.written`). ValueError, with the path, for a part without written form."""
         return to_dict(self)
 
     def to_json(self) -> str:
-        """It as JSON; see `to_dict`."""
+        """The scenario as JSON; see `to_dict`."""
         return to_json(self)
 
     def to_toml(self) -> str:
-        """It as TOML; see `to_dict`."""
+        """The scenario as TOML; see `to_dict`."""
         return to_toml(self)
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any], *, allow: Collection[str] = ()) -> Scenario:
-        """The scenario that plain data describes, equal to the one that was written.
+        """The scenario described by plain data; it equals the one that was written.
 
         ``allow``: names of modules outside ``sim`` whose classes the data may name; they are imported. Raises
-        ValueError, with the path, for what is not known, not allowed, or refused.
+        ValueError, with the path, for an unknown or not allowed name, and for a value that a class refuses.
         """
         made: Scenario = from_dict(tree, cls, allow=allow)
         return made
@@ -262,13 +263,13 @@ class Scenario(Value):
         return made
 
     def vary(self, path: str, value: Any) -> Scenario:
-        """This scenario with one field changed; ``"workload.rate"``, or ``workload__rate``, is a field of a field."""
+        """A copy with one field changed; ``"workload.rate"``, or ``workload__rate``, is the field of a field."""
         return self.vary_all({path: value})
 
     def vary_all(self, changes: Mapping[str, Any]) -> Scenario:
-        """This scenario with several fields changed together: what counts is whether the whole can work.
+        """A copy with several fields changed together; only the final scenario is checked, no intermediate one.
 
-        ``changes``: path of a field, as in `vary` -> its value. Raises ValueError for a field that is not there.
+        ``changes``: path of a field, as in `vary` -> its value. Raises ValueError for an unknown field.
         """
         made: Scenario = _changed(
             self, [(field_path(path), value) for path, value in changes.items()], "a scenario"
@@ -277,7 +278,7 @@ class Scenario(Value):
 
 
 def _changed(owner: Any, changes: list[tuple[str, Any]], what: str, path: str = "") -> Any:
-    """A value with the fields at these paths changed, each owner on the way built once."""
+    """A copy of a value with the fields at these paths changed; each nested value is rebuilt once."""
     if not dataclasses.is_dataclass(owner) or isinstance(owner, type):
         raise ValueError(f"{path} is {owner!r}, whose fields cannot be varied")
     names = [f.name for f in dataclasses.fields(owner) if f.init]

@@ -1,4 +1,4 @@
-"""Which seeds and values a study takes: each once, since what is counted twice would look more certain than it is."""
+"""The seeds and values of a study: each only once, because duplicates would make results look more certain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["distinct", "seed_list"]
 
 
 def distinct(what: str, values: Sequence[Any]) -> None:
-    """Raise ValueError, with the value, if one of `values` occurs twice."""
+    """Raise ValueError, with the value, if one of ``values`` occurs twice."""
     for i, value in enumerate(values):
         if any(same(value, other) for other in values[:i]):
             raise ValueError(
@@ -21,9 +21,9 @@ def distinct(what: str, values: Sequence[Any]) -> None:
 
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
-    """The seeds to run under: those given, or, for a number n, the first n (0 to n - 1).
+    """The seeds to run under: the given list, or, for a number n, the first n seeds (0 to n - 1).
 
-    Raises ValueError for none at all, for one given twice, and for what is no integer of at least 0.
+    Raises ValueError for no seeds, for a seed given twice, and for a seed that is not an integer >= 0.
     """
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
         if seeds < 1:

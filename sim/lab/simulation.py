@@ -1,4 +1,4 @@
-"""A live simulation: a scenario under a seed, to run, stop, look into and disturb."""
+"""A live simulation: a scenario under a seed, to run, stop, inspect and disturb."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _check_function(owner: str, arguments: str, given: Any) -> None:
 class Simulation:
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 
-    What one looks at is an attribute (``leader``, ``members``, ``held``); what acts, or takes an argument, is a method.
+    State is an attribute (``leader``, ``members``, ``held``); everything that acts, or takes an argument, is a method.
 
     Attributes
     ----------
-    cluster: hosts and network. resolved: what the scenario comes to; system: its system. nodes: the live nodes by name.
-    now: simulated seconds. recorder: the rows so far.
+    cluster: hosts and network. resolved: the scenario's derived values; system: the system with its times filled in.
+    nodes: the live nodes by name. now: simulated seconds. recorder: the rows so far.
     """
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
@@ -52,13 +52,13 @@ class Simulation:
         self.env = self.cluster.env
         self.streams = self.cluster.streams
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
+        """Writes that a client saw succeed, by (session, sequence)."""
         application = getattr(scenario.system, "application", None)
         self.reads = READS if application is None else application.reads
         """The kinds of operation that change nothing."""
-        """Writes that a client saw succeed, by (session, sequence)."""
         self._members = {member.name: member for member in self.resolved.members}
         self.ended: float | None = None
-        """When its books were closed (simulated seconds)."""
+        """Simulated seconds at which `finish` was called; None before."""
         self._finished = False
         self._calm = False
         self._add_members()
@@ -69,7 +69,7 @@ class Simulation:
         if scenario.sample_every is not None:
             self.env.process(self._sampling(scenario.sample_every))
 
-    # Making it
+    # Construction
 
     def _add_members(self) -> None:
         for name, member in self._members.items():
@@ -84,7 +84,7 @@ class Simulation:
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
-            if hasattr(plan.driver, "source"):  # a driver of one's own may draw its operations otherwise
+            if hasattr(plan.driver, "source"):  # a user's driver may draw its operations in another way
                 plan.driver.source.application = getattr(self.system, "application", None)
             turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
@@ -98,9 +98,9 @@ class Simulation:
             self.cluster.add(member, place=place, settings=settings, beside=beside)
 
     def _nearest(self, place: str, beside: str | None, turn: int) -> tuple[str, ...]:
-        """The members that a client at a place may ask, nearest first.
+        """The members that a client at a place may contact, nearest first.
 
-        Those that are equally near come in another order to each client there: ``turn`` counts them.
+        Members at the same distance are rotated by ``turn``, the number of the client among those at the place.
         """
 
         def distance(name: str) -> float:
@@ -135,7 +135,7 @@ class Simulation:
                     self.cluster.sample(name, "backlog", host.backlog)
             yield self.env.timeout(period)
 
-    # Running it
+    # Running
 
     @property
     def now(self) -> float:
@@ -159,10 +159,10 @@ class Simulation:
         return self.cluster.recorder
 
     def run(self, until: float | None = None) -> None:
-        """Run until a simulated time (seconds), by default to the scenario's duration.
+        """Run until a simulated time (seconds); default: the scenario's duration.
 
-        Raises `SafetyViolation` when an invariant breaks (with ``check=True``); any exception in a handler
-        carries a note with seed, time and node.
+        Raises `SafetyViolation` when an invariant breaks (with ``check=True``). An exception in a handler gets a note
+        with seed, time and node.
         """
         end = self.scenario.duration if until is None else until
         if end <= self.now:
@@ -174,7 +174,7 @@ class Simulation:
             raise self._explain(error) from error.__cause__
 
     def step(self) -> bool:
-        """Process one event; False when there is nothing left to happen."""
+        """Process one event; False when no event is left."""
         try:
             self.env.step()
         except EmptySchedule:
@@ -191,7 +191,7 @@ class Simulation:
         return error
 
     def finish(self) -> None:
-        """Close the books: unanswered operations, counters of links and nodes, and whole-state invariants."""
+        """End recording: unanswered operations, counters of links and nodes, and invariants of the whole state."""
         if self._finished:
             return
         self._finished = True
@@ -209,22 +209,22 @@ class Simulation:
             except Violation as error:
                 raise self._explain(error) from None
 
-    # After the run: what is promised of the end
+    # After the run: convergence
 
     def calm(self) -> None:
-        """End all faults for good: the network is whole and loses nothing, everyone is up, clients begin nothing."""
+        """End all faults: the network is whole and loses nothing, all members are up, clients issue nothing new."""
         self._calm = True
         self.cluster.network.calm()
         for name in self.replicas:
             self.set_speed(name, 1.0)
-            # To set a wall clock right is a jump: where it must not jump, it keeps its offset, and the right rate.
+            # Setting a wall clock right is a jump. If it must not jump, only its rate is set right.
             self.set_clock(name, 0.0 if self.system.wall_clock_may_jump else None, 0.0)
             self.restart(name)
             self.resume(name)
         self.stop_clients()
 
     def await_rest(self, limit: float) -> None:
-        """Run until no client waits and every member has come to rest, for at most ``limit`` seconds."""
+        """Run until no client waits and all members have settled, for at most ``limit`` seconds."""
         from sim.lab.progress import waiting
 
         end = self.now + limit
@@ -233,18 +233,18 @@ class Simulation:
 
     @property
     def settling_time(self) -> float:
-        """Seconds without writes and faults after which replicas must agree: see `System.converges_within`.
+        """Seconds without writes and faults after which all replicas must agree: see `System.converges_within`.
 
-        Four detection times are added for messages under way.
+        Four detection times are added for messages in flight.
         """
         detection = self.system.detection_timeout
         return (self.system.converges_within or 0.0) + 4 * detection
 
     def settle(self) -> Verdict | None:
-        """Whether replicas agree once nobody writes and nothing fails; None where the system promises nothing.
+        """The verdict whether all replicas agree without writes and faults; None if the system does not promise it.
 
-        Ends all faults, lets clients finish what they have begun, waits for `settling_time`, and compares. What
-        happens meanwhile is not recorded when the books are closed already (`finish`).
+        Ends all faults, lets clients finish their open operations, waits for `settling_time`, and compares the
+        replicas. If `finish` was called before, the rows of this time are not kept.
         """
         if self.system.converges_within is None:
             return None
@@ -263,7 +263,7 @@ class Simulation:
         values = self.system.replica_values(self.members)
         return None if values is None else converged(values)
 
-    # What clients saw
+    # Outcomes of operations
 
     def _report(self, outcome: Outcome) -> None:
         self._report_row(outcome, self.cluster.hosts[outcome.client])
@@ -281,7 +281,7 @@ class Simulation:
         value = outcome.value if is_read and outcome.status == "ok" else operation.value
         if is_read and outcome.status != "ok":
             value = None
-        # Without an answer it took at least as long as its client has waited, and the measures need to know that.
+        # An unanswered operation took at least as long as its client has waited; the measures use this time.
         until = outcome.returned if answered and outcome.returned is not None else self.env.now
         self.recorder.operations.append(
             (
@@ -295,10 +295,10 @@ class Simulation:
 
     @property
     def acknowledged_lost(self) -> int | None:
-        """How many acknowledged writes are not in the state any more; None where the system does not count."""
+        """The number of acknowledged writes that are no longer in the state; None if the system does not count them."""
         return self.system.acknowledged_lost(self.acknowledged, self.members)
 
-    # Faults (what the nemesis, and a user of a live session, acts upon)
+    # Faults: the interface for the nemesis and for users of a live session
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -321,7 +321,7 @@ class Simulation:
         return found[0] if found else None
 
     def find(self, target: str) -> tuple[str, ...]:
-        """The members that a name, a region, a role or ``"random"`` means right now."""
+        """The members that a name, a machine, a region, a role or ``"random"`` means at this moment."""
         if target in self._members:
             return (target,)
         if target in self.resolved.residents:
@@ -352,7 +352,7 @@ class Simulation:
         return (max(votes, key=lambda name: votes[name]),) if votes else ()
 
     def everyone(self, region: str | None = None) -> tuple[str, ...]:
-        """All nodes, clients included; of a region, or none when that is no region."""
+        """All nodes, clients included; of one region if given, and none if the name is not a region but a target."""
         if region is None:
             return tuple(self.cluster.hosts)
         if (
@@ -376,13 +376,13 @@ class Simulation:
         self.cluster.restart(name, wiped=wiped)
 
     def pause(self, name: str) -> None:
-        """Let a member stand still: alive, but nothing of it runs."""
+        """Pause a member: it is alive, but none of its code runs."""
         if self._calm:
             return
         self.cluster.pause(name)
 
     def resume(self, name: str) -> None:
-        """Let a paused member go on."""
+        """Resume a paused member."""
         self.cluster.resume(name)
 
     def cut(self, pairs: list[tuple[str, str]], label: str = "") -> None:
@@ -398,7 +398,7 @@ class Simulation:
         self.cluster.network.heal(pairs)
 
     def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
-        """Slow links down and let them lose."""
+        """Multiply the latency of links by ``slowdown`` and add ``loss`` to their loss; 1.0 and 0.0 end this."""
         if self._calm:
             return
         for src, dst in pairs:
@@ -411,7 +411,7 @@ class Simulation:
         self.cluster.hosts[name].cpu.set_speed(speed)
 
     def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:
-        """Let a member's wall clock jump, or both its clocks drift."""
+        """Set a member's wall clock ``offset`` seconds ahead of true time, or the drift of both its clocks."""
         if self._calm and (offset or drift):
             return
         self.cluster.hosts[name].set_clock(offset=offset, drift=drift)
@@ -421,7 +421,7 @@ class Simulation:
         self.cluster.record(node, event, detail)
 
     def administer(self, request: Any) -> None:
-        """Let the admin client, which stands in the first region, make a request of the system.
+        """Let the admin client, which is in the first region, send a request to the system.
 
         Raises ValueError for a request that the system does not serve.
         """
@@ -436,7 +436,7 @@ class Simulation:
         admin.ask(request)
 
     def stop_clients(self) -> None:
-        """Clients issue nothing new from now on; what is under way goes on."""
+        """Clients issue no new operations from now on; open operations continue."""
         for host in self.cluster.hosts.values():
             if isinstance(host.node, Client):
                 host.settings.driver.stopped = True
@@ -444,24 +444,24 @@ class Simulation:
     # Holding messages back, for notebooks
 
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
-        """Keep back the messages that arrive from now on and match ``matches(src, dst, message)``."""
+        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
         _check_function("hold", "(src, dst, message)", matches)
         self.cluster.network.hold(matches)
 
     @property
     def held(self) -> tuple[Held, ...]:
-        """The messages kept back."""
+        """The held messages, in order of arrival."""
         return self.cluster.network.held
 
     def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
-        """Deliver held messages (all, or the chosen ones); returns how many."""
+        """Deliver held messages (all, or the chosen ones), and stop holding if ``stop``; returns how many."""
         if chosen is not None:
             _check_function("release", "(held message)", chosen)
         return self.cluster.network.release(chosen, stop=stop)
 
 
 def _cut_label(pairs: list[tuple[str, str]], label: str) -> str:
-    """What a cut reads like in events and charts; one that leaves the way back open says so."""
+    """The text of a cut in events and charts; it says whether the cut is one-way."""
     both = frozenset(pairs)
     one_way = any((b, a) not in both for a, b in pairs)
     return f"{'one-way cut' if one_way else 'cut'} {label or pairs}"

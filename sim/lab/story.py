@@ -24,7 +24,7 @@ Tell = Callable[[Scenario, int, Path], str]
 
 
 def main(file: str, scenario: Scenario, tell: Tell, seed: int = 1) -> None:
-    """Tell a story from a script run as plain Python; an optional argument is the seed."""
+    """Run a scenario script as plain Python; the seed is an optional argument on the command line."""
     chosen = int(sys.argv[1]) if len(sys.argv) > 1 else seed
     folder = Path("results") / Path(file).stem
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def main(file: str, scenario: Scenario, tell: Tell, seed: int = 1) -> None:
 
 
 def told(tell: Tell, scenario: Scenario, seed: int, folder: Path, text: str | None = None) -> str:
-    """Tell a story; its pictures carry its title (the first line of ``text``), the seed and the settings."""
+    """Run ``tell``; its pictures get the title (the first line of ``text``), the seed and the settings as metadata."""
     from sim.analysis.plots import about
 
     title = (text or "").strip().partition("\n")[0] or scenario.name or "story"
@@ -42,7 +42,7 @@ def told(tell: Tell, scenario: Scenario, seed: int, folder: Path, text: str | No
 
 
 def tell_default(scenario: Scenario, seed: int, folder: Path) -> str:
-    """What `sim run` does with a script that has no ``tell``: run, judge, save frames and a timeline."""
+    """The ``tell`` of a script that has none, for `sim run`: run, judge, save frames and a timeline."""
     from sim.analysis.plots import save
 
     run = scenario.run(seed)

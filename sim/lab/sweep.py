@@ -39,8 +39,8 @@ def _run(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]
 class Sweep:
     """Runs of a scenario with varied fields.
 
-    Attributes: ``fields`` (their names), ``points`` (one mapping field -> value for each run), ``runs``, ``checks``
-    (one for each run, or None), ``scenarios`` (one for each run).
+    Attributes: ``fields`` (the names of the varied fields), ``points`` (a mapping field -> value for each run),
+    ``runs``, ``checks`` (a check or None for each run), ``scenarios`` (one for each run).
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sweep:
         return pd.DataFrame(rows)
 
     def _written(self, point: Mapping[str, Any], run: Run) -> dict[str, Any]:
-        """A point as it stands in frames: numbers and words, no two values of a field alike."""
+        """A point as written in frames: numbers and strings, such that different values of a field look different."""
         found = {}
         for name, value in point.items():
             plain = run.label if isinstance(value, System) else _plain(value)
@@ -80,7 +80,7 @@ class Sweep:
 
     @cached_property
     def _values(self) -> dict[str, list[Any]]:
-        """The values of each field, once each."""
+        """The values of each field, without duplicates."""
         found: dict[str, list[Any]] = {name: [] for name in self.fields}
         for point in self.points:
             for name, value in point.items():
@@ -96,7 +96,7 @@ class Sweep:
         return SweepPlots(self)
 
     def table(self, measures: Iterable[str] | None = None) -> pd.DataFrame:
-        """One row per point: its values, what was checked, and each measure with its 95 % interval over seeds."""
+        """One row per point: its values, result of the checks, and each measure with its 95 % interval over seeds."""
         from sim.analysis.tables import MEASURES, sweep_table
 
         chosen = MEASURES if measures is None else tuple(measures)
@@ -107,7 +107,7 @@ class Sweep:
         )
 
     def text(self, measures: Iterable[str] | None = None) -> str:
-        """The table as text for a terminal, with what must be known to read it."""
+        """The table as text for a terminal, with notes for the reader."""
         from sim.analysis.tables import render
 
         told = notes(self.scenarios)
@@ -173,10 +173,10 @@ class Sweep:
         return {name: together(self.runs, name) for name in COLUMNS}
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write it into a folder, from which `sim.load` gives it back; returns the paths.
+        """Save the sweep in a folder, from which `sim.load` loads it; returns the paths.
 
-        The frames of all runs together, the table and the summaries (``sweep.csv``) are written as CSV (Parquet too
-        where pyarrow is), and ``manifest.json`` says what ran.
+        The frames of all runs together, the table and the summaries (``sweep.csv``) are written as CSV (also as Parquet
+        if pyarrow is installed); ``manifest.json`` describes what ran.
         """
         from sim.lab.saved import save_sweep
 
@@ -190,7 +190,7 @@ def _plain(value: Any) -> Any:
 
 
 def refuse_overwriting(fields: Sequence[str]) -> None:
-    """Raise ValueError where a field (``workload__rate``) is set, and then again, or as a whole (``workload``)."""
+    """Raise ValueError for a field (``workload__rate``) that is set twice, or set before its owner (``workload``)."""
     fields = [field_path(name) for name in fields]
     for i, early in enumerate(fields):
         for late in fields[i + 1 :]:
@@ -214,8 +214,8 @@ def sweep(
 ) -> Sweep:
     """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`.
 
-    Systems that are swept (the field ``system``) get the same size, failure detection and timeout of clients where
-    none was given, as in `compare`. ``judge``: check each history against what the system claims.
+    If systems are swept (the field ``system``), those without given size, failure detection or client timeout get
+    common ones, as in `compare`. ``judge``: check each history against the consistency that the system claims.
 
     Raises ValueError for a field without values, and for a value or a seed that is given twice.
     """
@@ -253,12 +253,12 @@ def _options(name: str, options: Any) -> list[Any]:
 def _combinations(
     scenario: Scenario, values: Mapping[str, list[Any]]
 ) -> tuple[list[dict[str, Any]], list[Scenario]]:
-    """Each combination of values, the last field varying fastest, and the scenario with it."""
+    """Each combination of values (the last field varies fastest), and the scenario for each combination."""
     indices = list(product(*(range(len(options)) for options in values.values())))
     points = [{name: values[name][i] for name, i in zip(values, index, strict=True)} for index in indices]
     if _SYSTEM not in values:
         return points, [_varied(scenario, point) for point in points]
-    # Systems are made equal among those that meet the same values of all fields outside them.
+    # Systems get common sizes and times among the points with equal values of all fields outside the system.
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, index in enumerate(indices):
         outside = tuple(i for name, i in zip(values, index, strict=True) if not _of_system(name))
@@ -284,7 +284,7 @@ def _varied(
 def _label(
     runs: Sequence[Run], points: Sequence[Mapping[str, Any]], systems: Sequence[System], labels: Sequence[str]
 ) -> None:
-    """Systems that are swept are labelled by what they differ in."""
+    """Label the runs of swept systems by the differences between the systems."""
     for run, point in zip(runs, points, strict=True):
         run.label = next(
             label for system, label in zip(systems, labels, strict=True) if system is point[_SYSTEM]
