@@ -1,7 +1,8 @@
-"""Frames judged, measured and drawn: pure functions of pandas frames, which know columns and no live objects.
+"""Analysis of frames: checks, measures and charts. All are pure functions of pandas frames and use no live objects.
 
-`checks` (what clients saw, judged), `measures` and `outages` and `losses` (numbers of a run), `statistics` (over
-seeds), `tables`, `plots` (loads matplotlib), `store` (frames on disk). This package itself loads none of them.
+`checks` (consistency of the clients' history), `measures`, `outages` and `losses` (numbers of a run), `statistics`
+(over seeds), `tables`, `plots` (imports matplotlib), `store` (frames on disk). This package itself imports none of
+them.
 """
 
 from __future__ import annotations

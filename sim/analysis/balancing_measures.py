@@ -1,8 +1,8 @@
 """Measures of load balancing: pure functions of the frames `operations` and `samples`.
 
-How unevenly loads lie is `sim.analysis.measures.imbalance`. The gauges used here are those that balancers and servers
-offer (`Scenario(sample_every=...)`): servers ``requests`` (in the server now) and ``received`` (so far); balancers,
-and clients that balance for themselves, ``arrived``, ``done``, ``refused``, ``lost`` (so far) and ``under_way``.
+For the imbalance of loads see `sim.analysis.measures.imbalance`. The functions use the gauges of balancers and servers
+(`Scenario(sample_every=...)`). Servers offer ``requests`` (in the server now) and ``received`` (so far). Balancers,
+and clients that balance by themselves, offer ``arrived``, ``done``, ``refused``, ``lost`` (so far) and ``under_way``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = [
 
 
 def gauge_by_node(samples: pd.DataFrame, gauge: str) -> pd.DataFrame:
-    """One gauge as a table: a row each sampled time (index, seconds), a column each node.
+    """One gauge as a table: one row per sampled time (index, seconds), one column per node.
 
-    Raises ValueError when nobody offers the gauge.
+    Raises ValueError when no node offers the gauge.
     """
     found = samples[samples["gauge"] == gauge]
     if found.empty:
@@ -44,9 +44,9 @@ def _good(operations: pd.DataFrame, within: float | None) -> pd.Series:
 def goodput(
     operations: pd.DataFrame, *, duration: float, warmup: float = 0.0, within: float | None = None
 ) -> float:
-    """Requests per second, of those called in [warmup, duration), that were answered well.
+    """Good answers per second: of the requests called in [warmup, duration), those that were answered ``ok``.
 
-    ``within``: and within so many seconds; an answer that comes later is of no use. Raises ValueError unless
+    ``within``: count only answers within this many seconds; None: all. Raises ValueError unless
     0 <= warmup < duration.
     """
     if not 0.0 <= warmup < duration < math.inf:
@@ -59,7 +59,7 @@ def goodput(
 def goodput_timeline(
     operations: pd.DataFrame, *, duration: float, width: float = 1.0, within: float | None = None
 ) -> pd.DataFrame:
-    """Offered load and goodput over time: columns `time` (the bin's begin), `offered`, `goodput` (per second).
+    """Offered load and goodput over time: columns `time` (start of the bin), `offered`, `goodput` (per second).
 
     Requests count in the bin in which they were called. ``width``: seconds of a bin.
     """
@@ -73,9 +73,9 @@ def goodput_timeline(
 
 
 def amplification(samples: pd.DataFrame) -> float:
-    """Requests that servers received for each one that came to the balancers, up to the last sample.
+    """The number of requests that servers received per request that arrived at the balancers, up to the last sample.
 
-    1 without retries and hedges. NaN while nothing has come. Counters that a crash set back are counted on.
+    1 without retries and hedges. NaN if no request arrived. A counter that a crash reset to zero continues to count.
     """
     timeline = amplification_timeline(samples)
     arrived = float(timeline["arrived"].sum())
@@ -102,7 +102,7 @@ def amplification_timeline(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grown(counters: pd.DataFrame) -> pd.Series:
-    """By how much counters grew, all nodes together; one that fell was set back to zero by a crash."""
+    """The growth of the counters of all nodes between samples; a counter that fell was reset to zero by a crash."""
     filled = counters.ffill().fillna(0.0)
     steps = filled.diff().fillna(filled)
     return steps.where(steps >= 0, filled).sum(axis=1)

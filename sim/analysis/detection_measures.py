@@ -1,11 +1,12 @@
 """Measures of failure detection and of epidemics: pure functions of the frames `events` and `links`.
 
-An observer's opinion of a peer changes with its events: ``suspect`` and ``confirm`` end its trust, ``trust``, ``clear``
-and ``return`` restore it; each names the peer in its detail. Whether a peer is up is known from ``crash`` and
-``restart``. A peer that stands still (``pause``) is up: to suspect it is a mistake, as Chandra & Toueg define it.
+The events of an observer change its opinion of a peer: after ``suspect`` and ``confirm`` it does not trust the peer,
+after ``trust``, ``clear`` and ``return`` it does; the detail of each event names the peer. The events ``crash`` and
+``restart`` say whether a peer is up. A paused peer (``pause``) is up: suspecting it is a mistake, as Chandra & Toueg
+define it.
 
-The measures are those of Chen, Toueg, Aguilera (IEEE Trans. Computers 51(5), 2002): detection time, how often mistakes
-are made, how long they last.
+The measures are those of Chen, Toueg, Aguilera (IEEE Trans. Computers 51(5), 2002): detection time, rate and duration
+of mistakes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _TRUST = ("trust", "clear", "return")
 
 
 def _columns(events: pd.DataFrame) -> list[tuple[float, str, str, str]]:
-    """(time, node, event, peer) of the events that matter here, in order."""
+    """(time, node, event, peer) of the events of failure detectors, crashes and restarts, in order."""
     wanted = events[events["event"].isin([*_DOUBT, *_TRUST, "crash", "restart"])]
     return [
         (float(time), str(node), str(event), str(detail.get("peer", "")))
@@ -34,11 +35,12 @@ def _columns(events: pd.DataFrame) -> list[tuple[float, str, str, str]]:
 def detections(
     events: pd.DataFrame, members: Sequence[str], *, duration: float, by: str = "suspect"
 ) -> pd.DataFrame:
-    """A row for each crash and each observer that stayed up until it detected it, or until the crash was over.
+    """One row for each crash and each observer that was up when the node crashed.
 
-    Columns: `node` (who crashed), `observer`, `crashed`, `detected` (seconds; NaN: not before the node came back, or
-    the run ended), `latency` (NaN likewise; 0 if the observer was of that opinion already), `watched` (seconds for
-    which it could have detected it). ``by``: ``"suspect"`` (suspected, or confirmed at once), or ``"confirm"``.
+    Columns: `node` (which crashed), `observer`, `crashed` (seconds), `detected` (seconds; NaN: not detected before the
+    node restarted, the observer crashed, or the run ended), `latency` (NaN in the same cases; 0 if the observer
+    suspected the node already), `watched` (seconds until the detection, or until one of these). ``by``: ``"suspect"``
+    (a suspicion, or a confirmation without one), or ``"confirm"``.
     """
     if by not in _DOUBT:
         raise ValueError(f"a crash is detected by 'suspect' or 'confirm', not {by!r}")
@@ -72,7 +74,7 @@ def detections(
 def _opinion(
     before: Sequence[tuple[float, str, str, str]], observer: str, node: str, counted: Sequence[str]
 ) -> dict[str, bool]:
-    """Whether an observer is up, and doubts a peer, after these events."""
+    """Whether an observer is up, and whether it doubts a peer, after these events."""
     up, doubts = True, False
     for _, who, what, peer in before:
         if who != observer:
@@ -85,10 +87,10 @@ def _opinion(
 
 
 def mistakes(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
-    """A row for each time that an observer began to doubt a peer that was up.
+    """One row for each time that an observer began to doubt a peer that was up.
 
-    Columns: `observer`, `peer`, `start`, `end`, `lasted` (seconds), `over`: whether the observer took it back.
-    Otherwise it ended with a crash of either, or with the run.
+    Columns: `observer`, `peer`, `start`, `end`, `lasted` (seconds), `over`: whether the observer ended the mistake.
+    Otherwise the mistake ended with a crash of one of the two, or with the run.
     """
     down: dict[str, bool] = {}
     open_: dict[tuple[str, str], float] = {}
@@ -100,7 +102,7 @@ def mistakes(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
             ended = [pair for pair in open_ if node in pair]
             found.extend((*pair, open_.pop(pair), time, False) for pair in ended)
             for pair in [pair for pair in doubted if pair[0] == node]:
-                del doubted[pair]  # a restarted observer trusts everybody
+                del doubted[pair]  # a restarted observer trusts all peers
             continue
         pair = (node, peer)
         if event in _DOUBT:
@@ -120,7 +122,7 @@ def mistakes(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
 def messages_per_member_and_period(
     links: pd.DataFrame, members: int, *, period: float, duration: float
 ) -> float:
-    """Messages between replicas that a member sends in a period (seconds), on average."""
+    """The average number of messages that a member sends to other replicas in one ``period`` (seconds)."""
     between = (links["src_role"] == "replica") & (links["dst_role"] == "replica")
     return float(links.loc[between, "messages"].sum()) / members / (duration / period)
 
@@ -128,10 +130,11 @@ def messages_per_member_and_period(
 def detection_summary(
     events: pd.DataFrame, members: Sequence[str], *, duration: float, by: str = "suspect"
 ) -> pd.Series:
-    """How quick and how right a detector is.
+    """The speed and the accuracy of a failure detector.
 
-    `detected` (share of crash-observer pairs), `detection_p50`, `detection_max` (seconds, of those detected),
-    `false_per_hour` (false suspicions an hour, by all observers), `mistake_mean` (seconds; NaN without mistakes).
+    `detected` (share of crash-observer pairs), `detection_p50`, `detection_max` (seconds, over the detected pairs),
+    `false_per_hour` (false suspicions per hour, of all observers together), `mistake_mean` (mean duration of a mistake
+    in seconds; NaN without mistakes).
     """
     found = detections(events, members, duration=duration, by=by)
     wrong = mistakes(events, duration=duration)
@@ -150,9 +153,10 @@ def detection_summary(
 
 
 def informed(events: pd.DataFrame, key: str, members: int) -> pd.DataFrame:
-    """How a rumour spreads: a row for each member that learns of ``key`` for the first time, in order of time.
+    """The spread of a rumour: one row for each member that learns of ``key`` for the first time, in order of time.
 
-    Columns: `time` (seconds since it was first written), `node`, `share` of all members that then know of it.
+    Columns: `time` (seconds since the first member learned it), `node`, `share` of all members that know it then.
+    Raises ValueError if no member learned of the key.
     """
     learned = events[events["event"] == "learned"]
     mine = learned[[detail.get("key") == key for detail in learned["detail"]]]

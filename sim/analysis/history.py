@@ -2,11 +2,11 @@
 
 ``{"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}``
 
-A file names the two times ``call`` and ``return``: that is the public form, which is written. The frame names them
-``called`` and ``returned``, which are names in Python; a file with these names is read, too. Times are seconds, or
-integers in any unit (nanoseconds since 1970), which stay exact; an operation that was never answered has no return
-(``null``). Read frames carry the line number as their index (named ``line``), so that every later complaint can name
-the line.
+In a file the two times are named ``call`` and ``return``: this is the public form, which is written. In the frame they
+are named ``called`` and ``returned``, because ``return`` is a keyword of Python; a file with these names is read, too.
+Times are seconds, or integers in any unit (such as nanoseconds since 1970), which stay exact. An operation that was
+never answered has no return (``null``). The index of a frame that was read is the line number (named ``line``), so that
+later error messages can name the line.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ COLUMNS = (
     "region",
     "attempts",
 )
-"""The columns of the operations frame; a history may lack those that a check does not need."""
+"""The columns of the operations frame; columns that a check does not need may be missing in a history."""
 STATUSES = ("ok", "fail", "info")
-"""Happened; certainly did not; unknown (may have happened, now or later)."""
+"""ok: the operation happened. fail: it certainly did not. info: unknown (it may happen, also later)."""
 
 FILE_NAMES = {"called": "call", "returned": "return"}
-"""Column -> its name in a file, where the two differ."""
+"""Column -> its name in a file, for columns whose two names differ."""
 
 _TIMES = ("called", "returned", "latency")
-_WRITTEN_TIMES = ("call", "return", *_TIMES)  # as lines may name them
+_WRITTEN_TIMES = ("call", "return", *_TIMES)  # all names of times in a file
 _REPEATED = frozenset(
     {"process", "kind", "key", "status", "node", "region"}
 )  # few distinct values: share them
 _LINE_ENDS = frozenset({"\n", "", "\r\n"})
-_EXACT = 2**53  # up to here floating point numbers hold every integer
-_COARSE = 2.0**23  # seconds from which on they are more than a nanosecond apart
-_CHUNK = 50_000  # lines held as dictionaries at once: memory stays linear with a small constant
+_EXACT = 2**53  # up to this number, floating point numbers represent every integer
+_COARSE = 2.0**23  # from this number of seconds, floating point numbers are more than a nanosecond apart
+_CHUNK = 50_000  # lines held as dictionaries at the same time, to limit memory
 
 
 class HistoryError(ValueError):
@@ -99,7 +99,7 @@ def _read(stream: IO[str], progress: bool) -> pd.DataFrame:
 
 
 def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
-    """Line numbers and parsed objects, so many lines at a time."""
+    """Line numbers and parsed objects, in chunks of `_CHUNK` lines."""
     numbered = _numbered(stream)
     scan = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]
     while chunk := list(islice(numbered, _CHUNK)):
@@ -132,7 +132,7 @@ def _numbered(stream: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def _loads(number: int, line: str) -> dict[str, Any] | None:
-    """The object in a line, None for a blank one. Raises HistoryError for anything else."""
+    """The object in a line; None for a blank line. Raises HistoryError for anything else."""
     if not line.strip():
         return None
     try:
@@ -147,7 +147,7 @@ def _loads(number: int, line: str) -> dict[str, Any] | None:
 
 
 def _cells(name: str, seen: set[str], numbers: list[int], records: list[dict[str, Any]]) -> list[Any]:
-    """What each line says for a column, by the name in files or by that of the frame; one with both is refused."""
+    """The cells of a column, by its name in files or in the frame. Raises HistoryError for a line with both names."""
     written = FILE_NAMES.get(name, name)
     if name not in seen or written == name:
         return [record.get(written) for record in records]
@@ -203,16 +203,16 @@ def _joined(name: str, parts: list[Any]) -> Any:
     if name in _TIMES:
         return np.concatenate(parts) if parts else np.empty(0)
     joined = [value for part in parts for value in part]
-    if name in {"value", "result"}:  # keep None apart from NaN, and lists as they are
+    if name in {"value", "result"}:  # None must not become NaN, and lists stay lists
         return _objects(joined)
     large = any(type(value) is int and abs(value) > _EXACT for value in dict.fromkeys(joined))
-    return _objects(joined) if large else joined  # with a missing one, pandas would make floats of integers
+    return _objects(joined) if large else joined  # pandas turns integers into floats if a value is missing
 
 
 def write_history(operations: pd.DataFrame, target: str | Path | IO[str]) -> None:
-    """Write an operations frame as JSONL: known columns only, NaN and missing as ``null``.
+    """Write an operations frame as JSONL: only known columns; NaN and missing values become ``null``.
 
-    Raises TypeError for values that JSON cannot hold.
+    Raises TypeError for values that JSON cannot represent.
     """
     if isinstance(target, (str, Path)):
         with open(target, "w", encoding="utf-8") as stream:

@@ -1,8 +1,8 @@
-"""Acknowledged writes that were lost: promised to a client, and gone.
+"""Lost writes: writes that were acknowledged to a client, but whose effect is gone.
 
-Two ways to count. `lost_writes` compares what was acknowledged with what the replicas remember: exact, but it
-needs to see inside. `acknowledged_lost` needs the clients' operations and the final values only, so it also judges
-a history from elsewhere; it counts only losses that are certain.
+There are two ways to count. `lost_writes` compares the acknowledged writes with the state of the replicas: it is exact,
+but needs the inner state. `acknowledged_lost` needs only the clients' operations and the final values, so it can also
+judge a history from another system; it counts only certain losses.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _UNJUDGED = ("increment", "add", "remove", "enqueue", "dequeue")
 def lost_writes(acknowledged: Iterable[Identity], surviving: Collection[Identity]) -> list[Identity]:
     """The acknowledged operations, in their order, whose identity is not among the surviving ones.
 
-    `surviving` are the operations that the system as a whole still remembers at the end: for a replicated log, those
-    applied (or in a snapshot's sessions) on the members that hold the truth, superseded values included. So a
-    write that a later one overwrote is not lost, and one that a new primary never heard of is.
+    `surviving` are the operations that the system as a whole still has at the end: for a replicated log, those
+    applied (or in the sessions of a snapshot) on the members with the authoritative state, overwritten values included.
+    So a write that a later one overwrote is not lost, but a write that a new primary never received is.
     """
     kept = frozenset(surviving)
     return [identity for identity in dict.fromkeys(acknowledged) if identity not in kept]
 
 
 def conflicts(events: pd.DataFrame) -> int:
-    """How many pairs of writes replicas found in conflict: neither was made by someone who had seen the other.
+    """The number of pairs of conflicting writes that replicas found: the client of neither had seen the other write.
 
-    Counted from the events ``conflict`` (details ``key`` and ``writes``); a pair that several replicas met counts once.
+    Counted from the events ``conflict`` (details ``key`` and ``writes``); a pair found by several replicas counts once.
     """
     met = events.loc[events["event"] == "conflict", "detail"] if len(events) else ()
     return len({(detail["key"], detail["writes"]) for detail in met})
 
 
 def acknowledged_unreplicated(operations: pd.DataFrame) -> int:
-    """How many writes were acknowledged with the warning that a failover may lose them.
+    """The number of writes that were acknowledged with the warning that a failover may lose them.
 
-    Semi-synchronous replication that falls back to asynchronous says so: in place of a plain `result`, the answer
-    carries ``Unreplicated`` (its text, in frames read back from files). Only `ok` operations count.
+    Semi-synchronous replication that has fallen back to asynchronous replication warns in this way: the `result` of
+    the answer is ``Unreplicated`` (its text, in frames read from files). Only `ok` operations count.
     """
     if "result" not in operations.columns:
         return 0
@@ -81,12 +81,13 @@ def _contains(final: Any, value: Any) -> bool:
 
 
 def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
-    """Indices of the operations on one key whose loss is certain, given the key's final value."""
+    """The indices of the operations on one key that are certainly lost, given the key's final value."""
     overwrites = rows[rows["kind"].isin(_OVERWRITES)]
     appends = rows[rows["kind"] == "append"]
     if rows["kind"].isin(_UNJUDGED).any():
         return []
-    # What certainly ended before a write began was superseded by it. Unknown outcomes may take effect at any time.
+    # A write supersedes every write that certainly ended before it began. A write with unknown outcome may take
+    # effect at any time.
     done = [
         (index, kind, _written(kind, value), call, end if status == "ok" else math.inf)
         for index, kind, value, call, end, status in zip(
@@ -101,13 +102,13 @@ def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
     ]
     latest = max((end for *_, end in done), default=-math.inf)
     if len(appends):
-        # The value grew after it was overwritten: an overwrite can't be judged by it, an append can, unless
-        # something that may have come later wiped it out.
+        # The value grew by appends, so it does not show which overwrite was last. An append can be judged, unless an
+        # overwrite may have come after it.
         acknowledged = appends[appends["status"] == "ok"]
         columns = zip(acknowledged.index, acknowledged["value"], acknowledged["called"], strict=True)
         return [index for index, value, call in columns if not _contains(final, value) and call > latest]
     sources = [end for _, _, value, _, end in done if _same(value, final)]
-    # A value that nobody wrote is the initial one, before everything.
+    # A final value that no operation wrote is the initial value, which counts as written before everything.
     newest = max(sources, default=-math.inf)
     return [
         index
@@ -119,16 +120,16 @@ def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
 def acknowledged_lost(operations: pd.DataFrame, final: Mapping[Any, Any]) -> pd.DataFrame:
     """The acknowledged writes that are certainly lost, judged by the final value of each key.
 
-    An acknowledged write W of a key is lost if every write that could have left the key's final value returned
-    before W was called: then W came after them and its effect is gone. (The initial value counts as written before
-    everything; a write of unknown outcome may take effect at any time.) An appended element is lost if it is
-    not in the final value and nothing that may have come later overwrote the key. A write that a later one superseded
-    before it was lost leaves no trace, so this is a lower bound. Written values should be unique, as they are by
-    default; repeated ones only hide losses. Keys with increments, sets or queues are not judged.
+    An acknowledged write W of a key is lost if every write that could have written the key's final value returned
+    before W was called: W came after them, and its effect is gone. (The initial value counts as written before
+    everything; a write with unknown outcome may take effect at any time.) An appended element is lost if it is not in
+    the final value and no later operation can have overwritten the key. A write that was overwritten before it was lost
+    leaves no trace, so the result is a lower bound. Written values should be unique, as they are by default; repeated
+    values can only hide losses. Keys with increments, sets or queues are not judged.
 
     Args:
         operations: columns `kind, key, value, called, returned, status`.
-        final: key → value when all is quiet and healed, read from the system; absent keys have no value.
+        final: key → value, read from the system after all faults and operations have ended; absent keys have no value.
 
     Returns:
         The rows of `operations` that are lost.

@@ -1,7 +1,7 @@
 """The measures of a run, each defined once: pure functions from frames to numbers (docs/measures.md).
 
-Times are simulated seconds. `duration` is the instant at which the run ended and `warmup` the instant from
-which it counts: the *window* is [warmup, duration). The frames are those of one run unless said otherwise.
+Times are simulated seconds. `duration` is the end of the run and `warmup` the time from which operations count: the
+*window* is [warmup, duration). The frames are those of one run unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -72,21 +72,21 @@ def in_window(operations: pd.DataFrame, duration: float, warmup: float = 0.0) ->
 
 
 def latencies(operations: pd.DataFrame, duration: float) -> Survival:
-    """The distribution of latencies of these operations, as the clients lived through it.
+    """The distribution of latencies of these operations, as seen by the clients.
 
-    An `ok` operation took `returned - called`; `called` is when the operation was due (an open loop's scheduled
-    arrival), so time spent waiting for a free session counts. One without a known outcome (`info`, or no answer
-    yet) took at least as long as its client waited: its `latency` where recorded, else up to its `returned`, else
-    until `duration`. A `fail` is a definite answer but no service rendered: left out here, and counted apart.
-    A column `weight` says how much each operation counts (see `weigh_clients`); without it all count alike.
+    An `ok` operation took `returned - called`; `called` is the time at which the operation was due (the scheduled
+    arrival in an open loop), so waiting for a free session counts. An operation without a known outcome (`info`, or no
+    answer yet) took at least as long as its client waited: its `latency` if recorded, else until its `returned`, else
+    until `duration`. A `fail` is a definite answer, but not a service: it is left out here, and counted separately.
+    A column `weight` is the weight of each operation (see `weigh_clients`); without it all operations count equally.
     """
     return survival(*_watched(operations, duration), _weights(operations))
 
 
 def weigh_clients(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
-    """The operations with a column `weight`, such that each client (column `client`) weighs the same in the window.
+    """The operations with a column `weight`, so that each client (column `client`) has equal weight in the window.
 
-    For closed loops: there a client that is served quickly asks more often, and would fill the percentiles.
+    For closed loops: a client that is served quickly issues more operations, and would dominate the percentiles.
     """
     _require(operations, "operations", ("client", "status"))
     counted = in_window(operations, duration, warmup)
@@ -102,7 +102,7 @@ def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
 
 
 def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How long each operation that did not fail was watched, and whether that ended in an answer."""
+    """For each operation that did not fail: how long it was observed (seconds), and whether it was then answered."""
     _require(operations, "operations", ("called", "returned", "status"))
     ok = (operations["status"] == "ok").to_numpy(dtype=bool)
     call = operations["called"].to_numpy(dtype=float)
@@ -122,7 +122,7 @@ def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.floa
 
 
 def latency_cdf(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
-    """The distribution of latency: columns `latency` (seconds, ascending) and `fraction` answered within it.
+    """The distribution of latency: columns `latency` (seconds, ascending) and `fraction` answered within that time.
 
     The last fraction is below 1 if the slowest operations were never answered (Kaplan-Meier; see `survival`).
     """
@@ -183,16 +183,16 @@ def _longest(found: pd.DataFrame) -> Bounded:
 
 
 _READS = ("read", "get", "scan")
-"""The kinds of operation that only look; all others are writes."""
+"""The kinds of operation that only read; all other kinds are writes."""
 
 
 def unavailability(
     operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
 ) -> dict[str, Bounded]:
-    """The longest outage after a fault for `reads`, for `writes`, and the longer of the two (`""`), in seconds.
+    """The longest outage after a fault: for `reads`, for `writes`, and the longer of the two (`""`), in seconds.
 
-    A store that answers reads only is not available to those who write, and the other way round. NaN for a kind of
-    which nothing was called in the window, and throughout without a fault; 0 where nobody waited.
+    A store that answers only reads is not available to clients that write, and vice versa. NaN for a kind without
+    operations in the window, and for all kinds without a fault; 0 if no client waited.
     """
     if "kind" not in operations.columns:
         return {"": _longest(outages(operations, events, duration=duration, warmup=warmup))}
@@ -210,9 +210,9 @@ def unavailability(
 
 
 def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "messages") -> float:
-    """Messages (or `column="bytes"`) sent from replica to replica, for each `ok` operation, over the whole run.
+    """Messages (or `column="bytes"`) sent between replicas per `ok` operation, over the whole run.
 
-    Background traffic (heartbeats, elections, catching up) is in it; clients' requests and the traffic of services
+    Background traffic (heartbeats, elections, catching up) is included; clients' requests and the traffic of services
     are not. NaN when no operation succeeded.
     """
     _require(links, "links", ("src_role", "dst_role", column))
@@ -222,9 +222,9 @@ def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "
 
 
 def commit_latencies(events: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> NDArray[np.float64]:
-    """How long each command took to be committed, from when a replica got it to lead it (seconds; in the window).
+    """The time (seconds) from the arrival of each command at its leading replica until its commitment, in the window.
 
-    Of the events ``committed``, which consensus systems record when asked to (``record_commits=True``).
+    From the events ``committed``, which consensus systems record with ``record_commits=True``.
     """
     _window(warmup, duration)
     if "detail" not in events.columns:
@@ -251,18 +251,18 @@ def summary(
 
     Args:
         operations, events, links, nodes: the run's frames; without links or nodes their measures are NaN.
-        duration: seconds; when the run ended.
+        duration: seconds; the end of the run.
         warmup: seconds; operations called before are excluded.
-        quantiles: of latency, in (0, 1].
-        lost: how many acknowledged writes did not survive, where this was counted.
+        quantiles: the quantiles of latency, in (0, 1].
+        lost: the number of acknowledged writes that were lost; None: not counted.
 
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
         `p99`, `mean` (seconds), `unavailability`, `unavailability_reads`, `unavailability_writes` (seconds; NaN without
         a fault), `acknowledged_lost`, `acknowledged_unreplicated`, `conflicts` (see `losses`), `commit_p50` and so on
-        (`commit_latencies`; NaN where it was not recorded), `messages_per_operation`, `bytes_per_operation`,
-        `attempts_per_operation`, `operations` called in the window and how many of them were `ok`, `fail` and `info`,
-        `utilisation_max`, `queue_max`; and `<measure>_at_least`, 1 where the value is only a lower bound.
+        (`commit_latencies`; NaN if not recorded), `messages_per_operation`, `bytes_per_operation`,
+        `attempts_per_operation`, the number of `operations` called in the window, and of those with status `ok`, `fail`
+        and `info`, `utilisation_max`, `queue_max`; and `<measure>_at_least`: 1 if the value is only a lower bound.
     """
     span = _window(warmup, duration)
     _require(operations, "operations", ("called", "returned", "status"))
@@ -310,12 +310,13 @@ def timeline(
     Returns:
         One row a bin: `start`, `end` (seconds; the last bin may be shorter), `offered` (operations called per
         second), `throughput` (ok operations returned per second), and latency quantiles *of the operations called in
-        the bin*, so that an outage shows when its victims asked; with `<quantile>_at_least`. NaN in empty bins.
+        the bin*, so that an outage shows at the time when its clients called; with `<quantile>_at_least`. NaN in empty
+        bins.
     """
     span = _window(warmup, duration)
     if not 0.0 < width < math.inf:
         raise ValueError(f"the width of a bin must be positive seconds, got {width!r}")
-    # A remainder that is only rounding is not a bin.
+    # A remainder from rounding does not get a bin of its own.
     count = max(1, math.ceil(span / width - 1e-9))
     if count > _MOST_BINS:
         raise ValueError(
@@ -338,7 +339,7 @@ def timeline(
     )
     if not quantiles:
         return frame
-    # Each bin is a slice of what is sorted by call.
+    # Each bin is a slice of the operations, sorted by call.
     ordered = in_window(operations, duration, warmup).sort_values("called", kind="stable")
     ordered = ordered[ordered["status"] != "fail"]
     watched, answered = _watched(ordered, duration)
@@ -357,10 +358,10 @@ def timeline(
 
 
 def imbalance(loads: ArrayLike) -> pd.Series:
-    """How unevenly servers are loaded: `max_over_mean`, `cv` (coefficient of variation), `jain` (Jain's index).
+    """The imbalance of the load of servers: `max_over_mean`, `cv` (coefficient of variation), `jain` (Jain's index).
 
-    Jain's fairness index is (Σx)² / (n Σx²): 1 when even, 1/n when one server does it all (Jain, Chiu and Hawe 1984,
-    DEC TR-301). `loads` are requests, busy seconds or queue lengths, one a server; NaN if all are zero.
+    Jain's fairness index is (Σx)² / (n Σx²): 1 for equal loads, 1/n if one server has all the load (Jain, Chiu and Hawe
+    1984, DEC TR-301). `loads` are requests, busy seconds or queue lengths, one per server; NaN if all are zero.
     """
     values = np.asarray(loads, dtype=float)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any():

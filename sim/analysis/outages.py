@@ -1,4 +1,4 @@
-"""What faults did to the clients: when each fault lasted, and how long nobody was served after it."""
+"""The effects of faults on clients: the duration of each fault, and the longest time without service after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDS: dict[str, str] = {
     "flaky": "steady",
     "slow": "steady",
 }
-"""The events that break something, and the event that mends each."""
+"""The events that begin a fault -> the event that ends it."""
 
 _OUTAGE = {"time": float, "fault": str, "start": float, "end": float, "gap": float, "at_least": bool}
 _SPAN = {"start": float, "end": float, "event": str, "label": str}
@@ -33,7 +33,7 @@ class _Event(NamedTuple):
 
 
 def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
-    """The events of these names, in order of time."""
+    """The events with these names, in order of time."""
     missing = [column for column in ("time", "node", "event") if column not in events.columns]
     if missing:
         raise ValueError(f"the events frame has no column {missing[0]!r}; it has {list(events.columns)}")
@@ -52,7 +52,7 @@ def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
 
 
 def _label(fault: _Event) -> str:
-    """What a fault event reads like: "crash n0", "cut n0→n1", "partition"."""
+    """The text for a fault event: "crash n0", "cut n0→n1", "partition"."""
     detail = fault.detail
     if "label" in detail:
         return str(detail["label"])
@@ -69,21 +69,21 @@ def _joined(labels: Iterable[str], most: int = 3) -> str:
 
 
 def _mends(fault: _Event, mend: _Event) -> bool:
-    """Whether this event undoes that fault: it is of the right name and node, and the details agree where both tell."""
+    """Whether an event ends a fault: its name and node are right, and details that both have are equal."""
     if ENDS[fault.event] != mend.event or fault.node != mend.node or mend.time < fault.time:
         return False
     return all(mend.detail.get(name, value) == value for name, value in fault.detail.items())
 
 
 def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
-    """From when to when each fault lasted.
+    """The start and the end of each fault.
 
-    Each ends with the next event that mends it (see `ENDS`) at the same node, whose detail agrees with its own where
-    both tell: a `heal` without detail heals every cut. What is never mended lasts until `duration`. Faults of one
+    A fault ends with the next event that ends it (see `ENDS`) at the same node. Details that both events have must be
+    equal: a `heal` without detail heals every cut. A fault without such an event lasts until `duration`. Faults of one
     kind with the same start and end are one row.
 
     Returns:
-        Columns `start, end` (seconds), `event`, `label` (what happened, for people); by start.
+        Columns `start, end` (seconds), `event`, `label` (a readable text); in order of start.
     """
     mends = _events(events, ENDS.values())
     spans: dict[tuple[float, float, str], list[str]] = {}
@@ -96,10 +96,10 @@ def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
 
 
 def _waits(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From when and until when clients waited for their operations, each sorted."""
+    """The start times and the end times of the clients' waiting for operations, each sorted (seconds)."""
     call = operations["called"].to_numpy(dtype=float)
     until = operations["returned"].to_numpy(dtype=float)
-    if "latency" in operations.columns:  # a client that gave up stopped waiting, though it got no return
+    if "latency" in operations.columns:  # a client that gave up stopped waiting without a return
         until = np.where(np.isnan(until), call + operations["latency"].to_numpy(dtype=float), until)
     until = np.where(np.isnan(until), duration, until)
     during = call < duration
@@ -107,7 +107,7 @@ def _waits(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float6
 
 
 def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float) -> pd.DataFrame:
-    """Every gap that begins with a fault (at `times`, ascending) or with an `ok` after the first of them."""
+    """All gaps that begin with a fault (at `times`, ascending) or with an `ok` after the first fault."""
     served = operations.loc[operations["status"] == "ok", "returned"].to_numpy(dtype=float)
     served = np.sort(served[served < duration])
     starts = np.sort(np.concatenate((times, served[served >= times[0]])))
@@ -115,7 +115,8 @@ def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float)
     last = float(until[-1]) if len(until) else 0.0
     following = np.searchsorted(served, starts, side="right")
     ends = np.maximum(np.append(served, last)[following], starts)
-    # A client that called before a gap, and has no answer yet, waits in it from its start; else the next caller does.
+    # A client that called before a gap and has no answer yet waits from the start of the gap; otherwise waiting begins
+    # with the next call.
     called = np.searchsorted(call, starts, side="right")
     waiting = called > np.searchsorted(until, starts, side="right")
     begins = np.where(waiting, starts, np.minimum(np.append(call, math.inf)[called], ends))
@@ -128,23 +129,23 @@ def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float)
 def outages(
     operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
 ) -> pd.DataFrame:
-    """For each fault, the longest time after it in which no operation returned `ok` although a client waited.
+    """For each fault, the longest time after it in which a client waited and no operation returned `ok`.
 
-    A gap runs from one `ok` to the next, of any client. The gap in which a fault strikes counts from the fault, not
-    from the `ok` before it. Idle time is no outage: a gap counts from the first moment in it at which some client
-    waits, and the last one, which no `ok` ends, to the last such moment; if somebody still waits when the run ends,
-    it is a lower bound (`at_least`). A gap belongs to the latest fault before it began, even if another strikes
-    while it lasts. Gaps of normal operation (about one over the rate) are not subtracted. Any `ok` ends a gap: give it
-    the operations of one kind, as `measures.unavailability` does, where a kind of its own may go unanswered.
+    A gap lasts from one `ok` to the next, of any client. The gap in which a fault begins counts from the fault, not
+    from the `ok` before it. Idle time is not an outage: a gap counts from the first moment at which a client waits. The
+    last gap, which no `ok` ends, counts to the last moment at which a client waits; if a client still waits at the end
+    of the run, the gap is a lower bound (`at_least`). A gap belongs to the latest fault before it began, even if
+    another fault begins during the gap. Gaps of normal operation (about one over the rate) are not subtracted. Any `ok`
+    ends a gap: pass only the operations of one kind (as `measures.unavailability` does) to find outages of that kind.
 
     Args:
-        operations, events: of one run; which events are faults, see `ENDS`.
-        duration: seconds; the run's end. Later returns don't count.
-        warmup: seconds; a fault before it counts from there.
+        operations, events: of one run; for the events that are faults, see `ENDS`.
+        duration: seconds; the end of the run. Later returns do not count.
+        warmup: seconds; a fault before this time counts from this time.
 
     Returns:
-        One row an instant at which faults struck, none without faults: `time`, `fault` (label), `start` and `end` of
-        the longest gap, `gap` (its length, 0 if nobody waited), `at_least`.
+        One row for each time at which faults began: `time`, `fault` (label), `start` and `end` of the longest gap,
+        `gap` (its length in seconds, 0 if no client waited), `at_least`.
     """
     labels: dict[float, list[str]] = {}
     for fault in _events(events, ENDS):

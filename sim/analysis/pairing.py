@@ -1,6 +1,6 @@
-"""Systems against a baseline, seed by seed: paired differences and ratios with their intervals.
+"""Comparison of systems with a baseline, seed by seed: paired differences and ratios with their intervals.
 
-Runs of one seed share arrivals and crashes (common random numbers), so what they differ by varies less than they do.
+Runs of one seed share arrivals and crashes (common random numbers), so their differences vary less than the runs do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["differences", "paired_difference", "paired_ratio", "ratios"]
 
 _Estimate = Callable[[NDArray[np.float64], NDArray[np.float64], float], Interval]
 
-# (is a lower bound taken from or divided, is a lower bound subtracted or divided by) → what the result is.
+# (is the value a lower bound, is the baseline a lower bound) → the mark of the difference or ratio.
 _BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "?"}
 
 
@@ -35,8 +35,8 @@ def _pairs(values: ArrayLike, baseline: ArrayLike) -> tuple[NDArray[np.float64],
 def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
     """The mean of `values - baseline`, paired by position (same seed), with its Student t interval.
 
-    Pairs of which one is NaN are left out. Pairing removes what both runs of a seed share (arrivals, crashes),
-    so the interval is often much tighter than the difference of two intervals.
+    Pairs with a NaN are left out. Pairing removes the variation that both runs of a seed share (arrivals, crashes),
+    so the interval is often much narrower than the difference of two intervals.
     """
     left, right = _pairs(values, baseline)
     return mean_interval(left - right, confidence)
@@ -45,9 +45,9 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float 
 def paired_ratio(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
     """The mean of `values` over the mean of `baseline`, paired by position (same seed), with Fieller's interval.
 
-    Fieller (1954, "Some problems in interval estimation", JRSS B 16:175): exact where the pairs are normal. Pairs of
-    which one is NaN are left out. Where the mean of the baseline may as well be 0, no interval is short enough to be
-    wrong: it reaches from minus infinity to infinity. Fewer than two pairs have no interval (NaN).
+    Fieller (1954, "Some problems in interval estimation", JRSS B 16:175): exact for normal pairs. Pairs with a NaN are
+    left out. If the mean of the baseline does not differ significantly from 0, the interval is from minus infinity to
+    infinity. Fewer than two pairs have no interval (NaN).
     """
     check_confidence(confidence)
     left, right = _pairs(values, baseline)
@@ -58,8 +58,8 @@ def paired_ratio(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.9
     ratio = over / under
     if n == 1:
         return Interval(ratio, math.nan, math.nan, 1)
-    # What remains of (over - ratio * under) is normal with mean 0 for the true ratio: solve for those that t allows.
-    # In units of the baseline's mean, so that squares of seconds or of millions of operations lose no digits.
+    # For the true ratio, the mean of (over - ratio * under) is normal with mean 0: solve for the ratios that t allows.
+    # The values are in units of the baseline's mean, so that squares of seconds or of millions lose no digits.
     scale = t_quantile((1 + confidence) / 2, n - 1) ** 2 / n
     y, x = left / under - ratio, right / under - 1.0
     a = 1.0 - scale * float(x @ x) / (n - 1)
@@ -83,19 +83,19 @@ def differences(
 
     Args:
         summaries: one row a run and seed, a column a measure (`summary()` rows with `seed` and the columns `by`).
-        baseline: the label of a run; or the values of some of the columns `by`. What a group is compared with is
-            the group that has these values and is else like it: at each point of a grid another.
-        measures: which columns; by default all numeric ones.
-        by: the columns that tell groups apart, each a group of seeds.
+        baseline: the label of a run; or values for some of the columns `by`. Each group is compared with the group that
+            has these values and equals it in the other columns: another one at each point of a grid.
+        measures: the columns of the measures; by default all numeric ones.
+        by: the columns that distinguish groups; each group has several seeds.
 
     Returns:
-        Columns `by…, measure, value, low, high, n, bound, text`: `value` is the mean over the `n` seeds that both
-        have of the group's value minus the baseline's; `bound` is "≥" where a value of the group is only a lower bound
-        (so that the difference is one), "≤" where one of the baseline is, "?" where both are, else ""; `text` says it
-        in words ("12.3 ± 0.4 ms more than Raft").
+        Columns `by…, measure, value, low, high, n, bound, text`: `value` is the mean of the group's value minus the
+        baseline's value, over the `n` common seeds. `bound` is "≥" if a value of the group is only a lower bound (then
+        the difference is one, too), "≤" if a value of the baseline is, "?" if both are, else "". `text` is the
+        difference in words ("12.3 ± 0.4 ms more than Raft").
 
     Raises:
-        ValueError: no such baseline, a group has a seed twice, or it shares none with its baseline.
+        ValueError: there is no such baseline, a group has a seed twice, or shares no seed with its baseline.
     """
     return _versus(summaries, baseline, measures, by, confidence, paired_difference, _difference_text)
 
@@ -108,10 +108,10 @@ def ratios(
     by: Sequence[str] = ("run",),
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Each group's mean over that of its baseline, seed by seed, with Fieller's interval.
+    """The mean of each group divided by the mean of its baseline, paired by seed, with Fieller's interval.
 
-    Arguments, columns and errors are those of `differences`; `text` reads "1.32 ± 0.03 times Raft". Intervals of what
-    cannot be negative (`quantities`) do not reach below zero.
+    Arguments, columns and errors are those of `differences`; `text` is like "1.32 ± 0.03 times Raft". The intervals of
+    quantities that cannot be negative (`quantities`) do not reach below zero.
     """
     return _versus(summaries, baseline, measures, by, confidence, paired_ratio, _ratio_text)
 
@@ -162,13 +162,13 @@ def _grouped(summaries: pd.DataFrame, by: Sequence[str]) -> list[pd.Index[Any]]:
 
 
 def _keys(summaries: pd.DataFrame, by: Sequence[str], row: Any) -> tuple[Any, ...]:
-    """What tells a group apart; a missing value is None, which equals itself."""
+    """The values of the columns `by` in a row; a missing value becomes None, because NaN is not equal to itself."""
     values = [summaries.at[row, name] for name in by]
     return tuple(None if isinstance(value, float) and math.isnan(value) else value for value in values)
 
 
 def _baseline(summaries: pd.DataFrame, baseline: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
-    """The values of the baseline. Raises ValueError for a column that tells no groups apart, or a value of no row."""
+    """The values of the baseline. Raises ValueError for a column that is not in `by`, or a value that no row has."""
     if not baseline:
         raise ValueError(f"the baseline names no value: give one of {', '.join(by)}")
     for name, value in baseline.items():
@@ -189,7 +189,7 @@ def _spread(found: Interval, decimals: int) -> str:
 
 
 def _decimals(found: Interval, most: int) -> int:
-    """So many that the half-width has one digit, or two that begin with 1; those of the value where there is none."""
+    """The decimals that show the half-width with one digit (two if it begins with 1); else those of the value."""
     half = found.half_width
     if math.isfinite(half) and half > 1e-6 * abs(found.mean):
         return max(0, decimals_for([half * 1.0000001], 1 + f"{half:e}".startswith("1"), most))

@@ -1,11 +1,12 @@
-"""Probabilistically bounded staleness: from the delays of quorum messages to latencies and staleness.
+"""Probabilistically bounded staleness: computes latencies and staleness from the delays of quorum messages.
 
 Bailis, Venkataraman, Franklin, Hellerstein, Stoica, "Probabilistically Bounded Staleness for Practical Partial Quorums"
-(PVLDB 5(8), 2012), section 4.1. In their model, WARS, a coordinator sends a write to all N replicas and has it
-committed when W have acknowledged; another sends a read to all, t seconds after the commit, and returns the newest of
-the first R replies. The read is stale unless one of these R replicas had the write when the request reached it.
+(PVLDB 5(8), 2012), section 4.1. In their model, WARS, a coordinator sends a write to all N replicas; the write is
+committed when W replicas have acknowledged it. Another coordinator sends a read to all replicas, t seconds after the
+commit, and returns the newest of the first R replies. The read is stale unless one of these R replicas had the write
+when the read request arrived.
 
-The arrays may come from anywhere: from draws of distributions, or from the traced messages of a simulated protocol.
+The delays may be draws of distributions, or come from the traced messages of a simulated protocol.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ _BLOCK = 250_000
 
 
 class Wars(NamedTuple):
-    """One entry a trial, all in seconds."""
+    """One entry per trial, in seconds."""
 
     write_latency: Floats
-    """Until W replicas had acknowledged."""
+    """Time until W replicas had acknowledged the write."""
     read_latency: Floats
-    """Until R replicas had replied."""
+    """Time until R replicas had replied to the read."""
     visible_after: Floats
-    """How long after the commit a read must begin to see the write; 0: at any time."""
+    """The shortest time after the commit at which a read that begins then sees the write; 0: at once."""
 
     def consistent(self, t: float) -> float:
-        """The share of reads, begun ``t`` seconds after the commit, that see the write."""
+        """The share of reads that see the write, if they begin ``t`` seconds after the commit."""
         return float((self.visible_after <= t).mean())
 
 
@@ -43,7 +44,7 @@ def wars(w: Any, a: Any, r: Any, s: Any, *, reads: int, writes: int) -> Wars:
 
     Args:
         w, a, r, s: delays in seconds of write requests, acknowledgements, read requests and replies, of shape
-            (trials, N): one column a replica.
+            (trials, N): one column per replica.
         reads, writes: R and W, from 1 to N.
 
     Raises ValueError when the shapes differ, or R or W is out of range.
@@ -62,7 +63,7 @@ def wars(w: Any, a: Any, r: Any, s: Any, *, reads: int, writes: int) -> Wars:
     first = np.argsort(replies, axis=1, kind="stable")[:, :reads]
     had = np.take_along_axis(w - r, first, axis=1).min(
         axis=1
-    )  # when a read must begin for one of them to have it
+    )  # earliest start of the read at which one of these replicas has the write
     latency = np.take_along_axis(replies, first[:, -1:], axis=1)[:, 0]
     return Wars(committed, latency, np.maximum(had - committed, 0.0))
 
@@ -73,9 +74,9 @@ def sampled(
     """Trials with independent delays.
 
     Args:
-        w, a, r, s: what the delays of the four kinds of message are drawn from, each with a method ``draws(rng)`` that
-            gives a function of how many (`sim.distributions`).
-        n, reads, writes: replicas, R and W.
+        w, a, r, s: the distributions of the delays of the four kinds of message, each with a method ``draws(rng)`` that
+            returns a function of the number of draws (`sim.distributions`).
+        n, reads, writes: the number of replicas N, R and W.
     """
     rng = np.random.default_rng([seed, 0x9B5])
     draws = [distribution.draws(rng) for distribution in (w, a, r, s)]
@@ -90,7 +91,7 @@ def sampled(
 def wars_of_messages(
     messages: pd.DataFrame, *, writer: str, reader: str, replicas: list[str], kinds: tuple[str, str, str, str]
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """The delays of a run in which the same number of writes and reads each went to all replicas, in order.
+    """The delays of a run in which as many writes as reads were sent, each to all replicas, in order.
 
     Args:
         messages: the traced messages. writer, reader: the coordinators. replicas: their columns, in order.
@@ -106,7 +107,7 @@ def wars_of_messages(
     request, acknowledgement, query, reply = kinds
     w = np.column_stack([delays(request, writer, replica) for replica in replicas])
     r = np.column_stack([delays(query, reader, replica) for replica in replicas])
-    # Answers are in the order of their requests only if sorted by these: they may overtake each other.
+    # Answers may overtake each other, so they are sorted by their requests.
     a = np.column_stack(
         [_answers(messages, acknowledgement, replica, writer, request) for replica in replicas]
     )
@@ -115,7 +116,7 @@ def wars_of_messages(
 
 
 def _answers(messages: pd.DataFrame, kind: str, src: str, dst: str, request: str) -> Floats:
-    """Delays of answers in the order in which their requests were sent: each left when its request arrived."""
+    """The delays of answers, in the order in which their requests were sent."""
     m = messages
     there = m[(m["kind"] == request) & (m["src"] == dst) & (m["dst"] == src)].sort_values(
         "sent", kind="stable"
@@ -124,7 +125,7 @@ def _answers(messages: pd.DataFrame, kind: str, src: str, dst: str, request: str
     arrived = there["delivered"].to_numpy(dtype=np.float64)
     sent = back["sent"].to_numpy(dtype=np.float64)
     delay = back["delivered"].to_numpy(dtype=np.float64) - sent
-    # The k-th request to arrive is the k-th to be answered: replicas answer at once.
+    # Replicas answer at once, so the k-th request to arrive is the k-th to be answered.
     found = np.empty_like(arrived)
     found[np.argsort(arrived, kind="stable")] = delay[np.argsort(sent, kind="stable")]
     return found

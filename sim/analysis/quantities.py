@@ -1,6 +1,6 @@
-"""What each measure is called, in which unit it is kept, and how its numbers are written for people.
+"""The names, labels and units of measures, and the format of their numbers for people.
 
-Tables and charts ask here, so that a measure has one name, one label and one unit everywhere.
+Tables and charts use this module, so that a measure has the same name, label and unit everywhere.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def column_of(frame: pd.DataFrame, field: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A measure's name (its column), label for people, unit as kept in frames, which way is better, least value.
+    """A measure: its name (the column), label for people, unit in frames, which direction is better, least value.
 
-    ``least``: 0 for measures that cannot be negative, which all of `QUANTITIES` are; others are not known to be.
+    ``least``: 0 for measures that cannot be negative, such as all `QUANTITIES`; minus infinity for unknown names.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Quantity:
 
     @property
     def is_time(self) -> bool:
-        """Whether values are seconds, which people may rather read in ms or µs."""
+        """Whether values are in seconds; tables and charts may show them in ms or µs."""
         return self.unit == "s"
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Multiply a value as kept in a frame by `factor` to express it in `unit`."""
+    """Multiply a value of a frame by `factor` to express it in `unit`."""
 
     factor: float
     unit: str
@@ -79,7 +79,7 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def quantity(name: str) -> Quantity:
-    """The quantity kept in column `name`; `p99.9` and its like are latencies, other unknown names are bare."""
+    """The quantity in column `name`; names such as `p99.9` are latencies, other unknown names have no unit."""
     known = QUANTITIES.get(name)
     if known is not None:
         return known
@@ -91,7 +91,7 @@ def quantity(name: str) -> Quantity:
 
 
 def time_scale(seconds: Iterable[float]) -> Scale:
-    """The unit (s, ms or µs) in which these times read best: that of their typical (geometric mean) size."""
+    """The best unit (s, ms or µs) for these times, from their geometric mean."""
     logs = [math.log(abs(value)) for value in seconds if math.isfinite(value) and value != 0]
     if not logs:
         return Scale(1e3, "ms")
@@ -102,7 +102,7 @@ def time_scale(seconds: Iterable[float]) -> Scale:
 
 
 def decimals_for(values: Iterable[float], significant: int = 3, most: int = 3) -> int:
-    """How many decimals show the smallest non-zero value with `significant` digits, but at most `most`.
+    """The number of decimals that shows the smallest non-zero value with `significant` digits; at most `most`.
 
     Whole numbers need none.
     """

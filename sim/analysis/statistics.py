@@ -1,7 +1,7 @@
 """Statistics over seeds and over time: intervals, warm-up truncation, batch means.
 
-No SciPy: importing it costs more than a second, and results may not depend on whether it is installed.
-The tests compare with it.
+SciPy is not used: importing it takes more than a second, and results must not depend on whether it is installed.
+The tests compare the results with SciPy.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 AT_LEAST = "_at_least"
-"""Column `p99_at_least` says (1 or 0) whether the value in column `p99` is only a lower bound."""
+"""Suffix of columns: `p99_at_least` is 1 if the value in column `p99` is only a lower bound, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An estimate (`mean`) with its confidence interval from `low` to `high`, out of `count` values.
 
-    `low` and `high` are NaN where the values say nothing of their spread (fewer than two).
+    `low` and `high` are NaN for fewer than two values.
     """
 
     mean: float
@@ -48,7 +48,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """How far the interval reaches above the estimate; NaN with fewer than two values."""
+        """The distance from the estimate to `high`; NaN for fewer than two values."""
         return self.high - self.mean
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
     """The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22)."""
     if x <= 0.0 or x >= 1.0:
         return 0.0 if x <= 0.0 else 1.0
-    if x > (a + 1) / (a + b + 2):  # the fraction converges fast only below; above, by symmetry
+    if x > (a + 1) / (a + b + 2):  # the fraction converges fast only for smaller x; use the symmetry
         return 1.0 - _incomplete_beta(b, a, 1.0 - x)
     front = math.exp(
         math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -124,16 +124,16 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def check_confidence(confidence: float) -> None:
-    """Raise ValueError for what is no share of intervals that are to cover the truth."""
+    """Raise ValueError unless a confidence level is in (0, 1)."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
-    """The mean of independent values (one a seed) with its Student t interval; NaNs are left out.
+    """The mean of independent values (one per seed) with its Student t interval; NaNs are left out.
 
-    `least`: what the true mean cannot be below, such as 0 for a time: an interval that would reach below ends there,
-    and covers the truth as often. One value has no interval (NaN): it says nothing of its spread.
+    `least`: a lower bound of the true mean, such as 0 for a time. The interval is cut off there, which does not change
+    its coverage. A single value has no interval (NaN).
     """
     check_confidence(confidence)
     kept = _finite(values)
@@ -148,7 +148,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float =
 
 
 def measured(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
-    """The columns to judge: those asked for, else all numeric ones. Raises ValueError for one that is not there."""
+    """The columns of the measures: `measures`, else all numeric ones. Raises ValueError for a missing column."""
     missing = [name for name in (*by, *(measures or ())) if name not in summaries.columns]
     if missing:
         raise ValueError(f"summaries have no column {missing[0]!r}; they have {list(summaries.columns)}")
@@ -159,7 +159,7 @@ def measured(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str]
 
 
 def bounded(group: pd.DataFrame, measure: str) -> bool:
-    """Whether a value of this measure is only a lower bound."""
+    """Whether at least one value of this measure is only a lower bound."""
     flag = measure + AT_LEAST
     return flag in group.columns and bool((group[flag].fillna(0) > 0).any())
 
@@ -174,17 +174,17 @@ def intervals(
     """Each measure's mean over seeds with its interval.
 
     Args:
-        summaries: one row a run and seed, a column a measure (`summary()` rows with `run` and `seed`).
-        measures: which columns; by default all numeric ones.
-        by: the columns that tell groups apart, each a group of seeds.
+        summaries: one row per run and seed, one column per measure (`summary()` rows with `run` and `seed`).
+        measures: the columns of the measures; by default all numeric ones.
+        by: the columns that distinguish groups; each group has several seeds.
 
     Returns:
-        Columns `by…, measure, mean, low, high, count, at_least`, groups in order of appearance; `at_least` where
-        a seed's value is only a lower bound, so the mean is too. Intervals of what cannot be negative (times, counts,
-        rates: `quantities`) do not reach below zero.
+        Columns `by…, measure, mean, low, high, count, at_least`, groups in order of appearance. `at_least`: the value
+        of a seed is only a lower bound, so the mean is, too. The intervals of quantities that cannot be negative
+        (times, counts, rates: `quantities`) do not reach below zero.
 
     Raises:
-        ValueError: a group has a seed twice, whose values are not independent samples: more columns belong in `by`.
+        ValueError: a group has a seed twice. Values of one seed are not independent samples: add columns to `by`.
     """
     names = measured(summaries, by, measures)
     if "seed" in summaries.columns and "seed" not in by:
@@ -210,10 +210,10 @@ def intervals(
 def mser5(values: ArrayLike) -> int:
     """How many of the first values to drop as warm-up: the MSER-5 rule.
 
-    Values are averaged five at a time; the cut is where the standard error of the mean of what remains is least
-    (White 1997, "An effective truncation heuristic for bias reduction in simulation output", Simulation 69;
-    in fives: White, Cobb and Spratt 2000, WSC). Only cuts in the first half are considered: a result of about
-    half the length says that the run is too short to tell.
+    Values are averaged in batches of five. The rule cuts where the standard error of the mean of the remaining batches
+    is smallest (White 1997, "An effective truncation heuristic for bias reduction in simulation output", Simulation 69;
+    batches of five: White, Cobb and Spratt 2000, WSC). Only cuts in the first half are considered: a result of about
+    half the length means that the run is too short.
 
     Args:
         values: one run's output in order of time (latencies, queue lengths), shape (n,).
@@ -226,7 +226,7 @@ def mser5(values: ArrayLike) -> int:
         return 0
     batches = series[: count * 5].reshape(count, 5).mean(axis=1)
     batches = batches - batches.mean()  # sums of squares lose digits around a large mean
-    left = np.arange(count, 0, -1)  # how many batches remain after each cut
+    left = np.arange(count, 0, -1)  # number of remaining batches for each cut
     sums = np.cumsum(batches[::-1])[::-1]
     squares = np.cumsum((batches**2)[::-1])[::-1]
     spread = np.maximum(squares - sums**2 / left, 0.0) / left.astype(float) ** 2
@@ -234,10 +234,10 @@ def mser5(values: ArrayLike) -> int:
 
 
 def batch_means(values: ArrayLike, batches: int = 20, confidence: float = 0.95) -> Interval:
-    """The mean of one long run's correlated output, its interval from the means of consecutive batches.
+    """The mean of the correlated output of one long run, with an interval from the means of consecutive batches.
 
-    Batches long against the correlation are nearly independent (Invariant, "Simulation Modeling and Analysis",
-    5th ed., 9.5.3). What does not fill a batch is dropped at the start, where warm-up may linger.
+    Batches that are long compared to the correlation are nearly independent (Law, "Simulation Modeling and Analysis",
+    5th ed., 9.5.3). Values that do not fill a batch are dropped at the start, where the warm-up may still have effects.
 
     Raises:
         ValueError: fewer than two batches, or fewer values than batches.

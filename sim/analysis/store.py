@@ -1,9 +1,9 @@
-"""Frames on disk: CSV always, Parquet too where pyarrow is installed. A file is there whole or not at all.
+"""Frames on disk: always CSV, and also Parquet if pyarrow is installed. Files are written atomically.
 
-Columns that hold any value (keys, values, results, event details) are written as text: a string as it is, unless it
-could be taken for JSON, and anything else as JSON in the written form (`sim.written.tree`): an array is a tuple, and
-lists, sets and the like say what they are. A missing value is an empty field. What has no written form, such as an
-object of a protocol, comes back as its text.
+Columns with values of any type (keys, values, results, event details) are written as text. A string is written as it
+is, unless it is valid JSON. Any other value is written as JSON in the written form (`sim.written.tree`): a tuple is an
+array; lists, sets and so on are marked with their type. A missing value is an empty field. A value without written
+form, such as an object of a protocol, is read back as its text.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ TEXT = frozenset(
     {"run", "system", "guarantee", "checked", "kind", "status", "node", "region", "event", "gauge", "fate"}
     | {"src", "dst", "role", "src_role", "dst_role", "measure", "fault", "label"}
 )
-"""Columns of text, which stay text even where they look like numbers."""
+"""Columns of text, which stay text even if they look like numbers."""
 
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside `path` to write to; on success it takes the place of `path`, else it is gone.
+    """A context with a temporary path beside `path`: on success the file replaces `path`, else it is deleted.
 
-    The suffix stays, for writers that tell the format by it. Folders are made.
+    The temporary path has the same suffix, because some writers choose the format by it. Missing folders are made.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _encode(value: Any) -> str | None:
 
 
 def _tree(value: Any) -> Any:
-    """The written form of a value, with null for None; what has none, such as an object of a protocol, is its text."""
+    """The written form of a value, with null for None; an object without written form becomes its text."""
     if value is None or type(value) in (bool, int):
         return value
     if isinstance(value, tuple):  # a named one, too
@@ -121,7 +121,7 @@ def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """A column of texts as bool, int or float, whichever all of it is, or else as it is."""
+    """A column of texts, converted to bool, int or float if all its values can be; else unchanged."""
     missing = column.isna().to_numpy()
     if len(column) and not missing.any() and column.isin(["True", "False"]).all():
         return column == "True"
@@ -136,7 +136,7 @@ def _typed(column: pd.Series) -> pd.Series:
 
 
 def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
-    """Write one frame, without its index, as CSV or Parquet by the suffix of `path`; returns the path.
+    """Write one frame, without its index, as CSV or Parquet (by the suffix of `path`); returns the path.
 
     Raises:
         ValueError: another suffix, or Parquet without pyarrow.
@@ -158,12 +158,12 @@ def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
 def write_frames(
     frames: Mapping[str, pd.DataFrame], folder: Path | str, *, parquet: bool | None = None
 ) -> list[Path]:
-    """Write each frame as `<name>.csv` in `folder`, and as `<name>.parquet` too; returns the paths.
+    """Write each frame as `<name>.csv` in `folder`, and also as `<name>.parquet`; returns the paths.
 
     Args:
         frames: name → frame.
-        folder: made if missing.
-        parquet: whether to write Parquet too; None: where pyarrow is installed.
+        folder: the folder; made if missing.
+        parquet: whether to write Parquet, too; None: if pyarrow is installed.
     """
     wanted = has_parquet() if parquet is None else parquet
     suffixes = (".csv", ".parquet") if wanted else (".csv",)
@@ -185,8 +185,8 @@ def read_frame(path: Path | str) -> pd.DataFrame:
         return _decoded(pd.read_parquet(source))
     if source.suffix != ".csv":
         raise ValueError(f"frames are read from .csv or .parquet, not {source.name!r}")
-    # Only an empty field is missing: a region may be called "NA". Numbers are read by Python's own float, which
-    # gives back each bit; pandas' readers differ between versions in that.
+    # Only an empty field is a missing value: a region may be called "NA". Numbers are read by Python's float, which
+    # restores every bit; the readers of pandas differ between versions.
     frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
     numbers = {name: _typed(frame[name]) for name in frame.columns if name not in TEXT | ANY_VALUE}
     return _decoded(frame.assign(**numbers))

@@ -1,9 +1,9 @@
 """Latency when some operations were never answered: the Kaplan-Meier estimate.
 
-An operation that got no answer took *at least* as long as it was watched. Dropping it flatters the system
-that fails; counting it as finished when the watching stopped flatters it too. The product-limit estimator
-(Kaplan and Meier 1958, "Nonparametric estimation from incomplete observations", JASA 53:457) uses exactly
-what is known. Without unanswered operations it is the empirical distribution.
+An operation without an answer took *at least* as long as it was observed. If such operations were dropped, or counted
+as finished at the end of the observation, the failing system would look better than it is. The product-limit estimator
+(Kaplan and Meier 1958, "Nonparametric estimation from incomplete observations", JASA 53:457) uses exactly what is
+known. Without unanswered operations it is the empirical distribution.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Bounded", "Survival", "survival"]
 
-# Fractions are ratios of counts, at least 1e-9 apart in any run that fits in memory: what is closer is rounding.
+# Fractions are ratios of counts. In any run that fits in memory they differ by at least 1e-9 or not at all; smaller
+# differences are rounding errors.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """A value, or with `at_least` a lower bound of it (the rest was not observed)."""
+    """A value; with `at_least` only a lower bound of it, because the rest was not observed."""
 
     value: float
     at_least: bool = False
@@ -30,11 +31,11 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """The distribution of latencies, some known only to be at least so long.
+    """The distribution of latencies, of which some are only known to be at least a certain time.
 
-    `times` (seconds, ascending, distinct) are those at which operations were answered and `fractions` the
-    estimated part of all operations answered within them; `longest` is the longest time any operation was
-    watched, answered or not; `count` operations in all, of which `censored` got no answer.
+    `times` (seconds, ascending, distinct) are the latencies of answered operations; `fractions` are the estimated
+    fractions of all operations answered within these times. `longest` is the longest time that any operation was
+    observed, answered or not. There are `count` operations, of which `censored` got no answer.
     """
 
     times: NDArray[np.float64]
@@ -46,7 +47,7 @@ class Survival:
     def quantile(self, q: float) -> Bounded:
         """The shortest time within which a fraction `q` (0 < q ≤ 1) of the operations was answered.
 
-        Where fewer than `q` were seen answered, the longest time watched, as a lower bound. NaN without operations.
+        If fewer than `q` were seen answered: the longest observed time, as a lower bound. NaN without operations.
         """
         if not 0.0 < q <= 1.0:
             raise ValueError(f"a quantile must be in (0, 1], got {q!r}")
@@ -58,10 +59,10 @@ class Survival:
         return Bounded(float(self.times[index]))
 
     def mean(self) -> Bounded:
-        """The area above the distribution, up to the longest time watched; a lower bound if some lie beyond."""
+        """The area above the distribution up to the longest observed time; a lower bound if some are longer."""
         if self.count == 0:
             return Bounded(math.nan)
-        # Weighing each time by the mass at it is, without censoring, the plain mean to the last bit or so.
+        # The sum of each time multiplied by its mass; without censoring it is the plain mean, except for rounding.
         mass = np.diff(self.fractions, prepend=0.0)
         beyond = 1.0 - (float(self.fractions[-1]) if len(self.fractions) else 0.0)
         unseen = beyond > _ROUNDING
@@ -78,9 +79,9 @@ def survival(times: ArrayLike, answered: ArrayLike, weights: ArrayLike | None = 
     """Estimate the distribution of latencies.
 
     Args:
-        times: seconds each operation was watched, shape (n,).
-        answered: whether it ended in an answer then (True), or the watching did (False), shape (n,).
-        weights: how much each counts (> 0), shape (n,); None: all alike.
+        times: seconds for which each operation was observed, shape (n,).
+        answered: whether the observation ended with an answer, shape (n,).
+        weights: the weight of each operation (> 0), shape (n,); None: equal weights.
 
     Raises:
         ValueError: shapes differ, a time is negative or not finite, or a weight is not positive.
@@ -96,12 +97,13 @@ def survival(times: ArrayLike, answered: ArrayLike, weights: ArrayLike | None = 
     if n == 0:
         nothing = np.empty(0)
         return Survival(nothing, nothing, math.nan, 0, 0)
-    # At equal times answers come first: who stopped watching then had not yet seen an answer.
+    # At equal times answers come first: an observation that ended then had not seen an answer up to that time.
     order = np.lexsort((~seen, watched))
     watched, seen = watched[order], seen[order]
     remaining, heirs = _remaining(n, weights, order)
-    # An operation that is watched no longer leaves its weight to those still watched, in proportion to theirs. So the
-    # remaining ones weigh what they did times all inheritances so far, and no rounding piles up without censoring.
+    # When the observation of an operation ends without an answer, its weight goes to the operations that are still
+    # observed, in proportion to their weights. So the weight of the remaining operations is their original weight,
+    # multiplied by all factors so far; without censoring, no rounding errors accumulate.
     inheritance = np.where(seen | (heirs == 0), 1.0, remaining / np.where(heirs == 0, 1.0, heirs))
     weight = np.concatenate(([1.0], np.cumprod(inheritance)[:-1])) / remaining[0]
     fractions = 1.0 - weight * heirs
@@ -115,7 +117,7 @@ def survival(times: ArrayLike, answered: ArrayLike, weights: ArrayLike | None = 
 def _remaining(
     n: int, weights: ArrayLike | None, order: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The weight of each operation and all that were watched longer; and without itself."""
+    """For each operation: the total weight of it and all that were observed longer; and this total without itself."""
     if weights is None:
         remaining = np.arange(n, 0, -1, dtype=np.float64)
         return remaining, remaining - 1

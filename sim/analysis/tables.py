@@ -1,4 +1,4 @@
-"""Comparison tables: one row a system, each measure with its 95 % confidence interval over seeds."""
+"""Comparison tables: one row per system; each measure has its 95 % confidence interval over seeds."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _HEADS = {
     "queue_max": "longest queue",
 }
 _RARE = frozenset({"acknowledged_unreplicated"})
-"""Measures of what few systems ever do: shown where one of them did."""
+"""Measures that are 0 for most systems: shown only if a run has a value above 0."""
 
 _NOTHING = "–"
 _IN_SECONDS = frozenset(
     {"duration", "warmup", "heartbeat", "detection", "timeout", "backoff", "lease", "start", "think"}
 )
-"""Fields that hold seconds, for headings."""
+"""Fields in seconds, for headings."""
 _UNSAFE = "UNSAFE"
 
 
@@ -64,15 +64,15 @@ def comparison_table(
     measures: Sequence[str] = MEASURES,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One row a system, in order of appearance.
+    """One row per system, in order of appearance.
 
     Args:
-        summaries: one row a run and seed: columns `run`, `seed` and measures.
-        guarantees: run → what the system claims ("linearizable"); runs that are missing claim nothing ("none").
-        checked: run → what came of checking it ("20/20 valid"); missing ones are "not checked".
-        settings: `nodes` or `detection` (seconds) → run → its value: columns of what the systems differ in.
-        measures: which to show; one that no run has (all NaN) is left out, and so is a rare one that is 0 throughout.
-        confidence: of the intervals.
+        summaries: one row per run and seed: columns `run`, `seed` and measures.
+        guarantees: run → the consistency that the system claims ("linearizable"); missing runs claim nothing ("none").
+        checked: run → the result of its checks ("20/20 valid"); missing runs are "not checked".
+        settings: `nodes` or `detection` (seconds) → run → its value: columns for settings that differ.
+        measures: the measures to show. A measure that no run has (all NaN), or a rare one that is always 0, is left out.
+        confidence: the confidence level of the intervals.
 
     Returns:
         Columns `system, guarantee, checked, unsafe` (bool: the label says UNSAFE), `seeds`, and for each measure its
@@ -99,7 +99,7 @@ def comparison_table(
 
 
 def _measured(found: pd.DataFrame) -> dict[str, object]:
-    """The cells of one row, of the lines of `intervals` that belong to it."""
+    """The cells of one row, from its lines of the frame of `intervals`."""
     row: dict[str, object] = {}
     for line in found.to_dict("records"):
         measure = str(line["measure"])
@@ -117,10 +117,10 @@ def sweep_table(
     measures: Sequence[str] = MEASURES,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One row a point of a sweep: its values of `fields`, what came of checking it, and measures.
+    """One row per point of a sweep: its values of `fields`, the result of its checks, and measures.
 
-    `checked`: what came of it at each point, in order of appearance. Measures are as in `comparison_table`.
-    Raises ValueError where there are not as many in `checked` as points.
+    `checked`: the result of the checks at each point, in order of appearance. Measures are as in `comparison_table`.
+    Raises ValueError unless `checked` has one entry per point.
     """
     kept = [name for name in measures if worth_showing(summaries, name)]
     by = [column_of(summaries, field) for field in fields] or ["run"]
@@ -139,11 +139,11 @@ def sweep_table(
 
 
 def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
-    """Latency by region as text: a row a system, a column a region, "p50 / p99" in each cell (means over seeds).
+    """Latency by region as text: one row per system, one column per region, cells "p50 / p99" (means over seeds).
 
     Args:
-        latencies: columns `run, seed, region, p50, p99` (seconds), and `p99_at_least` where it is a lower bound.
-        order: regions in the order of their columns; others follow as they come.
+        latencies: columns `run, seed, region, p50, p99` (seconds), and `p99_at_least` (whether p99 is a lower bound).
+        order: the order of the regions' columns; other regions follow in order of appearance.
     """
     scale = time_scale(latencies["p50"])
     systems = list(dict.fromkeys(latencies["run"]))
@@ -174,14 +174,14 @@ def _some(rows: pd.DataFrame, flag: str) -> bool:
 
 
 def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
-    """Whether a table by default has a column for this measure: some run has it and, if it is rare, not just 0."""
+    """Whether a table shows this measure: at least one run has a value and, for a rare measure, a value above 0."""
     if measure in _RARE:
         return measure in summaries.columns and bool((summaries[measure] > 0).any())
     return measure not in summaries.columns or bool(summaries[measure].notna().any())
 
 
 def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
-    """The frame of `pairing.differences` as a table like `comparison_table`'s, for `render`."""
+    """The frame of `pairing.differences` as a table like that of `comparison_table`, for `render`."""
     rows = []
     for run, group in differences.groupby("run", sort=False):
         row: dict[str, object] = {"system": str(run), "seeds": int(group["n"].max())}
@@ -196,7 +196,7 @@ def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASUR
 
 
 def ratio_lines(ratios: pd.DataFrame, measures: Sequence[str] = MEASURES) -> str:
-    """The frame of `pairing.ratios` as text, a line for each system and measure that has a ratio."""
+    """The frame of `pairing.ratios` as text: one line for each system and measure with a ratio."""
     shown = ratios[ratios["measure"].isin(list(measures)) & ratios["value"].notna()]
     lines = [
         f"{line['run']}: {_HEADS.get(line['measure'], quantity(line['measure']).label)} {line['text']}"
@@ -214,13 +214,13 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     known = quantity(measure)
     means = [float(value) for value in table[measure]]
     scale = time_scale(means) if known.is_time else Scale(1.0, known.unit)
-    # Upwards: below, an interval ends at zero where the measure cannot be negative.
+    # The upper half-width: the lower end of the interval of a non-negative measure may be cut off at zero.
     halves = [float(high) - mean for mean, high in zip(means, table[f"{measure}_high"], strict=True)]
     means, halves = [v * scale.factor for v in means], [v * scale.factor for v in halves]
     bounds = [bound if isinstance(bound, str) else "" for bound in table[f"{measure}_bound"]]
     most = 1 if scale.unit == "op/s" else 3
     decimals = decimals_for(means, most=most)
-    # An interval shorter than the last digit of the means shows one digit of its own: ± 0.0 would claim exactness.
+    # A half-width smaller than the last digit of the means gets one digit: "± 0.0" would claim exactness.
     real = [half for half, mean in zip(halves, means, strict=True) if half > 1e-9 * abs(mean)]
     decimals = max([decimals, *(decimals_for([half], significant=1, most=most) for half in real)])
     form = f"{'+' if signed else ''},.{decimals}f"
@@ -237,7 +237,7 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
 
 
 def _columns(table: pd.DataFrame, signed: bool) -> list[tuple[str, list[str], bool]]:
-    """Head, cells and whether these are numbers, of each column to show."""
+    """(head, cells, whether the cells are numbers) for each column to show."""
     columns: list[tuple[str, list[str], bool]] = []
     for name in _leading(table):
         cells = [_plain(value) for value in table[name]]
@@ -253,21 +253,21 @@ def _columns(table: pd.DataFrame, signed: bool) -> list[tuple[str, list[str], bo
 
 
 def _leading(table: pd.DataFrame) -> list[str]:
-    """The columns that say what a row is, and what was promised and checked."""
+    """The columns that identify a row, with its guarantee and checks; all columns that are not measures."""
     behind = {"unsafe", "seeds", *_measures_of(table)}
     behind |= {name + end for name in _measures_of(table) for end in ("_low", "_high", "_bound")}
     return [str(name) for name in table.columns if name not in behind]
 
 
 def _heading(field: str) -> str:
-    """A swept field as one writes it on the command line; a time says its unit."""
+    """A swept field as written on the command line, with "[s]" for a time."""
     path = field_path(field)
     unit = " [s]" if path.rpartition("__")[2] in _IN_SECONDS else ""
     return path.replace("__", ".") + unit
 
 
 def _plain(value: object) -> str:
-    """A swept value: nothing is bare NaN."""
+    """A value as text; None and NaN are "none"."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -285,7 +285,7 @@ def _lines(
         return text.rjust(width) if numbers else text.ljust(width)
 
     numeric = [numbers for *_, numbers in columns]
-    # The cells of a column of numbers are as long as the longest, so that points and ± stand below each other.
+    # The cells of a column of numbers get equal lengths, so that decimal points and ± are aligned.
     blocks = [
         [cell.ljust(max(map(len, cells))) if numbers else cell for cell in cells]
         for _, cells, numbers in columns
@@ -300,11 +300,11 @@ def _lines(
 
 
 def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False) -> str:
-    """A comparison table as aligned text (or Markdown), in units that read well.
+    """A comparison table as aligned text (or Markdown), with times in suitable units.
 
-    A number is the mean over seeds "± how far its 95 % interval reaches upwards" (nothing after it with a single seed);
-    "≥" says that it is a lower bound, because operations went unanswered; "–" that the measure does not apply. `signed`
-    writes a plus before positive numbers, for tables of differences.
+    A number is the mean over seeds, followed by "±" and the distance to the upper end of its 95 % interval (left out
+    for a single seed). "≥" means a lower bound, because operations were not answered. "–" means that the measure does
+    not apply. `signed` writes a plus before positive numbers, for tables of differences.
     """
     if not len(table):
         return "(no runs)"

@@ -1,9 +1,9 @@
-"""Charts: functions from frames to matplotlib Axes. Loading this loads matplotlib; `sim.analysis` does not.
+"""Charts: functions from frames to matplotlib Axes. This package imports matplotlib; `sim.analysis` does not.
 
-Each takes `ax=` (None: a new figure) and returns the Axes it drew on; nothing global is changed. Colours are those
-of Okabe and Ito, told apart by colour-blind readers; a run keeps its colour in every chart of one comparison,
-given by its place in the frame, and dashes so that lines which coincide are both seen. What has nothing to show (a
-run without operations) is Axes that say so. Times are shown in the unit that reads best.
+Each function takes `ax=` (None: a new figure) and returns the Axes it drew on; no global state is changed. The colours
+are those of Okabe and Ito, which colour-blind readers can distinguish. The place of a run in the frame determines its
+colour and its dashes, so a run looks the same in every chart of one comparison; the dashes make lines visible that
+coincide. If there is nothing to show (a run without operations), the Axes say so. Times are shown in a suitable unit.
 """
 
 from __future__ import annotations

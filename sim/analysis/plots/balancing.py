@@ -28,11 +28,11 @@ __all__ = ["goodput_by_load", "goodput_over_time", "keys_moved_bars", "server_sh
 def goodput_over_time(
     timelines: pd.DataFrame, *, shade: tuple[float, float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Goodput over time, a line a run, below what was offered.
+    """Goodput over time, one line per run, and the offered load.
 
     Args:
         timelines: `sim.analysis.balancing_measures.goodput_timeline` of each run, with its label in column `run`.
-        shade: seconds from and to which something was wrong.
+        shade: start and end (seconds) of a disturbance, drawn as a grey area.
     """
     ax = one_axes(ax)
     if not len(timelines):
@@ -59,24 +59,24 @@ def goodput_over_time(
         )  # fmt: skip
     ax.set_xlabel("time (s)")
     ax.set_ylabel("goodput (requests/s)")
-    ax.set_ylim(bottom=-0.02 * float(timelines["offered"].max()))  # a line at zero is to be seen
+    ax.set_ylim(bottom=-0.02 * float(timelines["offered"].max()))  # so that a line at zero is visible
     dress(ax)
     legend(ax)
     return ax
 
 
 def _edges(frame: pd.DataFrame) -> list[float]:
-    """Where bins of equal width begin and end: what is drawn holds over the whole bin."""
+    """The edges of bins of equal width (seconds)."""
     starts = frame["time"].tolist()
     return [*starts, starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else 1.0)]
 
 
 def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: Axes | None = None) -> Axes:
-    """Goodput against offered load, a line a run; the diagonal is where everything offered is served.
+    """Goodput against offered load, one line per run; on the diagonal, the whole offered load is served.
 
     Args:
         points: columns `run`, `offered`, `goodput` (requests per second).
-        capacity: what the servers can do at most, drawn as a line.
+        capacity: the largest possible goodput of the servers (requests per second), drawn as a line.
     """
     ax = one_axes(ax)
     if not len(points):
@@ -110,7 +110,7 @@ def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: 
 
 
 def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = None) -> Axes:
-    """How much each server got, relative to the mean: a row of dots a policy, with Jain's index beside it.
+    """The load of each server relative to the mean: one row of dots per policy, with Jain's index beside it.
 
     Args:
         loads: policy -> requests (or busy seconds) of each server.
@@ -135,11 +135,11 @@ def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = Non
 
 
 def keys_moved_bars(moved: Mapping[str, float], *, share: float, ax: Axes | None = None) -> Axes:
-    """The fraction of keys that a change of members moved, a bar a policy.
+    """The fraction of keys that moved when members changed, one bar per policy.
 
     Args:
         moved: policy -> fraction in [0, 1].
-        share: the share of the servers that came or went, drawn as a line.
+        share: the fraction of servers that joined or left, drawn as a line.
     """
     if not moved:
         return empty(one_axes(ax), "no policies")

@@ -24,14 +24,14 @@ def measure_bars(
     points: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """One measure as a bar a run: the mean over seeds, its interval, and each seed as a dot.
+    """One measure, one bar per run: the mean over seeds, its interval, and each seed as a dot.
 
-    Seeds whose value is only a lower bound are drawn as arrows, and "≥" stands before the mean.
+    Seeds whose value is only a lower bound are drawn as arrows, and the mean is marked with "≥".
 
     Args:
-        summaries: one row a run and seed, with columns `run`, `seed` and `measure`.
-        measure: the column.
-        confidence: of the intervals.
+        summaries: one row per run and seed, with columns `run`, `seed` and `measure`.
+        measure: the column of the measure.
+        confidence: the confidence level of the intervals.
         points: whether to show the seeds.
     """
     known = quantity(measure)
@@ -93,7 +93,7 @@ def measure_bars(
 
 
 def _dots(ax: Axes, row: int, values: NDArray[np.float64], bounded: NDArray[np.bool_]) -> None:
-    """The seeds of one bar, spread a little so that equal ones can be counted."""
+    """The seeds of one bar as dots, spread vertically so that equal values can be counted."""
     spread = row + np.linspace(-0.2, 0.2, len(values))
     for marker, chosen in (("o", ~bounded), (">", bounded)):
         ax.plot(
@@ -116,9 +116,9 @@ def unavailability(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
-    """The longest time without an `ok` after a fault, of each run: see `measure_bars`.
+    """The longest time without an `ok` after a fault, for each run: see `measure_bars`.
 
-    `of`: the kind of operation that went unanswered; None: the longer of both.
+    `of`: the kind of operation; None: the longer time of both kinds.
     """
     return measure_bars(
         summaries, "unavailability" if of is None else f"unavailability_{of}", confidence=confidence, ax=ax

@@ -15,8 +15,8 @@ def grouped_bars(table: pd.DataFrame, ylabel: str, *, digits: int = 0, ax: Axes 
     """A group of bars for each row, a colour for each column, the number above each bar.
 
     Args:
-        table: rows are groups, columns are told apart in the legend; missing numbers have no bar.
-        ylabel: what the numbers are, with their unit.
+        table: rows are groups, columns are entries of the legend; missing numbers have no bar.
+        ylabel: the label of the numbers, with their unit.
         digits: decimals of the numbers above the bars.
     """
     groups, series = len(table.index), len(table.columns)

@@ -34,7 +34,7 @@ _LATENCY = Quantity("latency", "latency", "s")
 
 
 def _thinned(count: int, most: int = 2000, tail: int = 1000) -> NDArray[np.intp]:
-    """Indices that show a curve of `count` points as well as all of them: evenly spaced, and the whole tail."""
+    """Indices of enough points to draw a curve of `count` points: evenly spaced points, and the whole tail."""
     if count <= most + tail:
         return np.arange(count)
     even = np.linspace(0, count - 1, most).astype(np.intp)
@@ -51,7 +51,7 @@ def _by_run(operations: pd.DataFrame, duration: float, warmup: float) -> dict[st
 
 
 def _name(run: str, one: Survival) -> str:
-    """The label of a curve: the run, and how many of its operations stay unanswered, if any do."""
+    """The label of a curve: the run, and the percentage of its unanswered operations, if there are any."""
     if not one.count:
         return f"{run} (no operations)".strip()
     if not len(one.fractions):
@@ -72,13 +72,13 @@ def latency_cdf(
 ) -> Axes:
     """The distribution of latency of each run, seeds pooled, on a logarithmic axis of time.
 
-    A curve of which some operations were never answered ends below 1 (Kaplan-Meier) and goes on as dots, with an
-    arrow; the legend says how many.
+    If some operations were never answered, the curve ends below 1 (Kaplan-Meier) and continues as dots with an arrow;
+    the legend shows their percentage.
 
     Args:
-        operations: one run, or several told apart by `run` (and `seed`).
+        operations: of one run, or of several runs with a column `run` (and `seed`).
         duration, warmup: seconds; operations called in [warmup, duration) count.
-        tail: draw the fraction *slower* than each latency, on a logarithmic axis: for the slowest few.
+        tail: draw the fraction *slower* than each latency, on a logarithmic axis, to show the slowest operations.
     """
     found = _by_run(operations, duration, warmup)
     if not any(one.count for one in found.values()):
@@ -136,14 +136,14 @@ def latency_percentiles(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
-    """Latency percentiles of each run, a row a run: means over seeds with their intervals.
+    """Latency percentiles, one row per run: means over seeds with their intervals.
 
-    A percentile that is only a lower bound (operations went unanswered) is drawn as an arrow to the right.
+    A percentile that is only a lower bound (operations were not answered) is drawn as an arrow to the right.
 
     Args:
-        summaries: one row a run and seed, with columns `run`, `seed`, `p50` … (rows of `summary`).
-        quantiles: which to draw.
-        confidence: of the intervals.
+        summaries: one row per run and seed, with columns `run`, `seed`, `p50` … (rows of `summary`).
+        quantiles: the quantiles to draw.
+        confidence: the confidence level of the intervals.
     """
     names = [quantile_name(q) for q in quantiles]
     if not summaries.reindex(columns=names).notna().any(axis=None):
@@ -164,7 +164,7 @@ def latency_percentiles(
             ax.errorbar(
                 x[i],
                 y[i],
-                # An interval that reaches below zero has no place on a logarithmic axis: it ends at a tenth of x.
+                # A logarithmic axis cannot show an interval that reaches zero: it is cut off at a tenth of x.
                 xerr=[[min(half[i], 0.9 * x[i])], [half[i]]],
                 color=palette[run],
                 marker=">" if bounded else MARKERS[i % len(MARKERS)],

@@ -28,10 +28,10 @@ __all__ = ["detection_tradeoff", "residue_by_traffic", "share_informed"]
 def share_informed(
     spreads: pd.DataFrame, theory: Mapping[str, pd.Series] | None = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Who knows of a rumour against time, a line a run; dotted: what a deterministic recurrence says.
+    """The share of members that know a rumour over time, one line per run; dotted: a deterministic recurrence.
 
     Args:
-        spreads: columns `run`, `cycle` (since the rumour was written), `share` (of members that know of it by its end).
+        spreads: columns `run`, `cycle` (since the rumour was written), `share` (of members that know it at its end).
         theory: run -> share by cycle, drawn in the colour of the run.
     """
     ax = one_axes(ax)
@@ -61,10 +61,10 @@ def share_informed(
 
 
 def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """The share of members that are never told against updates sent per member, with exp(-m) as a line.
+    """The share of members that never receive a rumour, against updates sent per member, with exp(-m) as a line.
 
     Args:
-        points: columns `run`, `k`, `traffic`, `residue`; those with a residue of 0 are drawn at the foot, hollow.
+        points: columns `run`, `k`, `traffic`, `residue`; points with residue 0 are drawn hollow at the bottom.
     """
     ax = one_axes(ax)
     if not len(points):
@@ -100,10 +100,10 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Detection time against false suspicions: a line a family of detectors, a point a setting, with its name.
+    """Detection time against false suspicions: one line per family of detectors, one labelled point per setting.
 
     Args:
-        points: columns `run` (the family), `setting`, `detection` (seconds), `false_per_hour`; 0: at the left edge.
+        points: columns `run` (the family), `setting`, `detection` (seconds), `false_per_hour` (0 is at the left edge).
     """
     ax = one_axes(ax, height=4.2)
     if not len(points):
@@ -120,7 +120,7 @@ def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             x, y, color=palette[run], marker=MARKERS[i % len(MARKERS)], linestyle=style[run], markersize=5.5,
             linewidth=1.2, label=run,
         )  # fmt: skip
-        above = i % 3 != 1  # neighbours lie close together: the second has its names below and to the left
+        above = i % 3 != 1  # neighbouring lines are close: the second has its labels below and to the left
         for at, value, name in zip(x, y, frame["setting"], strict=True):
             ax.annotate(
                 str(name), (at, value), (5, 4) if above else (-5, -10), textcoords="offset points",

@@ -17,7 +17,7 @@ __all__ = ["queue_heatmap", "sampled"]
 def sampled(
     samples: pd.DataFrame, gauge: str, nodes: Sequence[str], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The mean of a gauge in each bin of time, one row a node: a value holds until the next sample.
+    """The mean of a gauge in each bin of time, one row per node; a value holds until the next sample.
 
     Shape (nodes, bins); NaN before a node's first sample.
     """
@@ -30,7 +30,7 @@ def sampled(
         if not len(time):
             rows.append(np.full(len(edges) - 1, np.nan))
             continue
-        # The integral of the steps so far, told at any instant; where it is not defined yet, NaN.
+        # The integral of the step function up to each edge; NaN before the first sample.
         area = np.concatenate(([0.0], np.cumsum(value[:-1] * np.diff(time))))
         index = np.searchsorted(time, edges, side="right") - 1
         at = np.where(index < 0, np.nan, area[index] + value[index] * (edges - time[index]))
@@ -48,17 +48,17 @@ def queue_heatmap(
     bins: int = 200,
     ax: Axes | None = None,
 ) -> Axes:
-    """The queue length of every server over time: a row a server, a colour a length.
+    """The queue length of every server over time: one row per server; colours show lengths.
 
     Args:
         samples: of one run (`time, node, gauge, value`); a value holds until the server's next sample.
-        duration, warmup: seconds; the span that is shown.
-        gauge: which gauge.
-        nodes: the rows from the top; None: all that have the gauge, by name.
-        bins: how many bins of time; each shows the mean over it.
+        duration, warmup: seconds; the chart shows [warmup, duration].
+        gauge: the name of the gauge.
+        nodes: the rows from the top; None: all nodes with the gauge, by name.
+        bins: the number of bins of time; each shows its mean.
 
     Raises:
-        ValueError: there are samples, but none of that gauge.
+        ValueError: there are samples, but none of this gauge.
     """
     if not len(samples):
         return empty(one_axes(ax), "no samples were taken")
@@ -74,7 +74,7 @@ def queue_heatmap(
     mesh = ax.pcolormesh(
         edges, np.arange(len(rows) + 1) - 0.5, values, cmap="cividis", vmin=0.0, rasterized=True
     )
-    # Beyond 25 servers only every few are named.
+    # With more than 25 servers, only some are labelled.
     every = -(-len(rows) // 25)
     ax.set_yticks(range(0, len(rows), every), rows[::every])
     ax.set_ylim(len(rows) - 0.5, -0.5)

@@ -1,4 +1,4 @@
-"""Space-time diagrams (Lamport 1978): a lane a node, an arrow a message, time to the right."""
+"""Space-time diagrams (Lamport 1978): one lane per node, one arrow per message, time to the right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OTHER_ROLES = ("#56B4E9", "#CC79A7", "#009E73")
 _KINDS = tuple(colour for colour in PALETTE if colour != _GOLD)
 _MARKS = ("*", "D", "P", "s")
 _LOST = 0.6
-"""How far along a lost message's way its cross stands."""
+"""The position of the cross of a lost message, as a fraction of its way."""
 
 
 def _lanes(
@@ -44,9 +44,9 @@ def _lanes(
 
 
 def role_spans(events: pd.DataFrame, *, start: float, end: float) -> pd.DataFrame:
-    """From when to when each node had which role, within [start, end]: columns `node, role, start, end`.
+    """The times (seconds) of each role of each node within [start, end]: columns `node, role, start, end`.
 
-    A role begins with a `role` event (detail `role`) and ends with the node's next one or its crash.
+    A role begins with a `role` event (detail `role`) and ends with the node's next `role` event or crash.
     """
     rows: list[tuple[str, str, float, float]] = []
     holding: dict[str, tuple[str, float]] = {}
@@ -82,7 +82,7 @@ def _downs(events: pd.DataFrame, end: float) -> list[tuple[float, float]]:
 def _draw_lanes(
     ax: Axes, lanes: Sequence[str], events: pd.DataFrame, window: tuple[float, float], factor: float
 ) -> list[Patch]:
-    """Each node's life: a thin line, thick and coloured where its role is known, grey and hatched while it is down."""
+    """Draw the lanes: a thin line; thick and coloured while the role is known; hatched while the node is down."""
     start, end = window
     ax.hlines(range(len(lanes)), start * factor, end * factor, color=GREY, linewidth=0.8, zorder=1)
     spans = role_spans(events, start=start, end=end)
@@ -132,7 +132,7 @@ def _paths(messages: pd.DataFrame, lanes: Sequence[str], window: tuple[float, fl
             "y0": [position[name] for name in kept["src"]],
             "y1": [position[name] for name in kept["dst"]],
             "sent": sent,
-            # One that never arrives is drawn as if on its way to a typical arrival.
+            # A message that never arrives is drawn towards a typical arrival time.
             "end": np.where(np.isnan(delivered), sent + typical, delivered),
             "arrives": ~np.isnan(delivered),
             "lost": [what not in ("delivered", "in flight") for what in fate],
@@ -191,7 +191,7 @@ def _draw_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> list[Line2D]
 
 
 def _draw_lost(ax: Axes, group: pd.DataFrame, factor: float, colour: str) -> None:
-    """The first part of the way of messages that did not arrive, dashed."""
+    """Draw the first part of the way of messages that did not arrive, dashed."""
     if not len(group):
         return
     sent, end = group["sent"].to_numpy(dtype=float) * factor, group["end"].to_numpy(dtype=float) * factor
@@ -204,7 +204,7 @@ def _draw_lost(ax: Axes, group: pd.DataFrame, factor: float, colour: str) -> Non
 
 
 def _label_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> None:
-    """Write the kind along one arrow of each broadcast, or of the answers to it: the longest, if it has the room."""
+    """Write the kind along the longest arrow of each broadcast, and of the answers to it, if it is long enough."""
     palette = _kind_colours(paths)
     figure = ax.get_figure(root=True)
     width, height = figure.get_size_inches() if figure is not None else (8.0, 4.0)
@@ -232,7 +232,7 @@ def _label_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> None:
             rotation_mode="anchor",
             transform_rotates_text=True,
             ha="center",
-            # Beside the outermost arrow of a fan the outer side is free: below it downwards, above it upwards.
+            # The outer side of the outermost arrow of a broadcast is free: below if it points down, else above.
             va="top" if y1 > y0 else "bottom",
             fontsize=7,
             color=palette[kind],
@@ -252,17 +252,17 @@ def space_time(
     labels: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Each message with its sender and receiver, and when: a lane a node, an arrow from each sending to its delivery.
+    """A space-time diagram: one lane per node, and an arrow from the sending of each message to its delivery.
 
-    Lost messages are dashed and end in a cross; those that reached a dead node end in a cross at its lane. A lane is
-    coloured while the node's role is known, and hatched while it is down.
+    Lost messages are dashed and end with a cross; messages that reached a crashed node end with a cross at its lane. A
+    lane is coloured while the node's role is known, and hatched while the node is down.
 
     Args:
         messages, events: of one traced run.
         nodes: the lanes from the top (the nodes frame, or names); None: all nodes that appear, by name.
-        window: from when to when, in seconds; None: all of it.
-        marks: events to mark on the lanes.
-        labels: whether to write the kind of message along its arrow; None: if there are few.
+        window: start and end in seconds; None: the whole run.
+        marks: the events to mark on the lanes.
+        labels: whether to write the kinds of messages along arrows; None: only if there are few messages.
 
     Raises:
         ValueError: the window is empty.
@@ -273,7 +273,7 @@ def space_time(
     window = _whole(messages, events) if window is None else window
     if not window[0] < window[1]:
         raise ValueError(f"the window must end after it starts, got {window!r}")
-    # Simulated time is told in seconds, but for the first second.
+    # The axis is in seconds; in milliseconds if the window ends within the first second.
     scale = Scale(1e3, "ms") if window[1] <= 1.0 else Scale(1.0, "s")
     ax = one_axes(ax, width=8.0, height=1.3 + 0.62 * len(lanes))
     ax.grid(False)

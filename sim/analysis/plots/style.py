@@ -1,4 +1,4 @@
-"""One look for all charts, set on each Axes: no global state is touched."""
+"""The common style of all charts, set on each Axes; no global state is changed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.4, 1.4, 1.4)), (0, (2.6, 1.2)))
-"""So that of lines which coincide the one below shows through the gaps of the one above."""
+"""Line styles: where lines coincide, the lower line is visible through the gaps of the upper line."""
 
 GREY = "#6E6E6E"
 SHADE = "#D9D9D9"
@@ -79,14 +79,14 @@ def dashes(names: Iterable[str]) -> dict[str, Any]:
 
 
 def field_label(field: str) -> str:
-    """A swept field in words, with its unit where it is known: "workload__rate" → "offered load (op/s)"."""
+    """A swept field in words, with its unit if known: "workload__rate" → "offered load (op/s)"."""
     name = field_path(field).split("__")[-1]
     known = quantity({"rate": "offered"}.get(name, name))
     return label_of(known, Scale(1.0, known.unit))
 
 
 def empty(ax: Axes, sentence: str) -> Axes:
-    """Axes that say why they show nothing: what every chart draws that has nothing to draw."""
+    """Axes with a sentence that says why the chart shows nothing; for every chart without data."""
     dress(ax)
     ax.grid(False)
     ax.set_xticks([])
@@ -96,7 +96,7 @@ def empty(ax: Axes, sentence: str) -> Axes:
 
 
 def one_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
-    """The Axes to draw on, in our style: `ax`, or those of a new figure of this size in inches."""
+    """The Axes to draw on, in the common style: `ax`, or the Axes of a new figure of this size (inches)."""
     if ax is None:
         from matplotlib import pyplot
 
@@ -106,10 +106,10 @@ def one_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
 
 
 def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) -> np.ndarray[Any, Any]:
-    """`rows` Axes below each other that share the x axis: `ax` (an array or sequence of so many), or new ones.
+    """`rows` Axes below each other with a common x axis: `ax` (an array or sequence of `rows` Axes), or new ones.
 
     Raises:
-        ValueError: `ax` holds another number of Axes.
+        ValueError: `ax` has another number of Axes.
     """
     if ax is None:
         from matplotlib import pyplot
@@ -124,7 +124,7 @@ def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) ->
 
 
 def dress(ax: Axes) -> None:
-    """Give an Axes our look: no box, light grid behind the data, small ticks."""
+    """Give an Axes the common style: no box, light grid behind the data, small ticks."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -147,12 +147,12 @@ def label_of(known: Quantity, scale: Scale) -> str:
 
 
 def _plain(value: float, _: int | None = None) -> str:
-    """A tick in plain figures, all of them: 0.5, 4.5, 10, 2,000."""
+    """The label of a tick in plain digits: 0.5, 4.5, 10, 2,000."""
     return f"{value:,.10g}" if abs(value) < 1e10 else f"{value:g}"
 
 
 def log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis in plain figures: at 1, 10, 100 …, and at 2 and 5 of each where decades are few."""
+    """Label a logarithmic axis in plain digits: at 1, 10, 100 …, and for few decades also at 2, 5, 20, 50 …."""
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low) if low > 0 else 9.0
     subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
@@ -162,7 +162,7 @@ def log_ticks(axis: Axis) -> None:
 
 
 def _fitting(letters: Sequence[int], width: float) -> int:
-    """How many columns of a legend with entries of so many letters fit into `width` inches."""
+    """The number of legend columns that fit into `width` inches; `letters`: the lengths of the entries."""
     for rows in range(1, len(letters)):
         heads = range(0, len(letters), rows)  # columns are filled one after the other
         # A letter of 8 points is about 0.062 inches wide; line and gaps take as much as seven.
@@ -179,7 +179,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def legend(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
-    """A legend above the Axes, in as many columns as fit its width; nothing if there is nothing to tell apart."""
+    """A legend above the Axes, in as many columns as fit its width; no legend if there are no entries."""
     made: Sequence[Any] = ax.get_legend_handles_labels()[0] if handles is None else handles
     if not made:
         return
@@ -216,7 +216,7 @@ _TOLD: WeakKeyDictionary[Figure, dict[str, Any]] = WeakKeyDictionary()
 
 @contextmanager
 def about(**facts: Any) -> Iterator[None]:
-    """Pictures that `save` writes meanwhile carry these facts: `title`, `seed`, `settings` and others."""
+    """A context: pictures that `save` writes in it get these facts as metadata: `title`, `seed`, `settings`, others."""
     token = _ABOUT.set({**_ABOUT.get(), **facts})
     try:
         yield
@@ -225,12 +225,12 @@ def about(**facts: Any) -> Iterator[None]:
 
 
 def tell(drawn: Any, **facts: Any) -> None:
-    """Note what a chart shows (`title`, `seed`, `settings`): `save` writes it into the picture."""
+    """Note facts about a chart (`title`, `seed`, `settings`): `save` writes them into the picture's metadata."""
     _TOLD.setdefault(_figure_of(drawn), {}).update(facts)
 
 
 def _metadata(figure: Figure, suffix: str) -> dict[str, Any] | None:
-    """Title, settings, seed and version in the words of the format; no dates, so that equal charts are equal files."""
+    """Title, settings, seed and version as metadata; without dates, so that equal charts give equal files."""
     version = str(import_module("sim").__version__)
     facts = {**_ABOUT.get(), **_TOLD.get(figure, {})}
     title = str(facts.pop("title", "")) or _title_of(figure)
@@ -247,7 +247,7 @@ def _metadata(figure: Figure, suffix: str) -> dict[str, Any] | None:
 
 
 def _title_of(figure: Figure) -> str:
-    """What the figure itself says it shows: its title, else the titles or labels of its Axes."""
+    """The title of a figure, else the titles of its Axes, else their labels."""
     said = figure.get_suptitle()
     titles = [ax.get_title(loc) for ax in figure.axes for loc in ("center", "left", "right")]
     labels = [f"{ax.get_ylabel()} by {ax.get_xlabel()}" for ax in figure.axes if ax.get_xlabel()]
@@ -257,9 +257,9 @@ def _title_of(figure: Figure) -> str:
 def save(drawn: Any, path: Path | str, *, dpi: float = 200.0, **facts: Any) -> Path:
     """Write the figure of these Axes (one, an array of them, or the figure) to `path`, and close it.
 
-    The suffix of the path chooses the format. The file is there whole or not at all, and equal data give equal
-    bytes: no dates, and in SVG stable ids and text as text. PNG, SVG and PDF carry title, seed, settings (where
-    `facts`, `tell` or `about` say them) and the version in their metadata.
+    The suffix of the path selects the format. The file is written atomically, and equal data give equal bytes: there
+    are no dates, and SVG has stable ids and text as text. The metadata of PNG, SVG and PDF has the title, seed and
+    settings (if `facts`, `tell` or `about` give them) and the version.
     """
     from matplotlib import pyplot
 

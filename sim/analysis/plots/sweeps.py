@@ -1,4 +1,4 @@
-"""What varies with a field of the scenario: a measure against it, and throughput against latency."""
+"""Charts of sweeps: a measure against a field of the scenario, and latency against throughput."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["sweep_lines", "throughput_latency"]
 
 
 def _levels(summaries: pd.DataFrame, field: str, measure: str, run: str, confidence: float) -> pd.DataFrame:
-    """Mean and interval of a measure at each level of the field, by level, for one run."""
+    """The mean and interval of a measure at each level of the field, sorted by level, for one run."""
     mine = summaries[summaries["run"] == run] if "run" in summaries.columns else summaries
     return intervals(mine, [measure], by=(field,), confidence=confidence).sort_values(field)
 
 
 def _marker(place: int) -> dict[str, Any]:
-    """How a line's points look: of points that coincide the hollow, larger one shows the one below."""
+    """The style of a line's points: every second line has larger, hollow points, so that all points are visible."""
     hollow = place % 2 == 1
     return {
         "marker": MARKERS[place % len(MARKERS)],
@@ -46,7 +46,7 @@ def _marker(place: int) -> dict[str, Any]:
 
 
 def _reach(frame: pd.DataFrame, factor: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far each interval reaches below and above its mean."""
+    """The distances from each mean to the lower and the upper end of its interval."""
     low, mean, high = (frame[side].to_numpy(dtype=float) * factor for side in ("low", "mean", "high"))
     return np.nan_to_num(mean - low), np.nan_to_num(high - mean)
 
@@ -54,7 +54,7 @@ def _reach(frame: pd.DataFrame, factor: float) -> tuple[NDArray[np.float64], NDA
 def _mark_bounds(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], frame: pd.DataFrame, colour: str
 ) -> None:
-    """An arrow head above each point that is only a lower bound."""
+    """Draw an arrow above each point that is only a lower bound."""
     for at, value in zip(x[frame["at_least"]], y[frame["at_least"]], strict=True):
         ax.annotate(
             "", (at, value), (0, 16), textcoords="offset points",
@@ -71,12 +71,12 @@ def sweep_lines(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
-    """A measure against a numeric field that was swept: a line a run, with its interval over seeds as a band.
+    """A measure against a numeric swept field: one line per run, with its interval over seeds as a band.
 
     An arrow upwards marks a value that is only a lower bound.
 
     Args:
-        summaries: one row a run, seed and level, with columns `run`, `seed`, `field` and `measure`.
+        summaries: one row per run, seed and level, with columns `run`, `seed`, `field` and `measure`.
         field: the column that was varied.
         measure: the column to draw.
         log: whether the axis of the measure is logarithmic.
@@ -117,13 +117,13 @@ def throughput_latency(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes:
-    """Latency against the throughput that was reached as load grows (the hockey stick): a line a run.
+    """Latency against the reached throughput as the load grows (hockey stick): one line per run.
 
-    Points are means over seeds, with the intervals of both; they are joined in order of load, so that a curve
-    bends back where more load means less service. An arrow upwards marks a latency that is only a lower bound.
+    Points are means over seeds, with the intervals of both measures. They are joined in order of load, so a curve
+    bends back if more load reduces throughput. An arrow upwards marks a latency that is only a lower bound.
 
     Args:
-        summaries: one row a run, seed and load, with columns `run`, `seed`, `load`, `throughput` and `latency`.
+        summaries: one row per run, seed and load, with columns `run`, `seed`, `load`, `throughput` and `latency`.
         load: the column that was varied, such as the arrival rate or the number of clients.
         latency: the column of the y axis.
         confidence: of the intervals.
@@ -146,7 +146,7 @@ def throughput_latency(
             x,
             y,
             xerr=[left, right],
-            # On a logarithmic axis an interval that reaches to zero has no place: it ends at a tenth of the mean.
+            # A logarithmic axis cannot show an interval that reaches zero: it is cut off at a tenth of the mean.
             yerr=[np.minimum(below, 0.9 * y), above],
             color=palette[run],
             linestyle=style[run],

@@ -35,23 +35,23 @@ __all__ = ["nice_width", "shade_faults", "timeline"]
 
 _LATENCY = Quantity("latency", "latency", "s")
 _BAND = 5
-"""From how many seeds on the interval of a bin is drawn: of fewer it is wide and says little."""
+"""The smallest number of seeds for which intervals are drawn; with fewer seeds they are too wide to be useful."""
 
 _SIZE, _GAP = 7.5, 3.0
-"""The size of faults' names, and how far they stand from where they belong, in points."""
+"""The font size of the names of faults, and their distance from the start of the fault, in points."""
 _LETTER = 0.58
-"""The mean width of a letter, in sizes."""
+"""The mean width of a letter, relative to the font size."""
 
 
 def nice_width(span: float, bins: int = 60) -> float:
-    """The bin width, of 1, 2 or 5 times a power of ten, that comes nearest to cutting `span` seconds into `bins`."""
+    """The bin width (1, 2 or 5 times a power of ten) that divides `span` seconds into about `bins` bins."""
     rough = span / bins
     power = 10.0 ** math.floor(math.log10(rough))
     return float(power * min((1, 2, 5, 10), key=lambda step: abs(math.log(step * power / rough))))
 
 
 def _groups(frame: pd.DataFrame, run: str) -> Iterator[pd.DataFrame]:
-    """The parts of a frame that belong to one seed each of this run."""
+    """The rows of a run, in one frame for each seed."""
     mine = frame[frame["run"] == run] if "run" in frame.columns else frame
     if "seed" not in mine.columns:
         yield mine
@@ -60,7 +60,7 @@ def _groups(frame: pd.DataFrame, run: str) -> Iterator[pd.DataFrame]:
 
 
 def _merged(spans: pd.DataFrame) -> list[tuple[float, float]]:
-    """The time that any of the spans covers, as disjoint stretches."""
+    """The union of the spans, as disjoint intervals (start, end)."""
     merged: list[tuple[float, float]] = []
     for start, end in sorted(zip(spans["start"].tolist(), spans["end"].tolist(), strict=True)):
         if merged and start <= merged[-1][1]:
@@ -71,10 +71,10 @@ def _merged(spans: pd.DataFrame) -> list[tuple[float, float]]:
 
 
 def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float, most: int = 6) -> None:
-    """Shade the time during which something is broken, and say at the top of the first Axes what, if it is little.
+    """Shade the times of faults, and write the names of the faults at the top of the first Axes, if there are few.
 
-    The x axis is in seconds. Faults of several runs and seeds at one time are one; if they strike different nodes,
-    only their kind is told. More than `most` are not labelled.
+    The x axis is in seconds. Faults of several runs and seeds with the same start have one name; if they affect
+    different nodes, the name is only their kind. With more than `most` starts, there are no names.
     """
     panels = list(axes)
     parts = [part for run in runs_of(events) for part in _groups(events, run)]
@@ -93,12 +93,12 @@ def shade_faults(axes: Iterable[Axes], events: pd.DataFrame, *, duration: float,
 
 
 def _name_faults(ax: Axes, names: Sequence[tuple[float, str]]) -> None:
-    """Write each name at its time (ascending) at the top, in the first row in which no other is in its way."""
+    """Write each name at its time (ascending) at the top, in the first row without overlap."""
     left, right = ax.get_xlim()
     figure = ax.get_figure(root=True)
     assert figure is not None
     points = 72.0 * figure.get_figwidth() * ax.get_position().width
-    taken: list[float] = []  # up to where each row is written, in points
+    taken: list[float] = []  # the right end of the text in each row, in points
     for when, name in names:
         begin = points * (when - left) / (right - left) + _GAP
         width = _LETTER * _SIZE * len(name)
@@ -121,7 +121,7 @@ def _name_faults(ax: Axes, names: Sequence[tuple[float, str]]) -> None:
 
 
 def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, style: Any, label: str) -> float:
-    """Draw the mean over seeds in each bin, and its interval if there are enough; returns the highest mean."""
+    """Draw the mean over seeds in each bin, and its interval if there are enough seeds; returns the largest mean."""
     values = np.array([frame["throughput"].to_numpy(dtype=float) for frame in seeds])
     edges = np.append(seeds[0]["start"], seeds[0]["end"].iloc[-1])
     mean = values.mean(axis=0)
@@ -134,8 +134,10 @@ def _throughput(ax: Axes, seeds: list[pd.DataFrame], colour: str, style: Any, la
 
 
 def _latency(ax: Axes, frame: pd.DataFrame, name: str, factor: float, colour: str, style: Any) -> None:
-    """One quantile as a step over each bin, so that no line rises before its cause; bins in which it is only a lower
-    bound carry an arrow upwards."""
+    """Draw one quantile as a step over each bin, so that no line rises before its cause.
+
+    A triangle marks bins in which it is only a lower bound.
+    """
     middle = (frame["start"] + frame["end"]).to_numpy(dtype=float) / 2
     values = frame[name].to_numpy(dtype=float) * factor
     edges = np.append(frame["start"], frame["end"].iloc[-1])
@@ -157,15 +159,15 @@ def timeline(
 ) -> np.ndarray[Any, Any]:
     """Throughput (above) and latency (below) over time, faults shaded.
 
-    Throughput is the mean over seeds, from five on with its 95 % interval. Latency is that of the operations *called*
-    in each bin, all seeds together, so that the victims of an outage show when they asked; a triangle marks a
-    lower bound: operations of that bin went unanswered.
+    Throughput is the mean over seeds, with its 95 % interval for five seeds or more. Latency is that of the operations
+    *called* in each bin, all seeds together, so that an outage shows at the time of the calls. A triangle marks a lower
+    bound: some operations of that bin were not answered.
 
     Args:
-        operations, events: of one run, or several told apart by `run` and `seed`.
+        operations, events: of one run, or of several runs with columns `run` and `seed`.
         duration, warmup: seconds.
-        width: of a bin in seconds; None: about sixty bins.
-        quantiles: of latency; None: the median and the 99th percentile for one run, only the latter for several.
+        width: the width of a bin in seconds; None: about sixty bins.
+        quantiles: the quantiles of latency; None: median and 99th percentile for one run, only the latter for several.
         ax: None, or an array of two Axes.
 
     Returns:
