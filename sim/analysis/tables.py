@@ -71,7 +71,7 @@ def comparison_table(
         guarantees: run → the consistency that the system claims ("linearizable"); missing runs claim nothing ("none").
         checked: run → the result of its checks ("20/20 valid"); missing runs are "not checked".
         settings: `nodes` or `detection` (seconds) → run → its value: columns for settings that differ.
-        measures: the measures to show. A measure that no run has (all NaN), or a rare one that is always 0, is left out.
+        measures: the measures to show; one that no run has (all NaN), or a rare one that is always 0, is left out.
         confidence: the confidence level of the intervals.
 
     Returns:
