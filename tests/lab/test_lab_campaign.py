@@ -45,12 +45,23 @@ def stalling(drawn: Scenario) -> dict[str, Machine]:
     return {name: dataclasses.replace(machine, disk=STALLING) for name, machine in drawn.machines.items()}
 
 
-def campaign(name: str, system: System, seeds: range) -> None:
+def busy(drawn: Scenario, seed: int) -> dict[str, Machine]:
+    """The same, where sending a message takes 0.5 or 3 ms of a core, and every third machine has a slow card, too."""
+    return {
+        name: dataclasses.replace(
+            machine, per_send=(0.0005, 0.003)[seed % 2], nic=50_000.0 if seed % 3 == 2 else None
+        )
+        for name, machine in stalling(drawn).items()
+    }
+
+
+def campaign(name: str, system: System, seeds: range, *, busy_machines: bool = False) -> None:
     """Storms on disks that stall; none may end in a violation or an invalid history."""
     begun, statuses = time.process_time(), Counter[str]()
     for seed in seeds:
-        drawn = chaos_scenario(system, seed, storm=4.0)
-        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=stalling(drawn)))
+        drawn = chaos_scenario(system, seed, storm=3.0 if busy_machines else 4.0)
+        machines = busy(drawn, seed) if busy_machines else stalling(drawn)
+        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=machines))
         assert run.violation is None, f"seed {seed}: {run.violation}"
         status = run.check().status
         assert status != "invalid", f"seed {seed}: {run.check()}"
@@ -69,6 +80,19 @@ def test_no_invariant_accuses_a_thousand_storms_on_disks_that_stall(name: str, f
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_invariant_accuses_a_hundred_storms_of_any_other_system(name: str) -> None:
     campaign(name, getattr(sim.protocols, name)(), range(100))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [*THOUSAND, *OTHERS])
+def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name: str) -> None:
+    system = THOUSAND.get(name) or getattr(sim.protocols, name)()
+    campaign(name, system, range(40), busy_machines=True)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("EPaxos", 3), ("EPaxosStar", 1), ("Mencius", 1)])
+def test_replicas_that_are_slow_to_send_do_not_ask_each_other_for_ever(name: str, seed: int) -> None:
+    """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""
+    campaign(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
 
 
 @pytest.mark.parametrize("name", ["semi-sync", "Raft, lease"])

@@ -9,7 +9,7 @@ from sim import Retry, Scenario
 from sim.faults import Crash
 from sim.network import constant
 from sim.protocols import Raft
-from sim.protocols.backoff import longest_wait
+from sim.protocols.backoff import Backoff, longest_wait
 from sim.workload import ClosedLoop
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -20,6 +20,19 @@ def test_it_doubles_up_to_its_most_and_stays_there() -> None:
     assert longest_wait(0.05, 1.0, 10**9) == 1.0
     assert longest_wait(0.0, 1.0, 10**9) == 0.0
     assert longest_wait(1e300, 1e301, 2000) == 1e301
+
+
+def test_waits_double_while_nothing_comes_of_the_attempts_and_begin_again_when_something_does() -> None:
+    backoff = Backoff(0.1, 0.5)
+    assert [backoff.wait(progress) for progress in (7, 7, 7, 7, 8, 8, 7)] == [
+        0.1,
+        0.2,
+        0.4,
+        0.5,
+        0.1,
+        0.2,
+        0.1,
+    ]
 
 
 def test_a_client_that_nobody_answers_tries_for_as_long_as_the_run_lasts() -> None:

@@ -17,6 +17,7 @@ import pytest
 import sim.cluster.clock
 from sim.cluster import Clock, NodeHost
 from sim.cluster.disk import SyncedDisk
+from sim.distributions import Exponential
 from sim.lab import chaos, chaos_scenario
 from sim.lab.run import Run
 from sim.protocols import (
@@ -53,7 +54,7 @@ from sim.system import Invariant, System
 
 SYSTEMS: list[System] = [
     Abd(),
-    Balanced(servers=3, service=0.001, policy=PeakEwma()),
+    Balanced(servers=3, service=Exponential(0.001), policy=PeakEwma()),
     BalancedStore(store=PrimaryBackup(nodes=3, mode="async")),
     BasicRaft(nodes=3),
     BroadcastStore(),

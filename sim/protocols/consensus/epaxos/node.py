@@ -62,7 +62,7 @@ __all__ = ["EPaxos", "EPaxosNode"]
 class _Led:
     """What a replica knows of a command that it leads now."""
 
-    __slots__ = ("avoid_fast", "ballot", "command", "deps", "partner", "phase", "replies", "seq")
+    __slots__ = ("asked", "avoid_fast", "ballot", "command", "deps", "partner", "phase", "replies", "seq")
 
     def __init__(
         self, ballot: Ballot, command: Command | None, seq: int, deps: tuple[Instance, ...], phase: str
@@ -72,6 +72,7 @@ class _Led:
         self.seq = seq
         self.deps = deps
         self.phase = phase  # "preaccept", "accept" or "prepare"
+        self.asked = 0  # times, in this phase
         self.replies: dict[str, Any] = {}
         self.avoid_fast = False
         self.partner = ""  # with three replicas
@@ -137,7 +138,7 @@ class EPaxosNode(EgalitarianReplica):
             return
         asked = self.peers if avoid_fast else self.first_pre_asked(partner)
         self.broadcast(PreAccept(instance, ballot, command, seq, deps, partner), to=asked)
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
 
     def on_pre_accept(self, src: str, msg: PreAccept) -> None:
         known = self.record_of(msg.instance)
@@ -190,7 +191,7 @@ class EPaxosNode(EgalitarianReplica):
         self.learn(instance, ACCEPTED, led.command, led.seq, led.deps, led.ballot)
         asked = self.peers if led.avoid_fast else self.first_asked(self.f)
         self.broadcast(Accept(instance, led.ballot, led.command, led.seq, led.deps), to=asked)
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
 
     def on_accept(self, src: str, msg: Accept) -> None:
         known = self.record_of(msg.instance)
@@ -266,7 +267,7 @@ class EPaxosNode(EgalitarianReplica):
         led: _Led | None = self.led.get(instance)
         if led is None:
             return
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led, asked=led.asked + 1)
         if led.phase == "preaccept":
             self.decide(instance, led, may_wait=False)
             if led.phase != "preaccept" or instance not in self.led:
@@ -294,7 +295,7 @@ class EPaxosNode(EgalitarianReplica):
         led.replies[self.name] = known
         self.promise(instance, ballot)
         self.broadcast(Prepare(instance, ballot))
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
 
     def promise(self, instance: Instance, ballot: Ballot) -> None:
         """Take part in no lower ballot of this instance any more."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.node import Node, durable_map
+from sim.protocols.backoff import LONGEST_WAIT, Backoff, longest_wait
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.commit_latency import RecordsCommits
@@ -52,6 +53,8 @@ class EgalitarianReplica(Replica):
         self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
         self.suspected: dict[Instance, None] = {}  # a recovery is due unless it commits
         self.fetching = False
+        self.longest_wait = LONGEST_WAIT * self.settings.detection_timeout
+        self.fetches = Backoff(self.settings.heartbeat_interval, self.longest_wait)
         self.effects: dict[tuple[int, int], Result] = {}  # command -> what it came to
         self.executed: dict[Instance, None] = {}  # in the order of execution
         self.prefix = [0] * len(self.members)  # of each row, everything up to here is executed
@@ -171,10 +174,10 @@ class EgalitarianReplica(Replica):
     # Who is behind, fetches
 
     def fetch_soon(self) -> None:
-        """Something is missing; it may be on its way."""
+        """Something is missing; it may be on its way. After each fetch that brought nothing, wait twice as long."""
         if not self.fetching and self.peers:
             self.fetching = True
-            self.set_timer("fetch", self.settings.heartbeat_interval)
+            self.set_timer("fetch", self.fetches.wait(len(self.executed)))
 
     def missing(self) -> list[Instance]:
         """What holds execution up, and numbers in use of which nothing is known."""
@@ -228,6 +231,12 @@ class EgalitarianReplica(Replica):
             self.partner = src
         led.replies[src] = reply
 
+    def await_answers(self, instance: Instance, led: Any, *, asked: int = 1) -> None:
+        """Others were asked ``asked`` times: ask again after a heartbeat, and twice as long after each further time."""
+        led.asked = asked
+        wait = longest_wait(self.settings.heartbeat_interval, self.longest_wait, asked)
+        self.set_timer("retry", wait, instance)
+
     def leading(self, instance: Instance, ballot: Ballot, phase: str) -> Any:
         """What this replica leads, if a reply of this ballot and phase is for it; else None."""
         led = self.led.get(instance)
@@ -266,8 +275,14 @@ class EgalitarianReplica(Replica):
             self.be_patient(instance)
 
     def be_patient(self, instance: Instance) -> None:
-        """Somebody works on this instance: give him a randomised time."""
-        shortest = self.settings.detection_timeout
+        """A replica works on this instance: wait for a random time before taking it over.
+
+        Each takeover raises the ballot, and doubles the wait for the next one. Without that, replicas that are slow
+        because they have much to send interrupt each other for ever, and send still more.
+        """
+        timeout = self.settings.detection_timeout
+        takeovers = self.record_of(instance).promised.round
+        shortest = longest_wait(timeout, self.longest_wait, takeovers + 1)
         self.suspected[instance] = None
         self.set_timer("recover", self.random.uniform(shortest, 2 * shortest), instance)
 

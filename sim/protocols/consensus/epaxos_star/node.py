@@ -83,6 +83,7 @@ class _Led:
 
     __slots__ = (
         "against",
+        "asked",
         "ballot",
         "command",
         "deps",
@@ -100,6 +101,7 @@ class _Led:
         self.command = command
         self.deps = deps
         self.partner = ""  # with three replicas
+        self.asked = 0  # times, in this phase
         self.replies: dict[str, Any] = {}  # of the phase; those of "recover" stay to the end
         self.quorum: tuple[str, ...] = ()  # Q
         self.support = 0  # |R|
@@ -150,7 +152,7 @@ class EPaxosStarNode(EgalitarianReplica):
         led = self.led[instance] = _Led(ZERO, "preaccept", command, deps)
         led.partner = self.partner
         self.broadcast(self.question(instance, led), to=self.first_pre_asked(led.partner))
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
         self.decide(instance, led, may_wait=True)
 
     def preaccepted(
@@ -211,7 +213,7 @@ class EPaxosStarNode(EgalitarianReplica):
         led.phase, led.command, led.deps, led.replies = "accept", command, deps, {}
         self.change(instance, status=ACCEPTED, command=command, deps=deps, accepted=led.ballot)
         self.broadcast(Accept(instance, led.ballot, command, deps), to=self.first_asked(self.n - self.f - 1))
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
 
     def on_accept(self, src: str, msg: Accept) -> None:
         known = self.record_of(msg.instance)
@@ -291,7 +293,7 @@ class EPaxosStarNode(EgalitarianReplica):
         self.be_patient(instance)  # with a quorum some of which has died, it begins again
         self.promise(instance, ballot)
         self.broadcast(Recover(instance, ballot))
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led)
 
     def promise(self, instance: Instance, ballot: Ballot) -> None:
         self.change(instance, promised=ballot)
@@ -437,7 +439,7 @@ class EPaxosStarNode(EgalitarianReplica):
         led = self.led.get(instance)
         if led is None:
             return
-        self.set_timer("retry", self.settings.heartbeat_interval, instance)
+        self.await_answers(instance, led, asked=led.asked + 1)
         if led.phase == "preaccept":
             self.decide(instance, led, may_wait=False)
             if led.phase != "preaccept" or instance not in self.led:

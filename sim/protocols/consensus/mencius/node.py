@@ -25,6 +25,7 @@ Departures:
 
 from __future__ import annotations
 
+from sim.protocols.backoff import LONGEST_WAIT, Backoff
 from sim.protocols.client import Request
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.mencius.messages import (
@@ -52,6 +53,8 @@ class MenciusNode(Revoker):
         self.skips_known: dict[str, int] = {}  # coordinator -> slot below which its skips were taken in
         self.stalled_at = -1  # `applied` at the last heartbeat
         super().on_start()
+        self.resends = Backoff(1, LONGEST_WAIT * self.detection / self.heartbeat)
+        self.resend_in = 1  # ticks
         for slot, vote in self.votes.items():
             if slot > self.applied and vote.ballot == Ballot(0, self.name):
                 self.open[slot], self.mine[slot] = set(), vote.command  # sent again with the heartbeat
@@ -140,18 +143,28 @@ class MenciusNode(Revoker):
     def on_tick_timeout(self) -> None:
         self.set_timer("tick", self.heartbeat)
         self.broadcast(Heartbeat(self.applied, *self.skipped))
+        self.resend_in -= 1
+        if self.resend_in <= 0:
+            self.resend()
+        holder = self.owner(self.applied + 1)
+        if self.stalled_at == self.applied < self.highest and holder != self.name:
+            self.send(holder, Fetch(self.applied + 1), hold=False)
+        self.stalled_at = self.applied
+
+    def resend(self) -> None:
+        """Ask those again who have not answered; while nothing is executed, twice as long after each time."""
+        asked_again = bool(self.revocations)
         for slot, voters in list(self.open.items())[:AT_ONCE]:
             if slot < self.resend_below:  # older than a whole heartbeat
+                asked_again = True
                 again = Suggest(slot, self.mine[slot], slot)
                 self.broadcast(again, to=[name for name in self.peers if name not in voters])
         self.resend_below, self.resend_next = self.resend_next, self.own_after(self.used)
         for revocation in self.revocations.values():
             missing = [name for name in self.members if name not in revocation.answered]
             self.broadcast(revocation.asked, to=missing)
-        holder = self.owner(self.applied + 1)
-        if self.stalled_at == self.applied < self.highest and holder != self.name:
-            self.send(holder, Fetch(self.applied + 1), hold=False)
-        self.stalled_at = self.applied
+        if asked_again:
+            self.resend_in = round(self.resends.wait(self.applied))
 
     def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
         self.hear_skips(src, msg.first, msg.turn)
