@@ -104,8 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(arguments, prog_name="sim", standalone_mode=False, obj=state)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.Abort:
-        _fail("interrupted", 130)
+    except click.Abort as abort:
+        said = str(abort.__cause__ or "")
+        _fail(f"interrupted: {said}" if said else "interrupted", 130)
     except click.ClickException as error:
         _show(error.__cause__ or error, state)
         _fail(error.format_message(), 2 if isinstance(error, click.UsageError) else error.exit_code)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -23,14 +23,25 @@ import pandas as pd
 from sim.values import is_message
 from sim.written.tree import from_tree, to_tree
 
-__all__ = ["ANY_VALUE", "TEXT", "atomic", "read_frame", "read_frames", "write_frame", "write_frames"]
+__all__ = [
+    "ANY_VALUE",
+    "TEXT",
+    "atomic",
+    "csv_of",
+    "frame_of_csv",
+    "has_parquet",
+    "read_frame",
+    "read_frames",
+    "write_frame",
+    "write_frames",
+]
 
 ANY_VALUE = frozenset({"process", "key", "value", "result", "detail"})
 """Columns whose cells may be of any type."""
 
 TEXT = frozenset(
     {"run", "system", "guarantee", "checked", "kind", "status", "node", "region", "event", "gauge", "fate"}
-    | {"src", "dst", "role", "src_role", "dst_role", "measure", "fault", "label"}
+    | {"src", "dst", "role", "src_role", "dst_role", "measure", "fault", "label", "error"}
 )
 """Columns of text, which stay text even if they look like numbers."""
 
@@ -146,13 +157,17 @@ def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
         raise ValueError(f"frames are written as .csv or .parquet, not {target.name!r}")
     if target.suffix == ".parquet" and not has_parquet():
         raise ValueError(f"{target.name!r}: Parquet needs pyarrow (pip install quorumlab[parquet])")
-    encoded = _encoded(frame)
     with atomic(target) as temporary:
         if target.suffix == ".csv":
-            encoded.to_csv(temporary, index=False, lineterminator="\n")
+            temporary.write_text(csv_of(frame), encoding="utf-8")
         else:
-            encoded.to_parquet(temporary, index=False)
+            _encoded(frame).to_parquet(temporary, index=False)
     return target
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """A frame, without its index, as CSV."""
+    return str(_encoded(frame).to_csv(index=False, lineterminator="\n"))
 
 
 def write_frames(
@@ -185,6 +200,11 @@ def read_frame(path: Path | str) -> pd.DataFrame:
         return _decoded(pd.read_parquet(source))
     if source.suffix != ".csv":
         raise ValueError(f"frames are read from .csv or .parquet, not {source.name!r}")
+    return frame_of_csv(source)
+
+
+def frame_of_csv(source: Path | IO[str]) -> pd.DataFrame:
+    """The frame that `csv_of` wrote."""
     # Only an empty field is a missing value: a region may be called "NA". Numbers are read by Python's float, which
     # restores every bit; the readers of pandas differ between versions.
     frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])

@@ -19,6 +19,7 @@ __all__ = [
     "region_table",
     "render",
     "sweep_table",
+    "with_lost",
     "worth_showing",
 ]
 
@@ -96,6 +97,16 @@ def comparison_table(
         }
         rows.append(row | _measured(found[found["run"] == run]))
     return pd.DataFrame(rows)
+
+
+def with_lost(table: pd.DataFrame, lost: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """The table with rows of what has no run to measure, since all failed: no seed counts, and each measure is NaN."""
+    if not lost:
+        return table
+    bounds = dict.fromkeys((name for name in table.columns if name.endswith("_bound")), "")
+    rows = [{"seeds": 0, "unsafe": False, **bounds, **row} for row in lost]
+    kept = [{str(name): row.get(name, math.nan) for name in table.columns} for row in rows]
+    return pd.concat([table, pd.DataFrame(kept)], ignore_index=True)
 
 
 def _measured(found: pd.DataFrame) -> dict[str, object]:

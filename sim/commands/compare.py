@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +14,7 @@ from sim.commands.inputs import (
     refuse_allowed,
     seed_range,
 )
-from sim.commands.output import prepare, writable
+from sim.commands.work import work_of, work_options
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -43,15 +42,11 @@ __all__ = ["command"]
     help="Print how many times that of this system each measure is.",
 )
 @allow_modules
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    callback=writable,
-    default=Path("results/compare"),
-    show_default=True,
-)
+@work_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     systems: tuple[str, ...],
     script: str | None,
     seeds: int,
@@ -59,10 +54,13 @@ def command(
     settings: tuple[str, ...],
     baseline: str | None,
     allow: tuple[str, ...],
-    workers: int | None,
-    out: Path,
+    **options: Any,
 ) -> None:
-    """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds."""
+    """Run SYSTEMS (Raft, 'Raft(nodes=3)', package.module:Name) in one scenario, under the same seeds.
+
+    Each run stands in FOLDER/results.sqlite as soon as it has finished; --resume goes on from there. Exit code 1: some
+    runs failed (a row of the table says which).
+    """
     from sim.analysis.plots import save
     from sim.analysis.tables import ratio_lines
     from sim.lab import compare
@@ -74,20 +72,17 @@ def command(
         raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
     scenario = _default(allow) if script is None else load_scenario(script, allow)
     scenario = apply_settings(scenario, settings)
-    prepare(out)
-    comparison = compare(
-        chosen,
-        scenario,
-        seeds=seed_range(seeds, first_seed),
-        workers=workers,
-    )
+    with work_of("compare", **options) as work:
+        comparison = compare(chosen, scenario, seeds=seed_range(seeds, first_seed), **work)
     click.echo(comparison.text())
     if against is not None:
         click.echo(f"\n{ratio_lines(comparison.ratio(against))}")
+    out = work["out"]
     comparison.save(out)
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")
     click.echo(f"charts and frames: {out}")
+    context.exit(1 if comparison.failed else 0)
 
 
 def _default(allow: tuple[str, ...]) -> Scenario:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from sim.commands.inputs import allow_modules, apply_settings, load_scenario, parse_variation, seed_range
-from sim.commands.output import prepare, writable
+from sim.commands.work import work_of, work_options
 
 __all__ = ["command"]
 
@@ -22,32 +22,34 @@ __all__ = ["command"]
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
+@click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
 @allow_modules
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    callback=writable,
-    default=Path("results/sweep"),
-    show_default=True,
-)
+@work_options
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     script: str,
     varied: tuple[str, ...],
     seeds: int,
     first_seed: int,
     settings: tuple[str, ...],
+    frames: bool,
     allow: tuple[str, ...],
-    workers: int | None,
-    out: Path,
+    **options: Any,
 ) -> None:
-    """Run the scenario of SCRIPT for every combination of the varied values, and every seed."""
+    """Run the scenario of SCRIPT for every combination of the varied values, and every seed.
+
+    Each run stands in FOLDER/results.sqlite as soon as it has finished; --resume goes on from there. Exit code 1: some
+    runs failed (a row of the table says which).
+    """
     from sim.lab import sweep
 
     fields = [parse_variation(text) for text in varied]
     scenario = apply_settings(load_scenario(script, allow), settings, [name for name, _ in fields])
-    prepare(out)
-    done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), workers=workers)
+    with work_of("sweep", frames=frames, **options) as work:
+        done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), **work)
     click.echo(done.text())
-    done.save(out)
-    click.echo(f"frames: {out}")
+    done.save(work["out"])
+    click.echo(f"results: {work['out']}")
+    context.exit(1 if done.failed else 0)

@@ -16,23 +16,28 @@ _PERIOD = 0.25  # real seconds between two looks at the simulated time
 
 
 class RunsBar:
-    """A bar that counts finished runs; as a context manager it gives the function that advances it.
+    """A bar that counts finished runs, with their rate and the time that is left.
 
-    ``title``: None for no bar.
+    ``title``: None for no bar. ``done``: how many had finished before.
     """
 
-    def __init__(self, title: str | None, total: int) -> None:
+    def __init__(self, title: str | None, total: int, done: int = 0) -> None:
         self._bar: Any = None
+        self._failed = 0
         if title is not None:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=title, unit="run", leave=False)
+            self._bar = tqdm(total=total, initial=done, desc=title, unit="run", leave=False)
 
-    def __enter__(self) -> Callable[[], None]:
-        return self._advance
+    def __enter__(self) -> RunsBar:
+        return self
 
-    def _advance(self) -> None:
+    def advance(self, failed: bool = False) -> None:
+        """One more run has finished, or failed."""
         if self._bar is not None:
+            if failed:
+                self._failed += 1
+                self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
             self._bar.update(1)
 
     def __exit__(self, *_: object) -> None:

@@ -8,18 +8,18 @@ streams, not message by message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
+from sim.lab.jobs import Failed, Grid, Job, failures_frame, perform, refuse_all_failed
 from sim.lab.labels import label_all, same
-from sim.lab.parallel import run_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct, seed_list
+from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
 from sim.system import System
 
@@ -31,21 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare", "outcome", "together"]
 
 
-def _run_and_judge(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]:
-    run = scenario.run(seed)
-    return run, run.check() if judge else None
-
-
 def compare(
     systems: System | Iterable[System] | Mapping[str, System],
     scenario: Scenario,
     *,
     seeds: int | Iterable[int] = range(10),
     judge: bool = True,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    start_method: str | None = None,
-    progress: str | None = "comparing",
+    **work: Unpack[Work],
 ) -> Comparison:
     """Run each system in the scenario under each seed.
 
@@ -61,10 +53,11 @@ def compare(
         The seeds to run under; a number n means the first n, 0 to n - 1.
     judge:
         Check each history against the consistency that the system claims.
-    workers, executor, start_method, progress:
-        See `sim.lab.parallel.run_all`.
+    work:
+        See `sim.lab.work.Work`.
 
-    Raises ValueError for no systems, for no seeds, and for a system or a seed that is given twice.
+    A run that fails costs its own row (`Comparison.failed`). Raises ValueError for no systems, for no seeds, and for a
+    system or a seed that is given twice; if all runs fail, it raises what the first run raised.
     """
     named = isinstance(systems, Mapping)
     chosen = [systems] if isinstance(systems, System) else list(_values(systems))
@@ -75,10 +68,7 @@ def compare(
         dict(zip(names, fair(chosen, scenario), strict=True)),
         seeds=seeds,
         judge=judge,
-        workers=workers,
-        executor=executor,
-        start_method=start_method,
-        progress=progress,
+        **work,
     )
     comparison.systems = dict(zip(names, chosen, strict=True))
     comparison.shared = () if named else labels.shared
@@ -109,10 +99,7 @@ def compare_scenarios(
     *,
     seeds: int | Iterable[int] = range(10),
     judge: bool = True,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    start_method: str | None = None,
-    progress: str | None = "comparing",
+    **work: Unpack[Work],
 ) -> Comparison:
     """Like `compare`, for scenarios that differ not only in the system; the keys are their labels.
 
@@ -122,23 +109,30 @@ def compare_scenarios(
         raise ValueError("nothing to compare: give at least one scenario")
     distinct("scenario", list(scenarios.values()))
     chosen = seed_list(seeds)
-    tasks = [(s, seed, judge) for s in scenarios.values() for seed in chosen]
-    done = run_all(
-        _run_and_judge,
-        tasks,
-        workers=workers,
-        executor=executor,
-        start_method=start_method,
-        progress=progress,
-    )
     labels = [label for label in scenarios for _ in chosen]
-    for label, (run, _) in zip(labels, done, strict=True):
-        run.label = label
-    return Comparison(dict(scenarios), [run for run, _ in done], [check for _, check in done])
+    jobs = [Job(s, seed, judge) for s in scenarios.values() for seed in chosen]
+    results = perform(jobs, Grid("comparison", labels), Work(progress="comparing", frames=True) | work)
+    refuse_all_failed(results)
+    runs, checks, failed = [], [], []
+    for label, job, result in zip(labels, jobs, results, strict=True):
+        if isinstance(result, Failure):
+            failed.append(Failed(label, job.seed, job.scenario, result.reason))
+        else:
+            result[0].label = label
+            runs.append(result[0])
+            checks.append(result[1])
+    return Comparison(dict(scenarios), runs, checks, failed)
 
 
-def outcome(checks: Iterable[Check | None]) -> str:
-    """A summary of the checks of some runs, such as ``"20/20 valid"``; ``"not checked"`` if no run was checked."""
+def outcome(checks: Iterable[Check | None], failed: int = 0) -> str:
+    """A summary of the checks of some runs, such as ``"20/20 valid"``; ``"not checked"`` if no run was checked.
+
+    ``failed``: the number of further runs, which failed and have no history.
+    """
+    return f"{_outcome(checks)}{f', {failed} FAILED' if failed else ''}"
+
+
+def _outcome(checks: Iterable[Check | None]) -> str:
     statuses = [check.status for check in checks if check is not None]
     if not statuses:
         return "not checked"
@@ -167,16 +161,22 @@ class Comparison:
     """Runs of several systems under the same seeds.
 
     Attributes: ``scenarios`` (label -> scenario that ran), ``systems`` (label -> system as it was given), ``runs``,
-    ``checks`` (a check or None for each run), ``shared`` (settings that all systems share, in words).
+    ``checks`` (a check or None for each run), ``failed`` (the runs that failed), ``shared`` (settings that all systems
+    share, in words).
     """
 
     def __init__(
-        self, scenarios: dict[str, Scenario], runs: list[Run], checks: Sequence[Check | None]
+        self,
+        scenarios: dict[str, Scenario],
+        runs: list[Run],
+        checks: Sequence[Check | None],
+        failed: Sequence[Failed] = (),
     ) -> None:
         self.scenarios = scenarios
         self.systems = {label: scenario.system for label, scenario in scenarios.items()}
         self.runs = runs
         self.checks = list(checks)
+        self.failed = tuple(failed)
         self.shared: tuple[str, ...] = ()
 
     def _together(self, name: str) -> pd.DataFrame:
@@ -220,15 +220,24 @@ class Comparison:
 
         If systems differ in size or failure detection, there are columns ``nodes`` and ``detection`` (seconds).
         """
-        from sim.analysis.tables import MEASURES, comparison_table
+        from sim.analysis.tables import MEASURES, comparison_table, with_lost
 
-        return comparison_table(
+        ran = dict.fromkeys(run.label for run in self.runs)
+        guarantees, checked, differing = self._guarantees(), self._checked(), self._differing()
+        table = comparison_table(
             self.summaries,
-            guarantees=self._guarantees(),
-            checked=self._checked(),
-            settings=self._differing(),
+            guarantees={label: claim for label, claim in guarantees.items() if label in ran},
+            checked={label: said for label, said in checked.items() if label in ran},
+            settings=differing,
             measures=MEASURES if measures is None else measures,
         )
+        lost = [
+            {"system": label, "guarantee": guarantees.get(label, "none"), "checked": checked[label]}
+            | {name: values[label] for name, values in differing.items()}
+            for label in self.scenarios
+            if label not in ran
+        ]
+        return with_lost(table, lost)
 
     def by_region(self) -> pd.DataFrame:
         """Latency by region of the clients: columns ``run, seed, region, count, p50, p99`` (seconds)."""
@@ -257,7 +266,7 @@ class Comparison:
         regions = self.by_region()
         if regions["region"].nunique() > 1:
             blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
-        told = notes(list(self.scenarios.values()))
+        told = [*notes(list(self.scenarios.values())), *map(str, self.failed)]
         return "\n".join([blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if told else []), *told])
 
     @property
@@ -283,7 +292,10 @@ class Comparison:
 
     def _checked(self) -> dict[str, str]:
         return {
-            label: outcome(c for r, c in zip(self.runs, self.checks, strict=True) if r.label == label)
+            label: outcome(
+                [c for r, c in zip(self.runs, self.checks, strict=True) if r.label == label],
+                sum(failed.label == label for failed in self.failed),
+            )
             for label in self.scenarios
         }
 
@@ -332,8 +344,14 @@ class Comparison:
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The frames of all runs together, by name."""
-        return {name: self._together(name) for name in COLUMNS}
+        """The frames of all runs together, by name; with those that failed, if any (``failures``)."""
+        found = {name: self._together(name) for name in COLUMNS}
+        return {**found, "failures": self.failures} if self.failed else found
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row for each run that failed: ``run``, ``seed``, ``error``."""
+        return failures_frame(self.failed)
 
     def save(self, folder: Path | str) -> list[Path]:
         """Save the comparison in a folder, from which `sim.load` loads it; returns the paths.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,7 @@ class Run:
     convergence: the verdict whether all replicas agreed after the run, without further writes and faults; None if the
         system does not promise convergence.
     final: the values that each live replica held then, name -> key -> value; None if the system does not show them.
+    has_frames: whether the frames are at hand; otherwise the run is made again when they are used.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
 
@@ -97,8 +98,10 @@ class Run:
         final: Mapping[str, Mapping[str, Any]] | None = None,
         acknowledged_lost: int | None = None,
         recorder: Recorder | None = None,
-        frames: dict[str, pd.DataFrame] | None = None,
         digest: str | None = None,
+        measures: Mapping[str, float] | None = None,
+        reader: Callable[[], dict[str, pd.DataFrame]] | None = None,
+        has_frames: bool = True,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
@@ -112,8 +115,9 @@ class Run:
         self.acknowledged_lost = acknowledged_lost
         self._recorder: Any = recorder
         self._digest = digest
-        if frames is not None:
-            self.__dict__["_frames"] = frames
+        self._measures = measures
+        self._reader = reader
+        self.has_frames = has_frames
 
     @classmethod
     def of(
@@ -177,9 +181,13 @@ class Run:
 
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:
-        frames = {name: self._recorder.frame(name) for name in COLUMNS}
-        self.digest()
-        self._recorder = None
+        if self._reader is not None:
+            frames = self._reader()
+        else:
+            frames = {name: self._recorder.frame(name) for name in COLUMNS}
+            self.digest()
+        self._recorder = self._reader = None
+        self.has_frames = True
         return frames
 
     def digest(self) -> str:
@@ -196,6 +204,10 @@ class Run:
 
     def summary(self) -> pd.Series:
         """Throughput, latency quantiles, unavailability, messages per operation (see `sim.analysis.measures`)."""
+        if self._measures is not None:
+            import pandas as pd
+
+            return pd.Series(dict(self._measures), dtype=float)
         from sim.analysis import measures
 
         return measures.summary(

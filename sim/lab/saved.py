@@ -7,7 +7,6 @@ written last, and atomically. `load` refuses a folder without a manifest, or wit
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 import warnings
@@ -17,9 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.lab.jobs import Failed, Job
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
-from sim.system import LivenessViolation, SafetyViolation, Violation
+from sim.lab.told import check_of, frame_of, run_of, told
 from sim.written.texts import json_of, parse_json
 from sim.written.tree import from_dict, from_tree, to_dict, to_tree
 
@@ -33,7 +33,6 @@ __all__ = ["load", "save_comparison", "save_run", "save_sweep"]
 
 _FORM = 1
 _FILE = "manifest.json"
-_VIOLATIONS = {kind.__name__: kind for kind in (Violation, SafetyViolation, LivenessViolation)}
 
 Tree = dict[str, Any]
 
@@ -48,24 +47,44 @@ def save_run(run: Run, folder: Path | str) -> list[Path]:
 
 def save_comparison(comparison: Comparison, folder: Path | str) -> list[Path]:
     """Write a comparison into a folder; returns the paths."""
-    told = {
+    more = {
         "labels": list(comparison.scenarios),
         "systems": {label: _tree(system, "system") for label, system in comparison.systems.items()},
         "shared": list(comparison.shared),
+        "failed": [_failed(failed) for failed in comparison.failed],
     }
     extra = {"table": comparison.table(), "summaries": comparison.summaries}
-    return _save("comparison", folder, comparison.runs, comparison.checks, comparison.frames, extra, told)
+    return _save("comparison", folder, comparison.runs, comparison.checks, _frames(comparison), extra, more)
 
 
 def save_sweep(sweep: Sweep, folder: Path | str) -> list[Path]:
     """Write a sweep into a folder; returns the paths."""
-    points = [
-        {name: _tree(value, name.partition("__")[0]) for name, value in point.items()}
-        for point in sweep.points
-    ]
+    points = [_point(point) for point in sweep.points]
     extra = {"table": sweep.table(), "sweep": sweep.summaries}
-    told = {"fields": list(sweep.fields), "points": points}
-    return _save("sweep", folder, sweep.runs, sweep.checks, sweep.frames, extra, told)
+    failed = [_failed(failed) for failed in sweep.failed]
+    more = {"fields": list(sweep.fields), "points": points, "failed": failed}
+    return _save("sweep", folder, sweep.runs, sweep.checks, _frames(sweep), extra, more)
+
+
+def _point(point: Mapping[str, Any]) -> Tree:
+    return {name: _tree(value, name.partition("__")[0]) for name, value in point.items()}
+
+
+def _failed(failed: Failed) -> Tree:
+    return {
+        "label": failed.label,
+        "seed": failed.seed,
+        "scenario": _tree(failed.scenario, ""),
+        "reason": failed.reason,
+        "point": _point(failed.point),
+    }
+
+
+def _frames(results: Comparison | Sweep) -> Mapping[str, pd.DataFrame]:
+    """The frames of all runs together; none where a run does not have them and would have to run again."""
+    if all(run.has_frames for run in results.runs):
+        return results.frames
+    return {"failures": results.failures} if len(results.failures) else {}
 
 
 def _save(
@@ -75,7 +94,7 @@ def _save(
     checks: Sequence[Check | None],
     frames: Mapping[str, pd.DataFrame],
     extra: Mapping[str, pd.DataFrame],
-    told: Tree,
+    more: Tree,
 ) -> list[Path]:
     from sim.analysis.store import atomic, write_frames
 
@@ -83,7 +102,10 @@ def _save(
     (home / _FILE).unlink(missing_ok=True)  # the old manifest does not describe the new files
     paths = write_frames({name: frame for name, frame in {**frames, **extra}.items() if len(frame)}, home)
     scenarios: dict[str, Tree] = {}
-    rows = [_told(run, check, scenarios) for run, check in zip(runs, checks, strict=True)]
+    rows = [
+        {**told(run, check), "scenario": _noted(run, scenarios)}
+        for run, check in zip(runs, checks, strict=True)
+    ]
     numbers = {key: number for number, key in enumerate(scenarios)}
     manifest = {
         "form": _FORM,
@@ -91,7 +113,7 @@ def _save(
         "versions": _versions(),
         "scenarios": list(scenarios.values()),
         "runs": [{**row, "scenario": numbers[row["scenario"]]} for row in rows],
-        **told,
+        **more,
         "files": {path.name: _digest(path) for path in paths if path.suffix == ".csv"},
     }
     with atomic(home / _FILE) as temporary:
@@ -128,61 +150,12 @@ def _tree(value: Any, field: str) -> Any:
         return {"class": "unwritten", "reason": str(error)}
 
 
-def _told(run: Run, check: Check | None, scenarios: dict[str, Tree]) -> Tree:
+def _noted(run: Run, scenarios: dict[str, Tree]) -> str:
+    """The key of a run's scenario among those that are written."""
     tree = _tree(run.scenario, "")
     key = json.dumps(tree)
     scenarios.setdefault(key, tree)
-    return {
-        "label": run.label,
-        "seed": run.seed,
-        "scenario": key,
-        "digest": run.digest(),
-        "ended": run.ended,
-        "wall_seconds": run.wall_seconds,
-        "events_processed": run.events_processed,
-        "acknowledged_lost": run.acknowledged_lost,
-        "violation": _broken(run.violation),
-        "convergence": _verdict(run.convergence),
-        "check": None if check is None else _checked(check),
-        "measures": to_tree(run.summary().to_dict()),
-        "frames": {
-            name: {"rows": len(frame), "columns": {str(c): str(t) for c, t in frame.dtypes.items()}}
-            for name, frame in run.frames.items()
-        },
-    }
-
-
-def _broken(violation: Violation | None) -> Tree | None:
-    if violation is None:
-        return None
-    kind = type(violation).__name__
-    return {
-        "kind": kind if kind in _VIOLATIONS else "Violation",
-        "invariant": violation.invariant,
-        "time": violation.time,
-        "nodes": list(violation.nodes),
-        "facts": list(violation.facts),
-    }
-
-
-def _verdict(verdict: Any) -> Tree | None:
-    if verdict is None:
-        return None
-    try:
-        return to_dict(verdict)
-    except (
-        ValueError
-    ):  # an operation of the counterexample has no written form; the verdict still has its reason in words
-        return to_dict(dataclasses.replace(verdict, counterexample=()))
-
-
-def _checked(check: Check) -> Tree:
-    return {
-        "consistency": check.consistency,
-        "verdict": _verdict(check.verdict),
-        "violated": check.violation is not None,
-        "invariants_checked": check.invariants_checked,
-    }
+    return key
 
 
 # Loading
@@ -244,21 +217,21 @@ def _loaded(home: Path, manifest: Tree, allow: Collection[str]) -> Run | Compari
         )
         for number, tree in enumerate(manifest["scenarios"])
     ]
-    told = manifest["runs"]
-    names = list(told[0]["frames"])
+    rows = manifest["runs"]
+    names = list(rows[0]["frames"]) if rows else []
     frames = {n: read_frame(home / f"{n}.csv") for n in names if f"{n}.csv" in manifest["files"]}
     begun = dict.fromkeys(names, 0)
     runs = []
-    for row in told:
+    for row in rows:
         own = {}
         for name in names:
             count = row["frames"][name]["rows"]
-            own[name] = _frame(frames.get(name), begun[name], count, row["frames"][name]["columns"])
+            own[name] = frame_of(frames.get(name), begun[name], count, row["frames"][name]["columns"])
             begun[name] += count
-        runs.append(_run(row, scenarios[row["scenario"]], own, allow))
+        runs.append(_run(row, scenarios[row["scenario"]], own))
     if manifest["kind"] == "run":
         return runs[0]
-    checks = [_check(row["check"], run) for row, run in zip(told, runs, strict=True)]
+    checks = [check_of(row["check"], run) for row, run in zip(rows, runs, strict=True)]
     if manifest["kind"] == "comparison":
         return _comparison(home, manifest, runs, checks, allow)
     return _sweep(home, manifest, runs, checks, allow)
@@ -270,59 +243,10 @@ def _written(home: Path, tree: Any) -> Any:
     return tree
 
 
-def _frame(together: pd.DataFrame | None, start: int, count: int, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The ``count`` rows of one run from row ``start``, with the original columns and types."""
-    import pandas as pd
-
-    if together is None or not count:
-        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
-    part = together.iloc[start : start + count].reset_index(drop=True)
-    found: dict[str, Any] = {}
-    for name, dtype in columns.items():
-        column: Any = part[name]
-        if dtype == "object":
-            column = column.astype(object)
-            found[name] = column.where(column.notna(), None)
-        else:
-            found[name] = column.astype(dtype)
-    return pd.DataFrame(found)
-
-
-def _run(row: Tree, scenario: Scenario, frames: dict[str, pd.DataFrame], allow: Collection[str]) -> Run:
-    return Run(
-        scenario,
-        row["seed"],
-        label=row["label"],
-        violation=_violation(row["violation"], row["seed"], scenario),
-        convergence=_read_verdict(row["convergence"]),
-        ended=row["ended"],
-        wall_seconds=row["wall_seconds"],
-        events_processed=row["events_processed"],
-        acknowledged_lost=row["acknowledged_lost"],
-        frames=frames,
-        digest=row["digest"],
-    )
-
-
-def _violation(row: Tree | None, seed: int, scenario: Scenario) -> Violation | None:
-    if row is None:
-        return None
-    found = _VIOLATIONS[row["kind"]](row["invariant"], row["time"], tuple(row["nodes"]), tuple(row["facts"]))
-    found.seed, found.scenario = seed, scenario
-    return found
-
-
-def _read_verdict(tree: Tree | None) -> Any:
-    from sim.analysis.checks import Verdict
-
-    return None if tree is None else from_dict(tree, Verdict)
-
-
-def _check(row: Tree | None, run: Run) -> Check | None:
-    if row is None:
-        return None
-    violation = run.violation if row["violated"] else None
-    return Check(row["consistency"], _read_verdict(row["verdict"]), violation, row["invariants_checked"])
+def _run(row: Tree, scenario: Scenario, own: dict[str, pd.DataFrame]) -> Run:
+    if own:
+        return run_of(row, scenario, lambda: own)
+    return run_of(row, scenario, Job(scenario, row["seed"]).again(row["digest"]), has_frames=False)
 
 
 def _comparison(
@@ -331,7 +255,9 @@ def _comparison(
     from sim.lab.compare import Comparison
     from sim.system import System
 
-    found = Comparison({label: _of(label, runs) for label in manifest["labels"]}, runs, checks)
+    failed = _read_failed(home, manifest, allow)
+    scenarios = {label: _of(label, runs, failed) for label in manifest["labels"]}
+    found = Comparison(scenarios, runs, checks, failed)
     found.systems = {
         label: from_dict(_written(home, tree), System, allow=allow, path=f"system {label!r}")
         for label, tree in manifest["systems"].items()
@@ -340,8 +266,9 @@ def _comparison(
     return found
 
 
-def _of(label: str, runs: Sequence[Run]) -> Scenario:
-    return next(run.scenario for run in runs if run.label == label)
+def _of(label: str, runs: Sequence[Run], failed: Sequence[Failed]) -> Scenario:
+    scenarios = [*((run.label, run.scenario) for run in runs), *((one.label, one.scenario) for one in failed)]
+    return next(scenario for name, scenario in scenarios if name == label)
 
 
 def _sweep(
@@ -349,11 +276,26 @@ def _sweep(
 ) -> Sweep:
     from sim.lab.sweep import Sweep
 
-    points = [
-        {
-            name: from_tree(_written(home, tree), name.partition("__")[0], allow)
-            for name, tree in point.items()
-        }
-        for point in manifest["points"]
+    points = [_read_point(home, point, allow) for point in manifest["points"]]
+    scenarios = [run.scenario for run in runs]
+    failed = _read_failed(home, manifest, allow)
+    return Sweep(tuple(manifest["fields"]), points, scenarios, runs, checks, failed)
+
+
+def _read_point(home: Path, point: Tree, allow: Collection[str]) -> dict[str, Any]:
+    return {
+        name: from_tree(_written(home, tree), name.partition("__")[0], allow) for name, tree in point.items()
+    }
+
+
+def _read_failed(home: Path, manifest: Tree, allow: Collection[str]) -> list[Failed]:
+    return [
+        Failed(
+            row["label"],
+            row["seed"],
+            from_dict(_written(home, row["scenario"]), Scenario, allow=allow, path=f"failed {number}"),
+            row["reason"],
+            _read_point(home, row["point"], allow),
+        )
+        for number, row in enumerate(manifest["failed"])
     ]
-    return Sweep(tuple(manifest["fields"]), points, [run.scenario for run in runs], runs, checks)

@@ -22,6 +22,9 @@ from sim.workload import OpenLoop, Workload
 from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
     from sim.lab.run import Run
     from sim.lab.simulation import Simulation
     from sim.lab.sweep import Sweep
@@ -208,15 +211,21 @@ class Scenario(Value):
         seeds: int | Iterable[int] = (0,),
         judge: bool = True,
         workers: int | None = None,
+        executor: Executor | None = None,
         progress: str | None = "sweeping",
+        run_timeout: float | None = None,
+        memory_limit: float | None = None,
+        out: Path | str | None = None,
+        resume: bool = False,
+        frames: bool = False,
         **fields: Iterable[Any],
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.
 
         Fields are given as keywords, as a mapping, or both. A field is a field of the scenario (``duration``), or a
         field of a value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
-        ``seeds``: the seeds to run under; a number n means the first n. ``judge``: check each history. ``workers``:
-        the number of processes; None: one for each core.
+        ``seeds``: the seeds to run under; a number n means the first n. ``judge``: check each history. The other
+        keywords say how the runs are made and where the results are kept: see `sim.lab.work.Work`.
         """
         from sim.lab.sweep import sweep
 
@@ -224,7 +233,20 @@ class Scenario(Value):
         both = [name for name in given if field_path(name) in fields]
         if both:
             raise ValueError(f"{both[0]} is given twice, in the mapping and by name")
-        return sweep(self, {**given, **fields}, seeds=seeds, judge=judge, workers=workers, progress=progress)
+        return sweep(
+            self,
+            {**given, **fields},
+            seeds=seeds,
+            judge=judge,
+            workers=workers,
+            executor=executor,
+            progress=progress,
+            run_timeout=run_timeout,
+            memory_limit=memory_limit,
+            out=out,
+            resume=resume,
+            frames=frames,
+        )
 
     # Its written form
 

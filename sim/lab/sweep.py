@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.labels import label_all, same
-from sim.lab.parallel import run_all
+from sim.lab.jobs import Failed, Grid, Job, failures_frame, perform, refuse_all_failed
+from sim.lab.labels import describe, label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct, seed_list
+from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
 from sim.settings import field_path
 from sim.system import System
@@ -31,16 +33,12 @@ __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 _SYSTEM = "system"
 
 
-def _run(scenario: Scenario, seed: int, judge: bool) -> tuple[Run, Check | None]:
-    run = scenario.run(seed)
-    return run, run.check() if judge else None
-
-
 class Sweep:
     """Runs of a scenario with varied fields.
 
     Attributes: ``fields`` (the names of the varied fields), ``points`` (a mapping field -> value for each run),
-    ``runs``, ``checks`` (a check or None for each run), ``scenarios`` (one for each run).
+    ``runs``, ``checks`` (a check or None for each run), ``scenarios`` (one for each run), ``failed`` (the runs that
+    failed).
     """
 
     def __init__(
@@ -50,12 +48,14 @@ class Sweep:
         scenarios: list[Scenario],
         runs: list[Run],
         checks: Sequence[Check | None],
+        failed: Sequence[Failed] = (),
     ) -> None:
         self.fields = fields
         self.points = points
         self.scenarios = scenarios
         self.runs = runs
         self.checks = list(checks)
+        self.failed = tuple(failed)
 
     @cached_property
     def summaries(self) -> pd.DataFrame:
@@ -63,30 +63,24 @@ class Sweep:
         import pandas as pd
 
         rows = [
-            {**self._written(point, run), "run": run.label, "seed": run.seed, **run.summary().to_dict()}
+            {**self._plain(point, run.label), "run": run.label, "seed": run.seed, **run.summary().to_dict()}
             for point, run in zip(self.points, self.runs, strict=True)
         ]
         return pd.DataFrame(rows)
 
-    def _written(self, point: Mapping[str, Any], run: Run) -> dict[str, Any]:
-        """A point as written in frames: numbers and strings, such that different values of a field look different."""
-        found = {}
-        for name, value in point.items():
-            plain = run.label if isinstance(value, System) else _plain(value)
-            others = [other for other in self._values[name] if not same(other, value)]
-            alike = not isinstance(value, System) and any(same(_plain(other), plain) for other in others)
-            found[name] = repr(value) if alike else plain
-        return found
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row for each run that failed: the varied fields, ``run``, ``seed``, ``error``."""
+        return failures_frame(
+            [replace(failed, point=self._plain(failed.point, failed.label)) for failed in self.failed]
+        )
+
+    def _plain(self, point: Mapping[str, Any], label: str) -> dict[str, Any]:
+        return _written(point, label, self._values)
 
     @cached_property
     def _values(self) -> dict[str, list[Any]]:
-        """The values of each field, without duplicates."""
-        found: dict[str, list[Any]] = {name: [] for name in self.fields}
-        for point in self.points:
-            for name, value in point.items():
-                if not any(value is other for other in found[name]):
-                    found[name].append(value)
-        return found
+        return _values_of(self.fields, [*self.points, *(failed.point for failed in self.failed)])
 
     @property
     def plot(self) -> SweepPlots:
@@ -97,20 +91,28 @@ class Sweep:
 
     def table(self, measures: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per point: its values, result of the checks, and each measure with its 95 % interval over seeds."""
-        from sim.analysis.tables import MEASURES, sweep_table
+        from sim.analysis.tables import MEASURES, sweep_table, with_lost
 
         chosen = MEASURES if measures is None else tuple(measures)
-        seeds = len({run.seed for run in self.runs})
-        groups = [self.checks[i : i + seeds] for i in range(0, len(self.checks), seeds)]
-        return sweep_table(
-            self.summaries, self.fields, checked=[outcome(group) for group in groups], measures=chosen
-        )
+        groups: dict[str, list[Check | None]] = {}
+        for point, run, check in zip(self.points, self.runs, self.checks, strict=True):
+            groups.setdefault(repr(self._plain(point, run.label)), []).append(check)
+        lost = Counter(repr(self._plain(failed.point, failed.label)) for failed in self.failed)
+        checked = [outcome(group, lost[point]) for point, group in groups.items()]
+        table = sweep_table(self.summaries, self.fields, checked=checked, measures=chosen)
+        return with_lost(table, self._lost(list(groups)))
+
+    def _lost(self, ran: Sequence[str]) -> list[dict[str, Any]]:
+        """A row for each point where every run failed."""
+        points = [self._plain(failed.point, failed.label) for failed in self.failed]
+        lost = {repr(point): point for point in points if repr(point) not in ran}
+        return [{**point, "checked": outcome([], sum(p == point for p in points))} for point in lost.values()]
 
     def text(self, measures: Iterable[str] | None = None) -> str:
         """The table as text for a terminal, with notes for the reader."""
         from sim.analysis.tables import render
 
-        told = notes(self.scenarios)
+        told = [*notes(self.scenarios), *map(str, self.failed)]
         seeds = len({run.seed for run in self.runs})
         heading = conditions(self.scenarios, (), seeds)
         return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
@@ -169,8 +171,9 @@ class Sweep:
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The frames of all runs together, by name."""
-        return {name: together(self.runs, name) for name in COLUMNS}
+        """The frames of all runs together, by name; with those that failed, if any (``failures``)."""
+        found = {name: together(self.runs, name) for name in COLUMNS}
+        return {**found, "failures": self.failures} if self.failed else found
 
     def save(self, folder: Path | str) -> list[Path]:
         """Save the sweep in a folder, from which `sim.load` loads it; returns the paths.
@@ -181,6 +184,30 @@ class Sweep:
         from sim.lab.saved import save_sweep
 
         return save_sweep(self, folder)
+
+
+def _written(point: Mapping[str, Any], label: str, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """A point as it stands in frames: numbers and words, no two values of a field alike.
+
+    ``label``: of the system that ran. ``values``: all values of each field.
+    """
+    found = {}
+    for name, value in point.items():
+        plain = label if isinstance(value, System) else _plain(value)
+        others = [other for other in values[name] if not same(other, value)]
+        alike = not isinstance(value, System) and any(same(_plain(other), plain) for other in others)
+        found[name] = repr(value) if alike else plain
+    return found
+
+
+def _values_of(fields: Iterable[str], points: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The values of each field, once each."""
+    found: dict[str, list[Any]] = {name: [] for name in fields}
+    for point in points:
+        for name, value in point.items():
+            if not any(value is other for other in found[name]):
+                found[name].append(value)
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -207,36 +234,42 @@ def sweep(
     *,
     seeds: int | Iterable[int] = (0,),
     judge: bool = True,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    start_method: str | None = None,
-    progress: str | None = "sweeping",
+    **work: Unpack[Work],
 ) -> Sweep:
     """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`.
 
     If systems are swept (the field ``system``), those without given size, failure detection or client timeout get
     common ones, as in `compare`. ``judge``: check each history against the consistency that the system claims.
+    ``work``: see `sim.lab.work.Work`.
 
-    Raises ValueError for a field without values, and for a value or a seed that is given twice.
+    A run that fails costs its own row (`Sweep.failed`). Raises ValueError for a field without values, and for a value
+    or a seed that is given twice; and what the first run raised where all fail.
     """
     refuse_overwriting(list(fields))
     values = {field_path(name): _options(name, options) for name, options in fields.items()}
     chosen = seed_list(seeds)
-    points, varied = _combinations(scenario, values)
-    tasks = [(one, seed, judge) for one in varied for seed in chosen]
-    done = run_all(
-        _run, tasks, workers=workers, executor=executor, start_method=start_method, progress=progress
-    )
-    runs = [run for run, _ in done]
-    if _SYSTEM in values:
-        labels = label_all(sized(values[_SYSTEM], scenario)).each
-        _label(runs, [point for point in points for _ in chosen], values[_SYSTEM], labels)
+    combined, varied = _combinations(scenario, values)
+    points = [point for point in combined for _ in chosen]
+    jobs = [Job(one, seed, judge) for one in varied for seed in chosen]
+    labels = _labels(scenario, points, jobs, values)
+    plain = [_written(point, label, values) for point, label in zip(points, labels, strict=True)]
+    results = perform(jobs, Grid("sweep", labels, tuple(values), plain), Work(progress="sweeping") | work)
+    refuse_all_failed(results)
+    failed = [
+        Failed(labels[i], jobs[i].seed, jobs[i].scenario, result.reason, points[i])
+        for i, result in enumerate(results)
+        if isinstance(result, Failure)
+    ]
+    done = [(i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
+    for i, (run, _) in done:
+        run.label = labels[i]
     return Sweep(
         tuple(values),
-        [point for point in points for _ in chosen],
-        [one for one, _, _ in tasks],
-        runs,
-        [check for _, check in done],
+        [points[i] for i, _ in done],
+        [jobs[i].scenario for i, _ in done],
+        [run for _, (run, _) in done],
+        [check for _, (_, check) in done],
+        failed,
     )
 
 
@@ -281,11 +314,18 @@ def _varied(
     return scenario.vary_all({name: value for name, value in point.items() if wanted(name)})
 
 
-def _label(
-    runs: Sequence[Run], points: Sequence[Mapping[str, Any]], systems: Sequence[System], labels: Sequence[str]
-) -> None:
-    """Label the runs of swept systems by the differences between the systems."""
-    for run, point in zip(runs, points, strict=True):
-        run.label = next(
-            label for system, label in zip(systems, labels, strict=True) if system is point[_SYSTEM]
-        )
+def _labels(
+    scenario: Scenario,
+    points: Sequence[Mapping[str, Any]],
+    jobs: Sequence[Job],
+    values: Mapping[str, list[Any]],
+) -> list[str]:
+    """What each run is called. Systems that are swept are labelled by what they differ in."""
+    if _SYSTEM not in values:
+        return [describe(job.scenario.system) for job in jobs]
+    systems = values[_SYSTEM]
+    each = label_all(sized(systems, scenario)).each
+    return [
+        next(label for system, label in zip(systems, each, strict=True) if system is point[_SYSTEM])
+        for point in points
+    ]

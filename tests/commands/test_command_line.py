@@ -304,7 +304,9 @@ def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, complaints = running.communicate(timeout=30)  # far below the minute that the runs would take
     assert running.returncode == 130
-    assert complaints.strip().splitlines()[-1] == "sim: interrupted"
+    assert complaints.strip().splitlines()[-1] == (
+        "sim: interrupted: 0 of 4 runs finished and are kept in results/sweep; go on with --resume (resume=True)"
+    )
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)

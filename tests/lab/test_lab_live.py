@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sim import Scenario, Simulation, compare, sweep
-from sim.lab.parallel import run_all
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPaxos, PrimaryBackup, Raft
 from sim.workload import ClosedLoop, UniformKeys
@@ -136,35 +135,6 @@ def test_a_sweep_has_a_row_for_each_point_and_seed() -> None:
     assert len(table) == 4
     assert np.isfinite(table["p50"]).all()
     assert table["checked"].tolist() == ["2/2 valid"] * 4
-
-
-def _square(x: int) -> int:
-    if x == 13:
-        raise ValueError("13 is unlucky")
-    return x * x
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_results_come_in_order_and_errors_come_through(workers: int) -> None:
-    assert run_all(_square, [(n,) for n in range(6)], workers=workers) == [0, 1, 4, 9, 16, 25]
-    with pytest.raises(ValueError, match="13 is unlucky"):
-        run_all(_square, [(1,), (13,)], workers=workers)
-
-
-def _die_once(path: str, x: int) -> int:
-    import os
-    from pathlib import Path
-
-    marker = Path(path)
-    if x == 1 and not marker.exists():
-        marker.touch()
-        os._exit(9)  # as when the system kills a worker
-    return x
-
-
-def test_a_killed_worker_loses_no_result(tmp_path: object) -> None:
-    arguments = [(f"{tmp_path}/died", n) for n in range(5)]
-    assert run_all(_die_once, arguments, workers=2) == [0, 1, 2, 3, 4]
 
 
 def test_what_is_held_or_released_is_said_by_a_function() -> None:

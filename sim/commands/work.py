@@ -1,0 +1,79 @@
+"""Options of commands that make many runs: how they are made, and where results are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sim.commands.output import prepare, writable
+
+if TYPE_CHECKING:
+    from sim.lab.work import Work
+
+__all__ = ["work_of", "work_options"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."
+    ),
+    click.option(
+        "--run-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        metavar="SECONDS",
+        help="Give up a run that takes longer.",
+    ),
+    click.option(
+        "--memory-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        metavar="MB",
+        help="Give up a run that takes more memory.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        callback=writable,
+        default=None,
+        metavar="FOLDER",
+        help="Where results are kept; default: a new folder below results/.",
+    ),
+    click.option("--resume", is_flag=True, help="Go on with the results that are in --out."),
+)
+
+
+def work_options(command: _Command) -> _Command:
+    """Give a command the options that `work_of` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def work_of(name: str, *, out: Path | None, resume: bool, **options: Any) -> Iterator[Work]:
+    """What the options say, as keywords of `sweep` and `compare`. ``name``: of the folder where none is given."""
+    from sim.lab.store import FILE
+    from sim.lab.work import Work
+
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out: the folder with the results to go on with")
+    if resume and out is not None and not (out / FILE).exists():
+        raise click.UsageError(f"--resume: there is no {FILE} in {str(out)!r} to go on with")
+    folder = prepare(_new(Path("results"), name) if out is None else out)
+    given = {option: value for option, value in options.items() if value is not None}
+    yield Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
+
+
+def _new(home: Path, name: str) -> Path:
+    """A folder that is not there yet: ``results/sweep``, ``results/sweep-2`` ..."""
+    found, number = home / name, 1
+    while found.exists() and (not found.is_dir() or any(found.iterdir())):
+        number += 1
+        found = home / f"{name}-{number}"
+    return found

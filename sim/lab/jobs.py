@@ -1,0 +1,258 @@
+"""Jobs: runs to be made, on many cores, with or without a store that keeps each as it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.lab.bars import RunsBar
+from sim.lab.run import Check, Run
+from sim.lab.scenario import Scenario
+from sim.lab.version import version
+from sim.lab.work import ExecutorLost, Failure, Listed, Source, Work, WorkerTraceback, outcomes, refuse_work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.lab.store import Row, Store
+
+__all__ = ["Failed", "Grid", "Job", "failures_frame", "perform", "refuse_all_failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a scenario under a seed.
+
+    ``judge``: check its history against what the system claims. ``storm``: demand progress afterwards, as
+    `sim.lab.chaos` does.
+    """
+
+    scenario: Scenario
+    seed: int
+    judge: bool = True
+    storm: bool = False
+
+    def run(self) -> tuple[Run, Check | None]:
+        """Run it."""
+        if self.storm:
+            from sim.lab.chaos import chaos
+
+            run = chaos(self.scenario.system, self.seed, scenario=self.scenario)
+        else:
+            run = self.scenario.run(self.seed)
+        return run, run.check() if self.judge else None
+
+    def again(self, digest: str) -> Callable[[], dict[str, pd.DataFrame]]:
+        """What gives its frames, by running it once more.
+
+        It raises ValueError where that gives another run than the one of this digest: the code has changed.
+        """
+
+        def frames() -> dict[str, pd.DataFrame]:
+            run = Job(self.scenario, self.seed, judge=False, storm=self.storm).run()[0]
+            if run.digest() != digest:
+                raise ValueError(
+                    f"{run.label}, seed {self.seed}: its frames were not kept, and running it again gives another run "
+                    f"(digest {run.digest()}, not {digest}): the code has changed since"
+                )
+            return run.frames
+
+        return frames
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that gave nothing: its ``label`` and ``seed``, why (``reason``), and its ``point`` in a sweep."""
+
+    label: str
+    seed: int
+    scenario: Scenario
+    reason: str
+    point: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        where = "".join(f", {name.replace('__', '.')}={value}" for name, value in self.point.items())
+        return f"FAILED: {self.label}{where}, seed {self.seed}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is asked for: the ``kind`` (sweep, comparison, campaign), and of each job its label and its point.
+
+    ``fields``: those that are varied. ``points``: their values, as they stand in frames.
+    """
+
+    kind: str
+    labels: Sequence[str]
+    fields: Sequence[str] = ()
+    points: Sequence[Mapping[str, Any]] = ()
+
+    def noted(self, number: int) -> str:
+        """The point of a job as JSON."""
+        return json.dumps(dict(self.points[number]) if self.points else {}, default=str, ensure_ascii=False)
+
+
+Result = tuple[Run, Check | None] | Failure
+
+
+def perform(jobs: Sequence[Job], grid: Grid, work: Work) -> list[Result]:
+    """What came of each job, in their order: its run and check, or a failure.
+
+    Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
+    """
+    refuse_work(**work)
+    out, resume, frames = work.get("out"), work.get("resume", False), work.get("frames", False)
+    if out is None:
+        if resume:
+            raise ValueError("resume=True needs out=: the folder with the results to go on from")
+        return _in_memory(jobs, work)
+    return _in_store(list(jobs), grid, work, Path(out), resume, frames)
+
+
+def _in_memory(jobs: Sequence[Job], work: Work) -> list[Result]:
+    found: dict[int, Result] = {}
+    try:
+        with RunsBar(work.get("progress"), len(jobs)) as bar:
+            for number, outcome in _outcomes(_run, [(job,) for job in jobs], Listed(range(len(jobs))), work):
+                found[number] = outcome
+                bar.advance(failed=isinstance(outcome, Failure))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{len(found)} of {len(jobs)} runs finished, and are lost: --out (out=) keeps what has finished"
+        ) from None
+    return [found[number] for number in range(len(jobs))]
+
+
+def _run(job: Job) -> tuple[Run, Check | None]:
+    return job.run()
+
+
+def _outcomes(
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: Source, work: Work
+) -> Iterator[tuple[int, Any]]:
+    names = ("workers", "executor", "start_method", "run_timeout", "memory_limit")
+    chosen: dict[str, Any] = {name: work[name] for name in names if name in work}  # type: ignore[literal-required]
+    with closing(outcomes(function, arguments, source, **chosen)) as coming:  # type: ignore[type-var]
+        yield from coming
+
+
+def _in_store(jobs: list[Job], grid: Grid, work: Work, out: Path, resume: bool, frames: bool) -> list[Result]:
+    from sim.lab.store import Keys, Pending, Store, failed_row, refuse_unstable
+
+    if resume:
+        refuse_unstable(jobs)
+    keys = Keys()
+    runs = [(keys.of(job), job.seed) for job in jobs]
+    with Store(out, "resume" if resume else "new") as store:
+        points = [(*run, grid.labels[number], grid.noted(number)) for number, run in enumerate(runs)]
+        store.plan(grid.kind, grid.fields, keys.told, points, _digest(grid, points))
+        errors: dict[int, Failure] = {}
+        tasks = [(job, frames, version()) for job in jobs]
+        missing = [number for number, run in enumerate(runs) if not store.has(*run, frames)]
+        with (
+            _saying(store, runs, out),
+            RunsBar(work.get("progress"), len(jobs), len(jobs) - len(missing)) as bar,
+        ):
+            while missing:
+                pending = Pending(store, runs, missing, frames, lambda _: bar.advance())
+                for number, outcome in _outcomes(_row, tasks, pending, work):
+                    if isinstance(outcome, Failure):
+                        errors[number] = outcome
+                    row = failed_row(outcome.reason) if isinstance(outcome, Failure) else outcome
+                    store.keep(*runs[number], row)
+                    store.claims.release(*runs[number])
+                    bar.advance(failed=isinstance(outcome, Failure))
+                # Another process that resumes has failed runs made again, and forgets ours to do so.
+                missing = [n for n, run in enumerate(runs) if n not in errors and not store.has(*run, frames)]
+        return [
+            _result(store, job, run, errors.get(i), out)
+            for i, (job, run) in enumerate(zip(jobs, runs, strict=True))
+        ]
+
+
+def _digest(grid: Grid, points: Sequence[tuple[str, int, str, str]]) -> str:
+    return sha256(json.dumps([grid.kind, list(grid.fields), points], ensure_ascii=False).encode()).hexdigest()
+
+
+def _row(job: Job, frames: bool, expected: str) -> Row:
+    from sim.lab.store import row_of
+
+    if version() != expected:
+        raise RuntimeError(
+            f"the sources of sim have changed: a worker has {version()}, and its parent {expected}"
+        )
+    return row_of(*job.run(), frames)
+
+
+@contextmanager
+def _saying(store: Store, runs: Sequence[tuple[str, int]], out: Path) -> Iterator[None]:
+    """On Ctrl-C, and when an executor is gone: say how much is kept."""
+    try:
+        yield
+    except (KeyboardInterrupt, ExecutorLost) as error:
+        done = sum(store.has(*run) for run in runs)
+        said = f"{done} of {len(runs)} runs finished and are kept in {out}; go on with --resume (resume=True)"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(said) from None
+        raise ExecutorLost(f"{error}: {said}") from error
+
+
+def _result(store: Store, job: Job, run: tuple[str, int], failure: Failure | None, out: Path) -> Result:
+    from sim.lab.store import run_of_row
+
+    row = store.row(*run)
+    if row is None:
+        return Failure("its row is gone from the store")
+    if row.status == "failed":
+        return failure or Failure(str(row.error))
+    return run_of_row(row, job.scenario, _reader(job, run, row, out), row.kept)
+
+
+def _reader(
+    job: Job, run: tuple[str, int], row: Row, out: Path
+) -> Callable[[Mapping[str, Any]], dict[str, pd.DataFrame]]:
+    """What gives the frames of a run: from the store, or, where they were not kept, by running it again."""
+
+    def read(columns: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+        from sim.lab.store import Store, StoreError, read_frames
+
+        if not row.kept:
+            return job.again(str(row.digest))()
+        with Store(out, "read") as store:
+            packed = store.frames(*run)
+        if not row.holds(packed):
+            raise StoreError(
+                f"{store.path} is damaged: the frames of seed {job.seed} are not what was written"
+            )
+        return read_frames(packed, columns)
+
+    return read
+
+
+def refuse_all_failed(results: Sequence[Result]) -> None:
+    """Where every run failed there is nothing to show: raise what the first one raised, or RuntimeError."""
+    failures = [result for result in results if isinstance(result, Failure)]
+    if len(failures) < len(results) or not failures:
+        return
+    first = failures[0]
+    if first.error is None:
+        raise RuntimeError(f"all of {len(results)} runs failed; the first: {first.reason}")
+    if first.error.__traceback__ is None and first.trace:
+        raise first.error from WorkerTraceback(first.trace)
+    raise first.error
+
+
+def failures_frame(failures: Sequence[Failed]) -> pd.DataFrame:
+    """One row for each run that failed: the fields varied, ``run``, ``seed``, ``error``."""
+    import pandas as pd
+
+    rows = [
+        {**failed.point, "run": failed.label, "seed": failed.seed, "error": failed.reason}
+        for failed in failures
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,25 @@
+"""The result store: one SQLite file that sweeps, comparisons and campaigns write as they go, and go on from.
+
+A run is known by a key (its scenario in the written form, and the code that ran it) and its seed: a changed scenario or
+version is another key, so that its runs are made anew, and those of before stay apart.
+"""
+
+from sim.lab.store.database import FILE, Store
+from sim.lab.store.errors import StoreError
+from sim.lab.store.keys import Keys, refuse_unstable
+from sim.lab.store.pending import Pending
+from sim.lab.store.rows import Row, failed_row, read_frames, row_of, run_of_row
+
+__all__ = [
+    "FILE",
+    "Keys",
+    "Pending",
+    "Row",
+    "Store",
+    "StoreError",
+    "failed_row",
+    "read_frames",
+    "refuse_unstable",
+    "row_of",
+    "run_of_row",
+]

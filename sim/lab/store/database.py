@@ -1,0 +1,248 @@
+"""A store: one SQLite file in which each run stands as soon as it has finished.
+
+The file is in WAL mode, and each row is a transaction: whatever is killed, a row is there whole or not at all. Two
+processes may write to one store.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from sim.lab.store.claims import Claims
+from sim.lab.store.errors import StoreError, speaking
+from sim.lab.store.rows import Row, row_from
+from sim.lab.store.salvage import salvage
+from sim.lab.store.schema import APPLICATION, FORM, add_measures, create, insert
+
+__all__ = ["FILE", "Store"]
+
+FILE = "results.sqlite"
+"""The name of the file in its folder."""
+
+_MAGIC = b"SQLite format 3\0"
+_TRIES = 100
+_BUSY = 60.0  # real seconds to wait for another writer, which holds the file for milliseconds
+
+
+class Store:
+    """An open store. Use it as a context, so that it is closed.
+
+    Parameters
+    ----------
+    folder:
+        Where its file is, or will be.
+    use:
+        ``"new"``: it must have no results yet. ``"resume"``: go on with those that it has; what was damaged is then
+        saved as far as it can be read. ``"read"``: it must be there, and is not changed.
+
+    Raises `StoreError` for a file that is no store, is damaged, or cannot be written; ValueError where a new one has
+    results already.
+    """
+
+    def __init__(self, folder: Path | str, use: Literal["new", "resume", "read"] = "new") -> None:
+        self.path = Path(folder) / FILE
+        self.saved: tuple[int, int] | None = None
+        with speaking(self.path):
+            if use == "read" and not self.path.exists():
+                raise StoreError(f"there is no {FILE} in {str(folder)!r}")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(self.path)
+            if use == "resume" and _damaged(self.path):
+                self.saved = salvage(self.path)
+            self._connection = _connect(self.path)
+            _refuse_other(self.path, self._connection)
+            create(self._connection)
+            self.claims = Claims(self.path.with_suffix(".claims"))
+            if use == "new":
+                self._refuse_results()
+
+    def _refuse_results(self) -> None:
+        count = self.count()
+        if count:
+            self.close()
+            raise ValueError(
+                f"{self.path.parent} has the results of {count} run{'s' if count > 1 else ''}: go on with them by "
+                "--resume (resume=True), or choose another folder"
+            )
+
+    # What is asked for
+
+    def plan(
+        self,
+        kind: str,
+        fields: Sequence[str],
+        scenarios: Mapping[str, Mapping[str, str]],
+        points: Sequence[tuple[str, int, str, str]],
+        grid: str,
+    ) -> None:
+        """Note what a grid asks for.
+
+        ``scenarios``: key -> its columns. ``points``: key, seed, label and point (JSON) of each run. Runs of it that
+        had failed are forgotten, so that they run again.
+        """
+        with speaking(self.path), self._transaction():
+            for key, columns in scenarios.items():
+                names = ("key", *columns)
+                self._connection.execute(
+                    f"INSERT OR IGNORE INTO scenarios ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+                    (key, *columns.values()),
+                )
+                self._connection.execute("DELETE FROM runs WHERE key = ? AND status = 'failed'", (key,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO grids VALUES (?, ?, ?)", (grid, kind, json.dumps(list(fields)))
+            )
+            self._connection.execute("DELETE FROM points WHERE grid = ?", (grid,))
+            self._connection.executemany(
+                "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?)",
+                [(grid, number, *point) for number, point in enumerate(points)],
+            )
+
+    # Rows
+
+    def keep(self, key: str, seed: int, row: Row) -> None:
+        """Write what came of a run. A run that is there already stays, unless this one brings its frames.
+
+        Raises ValueError where a run of the same key and seed had another digest: it does not depend on its seed alone.
+        """
+        with speaking(self.path), self._transaction():
+            found = self._connection.execute(
+                "SELECT status, digest, kept FROM runs WHERE key = ? AND seed = ?", (key, seed)
+            ).fetchone()
+            if found is not None and found[0] == "ok":
+                if row.status == "ok" and row.digest != found[1]:
+                    raise ValueError(
+                        f"seed {seed} gave two runs: the digests {found[1]} and {row.digest} stand for the same "
+                        "scenario, version and seed, so that something else decided, too"
+                    )
+                if row.status != "ok" or bool(found[2]) >= row.kept:
+                    return
+            add_measures(self._connection, row.measures)
+            insert(self._connection, key, seed, row)
+
+    def has(self, key: str, seed: int, frames: bool = False) -> bool:
+        """Whether a run has finished (or failed); ``frames``: and its frames are kept."""
+        with speaking(self.path):
+            found = self._connection.execute(
+                "SELECT status, kept FROM runs WHERE key = ? AND seed = ?", (key, seed)
+            ).fetchone()
+        return found is not None and (found[0] == "failed" or not frames or bool(found[1]))
+
+    def row(self, key: str, seed: int) -> Row | None:
+        """What came of a run, without its frames; None where it has not finished.
+
+        Raises `StoreError` for a row that is not what was written.
+        """
+        with speaking(self.path):
+            cursor = self._connection.execute("SELECT * FROM runs WHERE key = ? AND seed = ?", (key, seed))
+            found = cursor.fetchone()
+        if found is None:
+            return None
+        names = [column[0] for column in cursor.description]
+        row = row_from(dict(zip(names, found, strict=True)))
+        if row is None:
+            raise StoreError(f"{self.path} is damaged: the row of seed {seed} is not what was written")
+        return row
+
+    def frames(self, key: str, seed: int) -> dict[str, bytes]:
+        """The frames of a run that are kept, as compressed CSV by name."""
+        with speaking(self.path):
+            return dict(
+                self._connection.execute(
+                    "SELECT name, csv FROM frames WHERE key = ? AND seed = ?", (key, seed)
+                )
+            )
+
+    def count(self) -> int:
+        """How many runs have finished or failed."""
+        with speaking(self.path):
+            return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection)
+
+    def close(self) -> None:
+        """Close it; the last one to do so leaves a single file."""
+        self.claims.close()
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._connection.execute("COMMIT" if error is None else "ROLLBACK")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if error is None:
+                raise
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise `StoreError` for a file that is no SQLite file."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(16) != _MAGIC or path.stat().st_size < 100:
+                raise StoreError(f"{path} is no store of results: it does not begin as an SQLite file does")
+
+
+def _refuse_other(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise `StoreError` for a file of another program, or of another form."""
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise StoreError(f"{path} is no store of results: another program made it")
+    form = connection.execute("PRAGMA user_version").fetchone()[0]
+    if form != FORM:
+        raise StoreError(f"{path} has the form {form}; this version reads the form {FORM}")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+    for _ in range(_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as error:  # another process does just that: SQLite does not wait here
+            if "locked" not in str(error):
+                raise
+            time.sleep(0.05)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _damaged(path: Path) -> bool:
+    """Whether a file that is there cannot be read whole."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        if "malformed" not in str(error):
+            raise
+        return True
+    except sqlite3.DatabaseError:
+        return True

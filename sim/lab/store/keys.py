@@ -1,0 +1,72 @@
+"""Keys: what stands for a scenario and the code that ran it. Equal keys and seeds mean equal runs.
+
+A key is a digest of plain data: the written form, how it was run, the version of the package with the digest of its
+sources, and the digests of the user's own modules that the scenario names.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from sim.lab.version import code_of, modules_named, unstable, version
+from sim.written.tree import to_dict
+
+if TYPE_CHECKING:
+    from sim.lab.jobs import Job
+
+__all__ = ["Keys", "refuse_unstable"]
+
+
+class Keys:
+    """The keys of jobs, and what is told of each in the table ``scenarios``."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, dict[str, str]] = {}
+        self._known: dict[tuple[int, bool, bool], str] = {}
+
+    def of(self, job: Job) -> str:
+        """The key of a job."""
+        same = (id(job.scenario), job.judge, job.storm)
+        if same not in self._known:
+            columns = _columns(job)
+            key = sha256(
+                json.dumps([columns["written"], columns["version"], columns["how"]]).encode()
+            ).hexdigest()
+            self._known[same] = key
+            self.told[key] = columns
+        return self._known[same]
+
+
+def _columns(job: Job) -> dict[str, str]:
+    import numpy as np
+
+    try:
+        tree = to_dict(job.scenario)
+    except ValueError as error:
+        tree = {"class": "unwritten", "reason": str(error), "repr": repr(job.scenario)}
+    own = code_of(modules_named(tree))
+    return {
+        "version": " ".join([version(), *(f"{name}+{digest[:12]}" for name, digest in own.items())]),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "how": json.dumps({"judge": job.judge, "storm": job.storm}),
+        "written": json.dumps(tree, sort_keys=True, ensure_ascii=False),
+    }
+
+
+def refuse_unstable(jobs: list[Job]) -> None:
+    """Raise ValueError for a scenario that cannot be told from a changed one later, so that nothing can be resumed."""
+    for scenario in {id(job.scenario): job.scenario for job in jobs}.values():
+        try:
+            tree = to_dict(scenario)
+        except ValueError as error:
+            raise ValueError(f"resume needs a scenario with a written form: {error}") from error
+        module = unstable(modules_named(tree))
+        if module is not None:
+            raise ValueError(
+                f"resume needs systems whose source is a file: {module} has none that lasts, so that a change would "
+                "not be seen; put what it defines into a module and import it"
+            )

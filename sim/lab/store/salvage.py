@@ -1,0 +1,128 @@
+"""Saving what can be read of a store that was damaged (a block of the disk is gone, say).
+
+The damaged file stays beside the new one. Each row carries a digest of itself, so that what is copied is what was
+written; what cannot be read is run again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sim.lab.store.rows import Row, row_from
+from sim.lab.store.schema import add_measures, create, insert
+
+__all__ = ["salvage"]
+
+_WAL = ("", "-wal", "-shm")
+
+
+def salvage(path: Path) -> tuple[int, int]:
+    """Move a damaged store aside, and write a new one with the rows that can be read.
+
+    Returns how many runs were saved, and how many places of runs were found damaged or gone.
+    """
+    aside = _free(path)
+    for suffix in _WAL:
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            os.replace(source, aside.with_name(aside.name + suffix))
+    _fill(aside)
+    saved = lost = 0
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    target = sqlite3.connect(new, isolation_level=None)
+    try:
+        create(target)
+        target.execute("BEGIN")
+        for found in _rows(aside):
+            if found is None:
+                lost += 1
+                continue
+            key, seed, row = found
+            add_measures(target, row.measures)
+            insert(target, key, seed, row)
+            saved += 1
+        target.execute("COMMIT")
+    finally:
+        target.close()
+    os.replace(new, path)
+    return saved, lost
+
+
+def _free(path: Path) -> Path:
+    number = 1
+    while (found := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    return found
+
+
+def _fill(path: Path) -> None:
+    """Give a file that was cut short its length again: SQLite opens no shorter one."""
+    with path.open("r+b") as file:
+        header = file.read(100)
+        size = int.from_bytes(header[16:18], "big")
+        whole = (65536 if size == 1 else size) * int.from_bytes(header[28:32], "big")
+        if file.seek(0, os.SEEK_END) < whole:
+            file.truncate(whole)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, int, Row] | None]:
+    """The rows that are what was written; None for each that is not."""
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        names = [str(found[1]) for found in connection.execute("PRAGMA table_info(runs)")]
+        numbers = _numbers(connection)
+    except sqlite3.DatabaseError:
+        return
+    for number in numbers:
+        try:
+            found = connection.execute("SELECT * FROM runs WHERE rowid = ?", (number,)).fetchone()
+            values: dict[str, Any] = dict(zip(names, found or (), strict=bool(found)))
+            row = row_from(values) if values else None
+            frames = _frames(connection, values, row)
+        except sqlite3.DatabaseError:
+            yield None
+            continue
+        if row is not None and frames is not None:
+            yield values["key"], values["seed"], row.with_frames(frames)
+        elif values:
+            yield None
+    connection.close()
+
+
+def _numbers(connection: sqlite3.Connection) -> Iterator[int]:
+    """The numbers that rows may have: those that can be listed, else all up to the largest that is known."""
+    try:
+        yield from [int(found[0]) for found in connection.execute("SELECT rowid FROM runs NOT INDEXED")]
+    except sqlite3.DatabaseError:
+        yield from range(1, _most(connection) + 1)
+
+
+def _most(connection: sqlite3.Connection) -> int:
+    """No fewer than the number of the last row, guessed where it cannot be asked."""
+    try:
+        return int(connection.execute("SELECT max(rowid) FROM runs").fetchone()[0] or 0)
+    except sqlite3.DatabaseError:
+        pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+        size = int(connection.execute("PRAGMA page_size").fetchone()[0])
+        return pages * size // 100  # no row is so small
+
+
+def _frames(
+    connection: sqlite3.Connection, values: dict[str, Any], row: Row | None
+) -> dict[str, bytes] | None:
+    """The frames of a row; None where some are gone or damaged."""
+    if row is None:
+        return None
+    if not values["kept"]:
+        return {}
+    found = dict(
+        connection.execute(
+            "SELECT name, csv FROM frames WHERE key = ? AND seed = ?", (values["key"], values["seed"])
+        )
+    )
+    return found if row.holds(found) else None

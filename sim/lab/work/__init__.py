@@ -1,0 +1,136 @@
+"""Many tasks on many cores: worker processes of this machine, or one's own executor.
+
+Tasks and results travel by cloudpickle, so classes defined in a notebook or a script work, by fork and by spawn. A task
+that raises, hangs, eats memory, kills its process or returns what cannot travel fails alone: see `Failure`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any, TypedDict
+
+from sim.lab.work.crew import crew_outcomes
+from sim.lab.work.outcomes import ExecutorLost, Failure, WorkerTraceback, attempt
+from sim.lab.work.source import Listed, Source
+from sim.lab.work.worker import limits_memory
+
+__all__ = [
+    "ExecutorLost",
+    "Failure",
+    "Listed",
+    "Source",
+    "Work",
+    "WorkerTraceback",
+    "default_workers",
+    "outcomes",
+    "refuse_work",
+]
+
+
+class Work(TypedDict, total=False):
+    """How runs are done, and where their results are kept: keywords of `compare`, `sweep` and `campaign`.
+
+    ``workers``: processes; None: one for each core; 1: in this process.
+    ``executor``: any `concurrent.futures.Executor` instead (such as Dask's ``Client.get_executor()``).
+    ``start_method``: ``"fork"``, ``"spawn"``, ``"forkserver"``; None: the platform's default.
+    ``progress``: title of a progress bar; None: no bar.
+    ``run_timeout``: real seconds after which a run is given up. ``memory_limit``: megabytes that a run may take beyond
+    what its process has to begin with. Either has each run in a process of its own kind, also with one worker.
+    ``out``: folder of the store that keeps each result as it comes (see `sim.lab.store`); None: none.
+    ``resume``: go on with what that store has. ``frames``: keep the frames of each run there, too.
+    """
+
+    workers: int | None
+    executor: Executor | None
+    start_method: str | None
+    progress: str | None
+    run_timeout: float | None
+    memory_limit: float | None
+    out: Any
+    resume: bool
+    frames: bool
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_work(
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    run_timeout: float | None = None,
+    memory_limit: float | None = None,
+    **_: Any,
+) -> None:
+    """Raise ValueError for settings of `Work` that cannot be followed."""
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers must be at least 1, not {workers!r}")
+    for name, value in (("run_timeout", run_timeout), ("memory_limit", memory_limit)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            unit = "seconds" if name == "run_timeout" else "megabytes"
+            raise ValueError(f"{name} must be positive {unit}, not {value!r}")
+        if executor is not None:
+            raise ValueError(f"{name}={value!r} is for processes of this machine: an executor has its own")
+    if memory_limit is not None and not limits_memory():
+        raise ValueError(f"memory_limit={memory_limit!r}: this system does not limit memory; Linux does")
+    if executor is not None and workers is not None:
+        raise ValueError(f"workers={workers!r} is for processes of this machine: an executor has its own")
+    if executor is not None and not isinstance(executor, Executor):
+        raise ValueError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+
+
+def outcomes(
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    source: Source | None = None,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    start_method: str | None = None,
+    run_timeout: float | None = None,
+    memory_limit: float | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """The number and the outcome (a result or a `Failure`) of each ``function(*arguments[number])``, as they come.
+
+    ``source``: which numbers, in which order; None: all. See `Work` for the rest.
+
+    Raises ValueError for what `refuse_work` refuses. Closing the iterator ends what is under way.
+    """
+    refuse_work(workers=workers, executor=executor, run_timeout=run_timeout, memory_limit=memory_limit)
+    chosen = Listed(range(len(arguments))) if source is None else source
+    limited = run_timeout is not None or memory_limit is not None
+    if executor is not None:
+        from sim.lab.work.outside import executor_outcomes
+
+        return executor_outcomes(executor, function, arguments, chosen)
+    if workers == 1 and not limited:
+        return _here(function, arguments, chosen)
+    return crew_outcomes(
+        function,
+        arguments,
+        chosen,
+        workers=min(workers or default_workers(), max(1, len(arguments))),
+        start_method=start_method,
+        run_timeout=run_timeout,
+        memory_limit=memory_limit,
+    )
+
+
+def _here(
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: Source
+) -> Iterator[tuple[int, Any]]:
+    """In this process, one after another."""
+    import time
+
+    while source.left:
+        task = source.take()
+        if task is None:
+            time.sleep(0.1)
+        else:
+            yield task, attempt(function, arguments[task])

@@ -1,0 +1,95 @@
+"""What comes of a task: its result, or a failure in words. Either travels between processes as bytes."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+__all__ = ["ExecutorLost", "Failure", "WorkerTraceback", "attempt", "failed", "packed", "unpacked"]
+
+
+class ExecutorLost(RuntimeError):
+    """The executor is gone, or takes no more tasks; what had finished has been given."""
+
+
+class WorkerTraceback(Exception):
+    """The traceback of an exception in a worker, as text: the cause of the exception that is raised here."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task gave no result.
+
+    Attributes: ``reason`` (in words, one line), ``error`` (what the task raised; None where it raised nothing, or
+    what cannot travel), ``trace`` (its traceback as text), ``exhausted`` (whether memory ran out).
+    """
+
+    reason: str
+    error: BaseException | None = None
+    trace: str = ""
+    exhausted: bool = False
+
+
+def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """What a task gives, or a `Failure` if it raises (an interrupt by the user passes through)."""
+    try:
+        return function(*arguments)
+    except (Exception, SystemExit) as error:
+        return failed(error)
+
+
+def failed(error: BaseException) -> Failure:
+    """The failure of a task that raised an error."""
+    exhausted = isinstance(error, MemoryError)
+    text = "no memory was left" if exhausted and not str(error) else _in_words(error)
+    return Failure(text, error, "".join(traceback.format_exception(error)), exhausted)
+
+
+def _in_words(error: BaseException) -> str:
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    return " ".join(f"{told}{f' ({notes})' if notes else ''}".split())
+
+
+def packed(outcome: Any) -> bytes:
+    """An outcome as bytes; what cannot travel becomes a failure that says so."""
+    try:
+        if isinstance(outcome, Failure):
+            return bytes(
+                cloudpickle.dumps((outcome.reason, _bytes(outcome.error), outcome.trace, outcome.exhausted))
+            )
+        return bytes(cloudpickle.dumps((outcome,)))
+    except Exception as error:
+        why = Failure(f"its result cannot be sent to another process: {_in_words(error)}")
+        return bytes(cloudpickle.dumps((why.reason, None, "", isinstance(error, MemoryError))))
+
+
+def _bytes(error: BaseException | None) -> bytes | None:
+    try:
+        return None if error is None else bytes(cloudpickle.dumps(error))
+    except Exception:
+        return None  # its words travel all the same
+
+
+def unpacked(sent: bytes) -> Any:
+    """The outcome that `packed` made; one that cannot be read back is a failure that says so."""
+    try:
+        parts = cloudpickle.loads(sent)
+    except Exception as error:
+        return Failure(f"its result cannot be read back: {_in_words(error)}")
+    if len(parts) == 1:
+        return parts[0]
+    reason, raised, trace, exhausted = parts
+    return Failure(reason, _error(raised), trace, exhausted)
+
+
+def _error(sent: bytes | None) -> BaseException | None:
+    try:
+        found = None if sent is None else cloudpickle.loads(sent)
+    except Exception:
+        return None
+    return found if isinstance(found, BaseException) else None

@@ -1,0 +1,36 @@
+"""Where tasks come from: a list of numbers, or one that skips what others do at the same time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+__all__ = ["Listed", "Source"]
+
+
+class Source(Protocol):
+    """Gives the numbers of tasks that are to be done, one at a time."""
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be more."""
+
+    def take(self) -> int | None:
+        """The next task; None if there is none now (with `left`, ask again later)."""
+
+
+class Listed:
+    """The tasks of a list, in its order."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = deque(numbers)
+
+    @property
+    def left(self) -> bool:
+        """Whether there are more."""
+        return bool(self._numbers)
+
+    def take(self) -> int | None:
+        """The next task; None if none is left."""
+        return self._numbers.popleft() if self._numbers else None

@@ -1,0 +1,74 @@
+"""A worker: a process that runs one task after another, and ends when its parent does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+
+import cloudpickle
+
+from sim.lab.work.outcomes import Failure, attempt, packed
+
+__all__ = ["limits_memory", "work"]
+
+_EXHAUSTED = 3  # exit code of a worker that leaves because its memory ran out
+
+
+def limits_memory() -> bool:
+    """Whether this system can limit the memory of a process (Linux)."""
+    return sys.platform == "linux"
+
+
+def work(connection: Connection, function: bytes, memory: int | None) -> None:
+    """Run the tasks that come, until the other end closes.
+
+    ``function``: what each task calls. ``memory``: bytes that a run may take beyond what the worker has to begin with.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all of a terminal; the parent knows what to do
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    call = cloudpickle.loads(function)
+    if memory is not None:
+        _limit(memory)
+    while True:
+        try:
+            task = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        outcome = _done(call, task)
+        if isinstance(outcome, Failure) and outcome.exhausted and memory is not None:
+            outcome = Failure(f"it took more than {memory / 1e6:g} MB of memory", exhausted=True)
+        connection.send_bytes(packed(outcome))
+        if isinstance(outcome, Failure) and outcome.exhausted:
+            os._exit(
+                _EXHAUSTED
+            )  # what is left of the memory is anyone's guess: the next run gets a new process
+
+
+def _done(call: object, task: bytes) -> object:
+    def run() -> object:
+        return call(*cloudpickle.loads(task))  # type: ignore[operator]
+
+    return attempt(run, ())
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed cannot end its workers."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _limit(memory: int) -> None:
+    import resource
+
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = int(file.read().split()[0])
+    most = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
