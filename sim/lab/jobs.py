@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from sim.lab.store import Row, Store
 
-__all__ = ["Failed", "Grid", "Job", "failures_frame", "perform", "refuse_all_failed"]
+__all__ = ["Failed", "Grid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
 
 
 @dataclass(frozen=True)
-class Job:
+class RunTask:
     """One run: a scenario under a seed.
 
     ``judge``: check its history against what the system claims. ``storm``: demand progress afterwards, as
@@ -54,7 +54,7 @@ class Job:
         """
 
         def frames() -> dict[str, pd.DataFrame]:
-            run = Job(self.scenario, self.seed, judge=False, storm=self.storm).run()[0]
+            run = RunTask(self.scenario, self.seed, judge=False, storm=self.storm).run()[0]
             if run.digest() != digest:
                 raise ValueError(
                     f"{run.label}, seed {self.seed}: its frames were not kept, and running it again gives another run "
@@ -100,7 +100,7 @@ class Grid:
 Result = tuple[Run, Check | None] | Failure
 
 
-def perform(jobs: Sequence[Job], grid: Grid, work: Work) -> list[Result]:
+def perform(jobs: Sequence[RunTask], grid: Grid, work: Work) -> list[Result]:
     """What came of each job, in their order: its run and check, or a failure.
 
     Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
@@ -114,7 +114,7 @@ def perform(jobs: Sequence[Job], grid: Grid, work: Work) -> list[Result]:
     return _in_store(list(jobs), grid, work, Path(out), resume, frames)
 
 
-def _in_memory(jobs: Sequence[Job], work: Work) -> list[Result]:
+def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[Result]:
     found: dict[int, Result] = {}
     try:
         with RunsBar(work.get("progress"), len(jobs)) as bar:
@@ -128,7 +128,7 @@ def _in_memory(jobs: Sequence[Job], work: Work) -> list[Result]:
     return [found[number] for number in range(len(jobs))]
 
 
-def _run(job: Job) -> tuple[Run, Check | None]:
+def _run(job: RunTask) -> tuple[Run, Check | None]:
     return job.run()
 
 
@@ -141,7 +141,9 @@ def _outcomes(
         yield from coming
 
 
-def _in_store(jobs: list[Job], grid: Grid, work: Work, out: Path, resume: bool, frames: bool) -> list[Result]:
+def _in_store(
+    jobs: list[RunTask], grid: Grid, work: Work, out: Path, resume: bool, frames: bool
+) -> list[Result]:
     from sim.lab.store import Keys, Pending, Store, failed_row, refuse_unstable
 
     if resume:
@@ -179,7 +181,7 @@ def _digest(grid: Grid, points: Sequence[tuple[str, int, str, str]]) -> str:
     return sha256(json.dumps([grid.kind, list(grid.fields), points], ensure_ascii=False).encode()).hexdigest()
 
 
-def _row(job: Job, frames: bool, expected: str) -> Row:
+def _row(job: RunTask, frames: bool, expected: str) -> Row:
     from sim.lab.store import row_of
 
     if version() != expected:
@@ -202,7 +204,7 @@ def _saying(store: Store, runs: Sequence[tuple[str, int]], out: Path) -> Iterato
         raise ExecutorLost(f"{error}: {said}") from error
 
 
-def _result(store: Store, job: Job, run: tuple[str, int], failure: Failure | None, out: Path) -> Result:
+def _result(store: Store, job: RunTask, run: tuple[str, int], failure: Failure | None, out: Path) -> Result:
     from sim.lab.store import run_of_row
 
     row = store.row(*run)
@@ -214,7 +216,7 @@ def _result(store: Store, job: Job, run: tuple[str, int], failure: Failure | Non
 
 
 def _reader(
-    job: Job, run: tuple[str, int], row: Row, out: Path
+    job: RunTask, run: tuple[str, int], row: Row, out: Path
 ) -> Callable[[Mapping[str, Any]], dict[str, pd.DataFrame]]:
     """What gives the frames of a run: from the store, or, where they were not kept, by running it again."""
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.lab.jobs import Failed, Job
+from sim.lab.jobs import Failed, RunTask
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.told import check_of, frame_of, run_of, told
@@ -246,7 +246,7 @@ def _written(home: Path, tree: Any) -> Any:
 def _run(row: Tree, scenario: Scenario, own: dict[str, pd.DataFrame]) -> Run:
     if own:
         return run_of(row, scenario, lambda: own)
-    return run_of(row, scenario, Job(scenario, row["seed"]).again(row["digest"]), has_frames=False)
+    return run_of(row, scenario, RunTask(scenario, row["seed"]).again(row["digest"]), has_frames=False)
 
 
 def _comparison(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, Grid, Job, failures_frame, perform, refuse_all_failed
+from sim.lab.jobs import Failed, Grid, RunTask, failures_frame, perform, refuse_all_failed
 from sim.lab.labels import describe, label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
@@ -250,7 +250,7 @@ def sweep(
     chosen = seed_list(seeds)
     combined, varied = _combinations(scenario, values)
     points = [point for point in combined for _ in chosen]
-    jobs = [Job(one, seed, judge) for one in varied for seed in chosen]
+    jobs = [RunTask(one, seed, judge) for one in varied for seed in chosen]
     labels = _labels(scenario, points, jobs, values)
     plain = [_written(point, label, values) for point, label in zip(points, labels, strict=True)]
     results = perform(jobs, Grid("sweep", labels, tuple(values), plain), Work(progress="sweeping") | work)
@@ -317,7 +317,7 @@ def _varied(
 def _labels(
     scenario: Scenario,
     points: Sequence[Mapping[str, Any]],
-    jobs: Sequence[Job],
+    jobs: Sequence[RunTask],
     values: Mapping[str, list[Any]],
 ) -> list[str]:
     """What each run is called. Systems that are swept are labelled by what they differ in."""

@@ -15,7 +15,7 @@ from sim.lab.version import code_of, modules_named, unstable, version
 from sim.written.tree import to_dict
 
 if TYPE_CHECKING:
-    from sim.lab.jobs import Job
+    from sim.lab.jobs import RunTask
 
 __all__ = ["Keys", "refuse_unstable"]
 
@@ -27,7 +27,7 @@ class Keys:
         self.told: dict[str, dict[str, str]] = {}
         self._known: dict[tuple[int, bool, bool], str] = {}
 
-    def of(self, job: Job) -> str:
+    def of(self, job: RunTask) -> str:
         """The key of a job."""
         same = (id(job.scenario), job.judge, job.storm)
         if same not in self._known:
@@ -40,7 +40,7 @@ class Keys:
         return self._known[same]
 
 
-def _columns(job: Job) -> dict[str, str]:
+def _columns(job: RunTask) -> dict[str, str]:
     import numpy as np
 
     try:
@@ -57,7 +57,7 @@ def _columns(job: Job) -> dict[str, str]:
     }
 
 
-def refuse_unstable(jobs: list[Job]) -> None:
+def refuse_unstable(jobs: list[RunTask]) -> None:
     """Raise ValueError for a scenario that cannot be told from a changed one later, so that nothing can be resumed."""
     for scenario in {id(job.scenario): job.scenario for job in jobs}.values():
         try:
