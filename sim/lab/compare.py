@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, Grid, RunTask, failures_frame, perform, refuse_all_failed
+from sim.lab.jobs import Failed, RunGrid, RunTask, failures_frame, perform, refuse_all_failed
 from sim.lab.labels import label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
@@ -111,7 +111,7 @@ def compare_scenarios(
     chosen = seed_list(seeds)
     labels = [label for label in scenarios for _ in chosen]
     jobs = [RunTask(s, seed, judge) for s in scenarios.values() for seed in chosen]
-    results = perform(jobs, Grid("comparison", labels), Work(progress="comparing", frames=True) | work)
+    results = perform(jobs, RunGrid("comparison", labels), Work(progress="comparing", frames=True) | work)
     refuse_all_failed(results)
     runs, checks, failed = [], [], []
     for label, job, result in zip(labels, jobs, results, strict=True):

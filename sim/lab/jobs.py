@@ -14,14 +14,23 @@ from sim.lab.bars import RunsBar
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.version import version
-from sim.lab.work import ExecutorLost, Failure, Listed, Source, Work, WorkerTraceback, outcomes, refuse_work
+from sim.lab.work import (
+    ExecutorLost,
+    Failure,
+    Listed,
+    TaskSource,
+    Work,
+    WorkerTraceback,
+    outcomes,
+    refuse_work,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sim.lab.store import Row, Store
+    from sim.lab.store import ResultStore, Row
 
-__all__ = ["Failed", "Grid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
+__all__ = ["Failed", "RunGrid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Grid:
+class RunGrid:
     """What is asked for: the ``kind`` (sweep, comparison, campaign), and of each job its label and its point.
 
     ``fields``: those that are varied. ``points``: their values, as they stand in frames.
@@ -100,7 +109,7 @@ class Grid:
 Result = tuple[Run, Check | None] | Failure
 
 
-def perform(jobs: Sequence[RunTask], grid: Grid, work: Work) -> list[Result]:
+def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work) -> list[Result]:
     """What came of each job, in their order: its run and check, or a failure.
 
     Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
@@ -133,7 +142,7 @@ def _run(job: RunTask) -> tuple[Run, Check | None]:
 
 
 def _outcomes(
-    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: Source, work: Work
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: TaskSource, work: Work
 ) -> Iterator[tuple[int, Any]]:
     names = ("workers", "executor", "start_method", "run_timeout", "memory_limit")
     chosen: dict[str, Any] = {name: work[name] for name in names if name in work}  # type: ignore[literal-required]
@@ -142,15 +151,15 @@ def _outcomes(
 
 
 def _in_store(
-    jobs: list[RunTask], grid: Grid, work: Work, out: Path, resume: bool, frames: bool
+    jobs: list[RunTask], grid: RunGrid, work: Work, out: Path, resume: bool, frames: bool
 ) -> list[Result]:
-    from sim.lab.store import Keys, Pending, Store, failed_row, refuse_unstable
+    from sim.lab.store import ResultStore, RunKeys, RunsLeft, failed_row, refuse_unstable
 
     if resume:
         refuse_unstable(jobs)
-    keys = Keys()
+    keys = RunKeys()
     runs = [(keys.of(job), job.seed) for job in jobs]
-    with Store(out, "resume" if resume else "new") as store:
+    with ResultStore(out, "resume" if resume else "new") as store:
         points = [(*run, grid.labels[number], grid.noted(number)) for number, run in enumerate(runs)]
         store.plan(grid.kind, grid.fields, keys.told, points, _digest(grid, points))
         errors: dict[int, Failure] = {}
@@ -161,7 +170,7 @@ def _in_store(
             RunsBar(work.get("progress"), len(jobs), len(jobs) - len(missing)) as bar,
         ):
             while missing:
-                pending = Pending(store, runs, missing, frames, lambda _: bar.advance())
+                pending = RunsLeft(store, runs, missing, frames, lambda _: bar.advance())
                 for number, outcome in _outcomes(_row, tasks, pending, work):
                     if isinstance(outcome, Failure):
                         errors[number] = outcome
@@ -177,7 +186,7 @@ def _in_store(
         ]
 
 
-def _digest(grid: Grid, points: Sequence[tuple[str, int, str, str]]) -> str:
+def _digest(grid: RunGrid, points: Sequence[tuple[str, int, str, str]]) -> str:
     return sha256(json.dumps([grid.kind, list(grid.fields), points], ensure_ascii=False).encode()).hexdigest()
 
 
@@ -192,7 +201,7 @@ def _row(job: RunTask, frames: bool, expected: str) -> Row:
 
 
 @contextmanager
-def _saying(store: Store, runs: Sequence[tuple[str, int]], out: Path) -> Iterator[None]:
+def _saying(store: ResultStore, runs: Sequence[tuple[str, int]], out: Path) -> Iterator[None]:
     """On Ctrl-C, and when an executor is gone: say how much is kept."""
     try:
         yield
@@ -204,7 +213,9 @@ def _saying(store: Store, runs: Sequence[tuple[str, int]], out: Path) -> Iterato
         raise ExecutorLost(f"{error}: {said}") from error
 
 
-def _result(store: Store, job: RunTask, run: tuple[str, int], failure: Failure | None, out: Path) -> Result:
+def _result(
+    store: ResultStore, job: RunTask, run: tuple[str, int], failure: Failure | None, out: Path
+) -> Result:
     from sim.lab.store import run_of_row
 
     row = store.row(*run)
@@ -221,11 +232,11 @@ def _reader(
     """What gives the frames of a run: from the store, or, where they were not kept, by running it again."""
 
     def read(columns: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-        from sim.lab.store import Store, StoreError, read_frames
+        from sim.lab.store import ResultStore, StoreError, read_frames
 
         if not row.kept:
             return job.again(str(row.digest))()
-        with Store(out, "read") as store:
+        with ResultStore(out, "read") as store:
             packed = store.frames(*run)
         if not row.holds(packed):
             raise StoreError(

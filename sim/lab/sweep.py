@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, Grid, RunTask, failures_frame, perform, refuse_all_failed
+from sim.lab.jobs import Failed, RunGrid, RunTask, failures_frame, perform, refuse_all_failed
 from sim.lab.labels import describe, label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
@@ -253,7 +253,7 @@ def sweep(
     jobs = [RunTask(one, seed, judge) for one in varied for seed in chosen]
     labels = _labels(scenario, points, jobs, values)
     plain = [_written(point, label, values) for point, label in zip(points, labels, strict=True)]
-    results = perform(jobs, Grid("sweep", labels, tuple(values), plain), Work(progress="sweeping") | work)
+    results = perform(jobs, RunGrid("sweep", labels, tuple(values), plain), Work(progress="sweeping") | work)
     refuse_all_failed(results)
     failed = [
         Failed(labels[i], jobs[i].seed, jobs[i].scenario, result.reason, points[i])

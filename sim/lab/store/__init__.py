@@ -4,18 +4,18 @@ A run is known by a key (its scenario in the written form, and the code that ran
 version is another key, so that its runs are made anew, and those of before stay apart.
 """
 
-from sim.lab.store.database import FILE, Store
+from sim.lab.store.database import FILE, ResultStore
 from sim.lab.store.errors import StoreError
-from sim.lab.store.keys import Keys, refuse_unstable
-from sim.lab.store.pending import Pending
+from sim.lab.store.keys import RunKeys, refuse_unstable
+from sim.lab.store.pending import RunsLeft
 from sim.lab.store.rows import Row, failed_row, read_frames, row_of, run_of_row
 
 __all__ = [
     "FILE",
-    "Keys",
-    "Pending",
+    "ResultStore",
     "Row",
-    "Store",
+    "RunKeys",
+    "RunsLeft",
     "StoreError",
     "failed_row",
     "read_frames",

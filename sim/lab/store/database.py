@@ -20,7 +20,7 @@ from sim.lab.store.rows import Row, row_from
 from sim.lab.store.salvage import salvage
 from sim.lab.store.schema import APPLICATION, FORM, add_measures, create, insert
 
-__all__ = ["FILE", "Store"]
+__all__ = ["FILE", "ResultStore"]
 
 FILE = "results.sqlite"
 """The name of the file in its folder."""
@@ -30,7 +30,7 @@ _TRIES = 100
 _BUSY = 60.0  # real seconds to wait for another writer, which holds the file for milliseconds
 
 
-class Store:
+class ResultStore:
     """An open store. Use it as a context, so that it is closed.
 
     Parameters
@@ -171,7 +171,7 @@ class Store:
         self.claims.close()
         self._connection.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> ResultStore:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Keys: what stands for a scenario and the code that ran it. Equal keys and seeds mean equal runs.
+"""RunKeys: what stands for a scenario and the code that ran it. Equal keys and seeds mean equal runs.
 
 A key is a digest of plain data: the written form, how it was run, the version of the package with the digest of its
 sources, and the digests of the user's own modules that the scenario names.
@@ -17,10 +17,10 @@ from sim.written.tree import to_dict
 if TYPE_CHECKING:
     from sim.lab.jobs import RunTask
 
-__all__ = ["Keys", "refuse_unstable"]
+__all__ = ["RunKeys", "refuse_unstable"]
 
 
-class Keys:
+class RunKeys:
     """The keys of jobs, and what is told of each in the table ``scenarios``."""
 
     def __init__(self) -> None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from sim.lab.store.database import Store
+from sim.lab.store.database import ResultStore
 
-__all__ = ["Pending"]
+__all__ = ["RunsLeft"]
 
 
-class Pending:
-    """The runs that are not in the store yet and that no other process is at (a `sim.lab.work.Source`).
+class RunsLeft:
+    """The runs that are not in the store yet and that no other process is at (a `sim.lab.work.TaskSource`).
 
     ``runs``: key and seed of each. ``found``: called for each that another process has finished meanwhile.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: ResultStore,
         runs: Sequence[tuple[str, int]],
         numbers: Iterable[int],
         frames: bool,

@@ -13,14 +13,14 @@ from typing import Any, TypedDict
 
 from sim.lab.work.crew import crew_outcomes
 from sim.lab.work.outcomes import ExecutorLost, Failure, WorkerTraceback, attempt
-from sim.lab.work.source import Listed, Source
+from sim.lab.work.source import Listed, TaskSource
 from sim.lab.work.worker import limits_memory
 
 __all__ = [
     "ExecutorLost",
     "Failure",
     "Listed",
-    "Source",
+    "TaskSource",
     "Work",
     "WorkerTraceback",
     "default_workers",
@@ -88,7 +88,7 @@ def refuse_work(
 def outcomes(
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-    source: Source | None = None,
+    source: TaskSource | None = None,
     *,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -123,7 +123,7 @@ def outcomes(
 
 
 def _here(
-    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: Source
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], source: TaskSource
 ) -> Iterator[tuple[int, Any]]:
     """In this process, one after another."""
     import time

@@ -20,7 +20,7 @@ from typing import Any
 import cloudpickle
 
 from sim.lab.work.outcomes import Failure, failed, unpacked
-from sim.lab.work.source import Source
+from sim.lab.work.source import TaskSource
 from sim.lab.work.worker import work
 
 __all__ = ["crew_outcomes"]
@@ -170,7 +170,7 @@ def _death(code: int | None) -> str:
 def crew_outcomes(
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-    source: Source,
+    source: TaskSource,
     *,
     workers: int,
     start_method: str | None = None,

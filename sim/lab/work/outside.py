@@ -17,7 +17,7 @@ import cloudpickle
 
 from sim.lab.version import version
 from sim.lab.work.outcomes import ExecutorLost, Failure, attempt, failed, packed, unpacked
-from sim.lab.work.source import Source
+from sim.lab.work.source import TaskSource
 
 __all__ = ["executor_outcomes"]
 
@@ -91,7 +91,7 @@ def executor_outcomes(
     executor: Executor,
     function: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-    source: Source,
+    source: TaskSource,
     *,
     slots: int | None = None,
     lost: Callable[[], str | None] = lambda: None,
@@ -143,7 +143,7 @@ def executor_outcomes(
 
 
 def _taken(
-    source: Source, arguments: Sequence[tuple[Any, ...]], most: int
+    source: TaskSource, arguments: Sequence[tuple[Any, ...]], most: int
 ) -> tuple[list[tuple[int, bytes]], list[tuple[int, Failure]]]:
     """The next tasks, as bytes; and those that cannot be sent."""
     chunk: list[tuple[int, bytes]] = []

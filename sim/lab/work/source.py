@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["Listed", "Source"]
+__all__ = ["Listed", "TaskSource"]
 
 
-class Source(Protocol):
+class TaskSource(Protocol):
     """Gives the numbers of tasks that are to be done, one at a time."""
 
     @property

@@ -16,7 +16,7 @@ import sim
 from sim import Scenario, compare
 from sim.lab.jobs import RunTask
 from sim.lab.run import Run
-from sim.lab.store import Keys
+from sim.lab.store import RunKeys
 from sim.lab.sweep import Sweep
 from sim.network import constant
 from sim.protocols import PrimaryBackup, Raft
@@ -165,7 +165,7 @@ def test_the_sources_of_a_system_of_ones_own_are_part_of_its_key(own: Path, file
     def key() -> str:
         for name in ("helpers_of_mine", "system_of_mine"):
             importlib.reload(importlib.import_module(name))
-        return Keys().of(RunTask(scenario(system=importlib.import_module("system_of_mine").Mine()), 0))
+        return RunKeys().of(RunTask(scenario(system=importlib.import_module("system_of_mine").Mine()), 0))
 
     before = key()
     assert key() == before
