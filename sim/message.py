@@ -2,20 +2,19 @@
 
 `@message` turns a class with annotated fields into a plain slotted value class. It is what
 ``@dataclass(frozen=True, slots=True)`` would make, at a third of the cost per object: immutability is not
-enforced by ``__setattr__`` but by a digest that is compared at delivery when checking is on.
+enforced by ``__setattr__`` but by a comparison at delivery when checking is on (`sim.unchanged`).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, dataclass_transform
 
-from sim.values import is_immutable, is_message, is_stateless, shown
+from sim.values import PLAIN, is_immutable, is_message, is_stateless, shown
 
 __all__ = [
     "check_message",
-    "digest_of",
     "is_message",
     "message",
     "newest",
@@ -132,7 +131,10 @@ def _check_attributes(cls: type, fields: list[str]) -> None:
 def _generate(
     fields: tuple[str, ...], defaults: dict[str, Any], kinds: dict[str, str], cls: type
 ) -> dict[str, Any]:
-    """The generated methods: constructor, equality, hash, repr, pickling, size on the wire."""
+    """The generated methods: constructor, equality, hash, repr, pickling, size on the wire.
+
+    And, for `sim.unchanged`, the values of all fields, and whether they are still the very same objects.
+    """
     parameters = "".join(f", {f}=_default_{f}" if f in defaults else f", {f}" for f in fields)
     body = "; ".join(f"self.{f} = {f}" for f in fields) or "pass"
     if hasattr(cls, "__post_init__"):
@@ -140,6 +142,7 @@ def _generate(
     values = "(" + "".join(f"self.{f}, " for f in fields) + ")"
     others = "(" + "".join(f"other.{f}, " for f in fields) + ")"
     shown = ", ".join(f"{f}={{self.{f}!r}}" for f in fields)
+    same = " and ".join(f"self.{f} is values[{i}]" for i, f in enumerate(fields)) or "True"
     numbers = [
         f
         for f in fields
@@ -155,10 +158,21 @@ def __eq__(self, other):
 def __hash__(self): return hash({values})
 def __repr__(self): return f"{cls.__name__}({shown})"
 def __reduce__(self): return (self.__class__, {values})
+def _field_values(self): return {values}
+def _refers_to(self, values): return {same}
+def _add_to(self, picture):
+    values = {values}
+    picture.messages.append((self, values))
+    for value in values:
+        if value.__class__ not in PLAIN: picture.add(value)
 """
     if sized:
         source += f"@property\ndef wire_bytes(self): return {total}\n"
-    scope: dict[str, Any] = {"size_of": size_of, **{f"_default_{f}": v for f, v in defaults.items()}}
+    scope: dict[str, Any] = {
+        "size_of": size_of,
+        "PLAIN": PLAIN,
+        **{f"_default_{f}": v for f, v in defaults.items()},
+    }
     before = set(scope)
     exec(source, scope)
     made = {k: v for k, v in scope.items() if k not in before and k != "__builtins__"}
@@ -182,46 +196,50 @@ def replace(value: Any, /, **changes: Any) -> Any:
 def size_of(value: Any) -> int:
     """The size of a value on the wire or on disk, in bytes."""
     kind = value.__class__
+    size = _sizes.get(kind)
+    if size is None:
+        size = _sizes[kind] = _size_by_class(kind)
+    return size if size.__class__ is int else size(value)  # type: ignore[operator]
+
+
+_sizes: dict[type, int | Callable[[Any], int]] = {}
+"""Class -> the size of each of its objects, or what tells it."""
+
+
+def _size_by_class(kind: type) -> int | Callable[[Any], int]:
     if kind is str or kind is bytes:
-        return len(value)
+        return len
     if kind is int or kind is float:
         return _WORD
-    if value is None or kind is bool:
+    if kind is bool or kind is type(None):
         return 1
-    if kind is tuple or kind is list or kind is frozenset:
-        return sum([size_of(v) for v in value])
+    told = getattr(kind, "wire_bytes", None)
+    if isinstance(told, int):
+        return told
+    if isinstance(told, property) and told.fget is not None:
+        return told.fget
+    has_items = kind is list or kind is frozenset or issubclass(kind, tuple)
+    return _size_of_items if has_items else _size_of_other
+
+
+def _size_of_items(value: Iterable[Any]) -> int:
+    total = 0
+    for item in value:
+        kind = item.__class__
+        if kind is int:
+            total += _WORD
+        else:
+            total += len(item) if kind is str else size_of(item)
+    return total
+
+
+def _size_of_other(value: Any) -> int:
     size = getattr(value, "wire_bytes", None)
     if size is not None:
         return int(size)
     if isinstance(value, dict):
         return sum(size_of(k) + size_of(v) for k, v in value.items())
-    if isinstance(value, tuple):
-        return sum(size_of(v) for v in value)
     return _WORD
-
-
-class _Digester:
-    """Makes a comparable copy of a value: it shows whether the value changed between send and delivery."""
-
-    plain: ClassVar[tuple[type, ...]] = (str, int, float, bool, bytes, type(None))
-
-    def __call__(self, value: Any) -> Any:
-        kind = value.__class__
-        if kind in self.plain:
-            return value
-        if kind is tuple or kind is list or isinstance(value, tuple):
-            return (kind.__name__, tuple([self(v) for v in value]))
-        if is_message(value):
-            return (kind.__name__, tuple([self(getattr(value, f)) for f in value._fields]))
-        if isinstance(value, dict):
-            return (kind.__name__, tuple([(self(k), self(v)) for k, v in value.items()]))
-        if isinstance(value, set | frozenset):
-            return (kind.__name__, tuple(sorted(repr(v) for v in value)))
-        return repr(value)
-
-
-digest_of: Callable[[Any], Any] = _Digester()
-"""A comparable digest of everything that a message carries; any change of the contents changes the digest."""
 
 
 def snake(name: str) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "Violation",
     "check_administration",
     "default_of",
+    "hooks_of",
     "positions",
 ]
 
@@ -511,3 +512,9 @@ class Invariant:
         """
         who = (nodes,) if isinstance(nodes, str) else tuple(nodes)
         raise SafetyViolation(invariant or self.title, self.now(), who, facts)
+
+
+def hooks_of(invariants: Iterable[Invariant], name: str) -> list[Callable[..., None]]:
+    """The hook ``name`` of those invariants that have one of their own: calling the others would do nothing."""
+    empty = getattr(Invariant, name)
+    return [getattr(each, name) for each in invariants if getattr(type(each), name) is not empty]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sim.cluster.host import NodeHost
@@ -13,7 +13,7 @@ from sim.network.links import HEADER_BYTES, Network
 from sim.network.topology import Topology
 from sim.node import Node
 from sim.recorder import Recorder
-from sim.system import Invariant, Member
+from sim.system import Invariant, Member, hooks_of
 
 __all__ = ["Cluster"]
 
@@ -45,6 +45,9 @@ class Cluster:
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: list[Invariant] = []
+        self._on_send: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
+        self._on_deliver: list[Callable[[str, str, Any], None]] = []
+        self._on_step: list[Callable[[Node], None]] = []
         self._groups: dict[str, list[str]] = {}
         self._sharing = Sharing(self)
 
@@ -94,9 +97,17 @@ class Cluster:
         for invariant in invariants:
             invariant.now = lambda: float(self.env.now)
             self.invariants.append(invariant)
+            self._on_send += hooks_of([invariant], "on_send")
+            self._on_deliver += hooks_of([invariant], "on_deliver")
+            self._on_step += hooks_of([invariant], "on_step")
         if self.checking and self.invariants:
             self.network.on_send = self._sent
             self.network.rewire()
+
+    def stop_watching(self) -> None:
+        """Ask no invariant any more: one of them is broken."""
+        for hooks in (self.invariants, self._on_send, self._on_deliver, self._on_step):
+            hooks.clear()
 
     def boot(self) -> None:
         """Start every member that is not a spare, in the order in which they were added."""
@@ -168,22 +179,25 @@ class Cluster:
 
     def before_delivery(self, src: str, dst: str, message: Any) -> None:
         """Call the invariants with a message that ``dst`` is about to handle."""
-        for invariant in self.invariants:
-            invariant.on_deliver(src, dst, message)
+        for hear in self._on_deliver:
+            hear(src, dst, message)
 
     def after_step(self, node: Node) -> None:
         """Call the invariants after a handler of this node has run."""
-        for invariant in self.invariants:
-            invariant.on_step(node)
-        self._sharing.stepped()
+        for hear in self._on_step:
+            hear(node)
+        sharing = self._sharing
+        sharing.steps += 1
+        if sharing.steps >= sharing.next_look:
+            sharing.look_now_and_then()
 
     def before_first_step(self, node: Node) -> None:
         """Called when checking is on and a node, whose parts exist already, is about to boot."""
         self._sharing.booted(node)
 
     def _sent(self, src: str, dst: str, message: Any) -> None:
-        for invariant in self.invariants:
-            invariant.on_send(src, dst, message)
+        for hear in self._on_send:
+            hear(src, dst, message)
 
     def sample(self, node: str, gauge: str, value: float) -> None:
         """Append to the frame ``samples``."""

@@ -25,9 +25,10 @@ from sim.cluster.story import Stories, Story
 from sim.cluster.verbs import quick_verbs
 from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
-from sim.message import check_message, digest_of
+from sim.message import check_message
 from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node, Part
+from sim.unchanged import Picture
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -273,7 +274,9 @@ class NodeHost:
         if profile.messages_are_free:
             self.handle((src, message))
         else:
-            cost = profile.per_message + profile.per_byte * message.wire_bytes
+            cost = profile.per_message
+            if profile.per_byte:
+                cost += profile.per_byte * message.wire_bytes
             self.cpu.submit(Job(cost, self.handle, (src, message)))
 
     def lost_at_door(self) -> None:
@@ -325,7 +328,7 @@ class NodeHost:
             result = handler(*arguments)
             if result is not None:
                 self.follow(result)
-            if not nested:
+            if not nested and self.stories.called:
                 self.stories.refuse_unbegun()
         except Exception as error:
             self.blame(error)
@@ -387,13 +390,13 @@ class NodeHost:
         heard = self.cluster.network.on_send
         if heard is not None:
             heard(self.name, self.name, message)
-        digest = digest_of(message) if self.cluster.checking else None
+        picture = Picture(message) if self.cluster.checking else None
         self._own_steps.count()
-        self._own_steps.add(self._from_self, (message, digest))
+        self._own_steps.add(self._from_self, (message, picture))
 
-    def _from_self(self, message: Any, digest: Any) -> None:
+    def _from_self(self, message: Any, picture: Picture) -> None:
         if self.cluster.checking:
-            require_unchanged(message, digest, self.name, self.name)
+            require_unchanged(message, picture, self.name, self.name)
             self.cluster.before_delivery(self.name, self.name, message)
         self.step(self._handler_of(self.name, message), (self.name, message))
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from sim.node import Handlers, Part, Verbs
-from sim.values import holds_nothing, is_immutable, is_stateless, shown
+from sim.values import PLAIN, holds_nothing, is_immutable, is_stateless, shown
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -51,8 +51,8 @@ class Sharing:
         self._former: dict[str, Node] = {}  # name -> the node object before its last crash
         self._classes: dict[type, set[str]] = {}  # class of nodes or parts -> its attributes at the beginning
         self._before: dict[tuple[str, str], tuple[_Place, Any]] = {}  # (what, user) -> place, value at boot
-        self._steps = 0
-        self._next_look = _FIRST_LOOK
+        self.steps = 0  # of all nodes; counted by the cluster
+        self.next_look = _FIRST_LOOK
 
     def booted(self, node: Node) -> None:
         """A node is about to boot: remember the class attributes and globals that its code refers to."""
@@ -72,12 +72,10 @@ class Sharing:
         """A node has crashed: its next incarnation must not refer to the same mutable objects."""
         self._former[node.name] = node
 
-    def stepped(self) -> None:
-        """Count a step of any node, and search after 500, 2000, 8000 ... steps."""
-        self._steps += 1
-        if self._steps >= self._next_look:
-            self._next_look *= 4
-            self.look()
+    def look_now_and_then(self) -> None:
+        """Look after 500, 2000, 8000 ... steps of all nodes; the cluster counts them."""
+        self.next_look *= 4
+        self.look()
 
     def look(self) -> None:
         """Raise TypeError if two nodes share a mutable object, or if a global or attribute of a class has changed."""
@@ -132,8 +130,16 @@ def _owners(node: Node) -> list[Handlers]:
     return [node, *(part for name in type(node)._parts if isinstance(part := node.__dict__.get(name), Part))]
 
 
+_hosts_own: dict[type, bool] = {}
+
+
 def _is_hosts_own(kind: type) -> bool:
-    module = kind.__module__
+    if kind not in _hosts_own:
+        _hosts_own[kind] = _stands_below(kind.__module__)
+    return _hosts_own[kind]
+
+
+def _stands_below(module: str) -> bool:
     return any(module == own or module.startswith(f"{own}.") for own in _HOSTS_OWN)
 
 
@@ -199,11 +205,14 @@ def _is_mutable(value: Any) -> bool:
 def _steps_from(path: str, value: Any) -> Iterator[Step]:
     if isinstance(value, dict | types.MappingProxyType):
         for key, item in value.items():
-            yield f"{path}[{shown(key)}]", item
-            yield f"{path}, a key", key
+            if item.__class__ not in PLAIN:
+                yield f"{path}[{shown(key)}]", item
+            if key.__class__ not in PLAIN:
+                yield f"{path}, a key", key
     elif isinstance(value, list | tuple | set | frozenset) or hasattr(type(value), "appendleft"):
         for item in value:
-            yield f"{path}[...]", item
+            if item.__class__ not in PLAIN:
+                yield f"{path}[...]", item
     elif isinstance(value, functools.partial):
         yield path, (value.args, value.keywords, value.func)
     for name, item in getattr(value, "__dict__", {}).items():

@@ -123,7 +123,7 @@ class Stories:
         self._host = host
         self.own_steps = OwnSteps(host)
         self._under_way: dict[Story, None] = {}  # in the order in which they began
-        self._called: list[Called] = []  # handlers that yield, called in this step and not yet run
+        self.called: list[Called] = []  # handlers that yield, called in this step and not yet run
 
     def spawn(self, told: Any) -> Story:
         """Start a story: it begins in the node's next step, at the same instant. TypeError if ``told`` is no story."""
@@ -166,17 +166,17 @@ class Stories:
 
     def close(self) -> None:
         """End all stories, because the node crashed."""
-        self._called.clear()
+        self.called.clear()
         stories, self._under_way = self._under_way, {}
         for story in stories:
             story.close()
 
     def expect(self, called: Called) -> None:
         """A handler that yields was called: some code must begin to run it by the end of the step."""
-        if not self._called:
+        if not self.called:
             env = self._host.env
             heappush(env._heap, (env._now, URGENT, next(env._eid), self._at_the_latest, None))
-        self._called.append(called)
+        self.called.append(called)
 
     def _at_the_latest(self, _: None) -> None:
         try:
@@ -187,6 +187,6 @@ class Stories:
 
     def refuse_unbegun(self) -> None:
         """The step is over: TypeError if a handler that yields was called, and no code has begun to run it."""
-        called, self._called = self._called, []
+        called, self.called = self.called, []
         for each in called:
             refuse_unbegun(each)

@@ -202,7 +202,7 @@ def chaos(
         violation = broken
         violation.seed, violation.scenario = seed, storm
         violation.__traceback__ = None
-        simulation.cluster.invariants.clear()
+        simulation.cluster.stop_watching()
         simulation.finish()
     return Run.of(simulation, violation, 0.0, convergence)
 

@@ -298,5 +298,5 @@ def execute(scenario: Scenario, seed: int) -> Run:
 
 def _finish_broken(simulation: Simulation) -> None:
     """Finish the records of a run that ended early, without invariants: the first violation is the result."""
-    simulation.cluster.invariants.clear()
+    simulation.cluster.stop_watching()
     simulation.finish()

@@ -18,10 +18,11 @@ from typing import Any, Protocol
 
 from sim.distributions import Constant
 from sim.kernel import Environment, Streams
-from sim.message import check_message, digest_of
+from sim.message import check_message
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
+from sim.unchanged import Picture
 
 __all__ = ["HEADER_BYTES", "Held", "Link", "Network", "require_unchanged"]
 
@@ -56,7 +57,7 @@ class Held:
     dst: str
     message: Any
     sent: float
-    digest: Any
+    picture: Any
 
 
 class Link:
@@ -226,7 +227,8 @@ class Network:
             return send
 
         def send_and_tell(message: Any) -> None:
-            check_message(message)
+            if not getattr(message.__class__, "_is_message", False):
+                check_message(message)
             on_send(src, dst, message)
             send(message)
 
@@ -371,22 +373,23 @@ class Network:
         return len(lost)
 
     def _deliver_held(self, held: Held) -> None:
-        self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.digest)
+        self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.picture)
 
     # Delivery over careful links
 
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
         """A message of a careful link has reached the other end."""
-        link, receiver, message, sent, digest, serial = flight
-        self._in_flight.pop(serial, None)
+        link, receiver, message, sent, picture, serial = flight
+        if self.tracing:
+            self._in_flight.pop(serial, None)
         if self._holding is not None and self._holding(link.src, link.dst, message):
-            self._held.append(Held(link.src, link.dst, message, sent, digest))
+            self._held.append(Held(link.src, link.dst, message, sent, picture))
             return
-        self._hand_over(receiver, link.src, message, sent, digest)
+        self._hand_over(receiver, link.src, message, sent, picture)
 
-    def _hand_over(self, receiver: Receiver, src: str, message: Any, sent: float, digest: Any) -> None:
-        if self.checking:
-            require_unchanged(message, digest, src, receiver.name)
+    def _hand_over(self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture) -> None:
+        if picture is not None and not picture.is_true():
+            raise _changed(message, src, receiver.name)
         if self.tracing:
             fate = "delivered" if receiver.handlers else "crashed"
             self._trace(src, receiver.name, message, sent, self.env._now, fate)
@@ -395,11 +398,13 @@ class Network:
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
         """Schedule the arrival of a message of a careful link at a simulated time (seconds)."""
         env = self.env
-        self._serial += 1
-        digest = digest_of(message) if self.checking else None
-        flight = (link, receiver, message, env._now, digest, self._serial)
+        picture = Picture(message) if self.checking else None
+        serial = 0
         if self.tracing:
-            self._in_flight[self._serial] = flight
+            serial = self._serial = self._serial + 1
+        flight = (link, receiver, message, env._now, picture, serial)
+        if serial:
+            self._in_flight[serial] = flight
         heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
 
     def drop(self, link: Link, message: Any, fate: str) -> None:
@@ -419,13 +424,17 @@ class Network:
         self._in_flight.clear()
 
 
-def require_unchanged(message: Any, digest: Any, src: str, dst: str) -> None:
-    """Raise AssertionError if a message has changed since it was sent. ``digest``: its digest when it was sent."""
-    if digest_of(message) != digest:
-        raise AssertionError(
-            f"{message!r} from {src} to {dst} was changed after it was sent: "
-            "messages carry values, not shared mutable state"
-        )
+def require_unchanged(message: Any, picture: Picture, src: str, dst: str) -> None:
+    """Raise AssertionError if a message has changed since it was sent, when the picture was taken."""
+    if not picture.is_true():
+        raise _changed(message, src, dst)
+
+
+def _changed(message: Any, src: str, dst: str) -> AssertionError:
+    return AssertionError(
+        f"{message!r} from {src} to {dst} was changed after it was sent: "
+        "messages carry values, not shared mutable state"
+    )
 
 
 def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
@@ -493,13 +502,18 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     env, spec = network.env, link.spec
     in_order = spec.transport in ("fifo", "stream")
     stream = spec.transport == "stream"
+    limited = spec.bandwidth is not None
+    draw_latency, latency_at, put_on_its_way = link.draw_latency, link.latency_at, network.launch
+
+    loss, burst = spec.loss, spec.burst
+    draw_loss = link.draw_loss if loss else None
 
     def is_lost() -> bool:
-        lost = bool(spec.loss) and link.draw_loss() < spec.loss
+        lost = draw_loss is not None and draw_loss() < loss
         if link.extra_loss:
             lost = link.draw_burst() < link.extra_loss or lost
-        if spec.burst is not None:
-            lost = spec.burst.is_lost(link, link.draw_burst) or lost
+        if burst is not None:
+            lost = burst.is_lost(link, link.draw_burst) or lost
         return lost
 
     def retransmission_delay() -> float:
@@ -514,19 +528,18 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return delay
 
     def queueing_delay(message: Any) -> float:
-        if spec.bandwidth is None:
-            return 0.0
+        assert spec.bandwidth is not None
         start = max(env._now, link.free_at)
         link.free_at = start + (HEADER_BYTES + message.wire_bytes) / spec.bandwidth
         return link.free_at - env._now
 
     def launch(message: Any, waited: float) -> None:
-        latency = link.latency_at(env._now) if in_order else link.draw_latency()
+        latency = latency_at(env._now) if in_order else draw_latency()
         # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
         arrival = env._now + waited + latency * link.slowdown
         if in_order:
             arrival = link.last_arrival = max(arrival, link.last_arrival)
-        network.launch(link, receiver, message, arrival)
+        put_on_its_way(link, receiver, message, arrival)
 
     def send(message: Any) -> None:
         if link.cuts and stream:
@@ -541,7 +554,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         if link.cuts:
             network.drop(link, message, "cut")
             return
-        waited = queueing_delay(message)
+        waited = queueing_delay(message) if limited else 0.0
         if stream:
             launch(message, waited + retransmission_delay())
             return

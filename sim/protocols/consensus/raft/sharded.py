@@ -15,7 +15,7 @@ moves a leader back after an election.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -30,7 +30,7 @@ from sim.protocols.consensus.raft.system import Raft
 from sim.protocols.kv import Command, KeyValueStore
 from sim.protocols.system import names
 from sim.settings import Count
-from sim.system import Invariant, Member, System, Timing
+from sim.system import Invariant, Member, System, Timing, hooks_of
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
 
@@ -94,29 +94,35 @@ class PerGroup(Invariant):
         assert self.system is not None
         self.group_of = self.system.group_of
         self.invariants = [list(group.invariants()) for group in self.system.each]
+        self._hooks = {
+            name: [hooks_of(invariants, name) for invariants in self.invariants]
+            for name in ("on_send", "on_deliver", "on_step")
+        }
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
 
-    def _of(self, *members: str) -> list[Invariant]:
+    def _hooks_of(self, name: str, *members: str) -> list[Callable[..., None]]:
+        """The hooks of that name in the group of the first of these that is in one."""
         for member in members:
             if member in self.group_of:
-                return self.invariants[self.group_of[member]]
+                return self._hooks[name][self.group_of[member]]
         return []
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for invariant in self._of(src, dst):
-            invariant.on_send(src, dst, message)
+        for hear in self._hooks_of("on_send", src, dst):
+            hear(src, dst, message)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        for invariant in self._of(src, dst):
-            invariant.on_deliver(src, dst, message)
+        for hear in self._hooks_of("on_deliver", src, dst):
+            hear(src, dst, message)
 
     def on_step(self, node: Node) -> None:
-        for invariant in self._of(node.name):
-            invariant.on_step(node)
+        for hear in self._hooks_of("on_step", node.name):
+            hear(node)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        for invariant in self._of(node):
+        group = self.group_of.get(node)
+        for invariant in [] if group is None else self.invariants[group]:
             invariant.on_event(node, event, detail)
 
     def on_acknowledged(self, client: str, operation: Any) -> None:

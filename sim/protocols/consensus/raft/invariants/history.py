@@ -141,7 +141,12 @@ class RaftLaw(Invariant):
 
     history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
-    def on_step(self, node: Node) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.check is not RaftLaw.check and cls.on_step is Invariant.on_step:
+            cls.on_step = RaftLaw._check_step  # type: ignore[assignment]
+
+    def _check_step(self, node: Node) -> None:
         if isinstance(node, RaftNode):
             self.check(node)
 

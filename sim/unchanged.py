@@ -1,0 +1,189 @@
+"""Whether a message is, at delivery, what it was when it was sent: shared mutable state may not travel.
+
+`digest_of` walks a whole message; two digests are equal when nothing in it was changed. A checked run would spend half
+of its time so, at send and at delivery. A *picture* says the same for a fraction of it: it keeps what each object in
+the message that can change referred to, and leaves out what cannot (numbers, texts, tuples, frozen dataclasses of
+such). At delivery, each of those objects must still refer to the very same ones. `@message` generates both for each
+class, as it does the constructor: ``_add_to(picture)`` and ``_refers_to(values)``. Only where something refers to
+another object, digests decide: that object may be an equal one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterable
+from operator import is_
+from typing import Any
+
+from sim.values import PLAIN, is_message
+
+__all__ = ["Picture", "digest_of"]
+
+Held = tuple[Any, ...]
+"""What an object refers to; of one without parts that could be looked at, texts that say what it holds."""
+
+
+class Picture:
+    """What a message was when the picture was taken: the objects in it that can change, and what they held."""
+
+    __slots__ = ("_message", "messages", "others")
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+        self.messages: list[tuple[Any, Held]] = []  # it, and those in it
+        self.others: list[tuple[_Look, Any, Held]] = []
+        message._add_to(self)
+
+    def is_true(self) -> bool:
+        """Whether the message still is what it was."""
+        for value, held in self.messages:
+            if not value._refers_to(held):
+                return self._is_equal()
+        for look, value, held in self.others:
+            if not look.same(value, held):
+                return self._is_equal()
+        return True
+
+    def _is_equal(self) -> bool:
+        return bool(digest_of(self._message) == _DigestThen(self)(self._message))
+
+    def add(self, value: Any) -> None:
+        """Look at a value that is not `PLAIN`: a part of the message."""
+        kind = value.__class__
+        look = _looks.get(kind) or _look_at(kind)
+        if look is _MESSAGE:
+            value._add_to(self)
+        elif look is _TUPLE:
+            for item in value:
+                if item.__class__ not in PLAIN:
+                    self.add(item)
+        elif look is not _OTHER:
+            held = look.held(value)
+            self.others.append((look, value, held))
+            for item in held:
+                if item.__class__ not in PLAIN:
+                    self.add(item)
+        elif not _is_fixed(value):
+            self.others.append((look, value, look.held(value)))
+
+
+# How to look at objects
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """How to look at the objects of a class: what they hold, and whether it is still the very same."""
+
+    held: Callable[[Any], Held]
+    same: Callable[[Any, Held], bool]
+
+
+def _fields(value: Any) -> Held:
+    values: Held = value._field_values()
+    return values
+
+
+def _message_is_same(value: Any, held: Held) -> bool:
+    return bool(value._refers_to(held))
+
+
+def _tuple_is_same(value: Held, held: Held) -> bool:
+    return True  # it cannot change
+
+
+def _list_is_same(value: list[Any], held: Held) -> bool:
+    return len(value) == len(held) and all(map(is_, value, held))
+
+
+def _items(value: dict[Any, Any]) -> Held:
+    return (*value, *value.values())
+
+
+def _dict_is_same(value: dict[Any, Any], held: Held) -> bool:
+    return 2 * len(value) == len(held) and all(map(is_, _items(value), held))
+
+
+def _texts(value: Any) -> Held:
+    """How a value reads; the items of a set in an order that no hash decides."""
+    if isinstance(value, set | frozenset):
+        return tuple(sorted(repr(item) for item in value))
+    return (repr(value),)
+
+
+def _reads_same(value: Any, held: Held) -> bool:
+    return _texts(value) == held
+
+
+_MESSAGE = _Look(_fields, _message_is_same)
+_TUPLE = _Look(tuple, _tuple_is_same)
+_LIST = _Look(tuple, _list_is_same)
+_DICT = _Look(_items, _dict_is_same)
+_OTHER = _Look(_texts, _reads_same)
+
+_looks: dict[type, _Look] = {}
+
+
+def _look_at(kind: type) -> _Look:
+    """How to look at the objects of a class."""
+    if issubclass(kind, tuple):
+        look = _TUPLE
+    elif is_message(kind):
+        look = _MESSAGE
+    elif kind is list:
+        look = _LIST
+    else:
+        look = _DICT if issubclass(kind, dict) else _OTHER
+    _looks[kind] = look
+    return look
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether nothing in a value can change: by its class, and by those of all that it holds."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(_is_fixed, value))
+    if isinstance(value, enum.Enum):
+        return _is_fixed(value.value)
+    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
+        return all(_is_fixed(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return False
+
+
+# The whole walk
+
+
+class _Digest:
+    """Makes the digest of all that a value carries; it differs when anything in it was changed."""
+
+    def __call__(self, value: Any) -> Any:
+        kind = value.__class__
+        if kind in PLAIN:
+            return value
+        look = _looks.get(kind) or _look_at(kind)
+        held: Iterable[Any] = self.held(look, value)
+        if look is not _OTHER:
+            held = map(self, held)
+        return kind.__name__, tuple(held)
+
+    def held(self, look: _Look, value: Any) -> Held:
+        """What a value refers to."""
+        return look.held(value)
+
+
+class _DigestThen(_Digest):
+    """The same, of what a message was when its picture was taken."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._then = {id(value): held for value, held in picture.messages}  # id: a look-up, never an order
+        self._then.update((id(value), held) for _, value, held in picture.others)
+
+    def held(self, look: _Look, value: Any) -> Held:
+        then = self._then.get(id(value))
+        return look.held(value) if then is None else then
+
+
+digest_of = _Digest()
+"""A comparable digest of all that a message carries; it differs when anything in it was changed."""
