@@ -1,4 +1,4 @@
-"""Protocols: one file a protocol, next to its paper. They know `sim.node` and `sim.system`, never the kernel."""
+"""Protocols: each has a file or folder that follows its paper. They use `sim.node` and `sim.system`, not the kernel."""
 
 from sim.protocols.balancing import (
     Balanced,

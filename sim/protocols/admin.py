@@ -1,7 +1,7 @@
-"""What an administrator may ask of a system while it runs: who belongs to it, who leads it.
+"""Requests of an administrator to a running system: changes of the members or of the leader.
 
-An admin client sends these like any other request, to a member of the system; a member that cannot serve one
-answers with the name of one that can. They are idempotent: asking again for what is already so succeeds at once.
+An admin client sends a request to a member of the system. A member that cannot serve it answers with the name of a
+member that can. Requests are idempotent: a request for a state that holds already succeeds at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 @message
 class AdminRequest:
-    """Base of what an administrator may ask; a protocol's own requests derive from it.
+    """Base of the administrator's requests; a protocol may derive its own requests from it.
 
     A system serves the requests that its members have handlers for (`sim.system.System.administration`).
     """
@@ -36,25 +36,25 @@ class AdminRequest:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The members that the request names; each must be one of the system."""
+        """The members that the request names; each must be a member of the system."""
         return ()
 
     @property
     def to_start(self) -> tuple[str, ...]:
-        """The members that must run for the request to succeed: a spare among them is started first."""
+        """The members that must be up for the request to succeed; a spare among them is started first."""
         return ()
 
 
 @message
 class Join(AdminRequest):
-    """Let a running server become a member; without ``voter`` it only learns (and votes no longer if it did)."""
+    """Let a running server become a member. With ``voter=False`` it does not vote; a voter then stops voting."""
 
     member: str
     voter: bool = True
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The newcomer."""
+        """The new member."""
         return (self.member,)
 
     to_start = named
@@ -62,13 +62,13 @@ class Join(AdminRequest):
 
 @message
 class Leave(AdminRequest):
-    """Let a member go."""
+    """Remove a member."""
 
     member: str
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The one that goes."""
+        """The member that leaves."""
         return (self.member,)
 
 
@@ -88,35 +88,35 @@ class Reconfigure(AdminRequest):
 
 @message
 class Transfer(AdminRequest):
-    """Let ``to`` lead; None: the follower that is best prepared."""
+    """Transfer the leadership to ``to``; None: to the follower that is best prepared."""
 
     to: str | None = None
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The transferee, where one is named."""
+        """The transferee, if one is given."""
         return () if self.to is None else (self.to,)
 
 
 @message
 class Drain(AdminRequest):
-    """Take the load off a member: where it leads, let another lead."""
+    """Take the load off a member: if it is the leader, another member becomes the leader."""
 
     member: str
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The one that is drained."""
+        """The member that is drained."""
         return (self.member,)
 
 
 @message
 class AdminReply:
-    """What became of a request.
+    """The answer to a request.
 
-    ``done``: it is so now. Otherwise ``leader`` names the member to ask instead; without one (or when it is the
-    member that answers) the request cannot be served now, ``reason`` says why, and the client asks again later.
-    ``final``: the request has failed, and the client reports that instead of asking again.
+    ``done``: the requested state holds now. Otherwise ``leader`` is the member to ask instead. If ``leader`` is None
+    or the answering member, the request cannot be served now, ``reason`` says why, and the client asks again later.
+    ``final``: the request has failed; the client reports this and does not ask again.
     """
 
     done: bool
@@ -127,14 +127,14 @@ class AdminReply:
 
 @dataclass(frozen=True, slots=True)
 class AdminSettings:
-    """``contacts``: request class -> the members that may be asked. ``timeout``: seconds until another is asked."""
+    """``contacts``: request class -> the members that serve it. ``timeout``: seconds until the next one is asked."""
 
     contacts: Callable[[type], tuple[str, ...]]
     timeout: float = 0.5
 
 
 class Admin(Node):
-    """An admin client: makes requests one after the other, each until it is done or has failed.
+    """An admin client: sends requests one after the other, each until it is done or has failed.
 
     After ``give_up_after`` attempts a request counts as failed. ``outcomes`` lists (request, done, reason) in
     order, and each is recorded as an event ``admin``.
@@ -152,23 +152,23 @@ class Admin(Node):
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is open."""
         return bool(self.queue)
 
     def ask(self, request: Any) -> None:
-        """Make a request when those before it are done."""
+        """Send a request after all earlier requests are over."""
         self.queue.append(request)
         if len(self.queue) == 1:
             self.begin()
 
     def begin(self) -> None:
-        """The first attempt at the first request of the queue."""
+        """Make the first attempt at the first request of the queue."""
         self.attempts = 0
         self.reason = "no member has answered"
         self.attempt(None)
 
     def attempt(self, named: str | None) -> None:
-        """Ask a member: the one that was named, else the next in turn."""
+        """Ask the member ``named``; None: the next contact in turn."""
         self.attempts += 1
         if self.attempts > self.give_up_after:
             self.finish(False)
@@ -193,20 +193,20 @@ class Admin(Node):
         # else it cannot be done now: the client asks again when its timeout ends
 
     def finish(self, done: bool) -> None:
-        """The request is over: done, or failed."""
+        """End the first request of the queue: it is done, or has failed."""
         self.report(done, "" if done else self.reason)
         self.cancel_timer("answer")
         if self.queue:
             self.begin()
 
     def report(self, done: bool, reason: str) -> None:
-        """Take the first request off the queue, and record what became of it."""
+        """Remove the first request from the queue, and record its outcome."""
         request = self.queue.pop(0)
         self.outcomes.append((request, done, reason))
         self.record("admin", request=repr(request), done=done, reason=reason)
 
     def close(self) -> None:
-        """The run is over: requests that have no outcome yet are recorded as not done."""
+        """At the end of the run: record the requests without an outcome as not done."""
         while self.queue:
             self.report(False, f"not done when the run ended: {self.reason}")
             self.reason = "it waited for the requests before it"

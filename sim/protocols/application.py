@@ -1,9 +1,9 @@
-"""Applications: what is replicated. A deterministic state machine, which a protocol applies in its order.
+"""Applications: the deterministic state machines that protocols replicate.
 
 Schneider, "Implementing Fault-Tolerant Services Using the State Machine Approach", ACM Computing Surveys 22(4), 1990.
 
-Systems that replicate a log, or apply commands in order, take one: ``Raft(application=Bank())``. An application knows
-nothing of replicas, sessions and retries: those belong to the protocol (`sim.protocols.sessions`).
+Systems that replicate a log, or apply commands in one order, take an application: ``Raft(application=Bank())``. An
+application does not know replicas, sessions and retries: these belong to the protocol (`sim.protocols.sessions`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["Application"]
 
 
 class Application:
-    """A deterministic state machine. Subclasses name their operations and override what follows.
+    """A deterministic state machine. Subclasses name their operations and override the methods below.
 
-    What a system holds is a prototype, which never changes: each replica works on `fresh`. Two applications are equal
-    when they are of one class and begin in equal states.
+    The application in a system's field is a prototype that never changes: each replica works on a `fresh` copy. Two
+    applications are equal if they have the same class and equal states.
     """
 
     operations: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of command that it knows; a workload that asks for others is refused."""
+    """The kinds of command that it has; a scenario refuses a workload with other kinds."""
     reads: ClassVar[frozenset[str]] = frozenset()
-    """The kinds that change nothing. A protocol may answer them by a lease, or at a backup. They take no argument but
-    their key."""
+    """The kinds that change nothing. A protocol may answer them under a lease, or at a backup. Their only argument is
+    the key."""
     may_fail: ClassVar[frozenset[str]] = frozenset()
-    """The kinds to which ``fail`` is an answer; for other kinds a failure is no progress."""
+    """The kinds for which ``fail`` is an answer; for other kinds a failure does not count as progress."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,10 +47,11 @@ class Application:
             raise TypeError(f"{cls.__name__}: {', '.join(unknown)} are no operations of it")
 
     def apply(self, command: Command) -> Result:
-        """Carry out a command, and say what came of it. Equal commands in equal states have equal results.
+        """Execute a command and return its result. Equal commands in equal states have equal results.
 
-        A client's mistake (a transfer from an empty account) is a `Result` with the status ``fail``, which changes
-        nothing; an exception is a mistake of the application and ends the run. No randomness, time, order of sets.
+        An invalid command of a client (a transfer from an empty account) gives a `Result` with status ``fail`` and
+        changes nothing. An exception is an error of the application and ends the run. The result must not depend on
+        randomness, time, or the order of sets.
         """
         raise NotImplementedError
 
@@ -59,7 +60,7 @@ class Application:
         return None
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any] | None:
-        """Key and argument of an operation for a workload; None: the workload draws them as for a key-value store."""
+        """Draw key and argument of an operation for a workload; None: the workload draws them for a key-value store."""
         return None
 
     def snapshot(self) -> Any:
@@ -67,11 +68,11 @@ class Application:
         raise NotImplementedError
 
     def restore(self, snapshot: Any) -> None:
-        """Become what a snapshot says."""
+        """Replace the state by that of a snapshot."""
         raise NotImplementedError
 
     def fresh(self) -> Self:
-        """One like this that shares nothing with it."""
+        """A copy that shares no mutable state with this application."""
         return copy.deepcopy(self)
 
     @property
@@ -87,4 +88,4 @@ class Application:
 
     __hash__ = (
         object.__hash__
-    )  # it changes: what may be shared or written to disk is found by hashes of values
+    )  # an application is mutable: a hash by value would make `sim.values` take it for immutable

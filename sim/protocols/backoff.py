@@ -1,27 +1,27 @@
-"""Exponential backoff: how long to wait, at the longest, before the next attempt."""
+"""Exponential backoff: the longest wait before the next attempt."""
 
 from __future__ import annotations
 
 __all__ = ["LONGEST_WAIT", "Backoff", "longest_wait"]
 
 LONGEST_WAIT = 8
-"""Detection timeouts: the waits of replicas double up to this. It is short beside the time to overcome a storm."""
-_MOST_DOUBLINGS = 1023  # 2.0 ** 1024 is no float
+"""The longest wait of replicas, in detection timeouts. It is short compared to the time to recover from a storm."""
+_MOST_DOUBLINGS = 1023  # 2.0 ** 1024 overflows a float
 
 
 def longest_wait(first: float, most: float, attempts: int) -> float:
-    """Seconds: ``first`` after one attempt, twice as long after each further one, and never above ``most``.
+    """The longest wait in seconds: ``first`` after one attempt, doubled after each further one, at most ``most``.
 
-    ``attempts``: how many there have been (>= 1), however many.
+    ``attempts``: the number of attempts so far (>= 1).
     """
     return min(first * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS), most)
 
 
 class Backoff:
-    """Waits between attempts, which double while nothing comes of them.
+    """Waits between attempts; a wait doubles while there is no progress.
 
-    Without it, replicas that are slow because they have much to send ask again for what is on its way, send still
-    more, and may never recover although all faults have ended.
+    Without backoff, replicas that are slow because they have much to send ask again for messages that are on their
+    way. They then send even more, and may never recover, although all faults have ended.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Backoff:
         self._progress: int | None = None
 
     def wait(self, progress: int) -> float:
-        """How long to wait now. ``progress``: a number that changes when the attempts have brought something."""
+        """The wait before the next attempt. ``progress``: a number that changes when the attempts make progress."""
         if progress != self._progress:
             self._progress, self.attempts = progress, 0
         self.attempts += 1

@@ -1,11 +1,11 @@
-"""Clients: nodes that issue operations, and see to it that each takes effect once.
+"""Clients: nodes that issue operations and retry them, with sessions so that each operation takes effect once.
 
-A client stands in a region (or at a replica), holds one or more *sessions* with one operation outstanding
-each, retries after a timeout with exponential backoff and jitter, follows redirects to the leader, and reports
-what came of each operation. Which operations it issues, and when, is decided by a *driver* (`sim.workload`).
+A client is placed in a region (or at a replica) and has one or more *sessions* with one outstanding operation each. It
+retries after a timeout, with exponential backoff and jitter, follows redirects to the leader, and reports the outcome
+of each operation. A *driver* (`sim.workload`) decides which operations it issues, and when.
 
-A system with other rules (read at the tail, read at the nearest replica, carry a token) derives its client
-from this one and overrides `Client.target` or the handlers.
+A system with other rules (read at the tail, read at the nearest replica, send a token) derives its client
+from this class and overrides `Client.target` or the handlers.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _AVOIDED = 5.0  # after a timeout, the client avoids that replica for five reque
 
 @message
 class Request:
-    """A client's command, on its way to a replica."""
+    """A client's command, sent to a replica."""
 
     command: Command
 
 
 @message
 class Reply:
-    """What became of a command. ``status``: ok, fail (certainly did not happen) or info (unknown)."""
+    """The outcome of a command. ``status``: ok, fail (certainly did not happen) or info (unknown)."""
 
     session: int
     sequence: int
@@ -63,7 +63,7 @@ class Reply:
 
 @message
 class Redirect:
-    """Not here: ask ``leader``, or, when that is None, wait a little and ask anybody."""
+    """The replica rejects a request: the client asks ``leader``; None: it backs off and then asks another replica."""
 
     session: int
     sequence: int
@@ -77,12 +77,12 @@ class Retry(Value):
     Parameters
     ----------
     timeout:
-        How long it waits for a reply to one attempt; None: derived by the scenario from the network, as
+        The time it waits for a reply to one attempt. None: the scenario derives it from the network:
         max(1 s, 4 x the largest median round trip).
     backoff, backoff_max:
-        Before attempt k+1 it waits a random time up to ``min(backoff * 2**k, backoff_max)`` (full jitter).
+        Before attempt k+1 it waits a random time up to ``min(backoff * 2**(k-1), backoff_max)`` (full jitter).
     deadline:
-        It gives up on an operation after this long, whose outcome is then unknown (``info``); None: never.
+        It gives up an operation after this time; the outcome is then unknown (``info``). None: never.
     """
 
     timeout: float | None = None
@@ -103,7 +103,7 @@ class Retry(Value):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a driver asks for. ``size`` is the size of the value in bytes beyond the value itself."""
+    """An operation that a driver issues. ``size``: additional bytes of the value, beyond the value itself."""
 
     kind: str
     key: str
@@ -130,11 +130,11 @@ class Outcome:
 
 
 class Driver(Protocol):
-    """What decides which operations a client issues, and when.
+    """A driver: it decides which operations a client issues, and when.
 
     Attributes
     ----------
-    source: what draws its operations (a `sim.workload.Source`). stopped: it must begin nothing new.
+    source: draws its operations (a `sim.workload.Source`). stopped: if True, it must not issue new operations.
     """
 
     source: Any
@@ -144,19 +144,19 @@ class Driver(Protocol):
         """The client has booted."""
 
     def completed(self, client: Client, outcome: Outcome) -> None:
-        """An operation is over: replied to, or given up."""
+        """An operation is over: the client got a reply, or gave up."""
 
     def wake(self, client: Client, key: Any) -> None:
-        """A time that the driver asked for by ``client.set_timer("wake", delay, key)`` has come."""
+        """A timer that the driver set by ``client.set_timer("wake", delay, key)`` has fired."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What the scenario gives a client.
+    """The settings of a client, made by the scenario.
 
-    ``contacts``: the members it may ask, nearest first; clients at one place begin with different ones of those that
-    are equally near. ``report``: called with each finished `Outcome`. ``new_session``: gives the number of a fresh
-    session.
+    ``contacts``: the members to which it may send requests, nearest first; clients at one place begin with different
+    members among those at the same distance. ``report``: called with each finished `Outcome`. ``new_session``: returns
+    the number of a new session.
     """
 
     system: Any
@@ -168,7 +168,7 @@ class ClientSettings:
 
 
 class Pending:
-    """An operation under way."""
+    """An operation without an outcome yet."""
 
     __slots__ = ("at_a_loss", "command", "outcome", "redirected_by", "redirects", "target")
 
@@ -177,12 +177,12 @@ class Pending:
         self.outcome = outcome
         self.redirects = 0
         self.redirected_by: str | None = None
-        self.at_a_loss: dict[str, None] = {}  # who was asked in this round, and redirected
+        self.at_a_loss: dict[str, None] = {}  # the contacts that have redirected the client in this round
         self.target = ""
 
 
 class Client(Node):
-    """The client of leader-based systems: asks the replica that it believes to be the leader, and follows redirects."""
+    """The client of leader-based systems: sends requests to the presumed leader, and follows redirects."""
 
     settings: ClientSettings
 
@@ -191,20 +191,20 @@ class Client(Node):
         self.pending: dict[int, Pending] = {}
         self._sequences: dict[int, int] = {}
         self.timeout = self.settings.retry.timeout or 1.0
-        self._avoided: dict[str, float] = {}  # contact -> until when (monotonic seconds)
-        self._at_a_loss: dict[str, None] = {}  # of the operation under way
+        self._avoided: dict[str, float] = {}  # contact -> monotonic time (seconds) until which it is avoided
+        self._at_a_loss: dict[str, None] = {}  # `Pending.at_a_loss` of the present operation
         self.settings.driver.begin(self)
 
     # For drivers
 
     def open_session(self) -> int:
-        """A fresh session."""
+        """The number of a new session."""
         session = self.settings.new_session()
         self._sequences[session] = 0
         return session
 
     def submit(self, session: int, operation: Operation, called: float | None = None) -> None:
-        """Issue an operation; ``called``: when it was due (seconds), by default now.
+        """Issue an operation; ``called``: the time at which it was due (seconds), default: now.
 
         Raises RuntimeError when the session already has an operation outstanding.
         """
@@ -227,20 +227,20 @@ class Client(Node):
     # Asking
 
     def target(self, command: Command, attempt: int) -> str:
-        """The member to ask: the known leader, else the nearest contact that answers."""
+        """The member to send a command to: the presumed leader, else the nearest contact that is not avoided."""
         if self.leader is not None:
             return self.leader
         return self.contact()
 
     def contact(self, among: Sequence[str] | None = None) -> str:
-        """The first of ``among`` (by default all contacts, nearest first) that there is no reason to avoid.
+        """The first of ``among`` (default: all contacts, nearest first) that the client does not avoid now.
 
-        Without one, the one avoided least long still.
+        If the client avoids all of them, the one whose time of avoidance ends first.
         """
         now, avoided = self.monotonic, self._avoided
         contacts = self.settings.contacts if among is None else among
         free = [name for name in contacts if avoided.get(name, -inf) <= now]
-        # Everybody is asked before anyone is asked again: perhaps only one of many leads.
+        # Ask every contact once before asking one again: perhaps only one of them is the leader.
         for name in free:
             if name not in self._at_a_loss:
                 return name
@@ -263,7 +263,7 @@ class Client(Node):
         pending = self.pending.get(session)
         if pending is not None:
             self.suspect(pending.target)
-            if pending.redirected_by is not None:  # it may believe in a leader cut off together with it
+            if pending.redirected_by is not None:  # it may be cut off, together with the leader that it named
                 self.suspect(pending.redirected_by)
             self.back_off(pending)
 
@@ -285,19 +285,19 @@ class Client(Node):
             pending.redirected_by = None
             self.attempt(pending)
 
-    # Being answered
+    # Answers
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
         pending = self.pending.get(msg.session)
         if pending is None or pending.command.sequence != msg.sequence or src != pending.target:
             return
         pending.redirects += 1
-        pending.at_a_loss[src] = None  # a leader that it names may be none any more
+        pending.at_a_loss[src] = None  # the leader that it names may be outdated
         if msg.leader is None or msg.leader == src or pending.redirects > len(self.settings.contacts):
             self.suspect(src)
             self._avoided[src] = (
                 self.monotonic + self.settings.retry.backoff_max
-            )  # it is alive, and will soon know the leader
+            )  # a short time: the replica is alive, and will soon know the leader
             self.back_off(pending)
         else:
             self.leader = msg.leader
@@ -333,10 +333,10 @@ class Client(Node):
 
 
 class HomeClient(Client):
-    """The client of systems whose replicas answer for themselves: keeps to the nearest, and waits while it is down."""
+    """The client of systems whose replicas all serve requests: it uses the nearest one, also while that is down."""
 
     def target(self, command: Command, attempt: int) -> str:
         return self.settings.contacts[0]
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
+        """There is no leader to learn."""

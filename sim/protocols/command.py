@@ -1,4 +1,4 @@
-"""What clients ask for, and what becomes of it: the words that protocols and applications share."""
+"""Commands of clients and their results: the types that protocols and applications share."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["NOOP", "STATUSES", "Command", "Result", "check_status"]
 class Command:
     """A client's command: ``kind`` of ``key`` with ``value``, number ``sequence`` of ``session``.
 
-    ``value`` is the argument: what to put or append, the amount to increment by, ``(expected, new)`` for cas,
-    how many keys to scan.
+    ``value`` is the argument: the value to put or append, the amount of an increment, ``(expected, new)`` for cas,
+    the number of keys to scan.
     ``size`` adds to the bytes of the value, for workloads with value sizes.
     """
 
@@ -32,11 +32,11 @@ class Command:
 
 
 STATUSES = frozenset({"ok", "fail", "info"})
-"""What may have become of a command: it happened, it certainly did not, or it is unknown."""
+"""The statuses of a command: it happened, it certainly did not happen, or the outcome is unknown."""
 
 
 def check_status(where: str, status: Any) -> None:
-    """Raise ValueError for a status that no client and no check knows."""
+    """Raise ValueError unless the status is one of `STATUSES`."""
     if not isinstance(status, str) or status not in STATUSES:
         raise ValueError(
             f"{where}: the status must be 'ok' (it happened), 'fail' (it certainly did not) or 'info' (unknown), not "
@@ -45,12 +45,12 @@ def check_status(where: str, status: Any) -> None:
 
 
 NOOP = Command(-1, 0, "noop", "")
-"""Does nothing; leaders fill gaps and open terms with it."""
+"""A command without effect; leaders use it to fill gaps and to begin a term."""
 
 
 @message
 class Result:
-    """What became of a command: ``status`` ok or fail, ``value`` read, and any other ``result``."""
+    """The result of a command: its ``status``, the ``value`` read, and any other ``result``."""
 
     status: str
     value: Any = None

@@ -1,8 +1,8 @@
-"""When what was sent: for leases, which count from the moment at which their holder asked.
+"""The times at which requests were sent: a lease counts from the time at which its holder sent the request.
 
-A request carries a *stamp*, and its answer brings the stamp back. The time itself stays here: a monotonic clock means
-nothing to others, nor to this node after a restart. So a stamp names the incarnation, and that of another one is
-answered with None.
+A request contains a *stamp*, and the answer returns it. The time itself stays at the node, because readings of a
+monotonic clock have no meaning for other nodes, or for this node after a restart. So a stamp contains the incarnation,
+and `Departures.time_of` returns None for the stamp of another incarnation.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sim.node import Verbs
 __all__ = ["Departures", "Stamp"]
 
 Stamp = tuple[int, int]
-"""(incarnation, number) of something that was sent."""
+"""(incarnation, number) of a request that was sent."""
 
 
 class Departures:
-    """When one node sent its latest requests.
+    """The times at which one node sent its latest requests.
 
-    ``keep``: for how long (seconds) that is remembered: as long as an answer is of any use.
+    ``keep``: how long (seconds) a time is remembered: as long as an answer to the request is useful.
     """
 
     def __init__(self, node: Verbs, keep: float) -> None:
@@ -30,7 +30,7 @@ class Departures:
         self._forgotten = 0
 
     def stamp(self) -> Stamp:
-        """The stamp of what is sent now."""
+        """The stamp for a request that is sent now."""
         now, sent = self._node.monotonic, self._sent
         while sent and now - sent[0] > self._keep:
             sent.popleft()
@@ -39,7 +39,7 @@ class Departures:
         return self._node.incarnation, self._forgotten + len(sent)
 
     def time_of(self, stamp: Stamp) -> float | None:
-        """When that was sent, on the monotonic clock; None: in another incarnation, or too long ago."""
+        """The monotonic time (seconds) of a stamp; None: it is from another incarnation, or too old."""
         incarnation, number = stamp
         if incarnation != self._node.incarnation or number <= self._forgotten:
             return None

@@ -1,4 +1,4 @@
-"""The application that systems replicate unless they are given another one: a key-value store."""
+"""The default application of systems: a key-value store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READS = frozenset({"get", "scan"})
 
 
 class KeyValueStore(Application):
-    """Keys with values: numbers, strings, whatever clients put. Attribute: ``data`` (key -> value)."""
+    """Keys with values of any type (numbers, strings ...). Attribute: ``data`` (key -> value)."""
 
     operations: ClassVar[frozenset[str]] = frozenset(
         {"get", "put", "cas", "append", "increment", "delete", "scan"}
@@ -30,9 +30,10 @@ class KeyValueStore(Application):
         return None if command.kind == "scan" else frozenset({command.key})
 
     def apply(self, command: Command) -> Result:
-        """What each kind does is said in docs/protocols.md. Raises ValueError for an unknown kind.
+        """Execute a command; docs/protocols.md describes each kind. Raises ValueError for an unknown kind.
 
-        Appending to what is no string, and incrementing what is no number, fails and changes nothing.
+        An append to a value that is not a string, or an increment of a value that is not a number, fails and changes
+        nothing.
         """
         kind, key, value, data = command.kind, command.key, command.value, self.data
         if kind == "get":

@@ -1,4 +1,4 @@
-"""A system made from a node class: `System.of`, for a first protocol, before it deserves a dataclass of its own."""
+"""A system made from a node class: `System.of`, for a first protocol without a system class of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AnyReplicaClient", "NodeSystem", "system_of"]
 
 
 class AnyReplicaClient(Client):
-    """Asks a replica drawn at random for each operation, and follows redirects."""
+    """Sends each operation to a replica drawn at random, and follows redirects."""
 
     def target(self, command: Command, attempt: int) -> str:
         if self.leader is not None:
@@ -27,15 +27,15 @@ class AnyReplicaClient(Client):
         return self.contact(self.random.sample(contacts, len(contacts)))
 
     def learn(self, src: str, msg: Reply) -> None:
-        """The next operation begins at any replica again: so clients see what each of them holds."""
+        """The next operation goes to a random replica again, so that clients see the states of all replicas."""
         self.leader = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSystem(System):
-    """Equal members of one node class, and clients that ask any of them and follow redirects. Made by `System.of`.
+    """Equal members of one node class, with clients that ask any member and follow redirects. Made by `System.of`.
 
-    Nodes read what was given as ``options`` under its name: ``self.settings.quorum``.
+    Nodes read the ``options`` by name: ``self.settings.quorum``.
     """
 
     node_class: type[Node]
@@ -67,7 +67,7 @@ class NodeSystem(System):
         raise AttributeError(f"there is no setting {name!r}: System.of(...) was given {given}")
 
     def changed(self, **fields: Any) -> Self:
-        """This system with other values for some fields and settings."""
+        """A copy of this system with other values for some fields and settings."""
         known = {f.name for f in dataclasses.fields(self)}
         options = {name: value for name, value in fields.items() if name not in known}
         _check_options(self.node_class, options)
@@ -99,7 +99,7 @@ _FIELDS = ("nodes", "heartbeat", "detection", "unsafe")
 
 
 def system_of(node_class: type[Node], consistency: str | None = None, **given: Any) -> NodeSystem:
-    """See `System.of`. Raises ValueError for what would have no effect, or would be shared and mutable."""
+    """See `System.of`. Raises ValueError for a setting without effect, and for a mutable setting."""
     if not (isinstance(node_class, type) and issubclass(node_class, Node)):
         raise ValueError(f"System.of: the first argument must be a class of nodes, not {node_class!r}")
     if Request not in Member("n0", node_class).handled:
@@ -132,7 +132,7 @@ def _check_options(node_class: type[Node], options: Mapping[str, Any]) -> None:
 
 
 def _mentioned(node_class: type) -> Iterator[str]:
-    """The names and texts in the code of a class, of its bases and of its parts."""
+    """The names and strings in the code of a class, of its bases and of its parts."""
     for cls in node_class.__mro__:
         if cls in (Node, Part, object):
             continue

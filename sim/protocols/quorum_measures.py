@@ -1,4 +1,4 @@
-"""What a quorum system costs and survives: load, availability, resilience, computed and not simulated.
+"""Load, availability and resilience of a quorum system, computed without simulation.
 
 Naor, Wool, "The Load, Capacity, and Availability of Quorum Systems", SIAM J. Computing 27(2), 1998.
 """
@@ -19,9 +19,9 @@ _MOST_MEMBERS = 20  # subsets are enumerated
 def load(system: QuorumSystem, members: Sequence[str]) -> Fraction:
     """The load of the busiest member under the best strategy, as a fraction of all operations.
 
-    A strategy says how often which quorum is used. The best one solves a linear program (Naor & Wool, section
-    3): minimise the largest share of operations that any one member takes part in. Exact; for other systems
-    than counts it takes time in the number of minimal quorums.
+    A strategy gives each quorum a probability of use. The best strategy solves a linear program (Naor & Wool, section
+    3): minimise the largest fraction of operations in which a single member takes part. The result is exact; except
+    for counts, the time grows with the number of minimal quorums.
     """
     if isinstance(system, Majority):
         system = system.count(members)
@@ -57,7 +57,7 @@ def _minus(row: list[Fraction], factor: Fraction, other: list[Fraction]) -> list
 
 
 def availability(system: QuorumSystem, members: Sequence[str], up: float | Mapping[str, float]) -> float:
-    """The probability that the members that are up contain a quorum, each being up independently.
+    """The probability that the members that are up contain a quorum; members are up independently.
 
     Parameters: ``up``, the probability that a member is up, for all or by name.
 
@@ -91,7 +91,7 @@ def _subsets(members: Sequence[str], chances: Sequence[float]) -> list[tuple[tup
 
 
 def resilience(system: QuorumSystem, members: Sequence[str]) -> int:
-    """The largest f such that a quorum remains whichever f members fail (Naor & Wool, section 2.2)."""
+    """The largest f such that a quorum remains after any f members fail (Naor & Wool, section 2.2)."""
     if isinstance(system, Majority):
         system = system.count(members)
     if isinstance(system, Threshold):

@@ -1,7 +1,7 @@
-"""Quorum systems: which sets of nodes suffice.
+"""Quorum systems: the sets of nodes that are large enough for a decision.
 
-A quorum is a predicate over a set of node names, and never a mere number of answers: a node that answers twice
-counts once. A quorum system is a frozen value that is bound to members later, by `QuorumSystem.over`.
+A quorum is a predicate over a set of node names, not a number of answers: a node that answers twice counts once.
+A quorum system is a frozen value; `QuorumSystem.over` binds it to members.
 
 Sources: Gifford, "Weighted Voting for Replicated Data" (SOSP 1979); Cheung, Ammar, Ahamad, "The Grid Protocol"
 (ICDE 1990); Howard, Malkhi, Spiegelman, "Flexible Paxos: Quorum Intersection Revisited" (OPODIS 2016).
@@ -40,7 +40,7 @@ class QuorumSystem(Value):
     """Base of all quorum systems. Any superset of a quorum is a quorum."""
 
     def over(self, members: Sequence[str]) -> QuorumTest:
-        """The predicate over sets of these members. Raises ValueError when the system does not fit them."""
+        """The predicate over sets of these members. Raises ValueError if the quorum system does not fit them."""
         raise NotImplementedError
 
     def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -93,7 +93,7 @@ class Majority(QuorumSystem):
 
     @staticmethod
     def count(members: Sequence[str]) -> Threshold:
-        """The same as a count."""
+        """The majority of these members as a count."""
         return Threshold(len(members) // 2 + 1)
 
     @property
@@ -129,7 +129,7 @@ class Weighted(QuorumSystem):
             raise ValueError(f"{len(self.weights)} weights do not fit {len(members)} members")
         weighted = tuple(zip(members, self.weights, strict=True))
         half, threshold = sum(self.weights) / 2, self.threshold
-        # In the order of the members: sums of floats depend on the order, and names may be a set.
+        # Sums in the order of the members: sums of floats depend on the order, and ``names`` may be a set.
         if threshold is None:
             return lambda names: sum([weight for name, weight in weighted if name in names]) > half
         return lambda names: sum([weight for name, weight in weighted if name in names]) >= threshold
@@ -137,7 +137,7 @@ class Weighted(QuorumSystem):
 
 @dataclass(frozen=True)
 class Explicit(QuorumSystem):
-    """The given sets of names, and whatever contains one of them."""
+    """The given sets of names, and all supersets of them."""
 
     quorums: tuple[tuple[str, ...], ...]
 
@@ -164,7 +164,7 @@ class Explicit(QuorumSystem):
 
 @dataclass(frozen=True)
 class Rows(QuorumSystem):
-    """Members stand in a grid, row by row; a quorum is one full row."""
+    """The members form a grid, row by row; a quorum is one full row."""
 
     rows: int
     columns: int
@@ -200,7 +200,7 @@ class Rows(QuorumSystem):
 
 @dataclass(frozen=True)
 class Columns(Rows):
-    """Members stand in a grid, row by row; a quorum is one full column. Every column meets every row."""
+    """The members form a grid, row by row; a quorum is one full column. Every column intersects every row."""
 
     def quorums(self, members: Sequence[str]) -> list[tuple[str, ...]]:
         return self.lines(members)[1]
@@ -208,7 +208,7 @@ class Columns(Rows):
 
 @dataclass(frozen=True)
 class Grid(Rows):
-    """Members stand in a grid, row by row; a quorum is one full row and one full column."""
+    """The members form a grid, row by row; a quorum is one full row and one full column."""
 
     def quorums(self, members: Sequence[str]) -> list[tuple[str, ...]]:
         rows, columns = self.lines(members)
@@ -229,9 +229,9 @@ def as_quorums(given: QuorumSystem | int | None) -> QuorumSystem:
 def disjoint_pair(
     first: QuorumSystem, second: QuorumSystem, members: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """A quorum of ``first`` and one of ``second`` that do not meet; None when all of them do.
+    """A quorum of ``first`` and a quorum of ``second`` that do not intersect; None if all of them intersect.
 
-    Raises ValueError when a system does not fit the members. Takes time in the number of minimal quorums.
+    Raises ValueError if a quorum system does not fit the members. The time grows with the number of minimal quorums.
     """
     if isinstance(first, Majority):
         first = first.count(members)
@@ -240,7 +240,7 @@ def disjoint_pair(
     if isinstance(first, Threshold) and not isinstance(second, Threshold):
         found = disjoint_pair(second, first, members)
         return (found[1], found[0]) if found else None
-    first.over(members)  # both must fit
+    first.over(members)  # raises ValueError if it does not fit
     also = second.over(members)
     if isinstance(first, Threshold) and isinstance(second, Threshold):
         if first.size + second.size > len(members):
@@ -256,10 +256,10 @@ def disjoint_pair(
 def refuse_disjoint(
     system: System, fields: tuple[str, str], kinds: tuple[str, str], members: Sequence[str]
 ) -> None:
-    """Raise ValueError for quorums in two fields of a system that do not meet, unless the system is ``unsafe``.
+    """Raise ValueError if quorums in two fields of a system do not intersect, unless the system is ``unsafe``.
 
-    Howard, Malkhi, Spiegelman 2016: that those of phase 1 meet those of phase 2 is all that Paxos needs. Quorums that
-    do not fit the ``members`` are refused in any case. ``kinds`` is what the fields are called in words.
+    Howard, Malkhi, Spiegelman 2016: Paxos needs only that every quorum of phase 1 intersects every quorum of phase 2.
+    Quorums that do not fit the ``members`` are refused in any case. ``kinds``: the names of the fields in words.
     """
     first, second = (as_quorums(getattr(system, field)) for field in fields)
     pair = disjoint_pair(first, second, members)
@@ -272,7 +272,7 @@ def refuse_disjoint(
 
 
 def _shrink(names: Sequence[str], enough: QuorumTest) -> tuple[str, ...]:
-    """A minimal quorum within a set that holds one."""
+    """A minimal quorum within a set of names that contains a quorum."""
     kept = list(names)
     for name in names:
         without = [m for m in kept if m != name]

@@ -1,13 +1,13 @@
-"""What a replica that serves clients has, whatever its protocol: the store, the clients that wait, the replies.
+"""The common part of replicas that serve clients: the store, the waiting clients, the replies.
 
-A protocol decides in which order commands take effect. The rest is the same for all:
+A protocol decides the order of commands. The rest is the same for all protocols:
 
 >>> from sim.protocols.replica import Replica
 >>> class Alone(Replica):
 ...     def order(self, command):                  # new: a protocol replicates it now ...
 ...         self.apply_and_answer(command)         # ... and applies it when enough replicas have it
 
-`docs/first_protocol.md` goes on from here.
+For a longer example see `docs/first_protocol.md`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Responder(Node):
     """A node that answers clients' commands."""
 
     reply_waits_for_disk: ClassVar[bool] = True
-    """Whether a reply leaves only after this node's disk has all that the node wrote before. False: what a reply
-    tells is safe elsewhere already (it is committed)."""
+    """Whether a reply leaves only after everything that this node wrote before is on its disk. False: the result in the
+    reply is already safe without this disk (it is committed)."""
 
     def answer(self, client: str, command: Command, result: Result | None) -> None:
-        """Tell a client what became of its command.
+        """Send a client the result of its command.
 
-        None, what the store returns for an outdated duplicate: no reply, as its client had the answer and has gone on.
+        With None (the store returns it for an outdated duplicate), no reply is sent: the client already has the answer.
         A client that gets two replies to one command takes the first.
         """
         if result is not None:
@@ -42,7 +42,7 @@ class Responder(Node):
             self.send(client, reply, hold=self.reply_waits_for_disk)
 
     def redirect(self, client: str, command: Command, leader: str | None = None) -> None:
-        """Reject a request: the client asks ``leader``, or, with None, waits a little and asks another replica."""
+        """Reject a request: the client asks ``leader``; with None, it backs off and asks another replica."""
         self.send(client, Redirect(command.session, command.sequence, leader), hold=False)
 
 
@@ -52,13 +52,13 @@ class Replica(Responder):
     Attributes
     ----------
     store:
-        The application's state, and what each session has had
-        (`sim.protocols.sessions`). It is in memory: a restarted replica begins with an empty
-        one, and applies again what is on its disk, or restores a snapshot.
+        The state of the application and the last command of each session (`sim.protocols.sessions`). It is in memory:
+        a restarted replica begins with an empty store, and applies the commands on its disk again, or restores a
+        snapshot.
     waiting:
-        The clients that wait here for a reply, with their commands. The key is the place that the protocol waits for (a
-        log index, an instance); `begins` and `conclude` take the command's session and number. A crash forgets
-        it: the clients' timeouts expire, and they ask again, under the same session and number.
+        The clients that wait here for a reply, with their commands. The key is chosen by the protocol (a log index, an
+        instance); `begins` and `conclude` use the session and the sequence number of the command. A crash loses it:
+        the clients' timeouts expire, and they send their commands again, with the same session and sequence number.
     leader:
         The replica that orders commands; the first member, unless the protocol elects one. None: not known.
     """
@@ -70,11 +70,11 @@ class Replica(Responder):
         self.leader: str | None = self.members[0]
 
     def empty_store(self) -> Sessions:
-        """The system's application in its first state; a key-value store where the system names none."""
+        """The system's application in its initial state, with sessions; default: a key-value store."""
         return Sessions(getattr(self.settings, "application", None) or _KEY_VALUE_STORE)
 
     def on_request(self, src: str, msg: Request) -> None:
-        """A client asks: the leader orders a command that is new to it, the other replicas redirect to the leader."""
+        """A client's request: the leader orders a new command; the other replicas redirect to the leader."""
         if self.leader != self.name:
             self.redirect(src, msg.command, self.leader)
         elif self.begins(src, msg.command):
@@ -87,11 +87,12 @@ class Replica(Responder):
         )
 
     def begins(self, client: str, command: Command) -> bool:
-        """Whether a request is new to this replica, so that the protocol has to order it; the client waits from now on.
+        """Whether a command is new to this replica, so that the protocol must order it; its client then waits here.
 
-        A duplicate of what has been applied gets the remembered result; a duplicate of what is under way will be
-        answered once, to the client that asked last; an outdated one gets nothing. After a restart, or at a new leader,
-        a duplicate of what is under way looks new: it is ordered a second time, and the store applies it once.
+        A duplicate of an applied command gets the remembered result. A duplicate of a command that is being ordered is
+        answered once, to the client that asked last. An outdated duplicate gets no answer. After a restart, or at a new
+        leader, a duplicate of a command that is being ordered looks new: it is ordered a second time, and the store
+        applies it once.
         """
         known = self.store.known(command)
         identity = (command.session, command.sequence)
@@ -107,18 +108,18 @@ class Replica(Responder):
         return True
 
     def conclude(self, command: Command, result: Result | None) -> None:
-        """A command has been applied: answer the client that waits for it here, if one does."""
+        """After a command has been applied: answer the client that waits for it here, if there is one."""
         if self.waiting:
             waiting = self.waiting.pop((command.session, command.sequence), None)
             if waiting is not None:
                 self.answer(waiting[0], command, result)
 
     def apply_and_answer(self, command: Command) -> None:
-        """It is this command's turn: apply it, and answer the client that waits for it here, if one does."""
+        """Apply the next command of the order, and answer the client that waits for it here, if there is one."""
         self.conclude(command, self.store.apply(command))
 
     def redirect_all(self, leader: str | None = None) -> None:
-        """This replica can answer none of the clients that wait here: redirect them."""
+        """Redirect all clients that wait here, because this replica cannot answer them."""
         waiting, self.waiting = self.waiting, {}
         for client, command in waiting.values():
             self.redirect(client, command, leader)

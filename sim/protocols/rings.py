@@ -1,7 +1,7 @@
-"""Consistent hashing: keys and nodes on one ring, and the nodes that a key meets first.
+"""Consistent hashing: keys and nodes on one ring, and the order in which a walk from a key meets the nodes.
 
 A node owns some points of a ring of 64-bit hashes; a key belongs to the owner of the first point after its own hash.
-When a node comes or goes, only the keys next to its points move.
+When a node joins or leaves, only the keys next to its points move.
 
 Sources: Karger et al., "Consistent Hashing and Random Trees" (STOC 1997); preference lists: DeCandia et al., "Dynamo"
 (SOSP 2007), sections 4.2 and 4.3.
@@ -25,19 +25,19 @@ def digest64(text: str) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def hash64(text: str) -> int:
-    """`digest64`, remembered: for keys and names, which are asked for again and again."""
+    """`digest64` with a cache, for keys and names, which are hashed often."""
     return digest64(text)
 
 
 class Ring(NamedTuple):
-    """The points of a ring in order, and who owns each."""
+    """The points of a ring in order, and the owner of each point."""
 
     hashes: list[int]
     owners: list[Any]
 
     @classmethod
     def of(cls, owners: Iterable[tuple[str, int, Any]]) -> Ring:
-        """The ring on which each owner, given as (name, number of points, the owner itself), has its points."""
+        """A ring with the points of all owners; ``owners``: (name, number of points, the owner itself)."""
         points = [
             (hash64(f"{name}#{i}"), index, owner)
             for index, (name, count, owner) in enumerate(owners)
@@ -62,6 +62,6 @@ def _ring(names: tuple[str, ...], points: int) -> Ring:
 def order_on_ring(names: tuple[str, ...], points: int, key: str) -> tuple[str, ...]:
     """All nodes, each with ``points`` points, in the order in which a walk from the key meets them first.
 
-    The first N are the key's preference list in Dynamo; the others stand in for them.
+    In Dynamo the first N nodes are the key's preference list; the others replace them when they fail.
     """
     return tuple(dict.fromkeys(_ring(names, points).walk(key)))

@@ -1,8 +1,8 @@
-"""Sessions: a wrapper around an application, so that each command takes effect once.
+"""Sessions: a wrapper around an application that makes each command take effect once.
 
-A command carries its session and its number in it. For each session the last number and its result are remembered,
-so a retried command takes effect once (Ongaro, thesis, section 6.3; Liskov & Cowling 2012, section 4.1). A session has
-one command outstanding, so one remembered result for each session is enough. The application never sees a retry.
+A command has a session and a sequence number. The wrapper remembers the last number and its result for each session, so
+a retried command takes effect once (Ongaro, thesis, section 6.3; Liskov & Cowling 2012, section 4.1). A session has at
+most one outstanding command, so one result per session is enough. The application never sees a retry.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["Sessions"]
 class Sessions:
     """Applies commands in the order in which they are given; equal orders give equal states.
 
-    Attributes: ``application``, which begins in its first state; ``sessions`` (session -> (last sequence, its result));
-    ``skipped`` (session -> ranges of numbers that were never applied although a later one was; reads that bypass the
-    log leave such gaps too).
+    Attributes: ``application``, initially in its first state; ``sessions`` (session -> (last sequence, its result));
+    ``skipped`` (session -> ranges of sequence numbers that were not applied before a later number; reads that bypass
+    the log leave such gaps, too).
     """
 
     def __init__(self, application: Application) -> None:
@@ -37,14 +37,14 @@ class Sessions:
 
     @property
     def state(self) -> Any:
-        """What the application holds, as an immutable value."""
+        """The state of the application, as an immutable value."""
         return self.application.snapshot()
 
     def apply(self, command: Command) -> Result | None:
-        """Apply a command unless its session has already had it, and remember the result.
+        """Apply a command, unless its session has already applied it, and remember the result.
 
-        A duplicate of the session's last command gets the remembered result. None: there is nothing to answer, as the
-        command is no client's (a no-op), or an outdated duplicate, whose client has had its answer and gone on.
+        A duplicate of the session's last command gives the remembered result. None: there is nothing to answer, because
+        the command is a no-op, or an outdated duplicate whose client already has the answer.
         """
         if command.session < 0:
             return None
@@ -60,16 +60,16 @@ class Sessions:
         return result
 
     def known(self, command: Command) -> Result | None:
-        """The remembered result if this very command has been applied; None otherwise."""
+        """The remembered result if this command is the last applied one of its session; None otherwise."""
         last, result = self.sessions.get(command.session, (0, None))
         return result if last == command.sequence else None
 
     def execute(self, command: Command) -> Result:
-        """Carry out a command, without regard to sessions: for reads that bypass the order of commands."""
+        """Execute a command without its session: for reads that bypass the order of commands."""
         return self.application.apply(command)
 
     def has_applied(self, session: int, sequence: int) -> bool:
-        """Whether this very command has taken effect in this state."""
+        """Whether this command has taken effect in this state."""
         if sequence > self.sessions.get(session, (0, None))[0]:
             return False
         gaps = self.skipped.get(session, [])
@@ -79,7 +79,7 @@ class Sessions:
         return before < 0 or gaps[before][1] < sequence
 
     def missing(self, commands: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Those of the commands (session, sequence) that have not taken effect in this state."""
+        """The commands (session, sequence) that have not taken effect in this state."""
         return [c for c in commands if not self.has_applied(*c)]
 
     def snapshot(self) -> tuple[Any, ...]:
@@ -88,7 +88,7 @@ class Sessions:
         return self.state, tuple(self.sessions.items()), skipped
 
     def restore(self, snapshot: tuple[Any, ...]) -> None:
-        """Become what a snapshot says."""
+        """Replace the state by that of a snapshot."""
         state, sessions, skipped = snapshot
         self.application.restore(state)
         self.sessions = dict(sessions)

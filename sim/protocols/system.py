@@ -1,7 +1,7 @@
-"""What most systems of this package have in common: equal replicas with numbered names, and one of them that leads.
+"""Common bases of the systems in this package: equal replicas with numbered names, and one leader.
 
-This is about systems, the values that a scenario is made of. The nodes of Paxos, Viewstamped Replication and Raft have
-no common base: each file reads beside its paper.
+These are bases of systems, the values in a scenario. The nodes of Paxos, Viewstamped Replication and Raft have no
+common base: each file can be read beside its paper.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def names(letter: str, count: int) -> tuple[str, ...]:
 
 
 def check_member(system: System, field: str, members: tuple[str, ...]) -> None:
-    """Raise ValueError unless the field names one of the ``members``, or is None."""
+    """Raise ValueError unless the value of the field is None or one of ``members``."""
     if getattr(system, field) not in (None, *members):
         listed = ", ".join(members)
         raise ValueError(
@@ -42,25 +42,25 @@ def newest(
     leads: Callable[[N], bool],
     rank: Callable[[N], Any],
 ) -> str | None:
-    """The name of the live node of this class that leads; of several, the one of the highest rank (its term, view)."""
+    """The name of the live node of this class that leads; of several, the one with the highest rank (term, view)."""
     leaders = [node for node in nodes.values() if isinstance(node, node_class) and leads(node)]
     return max(leaders, key=rank).name if leaders else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicatedSystem(System):
-    """Replicas of one class, named n0, n1, ...; clients ask any of them, and follow redirects.
+    """Replicas of one class, named n0, n1, ...; clients ask any replica and follow redirects.
 
     Parameters
     ----------
     nodes:
-        How many replicas.
+        The number of replicas.
     """
 
     nodes: Count = 3
 
     node_class: ClassVar[type[Node]]
-    """The class of its replicas, unless `replica_class` chooses among several."""
+    """The class of its replicas, unless `replica_class` selects another one."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class ReplicatedSystem(System):
 
     @property
     def replica_class(self) -> type[Node]:
-        """The class of its replicas under these settings."""
+        """The class of its replicas for the present settings."""
         return self.node_class
 
     def members(self) -> tuple[Member, ...]:
@@ -85,12 +85,12 @@ class ReplicatedSystem(System):
 
 @dataclass(frozen=True, kw_only=True)
 class LedSystem(ReplicatedSystem):
-    """Replicas of which one leads.
+    """Replicas with a leader.
 
     Parameters
     ----------
     leader:
-        The name of the replica that leads first; None: the first.
+        The name of the first leader; None: the first replica.
     """
 
     leader: str | None = None
@@ -101,11 +101,11 @@ class LedSystem(ReplicatedSystem):
 
     @property
     def first_leader(self) -> str:
-        """The name of the replica that leads first."""
+        """The name of the first leader."""
         return self.leader or self.names[0]
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """The live replica that leads; None while none does. Raises LookupError for another role."""
+        """The live replica that leads; None while there is no leader. Raises LookupError for another role."""
         return self.leading(nodes) if role in self.leader_roles else super().holder(role, nodes)
 
     def leading(self, nodes: Mapping[str, Node]) -> str | None:
@@ -115,12 +115,12 @@ class LedSystem(ReplicatedSystem):
 
 @dataclass(frozen=True, kw_only=True)
 class StateMachineSystem(System):
-    """Replicas that apply commands in one order, so that any deterministic application can be replicated.
+    """Replicas that apply commands in one order: they can replicate any deterministic application.
 
     Parameters
     ----------
     application:
-        What is replicated (`sim.protocols.application`); a key-value store unless given.
+        The replicated application (`sim.protocols.application`); default: a key-value store.
     """
 
     application: Application = field(default_factory=KeyValueStore, hash=False)

@@ -1,4 +1,4 @@
-"""Applications beside the key-value store: a bank, a counter, a lock service, a queue."""
+"""Further applications: a bank, a counter, a lock service, a queue."""
 
 from __future__ import annotations
 

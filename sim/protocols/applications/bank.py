@@ -1,4 +1,4 @@
-"""A bank: transfers touch two accounts, so its history is judged as a whole; the total of all money never changes."""
+"""A bank. Transfers touch two accounts, so a history is judged as a whole. The total of all money never changes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Bank"]
 
 
 class Bank(Application):
-    """Accounts a0, a1, ... that begin with ``balance`` each.
+    """Accounts a0, a1, ...; each begins with ``balance``.
 
-    ``transfer`` moves an amount from the account ``key`` to another: its argument is ``(to, amount)``, and it fails
-    where the account holds less. ``balance`` reads one account.
+    ``transfer`` moves an amount from the account ``key`` to another account. Its argument is ``(to, amount)``; it fails
+    if the balance is too small. ``balance`` reads one account.
     """
 
     operations: ClassVar[frozenset[str]] = frozenset({"transfer", "balance"})
@@ -51,7 +51,7 @@ class Bank(Application):
         return frozenset({command.key} if command.kind == "balance" else {command.key, command.value[0]})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
-        """Any account, any other, and 1 to 5."""
+        """Two different accounts, and an amount from 1 to 5."""
         source, to = random.sample(list(self.balances), 2)
         return source, None if kind == "balance" else (to, 1 + random.below(5))
 

@@ -1,4 +1,4 @@
-"""Counters: additions commute, and each tells the new total."""
+"""Counters: increments commute, but each returns the new total."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Counter(Application):
         return Result("ok", command.value, total + command.value)
 
     def touches(self, command: Command) -> frozenset[str]:
-        """Its counter."""
+        """The counter of the command."""
         return frozenset({command.key})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
-        """One of three counters, and 1 to 3."""
+        """One of three counters, and an amount from 1 to 3."""
         return f"n{random.below(3)}", None if kind == "get" else 1 + random.below(3)
 
     def snapshot(self) -> tuple[tuple[str, int], ...]:

@@ -1,4 +1,4 @@
-"""A lock service with fencing tokens: each grant of a lock has a number higher than all grants before it."""
+"""A lock service with fencing tokens: each grant of a lock has a higher number than all earlier grants of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["LockService"]
 
 
 class LockService(Application):
-    """``acquire`` a free lock for a holder, the argument: the result is the token. ``release`` by the holder frees it.
+    """``acquire`` gives a free lock to a holder (the argument); its result is the token. ``release`` frees the lock.
 
-    ``holder`` reads who holds a lock: ``(holder, token)``, or null. The locks are never taken back.
+    Only the holder can release a lock; locks do not expire. ``holder`` reads ``(holder, token)`` of a lock, or null.
     """
 
     operations: ClassVar[frozenset[str]] = frozenset({"acquire", "release", "holder"})
@@ -43,7 +43,7 @@ class LockService(Application):
         return Result("ok", holder)
 
     def touches(self, command: Command) -> frozenset[str]:
-        """Its lock."""
+        """The lock of the command."""
         return frozenset({command.key})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:

@@ -14,7 +14,7 @@ __all__ = ["Queue"]
 
 
 class Queue(Application):
-    """Named queues: ``enqueue`` puts the argument at the end; ``dequeue`` returns what stood first, or null."""
+    """Named queues: ``enqueue`` adds the argument at the end; ``dequeue`` removes and returns the first, or null."""
 
     operations: ClassVar[frozenset[str]] = frozenset({"enqueue", "dequeue"})
 
@@ -30,7 +30,7 @@ class Queue(Application):
         return Result("ok", None, items[0] if items else None)
 
     def touches(self, command: Command) -> frozenset[str]:
-        """Its queue."""
+        """The queue of the command."""
         return frozenset({command.key})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:

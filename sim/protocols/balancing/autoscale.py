@@ -1,4 +1,4 @@
-"""Adding and draining servers by a utilisation rule."""
+"""Autoscaling: adds and drains servers by a rule on their utilisation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Autoscale(Value):
 
 
 class ScalerNode(Node):
-    """Watches the servers' utilisation, and tells the balancers who joins and who is drained."""
+    """Watches the utilisation of the servers, and tells the balancers which servers join and which are drained."""
 
     def on_start(self) -> None:
         system = self.settings
@@ -57,7 +57,7 @@ class ScalerNode(Node):
         spares = system.spare_names
         self.active = [name for name in self.names if name not in spares]
         self.starting: list[str] = []
-        self._work: dict[str, float] = {}  # done until the last round
+        self._work: dict[str, float] = {}  # server -> seconds of work done until the last round
         self._utilisation: dict[str, float] = {}
         self._fewer_since: float | None = None
         self.set_timer("round", self.rule.every)
@@ -73,9 +73,9 @@ class ScalerNode(Node):
             )
 
     def on_round_timeout(self) -> None:
-        """Ask every server, and judge when they have had time to answer.
+        """Probe every server, and decide a tenth of the period later, when they have answered.
 
-        Who belongs is said again each time: a balancer that restarts has forgotten it.
+        The members are sent to the balancers each time, because a balancer loses them when it restarts.
         """
         self.set_timer("round", self.rule.every)
         self.set_timer("judge", self.rule.every / 10)
@@ -84,10 +84,10 @@ class ScalerNode(Node):
             self._tell(Join(name) if name in self.active else Drain(name))
 
     def on_admin_reply(self, src: str, msg: AdminReply) -> None:
-        """It will be said again anyway."""
+        """No effect: the members are sent again in the next round anyway."""
 
     def on_judge_timeout(self) -> None:
-        """Judge by what the servers said."""
+        """Decide by the utilisation that the servers reported."""
         known = [self._utilisation[name] for name in self.active if name in self._utilisation]
         if known:
             self._judge(sum(known) / len(known))
@@ -117,7 +117,7 @@ class ScalerNode(Node):
             self.record("starting", server=name)
 
     def on_started_timeout(self, name: str) -> None:
-        """A spare has come up."""
+        """A spare has started: tell the balancers."""
         self.starting.remove(name)
         self.active.append(name)
         self._tell(Join(name))
@@ -127,5 +127,5 @@ class ScalerNode(Node):
             self.send(balancer, msg)
 
     def gauges(self) -> dict[str, float]:
-        """How many servers there are, those starting not counted."""
+        """The number of active servers, without those that are starting."""
         return {"servers": float(len(self.active))}

@@ -1,4 +1,4 @@
-"""Balanced servers: the system. Clients, one or more balancers (or none: clients balance), and servers."""
+"""The system of balanced servers: clients, servers, and one or more balancers (or none, if clients balance)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Balanced", "Balancing"]
 
 
 def brief(value: Any) -> str:
-    """A value as short as it can be told: equal ones counted, fields with their defaults left out."""
+    """A short text for a value: equal values are counted, fields with default values are left out."""
     if isinstance(value, System):
         return value.label
     if isinstance(value, tuple):
@@ -50,21 +50,21 @@ def _several(system: System, name: str) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Balancing(System):
-    """What `Balanced` and `BalancedStore` share: how requests are spread, and what protects them.
+    """Base of `Balanced` and `BalancedStore`: the balancing policy, and the resilience of requests.
 
     Parameters
     ----------
     policy:
-        The policy that picks the server of a request.
+        The policy that picks the server for a request.
     balancers:
-        How many balancers; each has its own view, and clients spread their requests over them at random.
+        The number of balancers. Each has its own view of the load; clients send each request to a random balancer.
     resilience:
-        What protects requests and servers: values of `sim.protocols.balancing.resilience`, each kind once.
+        Protections of requests and servers: values of `sim.protocols.balancing.resilience`, each kind at most once.
     poll:
-        Every so many seconds the balancers ask all servers for their load; None: they know it from answers
-        to requests.
+        Seconds between polls: balancers ask all servers for their load. None: they know it only from answers to
+        requests.
     gossip:
-        Every so many seconds the balancers tell each other what they have in flight; None: they don't.
+        Seconds between gossip: balancers tell each other how many requests they have in flight. None: no gossip.
     """
 
     policy: Policy = field(default_factory=RoundRobin)
@@ -93,7 +93,7 @@ class Balancing(System):
 
     @property
     def label(self) -> str:
-        """Its name in tables and charts: fields that differ from their defaults, values in brief."""
+        """Its name in tables and charts: the class and the fields that differ from their defaults, as short texts."""
         shown = []
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
@@ -102,7 +102,7 @@ class Balancing(System):
         text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
         return f"UNSAFE {text}" if self.unsafe else text
 
-    # What the parts of a balancer ask
+    # Used by the parts of a balancer
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ class Balancing(System):
 
     @property
     def spare_names(self) -> tuple[str, ...]:
-        """The backends that get nothing until they join."""
+        """The backends that get no requests until they join."""
         return tuple(name for name, server in zip(self.names, self.all_servers, strict=True) if server.spare)
 
     @property
@@ -131,7 +131,7 @@ class Balancing(System):
 
     @property
     def plain(self) -> bool:
-        """Whether the lean balancer will do: no resilience, and no news of load but its own."""
+        """Whether the plain balancer is sufficient: no resilience, and no information about load except its own."""
         return not self.guards.any and self.policy.needs in ("", "own") and not (self.poll or self.gossip)
 
 
@@ -139,21 +139,21 @@ class Balancing(System):
 class Balanced(Balancing):
     """Stateless servers behind a balancing policy.
 
-    Assumptions: any server can answer any request; servers keep nothing. A request travels from the client to
-    a balancer, from there to a server, and back the same way: 2 one-way delays per hop.
+    Assumptions: any server can answer any request; servers have no state. A request goes from the client to a balancer,
+    from there to a server, and back on the same way: 2 one-way delays per hop.
 
     Parameters (besides those of `Balancing`)
     ----------
     servers:
-        How many servers, or one `Server` for each.
+        The number of servers, or one `Server` for each.
     service:
-        Seconds of work per request on servers that don't say otherwise: see `sim.distributions.as_work`.
+        Seconds of work per request, for servers without a service time of their own: see `sim.distributions.as_work`.
     where:
-        ``"balancer"``, or ``"client"``: there are no balancers, each client balances for itself.
+        ``"balancer"``, or ``"client"``: there are no balancers; each client balances by itself.
     priorities:
-        Kinds of operation, the most urgent first, for hosts with ``discipline="priority"``; empty: all alike.
+        Kinds of operation, the most urgent first, for machines with ``discipline="priority"``; empty: no priorities.
     autoscale:
-        A rule by which servers are added and drained; None: they are as they are.
+        A rule by which servers are added and drained; None: the servers do not change.
     """
 
     servers: int | tuple[Server, ...] = 10
@@ -163,7 +163,7 @@ class Balanced(Balancing):
     autoscale: Autoscale | None = None
 
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
-    """Requests that read and that write; servers keep nothing, so both are just work."""
+    """Requests that read and that write. Servers have no state, so both are only work."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.servers, int):
@@ -210,7 +210,7 @@ class Balanced(Balancing):
                 f"Balanced: nobody tells the clients of servers, as {self.autoscale!r} would need"
             )
 
-    # Who there is
+    # Members
 
     @cached_property
     def all_servers(self) -> tuple[Server, ...]:
@@ -223,12 +223,12 @@ class Balanced(Balancing):
 
     @property
     def balancer_names(self) -> tuple[str, ...]:
-        """The balancers' names: b0, b1, ...; none where clients balance."""
+        """The balancers' names: b0, b1, ...; empty if clients balance."""
         return super().balancer_names if self.where == "balancer" else ()
 
     @property
     def priority_of(self) -> dict[str, int]:
-        """Kind of operation -> its rank, 0 the most urgent; empty when all are alike."""
+        """Kind of operation -> its rank (0 is the most urgent); empty without priorities."""
         ranks = {kind: rank for rank, kind in enumerate(self.priorities)}
         return {kind: ranks.get(kind, len(ranks)) for kind in sorted(self.operations)} if ranks else {}
 
@@ -255,7 +255,7 @@ class Balanced(Balancing):
         return (*balancers, *servers, scaler)
 
     def _node_class(self, server: Server) -> type[ServerNode]:
-        """The leanest node that is like this server."""
+        """The simplest node class with the features of this server."""
         if server.workers is not None:
             return QueueingServerNode
         varied = (
@@ -270,11 +270,11 @@ class Balanced(Balancing):
         return BalancingClient if self.plain else ResilientBalancingClient
 
     def contacts(self) -> tuple[str, ...]:
-        """Clients ask balancers, or, where they balance for themselves, servers."""
+        """Clients contact balancers; if clients balance by themselves, servers."""
         return self.balancer_names or self.names
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
-        """None: servers keep nothing."""
+        """None: servers have no state."""
 
     def invariants(self) -> Iterable[Invariant]:
         return (WorkConserved(),)
@@ -295,5 +295,5 @@ class Balanced(Balancing):
                 )
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
-        """Nobody leads."""
+        """There is no leader: raises LookupError."""
         raise LookupError(f"Balanced has no {role}")

@@ -1,4 +1,4 @@
-"""What must always hold of balancers and servers: no request is lost sight of, no counter is negative."""
+"""Invariants of balancers and servers: every request is counted exactly once, and no counter is negative."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ __all__ = ["WorkConserved"]
 class WorkConserved(Invariant):
     """Arrivals = done + under way + refused + lost, at every balancer and server, after every event.
 
-    And what a balancer believes to be in flight at a server is the number of its attempts there.
+    The number of requests that a balancer counts as in flight equals the number of its open attempts; at the end of the
+    run this is also checked for each server.
     """
 
     title: ClassVar[str] = "work conserved"

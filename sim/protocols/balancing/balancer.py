@@ -1,4 +1,4 @@
-"""A balancer: a node that stands between clients and servers, and forwards each request to one of these."""
+"""A balancer: a node between clients and servers that forwards each request to one of the servers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class BalancerNode(Node):
         return self.settings
 
     def concluded(self, client: str, ticket: Any, answer: Answer, backend: Backend | None) -> None:
-        """Give the client what its request came to."""
+        """Send the client the answer to its request."""
         self.send(client, Answer(ticket, answer.status, answer.load, answer.value, answer.result))
 
     def gauges(self) -> dict[str, float]:
-        """Requests under way through this balancer; how many have come, and what became of them, so far."""
+        """The number of open requests, and the counters of requests so far: arrived, done, refused, lost."""
         return self.dispatcher.gauges()
 
 
 class ResilientBalancerNode(BalancerNode):
-    """A balancer with everything that is not plain: resilience, probes, gossip, polls, health checks."""
+    """A balancer with all features: resilience, probes, gossip, polls, health checks."""
 
     dispatcher = part(ResilientDispatcher)
     news = part(LoadNews)

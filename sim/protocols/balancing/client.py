@@ -1,4 +1,4 @@
-"""Clients of balanced systems: one that asks a balancer, and one that balances for itself."""
+"""Clients of balanced systems: one sends its requests to a balancer, the other balances by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VERDICTS = {"rejected": "fail", "error": "fail", "expired": "info"}
 
 
 def reply_to(session: int, sequence: int, answer: Answer) -> Reply:
-    """What an answer means to a client: rejections and errors certainly did nothing, the expired may have."""
+    """The reply for an answer: rejected requests and errors certainly had no effect, expired requests may have had."""
     status = _VERDICTS.get(answer.status)
     if status is None:
         return Reply(session, sequence, answer.status, answer.value, answer.result)
@@ -27,7 +27,7 @@ def reply_to(session: int, sequence: int, answer: Answer) -> Reply:
 
 
 class BalancedClient(Client):
-    """Asks a balancer: with several, one at random each time, but not the one that has just kept silent."""
+    """Sends each request to a random balancer, but not to one that has just not answered."""
 
     def on_start(self) -> None:
         self._balancers: tuple[str, ...] = self.settings.system.balancer_names
@@ -41,18 +41,18 @@ class BalancedClient(Client):
         return self.random.choice([name for name in balancers if name != self._silent])
 
     def request(self, command: Command) -> Ask:
-        """The ticket is the command's own identity, so that a late answer finds nothing that waits for it."""
+        """The ticket is the identity of the command, so that a late answer does not match a newer command."""
         return Ask((command.session, command.sequence), command, self.timeout)
 
     def on_answer(self, src: str, msg: Answer) -> None:
         session, sequence = msg.ticket
         pending = self.pending.get(session)
         if pending is not None and msg.status == "rejected" and pending.outcome.attempts > 1:
-            msg = Answer(msg.ticket, "expired", msg.load)  # an earlier attempt may have been carried out
+            msg = Answer(msg.ticket, "expired", msg.load)  # an earlier attempt may have been executed
         self.on_reply(src, reply_to(session, sequence, msg))
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
+        """A balancer has answered; there is no leader to learn."""
         self._silent = None
 
     def suspect(self, target: str) -> None:
@@ -60,7 +60,7 @@ class BalancedClient(Client):
 
 
 class BalancingClient(Client):
-    """Balances for itself: picks a server for each request. Its balancing part is the one of a balancer."""
+    """Balances by itself: picks a server for each request, with the same part as a balancer."""
 
     dispatcher = part(Dispatcher)
 
@@ -82,28 +82,28 @@ class BalancingClient(Client):
         if backend is not None:
             self.on_reply(backend.name, reply_to(session, sequence, answer))
         elif answer.status == "rejected":
-            # Refused on the spot: pause, or a client that goes on at once would be refused for ever, in no time.
+            # Refused at once: pause, because a closed-loop client without a pause would loop at the same instant.
             self.set_timer("refused", max(self.settings.retry.backoff, 0.001), ticket)
         else:
             self.on_reply(self.name, reply_to(session, sequence, answer))
 
     def on_refused_timeout(self, ticket: tuple[int, int]) -> None:
-        """There was no server to send it to."""
+        """The pause after a request without available server is over: report the rejection."""
         self.on_reply(self.name, reply_to(*ticket, Answer(ticket, "rejected")))
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
+        """There is no leader to learn."""
 
     def suspect(self, target: str) -> None:
-        """The dispatcher's business."""
+        """No effect: the dispatcher decides which servers to avoid."""
 
     def gauges(self) -> dict[str, float]:
-        """What its balancing part counts."""
+        """The gauges of its balancing part."""
         return self.dispatcher.gauges()
 
 
 class ResilientBalancingClient(BalancingClient):
-    """Balances for itself, with everything that is not plain."""
+    """Balances by itself, with all features of a `ResilientBalancerNode`."""
 
     dispatcher = part(ResilientDispatcher)
     news = part(LoadNews)

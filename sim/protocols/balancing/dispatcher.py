@@ -1,8 +1,7 @@
-"""The heart of a balancer, wherever it runs: picks a backend for each request, sends it, awaits the answer.
+"""The central part of a balancer: it picks a backend for each request, sends the request, and waits for the answer.
 
-The same part serves in a balancer node and in a client that balances for itself. This is the plain one: each
-request is sent once, and whatever comes back is the answer. Retries, timeouts, hedges and the like are in
-`sim.protocols.balancing.resilient`.
+Balancer nodes and clients that balance by themselves use the same part. This is the plain form: each request is sent
+once, and any answer is the result. Retries, timeouts, hedges and so on are in `sim.protocols.balancing.resilient`.
 
 The invariant of its counters, at every moment: ``arrived = done + refused + lost + under way``.
 """
@@ -22,14 +21,14 @@ from sim.protocols.balancing.pool import Backend, Pool
 __all__ = ["FAILURES", "REFUSED", "Attempt", "Dispatcher"]
 
 FAILURES = frozenset({"rejected", "error", "expired"})
-"""Statuses of an `Answer` that are not one."""
+"""Statuses of an `Answer` that mean failure."""
 
 REFUSED = Answer(0, "rejected")
-"""What a request comes to for which there is no backend."""
+"""The answer to a request for which no backend is available."""
 
 
 class Attempt:
-    """A request at a backend: who awaits the answer, under which ticket; sent and given up when (seconds)."""
+    """A request at a backend: the client and its ticket; times at which it was sent and expires (monotonic seconds)."""
 
     __slots__ = ("backend", "client", "deadline", "sent", "ticket")
 
@@ -42,9 +41,9 @@ class Attempt:
 
 
 class Dispatcher(Part):
-    """Picks, sends, awaits. Counters: ``arrived``, ``done`` (answered by a backend), ``refused``, ``lost``.
+    """Dispatches requests. Counters: ``arrived``, ``done`` (answered by a backend), ``refused``, ``lost``.
 
-    Its node offers ``balanced``, the system, and ``concluded(client, ticket, answer, backend)``.
+    Its node must have ``balanced``, the system, and ``concluded(client, ticket, answer, backend)``.
     """
 
     def on_start(self) -> None:
@@ -55,7 +54,7 @@ class Dispatcher(Part):
             self.pool.by_name[name] = Backend(name, index, server.weight)
         self.attempts: dict[int, Attempt] = {}
         self.arrived = self.done = self.refused = self.lost = self.late = 0
-        # Numbers go on where an earlier incarnation stopped, so that no old answer fits a new request.
+        # Numbers of different incarnations differ, so that no old answer fits a new request.
         self._number = self.incarnation << 40
         node: Any = self.node
         self._conclude: Callable[[str, Any, Answer, Backend | None], None] = node.concluded
@@ -70,7 +69,7 @@ class Dispatcher(Part):
         pool.state = self.policy.start(pool)
 
     def on_join(self, src: str, msg: Join) -> None:
-        """Send requests to this server from now on."""
+        """Add a server to the members; it gets requests from now on."""
         if not self._known(src, msg):
             return
         backend = self.pool.by_name[msg.member]
@@ -80,13 +79,13 @@ class Dispatcher(Part):
             self.record("joined", server=msg.member)
 
     def on_drain(self, src: str, msg: Drain) -> None:
-        """Send this server nothing new; what it has, it finishes."""
+        """Remove a server from the members: it gets no new requests, but finishes those that it has."""
         if self._known(src, msg) and self.pool.by_name[msg.member] in self.pool.members:
             self._set_members([b.name for b in self.pool.members if b.name != msg.member])
             self.record("drained", server=msg.member)
 
     def _known(self, src: str, msg: Join | Drain) -> bool:
-        """Whether this is a server of ours; tells the other balancers, and who asked, unless that is one of them."""
+        """Whether the server is known. If the sender is not another balancer, reply to it and tell the other balancers."""
         known = msg.member in self.pool.by_name
         if src not in self.peers:
             reason = "" if known else f"there is no server {msg.member}"
@@ -97,15 +96,15 @@ class Dispatcher(Part):
 
     @property
     def under_way(self) -> int:
-        """Requests that have no answer yet."""
+        """The number of requests without an answer yet."""
         return len(self.attempts)
 
     def gauges(self) -> dict[str, float]:
-        """For the frame ``samples``."""
+        """The counters, for the frame ``samples``."""
         names = ("under_way", "arrived", "done", "refused", "lost")
         return {name: float(getattr(self, name)) for name in names}
 
-    # A request comes
+    # Requests
 
     def on_ask(self, src: str, msg: Ask) -> None:
         self.arrived += 1
@@ -126,7 +125,7 @@ class Dispatcher(Part):
             self.set_timer("sweep", msg.timeout)
         self.node.send(backend.name, Ask(number, command))
 
-    # A backend answers
+    # Answers
 
     def on_answer(self, src: str, msg: Answer) -> None:
         attempt = self.attempts.pop(msg.ticket, None)
@@ -146,7 +145,7 @@ class Dispatcher(Part):
         self._conclude(attempt.client, attempt.ticket, msg, backend)
 
     def on_sweep_timeout(self) -> None:
-        """Forget the requests that nobody awaits any more; their servers may have crashed."""
+        """Remove the attempts whose clients no longer wait; their servers may have crashed."""
         now = self.monotonic
         for number, attempt in list(self.attempts.items()):
             if attempt.deadline <= now:
@@ -156,5 +155,5 @@ class Dispatcher(Part):
         deadlines = [attempt.deadline for attempt in self.attempts.values() if attempt.deadline < inf]
         self._sweeping = bool(deadlines)
         if deadlines:
-            # Not at each deadline of its own: one sweep a tenth of a second serves many.
+            # At most one sweep per tenth of a second, instead of a timer for each attempt.
             self.set_timer("sweep", max(0.1, min(deadlines) - now))

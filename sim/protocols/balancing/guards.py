@@ -1,4 +1,4 @@
-"""The state behind the resilience values: buckets, breakers, quantiles. Plain objects that are told the time."""
+"""The state of the resilience values: buckets, breakers, quantiles. The methods take the time as an argument."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Breaker", "Budget", "CodelQueue", "QueueTimeout", "TokenBucket", "Wi
 
 
 class TokenBucket:
-    """Holds up to ``burst`` tokens, full at first; ``rate`` of them flow in per second."""
+    """A bucket of up to ``burst`` tokens, full at first; ``rate`` tokens are added per second."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self.rate = rate
@@ -31,18 +31,18 @@ class TokenBucket:
 
 
 class Budget:
-    """A retry budget: at no moment are there more than ratio * requests + burst retries."""
+    """A retry budget: at any moment there have been at most ratio * requests + burst retries."""
 
     def __init__(self, value: RetryBudget) -> None:
         self.value = value
         self.tokens = value.burst
 
     def request(self) -> None:
-        """A request has come."""
+        """Count a request: add tokens."""
         self.tokens = min(self.value.burst, self.tokens + self.value.ratio)
 
     def retry(self) -> bool:
-        """May it be retried? If so, that is paid for."""
+        """Whether a retry is allowed; if so, take a token."""
         if self.tokens < 1.0:
             return False
         self.tokens -= 1.0
@@ -62,10 +62,10 @@ class Breaker:
         self.successes = 0
         self.trying = 0
         self.opened_at = 0.0
-        self._round = 0  # of being half-open, so that answers to older requests count nothing
+        self._round = 0  # number of half-open periods, so that answers to older requests do not count
 
     def allows(self, now: float) -> bool:
-        """May a request be sent?"""
+        """Whether a request may be sent at ``now`` (seconds)."""
         if self.state == "open" and now - self.opened_at >= self.value.open_for:
             self.state = "half-open"
             self._round += 1
@@ -75,14 +75,14 @@ class Breaker:
         return self.state == "closed"
 
     def sent(self) -> int:
-        """A request has been sent; returns a mark to be given to `settled`."""
+        """A request has been sent; returns a mark for the later call of `settled`."""
         if self.state == "half-open":
             self.trying += 1
             return self._round
         return 0 if self.state == "closed" else -1
 
     def settled(self, mark: int, ok: bool | None, now: float) -> None:
-        """The request with this mark has come to an end (``ok`` None: it was cancelled, which says nothing)."""
+        """The request with this mark has ended; ``ok`` None: it was cancelled, which does not count."""
         if self.state == "half-open" and mark == self._round:
             self.trying -= 1
             if ok is False:
@@ -101,7 +101,7 @@ class Breaker:
 
 
 class Window:
-    """The last ``size`` values (latencies in seconds, mostly), and their quantiles."""
+    """The last ``size`` values (usually latencies in seconds), and their quantiles."""
 
     def __init__(self, size: int = 1000) -> None:
         self._recent: deque[float] = deque()
@@ -109,7 +109,7 @@ class Window:
         self._size = size
 
     def add(self, value: float) -> None:
-        """Another one."""
+        """Add a value; the oldest is dropped if there are more than ``size``."""
         self._recent.append(value)
         insort(self._ranked, value)
         if len(self._recent) > self._size:
@@ -119,15 +119,15 @@ class Window:
         return len(self._recent)
 
     def quantile(self, q: float) -> float:
-        """The q-quantile (nearest rank) of what is remembered; raises IndexError when that is nothing."""
+        """The q-quantile (nearest rank) of the remembered values. Raises IndexError if there are none."""
         return self._ranked[min(len(self._ranked) - 1, int(q * len(self._ranked)))]
 
 
 class CodelQueue:
-    """Controlled delay: decides, when a request leaves the queue, whether it has to be dropped.
+    """Controlled delay: decides whether a request that leaves the queue is dropped.
 
-    While requests have waited longer than ``target`` for a whole ``interval``, one is dropped, the next one
-    interval / sqrt(n) later for the n-th. Source: Nichols, Jacobson, "Controlling Queue Delay", ACM Queue 10(5),
+    When requests have waited longer than ``target`` for a whole ``interval``, one is dropped; after the n-th drop, the
+    next one follows interval / sqrt(n) later. Source: Nichols, Jacobson, "Controlling Queue Delay", ACM Queue 10(5),
     2012 (its appendix).
     """
 
@@ -169,7 +169,7 @@ class CodelQueue:
 
 
 class QueueTimeout:
-    """Controlled delay for requests: a short timeout in the queue while it does not get empty.
+    """Controlled delay for requests: a short timeout in the queue while the queue does not become empty.
 
     Source: Maurer, "Fail at Scale", ACM Queue 13(8), 2015.
     """
@@ -178,12 +178,12 @@ class QueueTimeout:
         self.target = target
         self.interval = interval
         self._last_empty = 0.0
-        self._emptied = True  # by the request before
+        self._emptied = True  # whether the previous request left an empty queue
 
     def drops(self, waited: float, queue_left: int, now: float) -> bool:
         """Whether to drop the request that has ``waited`` (seconds), with ``queue_left`` behind it."""
         if self._emptied:
-            self._last_empty = now - waited  # it was empty until this one came
+            self._last_empty = now - waited  # the queue was empty until this request arrived
         self._emptied = queue_left == 0
         overloaded = now - self._last_empty > self.interval
         return waited > (self.target if overloaded else self.interval)

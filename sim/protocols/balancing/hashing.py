@@ -1,7 +1,7 @@
-"""Policies that keep a key at its server: hash ring, jump hash, rendezvous, Maglev, and bounded loads.
+"""Policies that map each key to one server: hash ring, jump hash, rendezvous, Maglev, and bounded loads.
 
-Each maps a key onto the *members*; while that member is not available, onto the next one of its order, so a
-server that is down for a while moves only its own keys.
+Each policy maps a key to a *member*; while that member is not available, to the next one in the key's order. So a
+server that is down temporarily moves only its own keys.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _may_be(candidates: list[Backend]) -> set[int]:
 class RingHash(Policy):
     """Consistent hashing: servers own points on a ring; a key belongs to the first point after its hash.
 
-    A server has ``points`` points per unit of weight; more of them make shares more equal (the standard
+    A server has ``points`` points per unit of weight; more points make the shares more equal (the relative standard
     deviation of a share is about 1/sqrt(points)).
 
     Source: Karger et al., "Consistent Hashing and Random Trees", STOC 1997.
@@ -68,7 +68,7 @@ class RingHash(Policy):
             if owner.index in allowed:
                 found: Backend = owner
                 return found
-        return candidates[hash64(key) % len(candidates)]  # none of them is a member
+        return candidates[hash64(key) % len(candidates)]  # no candidate is a member
 
 
 def jump(key: int, buckets: int) -> int:
@@ -83,7 +83,7 @@ def jump(key: int, buckets: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class JumpHash(Policy):
-    """Jump consistent hash: perfectly even, no memory; but servers come and go at the end of the list only.
+    """Jump consistent hash: perfectly even, no memory; but servers can join and leave only at the end of the list.
 
     While a key's server is not available, the key is hashed again.
     """
@@ -102,7 +102,7 @@ class JumpHash(Policy):
 
 @dataclass(frozen=True, slots=True)
 class Rendezvous(Policy):
-    """Highest random weight: every server bids for the key, the highest bid wins.
+    """Highest random weight: every server has a hashed bid for the key, and the highest bid wins.
 
     Weighted bids are -weight / ln(u), with u in (0, 1) hashed from key and server.
 
@@ -127,10 +127,10 @@ def is_prime(n: int) -> bool:
 
 @lru_cache(maxsize=64)
 def maglev_table(names: tuple[str, ...], weights: tuple[float, ...], size: int) -> tuple[int, ...]:
-    """Maglev's lookup table: ``size`` (a prime) entries, each the number of a name.
+    """Maglev's lookup table: ``size`` (a prime) entries, each the index of a name.
 
-    Each name has its own permutation of the entries; in turns each takes its next free one, as many a round
-    as its weight is of the largest weight. Source: Eisenbud et al., "Maglev", NSDI 2016, section 3.4.
+    Each name has its own permutation of the entries. The names take their next free entries in turns; a name takes
+    weight / largest weight entries per round. Source: Eisenbud et al., "Maglev", NSDI 2016, section 3.4.
     """
     offsets = [hash64(f"offset {name}") % size for name in names]
     skips = [hash64(f"skip {name}") % (size - 1) + 1 for name in names]
@@ -160,8 +160,8 @@ def maglev_table(names: tuple[str, ...], weights: tuple[float, ...], size: int) 
 class Maglev(Policy):
     """Maglev hashing: a look-up table that is almost perfectly even and almost consistent.
 
-    ``table``: its size, a prime, much larger than the number of servers (the paper: 65537, at least a hundred
-    times as many entries as servers).
+    ``table``: the size of the table, a prime much larger than the number of servers (in the paper 65537, at least a
+    hundred times the number of servers).
     """
 
     table: int = 65537
@@ -192,10 +192,10 @@ class Maglev(Policy):
 
 @dataclass(frozen=True, slots=True)
 class BoundedLoad(Policy):
-    """A hash policy that passes over servers which are full: none gets more than ``c`` times its share.
+    """A hash policy that skips full servers: no server gets more than ``c`` times its share.
 
-    With m requests in flight and the new one, the capacity of a server is ceil(c (m + 1) w / W): its weight w
-    of all weights W, times c > 1.
+    With m requests in flight and a new one, the capacity of a server is ceil(c (m + 1) w / W), for its weight w, the
+    sum W of all weights, and c > 1.
 
     Source: Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018.
     """
@@ -218,7 +218,7 @@ class BoundedLoad(Policy):
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
         in_flight = sum(backend.in_flight for backend in candidates)
         weight = sum(backend.weight for backend in candidates)
-        # Shaved by less than one part in 10^12, so that rounding does not lift a whole number to the next.
+        # Reduced by 10^-13, so that rounding errors do not increase the result of `ceil` by one.
         share = self.c * (in_flight + 1) / weight * (1.0 - 1e-13)
         open_ones = [b for b in candidates if b.in_flight < ceil(share * b.weight)]
         return self.inner.pick(pool, open_ones or candidates, key)

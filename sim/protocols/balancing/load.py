@@ -1,4 +1,4 @@
-"""Policies that look at load: least connections, power of d choices, shortest queue, idle queue, peak EWMA."""
+"""Policies that use the load: least connections, power of d choices, shortest queue, idle queue, peak EWMA."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = [
 ]
 
 LoadView = Literal["own", "shared", "reported", "probe"]
-"""How a balancer knows the load of a server: its own requests in flight; with what other balancers gossiped;
-what the server last reported; or by asking it before each pick."""
+"""How a balancer knows the load of a server. own: its own requests in flight. shared: also those that other balancers
+gossiped. reported: the load that the server last reported. probe: it asks the server before each pick."""
 
 _LOADS = {
     "own": lambda backend: backend.in_flight,
     "shared": lambda backend: backend.in_flight + backend.others,
     "reported": lambda backend: backend.reported,
-    "probe": lambda backend: backend.reported,  # the probes have just come back
+    "probe": lambda backend: backend.reported,  # from the probes that have just been answered
 }
 
 
@@ -40,7 +40,7 @@ def _check_view(owner: object, by: str) -> None:
 
 
 def distinct(items: Sequence[Backend], d: int, random: RandomSource) -> list[Backend]:
-    """``d`` different items, each combination equally likely; all of them when there are no more."""
+    """``d`` different items, each combination equally likely; all items if there are at most ``d``."""
     n = len(items)
     if d >= n:
         return list(items)
@@ -55,7 +55,7 @@ def distinct(items: Sequence[Backend], d: int, random: RandomSource) -> list[Bac
 class LeastConnections(Policy):
     """The backend with the fewest of this balancer's requests in flight; ties at random.
 
-    ``weighted``: the fewest per weight, the new request included: the least (in flight + 1) / weight.
+    ``weighted``: the smallest (in flight + 1) / weight, that is with the new request included.
     """
 
     weighted: bool = False
@@ -70,7 +70,7 @@ class LeastConnections(Policy):
 class PowerOfChoices(Policy):
     """The least loaded of ``d`` different backends drawn at random (the supermarket model).
 
-    With ``by="probe"`` these d are asked first, which costs another round trip.
+    With ``by="probe"`` these d backends are asked first, which takes another round trip.
 
     Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001.
     """
@@ -101,10 +101,10 @@ class PowerOfChoices(Policy):
 
 @dataclass(frozen=True, slots=True)
 class JoinShortestQueue(Policy):
-    """The backend with the fewest requests of anybody; ties at random.
+    """The backend with the fewest requests from all balancers; ties at random.
 
-    As good as what it knows: with ``by="reported"`` and many balancers all of them run to the server that was
-    the shortest when it last said so (Mitzenmacher, "How Useful Is Old Information?", IEEE TPDS 11(1), 2000).
+    Its quality depends on its information: with ``by="reported"`` and many balancers, all of them pick the server that
+    last reported the shortest queue (Mitzenmacher, "How Useful Is Old Information?", IEEE TPDS 11(1), 2000).
     With ``by="probe"`` every server is asked before each pick.
     """
 
@@ -126,11 +126,11 @@ class JoinShortestQueue(Policy):
 
 @dataclass(frozen=True, slots=True)
 class JoinIdleQueue(Policy):
-    """A server that has said it is idle, else any at random.
+    """A server that has reported that it is idle; if there is none, a random server.
 
-    A server that runs out of work tells one balancer, drawn at random; no message is on the path of a request. A
-    server that is in the queue of one balancer and gets a request from another asks to be taken off that queue, so
-    that there is at most one copy of it, and of an idle server only.
+    A server that becomes idle tells one random balancer, which adds it to its idle queue; this adds no delay to a
+    request. A server in the idle queue of one balancer that gets a request from another balancer asks to be removed
+    from the queue. So a server is in at most one queue, and only while it is idle.
 
     Source: Lu, Xie, Kliot, Geller, Larus, Greenberg, "Join-Idle-Queue", Performance Evaluation 68(11), 2011.
     """
@@ -161,10 +161,10 @@ class JoinIdleQueue(Policy):
 
 @dataclass(frozen=True, slots=True)
 class PeakEwma(Policy):
-    """The cheaper of two at random, by moving average of latency times requests in flight.
+    """The cheaper of two random backends; the cost is a moving average of latency times requests in flight.
 
-    The average jumps up to a latency above it at once, and forgets within ``decay`` seconds (Finagle's
-    ``PeakEwma``). A failed attempt counts as at least ``penalty`` seconds: else a server that answers errors
+    The average rises to a higher latency at once, and decays with the time constant ``decay`` (seconds; Finagle's
+    ``PeakEwma``). A failed attempt counts as at least ``penalty`` seconds; otherwise a server that answers errors
     quickly would look like the best one.
     """
 
@@ -191,10 +191,10 @@ class PeakEwma(Policy):
         pool.state[backend.name] = (average, now)
 
     def cost(self, pool: Pool, backend: Backend) -> float:
-        """Expected seconds of the requests in flight there and the new one, as far as remembered."""
+        """The expected cost (seconds): the decayed average latency times the requests in flight and the new one."""
         average, at = pool.state[backend.name]
         if average == 0.0:
-            return self.penalty * backend.in_flight  # nothing is known: try it, once
+            return self.penalty * backend.in_flight  # nothing is known: try it with one request
         return float(average * exp(-(pool.now - at) / self.decay) * (backend.in_flight + 1))
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:

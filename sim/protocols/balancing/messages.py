@@ -24,14 +24,14 @@ __all__ = [
 
 @message
 class Ask:
-    """A request: to a balancer, or from one to a server.
+    """A request, from a client to a balancer or from a balancer to a server.
 
     Fields
     ------
-    ticket: the number, or pair of numbers, under which the sender awaits the answer.
-    timeout: for how many seconds the sender will wait; carried as a duration, since clocks differ.
-    tied_to, tied_ticket: the server that holds the other copy of a tied request, and its number there.
-    idle: the number of the server's `Idle` by which it was picked; 0 for none.
+    ticket: the number, or pair of numbers, with which the sender identifies the answer.
+    timeout: how long (seconds) the sender will wait; a duration, because clocks differ.
+    tied_to, tied_ticket: the server with the other copy of a tied request, and its ticket there.
+    idle: the number of the `Idle` message because of which the server was picked; 0: none.
     """
 
     ticket: Any
@@ -50,11 +50,11 @@ class Ask:
 
 @message
 class Answer:
-    """What became of a request.
+    """The answer to a request.
 
-    ``status``: ``ok``; ``fail`` or ``info`` (a backend store's own verdict); ``rejected`` (not tried: full, shed,
-    limited), ``error`` (tried, failed), ``expired`` (too late). ``load``: requests at the server, this one not
-    counted.
+    ``status``: ``ok``; ``fail`` or ``info`` (from a store behind the balancer); ``rejected`` (not executed: full, shed,
+    limited), ``error`` (executed and failed), ``expired`` (too late). ``load``: the number of requests at the server,
+    without this one.
     """
 
     ticket: Any
@@ -71,7 +71,7 @@ class Answer:
 
 @message
 class Cancel:
-    """The sender no longer wants the answer to its request ``ticket``, or, for ``owner``, to that one's."""
+    """Cancels the request ``ticket`` of the sender or, if ``owner`` is given, of the owner."""
 
     ticket: int
     owner: str = ""
@@ -79,17 +79,17 @@ class Cancel:
 
 @message
 class Probe:
-    """How loaded are you? ``number`` comes back."""
+    """Asks a server for its load; the answer has the same ``number``."""
 
     number: int
 
 
 @message
 class Load:
-    """Answer to a probe.
+    """The answer to a probe.
 
-    ``requests``: in the server now. ``latency``: its median (seconds) at about that load, where the policy
-    wants to know. ``work_done``: seconds of work since it started.
+    ``requests``: the number of requests in the server now. ``latency``: its median latency (seconds) at about that
+    load, if the policy needs it. ``work_done``: seconds of work since its start.
     """
 
     number: int
@@ -100,34 +100,34 @@ class Load:
 
 @message
 class Idle:
-    """From a server to one balancer: I have nothing to do (join-idle-queue). ``number``: ever larger."""
+    """A server tells one balancer that it is idle (join-idle-queue). ``number``: increases with each message."""
 
     number: int
 
 
 @message
 class Busy:
-    """From a server to the balancer that it sent `Idle` ``number``: I have work again, from elsewhere."""
+    """A server withdraws `Idle` ``number``, because it got a request from another balancer."""
 
     number: int
 
 
 @message
 class InFlight:
-    """Gossip between balancers: how many requests the sender has in flight at each server, in their order."""
+    """Gossip between balancers: the number of the sender's requests in flight at each server, in order of the servers."""
 
     counts: tuple[int, ...]
 
 
 @message
 class CheckHealth:
-    """Are you well? (An active health check.)"""
+    """An active health check."""
 
     number: int
 
 
 @message
 class Healthy:
-    """Answer to a health check."""
+    """The answer to a health check."""
 
     number: int

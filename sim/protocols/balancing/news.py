@@ -1,4 +1,4 @@
-"""How balancers hear of load that is not their own: polls, gossip, idle servers; and of health: checks."""
+"""Information for balancers: polls, gossip and idle servers for the load, checks for the health of servers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 __all__ = ["HealthWatch", "LoadNews"]
 
 POLL = 0
-"""The number of probes by which a balancer refreshes what it knows of all servers."""
+"""The number in the probes with which a balancer polls all servers."""
 
 
 class LoadNews(Part):
-    """Polls all servers, gossips with the other balancers, listens to idle servers: as the system says.
+    """Polls all servers, gossips with the other balancers, and handles `Idle` and `Busy`, as the system requires.
 
-    All balancers poll, and gossip, at the same moments, the multiples of the period: the "bulletin board" that
-    is renewed every so often (Mitzenmacher, "How Useful Is Old Information?").
+    All balancers poll, and gossip, at the same times, the multiples of the period: the "bulletin board" that is renewed
+    periodically (Mitzenmacher, "How Useful Is Old Information?").
     """
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """The part that picks."""
+        """The dispatcher of the same node."""
         node: Any = self.node
         found: Dispatcher = node.dispatcher
         return found
@@ -41,14 +41,14 @@ class LoadNews(Part):
             self.set_timer("gossip", self._gossip)
 
     def on_poll_timeout(self) -> None:
-        """Ask every server how loaded it is."""
+        """Ask every server for its load."""
         assert self._poll is not None
         self.set_timer("poll", self._poll)
         for backend in self.dispatcher.pool.members:
             self.node.send(backend.name, Probe(POLL))
 
     def on_gossip_timeout(self) -> None:
-        """Tell the other balancers what is in flight from here."""
+        """Send the other balancers the numbers of requests in flight from here."""
         assert self._gossip is not None
         self.set_timer("gossip", self._gossip)
         counts = tuple(backend.in_flight for backend in self.dispatcher.pool.by_name.values())
@@ -61,7 +61,7 @@ class LoadNews(Part):
 
     def on_idle(self, src: str, msg: Idle) -> None:
         backend = self.dispatcher.pool.by_name[src]
-        if msg.number > backend.notice:  # else it has been withdrawn, and was overtaken by that
+        if msg.number > backend.notice:  # else a `Busy` that withdraws it arrived first
             backend.notice = msg.number
             self.dispatcher.policy.idle(self.dispatcher.pool, backend)
 
@@ -80,12 +80,12 @@ class HealthWatch(Part):
         self.checks = node.balanced.guards.checks
         self._number = self.incarnation << 40
         self._well: dict[str, None] = {}
-        self._streak: dict[str, int] = {}  # checks in a row that speak against the present verdict
+        self._streak: dict[str, int] = {}  # server -> checks in a row that contradict its present state
         if self.checks is not None:
             self.set_timer("check", self.checks.interval)
 
     def on_check_timeout(self) -> None:
-        """Ask everybody."""
+        """Send a health check to every server."""
         node: Any = self.node
         self._number += 1
         self._well.clear()
@@ -99,7 +99,7 @@ class HealthWatch(Part):
             self._well[src] = None
 
     def on_judge_timeout(self) -> None:
-        """Who has not answered in time has failed this check."""
+        """Evaluate the check: servers that have not answered in time have failed it."""
         node: Any = self.node
         pool = node.dispatcher.pool
         for backend in pool.members:

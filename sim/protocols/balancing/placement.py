@@ -1,4 +1,4 @@
-"""Which keys move when servers come and go: what a change of members costs a hash policy, without a run."""
+"""Placement of keys by hash policies: the keys that move when servers join or leave, computed without a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["keys_moved", "place_keys"]
 
 
 class _NoRandom:
-    """Placement must depend on the key alone."""
+    """Raises ValueError on use, because placement must depend only on the key."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise ValueError(f"this policy places keys at random (it asked for {name!r}): none of them stays")
@@ -21,9 +21,9 @@ class _NoRandom:
 def place_keys(
     policy: Policy, keys: Iterable[str], servers: Sequence[str], weights: Sequence[float] | None = None
 ) -> dict[str, str]:
-    """Key -> the server to which the policy sends it, all servers idle.
+    """Key -> the server to which the policy sends it if all servers are idle.
 
-    Raises ValueError for a policy that draws at random, and when weights and servers differ in number.
+    Raises ValueError for a policy that draws at random, and if the numbers of weights and servers differ.
     """
     given = [1.0] * len(servers) if weights is None else list(weights)
     pool = Pool(_NoRandom(), lambda: 0.0)
@@ -36,6 +36,6 @@ def place_keys(
 
 
 def keys_moved(policy: Policy, keys: Sequence[str], before: Sequence[str], after: Sequence[str]) -> float:
-    """The fraction of the keys that another server has after the change."""
+    """The fraction of the keys that are at a different server after the change."""
     old, new = place_keys(policy, keys, before), place_keys(policy, keys, after)
     return sum(old[key] != new[key] for key in keys) / len(keys)

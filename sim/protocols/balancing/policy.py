@@ -1,6 +1,6 @@
-"""What a balancing policy is, and the simplest ones: random, round-robin, and both by weight.
+"""The base of balancing policies, and the simplest policies: random, round-robin, and both by weight.
 
-A policy is a small frozen value with ``pick``. A user's own takes three lines:
+A policy is a small frozen value with a method ``pick``. A policy of your own takes three lines:
 
 >>> @dataclass(frozen=True)
 ... class FewestEver(Policy):
@@ -22,43 +22,44 @@ __all__ = ["Policy", "Random", "RoundRobin", "SmoothWeightedRoundRobin", "Weight
 
 
 class Policy(Value):
-    """Base of all policies. Derive a frozen dataclass and override `pick`; the rest where it is needed."""
+    """Base of all policies. Derive a frozen dataclass and override `pick`, and other methods if needed."""
 
     __slots__ = ()
 
     needs: ClassVar[str] = ""
-    """What it needs of the system: ``"gossip"``, ``"reports"``, ``"idle"`` or nothing."""
+    """The information that it needs: ``""`` (none), a `sim.protocols.balancing.load.LoadView`, ``"reports"`` (requests
+    and latency in probe responses) or ``"idle"`` (messages of idle servers)."""
 
     def check(self, backends: int) -> None:
-        """Raise ValueError when the policy cannot work with that many backends."""
+        """Raise ValueError if the policy cannot work with this number of backends."""
 
     def start(self, pool: Pool) -> Any:
-        """The policy's own state for these members (``pool.state``); called whenever the members change."""
+        """The state of the policy for these members (``pool.state``); called whenever the members change."""
         return pool.state
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
-        """The backend to send a request for ``key`` to: one of the ``candidates`` (at least one, in order of index)."""
+        """The backend for a request for ``key``: one of the ``candidates`` (at least one, in order of index)."""
         raise NotImplementedError(f"{type(self).__name__} picks nobody")
 
     def probes(self, pool: Pool, candidates: list[Backend]) -> Sequence[Backend]:
-        """The backends to ask for their load before picking among them; none: pick at once."""
+        """The backends to ask for their load before picking one of them; empty: pick at once."""
         return ()
 
     def probes_beside(self, pool: Pool) -> Sequence[Backend]:
-        """The backends to ask for their load when a request passes, without waiting for the answer."""
+        """The backends to ask for their load when a request is sent, without waiting for the answer."""
         return ()
 
     def probed(self, pool: Pool, backend: Backend, requests: int, latency: float) -> None:
-        """A probe sent beside a request has come back."""
+        """A probe of `probes_beside` has been answered."""
 
     def answered(self, pool: Pool, backend: Backend, seconds: float, ok: bool) -> None:
-        """An attempt has been answered, or has failed, after so many seconds."""
+        """An attempt has been answered (``ok``), or has failed, after ``seconds``."""
 
     def idle(self, pool: Pool, backend: Backend) -> None:
-        """A backend says that it has nothing to do."""
+        """A backend has reported that it is idle."""
 
     def busy(self, pool: Pool, backend: Backend) -> None:
-        """A backend that said so has got something to do from elsewhere."""
+        """A backend that reported to be idle has got a request from another balancer."""
 
     @property
     def label(self) -> str:
@@ -69,7 +70,7 @@ class Policy(Value):
 
 @dataclass(frozen=True, slots=True)
 class Random(Policy):
-    """Each backend equally likely."""
+    """A random backend; all are equally likely."""
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
         return pool.random.choice(candidates)
@@ -77,7 +78,7 @@ class Random(Policy):
 
 @dataclass(frozen=True, slots=True)
 class WeightedRandom(Policy):
-    """Each backend with a probability proportional to its weight."""
+    """A random backend, with probabilities proportional to the weights."""
 
     def pick(self, pool: Pool, candidates: list[Backend], key: str) -> Backend:
         reach = list(accumulate(backend.weight for backend in candidates))
@@ -85,7 +86,7 @@ class WeightedRandom(Policy):
         for backend, upper in zip(candidates, reach, strict=True):
             if drawn < upper:
                 return backend
-        return candidates[-1]  # rounding
+        return candidates[-1]  # only because of rounding
 
 
 class _Cursor:
@@ -97,10 +98,10 @@ class _Cursor:
 
 @dataclass(frozen=True, slots=True)
 class RoundRobin(Policy):
-    """One after the other.
+    """The backends in turn.
 
-    ``random_start``: the first one is drawn at random, as in Envoy and gRPC. Otherwise it is the first in order, and
-    many balancers that start together all send their first requests to the same server.
+    ``random_start``: the first backend is drawn at random, as in Envoy and gRPC. Otherwise it is the first in order,
+    and balancers that start at the same time all send their first requests to the same server.
     """
 
     random_start: bool = True

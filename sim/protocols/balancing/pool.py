@@ -1,4 +1,4 @@
-"""What a balancer knows of its backends: the view from which policies pick."""
+"""The view that a balancer has of its backends; policies pick from it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Backend:
 
     Attributes
     ----------
-    name, index: who it is, and its number among all backends.
-    weight: its share (> 0).
-    in_flight: requests that this balancer has sent it and that are unanswered.
-    others: requests that other balancers had in flight there when they last said so.
-    reported: requests in the server when it last said so (in an answer, or when polled).
-    healthy: what active health checks say. ejected: thrown out for its errors, for a while.
-    joined_at: when it joined (seconds); -inf for those of the beginning.
-    notice: the number of its newest word that it is idle, or idle no longer.
-    taken: the number of the word by which the policy has just picked it; 0 for none.
-    breaker: its circuit breaker, if there are any.
+    name, index: its name, and its number among all backends.
+    weight: its weight (> 0).
+    in_flight: the number of unanswered requests from this balancer.
+    others: the number of requests from other balancers, according to their last gossip.
+    reported: the number of requests in the server, according to its last report (in an answer, or when polled).
+    healthy: the result of active health checks. ejected: excluded for some time because of its errors.
+    joined_at: the time at which it joined (monotonic seconds); -inf for the first members.
+    notice: the number of its newest `Idle` or `Busy`.
+    taken: the number of the `Idle` because of which the policy has just picked it; 0: none.
+    breaker: its circuit breaker; None without breakers.
     """
 
     __slots__ = (
@@ -52,7 +52,7 @@ class Backend:
 
     @property
     def fit(self) -> bool:
-        """Neither unhealthy nor ejected."""
+        """Whether it is healthy and not ejected."""
         return self.healthy and not self.ejected
 
     def __repr__(self) -> str:
@@ -64,11 +64,11 @@ class Pool:
 
     Attributes
     ----------
-    members: all backends that are neither off nor draining, in order. Hash policies map keys onto these.
-    available: the members that may be picked now: healthy, not ejected; when fewer than a share ``panic`` of
-        the members are fit, health is ignored and all are (Envoy's panic mode).
+    members: all backends that have joined and are not draining, in order. Hash policies map keys to these.
+    available: the members that may be picked now: healthy and not ejected. If fewer than a fraction ``panic`` of the
+        members are fit, health is ignored, and all members are available (Envoy's panic mode).
     random: the balancer's stream of random numbers. now: its monotonic clock, in seconds.
-    state: whatever the policy's ``start`` returned.
+    state: the return value of the policy's ``start``.
     """
 
     def __init__(self, random: RandomSource, clock: Callable[[], float], panic: float = 0.0) -> None:
@@ -87,19 +87,19 @@ class Pool:
         return self.clock()
 
     def set_members(self, members: Iterable[Backend]) -> None:
-        """Make these the members, in order of their index."""
+        """Replace the members; they are sorted by their index."""
         self.members = sorted(members, key=lambda backend: backend.index)
         self.refresh()
 
     def refresh(self) -> None:
-        """Decide again which backends are available."""
+        """Compute the available backends again."""
         fit = [backend for backend in self.members if backend.fit]
         self.panicking = len(fit) < self.panic * len(self.members)
         self.available = list(self.members) if self.panicking else fit
 
 
 def least(candidates: list[Backend], cost: Callable[[Backend], float], random: RandomSource) -> Backend:
-    """The candidate with the least cost; ties are broken at random, each equally likely."""
+    """The candidate with the smallest cost; ties are broken at random, with equal probabilities."""
     costs = [cost(backend) for backend in candidates]
     lowest = min(costs)
     tied = [backend for backend, its_cost in zip(candidates, costs, strict=True) if its_cost == lowest]

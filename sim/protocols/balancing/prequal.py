@@ -1,7 +1,7 @@
-"""Prequal: probes beside the requests, and a choice by requests in flight first, latency second.
+"""Prequal: probes are sent beside the requests; the choice depends first on requests in flight, then on latency.
 
 Wydrowski, Kleinberg, Rumble, Archer: "Load is not what you should balance: Introducing Prequal", NSDI 2024.
-Departures: probes go out with requests only (no probing while idle), and the threshold of hot and cold is taken
+Departures: probes are sent only together with requests (not while idle), and the threshold between hot and cold comes
 from the last 128 probe responses.
 """
 
@@ -22,7 +22,7 @@ _RECENT = 128
 
 
 class _Response:
-    """A probe response in the pool; ``uses``: how often it may still be used."""
+    """A probe response in the pool; ``uses``: the number of remaining uses."""
 
     __slots__ = ("at", "backend", "latency", "requests", "uses")
 
@@ -35,11 +35,11 @@ class _Response:
 
 
 class _State:
-    """The pool of responses, oldest first, and what is needed to run it."""
+    """The pool of responses, oldest first, and its counters."""
 
     def __init__(self) -> None:
         self.responses: list[_Response] = []
-        self.recent = Window(_RECENT)  # of requests in the servers, as they said
+        self.recent = Window(_RECENT)  # numbers of requests in the servers, from their responses
         self.probe_credit = 0.0
         self.remove_credit = 0.0
         self.remove_worst = False
@@ -48,20 +48,20 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class Prequal(Policy):
-    """Hot-cold lexicographic choice among a pool of recent probe responses.
+    """Hot-cold lexicographic choice from a pool of recent probe responses.
 
     Parameters
     ----------
     probes_per_request, removals_per_request:
         r_probe and r_remove of the paper (section 4.2); may be fractions.
     pool:
-        The most responses kept.
+        The largest number of responses kept.
     age:
-        Seconds after which a response is too old.
+        Seconds after which a response is removed.
     hot_quantile:
-        Q_RIF: a server is hot when its requests in flight exceed this quantile of what servers report.
+        Q_RIF: a server is hot if its requests in flight exceed this quantile of the numbers that servers report.
     delta:
-        Responses are reused so often that the pool grows by this much net (section 4.2, equation 1).
+        Responses are reused so often that the pool grows by this net rate (section 4.2, equation 1).
     """
 
     probes_per_request: float = 3.0
@@ -114,7 +114,7 @@ class Prequal(Policy):
         state.responses.append(_Response(backend, requests, latency, pool.now, self._uses(len(pool.members))))
 
     def _uses(self, servers: int) -> float:
-        """b_reuse: how often a response may be used (section 4.2, equation 1)."""
+        """b_reuse: the number of times that a response may be used (section 4.2, equation 1)."""
         net = (1.0 - self.pool / servers) * self.probes_per_request - self.removals_per_request
         return max(1.0, (1.0 + self.delta) / net) if net > 0 else float("inf")
 
@@ -127,7 +127,7 @@ class Prequal(Policy):
         usable = [r for r in state.responses if r.backend in candidates]
         chosen = self._best(usable, state.threshold) if len(usable) >= 2 else None
         if chosen is not None:
-            chosen.requests += 1  # the request that goes there now
+            chosen.requests += 1  # count the request that is sent now
             chosen.uses -= 1
             if chosen.uses < 1:
                 state.responses.remove(chosen)
@@ -136,12 +136,12 @@ class Prequal(Policy):
 
     @staticmethod
     def _best(responses: list[_Response], threshold: float) -> _Response:
-        """The cold one with the least latency; if all are hot, the one with the fewest requests."""
+        """The cold response with the smallest latency; if all are hot, the one with the fewest requests."""
         cold = [r for r in responses if r.requests <= threshold]
         return min(cold, key=lambda r: r.latency) if cold else min(responses, key=lambda r: r.requests)
 
     def _remove(self, state: _State) -> None:
-        """Drop, in turns, the oldest response and the worst one."""
+        """Remove, in turn, the oldest response and the worst one."""
         state.remove_credit += self.removals_per_request
         while state.remove_credit >= 1.0:
             state.remove_credit -= 1.0

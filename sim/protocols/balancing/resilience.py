@@ -1,7 +1,7 @@
-"""What keeps requests alive, or keeps them from killing the servers: small values, to be combined at will.
+"""Resilience: small values that protect requests against failures, and servers against overload. Combine them freely.
 
 ``Balanced(resilience=(Timeout(attempt=0.1), Retries(most=2, budget=RetryBudget(0.1)), CircuitBreaker()))``:
-each kind at most once, in any order. How they act together is written in `sim.protocols.balancing.resilient`.
+each kind at most once, in any order. For their interaction see `sim.protocols.balancing.resilient`.
 """
 
 from __future__ import annotations
@@ -42,24 +42,23 @@ def _whole(value: object, least: int = 1) -> bool:
 
 
 class Resilience(Value):
-    """Base of all these values."""
+    """Base of all resilience values."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Timeout(Resilience):
-    """Give up waiting.
+    """Limits the time to wait for an answer.
 
     Parameters
     ----------
     attempt:
         Seconds to wait for one attempt; None: no limit.
     total:
-        Seconds for the request with all its attempts; the client's own timeout, where shorter, counts.
+        Seconds for the request with all its attempts. If the client's own timeout is shorter, that one applies.
     carried:
-        Tell the server how long one will wait, and cancel what one has given up, so that it does not work
-        for nobody.
+        Send the timeout to the server, and cancel requests that were given up, so that the server does no useless work.
     """
 
     attempt: float | None = None
@@ -78,9 +77,9 @@ class Timeout(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget(Resilience):
-    """Retries for at most a share ``ratio`` of the requests, beyond ``burst`` of them saved up.
+    """Limits retries to a fraction ``ratio`` of the requests, plus a saved-up number of at most ``burst``.
 
-    Each request puts ``ratio`` tokens into a bucket of ``burst`` (full at first), each retry takes one out
+    Each request adds ``ratio`` tokens to a bucket of size ``burst`` (full at first); each retry takes one token
     (Finagle's RetryBudget; Google's SRE book, chapter 21).
     """
 
@@ -94,18 +93,19 @@ class RetryBudget(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class Retries(Resilience):
-    """Try again, elsewhere if possible.
+    """Retries a failed attempt, at another backend if possible.
 
     Parameters
     ----------
     most:
-        Attempts beyond the first.
+        The largest number of attempts after the first.
     backoff, backoff_max:
-        Before retry k (from 1) wait up to min(backoff * 2**(k-1), backoff_max) seconds.
+        The wait before retry k (from 1) is at most min(backoff * 2**(k-1), backoff_max) seconds.
     jitter:
-        Wait a random part of that (Brooker, "Exponential Backoff and Jitter", AWS 2015: full jitter), or all.
+        True: wait a random part of that time (Brooker, "Exponential Backoff and Jitter", AWS 2015: full jitter).
+        False: wait the whole time.
     on:
-        What is retried: ``"rejected"``, ``"error"``, ``"timeout"``.
+        The failures that are retried: ``"rejected"``, ``"error"``, ``"timeout"``.
     budget:
         A `RetryBudget`; None: no limit.
     """
@@ -133,18 +133,18 @@ class Retries(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class Hedge(Resilience):
-    """Send a second copy elsewhere when the first has not been answered in a while; the first answer counts.
+    """Sends a second copy to another backend if the first has not been answered for some time; the first answer counts.
 
     Parameters
     ----------
     after:
-        Seconds; None: the ``quantile`` of the latencies seen so far (no hedge before 100 of them).
+        Seconds until a copy is sent; None: the ``quantile`` of the latencies so far (no hedge before 100 latencies).
     quantile:
-        Used when ``after`` is None.
+        Used if ``after`` is None.
     most:
-        Copies beyond the first; each waits as long again.
+        The largest number of copies after the first; each is sent after the same time again.
     cancel:
-        Tell the losers.
+        Cancel the other copies when one is answered.
 
     Source: Dean, Barroso, "The Tail at Scale", CACM 56(2), 2013.
     """
@@ -163,20 +163,20 @@ class Hedge(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class Tied(Resilience):
-    """Queue every request at two servers at once; the one that begins it takes it off the other's queue.
+    """Queues every request at two servers; the server that begins it cancels the copy in the other's queue.
 
-    Servers need ``workers``, since only then do they know when they begin. Source: "The Tail at Scale".
+    Servers need ``workers``, because only then do they know when a request begins. Source: "The Tail at Scale".
     """
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker(Resilience):
-    """Send a backend nothing for a while after so many failures in a row; then let a few requests try.
+    """Sends a backend no requests for some time after several failures in a row; then a few trial requests.
 
-    Closed -> (``failures`` in a row) -> open -> (``open_for`` seconds) -> half-open: at most ``trials``
-    requests in flight; one failure opens it again, ``successes`` in a row close it. ``reroute``: send to others
-    meanwhile; else what the policy would have sent there is refused, so that the others get no more than
-    their share. Source: Nygard, "Release It!", 2007, section 5.2.
+    Closed -> (``failures`` in a row) -> open -> (``open_for`` seconds) -> half-open: at most ``trials`` requests in
+    flight; one failure opens it again, ``successes`` in a row close it. ``reroute``: send requests to other backends
+    while it is open. Otherwise the requests that the policy would send there are refused, so that the other backends
+    get no more than their share. Source: Nygard, "Release It!", 2007, section 5.2.
     """
 
     failures: int = 5
@@ -194,11 +194,11 @@ class CircuitBreaker(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class HealthChecks(Resilience):
-    """Ask every server every ``interval`` seconds whether it is well.
+    """Checks the health of every server every ``interval`` seconds.
 
-    It is unhealthy after ``fall`` checks in a row that are not answered within ``timeout`` seconds, and healthy
-    after ``rise`` answered ones. When less than a share ``panic`` of the servers is fit, health is ignored:
-    rather the checks are wrong than nearly everybody dead (Envoy's panic threshold).
+    A server is unhealthy after ``fall`` checks in a row without an answer within ``timeout`` seconds, and healthy again
+    after ``rise`` answered checks in a row. If less than a fraction ``panic`` of the servers is fit, health is ignored:
+    then it is more likely that the checks are wrong than that most servers are down (Envoy's panic threshold).
     """
 
     interval: float = 1.0
@@ -223,10 +223,10 @@ class HealthChecks(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class OutlierEjection(Resilience):
-    """Passive health: throw out a backend after ``errors`` failures in a row, for a while.
+    """Passive health: excludes a backend for some time after ``errors`` failures in a row.
 
-    The k-th time it is out for k times ``duration`` seconds. Never more than a share ``cap`` of the members is
-    out (but one may always be). Source: Envoy, outlier detection.
+    The k-th ejection lasts k times ``duration`` seconds. At most a fraction ``cap`` of the members is ejected at the
+    same time (but always at least one may be). Source: Envoy, outlier detection.
     """
 
     errors: int = 5
@@ -241,7 +241,7 @@ class OutlierEjection(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit(Resilience):
-    """A token bucket at each balancer: ``rate`` requests per second, ``burst`` of them at once."""
+    """A token bucket at each balancer: ``rate`` requests per second, and at most ``burst`` at once."""
 
     rate: float
     burst: float = 1.0
@@ -253,7 +253,7 @@ class RateLimit(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimit(Resilience):
-    """At most ``most`` requests in flight from a balancer to each server; ``waiting`` more wait at the balancer."""
+    """At most ``most`` requests in flight from a balancer to each server; ``waiting`` others wait at the balancer."""
 
     most: int
     waiting: int = 0
@@ -265,7 +265,7 @@ class ConnectionLimit(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class SlowStart(Resilience):
-    """A server that joins gets a share that grows from nothing to full within ``seconds``, under any policy."""
+    """The share of a server that joins grows from zero to the full share within ``seconds``, under any policy."""
 
     seconds: float
 
@@ -275,7 +275,7 @@ class SlowStart(Resilience):
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The values in force, by kind; None where there is none of that kind."""
+    """The resilience values by kind; None: no value of that kind."""
 
     timeout: Timeout = Timeout()
     retries: Retries | None = None
@@ -303,7 +303,7 @@ class Guards:
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> Guards:
-        """Sort them by kind. Raises ValueError for what is no such value, or does not go together."""
+        """Sort values by kind. Raises ValueError for another object, two values of a kind, and invalid combinations."""
         found: dict[str, Any] = {}
         for value in values:
             kind = cls._kinds.get(type(value))
@@ -330,5 +330,5 @@ class Guards:
 
     @property
     def any(self) -> bool:
-        """Whether anything at all is in force."""
+        """Whether at least one value differs from its default."""
         return any(getattr(self, f.name) != f.default for f in fields(self))

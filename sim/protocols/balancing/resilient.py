@@ -1,8 +1,8 @@
-"""The dispatcher with everything: timeouts, retries, hedges, ties, breakers, ejection, limits, probes.
+"""The dispatcher with all features: timeouts, retries, hedges, ties, breakers, ejection, limits, probes.
 
-A *job* is a client's request on its way through; an attempt is one copy of it at one backend. A job ends once:
-with an answer (``done``), refused (``refused``), or out of time (``lost``). The invariant is that of the plain
-dispatcher: ``arrived = done + refused + lost + under way``.
+A *job* is an open request of a client; an attempt is one copy of it at one backend. A job ends exactly once: it is
+answered (``done``), refused (``refused``), or expires (``lost``). The invariant is that of the plain dispatcher:
+``arrived = done + refused + lost + under way``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sim.protocols.kv import Command
 __all__ = ["BESIDE", "Copy", "PendingRequest", "ResilientDispatcher"]
 
 EXPIRED = Answer(0, "expired")
-_ENOUGH_LATENCIES = 100  # before a quantile of them is trusted
+_ENOUGH_LATENCIES = 100  # number of latencies from which a quantile is used
 BESIDE = -1
-"""The number of probes that nobody waits for."""
-_PROBE_PATIENCE = 1.0  # seconds until a pick does without the probes that have not come back
+"""The number in probes for whose answers no job waits."""
+_PROBE_PATIENCE = 1.0  # seconds after which a pick does not wait for further probes
 
 
 class PendingRequest:
-    """A client's request on its way through. ``copies``: the numbers of its attempts under way."""
+    """A job: an open request of a client. ``copies``: the numbers of its open attempts."""
 
     __slots__ = (
         *("client", "command", "copies", "deadline", "hedges", "number", "ticket", "tried", "tries"),
@@ -45,11 +45,11 @@ class PendingRequest:
         self.tried: tuple[Backend, ...] = ()
         self.hedges = 0
         self.copies: list[int] = []
-        self.unsure = False  # an attempt was given up, and may have happened
+        self.unsure = False  # an attempt was given up, and may have been executed
 
 
 class Copy(Attempt):
-    """An attempt of a job; ``mark``: what the backend's breaker wants back."""
+    """An attempt of a job; ``mark``: the mark that the backend's breaker returned."""
 
     __slots__ = ("job", "mark")
 
@@ -60,7 +60,7 @@ class Copy(Attempt):
 
 
 class _Asking:
-    """A job that waits for the probes sent for it; ``answers``: whose came back, ``missing``: how many did not."""
+    """A job that waits for its probes; ``answers``: the backends that answered, ``missing``: the number of others."""
 
     __slots__ = ("answers", "job", "missing")
 
@@ -71,7 +71,7 @@ class _Asking:
 
 
 class ResilientDispatcher(Dispatcher):
-    """Picks, sends, awaits, and does not give up easily. Counters besides the plain ones: ``retried``, ``hedged``."""
+    """A dispatcher with resilience and probes. Counters besides the plain ones: ``retried``, ``hedged``."""
 
     attempts: dict[int, Copy]  # type: ignore[assignment]
 
@@ -79,7 +79,7 @@ class ResilientDispatcher(Dispatcher):
         super().on_start()
         system = self.node.balanced  # type: ignore[attr-defined]
         self.guards = guards = system.guards
-        self._polls = system.poll is not None  # then what was polled counts, and nothing else
+        self._polls = system.poll is not None  # then only polls update the reported load, not answers
         self.jobs: dict[int, PendingRequest] = {}
         self.retried = self.hedged = 0
         self._jobs_made = self.incarnation << 40
@@ -89,7 +89,7 @@ class ResilientDispatcher(Dispatcher):
         retries = guards.retries
         self._budget = Budget(retries.budget) if retries is not None and retries.budget is not None else None
         self._latencies = Window()
-        self._waiting: deque[PendingRequest] = deque()  # for a connection
+        self._waiting: deque[PendingRequest] = deque()  # jobs that wait for a connection
         self._asking: dict[int, _Asking] = {}
         self._askings = self.incarnation << 40
         self._probes_beside = type(self.policy).probes_beside is not Policy.probes_beside
@@ -105,7 +105,7 @@ class ResilientDispatcher(Dispatcher):
     def gauges(self) -> dict[str, float]:
         return {**super().gauges(), "retried": float(self.retried), "hedged": float(self.hedged)}
 
-    # A request comes
+    # Requests
 
     def on_ask(self, src: str, msg: Ask) -> None:
         self.arrived += 1
@@ -123,7 +123,7 @@ class ResilientDispatcher(Dispatcher):
         self.attempt(job)
 
     def attempt(self, job: PendingRequest) -> None:
-        """Send the job to a backend of the policy's choice, or let it wait for one, or refuse it."""
+        """Send the job to a backend that the policy picks, or let it wait for a connection, or refuse it."""
         candidates = self.candidates(job)
         if not candidates and self._may_wait():
             self._waiting.append(job)
@@ -139,16 +139,16 @@ class ResilientDispatcher(Dispatcher):
             self._launch_if_let(job, self.policy.pick(self.pool, candidates, job.command.key), candidates)
 
     def _launch_if_let(self, job: PendingRequest, backend: Backend, candidates: list[Backend]) -> None:
-        """Send it there, unless the breaker of a backend that was picked in spite of it says no."""
+        """Send the job to the backend, unless its breaker is open (without ``reroute`` it may be picked)."""
         if backend.breaker is not None and not backend.breaker.allows(self.monotonic):
             self.failed(job, REFUSED, None)
         else:
             self.launch(job, backend, candidates)
 
     def candidates(self, job: PendingRequest) -> list[Backend]:
-        """Who may be picked for this job: available, below the limit, breaker permitting, not tried before.
+        """The backends that may be picked for this job: available, below the limit, breaker not open, not tried before.
 
-        When all of these have been tried before, they may be tried again.
+        If all of these have been tried before, they may be tried again.
         """
         guards, now = self.guards, self.monotonic
         able = self.pool.available
@@ -163,7 +163,7 @@ class ResilientDispatcher(Dispatcher):
         return able
 
     def _without_beginners(self, able: list[Backend], ramp: float) -> list[Backend]:
-        """Pass over who has just joined, the less often the longer ago that is."""
+        """Leave out backends that have joined recently, with a probability that falls linearly to 0 within ``ramp``."""
         now, random = self.monotonic, self.random
         return [
             backend
@@ -172,17 +172,17 @@ class ResilientDispatcher(Dispatcher):
         ]
 
     def _may_wait(self) -> bool:
-        """Whether some backend is at its limit of connections, and there is room to wait for it."""
+        """Whether a backend is at its limit of connections, and another job may wait."""
         limit = self.guards.connections
         if limit is None or len(self._waiting) >= limit.waiting:
             return False
         return any(backend.in_flight >= limit.most for backend in self.pool.available)
 
     def launch(self, job: PendingRequest, backend: Backend, candidates: list[Backend]) -> None:
-        """Send a copy to this backend, and, if requests are tied, one to another."""
+        """Send a copy to this backend and, if requests are tied, a second copy to another backend."""
         others = [other for other in candidates if other is not backend] if self.guards.tied else []
         if others:
-            twin = self.random.choice(others)  # a second turn of round-robin would pair the same two for ever
+            twin = self.random.choice(others)  # a second pick of round-robin would always pair the same two
             first, second = self._number + 1, self._number + 2
             self._send(job, backend, twin.name, second)
             self._send(job, twin, backend.name, first)
@@ -212,10 +212,10 @@ class ResilientDispatcher(Dispatcher):
         self.transmit(number, copy, Ask(number, job.command, carried, tied_to, tied_ticket, idle))
 
     def transmit(self, number: int, copy: Copy, ask: Ask) -> None:
-        """Put a copy on the wire."""
+        """Send a copy to its backend."""
         self.node.send(copy.backend.name, ask)
 
-    # A backend answers, or does not
+    # Answers and timeouts
 
     def on_answer(self, src: str, msg: Answer) -> None:
         copy = self.attempts.get(msg.ticket)
@@ -228,7 +228,7 @@ class ResilientDispatcher(Dispatcher):
         self._settle(msg.ticket, ok)
         job = copy.job
         if job.number not in self.jobs:
-            return  # another copy was faster
+            return  # another copy was answered first
         if ok:
             self.conclude(job, msg, copy.backend)
         else:
@@ -244,7 +244,7 @@ class ResilientDispatcher(Dispatcher):
             self.failed(job, EXPIRED, copy.backend)
 
     def _settle(self, number: int, ok: bool | None) -> None:
-        """A copy is over (``ok`` None: cancelled): free its place, and learn from it."""
+        """A copy has ended (``ok`` None: cancelled): remove it, and update policy, breaker, latencies and ejection."""
         copy = self.attempts.pop(number)
         backend, job, now = copy.backend, copy.job, self.monotonic
         backend.in_flight -= 1
@@ -271,7 +271,7 @@ class ResilientDispatcher(Dispatcher):
             self.node.send(copy.backend.name, Cancel(number))
 
     def failed(self, job: PendingRequest, answer: Answer, backend: Backend | None) -> None:
-        """An attempt has failed: wait for the other copies, retry, or give the client the failure."""
+        """An attempt has failed: wait for the other copies, retry, or send the failure to the client."""
         if job.copies:
             return
         reason = "timeout" if answer.status == "expired" else answer.status
@@ -291,17 +291,17 @@ class ResilientDispatcher(Dispatcher):
         return self._budget is None or self._budget.retry()
 
     def on_retry_timeout(self, number: int) -> None:
-        """The backoff is over."""
+        """The backoff is over: try again."""
         self.attempt(self.jobs[number])
 
     def on_give_up_timeout(self, number: int) -> None:
-        """The client waits no longer."""
+        """The total timeout is over: the job expires."""
         job = self.jobs[number]
         job.unsure = True
         self.conclude(job, EXPIRED, None)
 
     def conclude(self, job: PendingRequest, answer: Answer, backend: Backend | None) -> None:
-        """The job is over: call off its other copies and tell the client."""
+        """End a job: cancel its other copies if required, and send the answer to the client."""
         del self.jobs[job.number]
         if answer.status == "rejected":
             self.refused += 1
@@ -330,7 +330,7 @@ class ResilientDispatcher(Dispatcher):
             self.set_timer("hedge", self._latencies.quantile(hedge.quantile), job.number)
 
     def on_hedge_timeout(self, number: int) -> None:
-        """No answer yet: a copy goes to a backend that has not been tried, if there is one."""
+        """No answer yet: send a copy to a backend that has not been tried, if there is one."""
         job = self.jobs[number]
         others = [
             backend
@@ -345,7 +345,7 @@ class ResilientDispatcher(Dispatcher):
         self._send(job, self.policy.pick(self.pool, others, job.command.key))
         self._await_hedge(job)
 
-    # Probes, before a pick and beside it
+    # Probes before a pick, and beside requests
 
     def _ask_first(self, job: PendingRequest, backends: list[Backend]) -> None:
         self._askings = number = self._askings + 1
@@ -372,7 +372,7 @@ class ResilientDispatcher(Dispatcher):
                 self.on_probes_timeout(msg.number)
 
     def on_probes_timeout(self, number: int) -> None:
-        """Pick among those whose probes have come back; among all, at random, if none has."""
+        """Pick one of the backends whose probes were answered; if there are none, any candidate at random."""
         self.cancel_timer("probes", number)
         asking = self._asking.pop(number)
         job = asking.job
@@ -390,7 +390,7 @@ class ResilientDispatcher(Dispatcher):
     # Passive health
 
     def _watch(self, backend: Backend, ok: bool) -> None:
-        """Throw out who fails too often in a row, unless too many are out already."""
+        """Eject a backend that fails too often in a row, unless too many are ejected already."""
         ejection = self.guards.ejection
         assert ejection is not None
         backend.errors_in_row = 0 if ok else backend.errors_in_row + 1
@@ -405,7 +405,7 @@ class ResilientDispatcher(Dispatcher):
             self.record("ejected", server=backend.name)
 
     def on_return_timeout(self, name: str) -> None:
-        """An ejected backend gets another chance."""
+        """The ejection of a backend is over."""
         backend = self.pool.by_name[name]
         backend.ejected = False
         backend.errors_in_row = 0

@@ -1,8 +1,8 @@
-"""A server: works on requests for as long as its service times say, on the cores of its host.
+"""A server: it works on each request for a drawn service time, on the cores of its machine.
 
-The host's discipline (first come first served, processor sharing, priority) decides who is served, and its
-cores how many at once, unless the server has a number of ``workers`` and so a queue of its own. Only then does
-it know when a request begins, and can drop the expired, control the delay, and untie.
+The discipline of the machine (first come first served, processor sharing, priority) and its cores decide which and how
+many requests are served, unless the server has a number of ``workers``, and so its own queue. Only then does it know
+when a request begins, and can drop expired requests, control the delay, and cancel tied copies.
 """
 
 from __future__ import annotations
@@ -31,18 +31,17 @@ from sim.settings import Value
 
 __all__ = ["Codel", "QueueingServerNode", "Server", "ServerNode", "VariedServerNode"]
 
-Key = tuple[str, Any]  # who asked, and the ticket
+Key = tuple[str, Any]  # the sender of a request, and its ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Codel(Value):
-    """Controlled delay: drop from the queue while its waits stay above ``target`` for ``interval`` seconds.
+    """Controlled delay: drops requests while waits in the queue stay above ``target`` for ``interval`` (seconds).
 
-    ``law="sqrt"`` drops one at a time, ever faster, which tells senders that heed it to slow down (Nichols,
-    Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). ``law="timeout"`` is for requests whose senders
-    don't: while the queue has not been empty for an interval, it drops all that have waited longer than the
-    target, and otherwise those that have waited longer than the interval (Maurer, "Fail at Scale", ACM Queue
-    13(8), 2015).
+    ``law="sqrt"`` drops single requests, more and more often, so that senders that react to drops slow down (Nichols,
+    Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012). ``law="timeout"`` is for senders that do not react:
+    if the queue has not been empty for an interval, it drops all requests that have waited longer than the target;
+    otherwise those that have waited longer than the interval (Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
     """
 
     target: float = 0.005
@@ -60,32 +59,32 @@ class Codel(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server(Value):
-    """What one server is like.
+    """The properties of a server.
 
     Parameters
     ----------
     service:
-        Seconds of work per request: see `sim.distributions.as_work`. None: the system's.
+        Seconds of work per request: see `sim.distributions.as_work`. None: that of the system.
     weight:
-        Its share, for policies that weigh (> 0).
+        Its weight, for weighted policies (> 0).
     workers:
-        How many requests it works on at once; others wait in its own queue, first come first served. None:
-        all go to the host at once, whose cores and discipline decide.
+        The number of requests that it works on at the same time; the others wait in its own queue, first come first
+        served. None: all requests go to the machine at once; its cores and discipline decide.
     queue_limit:
-        How many requests it holds, those being served included; None: any number.
+        The largest number of requests in the server, including those being served; None: no limit.
     when_full:
-        ``"reject"`` answers at once that it is full; ``"drop"`` says nothing.
+        ``"reject"``: it answers at once that it is full. ``"drop"``: it does not answer.
     codel:
         Controlled delay of its queue (needs ``workers``).
     warm_up, cold:
-        After it starts, a request takes ``cold`` times as long; that wears off linearly within ``warm_up`` seconds.
+        After a start, requests take ``cold`` times as long; this factor falls linearly to 1 within ``warm_up`` seconds.
     errors, error_time:
-        The fraction of requests that fail, after ``error_time`` seconds of work (a server that fails fast
-        attracts requests from policies that look at load or latency alone).
+        The fraction of requests that fail, after ``error_time`` seconds of work (a server that fails fast attracts
+        requests from policies that use only load or latency).
     spare:
-        Not sent anything until a `Join`.
+        It gets no requests until a `Join`.
     place:
-        Where it stands; None: the topology decides.
+        Its place; None: the topology decides.
     """
 
     service: Any = None
@@ -122,10 +121,10 @@ class Server(Value):
 
 
 class ServerNode(Node):
-    """A server that does nothing but serve, as many requests at once as its host does.
+    """A plain server: all its requests go to the machine at once.
 
-    Counters: ``received = served + failed + refused + dropped + cancelled + expired + requests``, the last
-    being those in the server now. ``work_done``: seconds of work that it has taken on.
+    Counters: ``received = served + failed + refused + dropped + cancelled + expired + requests``; the last is the
+    number of requests in the server now. ``work_done``: seconds of work that it has accepted.
     """
 
     def on_start(self) -> None:
@@ -138,7 +137,7 @@ class ServerNode(Node):
         self.refused = self.dropped = self.cancelled = self.expired = 0
         self.work_done = 0.0
 
-    # A request comes, and is done
+    # Requests
 
     def on_ask(self, src: str, msg: Ask) -> None:
         self.received += 1
@@ -157,7 +156,7 @@ class ServerNode(Node):
         self.send(src, Answer(ticket, "ok", self.requests))
 
     def turn_away(self, src: str, msg: Ask) -> None:
-        """The queue is full."""
+        """The queue is full: reject the request, or drop it."""
         if self.server.when_full == "drop":
             self.dropped += 1
         else:
@@ -171,42 +170,44 @@ class ServerNode(Node):
             self.cancelled += 1
 
     def take_off(self, key: Key, begun_too: bool) -> bool:
-        """Take a request out of the server; False when it is not there."""
+        """Remove a request from the server (one being served only if ``begun_too``); False if it is not there."""
         return begun_too and self.cancel_work("serve", key)
 
-    # What others want to know
+    # Probes, health checks, gauges
 
     def on_probe(self, src: str, msg: Probe) -> None:
         self.send(src, Load(msg.number, self.requests, self.latency(), self.work_done))
 
     def latency(self) -> float:
-        """The latency (seconds) that a request may expect; 0 for a server that does not measure it."""
+        """The expected latency (seconds) of a request; 0 for a server that does not measure it."""
         return 0.0
 
     def on_check_health(self, src: str, msg: CheckHealth) -> None:
         self.send(src, Healthy(msg.number))
 
     def gauges(self) -> dict[str, float]:
-        """Requests in the server now, those being served included; and how many it has received so far."""
+        """The number of requests in the server now, including those being served, and the number received so far."""
         return {"requests": float(self.requests), "received": float(self.received)}
 
 
 class VariedServerNode(ServerNode):
-    """A server that may fail, warm up, rank requests, report its latency, or tell when it is idle."""
+    """A server with errors, warm-up, priorities, reports of its latency, or messages when it is idle."""
 
     def on_start(self) -> None:
         super().on_start()
         system = self.settings[0]
         self._started = self.monotonic
         self._priority: dict[str, int] = system.priority_of
-        self._doomed: dict[Key, None] = {}  # being worked on, and bound to fail
+        self._doomed: dict[Key, None] = {}  # requests being served that will fail
         self._balancers: tuple[str, ...] = system.balancer_names
         self._reports = system.policy.needs == "reports"
-        self._came: dict[Key, tuple[float, int]] = {}  # when, and how many others there were: for reports
+        self._came: dict[
+            Key, tuple[float, int]
+        ] = {}  # for reports: time of arrival, number of other requests
         self._history: deque[tuple[int, float]] = deque(maxlen=64)  # (others at arrival, latency)
         self._tells_idle = system.policy.needs == "idle"
         self._queued_at = ""  # the balancer that has this server in its idle queue
-        self._notice = self.incarnation << 40  # numbers go on, so that no old word passes for a new one
+        self._notice = self.incarnation << 40  # larger than all numbers of earlier incarnations
         self._tell_if_idle()
 
     def _tell_if_idle(self) -> None:
@@ -216,7 +217,7 @@ class VariedServerNode(ServerNode):
             self.send(self._queued_at, Idle(self._notice))
 
     def _leave_idle_queue(self, msg: Ask) -> None:
-        """The first request after `Idle`: if the server was not picked by it, it is to be taken off the queue."""
+        """The first request after `Idle`: if the server was not picked because of it, withdraw it by `Busy`."""
         if self._queued_at and msg.idle != self._notice:
             self.send(self._queued_at, Busy(self._notice))
         self._queued_at = ""
@@ -233,7 +234,7 @@ class VariedServerNode(ServerNode):
         self.begin(src, msg)
 
     def begin(self, src: str, msg: Ask) -> None:
-        """Put the request to work."""
+        """Begin to serve a request."""
         key = (src, msg.ticket)
         seconds = self._adjusted(key, self.draw())
         self.work_done += seconds
@@ -272,7 +273,7 @@ class VariedServerNode(ServerNode):
             self._tell_if_idle()
 
     def latency(self) -> float:
-        """The median latency of the recent requests that came when the server was about as full as now."""
+        """The median latency (seconds) of recent requests that arrived when the server had about the present load."""
         if not self._history:
             return 0.0
         nearest = min(abs(others - self.requests) for others, _ in self._history)
@@ -281,7 +282,7 @@ class VariedServerNode(ServerNode):
 
 
 class QueueingServerNode(VariedServerNode):
-    """A server with ``workers`` and a queue of its own."""
+    """A server with ``workers`` and its own queue."""
 
     def on_start(self) -> None:
         self.queue: OrderedDict[Key, tuple[Ask, float]] = OrderedDict()
@@ -296,7 +297,7 @@ class QueueingServerNode(VariedServerNode):
         self._next()
 
     def _next(self) -> None:
-        """Take requests off the queue while there are workers for them."""
+        """Begin requests from the queue while workers are free."""
         assert self.server.workers is not None
         while self.queue and self.busy < self.server.workers:
             key, (msg, came) = self.queue.popitem(last=False)
@@ -307,7 +308,7 @@ class QueueingServerNode(VariedServerNode):
                 super().begin(key[0], msg)
 
     def _is_to_go(self, key: Key, msg: Ask, came: float) -> bool:
-        """Whether to work on it: it is not too late for it, and the queue has not been slow for too long."""
+        """Whether to serve a request: it has not expired, and controlled delay does not drop it."""
         now = self.monotonic
         if now - came >= msg.timeout:
             self.requests -= 1

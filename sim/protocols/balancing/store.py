@@ -1,4 +1,4 @@
-"""A layer of balancers in front of a replicated store."""
+"""Balancers in front of a replicated store."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["BalancedStore"]
 
 
 class StoreDispatcher(ResilientDispatcher):
-    """Speaks the store's own language to the backends: requests, replies and redirects.
+    """A dispatcher that uses the store's messages: requests, replies and redirects.
 
-    A copy keeps its session and sequence number, so that the store applies it once, however often it is sent.
-    A redirect is followed to the leader it names, as the same attempt.
+    A copy keeps its session and sequence number, so that the store applies it once, also if it is sent several times.
+    The dispatcher follows a redirect to the named leader, within the same attempt.
     """
 
     def on_start(self) -> None:
@@ -38,13 +38,13 @@ class StoreDispatcher(ResilientDispatcher):
         self.node.send(copy.backend.name, Request(command))
 
     def _cancel(self, number: int, copy: Copy) -> None:
-        """A store cannot take a command back."""
+        """No effect: a store cannot cancel a command."""
 
     def _settle(self, number: int, ok: bool | None) -> None:
         copy = self.attempts[number]
         command = copy.job.command
         key = (command.session, command.sequence, copy.backend.name)
-        if self._numbers.get(key) == number:  # the client may have asked again meanwhile
+        if self._numbers.get(key) == number:  # the client may have sent the command again
             del self._numbers[key]
         super()._settle(number, ok)
 
@@ -79,7 +79,7 @@ class StoreBalancerNode(ResilientBalancerNode):
 
 
 class StoreClient(BalancedClient):
-    """Tries again where the balancer had no luck: the store sees to it that a command takes effect once."""
+    """Retries also after a failure that the balancer reports: the store applies a command only once."""
 
     def on_answer(self, src: str, msg: Answer) -> None:
         session, sequence = msg.ticket
@@ -92,7 +92,7 @@ class StoreClient(BalancedClient):
 
 @dataclass(frozen=True, kw_only=True)
 class BalancedStore(Balancing):
-    """A replicated store behind balancers: a system in a system.
+    """A replicated store behind balancers: a system inside a system.
 
     Clients ask a balancer, which asks a replica of its policy's choice and follows redirects to the leader. The
     store promises what it promises without balancers; the balancers keep nothing.
@@ -162,7 +162,7 @@ class BalancedStore(Balancing):
         return self.balancer_names
 
     def administered_by(self, kind: type) -> tuple[str, ...]:
-        """Requests are about the store, and are asked of its members; the balancers' own pool is fixed."""
+        """Administrators' requests are for the store, and go to its members; the balancers' pool is fixed."""
         return self.store.administered_by(kind)
 
     @property

@@ -1,3 +1,3 @@
-"""Failure detection, membership, gossip. Each protocol is a module; systems are offered by `sim.protocols`."""
+"""Failure detection, membership, gossip. Each protocol is a file or folder; `sim.protocols` exports the systems."""
 
 __all__: list[str] = []

@@ -1,16 +1,17 @@
-"""Failure detection by all-to-all heartbeats: a part that any node can hold, and a system to watch it by itself.
+"""Failure detection by all-to-all heartbeats: a part for any node, and a system of members that only watch each other.
 
-Every member sends a heartbeat to every other, n(n-1) messages a period; each judges the others by the arrival times
-(`sim.protocols.membership.suspicion`). In the terms of Chandra & Toueg (J. ACM 43(2), 1996): strongly complete (who has
-crashed is suspected by all after their timeout), and eventually strongly accurate where delays end up bounded.
+Every member sends a heartbeat to every other member, n(n-1) messages per period; each member judges the others by the
+arrival times (`sim.protocols.membership.suspicion`). In the terms of Chandra & Toueg (J. ACM 43(2), 1996) the detector
+is strongly complete (after its timeout, every member suspects a crashed member), and, if delays are eventually bounded,
+eventually strongly accurate.
 
-A part is declared ``detector = part(HeartbeatDetector, rule=PhiAccrual(8.0))``; the rule and the times come from the
-node's settings unless they are given. Its node may define ``suspected(peer)`` and ``trusted(peer)``; each change of
-mind is also recorded (events ``suspect`` and ``trust``).
+The part is declared as ``detector = part(HeartbeatDetector, rule=PhiAccrual(8.0))``; the rule and the times come from
+the node's settings unless they are given. The node may define ``suspected(peer)`` and ``trusted(peer)``; each change is
+also recorded (events ``suspect`` and ``trust``).
 
-*Local pauses.* An observer that stood still (garbage collection, a stopped process) finds on waking that nobody has
-been heard for long, which says nothing about them. Timers that come late give it away; everyone then has a fresh
-start. Cassandra guards itself in the same way (CASSANDRA-9183).
+*Local pauses.* An observer that was paused (garbage collection, a stopped process) has received no heartbeats for long,
+but this says nothing about its peers. Late timers show the pause; then the observation of all peers begins again.
+Cassandra does the same (CASSANDRA-9183).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Heartbeat:
 
 
 class HeartbeatDetector(Part):
-    """Sends heartbeats to all peers, and suspects those that are silent for too long.
+    """Sends heartbeats to all peers, and suspects peers that are silent for too long.
 
     Settings: ``rule``, ``heartbeat``, ``detection`` (seconds); None: those of the node's settings.
     """
@@ -71,21 +72,21 @@ class HeartbeatDetector(Part):
     def _watch(self) -> Watch:
         return self.how.watch(self.monotonic, self.interval, self.limit)
 
-    # What others may ask
+    # Queries
 
     def is_suspected(self, peer: str) -> bool:
         """Whether a peer is suspected now."""
         return peer in self.suspects
 
     def level(self, peer: str) -> float:
-        """How suspicious a peer is; what that means depends on the rule (phi, or the used share of the timeout)."""
+        """The suspicion level of a peer; its unit depends on the rule (phi, or the elapsed share of the timeout)."""
         return self.watches[peer].level(self.monotonic)
 
     # Sending
 
     def on_beat_timeout(self) -> None:
         self._check_punctuality(self.beat_due)
-        # Heartbeat i is due at a fixed time (arrivals are estimated by that), so those that were missed have numbers to
+        # Heartbeat i is due at a fixed time, and rules estimate arrivals by this, so missed ones have numbers, too.
         periods = 1 + int(max(0.0, self.monotonic - self.beat_due) // self.interval)
         self.number += periods
         self.beat_due += periods * self.interval
@@ -100,7 +101,9 @@ class HeartbeatDetector(Part):
         if known is not None and this <= known:
             return  # late, or a duplicate
         if known is None or known[0] != msg.incarnation:
-            self.watches[src] = self._watch()  # what its former life was like says nothing of this one
+            self.watches[src] = (
+                self._watch()
+            )  # the arrivals of an earlier incarnation say nothing about this one
         self.latest[src] = this
         self.watches[src].heard(self.monotonic, msg.number)
         if src in self.suspects:
@@ -113,7 +116,7 @@ class HeartbeatDetector(Part):
     # Judging
 
     def _look_ahead(self) -> None:
-        """Set the timer to when the next peer becomes suspect."""
+        """Set the timer to the earliest deadline of a peer that is not suspected."""
         deadlines = [w.deadline for peer, w in self.watches.items() if peer not in self.suspects]
         self.check_due = min(deadlines, default=float("inf"))
         if deadlines:
@@ -129,7 +132,7 @@ class HeartbeatDetector(Part):
         self._look_ahead()
 
     def _check_punctuality(self, due: float) -> bool:
-        """Whether a timer has come when it was due. If not, this node stood still."""
+        """Whether a timer fired on time. If not, this node was paused: begin to watch all peers again."""
         late = self.monotonic - due
         if late <= PUNCTUAL:
             return True
@@ -144,18 +147,18 @@ class HeartbeatDetector(Part):
             hear(peer)
 
 
-# A system of nothing else
+# A system that does nothing else
 
 
 class MembershipClient(Client):
-    """Asks the nearest member that answers."""
+    """Sends requests to the nearest member that it does not avoid."""
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
+        """There is no leader to learn."""
 
 
 def member_of(key: str, members: tuple[str, ...]) -> str:
-    """The member that a client asks about: by name, or by the number at the end of any other key, modulo n."""
+    """The member about which a client asks: ``key`` is its name, or ends with its number (modulo n)."""
     if key in members:
         return key
     digits = key[len(key.rstrip("0123456789")) :]
@@ -163,7 +166,7 @@ def member_of(key: str, members: tuple[str, ...]) -> str:
 
 
 class MonitorNode(Node):
-    """A member that watches the others; clients may ask what it thinks of one (``get``: "up" or "suspect")."""
+    """A member that watches the others. Clients may ask for its opinion of a member (``get``: "up" or "suspect")."""
 
     detector = part(HeartbeatDetector)
 
@@ -181,9 +184,9 @@ class HeartbeatDetectors(ReplicatedSystem):
     Parameters
     ----------
     nodes:
-        How many (>= 2), named n0, n1, ...
+        The number of members (>= 2), named n0, n1, ...
     detector:
-        When silence is suspicious (`sim.protocols.membership.suspicion`).
+        The rule of suspicion (`sim.protocols.membership.suspicion`).
     """
 
     nodes: Several = 5
@@ -199,7 +202,7 @@ class HeartbeatDetectors(ReplicatedSystem):
 
     @property
     def max_clock_drift(self) -> float | None:
-        """Silence is measured by the observer's clock, whose rate matters little."""
+        """0.1: the observer's clock measures silence, and its rate has little effect."""
         return 0.1
 
     @property
@@ -210,26 +213,26 @@ class HeartbeatDetectors(ReplicatedSystem):
         return (DetectorSafety(),)
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """Those who suspect somebody although all are up."""
+        """The members that suspect a live member."""
         monitors = [node for node in nodes.values() if isinstance(node, MonitorNode)]
         return tuple(m.name for m in monitors if any(s in nodes for s in m.detector.suspects))
 
 
 @dataclass
 class DetectorSafety(Invariant):
-    """Suspicion needs silence that the observer was there to hear; its level never falls in between.
+    """Suspicion requires silence while the observer was awake, and the level of suspicion grows with silence.
 
-    - A peer is suspected only after its timeout (seconds on the observer's clock) since its last heartbeat was
-      handled, and since the observer last woke from a pause of more than a heartbeat, which it must have noticed.
+    - An observer suspects a peer only when the timeout (seconds on the observer's clock) has passed since it handled
+      the peer's last heartbeat, and since the end of its own last pause of more than one heartbeat interval.
     - Between two heartbeats the level of a peer does not fall.
-    - In the end nobody is trusted whose deadline is long over.
+    - At the end, no observer trusts a peer whose deadline has passed.
     """
 
     def __post_init__(self) -> None:
         self.latest: dict[
             tuple[str, str], tuple[int, int]
         ] = {}  # (observer, peer) -> newest heartbeat handled
-        self.since: dict[tuple[str, str], float] = {}  # and when, on the observer's monotonic clock
+        self.since: dict[tuple[str, str], float] = {}  # its time on the observer's monotonic clock
         self.awake: dict[str, float] = {}  # observer -> its start, or the end of its last long pause
         self.paused: dict[str, float] = {}
         self.intervals: dict[str, float] = {}
@@ -257,7 +260,7 @@ class DetectorSafety(Invariant):
             self.check_suspicion(node, detail["peer"], float(detail["timeout"]))
 
     def check_suspicion(self, observer: str, peer: str, timeout: float) -> None:
-        """The observer was awake and heard nothing for its timeout."""
+        """Check that the observer was awake and received no heartbeat of the peer for the timeout."""
         begun = max(self.awake[observer], self.since.get((observer, peer), -float("inf")))
         silence = self.hosts[observer].monotonic() - begun
         if silence < timeout - 1e-6:

@@ -1,17 +1,18 @@
-"""Leader leases: for a stretch of time at most one member leads, and needs to ask nobody while it does.
+"""Leader leases: for a limited time at most one member leads, and it leads without asking other members.
 
 Gray & Cheriton, "Leases: An Efficient Fault-Tolerant Mechanism for Distributed File Cache Consistency", SOSP 1989; as
 leases of mastership granted by a quorum: Lampson, "How to Build a Highly Available System Using Consensus", 1996.
 
-A *granter* promises one *seeker* at a time: for ``term`` seconds on my clock I promise nobody else. A seeker that has
-the promises of a quorum leads for ``term * (1 - drift) / (1 + drift)`` seconds on its own clock, counted from when it
-*asked*. Both parts can be held by any node; one granter alone is a lease service, granters at all members are a quorum.
+A *granter* makes a promise to one *seeker* at a time: to promise nothing to other seekers for ``term`` seconds on the
+granter's clock. A seeker with the promises of a quorum leads for ``term * (1 - drift) / (1 + drift)`` seconds on its
+own clock, counted from the time of its *request*. Any node can have both parts. One granter alone is a lease service;
+granters at all members form quorums.
 
-Assumption: the rate of every monotonic clock is within a factor 1 ± ``drift`` of true time. Then two
-quorums' common granter ends its promise, which began after the seeker asked, no earlier than term / (1 + drift) of true
-time later; and the seeker stops by then even if its clock is slow.
+Assumption: the rate of every monotonic clock is within a factor 1 ± ``drift`` of true time. Two quorums have a common
+granter. Its promise began after the seeker's request, and ends at the earliest term / (1 + drift) of true time after
+the request. The seeker stops before that time, even if its clock is slow.
 
-A promise is not on disk: a granter that restarts grants nothing for a whole term (Gray & Cheriton, section 2).
+Promises are not on disk: after a restart, a granter grants nothing for a whole term (Gray & Cheriton, section 2).
 """
 
 from __future__ import annotations
@@ -33,27 +34,27 @@ __all__ = ["LeaderLease", "LeaseGranter", "LeaseMember", "LeaseSeeker", "usable_
 
 
 def usable_term(term: float, drift: float) -> float:
-    """For how long (seconds on its own clock, since it asked) a holder may rely on a promise of ``term`` seconds."""
+    """How long a holder may rely on a promise of ``term`` seconds: seconds on its own clock, from its request."""
     return term * (1.0 - drift) / (1.0 + drift)
 
 
 @message
 class LeaseRequest:
-    """Promise me a term. ``number``: of the seeker's requests, (start, count)."""
+    """Asks for a promise for one term. ``number``: the number of the seeker's request, (incarnation, count)."""
 
     number: tuple[int, int]
 
 
 @message
 class LeaseGrant:
-    """Promised, for a term from when the request came."""
+    """A promise for one term from the arrival of the request."""
 
     number: tuple[int, int]
 
 
 @message
 class LeaseDenied:
-    """Not now; promised to ``holder``, if anybody."""
+    """No promise now. ``holder``: the seeker that has the promise; None after a restart of the granter."""
 
     number: tuple[int, int]
     holder: str | None
@@ -61,13 +62,13 @@ class LeaseDenied:
 
 @message
 class LeaseRelease:
-    """The sender relies on no promise up to request ``number``, and never will."""
+    """The sender gives up all promises for requests up to ``number``."""
 
     number: tuple[int, int]
 
 
 class LeaseGranter(Part):
-    """Promises one seeker at a time. Setting: ``term`` (seconds; None: that of the node's settings)."""
+    """Makes promises to one seeker at a time. Setting: ``term`` (seconds; None: from the node's settings)."""
 
     term: float | None = None
 
@@ -75,7 +76,7 @@ class LeaseGranter(Part):
         self.length = float(self.term or self.node.settings.lease_term)
         self.promised_to: str | None = None
         self.number = (-1, 0)
-        # After a restart it does not know what it has promised.
+        # After a restart it does not know its earlier promises.
         self.until = self.monotonic + self.length if self.incarnation > 0 else self.monotonic
 
     def on_lease_request(self, src: str, msg: LeaseRequest) -> None:
@@ -93,9 +94,9 @@ class LeaseGranter(Part):
 
 
 class LeaseSeeker(Part):
-    """Seeks the lease, and keeps it once it has it.
+    """Requests the lease, and renews it while it holds it.
 
-    Settings (None: from the node's settings): ``term``, ``drift``, ``granters`` (names), ``renew_every`` (seconds). Its
+    Settings (None: from the node's settings): ``term``, ``drift``, ``granters`` (names), ``renew_every`` (seconds). The
     node may define ``lease_gained()`` and ``lease_lost()``; both are recorded (events ``lease`` and ``lease_over``).
     """
 
@@ -112,24 +113,24 @@ class LeaseSeeker(Part):
         self.length = float(self.term or settings.lease_term)
         self.usable = self.usable_of(settings.drift if self.drift is None else self.drift)
         self.until = -inf  # on its monotonic clock
-        self.holder: str | None = None  # the node that it believes to hold it
+        self.holder: str | None = None  # the node that it believes to be the holder
         self.count = 0
         self.grants: dict[
             tuple[int, int], tuple[float, dict[str, None]]
-        ] = {}  # number -> (when asked, by which node)
+        ] = {}  # number -> (time of the request, nodes that granted it)
         self.set_timer("seek", self.interval * self.random.random())
 
     def usable_of(self, drift: float) -> float:
-        """For how long it may rely on a quorum's promises."""
+        """How long (seconds) it may rely on the promises of a quorum."""
         return usable_term(self.length, drift)
 
     @property
     def held(self) -> bool:
-        """Whether this node holds the lease at this moment."""
+        """Whether this node holds the lease now."""
         return self.monotonic < self.until
 
     def on_seek_timeout(self) -> None:
-        """Ask for the lease, or for its renewal; but leave an unsuccessful attempt to others for a while."""
+        """Request the lease, or its renewal. After an unsuccessful attempt, give up and wait a random time."""
         tried = bool(self.grants)
         if tried and not self.held:
             self.give_up()
@@ -143,7 +144,7 @@ class LeaseSeeker(Part):
         self.set_timer("seek", self.interval)
 
     def give_up(self) -> None:
-        """Rely on no promise, and say so: for example to let another lead."""
+        """Give up all promises and tell the granters, for example so that another member can lead."""
         self.until = -inf
         self.grants.clear()
         self.broadcast(LeaseRelease((self.incarnation, self.count)), to=self.asked, hold=False)
@@ -180,11 +181,11 @@ class LeaseSeeker(Part):
             hear()
 
 
-# A system of nothing else
+# A system that does nothing else
 
 
 class LeaseHolder(Node):
-    """A member that leads while it holds the lease; asked anything (``get``) it then answers with its name."""
+    """A member that leads while it holds the lease; it then answers each ``get`` with its name."""
 
     lease = part(LeaseSeeker)
 
@@ -197,31 +198,31 @@ class LeaseHolder(Node):
 
 
 class LeaseMember(LeaseHolder):
-    """A member that also grants."""
+    """A member that is also a granter."""
 
     granter = part(LeaseGranter)
 
 
 class LeaseService(Node):
-    """One node that only grants."""
+    """A node that is only a granter."""
 
     granter = part(LeaseGranter)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderLease(ReplicatedSystem):
-    """A group in which at most one member leads at a time, by a lease.
+    """A group in which at most one member leads at a time, under a lease.
 
     Parameters
     ----------
     nodes:
-        How many members (>= 1) n0, n1, ..., all of which seek the lease.
+        The number of members (>= 1) n0, n1, ...; all of them request the lease.
     granters:
-        ``"quorum"``: a majority of the members themselves. ``"service"``: one node, ``leases``, that does nothing else.
+        ``"quorum"``: all members are granters, and a majority is needed. ``"service"``: a single node ``leases``.
     term:
-        Seconds of a promise; None: the detection timeout.
+        Duration of a promise in seconds; None: the detection timeout.
     drift:
-        How far the rate of a clock may be off (0 <= drift < 1).
+        The largest error of the rate of a clock (0 <= drift < 1).
     """
 
     granters: Literal["quorum", "service"] = "quorum"
@@ -241,17 +242,17 @@ class LeaderLease(ReplicatedSystem):
 
     @property
     def max_clock_drift(self) -> float:
-        """How wrong the rates of clocks may be."""
+        """The setting ``drift``."""
         return self.drift
 
     @property
     def lease_term(self) -> float:
-        """Seconds of a promise."""
+        """The duration of a promise in seconds."""
         return self.term or self.detection_timeout
 
     @property
     def granter_names(self) -> tuple[str, ...]:
-        """Who grants."""
+        """The names of the granters."""
         return ("leases",) if self.granters == "service" else self.names
 
     def members(self) -> tuple[Member, ...]:
@@ -271,15 +272,15 @@ class LeaderLease(ReplicatedSystem):
         return (OneHolder(),)
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """All, while nobody leads."""
+        """All members, while none of them leads."""
         return () if self.holder("leader", nodes) is not None else tuple(nodes)
 
 
 @dataclass
 class OneHolder(Invariant):
-    """At any true time at most one node holds the lease, as long as clock rates keep to the drift.
+    """At any true time at most one node holds the lease, if the rates of clocks are within the drift.
 
-    Holding begins in a step of the holder, so it is enough to look at each step whether anyone else still holds.
+    A node begins to hold the lease in one of its steps, so it is enough to check after each step of a holder.
     """
 
     title: ClassVar[str] = "at most one holder at any time"

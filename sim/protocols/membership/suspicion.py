@@ -1,13 +1,13 @@
-"""When is silence suspicious? Rules that judge one peer by the times at which its heartbeats arrive.
+"""Rules of suspicion: they judge one peer by the times at which its heartbeats arrive.
 
-- `FixedTimeout`: after a fixed time.
-- `ExpectedArrival`: a margin after the estimated arrival of the next heartbeat: NFD-E of Chen, Toueg, Aguilera, "On the
-  Quality of Service of Failure Detectors", IEEE Trans. Computers 51(5), 2002, section 6.
-- `PhiAccrual`: when a silence of this length has become improbable: Hayashibara, Defago, Yared, Katayama, "The phi
-  Accrual Failure Detector", SRDS 2004. phi = -log10(P(a heartbeat comes even later)), inter-arrival times being
-  normal with the mean and the deviation of a window of observed ones. Departures: the window begins with two invented
-  intervals (mean: the heartbeat, deviation: a quarter of it), as Akka's does, and the deviation has a least value,
-  without which a network that never varies would make any delay suspicious.
+- `FixedTimeout`: suspects after a fixed time.
+- `ExpectedArrival`: suspects a margin after the estimated arrival of the next heartbeat: NFD-E of Chen, Toueg,
+  Aguilera, "On the Quality of Service of Failure Detectors", IEEE Trans. Computers 51(5), 2002, section 6.
+- `PhiAccrual`: suspects when a silence of this length is improbable: Hayashibara, Defago, Yared, Katayama, "The phi
+  Accrual Failure Detector", SRDS 2004. phi = -log10(P(a heartbeat comes even later)); inter-arrival times are assumed
+  to be normal, with the mean and the standard deviation of a window of observed ones. Departures: the window begins
+  with two artificial intervals (mean: the heartbeat interval, deviation: a quarter of it), as in Akka. The deviation
+  has a minimum; without it, any delay would be suspicious in a network without jitter.
 
 A rule is a frozen value; ``rule.watch(...)`` makes the `Watch` of one peer. Times: seconds on the observer's monotonic
 clock.
@@ -25,16 +25,16 @@ from sim.settings import Value
 __all__ = ["PUNCTUAL", "ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
 
 PUNCTUAL = 0.001
-"""Seconds: a timer that is later than this shows that its node stood still."""
+"""Seconds: a timer that fires later than this shows that its node was paused."""
 
 _LARGEST_PHI = 300.0  # 10**-300 is still a normal double
 
 
 def phi_of(z: float) -> float:
-    """-log10 of the probability that a standard normal variable exceeds ``z``; accurate however far out."""
+    """-log10 of the probability that a standard normal variable exceeds ``z``; accurate also for large ``z``."""
     if z < 30.0:
         return -log10(0.5 * erfc(z / sqrt(2.0)))
-    # erfc underflows at 38; its asymptotic series (Abramowitz & Stegun 7.1.23) is exact to 1e-9 from here on.
+    # erfc underflows at 38; for z >= 30 its asymptotic series (Abramowitz & Stegun 7.1.23) has an error below 1e-9.
     series = 1.0 - 1.0 / z**2 + 3.0 / z**4 - 15.0 / z**6
     return (z * z / 2.0 + log(z * sqrt(2.0 * pi)) - log(series)) / log(10.0)
 
@@ -45,10 +45,10 @@ def z_of(phi: float) -> float:
 
 
 class Watch:
-    """What one observer knows of one peer.
+    """The state of one observer about one peer.
 
-    Attributes: ``last``: when it was heard last (or the watch began). ``timeout``: how much silence from then on
-    makes it suspect. ``threshold``: the `level` that is reached at that moment.
+    Attributes: ``last``: the time of its last heartbeat (or the start of the watch). ``timeout``: the silence (seconds)
+    after ``last`` that makes it suspect. ``threshold``: the `level` that is reached at that time.
     """
 
     threshold: float = 1.0
@@ -59,28 +59,28 @@ class Watch:
 
     @property
     def deadline(self) -> float:
-        """When the peer becomes suspect if nothing is heard of it."""
+        """The time at which the peer becomes suspect, if no heartbeat arrives."""
         return self.last + self.timeout
 
     def level(self, now: float) -> float:
-        """How suspicious the silence is; it never falls until a heartbeat comes."""
+        """The level of suspicion; it does not fall between two heartbeats."""
         return max(0.0, now - self.last) / self.timeout
 
     def heard(self, now: float, number: int) -> None:
-        """Heartbeat ``number`` (they count up by one) has come; none older than the last one is reported."""
+        """Heartbeat ``number`` has arrived. Numbers increase by one; the caller leaves out older heartbeats."""
         self.last = now
 
     def excuse(self, now: float) -> None:
-        """The observer itself was not there to hear anything: the silence so far counts for nothing."""
+        """The observer was paused: the silence so far does not count."""
         self.last = now
 
 
 @dataclass(frozen=True, slots=True)
 class Rule(Value):
-    """Base of the rules."""
+    """Base of all rules."""
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
-        """Begin to watch a peer that sends every ``heartbeat``; ``detection``: the system's timeout, as a default."""
+        """Begin to watch a peer that sends every ``heartbeat`` seconds; ``detection``: the default timeout."""
         raise NotImplementedError
 
     @property
@@ -122,8 +122,10 @@ class FixedTimeout(Rule):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedArrival(Rule):
-    """Suspect ``margin`` seconds (Chen's alpha) after the next heartbeat is expected; ``window``: over how many it is
-    estimated. None: so that detection takes as long as with the system's timeout.
+    """Suspect ``margin`` seconds (Chen's alpha) after the expected arrival of the next heartbeat.
+
+    ``window``: the number of heartbeats for the estimate. ``margin=None``: detection takes as long as with the system's
+    timeout.
     """
 
     margin: float | None = None
@@ -145,8 +147,8 @@ class ExpectedArrival(Rule):
 class _ArrivalWatch(Watch):
     """EA(l+1) = mean of (A(i) - eta * s(i)) + (l+1) * eta, over the last heartbeats i.
 
-    The paper's senders keep to one schedule for ever. A heartbeat that is off by more than the margin (a clock
-    has another rate) begins a new one.
+    In the paper, senders keep one schedule forever. Here a heartbeat that deviates by more than the margin (because the
+    rate of a clock has changed) begins a new schedule.
     """
 
     def __init__(self, now: float, eta: float, margin: float, window: int) -> None:
@@ -177,11 +179,11 @@ class PhiAccrual(Rule):
     Parameters
     ----------
     threshold:
-        phi (> 0, at most 300): at 1 it is wrong once in ten silences of such length, at 8 once in 10**8.
+        phi (> 0, at most 300): with 1, one suspicion in ten is wrong; with 8, one in 10**8.
     window:
-        How many inter-arrival times are remembered (>= 2).
+        The number of remembered inter-arrival times (>= 2).
     min_std:
-        The least deviation, seconds; None: a tenth of the heartbeat.
+        The minimum of the standard deviation in seconds; None: a tenth of the heartbeat interval.
     """
 
     threshold: float = 8.0
@@ -216,7 +218,7 @@ class _PhiWatch(Watch):
         self.sample: deque[float] = deque(maxlen=window)
         self.total = self.squares = 0.0
         self.mean = self.std = 0.0
-        self.fresh = True  # whether the next arrival ends an interval
+        self.fresh = True  # the next arrival does not end an interval
         for interval in (0.75 * heartbeat, 1.25 * heartbeat):
             self._learn(interval)
         super().__init__(now, self._estimate())
@@ -250,5 +252,5 @@ class _PhiWatch(Watch):
         self.timeout = self._estimate()
 
     def excuse(self, now: float) -> None:
-        self.fresh = True  # the interval that a pause lies in says nothing of the network
+        self.fresh = True  # an interval with a pause says nothing about the network
         super().excuse(now)

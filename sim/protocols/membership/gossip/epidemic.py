@@ -1,21 +1,21 @@
-"""Epidemic spreading of updates: rumour mongering and anti-entropy, as a part of any node and as a system.
+"""Epidemic spreading of updates: rumour mongering and anti-entropy, as a part for any node.
 
 Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", PODC 1987.
 
-*Rumour mongering* (section 1.4): an update that a member learns is *hot*; once a cycle it contacts another member
-at random and pushes hot updates, or pulls them, or both. It loses interest in one
+*Rumour mongering* (section 1.4): an update that a member learns is *hot*. Once per cycle the member contacts another
+member at random and pushes hot updates, or pulls them, or both. It loses interest in an update
 
-- with *feedback*, when it was unnecessary (the other knew it already); *blind*, whatever came of it;
-- by a *counter*, the k-th time that this happens in a row; by a *coin*, each time with probability 1/k.
+- with *feedback*: after unnecessary contacts (the other member knew the update); *blind*: after any contact;
+- by a *counter*: after k such contacts in a row; by a *coin*: after each such contact with probability 1/k.
 
-So in the end some member may not have been told (the residue). *Anti-entropy* (1.3) leaves nobody out: now and then a
-member compares all it has with a random other, and they exchange what one of them lacks.
+So some members may never receive an update (the residue). *Anti-entropy* (1.3) reaches all members: periodically a
+member compares its whole database with that of a random other member, and they exchange missing updates.
 
-Reading of the paper that its table 1 needs: whether a contact is unnecessary is judged by what the other knew when the
-cycle began, and a contact that was of use resets the counter. When updates are pulled, a cycle counts as useful if any
-of those who asked in it needed the update (the paper's footnote on pull and counters).
+To reproduce table 1, the paper must be read as follows: a contact is unnecessary if the other member knew the update
+when the cycle began, and a useful contact resets the counter. For pull, a cycle is useful if at least one of the
+members that asked in it needed the update (the paper's footnote on pull and counters).
 
-Updates of a key are ordered by (when it was written on the writer's clock, the writer): the last writer wins.
+Updates of a key are ordered by (time on the writer's clock, name of the writer): the last writer wins.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STYLES = ("push", "pull", "push-pull")
 
 @message
 class Written:
-    """An update: ``key`` was given ``value`` at ``time`` (seconds on the clock of ``writer``)."""
+    """An update: ``writer`` wrote ``value`` to ``key`` at ``time`` (seconds on its clock)."""
 
     key: str
     value: Any
@@ -55,7 +55,7 @@ class Written:
 
     @property
     def version(self) -> tuple[float, str]:
-        """What orders the updates of a key."""
+        """The version, by which the updates of a key are ordered."""
         return (self.time, self.writer)
 
 
@@ -69,19 +69,19 @@ class Rumours:
 
 @message
 class Pull:
-    """Tell me what is hot."""
+    """Asks the receiver for its hot updates."""
 
 
 @message
 class Feedback:
-    """For each key: whether the receiver needed what it was sent, that is did not know it when the cycle began."""
+    """For each key: whether the sender of this message needed the update (did not know it when the cycle began)."""
 
     needed: tuple[tuple[str, bool], ...]
 
 
 @message
 class Digest:
-    """The version of everything that the sender has; ``style`` is that of the exchange."""
+    """The versions of all updates that the sender has; ``style``: the style of the exchange."""
 
     versions: tuple[tuple[str, float, str], ...]
     style: str
@@ -89,7 +89,7 @@ class Digest:
 
 @message
 class Missing:
-    """What the receiver lacks, and the keys of which the sender would like to have the newer versions."""
+    """Updates that the receiver lacks, and the keys of which the sender wants newer versions (``wanted``)."""
 
     updates: tuple[Written, ...]
     wanted: tuple[str, ...] = ()
@@ -102,10 +102,10 @@ class Mongering(Value):
     Parameters
     ----------
     style: ``"push"``, ``"pull"`` or ``"push-pull"``.
-    feedback: whether it depends on the other's answer that interest is lost; False: blind.
+    feedback: whether only unnecessary contacts lead to loss of interest; False: all contacts do (blind).
     stop: ``"counter"`` or ``"coin"``.
-    k: after how many vain contacts, or with which probability 1/k (>= 1).
-    fanout: how many others are contacted in a cycle (>= 1).
+    k: counter: the number of such contacts in a row; coin: interest is lost with probability 1/k (>= 1).
+    fanout: the number of members contacted in a cycle (>= 1).
     """
 
     style: Style = "push"
@@ -135,7 +135,7 @@ class Mongering(Value):
 
 @dataclass(frozen=True, slots=True)
 class AntiEntropy(Value):
-    """How whole databases are compared: every so many seconds (each member with one other), and in which direction."""
+    """How databases are compared: ``every`` (seconds) each member compares with one other; ``style``: the direction."""
 
     every: float = 1.0
     style: Style = "push-pull"
@@ -153,7 +153,7 @@ class AntiEntropy(Value):
 
 
 class _Hot:
-    """A hot update: how often it has been unnecessary in a row, and what came of it in this cycle."""
+    """A hot update: its number of unnecessary cycles in a row, and the contacts and usefulness in this cycle."""
 
     __slots__ = ("contacts", "count", "useful")
 
@@ -164,12 +164,12 @@ class _Hot:
 
 
 class Epidemic(Part):
-    """Holds a database of updates and spreads what is written to it.
+    """Holds a database of updates, and spreads the updates that are written to it.
 
-    Settings: ``mongering`` and ``anti_entropy`` (None: those of the node's settings; both may be None there),
-    ``cycle`` (seconds; None: two of its heartbeats), ``synchronous``: all members begin their cycles at multiples of
-    it. Its node may define ``learned(update)``. What is learned is recorded (event ``learned``), and so is the loss of
-    interest (``bored``).
+    Settings: ``mongering`` and ``anti_entropy`` (None: those of the node's settings, which may also be None),
+    ``cycle`` (seconds; None: two heartbeats), ``synchronous``: all members begin their cycles at multiples of
+    ``cycle``. The node may define ``learned(update)``. Each learned update is recorded (event ``learned``), and so is
+    the loss of interest (``bored``).
     """
 
     mongering: Mongering | None = None
@@ -187,42 +187,42 @@ class Epidemic(Part):
         self.in_step = settings.synchronous if self.synchronous is None else self.synchronous
         self.cycles = 0
         self.hot: dict[str, _Hot] = {}
-        self.fresh: dict[str, None] = {}  # keys that it has learned of in this cycle
+        self.fresh: dict[str, None] = {}  # keys of updates learned in this cycle
         if self.how is not None:
             self.set_timer("cycle", self._until_next(self.length))
         if self.compare is not None:
             self.set_timer("compare", self._until_next(self.compare.every))
 
     def _until_next(self, period: float) -> float:
-        """Seconds to the first or, in step with all others, the next cycle."""
+        """Seconds to the first cycle or, if synchronous, to the next multiple of ``period``."""
         if not self.in_step:
             return period * self.random.random()
-        # By the wall clock: that all have the same is what "in step" means.
-        begun = floor(self.now / period + 1e-6)  # now may be a rounding short of a multiple
+        # By the wall clock: "synchronous" means that all members have the same time.
+        begun = floor(self.now / period + 1e-6)  # 1e-6: rounding may leave `now` just below a multiple
         return (begun + 1) * period - self.now
 
-    # What others may ask
+    # Reading and writing
 
     def write(self, key: str, value: Any) -> Written:
-        """Give a key a value here; the others will hear of it."""
+        """Write a value to a key at this member, and begin to spread it."""
         known = self.updates.get(key)
         time = self.now if known is None else max(self.now, known.time)
         writer = self.name
         if known is not None and (time, writer) <= known.version:
-            time += 1e-9  # written twice at one instant, or after one from a clock that is ahead
+            time += 1e-9  # second write at one instant, or the known update is from a clock that is ahead
         update = Written(key, value, time, writer)
         self.learn(update)
         return update
 
     def read(self, key: str) -> Any:
-        """The value of a key as far as this member knows; None without one."""
+        """The value of a key at this member; None if it has none."""
         update = self.updates.get(key)
         return None if update is None else update.value
 
     # Learning
 
     def learn(self, update: Written) -> bool:
-        """Take an update in; whether it was news."""
+        """Store an update if it is newer than the known one; returns whether it was."""
         known = self.updates.get(update.key)
         if known is not None and update.version <= known.version:
             return False
@@ -277,7 +277,7 @@ class Epidemic(Part):
             self.send(src, Feedback(tuple(needed)))
 
     def _needs(self, update: Written) -> bool:
-        """Whether it did not know an update when the cycle began."""
+        """Whether this member did not know an update when the cycle began."""
         known = self.updates.get(update.key)
         return (
             known is None
@@ -293,7 +293,7 @@ class Epidemic(Part):
                 hot.useful = hot.useful or needed
 
     def _lose_interest(self, key: str) -> None:
-        """What came of the last cycle's contacts for a hot update."""
+        """Count the contacts of the last cycle for a hot update, and perhaps lose interest in it."""
         hot, how = self.hot[key], self.how
         assert how is not None
         contacts, useful = hot.contacts, hot.useful

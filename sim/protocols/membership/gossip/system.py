@@ -1,7 +1,7 @@
-"""A database replicated by gossip alone: any member takes writes and answers reads; updates spread like epidemics.
+"""A database replicated only by gossip: any member accepts writes and answers reads; updates spread as epidemics.
 
-The protocol is in `epidemic` (Demers et al. 1987); this is the system: members that hold an `Epidemic`,
-clients that write (``put`` starts a rumour) and read (``get``: the copy of the nearest member).
+The protocol is in `epidemic` (Demers et al. 1987). This file has the system: members with an `Epidemic` part, and
+clients that write (``put`` starts a rumour) and read (``get`` reads the copy of the nearest member).
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class GossipNode(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Gossip(ReplicatedSystem):
-    """Members that spread what is written at any of them.
+    """Members that spread updates written at any member.
 
     Parameters
     ----------
     nodes:
-        How many (>= 2), named n0, n1, ...
+        The number of members (>= 2), named n0, n1, ...
     mongering:
-        How rumours are spread; None: not at all.
+        How rumours are spread; None: no rumours.
     anti_entropy:
-        How databases are compared; None: never, so that a rumour may leave some out.
+        How databases are compared; None: never, so that some members may never receive an update.
     cycle:
-        Seconds from one round of rumours to the next; None: two heartbeats.
+        Seconds from one cycle of rumour mongering to the next; None: two heartbeats.
     synchronous:
-        All members begin their cycles together, as the analysis in the paper assumes. False: each in its own time.
+        All members begin their cycles together, as the analysis in the paper assumes. False: at random offsets.
     """
 
     nodes: Several = 5
@@ -82,7 +82,7 @@ class Gossip(ReplicatedSystem):
 
     @property
     def converges_within(self) -> float | None:
-        """Comparisons with random partners: 2 log2 n until most have an update, 20 for those passed over by chance."""
+        """In comparisons with random partners: 2 log2 n until most members have an update, 20 more for the rest."""
         return (
             None if self.anti_entropy is None else (20 + 2 * ceil(log2(self.nodes))) * self.anti_entropy.every
         )
@@ -95,7 +95,7 @@ class Gossip(ReplicatedSystem):
         return (GossipSafety(),)
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """Those who lack something that another has; nobody where rumours alone spread, which may leave some out."""
+        """The members that lack an update of another one; none without anti-entropy, as rumours may not reach all."""
         members = [node for node in nodes.values() if isinstance(node, GossipNode)]
         if self.anti_entropy is None:
             return ()
@@ -105,14 +105,14 @@ class Gossip(ReplicatedSystem):
         )
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that are newer than anything that a live member has of their keys."""
+        """The number of acknowledged writes that are newer than every update of their keys at live members."""
         newest = newest_of([node for node in nodes.values() if isinstance(node, GossipNode)])
         nothing = (-inf, "")
         return sum(newest.get(a.operation.key, nothing) < tuple(a.result) for a in acknowledged.values())
 
 
 def newest_of(members: Iterable[GossipNode]) -> dict[str, tuple[float, str]]:
-    """The newest version of each key that any of the members has."""
+    """Key -> the newest version of it at any of the members."""
     newest: dict[str, tuple[float, str]] = {}
     for member in members:
         for key, update in member.epidemic.updates.items():
@@ -123,16 +123,18 @@ def newest_of(members: Iterable[GossipNode]) -> dict[str, tuple[float, str]]:
 
 @dataclass
 class GossipSafety(Invariant):
-    """Rumours are true, and nobody goes back.
+    """Updates come from their writers, and versions at a member never go back.
 
-    - A version names one value, and its writer is the first to have it.
-    - What a member has of a key only gets newer; after a restart it is no older than what it had told others of.
-    - What a member tells others is on its disk.
+    - A version identifies one value, and its writer is the first member to have it.
+    - The version of a key at a member only becomes newer; after a restart it is not older than what the member sent.
+    - Updates that a member sends are on its disk.
     """
 
     def __post_init__(self) -> None:
         self.written: dict[tuple[str, tuple[float, str]], Any] = {}
-        self.held: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> version, in this life
+        self.held: dict[
+            tuple[str, str], tuple[float, str]
+        ] = {}  # (member, key) -> version, in this incarnation
         self.told: dict[tuple[str, str], tuple[float, str]] = {}  # (member, key) -> newest version sent, ever
         self.changed: dict[str, dict[str, None]] = {}  # member -> keys
         self.hosts: dict[str, Any] = {}
@@ -153,7 +155,7 @@ class GossipSafety(Invariant):
                 )
 
     def check_value(self, node: str, update: Written) -> None:
-        """Whatever is passed on was written, and is what was written."""
+        """Check that an update was written by its writer, with this value."""
         known = (update.key, update.version)
         if known not in self.written and node != update.writer:
             self.violated(
@@ -173,7 +175,7 @@ class GossipSafety(Invariant):
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "learned":
             self.changed.setdefault(node, {})[detail["key"]] = None
-        elif event == "crash":  # what was not synced may be gone
+        elif event == "crash":  # updates that were not synced may be lost
             self.held = {pair: version for pair, version in self.held.items() if pair[0] != node}
         elif event == "restart" and detail.get("wiped"):
             self.told = {pair: version for pair, version in self.told.items() if pair[0] != node}
@@ -184,7 +186,7 @@ class GossipSafety(Invariant):
         self.hosts[node.name] = node.host
         for key in self.changed.pop(node.name, ()):
             update = node.epidemic.updates[key]
-            if update.writer != node.name:  # its own it may lose and write again, as long as nobody was told
+            if update.writer != node.name:  # it may lose its own update and write again before it sends it
                 self.check_value(node.name, update)
             known = (self.held.get((node.name, key)), self.told.get((node.name, key)))
             before = max((version for version in known if version is not None), default=None)

@@ -1,4 +1,4 @@
-"""What must hold of SWIM's membership lists, whatever happens."""
+"""Invariants of SWIM's membership lists."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sim.system import Invariant
 __all__ = ["GONE", "SwimSafety", "Update"]
 
 GONE = frozenset({"dead", "left"})
-"""Statuses that only an alive message of a higher incarnation ends."""
+"""Statuses that only an alive update with a higher incarnation can end."""
 
 
 @message
 class Update:
-    """``member`` is ``"alive"``, ``"suspect"``, ``"dead"`` (confirmed as failed) or has ``"left"``."""
+    """``member`` is ``"alive"``, ``"suspect"``, ``"dead"`` (confirmed as failed), or has ``"left"`` the group."""
 
     member: str
     status: str
@@ -27,21 +27,21 @@ class Update:
 
 @dataclass
 class SwimSafety(Invariant):
-    """Incarnations are their owners', and are remembered; the dead do not return by themselves.
+    """Only a member raises its incarnation; highest incarnations are remembered; dead members need a higher one.
 
-    - Nobody tells of an incarnation that its owner has not reached, and what an owner tells of itself is on its disk.
-    - What a member stores as another's incarnation is the highest that it has been told.
-    - In a member's list a dead or departed one becomes alive only, and under a higher incarnation only.
+    - No member sends an incarnation that its owner has not reached; an incarnation that its owner sends is on its disk.
+    - The incarnation that a member stores for another member is the highest that it has received.
+    - In a member's list, a member that is dead or has left can only become alive, and only with a higher incarnation.
     """
 
     def __post_init__(self) -> None:
         self.reached: dict[str, int] = {}  # member -> its highest incarnation ever
         self.told: dict[
             tuple[str, str], int
-        ] = {}  # (listener, member) -> the highest that it was told in this life
+        ] = {}  # (listener, member) -> highest incarnation that the listener received since its last restart
         self.touched: dict[
             str, dict[str, None]
-        ] = {}  # listener -> the members that the message it handles is about
+        ] = {}  # listener -> the members in the message that it handles
         self.gone: dict[tuple[str, str], tuple[str, int]] = {}  # (listener, member) -> status and incarnation
         self.hosts: dict[str, Any] = {}
 
@@ -49,7 +49,7 @@ class SwimSafety(Invariant):
         for update in getattr(message, "updates", ()):
             member, inc = update.member, update.incarnation
             if member not in self.hosts:
-                continue  # it has only just begun to start
+                continue  # it has not finished its first step
             if inc > self.reach(member):
                 self.violated(
                     src,
@@ -66,7 +66,7 @@ class SwimSafety(Invariant):
                 )
 
     def reach(self, member: str) -> int:
-        """The highest incarnation that a member has had, up to this moment of its present step."""
+        """The highest incarnation that a member has had so far, its present step included."""
         node = self.hosts[member].node
         self.reached[member] = max(self.reached.get(member, 0), node.inc if node is not None else 0)
         return self.reached[member]
@@ -95,7 +95,7 @@ class SwimSafety(Invariant):
                 self.check(node, member)
 
     def check(self, node: Any, member: str) -> None:
-        """What a node knows of a member after it has been told something."""
+        """Check the entry of a member in a node's list after the node received updates about it."""
         name, known = node.name, node.known[member]
         pair = (name, member)
         told = self.told.get(pair, 0)

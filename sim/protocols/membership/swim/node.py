@@ -1,23 +1,27 @@
-"""SWIM: failure detection by random probing, membership by rumours on the probes, suspicion and incarnations.
+"""SWIM: failure detection by random probing; membership updates are piggybacked on probes; suspicion, incarnations.
 
 Das, Gupta, Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group Membership Protocol", DSN 2002.
 
-Once a protocol period every member pings one other. Without an acknowledgement in time it asks k others to ping for it
-(section 3.1); without any by the end of the period the target is suspected, and confirmed as failed when nobody has
-heard otherwise after the suspicion timeout (4.2). Updates ride on pings and acknowledgements, each a bounded number of
-times (4.1). Targets come in a random round-robin order (4.3), so that n members find a crash within 2n - 1 periods.
+Once per protocol period, every member pings one other member, the target. Without an acknowledgement in time it asks k
+other members to ping the target (section 3.1). Without an acknowledgement by the end of the period, the target is
+suspected. If no update refutes the suspicion before the suspicion timeout, the target is confirmed as failed (4.2).
+Updates are piggybacked on pings and acknowledgements, each a bounded number of times (4.1). Targets are chosen in a
+random round-robin order (4.3), so that n members find a crash within 2n - 1 periods.
 
-Assumptions: crash faults, lossy links; a member's incarnation is on its disk (the others tell a member that loses it).
+Assumptions: crash faults, lossy links; a member's incarnation is on its disk (a member that loses its disk learns it
+from the others).
 
 Departures:
 
-- Who is confirmed dead may come back: it learns of its death and raises its incarnation (as in HashiCorp's
-  memberlist). So a confirmation is heeded only if its incarnation is not older than what is known, the
-  highest incarnation heard is kept whatever the status, and the dead return only under a higher one.
-- A message to a member that is not thought alive tells it so (the buddy system of Lifeguard, Dadgar et al. 2018).
-- Every so many periods two members exchange their whole lists, dead members included: this heals partitions, brings
-  newcomers in, and reaches those that a rumour has missed (memberlist's push-pull). The dead of a list are suspected.
-- A member that finds its timers late was itself not there to hear: it draws no conclusion from the silence.
+- A member that was confirmed dead may return: it receives the update about itself and raises its incarnation (as in
+  HashiCorp's memberlist). So a confirmation is accepted only if its incarnation is not older than the known one; the
+  highest received incarnation is kept with any status; and a dead member returns only with a higher incarnation.
+- A message to a member that the sender does not consider alive contains this status (the buddy system of Lifeguard,
+  Dadgar et al. 2018).
+- Every ``sync_every`` periods a member exchanges whole lists with another, dead members included. This heals
+  partitions, spreads new members, and reaches members that an update has missed (memberlist's push-pull). Members that
+  are dead in a received list become suspects.
+- A member whose timers fire late was paused: it draws no conclusions from the silence.
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ __all__ = ["Ack", "Exchange", "Ping", "PingReq", "Swim", "SwimNode", "Update"]
 
 @message
 class Ping:
-    """Are you there?"""
+    """Asks the receiver for an acknowledgement."""
 
     number: int
     updates: tuple[Update, ...] = ()
@@ -52,7 +56,7 @@ class Ping:
 
 @message
 class PingReq:
-    """Ping ``target`` for me."""
+    """Asks the receiver to ping ``target``."""
 
     number: int
     target: str
@@ -61,7 +65,7 @@ class PingReq:
 
 @message
 class Ack:
-    """Yes: I am, or the one you asked me to ping is."""
+    """Acknowledges a ping: the sender, or the target of a `PingReq`, is alive."""
 
     number: int
     updates: tuple[Update, ...] = ()
@@ -69,19 +73,19 @@ class Ack:
 
 @message
 class Exchange:
-    """All that the sender knows; ``answer``: what it was asked for by another one."""
+    """The whole list of the sender; ``answer``: it answers another `Exchange`."""
 
     updates: tuple[Update, ...]
     answer: bool = False
 
     @property
     def wire_bytes(self) -> int:
-        """A name, a status and an incarnation take some 20 bytes."""
+        """About 20 bytes for a name, a status and an incarnation."""
         return 1 + 20 * len(self.updates)
 
 
 def overrides(new: Update, known: Update) -> bool:
-    """Whether an update replaces what is known of its member (section 4.2, and the departures above)."""
+    """Whether an update replaces the known one of its member (section 4.2, and the departures above)."""
     if known.status in GONE:
         return new.status == "alive" and new.incarnation > known.incarnation
     if new.status == "alive":
@@ -101,15 +105,15 @@ class SwimNode(Node):
         settings = self.settings
         self.known: dict[str, Update] = dict(settings.first_members)
         self.known.pop(self.name, None)
-        self.rumours: dict[str, list[Any]] = {}  # member -> [update, how often it has been sent]
+        self.rumours: dict[str, list[Any]] = {}  # member -> [update, number of times it was sent]
         self.order: list[str] = []
-        self.suspicions: dict[str, float] = {}  # member -> when it will be confirmed
+        self.suspicions: dict[str, float] = {}  # member -> time at which it will be confirmed
         self.number = 0
         self.probe: tuple[int, str] | None = None  # unanswered
         self.relays: dict[int, tuple[str, int]] = {}  # own number -> the member that asked, and its number
         self.older_relays: dict[int, tuple[str, int]] = {}  # those of the period before
         self.periods = 0
-        self.leaving: int | None = None  # periods that it still spreads the word
+        self.leaving: int | None = None  # remaining periods in which it spreads that it leaves
         self.joined = self.incarnation == 0 and self.name in settings.first_members
         if not self.joined:
             self.inc += 1
@@ -123,7 +127,7 @@ class SwimNode(Node):
     def on_period_timeout(self) -> None:
         settings = self.settings
         if self.monotonic - self.due > PUNCTUAL:
-            self.probe = None  # it stood still: the answer may be among what it has not read yet
+            self.probe = None  # this node was paused: the acknowledgement may be among its unread messages
         self.due = self.monotonic + settings.protocol_period
         self.set_timer("period", settings.protocol_period)
         if self.leaving is not None:
@@ -145,7 +149,7 @@ class SwimNode(Node):
             self.send(target, Ping(self.number, self.piggyback(target)))
 
     def next_target(self) -> str | None:
-        """The next member to ping: the next of a shuffled list, or anyone at random (section 3.1)."""
+        """The next member to ping: the next of a shuffled list (4.3), or a random member (section 3.1)."""
         self.probe = None
         if self.settings.order == "random":
             candidates = self.present()
@@ -160,7 +164,7 @@ class SwimNode(Node):
         return None
 
     def is_present(self, member: str) -> bool:
-        """Whether a member is alive, or merely suspected."""
+        """Whether a member is alive or suspected."""
         known = self.known.get(member)
         return known is not None and known.status not in GONE
 
@@ -173,7 +177,7 @@ class SwimNode(Node):
         self.send(src, Ack(msg.number, self.piggyback(src)))
 
     def on_ack_timeout(self) -> None:
-        """No acknowledgement: k others are asked to ping."""
+        """No acknowledgement in time: ask k other members to ping the target."""
         if self.probe is None:
             return
         number, target = self.probe
@@ -196,19 +200,19 @@ class SwimNode(Node):
             self.send(relay[0], Ack(relay[1], self.piggyback(relay[0])))
 
     def fail(self, target: str) -> None:
-        """Neither the target nor anybody who was asked to ping it has acknowledged."""
+        """Neither the target nor a member that was asked to ping it has acknowledged."""
         status = "suspect" if self.settings.suspicion is not None else "dead"
         self.hear(Update(target, status, self.known[target].incarnation))
 
     # Suspicion and incarnations (section 4.2)
 
     def hear_all(self, updates: tuple[Update, ...]) -> None:
-        """Take in what came with a message."""
+        """Process all updates of a message."""
         for update in updates:
             self.hear(update)
 
     def hear(self, update: Update) -> None:
-        """Take in what is said of a member."""
+        """Process an update about a member."""
         member = update.member
         if member == self.name:
             self.hear_of_myself(update)
@@ -220,7 +224,7 @@ class SwimNode(Node):
             self.known[member] = Update(member, known.status, update.incarnation)
 
     def hear_of_myself(self, update: Update) -> None:
-        """A member that is said to be suspect or dead, and is not, says so under a higher incarnation."""
+        """Refute a suspicion or a confirmation of this member, with a higher incarnation."""
         doubted = update.incarnation == self.inc and update.status != "alive"
         if self.leaving is None and (doubted or update.incarnation > self.inc):
             self.inc = update.incarnation + 1
@@ -228,7 +232,7 @@ class SwimNode(Node):
             self.record("refute", incarnation=self.inc)
 
     def adopt(self, update: Update, known: Update | None) -> None:
-        """Believe an update, and pass it on."""
+        """Store an update, and spread it."""
         member, status = update.member, update.status
         self.known[member] = update
         self.spread(update)
@@ -238,13 +242,13 @@ class SwimNode(Node):
         if status == "suspect":
             self.suspect(member)
         if status == "alive" and (known is None or before in GONE):
-            # Newcomers are put where chance will have it (section 4.3).
+            # New members are inserted at a random position (section 4.3).
             self.order.insert(self.random.below(len(self.order) + 1), member)
         if status != before:
             self.record(event_of(before, status), peer=member, incarnation=update.incarnation)
 
     def suspect(self, member: str) -> None:
-        """Confirm a member as failed unless something else is heard in time."""
+        """Set the timer that confirms a member as failed, unless another update arrives in time."""
         timeout = self.settings.suspicion_timeout(len(self.known) + 1)
         self.suspicions[member] = self.monotonic + timeout
         self.set_timer("suspicion", timeout, member)
@@ -254,19 +258,19 @@ class SwimNode(Node):
         if due is None:
             return
         if self.monotonic - due > PUNCTUAL:
-            self.suspect(member)  # it stood still, and what would clear the suspect may be waiting
+            self.suspect(member)  # this node was paused: an update that clears the suspect may be waiting
             return
         self.hear(Update(member, "dead", self.known[member].incarnation))
 
     # Dissemination (section 4.1)
 
     def spread(self, update: Update) -> None:
-        """Let an update ride on the next messages; it takes the place of an older one of that member."""
+        """Piggyback an update on the next messages; it replaces an older update about the same member."""
         self.rumours.pop(update.member, None)
         self.rumours[update.member] = [update, 0]
 
     def piggyback(self, dst: str) -> tuple[Update, ...]:
-        """What a message to ``dst`` carries: updates that were sent least often, and what ``dst`` should deny."""
+        """The updates for a message to ``dst``: the least often sent ones, and one that ``dst`` should refute."""
         known = self.known.get(dst)
         doubt = () if known is None or known.status == "alive" else (known,)
         if not self.rumours:
@@ -285,13 +289,13 @@ class SwimNode(Node):
     # Whole lists; joining and leaving
 
     def exchange(self) -> None:
-        """Compare lists with a member drawn from all who have not left, the dead included."""
+        """Exchange lists with a random member that has not left; dead members are included."""
         others = [member for member, known in self.known.items() if known.status != "left"]
         if others:
             self.send(self.random.choice(others), Exchange(self.whole_list()))
 
     def whole_list(self) -> tuple[Update, ...]:
-        """What it knows of all members, itself included."""
+        """The updates about all members, itself included."""
         own = Update(self.name, "alive" if self.leaving is None else "left", self.inc)
         return (own, *self.known.values())
 
@@ -299,7 +303,7 @@ class SwimNode(Node):
         for update in msg.updates:
             known = self.known.get(update.member)
             if known is update:
-                continue  # most of the list, in a large and calm group
+                continue  # a quick test, true for most entries in a large, stable group
             if update.status == "dead" and self.settings.suspicion is not None and known is not None:
                 update = Update(update.member, "suspect", update.incarnation)
             self.hear(update)
@@ -309,14 +313,14 @@ class SwimNode(Node):
             self.send(src, Exchange(self.whole_list(), answer=True))
 
     def on_join(self, src: str, msg: Join) -> None:
-        """An administrator wants to know whether a newcomer has arrived: it joins by itself when it starts."""
+        """An administrator asks whether a new member has joined; a new member joins by itself when it starts."""
         done = msg.member == self.name or self.is_present(msg.member)
         self.send(
             src, AdminReply(done, reason="" if done else f"{self.name} has not heard of {msg.member} yet")
         )
 
     def on_leave(self, src: str, msg: Leave) -> None:
-        """An administrator lets a member go; it spreads the word itself, for as long as a rumour lives."""
+        """An administrator removes a member; the member itself spreads this, as often as any update is sent."""
         if msg.member != self.name:
             known = self.known.get(msg.member)
             gone = known is not None and known.status == "left"
@@ -341,7 +345,7 @@ class SwimNode(Node):
 
 
 def event_of(before: str | None, status: str) -> str:
-    """What is recorded when the status of a member changes."""
+    """The name of the event for a change of a member's status."""
     if status == "alive":
         return {None: "join", "suspect": "clear"}.get(before, "return")
     return {"suspect": "suspect", "dead": "confirm", "left": "leave"}[status]
@@ -349,24 +353,25 @@ def event_of(before: str | None, status: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Swim(ReplicatedSystem):
-    """A group whose members find crashes, and tell each other who is in it, by SWIM.
+    """A group whose members detect crashes and spread changes of membership by SWIM.
 
     Parameters
     ----------
     nodes, spares:
-        How many members n0, n1, ... (>= 2), and how many more that are off until a `Join`.
+        The number of members n0, n1, ... (>= 2), and the number of further members that are off until a `Join`.
     period, timeout:
-        Seconds of a protocol period, and within it until others are asked to ping; None: 4 and 1.5 heartbeats, as a
-        heartbeat is at least a round trip.
+        Seconds of a protocol period, and of the wait for an acknowledgement before others are asked to ping. None: 4
+        and 1.5 heartbeats, because a heartbeat is at least a round trip.
     k:
-        How many others are asked (>= 1).
+        The number of members that are asked to ping (>= 1).
     order:
-        ``"round-robin"``: every member once in a random order, then in another. ``"random"``: anyone at any time.
+        ``"round-robin"``: all members in a random order, then in another one. ``"random"``: a random member each time.
     suspicion:
-        For how many periods a member is suspected before it is confirmed dead, in a group of up to 10 (beyond, times
-        log10 of the group's size); None: a member that does not answer is dead at once.
+        The number of periods for which a member is suspected before it is confirmed dead, in a group of up to 10
+        (above, multiplied by log10 of the group size). None: a member that does not answer is dead at once.
     retransmit, piggyback:
-        An update is sent ``retransmit`` (the paper's lambda) x ln(group size) times; ``piggyback`` fit in a message.
+        An update is sent ``retransmit`` (the paper's lambda) x ln(group size) times; a message has at most
+        ``piggyback`` updates.
     sync_every:
         Periods between exchanges of whole lists; None: never, as in the paper.
     """
@@ -397,32 +402,32 @@ class Swim(ReplicatedSystem):
                 f"Swim: timeout ({self.ack_timeout} s) must be shorter than the period ({self.protocol_period} s)"
             )
 
-    # What members ask
+    # Used by members
 
     @property
     def protocol_period(self) -> float:
-        """Seconds."""
+        """The protocol period in seconds."""
         return self.period if self.period is not None else 4.0 * self.heartbeat_interval
 
     @property
     def ack_timeout(self) -> float:
-        """Seconds from a ping until others are asked."""
+        """Seconds from a ping until other members are asked to ping."""
         return self.timeout if self.timeout is not None else 1.5 * self.heartbeat_interval
 
     @cached_property
     def first_members(self) -> dict[str, Update]:
-        """Who is in the group when it begins."""
+        """The members of the group at the start."""
         return {name: Update(name, "alive", 0) for name in self.names}
 
     def transmissions(self, count: int) -> int:
-        """How often an update is sent in a group of ``count``: lambda log n."""
+        """The number of times that an update is sent in a group of ``count`` members: lambda log n."""
         return max(1, ceil(self.retransmit * log(max(count, 2))))
 
     def suspicion_timeout(self, count: int) -> float:
-        """Seconds of suspicion in a group of ``count``: longer where rumours take longer."""
+        """Seconds of suspicion in a group of ``count`` members: longer in large groups, as updates take longer."""
         return (self.suspicion or 0.0) * self.protocol_period * max(1.0, log10(max(count, 1)))
 
-    # What a scenario asks
+    # Used by scenarios
 
     def members(self) -> tuple[Member, ...]:
         spares = names("n", self.nodes + self.spares)[self.nodes :]
@@ -436,7 +441,7 @@ class Swim(ReplicatedSystem):
         return (SwimSafety(),)
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """The live members whose list is not as it should be: the live alive, at their incarnations; others gone."""
+        """The live members whose list is wrong: live members must be alive with their incarnations, others gone."""
         swimmers = {name: node for name, node in nodes.items() if isinstance(node, SwimNode)}
         present = {name: node.inc for name, node in swimmers.items() if node.leaving is None}
 

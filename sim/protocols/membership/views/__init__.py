@@ -1,4 +1,4 @@
-"""View services, which say who is primary, or who is in a chain: service, config_master, raft_service, sealing."""
+"""View services decide on the primary, or on a chain's members: service, config_master, raft_service, sealing."""
 
 from sim.protocols.membership.views.config_master import Alive, Chain, ChainIs, ConfigurationMaster
 from sim.protocols.membership.views.raft_service import RaftViewService, ViewGroup

@@ -1,16 +1,17 @@
-"""The configuration master of a chain: who is in it, in which order.
+"""The configuration master of a chain: it decides the members of the chain and their order.
 
 van Renesse & Schneider, "Chain replication for supporting high throughput and availability", OSDI 2004, section 3.
-There the master is assumed never to fail and servers to be fail-stop: a suspicion is never wrong. Here the master is
-a node on the network whose state is on disk (while it is down, the chain stands still), and suspicions may be wrong:
+The paper assumes that the master never fails, and that servers are fail-stop: a suspicion is never wrong. Here the
+master is a node on the network with its state on disk (while it is down, the chain does not change), and suspicions may
+be wrong:
 
-- chains are numbered, and members heed messages of their own neighbours in the newest chain only;
-- each answer grants its member a *lease*; a member is taken out only when it has been silent, or its predecessor
-  has called it silent, for so long that its lease is over. So a tail that was taken out answers no query any more.
+- chains are numbered, and members accept messages only from their neighbours in the newest chain;
+- each answer grants its member a *lease*. A member is removed only when it has been silent, or its predecessor has
+  reported it silent, for so long that its lease is over. So a tail that was removed answers no queries any more.
 
-A server that comes (back) is fed by the tail, and is made the new tail when it has caught up (section 3.2,
-"Extending a Chain"). It is *ready*, that is it may be what remains of the chain, when it says that it holds all that
-the old tail held when the chain was extended.
+The tail sends its history to a server that joins (again). When the server has caught up, it becomes the new tail
+(section 3.2, "Extending a Chain"). A member is *ready*, that is, it may be the only one that remains of the chain, when
+it has reported that it has everything that the old tail had when the chain was extended.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["Alive", "Chain", "ChainIs", "ConfigurationMaster"]
 
 @message
 class Chain:
-    """Members from head to tail; ``since``: with which number each of them came (was there all the time since)."""
+    """Members from head to tail; ``since``: the number of the chain with which each member joined."""
 
     number: int
     members: tuple[str, ...]
@@ -35,12 +36,12 @@ class Chain:
 
     @property
     def head(self) -> str:
-        """Who takes updates."""
+        """The head, which accepts updates."""
         return self.members[0]
 
     @property
     def tail(self) -> str:
-        """Who answers queries."""
+        """The tail, which answers queries."""
         return self.members[-1]
 
 
@@ -49,11 +50,11 @@ NO_CHAIN = Chain(0, ("",), (0,))
 
 @message
 class Alive:
-    """A server is alive, knows chain ``number`` and was initialised (holds a whole history) in chain ``holds``.
+    """The sender is alive, knows chain ``number``, and was initialised (has a whole history) in chain ``holds``.
 
-    ``asked``: its stamp on it (`sim.protocols.departures`). ``silent``: its successor, if that has not answered for
-    the detection time. The tail says ``settled`` when it holds all that was acknowledged, and who has ``joined``:
-    caught up.
+    ``asked``: the sender's stamp (`sim.protocols.departures`). ``silent``: its successor, if it has not answered for
+    the detection time. From the tail: ``settled``: the tail has everything that was acknowledged; ``joined``: the
+    servers that have caught up.
     """
 
     number: int
@@ -66,23 +67,23 @@ class Alive:
 
 @message
 class ChainIs:
-    """The current chain. ``asked``: of the last `Alive` on which a lease of the receiver may rest."""
+    """The current chain. ``asked``: the stamp of the last `Alive` from which the receiver's lease may count."""
 
     chain: Chain
     asked: Stamp | None
 
 
 class ConfigurationMaster(Node):
-    """Takes silent servers out of the chain, and extends it at the tail."""
+    """Removes silent servers from the chain, and extends it at the tail."""
 
     settings: Any  # a system with heartbeat, detection, first_chain
     chain = durable(NO_CHAIN)
-    ready: tuple[str, ...] = durable(())  # members that hold every acknowledged update
+    ready: tuple[str, ...] = durable(())  # members that have every acknowledged update
 
     def on_start(self) -> None:
         if self.chain.number == 0:
             self.chain = self.settings.first_chain
-            self.ready = self.chain.members  # all are empty, and so is the history
+            self.ready = self.chain.members  # all members are empty, and so is the history
         self.heard = dict.fromkeys(self.settings.first_chain.members, self.monotonic)
         self.asked: dict[str, Stamp] = {}
         self._begin()
@@ -90,8 +91,8 @@ class ConfigurationMaster(Node):
 
     def _begin(self) -> None:
         self.began = self.monotonic
-        self.heeded: dict[str, bool] = {}  # members that have told this chain's number
-        self.shut: dict[str, bool] = {}  # members whose leases are left to run out
+        self.heeded: dict[str, bool] = {}  # members that have reported this chain's number
+        self.shut: dict[str, bool] = {}  # members whose leases are not renewed, so that they expire
         self.joined: tuple[str, ...] = ()
 
     def on_alive(self, src: str, msg: Alive) -> None:
@@ -123,7 +124,7 @@ class ConfigurationMaster(Node):
     def on_check_timeout(self) -> None:
         if (
             self.monotonic - self.check_due > PUNCTUAL
-        ):  # it stood still: that it heard nobody says nothing of them
+        ):  # the master was paused: the silence says nothing about the servers
             self.record("late", seconds=self.monotonic - self.check_due)
             self.heard = dict.fromkeys(self.heard, self.monotonic)
             self.began = self.monotonic
@@ -135,7 +136,7 @@ class ConfigurationMaster(Node):
         self.set_timer("check", self.settings.heartbeat_interval)
 
     def is_alive(self, member: str) -> bool:
-        """Whether a server has been heard, and has heard us, within the detection time."""
+        """Whether the master has heard a server within the detection time, and the server knows the current chain."""
         detection = self.settings.detection_timeout
         heeds = member not in self.chain.members or member in self.heeded
         return self.monotonic - self.heard[member] < detection and (
@@ -146,7 +147,7 @@ class ConfigurationMaster(Node):
         chain = self.chain
         alive = tuple(m for m in chain.members if self.is_alive(m))
         if alive != chain.members:
-            if alive and alive[0] in self.ready:  # those that are not ready come after those that are
+            if alive and alive[0] in self.ready:  # members that are not ready are behind all ready members
                 self._install(alive)
         else:
             new = [m for m in self.joined if m not in chain.members and self.is_alive(m)]

@@ -1,12 +1,12 @@
-"""A view service that survives the crash of a node: its decisions are entries in the log of a Raft group.
+"""A view service that tolerates crashes of its servers: its decisions are entries in the log of a Raft group.
 
-The leader of the group serves; what it decides is in force once it is committed (`sim.protocols.consensus.raft.node`).
-A new leader first commits an entry of its own term, so that it knows all that was decided, and then suspects nobody
-for a whole detection time, as it does not know who pinged its predecessor.
+The leader of the group serves; a decision is in force once it is committed (`sim.protocols.consensus.raft.node`).
+A new leader first commits an entry of its own term, so that it knows all decisions. Then it suspects no member for a
+whole detection time, because it does not know which members pinged its predecessor.
 
-Leases must not be granted by a leader that has been replaced without knowing it. So a ping counts for a lease only
-when the leader has committed an entry that it appended after the ping: its successor, elected after that, waits for
-longer than the lease lasts.
+A leader that has been replaced without knowing it must not grant leases. So a ping counts for a lease only when the
+leader has committed an entry that it appended after the ping: its successor is elected after that, and waits longer
+than the lease lasts.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = ["RaftViewService", "ViewGroup"]
 
 @dataclass(frozen=True, kw_only=True)
 class ViewGroup:
-    """What the servers of the group need to know. Times in seconds.
+    """The settings of the servers of the group. Times in seconds.
 
-    ``leader``: who leads first. ``leases``: somebody relies on leases, so they must be renewed through the log.
-    ``detector``: when silence is suspicious; None: after the detection time.
+    ``leader``: the first leader. ``leases``: members rely on leases, so leases must be renewed through the log.
+    ``detector``: the rule of suspicion; None: suspicion after the detection time.
     """
 
     leader: str
@@ -40,12 +40,12 @@ class ViewGroup:
 
     @property
     def heartbeat_interval(self) -> float:
-        """Of the group's own leader."""
+        """Seconds between heartbeats of the group's leader."""
         return self.heartbeat
 
     @property
     def detection_timeout(self) -> float:
-        """After which the group elects another leader, at the earliest."""
+        """The shortest time (seconds) after which the group elects another leader."""
         return self.detection
 
 
@@ -58,10 +58,10 @@ class RaftViewService(RaftNode, ViewRules):
         self.view = self.settings.first_view
         self.ready = self.view.members
         self.acknowledged_view = 0
-        self.serving_from = 0  # as leader: once this entry is applied; 0 while it does not lead
+        self.serving_from = 0  # leader: it serves once this entry is applied; 0 while it is not leader
         self.serving = False
-        self.proposed = False  # a decision is on its way through the log
-        self.renewals: dict[int, dict[str, Stamp]] = {}  # entry -> pings that came before it
+        self.proposed = False  # a decision is in the log, but not applied yet
+        self.renewals: dict[int, dict[str, Stamp]] = {}  # entry -> stamps of the pings that came before it
         self.granted: dict[str, Stamp] = {}
         super().on_start()
         self._check_again()

@@ -1,11 +1,11 @@
-"""A view service that promotes the most advanced member: what semi-synchronous replication needs.
+"""A view service that promotes the most advanced member, for semi-synchronous replication.
 
-With k acknowledgements a write may be on the disks of the primary and of any k of its b backups. Before anyone is
-promoted, members are *sealed*: they promise to obey no older view, and say how far their log goes. Once all but
-k - 1 backups have done so, of each view that may have acknowledged something (or its primary itself has), the old
-primary cannot gather k acknowledgements any more, and one of the sealed holds every acknowledged write. It is the
-one whose log is of the newest view, and in that view the longest: the choice of a view change in Viewstamped
-Replication (Liskov & Cowling 2012, section 4.2).
+With k acknowledgements, a write may be on the disks of the primary and of any k of its b backups. Before a promotion,
+members are *sealed*: they promise to obey no older view, and report the length of their log. Consider each view that
+may have acknowledged writes. When all but k - 1 of its backups are sealed (or its primary is), the old primary cannot
+get k acknowledgements any more, and a sealed member has every acknowledged write. This member is the one whose log is
+of the newest view and, in that view, the longest: the choice of a view change in Viewstamped Replication (Liskov &
+Cowling 2012, section 4.2).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Seal", "Sealed", "SealingViewService"]
 
 @message
 class Seal:
-    """View ``view`` is being formed: obey no older one, and say how far your log goes."""
+    """View ``view`` is being formed: the receiver must obey no older view, and report the length of its log."""
 
     view: int
 
 
 @message
 class Sealed:
-    """The sender obeys no view before ``view``; it holds the log of ``log_view``, up to position ``last``."""
+    """The sender obeys no view before ``view``; it has the log of ``log_view`` up to position ``last``."""
 
     view: int
     log_view: int
@@ -36,11 +36,11 @@ class Sealed:
 
 
 class SealingViewService(ViewService):
-    """Promotes the most advanced of the sealed members."""
+    """Promotes the most advanced sealed member."""
 
     in_doubt: tuple[View, ...] = durable(
         ()
-    )  # the views that may have acknowledged something not in all members
+    )  # the views that may have acknowledged writes that not all members have
 
     def on_start(self) -> None:
         super().on_start()
@@ -65,7 +65,7 @@ class SealingViewService(ViewService):
         asked = self.sealed is not None
         super().on_check_timeout()
         if asked and self.sealed is not None:
-            self._seal()  # those that have not answered
+            self._seal()  # again, to members that have not answered
 
     def _replace_primary(self, unheeded: bool) -> None:
         self.unheeded = unheeded
@@ -73,7 +73,7 @@ class SealingViewService(ViewService):
             self.sealed = {}
             self._seal()
         else:
-            self._promote()  # who is alive, or shunned, may have changed since the last of them was sealed
+            self._promote()  # the live or the shunned members may have changed since the last answer
 
     def _seal(self) -> None:
         assert self.sealed is not None
@@ -82,7 +82,7 @@ class SealingViewService(ViewService):
                 self.send(member, Seal(self.view.number + 1))
 
     def on_sealed(self, src: str, msg: Sealed) -> None:
-        # A member without the last acknowledged view's log has lost its disk: its answer proves nothing.
+        # A member without the log of the last acknowledged view has lost its disk: its answer proves nothing.
         if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
             return
         self.heard[src] = self.monotonic
@@ -91,10 +91,10 @@ class SealingViewService(ViewService):
         self._promote()
 
     def _promote(self) -> None:
-        """Make the next view, if the sealed speak for all that may have been acknowledged."""
+        """Make the next view, if the sealed members must have every write that may have been acknowledged."""
         assert self.sealed is not None
         shunned = self.view.primary if self.unheeded else None
-        # Only they count who can still be promoted: the one who holds what was acknowledged must be among them.
+        # Count only members that can be promoted: the member with all acknowledged writes must be one of them.
         candidates = {
             m: how
             for m, how in self.sealed.items()
@@ -106,7 +106,7 @@ class SealingViewService(ViewService):
             self._install((best, *others))
 
     def _speak_for(self, view: View, candidates: Mapping[str, object]) -> bool:
-        """Whether one of the candidates must hold whatever was acknowledged in a view."""
+        """Whether one of the candidates must have every write that was acknowledged in a view."""
         sealed = [b for b in view.backups if b in candidates]
         enough = len(view.backups) - int(self.settings.acks_of(len(view.backups))) + 1
         return view.primary in candidates or len(sealed) >= max(enough, 1)

@@ -1,23 +1,23 @@
-"""A view service: the one node that says who is primary and who follows.
+"""A view service: one node that decides which member is the primary, and which are the backups.
 
 After the view service of MIT 6.824, lab 2 ("Primary/Backup Key/Value Service", 2012-2015; DSLabs lab 2 is its
-descendant). Members ping it; it answers with the current view; when the primary is silent it promotes a backup,
-and it takes dead backups out and recovered ones in. It is a node on the network and may crash like any other:
-its view is on disk, and while it is down views simply do not change.
+descendant). Members ping it, and it answers with the current view. When the primary is silent, it promotes a backup. It
+removes dead backups and adds recovered ones. It is a node on the network and may crash like any other node: its view is
+on disk, and while it is down, views do not change.
 
-Assumptions: crash faults; the rates of clocks differ by less than `LEASE` allows.
+Assumptions: crash faults; the errors of the rates of clocks are at most `MOST_DRIFT`.
 
 Departures from the lab:
 
-- There may be several backups: a view is an ordered list of members, the first of which is primary (or head).
+- There may be several backups: a view is an ordered list of members; the first is the primary (or head).
 - The lab's service leaves view v only after the primary of v has acknowledged v, so that it never promotes a
-  server without state; a primary that dies before its acknowledgement blocks the lab's service for ever. Here a
-  member may be promoted if it belongs to *every* view since the last acknowledged one (`ViewService.ready`).
-  So a view that adds members is in force only once it is acknowledged, as in the lab; but a member that was
-  initialised all along may take over at any time.
-- State is on disk, so a primary that restarts has lost none of it. It may lead again, in a new view.
-- Answers grant the primary a lease: the service deposes nobody within ``detection`` of a ping that it answered,
-  unless it judges silence by a detector (`sim.protocols.membership.suspicion`): then no lease may be relied on.
+  server without state. A primary that crashes before its acknowledgement blocks the lab's service forever. Here a
+  member may be promoted if it belongs to *every* view since the last acknowledged one (`ViewService.ready`). As in the
+  lab, a member that a view adds can be promoted only once such a view is acknowledged; but a member that was
+  initialised all the time may be promoted at any time.
+- State is on disk, so a primary that restarts has lost nothing. It may lead again, in a new view.
+- An answer grants the primary a lease: the service deposes no primary within ``detection`` after a ping that it
+  answered. If the service judges silence by a detector (`sim.protocols.membership.suspicion`), there are no leases.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ __all__ = [
 ]
 
 LEASE = 0.9
-"""A lease lasts this fraction of the detection time: clock rates may differ by a tenth."""
+"""A lease lasts this fraction of the detection time, because the rates of clocks may differ."""
 
 MOST_DRIFT = (1 - LEASE) / (1 + LEASE)
-"""So much may the rate of each clock be wrong: a slow holder and a fast service still agree on who holds a lease."""
+"""The largest error of a clock's rate: the lease of a holder with a slow clock ends before a fast service acts."""
 
 
 @message
 class View:
-    """Who serves: ``members`` in order, the first is primary (of a chain: the head, and the last the tail).
+    """The ``members`` in order: the first is the primary (in a chain: the first is the head, the last the tail).
 
-    ``after``: the last view that had been acknowledged when this one was made. The primary of this view must
-    hold the log of that one.
+    ``after``: the last acknowledged view when this view was made. The primary of this view must have the log of that
+    view.
     """
 
     number: int
@@ -76,13 +76,13 @@ NO_VIEW = View(0, ("",))
 
 @message
 class Ping:
-    """A member is alive, knows view ``view`` and holds the log of view ``holds`` (or none: it lost its disk).
+    """The sender is alive, knows view ``view`` and has the log of view ``holds`` (0: none, it lost its disk).
 
-    The rest counts from the primary of that view.
-    ``serving``: it acts as primary in ``view``. False for good once it has crashed or resigned in that view.
-    ``synced``: all members of the view hold the whole log: this acknowledges the view.
-    ``silent``: backups that have not answered for the detection time. ``joined``: outsiders that have caught up.
-    ``asked``: the sender's stamp on it (`sim.protocols.departures`).
+    The other fields count only from the primary of that view.
+    ``serving``: it acts as primary in ``view``; always False after it has crashed or resigned in that view.
+    ``synced``: all members of the view have the whole log; this acknowledges the view.
+    ``silent``: backups that have not answered for the detection time. ``joined``: other members that have caught up.
+    ``asked``: the sender's stamp (`sim.protocols.departures`).
     """
 
     view: int
@@ -96,14 +96,14 @@ class Ping:
 
 @message
 class ViewIs:
-    """The current view. ``asked``: of the last ping on which a lease of the receiver may rest."""
+    """The current view. ``asked``: the stamp of the last ping from which the receiver's lease may count."""
 
     view: View
     asked: Stamp | None
 
 
 class ViewSettings(Protocol):
-    """What the service needs to know of the system that it serves."""
+    """The settings that the service uses, from the system that it serves."""
 
     heartbeat: float | None
     detection: float | None
@@ -114,22 +114,22 @@ class ViewSettings(Protocol):
 
 
 class ViewRules(Node):
-    """How views are decided on; subclasses keep the decisions (`ViewService`, a Raft group)."""
+    """The rules for decisions on views; subclasses store the decisions (`ViewService`, a Raft group)."""
 
     settings: Any  # ViewSettings
     view: View
     ready: tuple[str, ...]  # members of every view since the last acknowledged one
-    acknowledged_view: int  # the last view whose primary said that all its members hold its log
+    acknowledged_view: int  # the last view whose primary reported that all its members have its log
 
     def serve(self) -> None:
-        """Begin to serve: nobody is suspected yet."""
-        # A service that was down does not know who pinged meanwhile, nor on which leases they rely.
+        """Begin to serve: no member is suspected yet."""
+        # A service that was down does not know which members pinged, and on which leases they rely.
         self.heard = dict.fromkeys(self.settings.first_view.members, self.monotonic)
         self.asked: dict[str, Stamp] = {}
         self.holds = dict.fromkeys(self.heard, 0)
         rule = self.settings.detector
         detection = self.settings.detection_timeout
-        self.watches: dict[str, Watch] = {}  # with a detector of its own, what it thinks of each member
+        self.watches: dict[str, Watch] = {}  # with a detector: member -> its watch
         if rule is not None:
             self.watches = {
                 m: rule.watch(self.monotonic, self.settings.heartbeat_interval, detection) for m in self.heard
@@ -138,7 +138,7 @@ class ViewRules(Node):
         self._begin()
 
     def _begin(self) -> None:
-        """A view begins: nothing is known yet of how it goes."""
+        """A view begins: reset what is known about it."""
         self.since = self.monotonic
         self.taken_up = False  # the primary has pinged with this view's number
         self.resigned = False
@@ -160,7 +160,7 @@ class ViewRules(Node):
         self.send(src, ViewIs(self.view, self.lease_of(src)))
 
     def lease_of(self, member: str) -> Stamp | None:
-        """The ping on which a lease of this member may rest."""
+        """The stamp of the ping from which a lease of this member may count."""
         return self.asked.get(member)
 
     def _hear_primary(self, msg: Ping) -> None:
@@ -180,7 +180,7 @@ class ViewRules(Node):
         self.set_timer("check", self.settings.heartbeat_interval)
 
     def _excuse_if_late(self) -> None:
-        """A service that stood still has heard nobody, which says nothing of them: all have a fresh start."""
+        """If the service was paused, the silence says nothing about members: begin to watch all of them again."""
         if self.monotonic - self.check_due > PUNCTUAL:
             self.record("late", seconds=self.monotonic - self.check_due)
             self.heard = dict.fromkeys(self.heard, self.monotonic)
@@ -198,11 +198,11 @@ class ViewRules(Node):
         return self.monotonic - self.heard[member] < timeout
 
     def is_initialised(self, member: str) -> bool:
-        """Whether a member holds all that was ever acknowledged: it was there all the time, and still has it."""
+        """Whether a member has everything that was ever acknowledged: it was in all views, and kept its log."""
         return member in self.ready and self.holds[member] >= self.acknowledged_view
 
     def _reconsider(self) -> None:
-        """Make the next view, if there is reason to and it is safe."""
+        """Make the next view, if there is a reason for it and it is safe."""
         view = self.view
         unheeded = not self.taken_up and self.monotonic - self.since >= self.settings.detection_timeout
         if self.is_alive(view.primary) and not self.resigned and not unheeded:
@@ -213,10 +213,10 @@ class ViewRules(Node):
             self._replace_primary(unheeded)
 
     def _replace_primary(self, unheeded: bool) -> None:
-        """Promote an initialised member, or let the primary that has come back go on in a new view."""
+        """Promote an initialised member, or let a primary that has restarted continue in a new view."""
         alive = [m for m in self.view.members if self.is_alive(m)]
         candidates = [m for m in alive if self.is_initialised(m)]
-        if unheeded:  # one that does not heed its view is no use
+        if unheeded:  # the primary has not taken up its view
             candidates = [m for m in candidates if m != self.view.primary]
         if candidates:
             self._install((candidates[0], *[m for m in alive if m != candidates[0]]))
@@ -228,16 +228,16 @@ class ViewRules(Node):
         return (view.primary, *kept, *new)
 
     def _install(self, members: tuple[str, ...]) -> None:
-        """The next view has these members."""
+        """Decide on the next view, with these members."""
         view = View(self.view.number + 1, members, self.acknowledged_view)
         self.decide(view, tuple(m for m in self.ready if m in members), self.acknowledged_view)
 
     def decide(self, view: View, ready: tuple[str, ...], acknowledged: int) -> None:
-        """Change what is decided."""
+        """Store a decision: the view, its ready members, and the last acknowledged view."""
         raise NotImplementedError
 
     def announce(self) -> None:
-        """A new view is in force: tell everybody."""
+        """A new view is in force: send it to all members."""
         self._begin()
         self.record("view", view=self.view.number, primary=self.view.primary, backups=self.view.backups)
         for member in self.heard:
@@ -245,7 +245,7 @@ class ViewRules(Node):
 
 
 class ViewService(ViewRules):
-    """One node that decides on views; its own crash stops view changes, not the view in force."""
+    """One node that decides on views; while it is down, the present view remains in force."""
 
     view = durable(NO_VIEW)
     ready = durable(())
@@ -254,7 +254,7 @@ class ViewService(ViewRules):
     def on_start(self) -> None:
         if self.view.number == 0:
             self.view = self.settings.first_view
-            self.ready = self.view.members  # all are empty, and so is the history
+            self.ready = self.view.members  # all members are empty, and so is the history
         self.serve()
         self._check_again()
 
