@@ -19,10 +19,10 @@ class Autoscale(Value):
     """Keep the mean utilisation of the servers near ``target``.
 
     Every ``every`` seconds: wanted = ceil(servers x utilisation / target), unless the utilisation is within a
-    tenth of the target (the rule of Kubernetes' horizontal pod autoscaler). Spares join ``start_delay``
-    seconds after they were wanted; servers are drained only when fewer have been wanted for ``calm`` seconds.
+    tenth of the target (the rule of Kubernetes' horizontal pod autoscaler). Spares join ``start_delay`` seconds after
+    the decision; servers are drained only after fewer have been wanted for ``calm`` seconds.
 
-    ``least``: never fewer servers than this. There are as many servers at most as the system declares.
+    ``least``: the smallest number of servers. The largest number is that of the servers that the system declares.
     """
 
     target: float = 0.6

@@ -85,7 +85,7 @@ class Dispatcher(Part):
             self.record("drained", server=msg.member)
 
     def _known(self, src: str, msg: Join | Drain) -> bool:
-        """Whether the server is known. If the sender is not another balancer, reply to it and tell the other balancers."""
+        """Whether the server is known. A sender that is no balancer gets a reply; then the other balancers are told."""
         known = msg.member in self.pool.by_name
         if src not in self.peers:
             reason = "" if known else f"there is no server {msg.member}"

@@ -114,7 +114,7 @@ class Busy:
 
 @message
 class InFlight:
-    """Gossip between balancers: the number of the sender's requests in flight at each server, in order of the servers."""
+    """Gossip between balancers: the numbers of the sender's requests in flight, in order of the servers."""
 
     counts: tuple[int, ...]
 

@@ -125,12 +125,12 @@ class RoundRobin(Policy):
 class SmoothWeightedRoundRobin(Policy):
     """Round-robin by weight, spread evenly: with weights 5, 1, 1 it picks a a b a c a a.
 
-    At each pick every candidate's account grows by its weight; the largest account is picked and pays the sum
-    of the weights (nginx, commit 52327e0627f4, 2012). With whole weights every window of as many picks
-    as the weights' sum holds each backend exactly as often as its weight says.
+    At each pick, the account of every candidate grows by its weight; the candidate with the largest account is picked,
+    and its account is reduced by the sum of the weights (nginx, commit 52327e0627f4, 2012). With integer weights, each
+    window of as many picks as the sum of the weights has each backend exactly as often as its weight says.
 
-    ``random_start``: begin after a random number of picks of one round (at most ten a backend), so that many
-    balancers don't begin with the same server.
+    ``random_start``: begin after a random number of picks of one round (at most ten per backend), so that different
+    balancers do not begin with the same server.
     """
 
     random_start: bool = True

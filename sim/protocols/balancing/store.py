@@ -94,10 +94,10 @@ class StoreClient(BalancedClient):
 class BalancedStore(Balancing):
     """A replicated store behind balancers: a system inside a system.
 
-    Clients ask a balancer, which asks a replica of its policy's choice and follows redirects to the leader. The
-    store promises what it promises without balancers; the balancers keep nothing.
+    Clients send requests to a balancer. The balancer sends each to a replica that its policy picks, and follows
+    redirects to the leader. The guarantees are those of the store without balancers; balancers have no durable state.
 
-    ``store``: the system behind, whose replicas handle `Request`. See `Balancing` for the rest.
+    ``store``: the system behind the balancers; its replicas handle `Request`. For the other fields see `Balancing`.
     """
 
     store: System
