@@ -28,10 +28,16 @@ def _refuse(what: str, value: Any) -> NoReturn:
 
 
 class Durable:
-    """The declaration of a field on disk; `restore` makes its first value from the contents of the disk."""
+    """The declaration of a field on disk; `restore` makes its first value from the contents of the disk.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    field: its name. empty: its value where nothing was ever written.
+    """
+
+    def __init__(self, empty: Any = None) -> None:
         self.field = ""
+        self.empty = empty
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.field = name
@@ -48,12 +54,11 @@ class _DurableValue(Durable):
     """A value on disk. It has ``__set__`` but no ``__get__``: a read finds the attribute of the instance."""
 
     def __init__(self, default: Any) -> None:
-        super().__init__()
+        super().__init__(default)
         if not is_immutable(default):
             raise TypeError(
                 f"durable({shown(default)}): the value is mutable; use durable_log() or durable_map()"
             )
-        self.default = default
 
     def __set__(self, instance: Any, value: Any) -> None:
         if value.__class__ not in _SCALARS and not is_immutable(value):
@@ -63,7 +68,7 @@ class _DurableValue(Durable):
         instance.host.disk.write(f"{prefix}.{self.field}" if prefix else self.field, "set", value)
 
     def restore(self, disk: Any, field: str) -> Any:
-        return disk.read(field, self.default)
+        return disk.read(field, self.empty)
 
 
 class _DurableContainer(Durable):
@@ -73,7 +78,7 @@ class _DurableContainer(Durable):
     """
 
     def __init__(self, kind: type) -> None:
-        super().__init__()
+        super().__init__({} if kind is DurableMap else ())
         self.kind = kind
 
     def __set__(self, instance: Any, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from sim.stories import Called
 
-__all__ = ["DiskContract", "HostContract", "callback", "require_delay", "require_work"]
+__all__ = ["DiskContract", "HostContract", "NothingWaits", "callback", "require_delay", "require_work"]
 
 
 class DiskContract(Protocol):
@@ -27,11 +27,30 @@ class DiskContract(Protocol):
     def unsynced(self) -> int:
         """Greater than 0 while some written data is not durable yet."""
 
+    @property
+    def synced(self) -> int:
+        """The number of the last record that is durable."""
+
+    def last_change(self, field: str) -> int:
+        """The number of the last record that changes a field and is not durable yet; 0 if there is none."""
+
     def durable(self, field: str, default: Any = None) -> Any:
         """The value of a field that would certainly survive a crash at this moment; ``default`` if none would."""
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         """Journal one change of a durable field."""
+
+
+class NothingWaits:
+    """Base of disks on which each write is durable at once."""
+
+    instant = True
+    unsynced = 0
+    synced = 0
+
+    def last_change(self, field: str) -> int:
+        """See `DiskContract.last_change`: there is no such record."""
+        return 0
 
 
 class HostContract(Protocol):

@@ -284,7 +284,8 @@ def _collect(cls: type, kind: type, table: str) -> dict[str, Any]:
     for base in reversed(cls.__mro__[1:]):
         found.update(base.__dict__.get(table, {}))
     found.update({k: v for k, v in cls.__dict__.items() if isinstance(v, kind)})
-    return found
+    # A class may say anew what a name is: a field that is a plain value now is not on disk any more.
+    return {k: v for k, v in found.items() if isinstance(inspect.getattr_static(cls, k, v), kind)}
 
 
 _VERBS = {

@@ -483,6 +483,12 @@ class Invariant:
         super().__init_subclass__(**kwargs)
         refuse_shared_state(cls, "runs")
 
+    def on_wait(self, src: str, dst: str, message: Any) -> None:
+        """A node has asked to send a message, which waits until all that was written before it is synced.
+
+        `on_send` follows when the message leaves, and does not follow where the node crashes first.
+        """
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
         """A message is leaving a node: the writes that it depends on are synced, unless it was sent with hold=False.
 

@@ -51,6 +51,7 @@ FORBIDDEN = {
 ALONE = {
     "durability",
     "handlers",
+    "invariants",
     "message",
     "node",
     "refusals",

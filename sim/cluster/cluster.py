@@ -45,6 +45,7 @@ class Cluster:
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: list[Invariant] = []
+        self._on_wait: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
         self._on_send: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
         self._on_deliver: list[Callable[[str, str, Any], None]] = []
         self._on_step: list[Callable[[Node], None]] = []
@@ -97,6 +98,7 @@ class Cluster:
         for invariant in invariants:
             invariant.now = lambda: float(self.env.now)
             self.invariants.append(invariant)
+            self._on_wait += hooks_of([invariant], "on_wait")
             self._on_send += hooks_of([invariant], "on_send")
             self._on_deliver += hooks_of([invariant], "on_deliver")
             self._on_step += hooks_of([invariant], "on_step")
@@ -106,7 +108,7 @@ class Cluster:
 
     def stop_watching(self) -> None:
         """Ask no invariant any more: one of them is broken."""
-        for hooks in (self.invariants, self._on_send, self._on_deliver, self._on_step):
+        for hooks in (self.invariants, self._on_wait, self._on_send, self._on_deliver, self._on_step):
             hooks.clear()
 
     def boot(self) -> None:
@@ -194,6 +196,11 @@ class Cluster:
     def before_first_step(self, node: Node) -> None:
         """Called when checking is on and a node, whose parts exist already, is about to boot."""
         self._sharing.booted(node)
+
+    def waits(self, src: str, dst: str, message: Any) -> None:
+        """Tell the invariants of a message that waits for its sender's disk."""
+        for hear in self._on_wait:
+            hear(src, dst, message)
 
     def _sent(self, src: str, dst: str, message: Any) -> None:
         for hear in self._on_send:

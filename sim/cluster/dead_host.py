@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sim.hosting import HostContract
+from sim.hosting import HostContract, NothingWaits
 from sim.node import Handlers
 from sim.stories import Called, generator_of
 
@@ -80,11 +80,8 @@ class DeadHost:
         return self._host.event()
 
 
-class _NoDisk:
+class _NoDisk(NothingWaits):
     """The disk of a crashed node object: writes have no effect."""
-
-    instant = True
-    unsynced = 0
 
     def durable(self, field: str, default: Any = None) -> Any:
         """The default: this object has nothing on disk."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from sim.cluster.profile import Disk
+from sim.hosting import NothingWaits
 from sim.kernel import Environment, Streams
 from sim.message import size_of
 
@@ -50,11 +51,8 @@ def apply_change(image: dict[str, Any], change: Change) -> None:
         raise AssertionError(f"unknown journal operation {operation!r}")
 
 
-class InstantDisk:
+class InstantDisk(NothingWaits):
     """A disk whose writes are durable at once: the image is the durable state of the node when it crashes."""
-
-    instant = True
-    unsynced = 0
 
     def __init__(self, owner: _Owner) -> None:
         self._owner = owner
@@ -126,6 +124,15 @@ class SyncedDisk:
     def durable(self, field: str, default: Any = None) -> Any:
         """The value of a field that would certainly survive a crash at this moment."""
         return self._image.get(field, default)
+
+    def last_change(self, field: str) -> int:
+        """See `sim.hosting.DiskContract.last_change`."""
+        if any(change[0] == field for change in self._current):
+            return self._written + 1
+        for behind, record in enumerate(reversed(self._records)):
+            if any(change[0] == field for change in record):
+                return self._written - behind
+        return 0
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         """Journal one change of a durable field, as part of the running handler's record."""

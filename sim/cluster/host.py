@@ -354,6 +354,8 @@ class NodeHost:
             needed = self.disk.unsynced
             if needed:
                 self._outbox.append((needed, dst, message))
+                if self.cluster.checking:
+                    self.cluster.waits(self.name, dst, message)
                 return
         self.routes[dst](message)
 
@@ -375,7 +377,7 @@ class NodeHost:
         """Send the messages whose writes are now synced, in order."""
         if self.halt is not None:
             return
-        synced = self.disk.synced if not self.disk.instant else 0  # type: ignore[union-attr]
+        synced = self.disk.synced
         outbox = self._outbox
         ready = 0
         while ready < len(outbox) and outbox[ready][0] <= synced:

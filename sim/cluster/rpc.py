@@ -7,7 +7,7 @@ as its ``src``. A `Verbs.reply` to that caller is sent back in a `Return` with t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from simpy.events import Event
 
@@ -22,6 +22,7 @@ __all__ = ["Call", "Calls", "Return"]
 class Call:
     """A request that expects a reply."""
 
+    carries: ClassVar[str] = "request"  # the field with what an author sent
     call_id: int
     request: Any
 
@@ -30,6 +31,7 @@ class Call:
 class Return:
     """The reply to a call."""
 
+    carries: ClassVar[str] = "reply"
     call_id: int
     reply: Any
 

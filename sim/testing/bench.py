@@ -21,7 +21,7 @@ from sim.cluster.dead_host import bury
 from sim.cluster.profile import Clock
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.story import Stories
-from sim.hosting import HostContract, callback, require_delay, require_work
+from sim.hosting import HostContract, NothingWaits, callback, require_delay, require_work
 from sim.kernel import Environment, Stream, Streams
 from sim.message import check_message
 from sim.node import Caller, Handlers, Node, Part
@@ -32,11 +32,8 @@ __all__ = ["Bench"]
 N = TypeVar("N", bound=Node)
 
 
-class _Memory:
+class _Memory(NothingWaits):
     """A disk whose writes are durable at once."""
-
-    instant = True
-    unsynced = 0
 
     def __init__(self, held: Callable[[], dict[str, Any]]) -> None:
         self._held = held

@@ -20,7 +20,7 @@ delivery after δ.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sim.node import Part, durable_map, message
 from sim.protocols.causality.dots import EMPTY, Context
@@ -32,6 +32,7 @@ __all__ = ["FifoLinks", "LoggedLinks", "PerfectLinks", "Segment", "SegmentAck", 
 class Segment:
     """The ``number``-th message that the sender, in its life ``life``, has for this receiver."""
 
+    carries: ClassVar[str] = "body"  # the field with the message of the node
     life: int
     number: int
     body: Any

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sim.invariants import Stored, promises
 from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.kv import Command
@@ -229,21 +230,19 @@ class Abd(ReplicatedSystem):
         """None: a server that was down may miss a write for good; readers find it at another of each quorum."""
 
     def invariants(self) -> Iterable[Invariant]:
-        return (AbdSafety(),) if self.unsafe else (AbdSafety(), AbdAtomic())
+        safety = AbdSafety()
+        stored = promises(StoreAck, keeps="registers", shown=safety.is_stored)
+        return (safety, stored) if self.unsafe else (safety, stored, AbdAtomic())
 
 
 @dataclass
 class AbdSafety(Invariant):
-    """A timestamp names one value; what a server acknowledges is on its disk; its timestamps only grow."""
+    """A timestamp names one value; what a server acknowledges is stored, and its timestamps only grow."""
 
     def __post_init__(self) -> None:
         self.values: dict[tuple[str, Timestamp], Any] = {}
         self.acked: dict[tuple[str, str], Timestamp] = {}
-        self.hosts: dict[str, Any] = {}
         self.asked: dict[tuple[int, int], str] = {}
-
-    def on_step(self, node: Node) -> None:
-        self.hosts[node.name] = node.host
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if isinstance(message, Store):
@@ -256,22 +255,14 @@ class AbdSafety(Invariant):
                     f"{src} stores {message.value!r} under it",
                     invariant="a timestamp names one value",
                 )
-        elif isinstance(message, StoreAck):
-            self.check_ack(src, message)
 
-    def check_ack(self, src: str, msg: StoreAck) -> None:
-        """An acknowledged value, or a newer one, survives a crash of the server right now."""
-        key = self.asked[msg.session, msg.sequence]
-        self.acked[src, key] = max(self.acked.get((src, key), ZERO), msg.timestamp)
-        disk = self.hosts[src].disk.durable("registers", {})
-        held = disk.get(key, (ZERO, None))[0]
-        if held < self.acked[src, key]:
-            self.violated(
-                src,
-                f"it acknowledged {self.acked[src, key]} of {key}",
-                f"its disk has {held}",
-                invariant="durable before send",
-            )
+    def is_stored(self, stored: Stored, ack: StoreAck, client: str) -> bool:
+        """What a server has acknowledged, or a newer value, survives a crash of the server right now."""
+        key = self.asked[ack.session, ack.sequence]
+        acked = (stored.node.name, key)
+        self.acked[acked] = max(self.acked.get(acked, ZERO), ack.timestamp)
+        held: Timestamp = stored("registers").get(key, (ZERO, None))[0]
+        return held >= self.acked[acked]
 
 
 @dataclass

@@ -9,13 +9,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sim.invariants import Stored, promises
 from sim.node import Node
 from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.mencius.messages import Accepted, Heartbeat, Promise, Revoked, Skip, Suggest
 from sim.protocols.consensus.multipaxos import MultiPaxosSafety
 from sim.protocols.consensus.paxos import PaxosSafety
 from sim.protocols.kv import NOOP
+from sim.system import Invariant
 
-__all__ = ["MenciusSafety"]
+__all__ = ["MenciusSafety", "mencius_promises"]
+
+
+def mencius_promises(nodes: int) -> tuple[Invariant, ...]:
+    """What a replica suggests, skips, promises or accepts is on its disk before others hear of it."""
+
+    def voted(stored: Stored, message: Any, dst: str) -> bool:
+        ballot = getattr(message, "ballot", Ballot(0, stored.node.name))
+        slots = range(message.first, message.last + 1, nodes) if hasattr(message, "last") else (message.slot,)
+        votes = stored("votes")
+        return all(slot in votes and votes[slot].ballot >= ballot for slot in slots)
+
+    def skipped(stored: Stored, message: Any, dst: str) -> bool:
+        slots = range(message.first, message.turn if hasattr(message, "turn") else message.slot, nodes)
+        return not slots or bool(stored("used") >= slots[-1])
+
+    def promised(stored: Stored, message: Promise, dst: str) -> bool:
+        slots = range(message.first, message.last + 1, nodes)
+        return all(stored("promises").get(slot, ZERO) >= message.ballot for slot in slots)
+
+    return (
+        promises(Suggest, Accepted, Revoked, keeps="votes", shown=voted),
+        promises(Suggest, Skip, Heartbeat, Accepted, keeps="used", shown=skipped),
+        promises(Promise, keeps="promises", shown=promised),
+    )
 
 
 @dataclass
@@ -62,14 +89,6 @@ class MenciusSafety(MultiPaxosSafety):
         known = self.proposed.get((msg.slot, ballot))
         if known is None:
             self.check_asked(src, msg.slot, msg.command)
-            disk = self.slow_disk(src)
-            if disk is not None and not self.vote_on_disk(disk, msg.slot, ballot):
-                self.violated(
-                    src,
-                    f"it suggests in slot {msg.slot}",
-                    "its disk has not",
-                    invariant="durable before send",
-                )
             self.proposed[msg.slot, ballot] = msg.command
         elif known != msg.command:
             invariant = "a skip is for ever" if known == NOOP else "one value per ballot"
@@ -93,17 +112,12 @@ class MenciusSafety(MultiPaxosSafety):
                     "it skips it",
                     invariant="a skip is for ever",
                 )
-            disk = self.slow_disk(src)
-            if disk is not None and disk.durable("used", 0) < slot:
-                self.violated(
-                    src, f"it skips slot {slot}", "its disk does not know", invariant="durable before send"
-                )
             self.voters.setdefault((slot, ballot), {})[src] = None
             self.choose(slot, ballot, src)
         self.announced[src] = max(turn, self.announced.get(src, 0))
 
     def sent_skip(self, src: str, msg: Any) -> None:
-        """A skip that is on disk."""
+        """A skip."""
         self.skipped(src, msg.first, msg.turn)
 
     def sent_heartbeat(self, src: str, msg: Any) -> None:
@@ -144,19 +158,11 @@ class MenciusSafety(MultiPaxosSafety):
 
     def sent_promise(self, src: str, msg: Any) -> None:
         """An acceptor promises for a range of slots."""
-        disk = self.slow_disk(src)
         self.promisers.setdefault(msg.ballot, {})[src] = msg.first
         for slot, vote in msg.votes:
             self.reported(src, slot, vote)
         for slot in self.slots_of(msg):
             self.check_slot(src, slot, msg.ballot)
-            if disk is not None and disk.durable("promises", {}).get(slot, ZERO) < msg.ballot:
-                self.violated(
-                    src,
-                    f"it promises {msg.ballot} in slot {slot}",
-                    "its disk does not",
-                    invariant="durable before send",
-                )
 
     def sent_revoke(self, src: str, msg: Any) -> None:
         """P2c; and where nothing was accepted, only a no-op may be proposed."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfTurns, RecordsCommits
-from sim.protocols.consensus.mencius.invariants import MenciusSafety
+from sim.protocols.consensus.mencius.invariants import MenciusSafety, mencius_promises
 from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.protocols.quorums import Majority
 from sim.protocols.system import ReplicatedSystem
@@ -45,7 +45,8 @@ class Mencius(ReplicatedSystem, RecordsCommits):
 
     def invariants(self) -> Iterable[Invariant]:
         enough = Majority().over(self.names)
-        return (MenciusSafety(is_phase1_quorum=enough, is_phase2_quorum=enough, nodes=self.nodes),)
+        safety = MenciusSafety(is_phase1_quorum=enough, is_phase2_quorum=enough, nodes=self.nodes)
+        return (safety, *mencius_promises(self.nodes))
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many slots each replica has executed."""

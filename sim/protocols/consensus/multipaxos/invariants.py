@@ -131,12 +131,6 @@ class MultiPaxosSafety(PaxosSafety):
         for offset, command in enumerate(msg.commands):
             self.check_chosen(src, msg.first + offset, command)
 
-    def vote_on_disk(self, disk: Any, slot: Slot, ballot: Ballot) -> bool:
-        vote = disk.durable("votes", {}).get(slot)
-        if vote is None:
-            return bool(slot <= disk.durable("compacted", 0))
-        return bool(vote.ballot >= ballot)
-
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
         replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]

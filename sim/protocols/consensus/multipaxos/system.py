@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sim.invariants import Stored, promises
 from sim.node import Node
 from sim.protocols.consensus.client_ghost import commands_of
 from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
+from sim.protocols.consensus.multipaxos.messages import Accepted, Promise
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
@@ -115,13 +117,17 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
         return newest(nodes, MultiPaxosNode, lambda n: n.role == "leader", lambda n: n.ballot)
 
     def invariants(self) -> Iterable[Invariant]:
-        invariants = MultiPaxosSafety(
+        safety = MultiPaxosSafety(
             is_phase1_quorum=self.phase1_test(),
             is_phase2_quorum=self.phase2_test(),
             leases=self.lease is not None,
             application=self.application,
         )
-        return (invariants,)
+        return (
+            safety,
+            promises(Promise, keeps="promised", shown=lambda stored, m, _: stored("promised") >= m.ballot),
+            promises(Accepted, keeps="votes", shown=_voted),
+        )
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many slots each replica has executed."""
@@ -141,6 +147,14 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
             for command in commands_of(vote.command)
         }
         return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)
+
+
+def _voted(stored: Stored, accepted: Accepted, leader: str) -> bool:
+    """Whether the acceptor's disk has this vote, a later one in that slot, or a snapshot that covers the slot."""
+    vote = stored("votes").get(accepted.slot)
+    if vote is None:  # a node without snapshots compacts nothing
+        return hasattr(stored.node, "compacted") and accepted.slot <= stored("compacted")
+    return bool(vote.ballot >= accepted.ballot)
 
 
 def _check_lease(system: MultiPaxos, lease: float) -> None:

@@ -6,12 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from sim.invariants import promises
 from sim.node import Node
 from sim.protocols.client import Client
-from sim.protocols.consensus.ballot import Ballot
+from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.commit_latency import OfDecree, RecordsCommits
 from sim.protocols.consensus.paxos.invariants import PaxosSafety
-from sim.protocols.consensus.paxos.node import Acceptor, Learner, PaxosNode, Proposer
+from sim.protocols.consensus.paxos.node import (
+    Accepted,
+    Acceptor,
+    Learner,
+    PaxosNode,
+    Promise,
+    Proposer,
+)
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import names
 from sim.settings import Count, Seconds, Wait, Whole
@@ -137,7 +145,11 @@ class Paxos(RecordsCommits):
         return "linearizable"
 
     def invariants(self) -> Iterable[Invariant]:
-        return (PaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),)
+        return (
+            PaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),
+            promises(Promise, keeps="promised", shown=lambda stored, m, _: stored("promised") >= m.ballot),
+            promises(Accepted, keeps="vote", shown=lambda stored, m, _: _voted(stored("vote"), m.ballot)),
+        )
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
         """None: a learner that has missed the message may never learn, unless a proposer asks for it (section 2.3)."""
@@ -153,3 +165,8 @@ class Paxos(RecordsCommits):
         votes = [node.vote for node in acceptors.values() if node.vote is not None]
         kept = max(votes, key=lambda vote: vote.ballot).command if votes else None
         return sum(1 for write in acknowledged if kept is None or write != (kept.session, kept.sequence))
+
+
+def _voted(vote: Vote | None, ballot: Ballot) -> bool:
+    """Whether an acceptor has voted in this ballot or a later one."""
+    return vote is not None and vote.ballot >= ballot

@@ -96,7 +96,7 @@ class PerGroup(Invariant):
         self.invariants = [list(group.invariants()) for group in self.system.each]
         self._hooks = {
             name: [hooks_of(invariants, name) for invariants in self.invariants]
-            for name in ("on_send", "on_deliver", "on_step")
+            for name in ("on_wait", "on_send", "on_deliver", "on_step")
         }
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
@@ -107,6 +107,10 @@ class PerGroup(Invariant):
             if member in self.group_of:
                 return self._hooks[name][self.group_of[member]]
         return []
+
+    def on_wait(self, src: str, dst: str, message: Any) -> None:
+        for hear in self._hooks_of("on_wait", src, dst):
+            hear(src, dst, message)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         for hear in self._hooks_of("on_send", src, dst):

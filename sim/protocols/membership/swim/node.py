@@ -38,7 +38,7 @@ from sim.protocols.admin import AdminReply, Join, Leave
 from sim.protocols.client import Reply, Request
 from sim.protocols.membership.heartbeats import MembershipClient, member_of
 from sim.protocols.membership.suspicion import PUNCTUAL
-from sim.protocols.membership.swim.invariants import GONE, SwimSafety, Update
+from sim.protocols.membership.swim.invariants import GONE, Update, swim_invariants
 from sim.protocols.system import ReplicatedSystem, names
 from sim.settings import Count, Positive, Seconds, Several, Whole
 from sim.system import Invariant, Member
@@ -438,7 +438,7 @@ class Swim(ReplicatedSystem):
         return MembershipClient
 
     def invariants(self) -> Iterable[Invariant]:
-        return (SwimSafety(),)
+        return swim_invariants()
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
         """The live members whose list is wrong: live members must be alive with their incarnations, others gone."""

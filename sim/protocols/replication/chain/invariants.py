@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sim.invariants import promises
 from sim.node import Node
 from sim.protocols.client import Reply, Request
 from sim.protocols.kv import READS, Command, KeyValueStore
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AcknowledgedEverywhere",
     "ChainMonotone",
-    "DurableBeforeForward",
     "NeverOlderThanCommitted",
     "UpdatePropagation",
     "invariants_of",
@@ -38,7 +38,8 @@ def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
         AcknowledgedEverywhere(),
         NeverOlderThanCommitted(),
         ChainMonotone(),
-        DurableBeforeForward(),
+        promises(Forward, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position + len(m.updates)),
+        promises(Ack, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position),
         SameAnswer(),
     ]
 
@@ -235,28 +236,3 @@ class ChainMonotone(Invariant):
         if number < self.told.get(node.name, 0):
             told = self.told[node.name]
             self.violated((node.name,), f"{node.name} had told chain {told}", f"it is at chain {number}")
-
-
-@dataclass
-class DurableBeforeForward(Invariant):
-    """What a server forwards, or says that it has, is on its disk."""
-
-    title: ClassVar[str] = "durable before send"
-    nodes: dict[str, Node] = field(default_factory=dict)
-
-    def on_step(self, node: Node) -> None:
-        self.nodes[node.name] = node
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Forward:
-            self._check(src, message.position + len(message.updates), message)
-        elif message.__class__ is Ack:
-            self._check(src, message.position, message)
-
-    def _check(self, name: str, told: int, message: Any) -> None:
-        node = self.nodes.get(name)
-        if node is None or getattr(node.host.disk, "instant", True):
-            return
-        held = len(node.host.disk.durable("log", ()))
-        if held < told:
-            self.violated((name,), f"{name} sends {message!r}", f"on its disk, the history ends at {held}")

@@ -5,9 +5,11 @@ That replicas agree in the end is judged after the run (`sim.lab.simulation.Simu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from sim.invariants import DurableBeforeSend, Stored
 from sim.node import Node
 from sim.protocols.causality.dots import EMPTY
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
@@ -15,30 +17,26 @@ from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
 from sim.protocols.replication.crdt.system import Spread
 from sim.system import Invariant
 
-__all__ = ["CrdtDurableBeforeSend", "NoGaps", "OneUpdatePerDot"]
+__all__ = ["NoGaps", "OneUpdatePerDot", "StatesGrow"]
 
 
 @dataclass
-class CrdtDurableBeforeSend(Invariant):
+class StatesGrow(DurableBeforeSend):
     """What others are told is on disk, and what they were told before still is: states only grow, restarts included."""
 
-    title: ClassVar[str] = "durable before send"
+    concerns: Callable[[type], bool] = field(default=lambda kind: kind is Spread)
+    keeps: tuple[str, ...] = ("states",)
     sent: dict[tuple[str, str], Any] = field(default_factory=dict)
-    hosts: dict[str, Any] = field(default_factory=dict)
 
-    def on_step(self, node: Node) -> None:
-        self.hosts[node.name] = node.host
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if not isinstance(message, Spread) or src not in self.hosts:
-            return
-        disk = self.hosts[src].disk.durable("states", {})
+    def is_shown(self, stored: Stored, message: Spread, dst: str) -> bool:
+        """Whether the disk has all that was ever told of these keys."""
         for key, state in message.states:
             told = self.sent.get((message.actor, key))
             told = self.sent[message.actor, key] = state if told is None else told.merge(state)
-            held = disk.get(key)
+            held = stored("states").get(key)
             if held is None or held.merge(told) != held:
-                self.violated((src,), f"it told others {told!r} of {key}", f"its disk has {held!r}")
+                return False
+        return True
 
 
 @dataclass

@@ -246,9 +246,9 @@ class Crdt(ReplicatedSystem):
         return {name: dict(node.states) for name, node in nodes.items() if isinstance(node, CrdtNode)}
 
     def invariants(self) -> Iterable[Invariant]:
-        from sim.protocols.replication.crdt.invariants import CrdtDurableBeforeSend, NoGaps, OneUpdatePerDot
+        from sim.protocols.replication.crdt.invariants import NoGaps, OneUpdatePerDot, StatesGrow
 
-        return (CrdtDurableBeforeSend(), NoGaps(), OneUpdatePerDot())
+        return (StatesGrow(), NoGaps(), OneUpdatePerDot())
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """For counters: by how much all replicas together fall short of the acknowledged increments."""

@@ -7,10 +7,11 @@ run (`sim.lab.simulation.Simulation.settle`).
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sim.invariants import Shown, Stored, promises
 from sim.node import Node
 from sim.protocols.causality.dots import EMPTY, Context, Dot
 from sim.protocols.client import Request
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sim.protocols.replication.multi_primary.node import MultiPrimary
 
 __all__ = [
-    "MultiPrimaryDurableBeforeSend",
     "NeverBehindItsCause",
     "OneAnswer",
     "OneDotPerWrite",
@@ -35,7 +35,8 @@ def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
     """The invariants that a system of these settings promises."""
     invariants: list[Invariant] = [
         OneDotPerWrite(),
-        MultiPrimaryDurableBeforeSend(last_writer_wins=system.conflicts == "lww"),
+        promises(Update, Digest, keeps="seen", shown=has_seen),
+        promises(Update, keeps="versions", shown=holds(latest if system.conflicts == "lww" else siblings)),
         ReplacedStaysReplaced(),
     ]
     if system.conflicts == "lww" and system.clock == "hybrid":
@@ -67,30 +68,25 @@ class OneDotPerWrite(Invariant):
                 )
 
 
-@dataclass
-class MultiPrimaryDurableBeforeSend(Invariant):
-    """What a replica tells others is on its disk: the version or what took its place, and what it has seen."""
+def has_seen(stored: Stored, message: Update | Digest, dst: str) -> bool:
+    """Whether the disk of a replica has seen what it says that it has seen."""
+    return message.seen is None or stored("seen").covers(message.seen)
 
-    title: ClassVar[str] = "durable before send"
-    last_writer_wins: bool = True
-    hosts: dict[str, Any] = field(default_factory=dict)
 
-    def on_step(self, node: Node) -> None:
-        self.hosts[node.name] = node.host
+def holds(rule: Callable[[Held], Held]) -> Shown:
+    """Whether the disk of a replica has each version that it tells, or what took its place by this rule."""
 
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ not in (Update, Digest) or src not in self.hosts:
-            return
-        disk = self.hosts[src].disk
-        seen = disk.durable("seen", EMPTY)
-        if message.seen is not None and not seen.covers(message.seen):
-            self.violated((src,), f"it says that it has seen {message.seen}", f"its disk has seen {seen}")
-        for key, version in message.versions if message.__class__ is Update else ():
-            held: Held = disk.durable("versions", {}).get(key, ())
-            rule = latest if self.last_writer_wins else siblings
-            gone = version.deleted and seen.has(version.dot)  # a tombstone may have been collected since
+    def shown(stored: Stored, message: Update, dst: str) -> bool:
+        for key, version in message.versions:
+            held: Held = stored("versions").get(key, ())
+            gone = version.deleted and stored("seen").has(
+                version.dot
+            )  # a tombstone may have been collected since
             if version not in held and version in rule((*held, version)) and not gone:
-                self.violated((src,), f"it tells others {version} of {key}", f"its disk has {held}")
+                return False
+        return True
+
+    return shown
 
 
 @dataclass

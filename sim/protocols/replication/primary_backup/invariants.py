@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sim.invariants import Stored, promises
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.consensus.raft import BasicRaft
@@ -31,7 +32,6 @@ __all__ = [
     "InitialisedPrimary",
     "NoAnswerFromThePast",
     "OnePrimaryPerView",
-    "PrimaryBackupDurableBeforeSend",
     "SameAnswer",
     "StoreIsLog",
     "ViewMonotone",
@@ -48,7 +48,7 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
         ),
         BackupIsPrefix(),
         ViewMonotone(),
-        PrimaryBackupDurableBeforeSend(),
+        promises(AppendOk, keeps=("view_number", "base", "log"), shown=holds_what_it_says),
         InitialisedPrimary(),
         StoreIsLog(),
     ]
@@ -56,7 +56,9 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
         invariants.append(AcknowledgedSurvives())
         if system.fallback is None:
             invariants.append(SameAnswer())
-    if system.services > 1:
+    if system.services <= 1:
+        invariants.append(promises(ViewIs, keeps="view", shown=knows_its_view))
+    else:  # a Raft group keeps its decisions in its log
         # The group has no clients: invariants of what clients saw are for the replicas' answers, and not for Raft's.
         group = BasicRaft(nodes=system.services).invariants()
         invariants += [
@@ -244,48 +246,21 @@ class ViewMonotone(Invariant):
             )
 
 
-@dataclass
-class PrimaryBackupDurableBeforeSend(Invariant):
-    """What a node says that it holds, and the view that it says it follows, is on its disk."""
+def holds_what_it_says(stored: Stored, message: AppendOk, primary: str) -> bool:
+    """Whether the disk of a backup has the view and the log that it acknowledges.
 
-    title: ClassVar[str] = "durable before send"
-    nodes: dict[str, Node] = field(default_factory=dict)
+    A later view may have cut the log while the message waited for the disk; it voids the message.
+    """
+    if stored("view_number") > message.view:
+        return True
+    held = stored("base") + len(stored("log"))
+    return bool(stored("view_number") == message.view and held >= message.position)
 
-    def on_step(self, node: Node) -> None:
-        self.nodes[node.name] = node
 
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is AppendOk:
-            self._check_log(src, message)
-            self._check(src, "view_number", message.view, message)
-        elif message.__class__ is ViewIs:
-            self._check(src, "view", message.view.number, message)
-
-    def _check_log(self, name: str, message: AppendOk) -> None:
-        node = self.nodes.get(name)
-        if node is None or getattr(
-            node.host.disk, "instant", True
-        ):  # a node just booting has not stepped yet
-            return
-        disk = node.host.disk
-        if disk.durable("view_number", 0) > message.view:
-            return  # written while this waited for the disk: it may have cut the log, and voids the message
-        held = disk.durable("base", 0) + len(disk.durable("log", ()))
-        if held < message.position:
-            self.violated((name,), f"{name} says {message!r}", f"on its disk, the log ends at {held}")
-
-    def _check(self, name: str, field_name: str, told: int, message: Any) -> None:
-        node = self.nodes.get(name)
-        if not isinstance(node, PrimaryBackupNode | ViewService):
-            return  # a Raft group keeps its decisions in its log, and has invariants of its own
-        if node is None or getattr(
-            node.host.disk, "instant", True
-        ):  # a node just booting has not stepped yet
-            return
-        stored = node.host.disk.durable(field_name)
-        held = 0 if stored is None else stored.number if field_name == "view" else stored
-        if held < told:
-            self.violated((name,), f"{name} says {message!r}", f"on its disk, {field_name} is at {held}")
+def knows_its_view(stored: Stored, message: ViewIs, member: str) -> bool:
+    """Whether the disk of the view service has the view that it announces, or a later one."""
+    view = stored("view")
+    return view is not None and view.number >= message.view.number
 
 
 @dataclass

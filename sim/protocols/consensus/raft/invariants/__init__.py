@@ -18,8 +18,8 @@ from sim.protocols.consensus.raft.invariants.commitment import (
 from sim.protocols.consensus.raft.invariants.elections import (
     ElectionSafety,
     OneVotePerTerm,
-    RaftDurableBeforeSend,
     TermsNeverFall,
+    durable_before_send,
 )
 from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftLaw
 from sim.protocols.consensus.raft.invariants.logs import (
@@ -43,12 +43,12 @@ __all__ = [
     "LogMatching",
     "MatchIndex",
     "OneVotePerTerm",
-    "RaftDurableBeforeSend",
     "RaftHistory",
     "RaftLaw",
     "StateMachineSafety",
     "TermsNeverFall",
     "Validity",
+    "durable_before_send",
     "raft_invariants",
 ]
 
@@ -66,10 +66,9 @@ def raft_invariants(application: Application | None = None) -> Iterable[Invarian
         StateMachineSafety,
         CommitRule,
         LeaderCompleteness,
-        RaftDurableBeforeSend,
         MatchIndex,
         AckedIsKept,
         ExactlyOnce,
         AcknowledgedIsCommitted,
     )
-    return [history, *(invariant(history=history) for invariant in invariants)]
+    return [history, *(invariant(history=history) for invariant in invariants), *durable_before_send(history)]

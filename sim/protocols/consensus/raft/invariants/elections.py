@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sim.protocols.consensus.raft.invariants.history import RaftLaw
+from sim.invariants import Stored, promises
+from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftLaw
 from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
     RaftNode,
     RequestVoteReply,
 )
+from sim.system import Invariant
 
-__all__ = ["ElectionSafety", "OneVotePerTerm", "RaftDurableBeforeSend", "TermsNeverFall"]
+__all__ = ["ElectionSafety", "OneVotePerTerm", "TermsNeverFall", "durable_before_send"]
 
 
 @dataclass
@@ -70,42 +72,39 @@ class TermsNeverFall(RaftLaw):
             )
 
 
-@dataclass
-class RaftDurableBeforeSend(RaftLaw):
-    """A server that has sent a vote, an acknowledgement or a term has it on disk."""
+def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
+    """A server that has sent a term, a vote or an acknowledgement has it on disk.
 
-    title: ClassVar[str] = "durable before send"
+    Once the disk is in a later term, what was promised in the old one binds nobody any more.
+    """
 
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        term = getattr(message, "term", None)
-        if term is None or src not in self.history.servers:
-            return
-        durable = self.history.on_disk(src, "current_term", 0)
-        if durable < term:
-            self.violated((src,), f"{src} sends {message!r}", f"its disk is in term {durable}")
-        if durable != term:
-            return  # it has moved on; what it promised in the old term binds nobody any more
-        if message.__class__ is RequestVoteReply and message.granted:
-            voted = self.history.on_disk(src, "voted_for", None)
-            if voted != dst:
-                self.violated((src, dst), f"{src} grants {dst} its vote", f"its disk has a vote for {voted}")
-        elif hasattr(message, "candidate"):  # a RequestVote, of whatever kind
-            voted = self.history.on_disk(src, "voted_for", None)
-            if voted != src:
-                self.violated((src,), f"{src} campaigns in term {term}", f"its disk has a vote for {voted}")
-        elif message.__class__ is AppendEntriesReply and message.success and message.index:
-            self.acknowledges(src, message)
+    def has_term(stored: Stored, message: Any, dst: str) -> bool:
+        return bool(stored("current_term") >= message.term)
 
-    def acknowledges(self, src: str, message: Any) -> None:
-        """The acknowledged entry must be on disk."""
-        node = self.history.servers[src].node
-        on_disk = self.history.durable_term_at(src, message.index)
+    def voted_for(stored: Stored, message: Any, candidate: str) -> bool:
+        return bool(stored("current_term") != message.term or stored("voted_for") == candidate)
+
+    def has_entry(stored: Stored, message: AppendEntriesReply, dst: str) -> bool:
+        node: Any = stored.node
+        if not message.success or not message.index or stored("current_term") != message.term:
+            return True
         if message.index < node.floor() or node.current_term != message.term:
-            return  # in the snapshot; or, in memory only, it has begun to follow another leader
+            return True  # in the snapshot; or, in memory only, it has begun to follow another leader
         known = node.term_at(message.index) if message.index <= node.last_index() else None
-        if on_disk is None or on_disk != known:
-            self.violated(
-                (src,),
-                f"{src} acknowledges index {message.index}, of term {known}",
-                f"its disk has term {on_disk} there",
-            )
+        on_disk = history.durable_term_at(node.name, message.index)
+        return on_disk is not None and on_disk == known
+
+    return (
+        promises(lambda kind: hasattr(kind, "term"), keeps="current_term", shown=has_term),
+        promises(
+            RequestVoteReply,
+            keeps=("current_term", "voted_for"),
+            shown=lambda stored, reply, dst: not reply.granted or voted_for(stored, reply, dst),
+        ),
+        promises(
+            lambda kind: hasattr(kind, "term") and hasattr(kind, "candidate"),  # a RequestVote, of any kind
+            keeps=("current_term", "voted_for"),
+            shown=lambda stored, request, dst: voted_for(stored, request, stored.node.name),
+        ),
+        promises(AppendEntriesReply, keeps=("current_term", "log"), shown=has_entry),
+    )

@@ -1,0 +1,216 @@
+"""Invariants that cost the author of a protocol one declared line.
+
+>>> promises(RequestVoteReply, keeps=("current_term", "voted_for"))
+
+A system returns it from `System.invariants`. What a run does is watched for the author: which step sent a message, when
+it left, and what a crash of its sender would have left of the fields at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sim.durability import Durable, DurableLog
+from sim.node import Node
+from sim.system import Invariant
+from sim.values import shown as told
+
+__all__ = ["DurableBeforeSend", "Shown", "Stored", "promises"]
+
+
+class Stored:
+    """What a crash of a node right now would leave of its durable fields: ``stored("voted_for")``.
+
+    Attributes
+    ----------
+    node: the live node.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self._disk = node.host.disk
+
+    def __call__(self, name: str) -> Any:
+        """The value of a field on disk, its default where it was never written; ``"part.field"`` of a part."""
+        owner, declared = self._find(name)
+        if self._disk.instant:
+            held = owner.__dict__[declared.field]
+            return held.items if isinstance(held, DurableLog) else held
+        return self._disk.durable(name, declared.empty)
+
+    def unsynced(self, names: Iterable[str]) -> int:
+        """The last record of the disk that changes one of these fields and is not synced; 0: there is none."""
+        return max((self._disk.last_change(name) for name in names), default=0)
+
+    def has(self, record: int) -> bool:
+        """Whether the disk has synced a record (0: none) and all before it."""
+        return record == 0 or record <= self._disk.synced
+
+    def volatile(self, names: Iterable[str]) -> str | None:
+        """A field among these that a crash loses whatever is synced: not declared durable, or changed behind its back.
+
+        Raises ValueError for a field that the node does not have at all.
+        """
+        for name in names:
+            owner, declared = self._find(name)
+            if declared.field not in type(owner)._durables:
+                return name
+            held = owner.__dict__[declared.field]
+            plain = not isinstance(held, DurableLog | Mapping)
+            if plain and not self._disk.last_change(name) and held != self(name):
+                return name
+        return None
+
+    def _find(self, name: str) -> tuple[Any, Durable]:
+        """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
+        part, _, plain = name.rpartition(".")
+        owner = self.node.__dict__.get(part) if part else self.node
+        declared = getattr(type(owner), "_durables", {}).get(plain)
+        if declared is not None:
+            return owner, declared
+        if not hasattr(owner, plain):
+            known = ", ".join(type(self.node)._durables) or "none"
+            raise ValueError(
+                f"promises(keeps={name!r}): {type(self.node).__name__} has no such field; durable are {known}"
+            )
+        absent = Durable()
+        absent.field = plain
+        return owner, absent
+
+
+Shown = Callable[[Stored, Any, str], bool]
+"""Whether the disk of its sender shows what a message says: (stored, message, destination)."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """A message that was sent, and the record that must be on disk when it leaves."""
+
+    message: Any
+    dst: str
+    left: bool
+    needed: int = 0
+    stored: Any = None
+
+
+@dataclass
+class DurableBeforeSend(Invariant):
+    """What a step of a node wrote to certain fields is on its disk before a message of that step leaves.
+
+    Made by `promises`. A subclass may override `is_shown` where the message says something that a ghost must explain.
+    """
+
+    title: ClassVar[str] = "durable before send"
+    concerns: Callable[[type], bool] = field(default=lambda kind: False)
+    keeps: tuple[str, ...] = ()
+    shown: Shown | None = None
+
+    def __post_init__(self) -> None:
+        self._carried: dict[
+            type, str | None
+        ] = {}  # class -> "": concerned; an attribute: look there; None: not
+        self._said: dict[str, list[_Said]] = {}  # node -> what the step that runs has sent
+        self._waiting: dict[str, list[_Said]] = {}  # node -> what waits for its disk
+
+    def is_shown(self, stored: Stored, message: Any, dst: str) -> bool:
+        """Whether the disk shows what the message says."""
+        return self.shown is None or self.shown(stored, message, dst)
+
+    def _inside(self, message: Any) -> Any:
+        """The message that is concerned, taken out of the envelope of a call or reply; None: it is none."""
+        while True:
+            kind = message.__class__
+            if kind not in self._carried:
+                self._carried[kind] = "" if self.concerns(kind) else getattr(kind, "carries", None)
+            inside = self._carried[kind]
+            if not inside:
+                return message if inside == "" else None
+            message = getattr(message, inside)
+
+    def on_wait(self, src: str, dst: str, message: Any) -> None:
+        inside = self._inside(message)
+        if inside is not None:
+            self._said.setdefault(src, []).append(_Said(inside, dst, left=False))
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        inside = self._inside(message)
+        if inside is None:
+            return
+        for one in self._waiting.get(src, ()):
+            if one.message is inside and one.dst == dst:
+                self._waiting[src].remove(one)
+                self._leaves(src, one)
+                return
+        self._said.setdefault(src, []).append(_Said(inside, dst, left=True))
+
+    def on_step(self, node: Node) -> None:
+        said = self._said.pop(node.name, None)
+        if said is None:
+            return
+        stored = Stored(node)
+        lost = stored.volatile(self.keeps)
+        if lost is not None:
+            held = told(getattr(stored._find(lost)[0], lost.rpartition(".")[2]))
+            self.violated(
+                node.name,
+                f"it sends {said[0].message!r}",
+                f"a crash would lose its {lost}={held}: it is not on disk",
+            )
+        needed = stored.unsynced(self.keeps)
+        for one in said:
+            one.needed, one.stored = needed, stored
+            if one.left:
+                self._leaves(node.name, one)
+            else:
+                self._waiting.setdefault(node.name, []).append(one)
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "crash":  # what waited is lost, and told nobody
+            self._said.pop(node, None)
+            self._waiting.pop(node, None)
+
+    def _leaves(self, src: str, said: _Said) -> None:
+        stored = said.stored
+        if not (stored.has(said.needed) and self.is_shown(stored, said.message, said.dst)):
+            held = ", ".join(f"{name}={told(stored(name))}" for name in self.keeps)
+            self.violated(src, f"it sends {said.message!r} to {said.dst}", f"its disk has {held}")
+
+
+def promises(
+    *kinds: type | Callable[[type], bool], keeps: str | Iterable[str], shown: Shown | None = None
+) -> DurableBeforeSend:
+    """An invariant: when a message of one of these classes leaves its sender, these fields are on its disk.
+
+    A step is atomic, so what counts is what the fields hold at the end of the step that sends: a handler that answers
+    first and writes afterwards breaks the promise, and so does a message sent with ``hold=False``, and a field that is
+    not durable. So name only the fields that the message vouches for.
+
+    Parameters
+    ----------
+    kinds:
+        Classes of messages; or a function that says whether a class is meant.
+    keeps:
+        Names of durable fields of the sender; ``"part.field"`` for those of a part.
+    shown:
+        ``shown(stored, message, destination)``: whether the disk shows what the message says, where that can be told;
+        ``stored("current_term")`` is what the disk has. It must stay true while the node goes on.
+
+    Raises ValueError for no field and for no class.
+    """
+    fields = (keeps,) if isinstance(keeps, str) else tuple(keeps)
+    if not fields or not all(isinstance(name, str) and name for name in fields):
+        raise ValueError(f"promises: keeps must name the fields that must be on disk, not {keeps!r}")
+    for kind in kinds:
+        if not callable(kind):
+            raise ValueError(f"promises: {kind!r} is no class of messages")
+    if not kinds:
+        raise ValueError("promises: name the class of messages that makes the promise")
+    classes = tuple(kind for kind in kinds if isinstance(kind, type))
+    tests = tuple(kind for kind in kinds if not isinstance(kind, type))
+
+    def concerns(kind: type) -> bool:
+        return kind in classes or any(test(kind) for test in tests)
+
+    return DurableBeforeSend(concerns=concerns, keeps=fields, shown=shown)
