@@ -176,7 +176,7 @@ def _in_store(
                         errors[number] = outcome
                     row = failed_row(outcome.reason) if isinstance(outcome, Failure) else outcome
                     store.keep(*runs[number], row)
-                    store.claims.release(*runs[number])
+                    store.release(*runs[number])
                     bar.advance(failed=isinstance(outcome, Failure))
                 # Another process that resumes has failed runs made again, and forgets ours to do so.
                 missing = [n for n, run in enumerate(runs) if n not in errors and not store.has(*run, frames)]

@@ -1,7 +1,7 @@
 """The result store: one SQLite file that sweeps, comparisons and campaigns write as they go, and go on from.
 
 A run is known by a key (its scenario in the written form, and the code that ran it) and its seed: a changed scenario or
-version is another key, so that its runs are made anew, and those of before stay apart.
+version is another key, so that its runs are made again, and the earlier ones stay apart.
 """
 
 from sim.lab.store.database import FILE, ResultStore

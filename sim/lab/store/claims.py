@@ -12,24 +12,37 @@ from pathlib import Path
 
 __all__ = ["Claims"]
 
+_PRESENCE = 2**60
+"""The byte that all who fill a store share; those of runs are below it."""
+
 
 class Claims:
     """The claims of this process. Where the system has no such locks (Windows) every claim is granted."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "ab")  # noqa: SIM115 - kept open as long as the claims
+        self._file = open(path, "a+b")  # noqa: SIM115 - kept open as long as the claims
+
+    def alone(self) -> bool:
+        """Whether no other process has joined; none can as long as these claims are open, or until `join`."""
+        return self._locked(exclusive=True, place=_PRESENCE)
+
+    def join(self) -> None:
+        """Say that this process fills the store, so that no other takes its file away."""
+        self._locked(exclusive=False, place=_PRESENCE)
 
     def claim(self, key: str, seed: int) -> bool:
         """Claim a run; False if another process is at it."""
+        return self._locked(exclusive=True, place=_place(key, seed))
+
+    def _locked(self, *, exclusive: bool, place: int) -> bool:
         if sys.platform == "win32":
             return True
         import fcntl
 
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key, seed))
-        except BlockingIOError:
-            return False
-        except PermissionError:  # what some systems say instead
+            fcntl.lockf(self._file, kind | fcntl.LOCK_NB, 1, place)
+        except (BlockingIOError, PermissionError):  # systems differ in what they say
             return False
         return True
 

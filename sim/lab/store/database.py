@@ -17,7 +17,7 @@ from typing import Literal
 from sim.lab.store.claims import Claims
 from sim.lab.store.errors import StoreError, speaking
 from sim.lab.store.rows import Row, row_from
-from sim.lab.store.salvage import salvage
+from sim.lab.store.salvage import damaged, salvage
 from sim.lab.store.schema import APPLICATION, FORM, add_measures, create, insert
 
 __all__ = ["FILE", "ResultStore"]
@@ -53,14 +53,30 @@ class ResultStore:
                 raise StoreError(f"there is no {FILE} in {str(folder)!r}")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(self.path)
-            if use == "resume" and _damaged(self.path):
-                self.saved = salvage(self.path)
+            self._claims: Claims | None = None if use == "read" else Claims(self.path.with_suffix(".claims"))
+            if use == "resume" and damaged(self.path):
+                self.saved = self._salvage()
+            if self._claims is not None:
+                self._claims.join()
             self._connection = _connect(self.path)
             _refuse_other(self.path, self._connection)
             create(self._connection)
-            self.claims = Claims(self.path.with_suffix(".claims"))
             if use == "new":
                 self._refuse_results()
+
+    def _salvage(self) -> tuple[int, int]:
+        if self._claims is None or not self._claims.alone():
+            raise StoreError(f"{self.path} is damaged, and another process is at it: end that one first")
+        return salvage(self.path)
+
+    def claim(self, key: str, seed: int) -> bool:
+        """Claim a run; False if another process is at it."""
+        return self._claims is not None and self._claims.claim(key, seed)
+
+    def release(self, key: str, seed: int) -> None:
+        """Give up a claim."""
+        if self._claims is not None:
+            self._claims.release(key, seed)
 
     def _refuse_results(self) -> None:
         count = self.count()
@@ -168,7 +184,8 @@ class ResultStore:
 
     def close(self) -> None:
         """Close it; the last one to do so leaves a single file."""
-        self.claims.close()
+        if self._claims is not None:
+            self._claims.close()
         self._connection.close()
 
     def __enter__(self) -> ResultStore:
@@ -228,21 +245,3 @@ def _connect(path: Path) -> sqlite3.Connection:
             time.sleep(0.05)
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
-
-
-def _damaged(path: Path) -> bool:
-    """Whether a file that is there cannot be read whole."""
-    if not path.exists() or path.stat().st_size == 0:
-        return False
-    try:
-        connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
-        try:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
-        finally:
-            connection.close()
-    except sqlite3.OperationalError as error:
-        if "malformed" not in str(error):
-            raise
-        return True
-    except sqlite3.DatabaseError:
-        return True

@@ -40,12 +40,12 @@ class RunsLeft:
         for _ in range(len(self._numbers)):
             number = self._numbers.popleft()
             run = self._runs[number]
-            if not self._store.claims.claim(*run):
+            if not self._store.claim(*run):
                 self._numbers.append(number)
                 continue
-            # Asked after the claim: whoever had it may have finished and let go just now.
+            # Asked after the claim: the process that had it may have finished and let go just now.
             if self._store.has(*run, self._frames):
-                self._store.claims.release(*run)
+                self._store.release(*run)
                 self._found(number)
                 continue
             return number

@@ -15,9 +15,30 @@ from typing import Any
 from sim.lab.store.rows import Row, row_from
 from sim.lab.store.schema import add_measures, create, insert
 
-__all__ = ["salvage"]
+__all__ = ["damaged", "salvage"]
 
 _WAL = ("", "-wal", "-shm")
+
+
+def damaged(path: Path) -> bool:
+    """Whether a store that is there cannot be read whole, or has a row or frames that are not what was written."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+    try:
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            return True
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            return False  # it has no rows yet, or another program made it
+        return any(row is None for row in _rows(connection))
+    except sqlite3.OperationalError as error:
+        if "malformed" not in str(error):
+            raise
+        return True
+    except sqlite3.DatabaseError:
+        return True
+    finally:
+        connection.close()
 
 
 def salvage(path: Path) -> tuple[int, int]:
@@ -27,18 +48,18 @@ def salvage(path: Path) -> tuple[int, int]:
     """
     aside = _free(path)
     for suffix in _WAL:
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            os.replace(source, aside.with_name(aside.name + suffix))
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            os.replace(part, aside.with_name(aside.name + suffix))
     _fill(aside)
     saved = lost = 0
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    target = sqlite3.connect(new, isolation_level=None)
+    target, source = (sqlite3.connect(file, isolation_level=None) for file in (new, aside))
     try:
         create(target)
         target.execute("BEGIN")
-        for found in _rows(aside):
+        for found in _rows(source):
             if found is None:
                 lost += 1
                 continue
@@ -49,6 +70,7 @@ def salvage(path: Path) -> tuple[int, int]:
         target.execute("COMMIT")
     finally:
         target.close()
+        source.close()
     os.replace(new, path)
     return saved, lost
 
@@ -70,12 +92,11 @@ def _fill(path: Path) -> None:
             file.truncate(whole)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, int, Row] | None]:
+def _rows(connection: sqlite3.Connection) -> Iterator[tuple[str, int, Row] | None]:
     """The rows that are what was written; None for each that is not."""
     try:
-        connection = sqlite3.connect(path, isolation_level=None)
         names = [str(found[1]) for found in connection.execute("PRAGMA table_info(runs)")]
-        numbers = _numbers(connection)
+        numbers = list(_numbers(connection))
     except sqlite3.DatabaseError:
         return
     for number in numbers:
@@ -91,7 +112,6 @@ def _rows(path: Path) -> Iterator[tuple[str, int, Row] | None]:
             yield values["key"], values["seed"], row.with_frames(frames)
         elif values:
             yield None
-    connection.close()
 
 
 def _numbers(connection: sqlite3.Connection) -> Iterator[int]:
