@@ -9,8 +9,11 @@ import click
 from sim.commands.inputs import (
     allow_modules,
     apply_settings,
+    first_seeds,
     load_scenario,
+    parse_precision,
     parse_system,
+    precisions,
     refuse_allowed,
     seed_range,
 )
@@ -30,7 +33,7 @@ __all__ = ["command"]
     default=None,
     help="Script, TOML or JSON; default: five measured regions.",
 )
-@click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=int, default=None, help="How many seeds; default: 5, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
@@ -41,6 +44,7 @@ __all__ = ["command"]
     default=None,
     help="Print how many times that of this system each measure is.",
 )
+@precisions
 @allow_modules
 @work_options
 @click.pass_context
@@ -49,10 +53,12 @@ def command(
     /,
     systems: tuple[str, ...],
     script: str | None,
-    seeds: int,
+    seeds: int | None,
     first_seed: int,
     settings: tuple[str, ...],
     baseline: str | None,
+    precision: tuple[str, ...],
+    max_seeds: int | None,
     allow: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -65,6 +71,7 @@ def command(
     from sim.analysis.tables import ratio_lines
     from sim.lab import compare
     from sim.lab.labels import same
+    from sim.lab.stages import aim
 
     chosen = [parse_system(text) for text in systems]
     against = None if baseline is None else parse_system(baseline)
@@ -72,8 +79,13 @@ def command(
         raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
     scenario = _default(allow) if script is None else load_scenario(script, allow)
     scenario = apply_settings(scenario, settings)
+    wanted = parse_precision(precision)
+    aim(wanted, max_seeds)
+    chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)
     with work_of("compare", **options) as work:
-        comparison = compare(chosen, scenario, seeds=seed_range(seeds, first_seed), **work)
+        comparison = compare(
+            chosen, scenario, seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
+        )
     click.echo(comparison.text())
     if against is not None:
         click.echo(f"\n{ratio_lines(comparison.ratio(against))}")

@@ -25,14 +25,17 @@ __all__ = [
     "allow_modules",
     "apply_settings",
     "find_script",
+    "first_seeds",
     "is_written",
     "load_scenario",
     "load_script",
     "load_written",
+    "parse_precision",
     "parse_setting",
     "parse_system",
     "parse_variation",
     "place_of",
+    "precisions",
     "refuse_allowed",
     "seed_range",
     "story_folders",
@@ -178,6 +181,55 @@ def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence
     parsed = [parse_setting(setting) for setting in settings]
     refuse_overwriting([*(name for name, _ in parsed), *varied])
     return scenario.vary_all(dict(parsed))
+
+
+def precisions(command: Any) -> Any:
+    """The options ``--precision`` and ``--max-seeds``."""
+    wanted = click.option(
+        "--precision",
+        multiple=True,
+        metavar="[MEASURE=]FRACTION",
+        help="Add seeds until means are so precise: 0.02 for ± 2 % of throughput, p50 and p99; or p99=0.05.",
+    )
+    most = click.option("--max-seeds", type=int, default=None, help="At most so many seeds for --precision.")
+    return wanted(most(command))
+
+
+def parse_precision(texts: Sequence[str]) -> float | dict[str, float] | None:
+    """``["0.02"]`` -> 0.02, ``["p50=0.01", "p99=0.05"]`` -> a mapping, nothing -> None."""
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _fraction(texts[0])
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(
+                f"--precision {text} names no measure: write one number for all, or p50={text}"
+            )
+        if name in found:
+            raise click.UsageError(f"--precision {name} is given twice")
+        found[name] = _fraction(value)
+    return found
+
+
+def _fraction(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--precision takes a fraction such as 0.02, or p50=0.02, not {text!r}"
+        ) from None
+
+
+def first_seeds(seeds: int | None, by_default: int, precision: object, max_seeds: int | None) -> int:
+    """How many seeds to begin with, where the command line may not say."""
+    from sim.analysis.precision import FIRST_STAGE
+
+    if seeds is not None:
+        return seeds
+    return by_default if precision is None else min(FIRST_STAGE, max_seeds or FIRST_STAGE)
 
 
 def seed_range(seeds: int, first: int = 0) -> range:

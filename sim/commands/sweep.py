@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from sim.commands.inputs import allow_modules, apply_settings, load_scenario, parse_variation, seed_range
+from sim.commands.inputs import (
+    allow_modules,
+    apply_settings,
+    first_seeds,
+    load_scenario,
+    parse_precision,
+    parse_variation,
+    precisions,
+    seed_range,
+)
 from sim.commands.work import work_of, work_options
 
 __all__ = ["command"]
@@ -17,12 +26,13 @@ __all__ = ["command"]
 @click.option(
     "--vary", "varied", multiple=True, required=True, metavar="FIELD=A,B,C", help="Values of a field."
 )
-@click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds.")
+@click.option("--seeds", type=int, default=None, help="How many seeds; default: 3, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
 )
 @click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
+@precisions
 @allow_modules
 @work_options
 @click.pass_context
@@ -31,10 +41,12 @@ def command(
     /,
     script: str,
     varied: tuple[str, ...],
-    seeds: int,
+    seeds: int | None,
     first_seed: int,
     settings: tuple[str, ...],
     frames: bool,
+    precision: tuple[str, ...],
+    max_seeds: int | None,
     allow: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -44,11 +56,17 @@ def command(
     runs failed (a row of the table says which).
     """
     from sim.lab import sweep
+    from sim.lab.stages import aim
 
     fields = [parse_variation(text) for text in varied]
     scenario = apply_settings(load_scenario(script, allow), settings, [name for name, _ in fields])
+    wanted = parse_precision(precision)
+    aim(wanted, max_seeds)
+    chosen_seeds = seed_range(first_seeds(seeds, 3, wanted, max_seeds), first_seed)
     with work_of("sweep", frames=frames, **options) as work:
-        done = sweep(scenario, dict(fields), seeds=seed_range(seeds, first_seed), **work)
+        done = sweep(
+            scenario, dict(fields), seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
+        )
     click.echo(done.text())
     done.save(work["out"])
     click.echo(f"results: {work['out']}")

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, RunGrid, RunTask, failures_frame, perform, refuse_all_failed
+from sim.lab.jobs import Failed, Result, RunGrid, RunTask, failures_frame, perform
 from sim.lab.labels import label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
-from sim.lab.seeds import distinct, seed_list
+from sim.lab.seeds import distinct
+from sim.lab.stages import Precision, Stages, aim, first_stage, in_stage, in_stages
 from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
 from sim.system import System
@@ -35,7 +36,9 @@ def compare(
     systems: System | Iterable[System] | Mapping[str, System],
     scenario: Scenario,
     *,
-    seeds: int | Iterable[int] = range(10),
+    seeds: int | Iterable[int] | None = None,
+    precision: Precision | None = None,
+    max_seeds: int | None = None,
     judge: bool = True,
     **work: Unpack[Work],
 ) -> Comparison:
@@ -50,14 +53,21 @@ def compare(
         The systems that replace ``scenario.system``: one, several, or a mapping from your own labels to systems. By
         default a label says how the systems differ (see `sim.lab.labels`).
     seeds:
-        The seeds to run under; a number n means the first n, 0 to n - 1.
+        The seeds to run under; a number n means the first n, 0 to n - 1. None: 10, or 20 to begin with for a precision.
+    precision:
+        Add seeds until half of each interval is at most this fraction of its mean: 0.02 for ± 2 % of throughput, p50
+        and p99; ``{"p50": 0.01}`` for other measures. By a rule fixed before (see `sim.analysis.precision`); all
+        systems get the same seeds. ``comparison.stages`` says whether it was reached, and so does the text.
+    max_seeds:
+        The largest number of seeds for a precision; None: 1000.
     judge:
         Check each history against the consistency that the system claims.
     work:
         See `sim.lab.work.Work`.
 
     A run that fails costs its own row (`Comparison.failed`). Raises ValueError for no systems, for no seeds, and for a
-    system or a seed that is given twice; if all runs fail, it raises what the first run raised.
+    system or a seed that is given twice, and for an impossible precision; if all runs fail, it raises what the first
+    run raised.
     """
     named = isinstance(systems, Mapping)
     chosen = [systems] if isinstance(systems, System) else list(_values(systems))
@@ -67,6 +77,8 @@ def compare(
     comparison = compare_scenarios(
         dict(zip(names, fair(chosen, scenario), strict=True)),
         seeds=seeds,
+        precision=precision,
+        max_seeds=max_seeds,
         judge=judge,
         **work,
     )
@@ -97,7 +109,9 @@ def _check(systems: Sequence[Any], scenario: Any) -> None:
 def compare_scenarios(
     scenarios: Mapping[str, Scenario],
     *,
-    seeds: int | Iterable[int] = range(10),
+    seeds: int | Iterable[int] | None = None,
+    precision: Precision | None = None,
+    max_seeds: int | None = None,
     judge: bool = True,
     **work: Unpack[Work],
 ) -> Comparison:
@@ -108,20 +122,29 @@ def compare_scenarios(
     if not scenarios:
         raise ValueError("nothing to compare: give at least one scenario")
     distinct("scenario", list(scenarios.values()))
-    chosen = seed_list(seeds)
-    labels = [label for label in scenarios for _ in chosen]
-    jobs = [RunTask(s, seed, judge) for s in scenarios.values() for seed in chosen]
-    results = perform(jobs, RunGrid("comparison", labels), Work(progress="comparing", frames=True) | work)
-    refuse_all_failed(results)
+    wanted = aim(precision, max_seeds)
+    chosen = first_stage(seeds, wanted, range(10))
+    labels, each = list(scenarios), list(scenarios.values())
+    whole = Work(progress="comparing", frames=True) | work
+
+    def run(tasks: list[tuple[int, int]], stage: int) -> list[Result]:
+        grid = RunGrid("comparison", [labels[number] for number, _ in tasks])
+        jobs = [RunTask(each[number], seed, judge) for number, seed in tasks]
+        return perform(jobs, grid, in_stage(whole, stage), stage)
+
+    done, stages = in_stages(labels, [range(len(labels))], chosen, wanted, run)
     runs, checks, failed = [], [], []
-    for label, job, result in zip(labels, jobs, results, strict=True):
-        if isinstance(result, Failure):
-            failed.append(Failed(label, job.seed, job.scenario, result.reason))
-        else:
-            result[0].label = label
-            runs.append(result[0])
-            checks.append(result[1])
-    return Comparison(dict(scenarios), runs, checks, failed)
+    for label, scenario, results in zip(labels, each, done, strict=True):
+        for seed, result in results:
+            if isinstance(result, Failure):
+                failed.append(Failed(label, seed, scenario, result.reason))
+            else:
+                result[0].label = label
+                runs.append(result[0])
+                checks.append(result[1])
+    comparison = Comparison(dict(scenarios), runs, checks, failed)
+    comparison.stages = stages[0] if stages else None
+    return comparison
 
 
 def outcome(checks: Iterable[Check | None], failed: int = 0) -> str:
@@ -162,7 +185,7 @@ class Comparison:
 
     Attributes: ``scenarios`` (label -> scenario that ran), ``systems`` (label -> system as it was given), ``runs``,
     ``checks`` (a check or None for each run), ``failed`` (the runs that failed), ``shared`` (settings that all systems
-    share, in words).
+    share, in words), ``stages`` (how seeds were added for a precision, and whether it was reached; None without one).
     """
 
     def __init__(
@@ -178,6 +201,7 @@ class Comparison:
         self.checks = list(checks)
         self.failed = tuple(failed)
         self.shared: tuple[str, ...] = ()
+        self.stages: Stages | None = None
 
     def _together(self, name: str) -> pd.DataFrame:
         return together(self.runs, name)
@@ -266,14 +290,15 @@ class Comparison:
         regions = self.by_region()
         if regions["region"].nunique() > 1:
             blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
-        told = [*notes(list(self.scenarios.values())), *map(str, self.failed)]
+        precision = [] if self.stages is None else [str(self.stages)]
+        told = [*precision, *notes(list(self.scenarios.values())), *map(str, self.failed)]
         return "\n".join([blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if told else []), *told])
 
     @property
     def heading(self) -> str:
         """The conditions that all systems share: size, failure detection, load, settings; and the number of seeds."""
         seeds = len({run.seed for run in self.runs})
-        return conditions(list(self.scenarios.values()), self.shared, seeds)
+        return conditions(list(self.scenarios.values()), self.shared, [seeds])
 
     def _differing(self) -> dict[str, dict[str, float]]:
         """The settings, of ``nodes`` and ``detection``, in which the systems differ: setting -> label -> value."""

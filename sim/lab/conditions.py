@@ -10,8 +10,11 @@ from sim.workload import ClosedLoop, OpenLoop, Workload
 __all__ = ["conditions", "notes"]
 
 
-def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: int) -> str:
-    """One line or two: the name of the scenario, size, failure detection, clients' timeout, load, seeds."""
+def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequence[int]) -> str:
+    """One line or two: the name of the scenario, size, failure detection, clients' timeout, load, seeds.
+
+    ``seeds``: how many there are, of each point if that differs.
+    """
     first = scenarios[0]
     sizes = sorted({s.resolved.size for s in scenarios})
     detections = sorted({s.resolved.detection for s in scenarios})
@@ -23,10 +26,15 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: int)
         f"silence suspected after {_times(detections)}",
         f"clients ask again after {_times(timeouts)}",
         *(loads if len(loads) == 1 else []),
-        f"{seeds} seed{'s, mean ± 95 % interval' if seeds > 1 else ''}",
+        _seeds(min(seeds), max(seeds)),
     ]
     title = f"{first.name}: " if first.name else ""
     return title + "; ".join(told) + "."
+
+
+def _seeds(least: int, most: int) -> str:
+    count = f"{most}" if least == most else f"{least} to {most}"
+    return f"{count} seed{'s, mean ± 95 % interval' if most > 1 else ''}"
 
 
 def _replicas(count: int) -> str:

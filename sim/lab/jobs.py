@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sim.lab.store import ResultStore, Row
 
-__all__ = ["Failed", "RunGrid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
+__all__ = ["Failed", "Result", "RunGrid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,10 @@ class RunGrid:
 Result = tuple[Run, Check | None] | Failure
 
 
-def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work) -> list[Result]:
+def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) -> list[Result]:
     """What came of each job, in their order: its run and check, or a failure.
+
+    ``stage``: 0 for the first jobs of a study; those of later stages go into the store that the first has begun.
 
     Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
     """
@@ -120,7 +122,11 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work) -> list[Result]:
         if resume:
             raise ValueError("resume=True needs out=: the folder with the results to go on from")
         return _in_memory(jobs, work)
-    return _in_store(list(jobs), grid, work, Path(out), resume, frames)
+    if resume:
+        from sim.lab.store import refuse_unstable
+
+        refuse_unstable(list(jobs))
+    return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, frames)
 
 
 def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[Result]:
@@ -153,10 +159,8 @@ def _outcomes(
 def _in_store(
     jobs: list[RunTask], grid: RunGrid, work: Work, out: Path, resume: bool, frames: bool
 ) -> list[Result]:
-    from sim.lab.store import ResultStore, RunKeys, RunsLeft, failed_row, refuse_unstable
+    from sim.lab.store import ResultStore, RunKeys, RunsLeft, failed_row
 
-    if resume:
-        refuse_unstable(jobs)
     keys = RunKeys()
     runs = [(keys.of(job), job.seed) for job in jobs]
     with ResultStore(out, "resume" if resume else "new") as store:

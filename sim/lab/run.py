@@ -204,10 +204,13 @@ class Run:
 
     def summary(self) -> pd.Series:
         """Throughput, latency quantiles, unavailability, messages per operation (see `sim.analysis.measures`)."""
-        if self._measures is not None:
-            import pandas as pd
+        import pandas as pd
 
-            return pd.Series(dict(self._measures), dtype=float)
+        if self._measures is None:
+            self._measures = {str(name): value for name, value in self._measured().items()}
+        return pd.Series(dict(self._measures), dtype=float)
+
+    def _measured(self) -> pd.Series:
         from sim.analysis import measures
 
         return measures.summary(

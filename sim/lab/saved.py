@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sim.lab.jobs import Failed, RunTask
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
+from sim.lab.stages import stages_of, stages_tree
 from sim.lab.told import check_of, frame_of, run_of, told
 from sim.written.texts import json_of, parse_json
 from sim.written.tree import from_dict, from_tree, to_dict, to_tree
@@ -52,6 +53,7 @@ def save_comparison(comparison: Comparison, folder: Path | str) -> list[Path]:
         "systems": {label: _tree(system, "system") for label, system in comparison.systems.items()},
         "shared": list(comparison.shared),
         "failed": [_failed(failed) for failed in comparison.failed],
+        "stages": stages_tree([comparison.stages] if comparison.stages else []),
     }
     extra = {"table": comparison.table(), "summaries": comparison.summaries}
     return _save("comparison", folder, comparison.runs, comparison.checks, _frames(comparison), extra, more)
@@ -62,7 +64,8 @@ def save_sweep(sweep: Sweep, folder: Path | str) -> list[Path]:
     points = [_point(point) for point in sweep.points]
     extra = {"table": sweep.table(), "sweep": sweep.summaries}
     failed = [_failed(failed) for failed in sweep.failed]
-    more = {"fields": list(sweep.fields), "points": points, "failed": failed}
+    stages = stages_tree(sweep.stages)
+    more = {"fields": list(sweep.fields), "points": points, "failed": failed, "stages": stages}
     return _save("sweep", folder, sweep.runs, sweep.checks, _frames(sweep), extra, more)
 
 
@@ -263,6 +266,7 @@ def _comparison(
         for label, tree in manifest["systems"].items()
     }
     found.shared = tuple(manifest["shared"])
+    found.stages = next(iter(stages_of(manifest["stages"])), None)
     return found
 
 
@@ -279,7 +283,9 @@ def _sweep(
     points = [_read_point(home, point, allow) for point in manifest["points"]]
     scenarios = [run.scenario for run in runs]
     failed = _read_failed(home, manifest, allow)
-    return Sweep(tuple(manifest["fields"]), points, scenarios, runs, checks, failed)
+    found = Sweep(tuple(manifest["fields"]), points, scenarios, runs, checks, failed)
+    found.stages = stages_of(manifest["stages"])
+    return found
 
 
 def _read_point(home: Path, point: Tree, allow: Collection[str]) -> dict[str, Any]:

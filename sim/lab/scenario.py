@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sim.lab.run import Run
     from sim.lab.simulation import Simulation
+    from sim.lab.stages import Precision
     from sim.lab.sweep import Sweep
 
 __all__ = ["Scenario"]
@@ -208,7 +209,9 @@ class Scenario(Value):
         varied: Mapping[str, Iterable[Any]] | None = None,
         /,
         *,
-        seeds: int | Iterable[int] = (0,),
+        seeds: int | Iterable[int] | None = None,
+        precision: Precision | None = None,
+        max_seeds: int | None = None,
         judge: bool = True,
         workers: int | None = None,
         executor: Executor | None = None,
@@ -224,8 +227,9 @@ class Scenario(Value):
 
         Fields are given as keywords, as a mapping, or both. A field is a field of the scenario (``duration``), or a
         field of a value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
-        ``seeds``: the seeds to run under; a number n means the first n. ``judge``: check each history. The other
-        keywords say how the runs are made and where the results are kept: see `sim.lab.work.Work`.
+        ``seeds``: the seeds to run under; a number n means the first n; None: seed 0. ``precision``, ``max_seeds``:
+        add seeds until measures are as precise as wanted (see `sim.lab.sweep.sweep`). ``judge``: check each history.
+        The other keywords say how the runs are made and where the results are kept: see `sim.lab.work.Work`.
         """
         from sim.lab.sweep import sweep
 
@@ -237,6 +241,8 @@ class Scenario(Value):
             self,
             {**given, **fields},
             seeds=seeds,
+            precision=precision,
+            max_seeds=max_seeds,
             judge=judge,
             workers=workers,
             executor=executor,

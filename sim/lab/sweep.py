@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
-from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, RunGrid, RunTask, failures_frame, perform, refuse_all_failed
-from sim.lab.labels import describe, label_all, same
+from sim.lab.grid import SYSTEM, grid, plain_value
+from sim.lab.jobs import Failed, Result, RunGrid, RunTask, failures_frame, perform
+from sim.lab.labels import same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
-from sim.lab.seeds import distinct, seed_list
+from sim.lab.stages import Precision, Stages, aim, first_stage, in_stage, in_stages, stages_told
 from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
 from sim.settings import field_path
@@ -30,15 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
-_SYSTEM = "system"
-
 
 class Sweep:
     """Runs of a scenario with varied fields.
 
     Attributes: ``fields`` (the names of the varied fields), ``points`` (a mapping field -> value for each run),
     ``runs``, ``checks`` (a check or None for each run), ``scenarios`` (one for each run), ``failed`` (the runs that
-    failed).
+    failed), ``stages`` (how seeds were added for a precision: one entry for each point, or for points that differ only
+    in the system).
     """
 
     def __init__(
@@ -56,6 +54,7 @@ class Sweep:
         self.runs = runs
         self.checks = list(checks)
         self.failed = tuple(failed)
+        self.stages: list[Stages] = []
 
     @cached_property
     def summaries(self) -> pd.DataFrame:
@@ -112,9 +111,11 @@ class Sweep:
         """The table as text for a terminal, with notes for the reader."""
         from sim.analysis.tables import render
 
-        told = [*notes(self.scenarios), *map(str, self.failed)]
-        seeds = len({run.seed for run in self.runs})
-        heading = conditions(self.scenarios, (), seeds)
+        told = [*stages_told(self.stages), *notes(self.scenarios), *map(str, self.failed)]
+        seeds = Counter(
+            repr(self._plain(point, run.label)) for point, run in zip(self.points, self.runs, strict=True)
+        )
+        heading = conditions(self.scenarios, (), list(seeds.values()))
         return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
 
     def difference(
@@ -145,13 +146,13 @@ class Sweep:
         if not isinstance(baseline, Mapping):
             if not self.fields:
                 raise ValueError("nothing was swept: there is one point, and no other to compare it with")
-            if _SYSTEM not in self.fields:
+            if SYSTEM not in self.fields:
                 named = baseline if isinstance(baseline, str) else getattr(baseline, "label", repr(baseline))
                 raise ValueError(
                     f"{named} cannot be the baseline: no systems were swept, but {', '.join(self.fields)}; "
                     f"name values, such as {{{self.fields[0]!r}: {self.summaries[self.fields[0]].tolist()[0]!r}}}"
                 )
-            baseline = {_SYSTEM: baseline}
+            baseline = {SYSTEM: baseline}
         return {
             field_path(name): self._column_value(field_path(name), value) for name, value in baseline.items()
         }
@@ -193,9 +194,9 @@ def _written(point: Mapping[str, Any], label: str, values: Mapping[str, Sequence
     """
     found = {}
     for name, value in point.items():
-        plain = label if isinstance(value, System) else _plain(value)
+        plain = label if isinstance(value, System) else plain_value(value)
         others = [other for other in values[name] if not same(other, value)]
-        alike = not isinstance(value, System) and any(same(_plain(other), plain) for other in others)
+        alike = not isinstance(value, System) and any(same(plain_value(other), plain) for other in others)
         found[name] = repr(value) if alike else plain
     return found
 
@@ -208,12 +209,6 @@ def _values_of(fields: Iterable[str], points: Iterable[Mapping[str, Any]]) -> di
             if not any(value is other for other in found[name]):
                 found[name].append(value)
     return found
-
-
-def _plain(value: Any) -> Any:
-    return (
-        value if isinstance(value, int | float | str | bool | None) else getattr(value, "label", repr(value))
-    )
 
 
 def refuse_overwriting(fields: Sequence[str]) -> None:
@@ -232,100 +227,64 @@ def sweep(
     scenario: Scenario,
     fields: Mapping[str, Iterable[Any]],
     *,
-    seeds: int | Iterable[int] = (0,),
+    seeds: int | Iterable[int] | None = None,
+    precision: Precision | None = None,
+    max_seeds: int | None = None,
     judge: bool = True,
     **work: Unpack[Work],
 ) -> Sweep:
     """Run a scenario for every combination of field values and every seed; see `Scenario.sweep`.
 
     If systems are swept (the field ``system``), those without given size, failure detection or client timeout get
-    common ones, as in `compare`. ``judge``: check each history against the consistency that the system claims.
-    ``work``: see `sim.lab.work.Work`.
+    common ones, as in `compare`.
+
+    Parameters
+    ----------
+    seeds:
+        The seeds to run under; a number n means the first n. None: seed 0, or 20 to begin with for a precision.
+    precision, max_seeds:
+        Add seeds, at each point as many as it needs, as in `compare`. Points that differ only in the system get the
+        same, so that they can be paired.
+    judge:
+        Check each history against the consistency that the system claims.
+    work:
+        See `sim.lab.work.Work`.
 
     A run that fails costs its own row (`Sweep.failed`). Raises ValueError for a field without values, and for a value
     or a seed that is given twice; and what the first run raised where all fail.
     """
     refuse_overwriting(list(fields))
-    values = {field_path(name): _options(name, options) for name, options in fields.items()}
-    chosen = seed_list(seeds)
-    combined, varied = _combinations(scenario, values)
-    points = [point for point in combined for _ in chosen]
-    jobs = [RunTask(one, seed, judge) for one in varied for seed in chosen]
-    labels = _labels(scenario, points, jobs, values)
-    plain = [_written(point, label, values) for point, label in zip(points, labels, strict=True)]
-    results = perform(jobs, RunGrid("sweep", labels, tuple(values), plain), Work(progress="sweeping") | work)
-    refuse_all_failed(results)
+    wanted = aim(precision, max_seeds)
+    chosen = first_stage(seeds, wanted, (0,))
+    swept = grid(scenario, fields)
+    values = _values_of(swept.fields, swept.points)
+    plain = [_written(point, label, values) for point, label in zip(swept.points, swept.labels, strict=True)]
+    whole = Work(progress="sweeping") | work
+
+    def run(tasks: list[tuple[int, int]], stage: int) -> list[Result]:
+        labels = [swept.labels[number] for number, _ in tasks]
+        asked = RunGrid("sweep", labels, swept.fields, [plain[number] for number, _ in tasks])
+        jobs = [RunTask(swept.scenarios[number], seed, judge) for number, seed in tasks]
+        return perform(jobs, asked, in_stage(whole, stage), stage)
+
+    names = [swept.name(number) for number in range(len(swept.points))]
+    done, stages = in_stages(names, swept.groups, chosen, wanted, run)
+    each = [(number, seed, result) for number, results in enumerate(done) for seed, result in results]
     failed = [
-        Failed(labels[i], jobs[i].seed, jobs[i].scenario, result.reason, points[i])
-        for i, result in enumerate(results)
+        Failed(swept.labels[n], seed, swept.scenarios[n], result.reason, swept.points[n])
+        for n, seed, result in each
         if isinstance(result, Failure)
     ]
-    done = [(i, result) for i, result in enumerate(results) if not isinstance(result, Failure)]
-    for i, (run, _) in done:
-        run.label = labels[i]
-    return Sweep(
-        tuple(values),
-        [points[i] for i, _ in done],
-        [jobs[i].scenario for i, _ in done],
-        [run for _, (run, _) in done],
-        [check for _, (_, check) in done],
+    good = [(n, result) for n, _, result in each if not isinstance(result, Failure)]
+    for n, (one, _) in good:
+        one.label = swept.labels[n]
+    found = Sweep(
+        swept.fields,
+        [swept.points[n] for n, _ in good],
+        [swept.scenarios[n] for n, _ in good],
+        [one for _, (one, _) in good],
+        [check for _, (_, check) in good],
         failed,
     )
-
-
-def _options(name: str, options: Any) -> list[Any]:
-    if isinstance(options, str | bytes) or not isinstance(options, Iterable):
-        raise ValueError(f"the values of {name} must be a list, not {options!r}; write [{options!r}]")
-    listed = list(options)
-    if not listed:
-        raise ValueError(f"nothing to sweep: {name} has no values")
-    distinct(f"{name}: the value", listed)
-    return listed
-
-
-def _combinations(
-    scenario: Scenario, values: Mapping[str, list[Any]]
-) -> tuple[list[dict[str, Any]], list[Scenario]]:
-    """Each combination of values (the last field varies fastest), and the scenario for each combination."""
-    indices = list(product(*(range(len(options)) for options in values.values())))
-    points = [{name: values[name][i] for name, i in zip(values, index, strict=True)} for index in indices]
-    if _SYSTEM not in values:
-        return points, [_varied(scenario, point) for point in points]
-    # Systems get common sizes and times among the points with equal values of all fields outside the system.
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for number, index in enumerate(indices):
-        outside = tuple(i for name, i in zip(values, index, strict=True) if not _of_system(name))
-        groups.setdefault(outside, []).append(number)
-    found: dict[int, Scenario] = {}
-    for numbers in groups.values():
-        systems = [_varied(scenario, points[number], _of_system).system for number in numbers]
-        world = _varied(scenario, points[numbers[0]], lambda name: not _of_system(name))
-        found |= dict(zip(numbers, fair(systems, world), strict=True))
-    return points, [found[number] for number in range(len(points))]
-
-
-def _of_system(name: str) -> bool:
-    return name.partition("__")[0] == _SYSTEM
-
-
-def _varied(
-    scenario: Scenario, point: Mapping[str, Any], wanted: Callable[[str], bool] = lambda _: True
-) -> Scenario:
-    return scenario.vary_all({name: value for name, value in point.items() if wanted(name)})
-
-
-def _labels(
-    scenario: Scenario,
-    points: Sequence[Mapping[str, Any]],
-    jobs: Sequence[RunTask],
-    values: Mapping[str, list[Any]],
-) -> list[str]:
-    """What each run is called. Systems that are swept are labelled by what they differ in."""
-    if _SYSTEM not in values:
-        return [describe(job.scenario.system) for job in jobs]
-    systems = values[_SYSTEM]
-    each = label_all(sized(systems, scenario)).each
-    return [
-        next(label for system, label in zip(systems, each, strict=True) if system is point[_SYSTEM])
-        for point in points
-    ]
+    found.stages = stages
+    return found

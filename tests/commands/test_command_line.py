@@ -72,6 +72,19 @@ def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
             ["compare", "Raft", "EPaxos", "--baseline", "Mencius"],
             "--baseline Mencius is none of the systems compared: Raft, EPaxos",
         ),
+        (
+            ["compare", "Raft", "--precision", "2%"],
+            "--precision takes a fraction such as 0.02, or p50=0.02, not '2%'",
+        ),
+        (
+            ["compare", "Raft", "--precision", "2"],
+            "precision is a fraction of the mean, such as 0.02 for ± 2 %, not 2",
+        ),
+        (["compare", "Raft", "--max-seeds", "9"], "max_seeds=9 bounds the seeds that precision= adds"),
+        (
+            ["sweep", "paxos_duel", "--vary", "duration=3", "--precision", ".1", "--precision", ".2"],
+            "no measure",
+        ),
         (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "paxos_duel"], "Missing option '--vary'"),
