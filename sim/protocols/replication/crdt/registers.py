@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Self
 
-from sim.protocols.causality.dots import EMPTY, Context, Dot, join_function
 from sim.protocols.causality.hlc import BEGINNING, HybridTime
+from sim.protocols.causality.siblings import DottedStore
 
 __all__ = ["LwwRegister", "MvRegister"]
 
@@ -32,23 +32,7 @@ class LwwRegister(NamedTuple):
         return other if other.stamp > self.stamp else self
 
 
-class MvRegister(NamedTuple):
+class MvRegister(DottedStore):
     """A register that keeps all values written concurrently, until a write that has seen them replaces them."""
 
-    store: tuple[tuple[Dot, Any], ...] = ()
-    context: Context = EMPTY
-
-    @property
-    def value(self) -> tuple[Any, ...]:
-        """The values, in the order of their dots; usually one."""
-        return tuple(value for _, value in self.store)
-
-    def write(self, actor: str, value: Any) -> Self:
-        """The delta that replaces all values held here."""
-        dot = self.context.next_dot(actor)
-        return type(self)(((dot, value),), Context.of([dot, *(d for d, _ in self.store)]))
-
-    def merge(self, other: Self) -> Self:
-        """Values that neither side has replaced."""
-        store = join_function(self.store, self.context, other.store, other.context)
-        return type(self)(store, self.context.union(other.context))
+    __slots__ = ()

@@ -2,9 +2,8 @@
 covers both; so replicas may learn of them in any order, and more than once.
 
 `Stamped` is last-writer-wins: the greater timestamp covers the smaller. `Siblings` keeps all values that no write has
-replaced, with the causal context of all writes it has heard of (dotted version vectors: Preguiça et al. 2010, and the
-dot stores of Almeida, Shoker, Baquero 2018 in `sim.protocols.causality.dots`). In both a deletion is a version
-too, a *tombstone*.
+replaced, with the causal context of all writes it has heard of (`sim.protocols.causality.siblings`). In both a deletion
+is a version too, a *tombstone*.
 
 A write is named by its client's session (and not by its coordinator), so that a write that is tried again, perhaps
 through another node, is the same write. The price is a context that grows with the sessions that wrote a key.
@@ -15,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from sim.message import message, size_of
-from sim.protocols.causality.dots import EMPTY, Context, Dot, DotFunction, join_function
+from sim.protocols.causality.dots import EMPTY, Context, Dot, DotFunction
+from sim.protocols.causality.siblings import DottedStore
 from sim.protocols.rings import digest64
 
 __all__ = [
@@ -86,8 +86,8 @@ class Siblings:
         """What both hold, and what one holds of which the other has never heard."""
         if self == other:
             return self
-        values = join_function(self.values, self.context, other.values, other.context)
-        return Siblings(values, self.context.union(other.context))
+        joined = DottedStore(self.values, self.context).merge(DottedStore(other.values, other.context))
+        return Siblings(*joined)
 
     def covers(self, other: Siblings) -> bool:
         """Whether merging the other would change nothing."""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sim.invariants import Shown, Stored, promises
 from sim.node import Node
 from sim.protocols.causality.dots import EMPTY, Context, Dot
+from sim.protocols.causality.siblings import siblings
 from sim.protocols.client import Request
 from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
-from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest, siblings
+from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest
 from sim.system import Invariant
 
 if TYPE_CHECKING:

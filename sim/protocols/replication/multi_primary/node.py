@@ -25,10 +25,11 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.dots import EMPTY, Context
 from sim.protocols.causality.hlc import BEGINNING, HybridTime
+from sim.protocols.causality.siblings import past_of, replaced_by, siblings
 from sim.protocols.client import HomeClient, Request
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.replica import Responder
-from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest, past_of, siblings
+from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest
 from sim.protocols.system import ReplicatedSystem
 from sim.system import Invariant
 
@@ -166,7 +167,7 @@ class MultiPrimaryNode(Responder):
         """Take in a version that was never seen here."""
         held: Held = self.versions.get(key, ())
         for other in held:
-            if not version.replaces(other) and not other.replaces(version):
+            if not replaced_by(other, version) and not replaced_by(version, other):
                 self.conflicts += 1
                 self.record("conflict", key=key, writes=tuple(sorted((version.write, other.write))))
         rule = latest if self.settings.conflicts == "lww" else siblings

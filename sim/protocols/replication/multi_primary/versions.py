@@ -1,8 +1,9 @@
-"""Versions of a key, and the two rules by which replicas that hold several make do.
+"""Versions of a key; which of them a replica keeps is by one of two rules, `latest` or `siblings`.
 
 Each write makes a version with a *dot* (which replica, its how-manieth write) and a *past*: a version vector that says
 which versions of the key it replaced, knowingly or through those (Parker et al., IEEE TSE 1983; dots: Preguica et
-al., "Dotted Version Vectors", 2010). Two versions of which neither is in the other's past are in conflict.
+al., "Dotted Version Vectors", 2010). Two versions of which neither is in the other's past are in conflict: they are
+siblings (`sim.protocols.causality.siblings`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sim.message import message, size_of
 from sim.protocols.causality.dots import Dot
 from sim.protocols.causality.hlc import HybridTime
 
-__all__ = ["Version", "Write", "latest", "past_of", "siblings"]
+__all__ = ["Held", "Version", "Write", "latest"]
 
 Write = tuple[int, int]
 """``(session, sequence)``: which client's write."""
@@ -40,11 +41,6 @@ class Version:
         """The timestamp, which no two writes share: equal times are told apart by who wrote."""
         return self.time, self.dot
 
-    def replaces(self, other: Version) -> bool:
-        """Whether this one was written in place of the other (or of one that replaced it)."""
-        actor, number = other.dot
-        return any(name == actor and last >= number for name, last in self.past)
-
     @property
     def wire_bytes(self) -> int:
         """Bytes on the wire and on disk."""
@@ -55,22 +51,6 @@ Held = tuple[Version, ...]
 """What a replica holds of a key, in the order of dots."""
 
 
-def past_of(held: Held) -> tuple[Dot, ...]:
-    """The past of a write that replaces all these versions."""
-    last: dict[str, int] = {}
-    for version in held:
-        for actor, number in (*version.past, version.dot):
-            last[actor] = max(number, last.get(actor, 0))
-    return tuple(sorted(last.items()))
-
-
 def latest(versions: Iterable[Version]) -> Held:
     """Last writer wins: the version with the highest timestamp, whatever it knew of the others."""
     return (max(versions, key=lambda version: version.stamp),)
-
-
-def siblings(versions: Iterable[Version]) -> Held:
-    """All versions that no other one replaces."""
-    all_of_them = tuple(versions)
-    kept = [v for v in all_of_them if not any(other.replaces(v) for other in all_of_them)]
-    return tuple(sorted(kept, key=lambda version: version.dot))
