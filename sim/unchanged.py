@@ -20,7 +20,7 @@ from sim.values import PLAIN, is_message
 
 __all__ = ["Picture", "digest_of"]
 
-Held = tuple[Any, ...]
+Parts = tuple[Any, ...]
 """What an object refers to; of one without parts that could be looked at, texts that say what it holds."""
 
 
@@ -31,8 +31,8 @@ class Picture:
 
     def __init__(self, message: Any) -> None:
         self._message = message
-        self.messages: list[tuple[Any, Held]] = []  # it, and those in it
-        self.others: list[tuple[_Look, Any, Held]] = []
+        self.messages: list[tuple[Any, Parts]] = []  # it, and those in it
+        self.others: list[tuple[_Look, Any, Parts]] = []
         message._add_to(self)
 
     def is_true(self) -> bool:
@@ -75,43 +75,43 @@ class Picture:
 class _Look:
     """How to look at the objects of a class: what they hold, and whether it is still the very same."""
 
-    held: Callable[[Any], Held]
-    same: Callable[[Any, Held], bool]
+    held: Callable[[Any], Parts]
+    same: Callable[[Any, Parts], bool]
 
 
-def _fields(value: Any) -> Held:
-    values: Held = value._field_values()
+def _fields(value: Any) -> Parts:
+    values: Parts = value._field_values()
     return values
 
 
-def _message_is_same(value: Any, held: Held) -> bool:
+def _message_is_same(value: Any, held: Parts) -> bool:
     return bool(value._refers_to(held))
 
 
-def _tuple_is_same(value: Held, held: Held) -> bool:
+def _tuple_is_same(value: Parts, held: Parts) -> bool:
     return True  # it cannot change
 
 
-def _list_is_same(value: list[Any], held: Held) -> bool:
+def _list_is_same(value: list[Any], held: Parts) -> bool:
     return len(value) == len(held) and all(map(is_, value, held))
 
 
-def _items(value: dict[Any, Any]) -> Held:
+def _items(value: dict[Any, Any]) -> Parts:
     return (*value, *value.values())
 
 
-def _dict_is_same(value: dict[Any, Any], held: Held) -> bool:
+def _dict_is_same(value: dict[Any, Any], held: Parts) -> bool:
     return 2 * len(value) == len(held) and all(map(is_, _items(value), held))
 
 
-def _texts(value: Any) -> Held:
+def _texts(value: Any) -> Parts:
     """How a value reads; the items of a set in an order that no hash decides."""
     if isinstance(value, set | frozenset):
         return tuple(sorted(repr(item) for item in value))
     return (repr(value),)
 
 
-def _reads_same(value: Any, held: Held) -> bool:
+def _reads_same(value: Any, held: Parts) -> bool:
     return _texts(value) == held
 
 
@@ -168,7 +168,7 @@ class _Digest:
             held = map(self, held)
         return kind.__name__, tuple(held)
 
-    def held(self, look: _Look, value: Any) -> Held:
+    def held(self, look: _Look, value: Any) -> Parts:
         """What a value refers to."""
         return look.held(value)
 
@@ -180,7 +180,7 @@ class _DigestThen(_Digest):
         self._then = {id(value): held for value, held in picture.messages}  # id: a look-up, never an order
         self._then.update((id(value), held) for _, value, held in picture.others)
 
-    def held(self, look: _Look, value: Any) -> Held:
+    def held(self, look: _Look, value: Any) -> Parts:
         then = self._then.get(id(value))
         return look.held(value) if then is None else then
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
+import re
+from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +75,37 @@ def test_a_name_means_one_class() -> None:
         if not _share_a_noun(one, other)
     ]
     assert not shared, "\n".join(shared)
+
+
+def _aliases(path: Path) -> Iterator[tuple[str, str]]:
+    """Name and meaning of each public type alias of a file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z][a-z]\w*", target.id) and value is not None:
+            meaning = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
+            if not isinstance(value, ast.Call):
+                yield target.id, str(meaning)
+
+
+def test_a_name_of_a_type_means_one_thing() -> None:
+    """No two type aliases of different meaning share a name, and none has the name of a public class."""
+    files = sorted(Path(sim.__path__[0]).rglob("*.py"))
+    meanings: dict[str, dict[str, str]] = {}
+    for path in files:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                meanings.setdefault(node.name, {}).setdefault("a class", path.name)
+        for name, meaning in _aliases(path):
+            meanings.setdefault(name, {}).setdefault(meaning, path.name)
+    assert {"Versions", "StoredVersion", "Play"} < set(meanings)
+    shared = [f"{name}: {found}" for name, found in meanings.items() if len(found) > 1]
+    assert not shared, "\n".join(shared)
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    """Without an ``__init__`` file a folder is left out wherever modules are listed, as in the tests above."""
+    root = Path(sim.__path__[0])
+    folders = {path.parent for path in root.rglob("*.py")}
+    assert sorted(str(f.relative_to(root)) for f in folders if not (f / "__init__.py").exists()) == []

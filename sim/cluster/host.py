@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodeHost"]
 
-Step = Callable[[Callable[..., Any], tuple[Any, ...]], None]
+RunStep = Callable[[Callable[..., Any], tuple[Any, ...]], None]
 
 
 class NodeHost:
@@ -70,7 +70,7 @@ class NodeHost:
         self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
         self.nic = Nic(profile.nic, cluster.env) if nic is None and profile.nic is not None else nic
         plain = self.disk.instant and not cluster.checking
-        self.step: Step = self._plain_step if plain else self._recorded_step
+        self.step: RunStep = self._plain_step if plain else self._recorded_step
         self._run = self._plain_run if plain else self._recorded_run
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}

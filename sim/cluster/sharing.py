@@ -40,7 +40,7 @@ _HOSTS_OWN = (
 )
 _LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
 
-Step = tuple[str, Any]  # the path so far, and the object there
+Reached = tuple[str, Any]  # the path so far, and the object there
 
 
 class Sharing:
@@ -161,7 +161,7 @@ def _reached(node: Node, given: set[int]) -> Iterator[tuple[Any, str]]:
 
 
 def _walk(
-    roots: list[Step], seen: dict[int, Any], given: Collection[int], *, caches: bool = False
+    roots: list[Reached], seen: dict[int, Any], given: Collection[int], *, caches: bool = False
 ) -> Iterator[tuple[Any, str]]:
     """The mutable objects that can be reached from ``roots``, except those in ``seen`` or ``given``.
 
@@ -202,7 +202,7 @@ def _is_mutable(value: Any) -> bool:
     )
 
 
-def _steps_from(path: str, value: Any) -> Iterator[Step]:
+def _steps_from(path: str, value: Any) -> Iterator[Reached]:
     if isinstance(value, dict | types.MappingProxyType):
         for key, item in value.items():
             if item.__class__ not in PLAIN:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_Story = tuple["Scenario", Any, str | None]
+_Found = tuple["Scenario", Any, str | None]
 
 
 @click.command("run", epilog="Example: sim run scenarios/raft_failover.py --seed 7 --set duration=60")
@@ -63,7 +63,7 @@ def command(
 
     if is_written(script):
         scenario, named = load_written(script, allow)
-        story: _Story = (scenario, tell_default, scenario.name)
+        story: _Found = (scenario, tell_default, scenario.name)
     else:
         refuse_allowed(script, allow)
         story, named = _story(script), None
@@ -84,7 +84,7 @@ def command(
     click.echo(f"charts and frames: {folder}")
 
 
-def _story(script: str) -> _Story:
+def _story(script: str) -> _Found:
     """The scenario of a script, its function ``tell`` (or the default one), and its docstring."""
     from sim.lab import Scenario
     from sim.lab.story import tell_default

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sim.faults.fault import Fault, Story, World, at_least_zero
+from sim.faults.fault import Fault, Play, World, at_least_zero
 from sim.kernel import Stream
 
 __all__ = ["Administer"]
@@ -37,7 +37,7 @@ class Administer(Fault):
     def requests(self) -> tuple[Any, ...]:
         return (self.request,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         for name in self.request.to_start:
             if name not in world.replicas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Story, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Play, World, at_least_zero, await_target, positive, within
 from sim.kernel import Stream
 
 __all__ = ["Crash", "RandomCrashes", "Restart"]
@@ -30,7 +30,7 @@ class Crash(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         found = yield from await_target(world, self.target)
         victims = [name for name in found if world.is_up(name)]
@@ -56,7 +56,7 @@ class Restart(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         for name in world.find(self.target):
             world.restart(name, wiped=self.wiped)
@@ -98,7 +98,7 @@ class RandomCrashes(Fault):
     def targets(self) -> tuple[str, ...]:
         return self.members
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.start)
         named = [name for target in self.members for name in world.find(target)]
         victims = tuple(named or world.replicas)
@@ -108,7 +108,7 @@ class RandomCrashes(Fault):
                 self._member(world, name, world.streams[f"faults/random-crashes/{name}"], victims)
             )
 
-    def _member(self, world: World, name: str, stream: Stream, victims: tuple[str, ...]) -> Story:
+    def _member(self, world: World, name: str, stream: Stream, victims: tuple[str, ...]) -> Play:
         end = float("inf") if self.end is None else self.end
         while True:
             yield world.env.timeout(stream.exponential(self.mttf))

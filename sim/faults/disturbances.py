@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Pairs, Play, World, at_least_zero, await_target, positive, within
 from sim.faults.partitions import between
 from sim.kernel import Stream
 
@@ -36,7 +36,7 @@ class Flaky(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         found = yield from await_target(world, self.target)
         others = [n for n in world.everyone() if n not in found]
@@ -65,7 +65,7 @@ class Slow(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         found = yield from await_target(world, self.target)
         for name in found:
@@ -97,7 +97,7 @@ class Pause(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         found = yield from await_target(world, self.target)
         for name in found:
@@ -128,13 +128,13 @@ class RandomPauses(Fault):
     def targets(self) -> tuple[str, ...]:
         return self.members
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.start)
         named = [name for target in self.members for name in world.find(target)]
         for name in named or world.replicas:
             world.env.process(self._member(world, name, world.streams[f"faults/random-pauses/{name}"]))
 
-    def _member(self, world: World, name: str, stream: Stream) -> Story:
+    def _member(self, world: World, name: str, stream: Stream) -> Play:
         end = float("inf") if self.end is None else self.end
         while True:
             yield world.env.timeout(stream.exponential(self.every))
@@ -169,7 +169,7 @@ class ClockJump(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         for name in (yield from await_target(world, self.target)):
             world.record(name, "clock", {"offset": self.offset, "drift": self.drift})
@@ -211,7 +211,7 @@ class RandomDisturbances(Fault):
                 f"RandomDisturbances: max_clock_drift must be at least 0 and below 1, not {drift!r}"
             )
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         end = float("inf") if self.end is None else self.end
         clocks_are_right = self.max_clock_drift == 0 and not self.wall_clocks_jump
         ailments = [self._flaky, self._slow, self._pause] + ([] if clocks_are_right else [self._clock])

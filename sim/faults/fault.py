@@ -17,7 +17,7 @@ from sim.settings import Value
 __all__ = [
     "Fault",
     "Pairs",
-    "Story",
+    "Play",
     "World",
     "at_least_zero",
     "await_target",
@@ -27,7 +27,7 @@ __all__ = [
     "within",
 ]
 
-Story = Generator[Any, Any, None]
+Play = Generator[Any, Any, None]
 Pairs = list[tuple[str, str]]
 
 _RETRY = 0.001  # seconds between two looks for the holder of a vacant role
@@ -128,7 +128,7 @@ class Fault(Value):
         begins: float = getattr(self, "at", getattr(self, "start", 0.0))
         return begins
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         """A process that acts on the world. ``stream``: the random stream of this fault."""
         raise NotImplementedError
 

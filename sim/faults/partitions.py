@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Story, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Pairs, Play, World, at_least_zero, await_target, positive, within
 from sim.kernel import Stream
 
 __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
@@ -50,7 +50,7 @@ class Partition(Fault):
     def targets(self) -> tuple[str, ...]:
         return tuple(t for group in self.groups for t in group)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         groups: list[tuple[str, ...]] = []
         for group in self.groups:
@@ -80,7 +80,7 @@ def between(groups: Iterable[tuple[str, ...]], one_way: bool = False) -> Pairs:
     return pairs
 
 
-def cut_for(world: World, pairs: Pairs, duration: float | None, label: str) -> Story:
+def cut_for(world: World, pairs: Pairs, duration: float | None, label: str) -> Play:
     """Cut links, wait, heal them."""
     world.cut(pairs, label)
     if duration is not None:
@@ -106,7 +106,7 @@ class Cut(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.src, self.dst)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         yield world.env.timeout(self.at)
         sources = yield from await_target(world, self.src)
         targets = yield from await_target(world, self.dst)
@@ -134,7 +134,7 @@ class RandomPartitions(Fault):
         at_least_zero("RandomPartitions", start=self.start, end=self.end)
         within("RandomPartitions", self.start, self.end)
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         end = float("inf") if self.end is None else self.end
         yield world.env.timeout(self.start)
         while True:

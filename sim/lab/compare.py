@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.conditions import conditions, notes
 from sim.lab.fairness import fair, sized
-from sim.lab.jobs import Failed, Result, RunGrid, RunTask, failures_frame, perform
+from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
@@ -127,7 +127,7 @@ def compare_scenarios(
     labels, each = list(scenarios), list(scenarios.values())
     whole = Work(progress="comparing", frames=True) | work
 
-    def run(tasks: list[tuple[int, int]], stage: int) -> list[Result]:
+    def run(tasks: list[tuple[int, int]], stage: int) -> list[RunResult]:
         grid = RunGrid("comparison", [labels[number] for number, _ in tasks])
         jobs = [RunTask(each[number], seed, judge) for number, seed in tasks]
         return perform(jobs, grid, in_stage(whole, stage), stage)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sim.lab.store import ResultStore, Row
 
-__all__ = ["Failed", "Result", "RunGrid", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
+__all__ = ["Failed", "RunGrid", "RunResult", "RunTask", "failures_frame", "perform", "refuse_all_failed"]
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ class RunGrid:
         return json.dumps(dict(self.points[number]) if self.points else {}, default=str, ensure_ascii=False)
 
 
-Result = tuple[Run, Check | None] | Failure
+RunResult = tuple[Run, Check | None] | Failure
 
 
-def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) -> list[Result]:
+def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) -> list[RunResult]:
     """What came of each job, in their order: its run and check, or a failure.
 
     ``stage``: 0 for the first jobs of a study; those of later stages go into the store that the first has begun.
@@ -129,8 +129,8 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
     return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, frames)
 
 
-def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[Result]:
-    found: dict[int, Result] = {}
+def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[RunResult]:
+    found: dict[int, RunResult] = {}
     try:
         with RunsBar(work.get("progress"), len(jobs)) as bar:
             for number, outcome in _outcomes(_run, [(job,) for job in jobs], Listed(range(len(jobs))), work):
@@ -158,7 +158,7 @@ def _outcomes(
 
 def _in_store(
     jobs: list[RunTask], grid: RunGrid, work: Work, out: Path, resume: bool, frames: bool
-) -> list[Result]:
+) -> list[RunResult]:
     from sim.lab.store import ResultStore, RunKeys, RunsLeft, failed_row
 
     keys = RunKeys()
@@ -219,7 +219,7 @@ def _saying(store: ResultStore, runs: Sequence[tuple[str, int]], out: Path) -> I
 
 def _result(
     store: ResultStore, job: RunTask, run: tuple[str, int], failure: Failure | None, out: Path
-) -> Result:
+) -> RunResult:
     from sim.lab.store import run_of_row
 
     row = store.row(*run)
@@ -251,7 +251,7 @@ def _reader(
     return read
 
 
-def refuse_all_failed(results: Sequence[Result]) -> None:
+def refuse_all_failed(results: Sequence[RunResult]) -> None:
     """Where every run failed there is nothing to show: raise what the first one raised, or RuntimeError."""
     failures = [result for result in results if isinstance(result, Failure)]
     if len(failures) < len(results) or not failures:

@@ -35,7 +35,7 @@ __all__ = ["load", "save_comparison", "save_run", "save_sweep"]
 _FORM = 1
 _FILE = "manifest.json"
 
-Tree = dict[str, Any]
+PlainData = dict[str, Any]
 
 
 # Saving
@@ -69,11 +69,11 @@ def save_sweep(sweep: Sweep, folder: Path | str) -> list[Path]:
     return _save("sweep", folder, sweep.runs, sweep.checks, _frames(sweep), extra, more)
 
 
-def _point(point: Mapping[str, Any]) -> Tree:
+def _point(point: Mapping[str, Any]) -> PlainData:
     return {name: _tree(value, name.partition("__")[0]) for name, value in point.items()}
 
 
-def _failed(failed: Failed) -> Tree:
+def _failed(failed: Failed) -> PlainData:
     return {
         "label": failed.label,
         "seed": failed.seed,
@@ -97,14 +97,14 @@ def _save(
     checks: Sequence[Check | None],
     frames: Mapping[str, pd.DataFrame],
     extra: Mapping[str, pd.DataFrame],
-    more: Tree,
+    more: PlainData,
 ) -> list[Path]:
     from sim.analysis.store import atomic, write_frames
 
     home = Path(folder)
     (home / _FILE).unlink(missing_ok=True)  # the old manifest does not describe the new files
     paths = write_frames({name: frame for name, frame in {**frames, **extra}.items() if len(frame)}, home)
-    scenarios: dict[str, Tree] = {}
+    scenarios: dict[str, PlainData] = {}
     rows = [
         {**told(run, check), "scenario": _noted(run, scenarios)}
         for run, check in zip(runs, checks, strict=True)
@@ -153,7 +153,7 @@ def _tree(value: Any, field: str) -> Any:
         return {"class": "unwritten", "reason": str(error)}
 
 
-def _noted(run: Run, scenarios: dict[str, Tree]) -> str:
+def _noted(run: Run, scenarios: dict[str, PlainData]) -> str:
     """The key of a run's scenario among those that are written."""
     tree = _tree(run.scenario, "")
     key = json.dumps(tree)
@@ -186,7 +186,7 @@ def load(folder: Path | str, *, allow: Collection[str] = ()) -> Run | Comparison
         raise ValueError(f"{home / _FILE} says what no manifest says: {error!r}") from error
 
 
-def _manifest(home: Path) -> Tree:
+def _manifest(home: Path) -> PlainData:
     file = home / _FILE
     try:
         found = parse_json(file.read_text(encoding="utf-8"))
@@ -211,7 +211,7 @@ def _manifest(home: Path) -> Tree:
     return found
 
 
-def _loaded(home: Path, manifest: Tree, allow: Collection[str]) -> Run | Comparison | Sweep:
+def _loaded(home: Path, manifest: PlainData, allow: Collection[str]) -> Run | Comparison | Sweep:
     from sim.analysis.store import read_frame
 
     scenarios = [
@@ -246,14 +246,14 @@ def _written(home: Path, tree: Any) -> Any:
     return tree
 
 
-def _run(row: Tree, scenario: Scenario, own: dict[str, pd.DataFrame]) -> Run:
+def _run(row: PlainData, scenario: Scenario, own: dict[str, pd.DataFrame]) -> Run:
     if own:
         return run_of(row, scenario, lambda: own)
     return run_of(row, scenario, RunTask(scenario, row["seed"]).again(row["digest"]), has_frames=False)
 
 
 def _comparison(
-    home: Path, manifest: Tree, runs: list[Run], checks: list[Check | None], allow: Collection[str]
+    home: Path, manifest: PlainData, runs: list[Run], checks: list[Check | None], allow: Collection[str]
 ) -> Comparison:
     from sim.lab.compare import Comparison
     from sim.system import System
@@ -276,7 +276,7 @@ def _of(label: str, runs: Sequence[Run], failed: Sequence[Failed]) -> Scenario:
 
 
 def _sweep(
-    home: Path, manifest: Tree, runs: list[Run], checks: list[Check | None], allow: Collection[str]
+    home: Path, manifest: PlainData, runs: list[Run], checks: list[Check | None], allow: Collection[str]
 ) -> Sweep:
     from sim.lab.sweep import Sweep
 
@@ -288,13 +288,13 @@ def _sweep(
     return found
 
 
-def _read_point(home: Path, point: Tree, allow: Collection[str]) -> dict[str, Any]:
+def _read_point(home: Path, point: PlainData, allow: Collection[str]) -> dict[str, Any]:
     return {
         name: from_tree(_written(home, tree), name.partition("__")[0], allow) for name, tree in point.items()
     }
 
 
-def _read_failed(home: Path, manifest: Tree, allow: Collection[str]) -> list[Failed]:
+def _read_failed(home: Path, manifest: PlainData, allow: Collection[str]) -> list[Failed]:
     return [
         Failed(
             row["label"],

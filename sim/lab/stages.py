@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from sim.lab.jobs import Result, refuse_all_failed
+from sim.lab.jobs import RunResult, refuse_all_failed
 from sim.lab.seeds import seed_list
 from sim.lab.work import Failure, Work
 from sim.written.names import did_you_mean
@@ -201,8 +201,8 @@ def in_stages(
     groups: Sequence[Sequence[int]],
     first: Sequence[int],
     wanted: Aim | None,
-    run: Callable[[list[tuple[int, int]], int], list[Result]],
-) -> tuple[list[list[tuple[int, Result]]], list[Stages]]:
+    run: Callable[[list[tuple[int, int]], int], list[RunResult]],
+) -> tuple[list[list[tuple[int, RunResult]]], list[Stages]]:
     """Run scenarios under the first seeds, and under more until all is as precise as wanted.
 
     Parameters
@@ -217,7 +217,7 @@ def in_stages(
     Returns each scenario's seeds with their results, and the stages of each group (none without an aim). Raises what
     the first run raised where all runs of the first stage fail.
     """
-    results: list[list[tuple[int, Result]]] = [[] for _ in names]
+    results: list[list[tuple[int, RunResult]]] = [[] for _ in names]
     seeds: list[list[int]] = [[] for _ in groups]
     sizes: list[tuple[int, ...]] = [()] * len(groups)
     told: dict[int, Stages] = {}
@@ -246,7 +246,7 @@ def in_stages(
 
 
 def _judged(
-    wanted: Aim, results: Mapping[str, Sequence[tuple[int, Result]]]
+    wanted: Aim, results: Mapping[str, Sequence[tuple[int, RunResult]]]
 ) -> tuple[tuple[Shortfall, ...], int]:
     import pandas as pd
 

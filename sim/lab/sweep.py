@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes
 from sim.lab.grid import SYSTEM, grid, plain_value
-from sim.lab.jobs import Failed, Result, RunGrid, RunTask, failures_frame, perform
+from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
@@ -261,7 +261,7 @@ def sweep(
     plain = [_written(point, label, values) for point, label in zip(swept.points, swept.labels, strict=True)]
     whole = Work(progress="sweeping") | work
 
-    def run(tasks: list[tuple[int, int]], stage: int) -> list[Result]:
+    def run(tasks: list[tuple[int, int]], stage: int) -> list[RunResult]:
         labels = [swept.labels[number] for number, _ in tasks]
         asked = RunGrid("sweep", labels, swept.fields, [plain[number] for number, _ in tasks])
         jobs = [RunTask(swept.scenarios[number], seed, judge) for number, seed in tasks]

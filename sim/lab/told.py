@@ -22,10 +22,10 @@ __all__ = ["check_of", "frame_of", "run_of", "told"]
 
 _VIOLATIONS = {kind.__name__: kind for kind in (Violation, SafetyViolation, LivenessViolation)}
 
-Tree = dict[str, Any]
+PlainData = dict[str, Any]
 
 
-def told(run: Run, check: Check | None) -> Tree:
+def told(run: Run, check: Check | None) -> PlainData:
     """All that is told of a run but its scenario: label, seed, digest, cost, verdicts, measures, columns of frames."""
     return {
         "label": run.label,
@@ -46,7 +46,7 @@ def told(run: Run, check: Check | None) -> Tree:
     }
 
 
-def _broken(violation: Violation | None) -> Tree | None:
+def _broken(violation: Violation | None) -> PlainData | None:
     if violation is None:
         return None
     kind = type(violation).__name__
@@ -59,7 +59,7 @@ def _broken(violation: Violation | None) -> Tree | None:
     }
 
 
-def _verdict(verdict: Any) -> Tree | None:
+def _verdict(verdict: Any) -> PlainData | None:
     if verdict is None:
         return None
     try:
@@ -70,7 +70,7 @@ def _verdict(verdict: Any) -> Tree | None:
         return to_dict(dataclasses.replace(verdict, counterexample=()))
 
 
-def _checked(check: Check) -> Tree:
+def _checked(check: Check) -> PlainData:
     return {
         "consistency": check.consistency,
         "verdict": _verdict(check.verdict),
@@ -106,7 +106,7 @@ def run_of(
     )
 
 
-def _violation(row: Tree | None, seed: int, scenario: Scenario) -> Violation | None:
+def _violation(row: PlainData | None, seed: int, scenario: Scenario) -> Violation | None:
     if row is None:
         return None
     found = _VIOLATIONS[row["kind"]](row["invariant"], row["time"], tuple(row["nodes"]), tuple(row["facts"]))
@@ -114,13 +114,13 @@ def _violation(row: Tree | None, seed: int, scenario: Scenario) -> Violation | N
     return found
 
 
-def _read_verdict(tree: Tree | None) -> Any:
+def _read_verdict(tree: PlainData | None) -> Any:
     from sim.analysis.checks import Verdict
 
     return None if tree is None else from_dict(tree, Verdict)
 
 
-def check_of(row: Tree | None, run: Run) -> Check | None:
+def check_of(row: PlainData | None, run: Run) -> Check | None:
     """The check that `told` describes; None for a run that was not checked."""
     if row is None:
         return None

@@ -14,14 +14,14 @@ __all__ = ["HotSpot", "Keys", "Latest", "UniformKeys", "Zipf"]
 
 _MOST_KEYS = 2**53
 
-Uniforms = Callable[[], float]
+UniformDraw = Callable[[], float]
 
 
 @runtime_checkable
 class Keys(Protocol):
     """A choice of keys, a frozen value. Keys are named ``k0``, ``k1``, …"""
 
-    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+    def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         """A function that draws the next key from a stream of uniform numbers in [0, 1)."""
         ...
 
@@ -52,7 +52,7 @@ class UniformKeys(Value):
     def __post_init__(self) -> None:
         _check_count("UniformKeys", self.count)
 
-    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+    def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         name = _namer(self.count)
         count = self.count
         return lambda: name(int(uniform() * count))
@@ -73,7 +73,7 @@ class Zipf(Value):
         if not 0 <= self.exponent < float("inf"):
             raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
-    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+    def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         name = _namer(self.count)
         rank = zipf_ranks(self.count, self.exponent, uniform)
         return lambda: name(rank())
@@ -94,7 +94,7 @@ class HotSpot(Value):
                 f"HotSpot: 0 < hot <= 1 and 0 <= share <= 1 must hold, not {self.hot!r}, {self.share!r}"
             )
 
-    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+    def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         name = _namer(self.count)
         hot = max(1, round(self.hot * self.count))
         cold = self.count - hot
@@ -120,10 +120,10 @@ class Latest(Value):
     def __post_init__(self) -> None:
         Zipf(self.count, self.exponent)
 
-    def sampler(self, uniform: Uniforms) -> Callable[[], str]:
+    def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         return self.newest(uniform, lambda: self.count)
 
-    def newest(self, uniform: Uniforms, inserted: Callable[[], int]) -> Callable[[], str]:
+    def newest(self, uniform: UniformDraw, inserted: Callable[[], int]) -> Callable[[], str]:
         """Draw by rank from the newest of ``inserted()`` keys."""
         rank = zipf_ranks(self.count, self.exponent, uniform)
         return lambda: f"k{max(0, inserted() - 1 - rank())}"

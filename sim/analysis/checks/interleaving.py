@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Interleaved", "Interleaving"]
 
-Chain: TypeAlias = "tuple[Chain, int] | None"  # (earlier, operation)
-Node: TypeAlias = (
-    "tuple[tuple[int, ...], tuple[int, ...], Chain]"  # positions, states by key, how it was reached
+Taken: TypeAlias = "tuple[Taken, int] | None"  # (earlier, operation)
+Branch: TypeAlias = (
+    "tuple[tuple[int, ...], tuple[int, ...], Taken]"  # positions, states by key, how it was reached
 )
 
 
@@ -66,7 +66,7 @@ class Interleaving:
         """Look for an interleaving; ``budget``: operations that may be tried."""
         steps = 0
         seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-        stack: list[Node] = [((0,) * len(self.lines), self.first, None)]
+        stack: list[Branch] = [((0,) * len(self.lines), self.first, None)]
         deepest: tuple[int, tuple[int, ...]] = (-1, ())
         while stack:
             positions, states, chain = self._settle(*stack.pop())
@@ -88,7 +88,7 @@ class Interleaving:
         )
         return Interleaved(False, steps, stuck=tuple(heads))
 
-    def _settle(self, positions: tuple[int, ...], states: tuple[int, ...], chain: Chain) -> Node:
+    def _settle(self, positions: tuple[int, ...], states: tuple[int, ...], chain: Taken) -> Branch:
         """Take every read that is legal: it changes nothing."""
         at = list(positions)
         for line in range(self.known):
@@ -100,9 +100,9 @@ class Interleaving:
                 chain = (chain, i)
         return tuple(at), states, chain
 
-    def _next(self, positions: tuple[int, ...], states: tuple[int, ...], chain: Chain) -> list[Node]:
+    def _next(self, positions: tuple[int, ...], states: tuple[int, ...], chain: Taken) -> list[Branch]:
         """What may come next, the earliest call last (it is tried first)."""
-        found: list[tuple[float, int, Node]] = []
+        found: list[tuple[float, int, Branch]] = []
         for line, at in enumerate(positions):
             if at == len(self.lines[line]) or not self._may_start(line, positions):
                 continue
@@ -124,7 +124,7 @@ class Interleaving:
         session, count = self.requires[line]
         return positions[session] >= count
 
-    def _rows(self, chain: Chain) -> tuple[int, ...]:
+    def _rows(self, chain: Taken) -> tuple[int, ...]:
         rows: list[int] = []
         while chain is not None:
             chain, i = chain

@@ -28,7 +28,7 @@ class _Illegal:
 ILLEGAL: Final = _Illegal()
 """What `step` returns for an operation that cannot have had its reply in this state."""
 
-Step = Callable[[Any, HistoryOperation], Any]
+Transition = Callable[[Any, HistoryOperation], Any]
 
 
 def _never(state: Any, op: HistoryOperation) -> bool:
@@ -54,7 +54,7 @@ class Model:
     """
 
     initial: Any
-    step: Step
+    step: Transition
     reads: Collection[str] = frozenset()
     overwrites: Collection[str] = frozenset()
     additions: Collection[str] = frozenset()

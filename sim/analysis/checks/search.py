@@ -36,8 +36,10 @@ _WIDTHS = (64, 2048, sys.maxsize)  # configurations kept at each return, in one 
 _FORGET = 4096  # states that are numbered before those out of use are forgotten
 _CERTAIN = 32  # moments of a certain state that are remembered, for counterexamples
 
-Chain: TypeAlias = "tuple[Chain, int, int] | None"  # (earlier, operation, event at which it took effect)
-Configurations = dict[tuple[int, int], Chain]  # (mask, state) -> how it was reached
+Linearized: TypeAlias = (
+    "tuple[Linearized, int, int] | None"  # (earlier, operation, event at which it took effect)
+)
+Configurations = dict[tuple[int, int], Linearized]  # (mask, state) -> how it was reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,7 @@ class _Search:
         keep = ~(wanted | last)
         reached: Configurations = {}
         front = Antichains(self.owed)
-        paths: list[tuple[int, int, Chain]] = []
+        paths: list[tuple[int, int, Linearized]] = []
         for (mask, state), chain in configurations.items():
             mask |= self._legal(state) if not self.waits else self._allowed(self._legal(state), mask)
             if mask & wanted:
@@ -304,7 +306,7 @@ class _Search:
             self.truncated = True
         return {c: configurations[c] for c in kept[: self.width]}
 
-    def _witness(self, chain: Chain) -> tuple[int, ...]:
+    def _witness(self, chain: Linearized) -> tuple[int, ...]:
         """The operations in an order: the chain, each read at the first state that it is legal in, and overwrites
         that were never seen directly before the first overwrite after their call."""
         writes: dict[int, list[int]] = {}  # event -> operations that took effect at it, the last one first

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 __all__ = ["EMPTY", "Context", "Dot", "join_function", "join_map", "join_set"]
 
 Dot = tuple[str, int]
-Join = Callable[[Any, "Context", Any, "Context"], Any]
+JoinRule = Callable[[Any, "Context", Any, "Context"], Any]
 
 
 class Context(NamedTuple):
@@ -89,7 +89,7 @@ def join_function(a: DotFunction, seen_a: Context, b: DotFunction, seen_b: Conte
     return tuple((dot, values[dot]) for dot in kept)
 
 
-def join_map(join: Join) -> Join:
+def join_map(join: JoinRule) -> JoinRule:
     """How to join two maps from keys to dot stores, each joined by ``join``; empty ones are left out."""
 
     def joined(a: DotMap, seen_a: Context, b: DotMap, seen_b: Context) -> DotMap:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.faults.fault import Fault, Story, World
+from sim.faults.fault import Fault, Play, World
 from sim.kernel import Stream
 from sim.protocols import Raft, ShardedRaft
 from sim.protocols.admin import Admin, AdminSettings, Join, Leave, Reconfigure, Transfer
@@ -53,7 +53,7 @@ class Churn(Fault):
     end: float = 8.0
     every: float = 0.4
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         cluster: Any = world.cluster  # type: ignore[attr-defined]
         member = Member("admin", Admin, group="admin", role="client")
         host = cluster.add(member, place="lan", settings=AdminSettings(lambda request: self.names))

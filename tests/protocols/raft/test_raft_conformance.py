@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sim.distributions import Uniform
-from sim.faults.fault import Fault, Story, World
+from sim.faults.fault import Fault, Play, World
 from sim.kernel import Stream, Streams
 from sim.lab import Scenario
 from sim.network.topology import lan
@@ -303,7 +303,7 @@ class Script(Fault):
     turns: tuple[tuple[float, Any], ...]
     spares: tuple[str, ...] = ()
 
-    def play(self, world: World, stream: Stream) -> Story:
+    def play(self, world: World, stream: Stream) -> Play:
         cluster: Any = world.cluster  # type: ignore[attr-defined]
         names = tuple(name for name in world.replicas)
         member = Member("admin", Admin, group="admin", role="client")

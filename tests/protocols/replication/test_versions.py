@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.protocols.causality.hlc import HybridTime
-from sim.protocols.replication.multi_primary.versions import Held, Version, latest, past_of, siblings
+from sim.protocols.causality.siblings import past_of, replaced_by, siblings
+from sim.protocols.replication.multi_primary.versions import Version, Versions, latest
 
 RULES: dict[str, Any] = {"latest": latest, "siblings": siblings}
 ACTORS = ("a", "b", "c")
@@ -20,15 +21,15 @@ steps = st.lists(
 )
 
 
-def merge(rule: Any, ours: Held, theirs: Held) -> Held:
+def merge(rule: Any, ours: Versions, theirs: Versions) -> Versions:
     """What a replica holds after it took in what another one holds."""
     both = dict.fromkeys((*ours, *theirs))
     return rule(both) if both else ()
 
 
-def replay(rule: Any, script: list[Any]) -> tuple[list[Held], list[Version]]:
+def replay(rule: Any, script: list[Any]) -> tuple[list[Versions], list[Version]]:
     """What three replicas hold after writes (of any clock) and merges, and all versions that were ever written."""
-    held: dict[str, Held] = dict.fromkeys(ACTORS, ())
+    held: dict[str, Versions] = dict.fromkeys(ACTORS, ())
     written: list[Version] = []
     for number, (actor, what, time) in enumerate(script, start=1):
         if what == "write":
@@ -58,7 +59,7 @@ def test_merging_is_commutative_associative_and_idempotent(name: str, script: li
 def test_versions_that_arrive_in_any_order_leave_the_same(name: str, script: list[Any], data: Any) -> None:
     rule = RULES[name]
     held, written = replay(rule, script)
-    everything: Held = ()
+    everything: Versions = ()
     for version in data.draw(st.permutations(written)):
         everything = merge(rule, everything, (version,))
     assert everything == merge(rule, merge(rule, held[0], held[1]), held[2])
@@ -76,7 +77,7 @@ def test_siblings_are_all_that_nobody_who_had_seen_them_replaced(script: list[An
 def test_a_lower_timestamp_loses_even_if_it_has_seen_the_higher() -> None:
     first = Version(("a", 1), (), HybridTime(5.0, 0), "first", False, (0, 1))
     second = Version(("b", 1), past_of((first,)), HybridTime(3.0, 0), "second", False, (1, 1))
-    assert second.replaces(first)
+    assert replaced_by(first, second)
     assert latest((first, second)) == (first,)
     assert siblings((first, second)) == (second,)
 

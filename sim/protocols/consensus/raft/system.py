@@ -32,9 +32,9 @@ from sim.protocols.system import names
 from sim.settings import Count, Wait, Whole
 from sim.system import Invariant, Member
 
-__all__ = ["Change", "Raft", "Reads", "raft_node"]
+__all__ = ["MembershipChange", "Raft", "Reads", "raft_node"]
 
-Change = Literal["single", "joint"]
+MembershipChange = Literal["single", "joint"]
 """How membership changes."""
 
 Reads = Literal["log", "index", "lease", "follower", "stale"]
@@ -107,7 +107,7 @@ class Raft(BasicRaft):
     reads: Reads = "log"
     lease: float | None = None
     clock_drift: float = 0.0
-    membership: Change | None = None
+    membership: MembershipChange | None = None
     spares: Whole = 0
 
     def __post_init__(self) -> None:

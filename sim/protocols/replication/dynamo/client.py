@@ -8,7 +8,7 @@ from sim.protocols.causality.dots import Context
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.replication.dynamo.messages import Answer, Unavailable, Update
-from sim.protocols.replication.dynamo.versions import Siblings, Stamped, Version, write_siblings
+from sim.protocols.replication.dynamo.versions import Siblings, Stamped, StoredVersion, write_siblings
 
 __all__ = ["DynamoClient"]
 
@@ -21,7 +21,7 @@ class DynamoClient(Client):
     """
 
     def on_start(self) -> None:
-        self.versions: dict[int, Version] = {}  # session -> the version of its last write
+        self.versions: dict[int, StoredVersion] = {}  # session -> the version of its last write
         self.contexts: dict[tuple[int, str], Context] = {}
         self.refusals: dict[
             int, int
@@ -47,7 +47,7 @@ class DynamoClient(Client):
             self.versions[command.session] = self.version_of(command)
         return Update(command.session, command.sequence, command.key, self.versions[command.session])
 
-    def version_of(self, command: Command) -> Version:
+    def version_of(self, command: Command) -> StoredVersion:
         """The version of a new write. Its timestamp is the time of the call, on the client's clock."""
         session, key, deletes = command.session, command.key, command.kind == "delete"
         if self.settings.system.versions == "lww":

@@ -25,7 +25,7 @@ from sim.protocols.replication.dynamo.messages import (
     Unavailable,
     Update,
 )
-from sim.protocols.replication.dynamo.versions import Stamped, Version, covers, merged, write_siblings
+from sim.protocols.replication.dynamo.versions import Stamped, StoredVersion, covers, merged, write_siblings
 
 if TYPE_CHECKING:
     from sim.protocols.replication.dynamo.replica import DynamoNode
@@ -48,7 +48,7 @@ class Coordination:
     )
 
     def __init__(
-        self, client: str, number: Number, ticket: tuple[int, int], key: str, version: Version | None
+        self, client: str, number: Number, ticket: tuple[int, int], key: str, version: StoredVersion | None
     ) -> None:
         self.client = client
         self.number = number
@@ -87,7 +87,7 @@ class Coordinator(Part):
         version = None if command.kind == "get" else self.version_of(command)
         self.begin(src, (command.session, command.sequence), command.key, version)
 
-    def version_of(self, command: Command) -> Version:
+    def version_of(self, command: Command) -> StoredVersion:
         """The version of a write to which the client has given none: made here, by this node's clock."""
         deletes = command.kind == "delete"
         if self.node.settings.versions == "siblings":
@@ -95,7 +95,7 @@ class Coordinator(Part):
         stamp = (self.now, command.session, command.sequence)
         return Stamped(stamp, command.value, deletes, command.size)
 
-    def begin(self, client: str, number: Number, key: str, version: Version | None) -> None:
+    def begin(self, client: str, number: Number, key: str, version: StoredVersion | None) -> None:
         """Ask the preference list, or, when the client asks again, those who are silent; or answer again."""
         if number not in self.tickets:
             self.issued += 1

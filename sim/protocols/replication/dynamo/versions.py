@@ -20,16 +20,16 @@ from sim.protocols.rings import digest64
 
 __all__ = [
     "Siblings",
-    "Stamp",
     "Stamped",
-    "Version",
+    "StoredVersion",
+    "WriteStamp",
     "covers",
     "digest_of_version",
     "merged",
     "write_siblings",
 ]
 
-Stamp = tuple[float, int, int]
+WriteStamp = tuple[float, int, int]
 """``(seconds, session, sequence)``: ordered by time; no two writes have the same."""
 
 
@@ -37,7 +37,7 @@ Stamp = tuple[float, int, int]
 class Stamped:
     """One value, or a tombstone, under a timestamp."""
 
-    stamp: Stamp
+    stamp: WriteStamp
     value: Any
     deleted: bool = False
     size: int = 0
@@ -61,11 +61,11 @@ class Stamped:
         return None if self.deleted else self.value
 
     @property
-    def writes(self) -> tuple[Stamp, ...]:
+    def writes(self) -> tuple[WriteStamp, ...]:
         """The names of the writes whose values are to be seen."""
         return () if self.deleted else (self.stamp,)
 
-    def knows(self, write: Stamp) -> bool:
+    def knows(self, write: WriteStamp) -> bool:
         """Whether it is this write, or one that came after it."""
         return self.stamp >= write
 
@@ -120,7 +120,7 @@ class Siblings:
         )
 
 
-Version = Stamped | Siblings
+StoredVersion = Stamped | Siblings
 
 
 def write_siblings(session: int, seen: Context | None, value: Any, size: int, *, deletes: bool) -> Siblings:

@@ -17,7 +17,7 @@ from sim.protocols.causality.dots import EMPTY, Context, Dot
 from sim.protocols.causality.siblings import siblings
 from sim.protocols.client import Request
 from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
-from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest
+from sim.protocols.replication.multi_primary.versions import Version, Versions, Write, latest
 from sim.system import Invariant
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ def has_seen(stored: Stored, message: Update | Digest, dst: str) -> bool:
     return message.seen is None or stored("seen").covers(message.seen)
 
 
-def holds(rule: Callable[[Held], Held]) -> Shown:
+def holds(rule: Callable[[Versions], Versions]) -> Shown:
     """Whether the disk of a replica has each version that it tells, or what took its place by this rule."""
 
     def shown(stored: Stored, message: Update, dst: str) -> bool:
         for key, version in message.versions:
-            held: Held = stored("versions").get(key, ())
+            held: Versions = stored("versions").get(key, ())
             gone = version.deleted and stored("seen").has(
                 version.dot
             )  # a tombstone may have been collected since

@@ -29,7 +29,7 @@ from sim.protocols.causality.siblings import past_of, replaced_by, siblings
 from sim.protocols.client import HomeClient, Request
 from sim.protocols.kv import Command, KeyValueStore, Result
 from sim.protocols.replica import Responder
-from sim.protocols.replication.multi_primary.versions import Held, Version, Write, latest
+from sim.protocols.replication.multi_primary.versions import Version, Versions, Write, latest
 from sim.protocols.system import ReplicatedSystem
 from sim.system import Invariant
 
@@ -115,7 +115,7 @@ class MultiPrimaryNode(Responder):
     def write(self, command: Command, value: Any) -> None:
         """Make a version that replaces all that is held of its key, and tell the others."""
         key, write = command.key, (command.session, command.sequence)
-        held: Held = self.versions.get(key, ())
+        held: Versions = self.versions.get(key, ())
         dot = (self.actor, self.seen.upto(self.actor) + 1)
         deleted = command.kind == "delete"
         fresh = Version(dot, past_of(held), self.read_clock(), value, deleted, write, command.size)
@@ -136,7 +136,7 @@ class MultiPrimaryNode(Responder):
         self.clock = self.clock.tick(self.now)
         return self.clock
 
-    def hold(self, key: str, held: Held) -> None:
+    def hold(self, key: str, held: Versions) -> None:
         """Keep these versions of a key, and no others."""
         if held:
             self.versions[key] = held
@@ -165,7 +165,7 @@ class MultiPrimaryNode(Responder):
 
     def merge(self, key: str, version: Version) -> None:
         """Take in a version that was never seen here."""
-        held: Held = self.versions.get(key, ())
+        held: Versions = self.versions.get(key, ())
         for other in held:
             if not replaced_by(other, version) and not replaced_by(version, other):
                 self.conflicts += 1

@@ -15,7 +15,7 @@ from sim.message import message, size_of
 from sim.protocols.causality.dots import Dot
 from sim.protocols.causality.hlc import HybridTime
 
-__all__ = ["Held", "Version", "Write", "latest"]
+__all__ = ["Version", "Versions", "Write", "latest"]
 
 Write = tuple[int, int]
 """``(session, sequence)``: which client's write."""
@@ -47,10 +47,10 @@ class Version:
         return 1 + self.size + size_of((self.dot, self.past, self.time, self.value, self.write))
 
 
-Held = tuple[Version, ...]
+Versions = tuple[Version, ...]
 """What a replica holds of a key, in the order of dots."""
 
 
-def latest(versions: Iterable[Version]) -> Held:
+def latest(versions: Iterable[Version]) -> Versions:
     """Last writer wins: the version with the highest timestamp, whatever it knew of the others."""
     return (max(versions, key=lambda version: version.stamp),)

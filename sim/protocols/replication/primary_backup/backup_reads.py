@@ -15,7 +15,7 @@ from sim.protocols.client import Client, Redirect, Reply, Request
 from sim.protocols.kv import READS, Command
 from sim.protocols.replication.shipped_log import ShippedLog
 
-__all__ = ["NearestReader", "ReadsAtBackups", "SessionReader", "SessionReply", "SessionRequest"]
+__all__ = ["BackupReader", "ReadsAtBackups", "SessionReader", "SessionReply", "SessionRequest"]
 
 
 @message
@@ -102,7 +102,7 @@ class ReadsAtBackups(ShippedLog):
         raise NotImplementedError
 
 
-class NearestReader(Client):
+class BackupReader(Client):
     """Reads at the nearest replica, and at the primary when that one says that it is too far behind."""
 
     def on_start(self) -> None:
@@ -125,7 +125,7 @@ class NearestReader(Client):
             super().learn(src, msg)
 
 
-class SessionReader(NearestReader):
+class SessionReader(BackupReader):
     """Carries, per session, a token of what it has seen: reads your writes, at whichever replica is nearest."""
 
     def on_start(self) -> None:

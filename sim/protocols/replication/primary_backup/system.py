@@ -11,7 +11,7 @@ from sim.protocols.client import Client
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
-from sim.protocols.replication.primary_backup.backup_reads import NearestReader, SessionReader
+from sim.protocols.replication.primary_backup.backup_reads import BackupReader, SessionReader
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
 from sim.protocols.sessions import Sessions
@@ -234,7 +234,7 @@ class PrimaryBackup(LedSystem):
 
     @property
     def client_class(self) -> type[Node]:
-        return {"backup": NearestReader, "session": SessionReader}.get(self.reads, Client)
+        return {"backup": BackupReader, "session": SessionReader}.get(self.reads, Client)
 
     @property
     def consistency(self) -> str | None:
