@@ -1,3 +1,3 @@
-"""Consensus: one file a protocol, next to its paper."""
+"""Consensus: one folder per protocol; each file follows its paper."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Ballots: the proposal numbers of Paxos and its kin."""
+"""Ballots: the proposal numbers of Paxos and related protocols."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ZERO", "Ballot", "Vote"]
 
 
 class Ballot(NamedTuple):
-    """A proposal number: ordered by round, then by proposer, so that no two proposers share one.
+    """A proposal number, ordered by round, then by proposer, so that two proposers never use the same number.
 
     "Different proposers choose their numbers from disjoint sets of numbers, so two different proposers never
     issue a proposal with the same number" (Lamport 2001, section 2.5).
@@ -35,7 +35,7 @@ ZERO = Ballot(0, "")
 
 @message
 class Vote:
-    """A proposal that an acceptor has accepted: the command, under the ballot."""
+    """A proposal that an acceptor has accepted: ballot and command."""
 
     ballot: Ballot
     command: Command

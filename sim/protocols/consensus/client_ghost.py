@@ -1,4 +1,4 @@
-"""What clients asked for, and what the decided commands make of it: the part of a ghost that judges replies."""
+"""The part of a ghost that judges replies: the clients' requests, and the results of the decided commands."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def commands_of(value: Any) -> tuple[Command, ...]:
 
 
 class ClientGhost:
-    """Told of each request that leaves a client, and of each decided value in its order.
+    """Records each request that leaves a client, and applies each decided value in order.
 
-    Attributes: ``folded``, how many values have been folded; ``results`` and ``positions``, of each command by its
-    session and number: what it returns, and in which value (from 1 on) it took effect.
+    Attributes: ``folded``: the number of values applied. ``results`` and ``positions``: (session, sequence) of a
+    command -> its result, and the number (from 1) of the value in which it took effect.
     """
 
     def __init__(self, application: Application) -> None:
@@ -35,18 +35,18 @@ class ClientGhost:
         self.positions: dict[Identity, int] = {}
 
     def ask(self, command: Command) -> None:
-        """A client asks for a command, perhaps again."""
+        """A client sends a command, perhaps again."""
         self.asked.setdefault((command.session, command.sequence), command)
 
     def invented(self, value: Any) -> Command | None:
-        """A command of the value that no client has asked for, and that is no no-op; None when there is none."""
+        """A command in the value that no client has sent, and that is not a no-op; None if there is none."""
         for command in commands_of(value):
             if command != NOOP and self.asked.get((command.session, command.sequence)) != command:
                 return command
         return None
 
     def fold(self, value: Any) -> None:
-        """The next value is decided."""
+        """Apply the next decided value."""
         self.folded += 1
         for command in commands_of(value):
             result = self.store.apply(command)
@@ -56,11 +56,11 @@ class ClientGhost:
                 self.positions.setdefault(identity, self.folded)
 
     def truth(self, reply: Reply) -> Result | None:
-        """What the command of a reply returned when it took effect; None when it has not."""
+        """The result of the command of a reply when it took effect; None if it has not taken effect."""
         return self.results.get((reply.session, reply.sequence))
 
     def is_true(self, reply: Reply) -> bool:
-        """Whether a reply says just that."""
+        """Whether a reply has this result."""
         truth = self.truth(reply)
         return truth is not None and (truth.status, truth.value, truth.result) == (
             reply.status,

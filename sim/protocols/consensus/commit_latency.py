@@ -1,11 +1,12 @@
-"""How long commands take to be committed, and to be executed: the same two events for every consensus system.
+"""Commit latency: the times until commands are committed and executed, as two events for every consensus system.
 
-A replica that leads a client's command notes when it got it. ``committed``: it knows that the command is chosen.
-``executed``: it answers, having applied the command. Both have ``command`` (session, number) and ``latency``, in
+A replica that gets a client's command notes the time. ``committed``: it knows that the command is chosen.
+``executed``: it has applied the command and replies. Both have ``command`` (session, sequence) and ``latency``, in
 seconds since the replica got the command. The summary of a run has quantiles of the former (docs/measures.md).
 
-This is a class that goes before a protocol's own, and only where ``record_commits`` asks for it: it costs nothing
-otherwise, and no protocol speaks of it. What a protocol's way to say "this is chosen" is, the classes below know.
+With ``record_commits``, a class of this file is put before the protocol's class in the method resolution order.
+Otherwise it costs nothing. The protocols themselves do not know it: the classes below hook into the method by which
+each protocol learns that a command is chosen.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ Identity = tuple[int, int]
 
 
 class CommitLatency(Node):
-    """Records when what clients have asked this replica for is committed, and executed."""
+    """Records when the commands that clients sent to this replica are committed and executed."""
 
     def on_start(self) -> None:
-        self.got: dict[Identity, float] = {}  # command under way -> when this replica got it
-        self.agreed: dict[Identity, float] = {}  # the same, once it is committed
+        self.got: dict[Identity, float] = {}  # command not yet committed -> time at which this replica got it
+        self.agreed: dict[Identity, float] = {}  # the same for committed commands
         super().on_start()
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -50,7 +51,7 @@ class CommitLatency(Node):
         super().on_request(src, msg)  # type: ignore[misc]
 
     def send(self, dst: str, msg: Any, hold: bool = True) -> None:
-        """What ends a command at this replica is a reply, or that the client may ask elsewhere."""
+        """A reply or a redirect ends a command at this replica."""
         if isinstance(msg, Reply | Redirect):
             identity = (msg.session, msg.sequence)
             self.got.pop(identity, None)
@@ -60,7 +61,7 @@ class CommitLatency(Node):
         super().send(dst, msg, hold=hold)
 
     def note_committed(self, value: Any) -> None:
-        """What is in a slot is chosen: a command, or several."""
+        """The value of a slot, one command or several, is chosen."""
         for command in commands_of(value):
             identity = (command.session, command.sequence)
             since = self.got.pop(identity, None)
@@ -70,7 +71,7 @@ class CommitLatency(Node):
 
 
 class OfLog(CommitLatency):
-    """Raft: commitIndex has gone on."""
+    """Raft: commitIndex has advanced."""
 
     last_applied: int
     commit_index: int
@@ -82,7 +83,7 @@ class OfLog(CommitLatency):
 
 
 class OfSlots(CommitLatency):
-    """Multi-Paxos: votes that are known to be chosen, those above a gap included."""
+    """Multi-Paxos: votes that are known to be chosen, also above a gap."""
 
     chosen: set[int]
     votes: Mapping[int, Any]
@@ -104,7 +105,7 @@ class OfTurns(CommitLatency):
 
 
 class OfViews(CommitLatency):
-    """Viewstamped Replication: the commit-number has gone on."""
+    """Viewstamped Replication: the commit-number has advanced."""
 
     commit: int
     log: list[Command]
@@ -124,7 +125,7 @@ class OfInstances(CommitLatency):
 
 
 class OfDecree(CommitLatency):
-    """Paxos: a proposer has learnt the value. Commands that have lost are answered and never committed."""
+    """Paxos: a proposer has learnt the value. Other commands are answered, but never committed."""
 
     def learn(self, command: Command) -> None:
         self.note_committed(command)
@@ -139,16 +140,16 @@ def _composed(bases: tuple[type[Node], ...]) -> type[Node]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordsCommits(System):
-    """A consensus system, which can tell how long it takes to commit.
+    """A consensus system that can record its commit latencies.
 
     Parameters
     ----------
     record_commits:
-        Record when each command is committed and executed, in seconds after its leader got it (events).
+        Record the events ``committed`` and ``executed`` of each command, with seconds since its leader got it.
     """
 
     record_commits: bool = False
 
     def measured(self, node_class: type[Node], how: type[CommitLatency]) -> type[Node]:
-        """The class of a replica, which records commits if it shall."""
+        """The class of a replica; with ``record_commits``, one that records commits by the class ``how``."""
         return _composed((how, node_class)) if self.record_commits else node_class

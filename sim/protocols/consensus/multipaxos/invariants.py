@@ -1,4 +1,4 @@
-"""What must always hold in Multi-Paxos: the invariants of Paxos in each slot, and that slots are applied in order."""
+"""The invariants of Multi-Paxos: those of Paxos for each slot, and that slots are applied in order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["MultiPaxosSafety"]
 
 @dataclass
 class MultiPaxosSafety(PaxosSafety):
-    """The invariants of Paxos in each slot; and slots are applied in order, without gaps, and answered truly.
+    """The invariants of Paxos for each slot; slots are applied in order, without gaps, and replies are correct.
 
-    The chosen commands are folded into a state of the ghost's own; each reply must be what that fold says. With
+    The ghost applies the chosen commands to a state of its own; each reply must have the result of that. With
     ``leases``, a read may also be answered from the state of a replica that has applied all acknowledged writes.
     """
 
@@ -26,9 +26,9 @@ class MultiPaxosSafety(PaxosSafety):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.acknowledged: Slot = 0  # the last slot of which a client was told
+        self.acknowledged: Slot = 0  # the last slot that a reply depended on
         self.reads: dict[tuple[int, int], Any] = {}
-        self.applied: dict[str, tuple[int, int]] = {}  # node -> its life, how far it had applied
+        self.applied: dict[str, tuple[int, int]] = {}  # node -> (incarnation, last applied slot)
 
     def choose(self, slot: Slot, ballot: Ballot, src: str) -> None:
         super().choose(slot, ballot, src)
@@ -36,7 +36,7 @@ class MultiPaxosSafety(PaxosSafety):
             self.clients.fold(self.chosen[self.clients.folded + 1][1])
 
     def check_learnt(self, node: Node) -> None:
-        """Each slot that a node has newly applied is chosen, and so are all before it."""
+        """Each newly applied slot of a node is chosen, and so are all slots before it."""
         applied = getattr(node, "applied", None)
         if applied is None:
             return
@@ -65,11 +65,11 @@ class MultiPaxosSafety(PaxosSafety):
                 )
 
     def sent_reply(self, src: str, msg: Any) -> None:
-        """A reply says what the chosen commands, in order, make of the command; and none comes before."""
+        """A reply has the result of its command in the order of the chosen commands, and comes only after that."""
         identity = (msg.session, msg.sequence)
         truth = self.clients.truth(msg)
         is_read = self.leases and identity in self.reads
-        # A read that stands in a slot may all the same have been answered under a lease, before that slot is applied.
+        # A read that is in a slot may also have been answered under a lease, before that slot was applied.
         if self.clients.is_true(msg) and not (
             is_read and self.applied_by(src) < self.clients.positions[identity]
         ):
@@ -85,17 +85,17 @@ class MultiPaxosSafety(PaxosSafety):
             )
 
     def applied_by(self, name: str) -> int:
-        """How many slots a replica has applied."""
+        """The number of slots that a replica has applied."""
         return int(self.hosts[name].node.applied)
 
     def sent_request(self, src: str, msg: Any) -> None:
-        """What is asked for may be proposed; reads may be answered without a slot."""
+        """A command that a client sends may be proposed; with leases, reads may be answered without a slot."""
         self.clients.ask(msg.command)
         if self.leases and msg.command.kind in self.application.reads:
             self.reads[msg.command.session, msg.command.sequence] = msg.command
 
     def check_read(self, src: str, msg: Any, command: Any) -> None:
-        """A read under a lease sees all that any client was told of before, by writes or by reads."""
+        """A read under a lease sees everything that earlier replies to any client depended on."""
         node = self.hosts[src].node
         if node.applied < self.acknowledged:
             self.violated(
@@ -114,11 +114,11 @@ class MultiPaxosSafety(PaxosSafety):
         self.acknowledged = node.applied
 
     def votes_in(self, promise: Any) -> Sequence[tuple[Slot, Any]]:
-        """Those of all slots that it was asked for."""
+        """The votes of all slots that the Prepare asked for."""
         return promise.votes  # type: ignore[no-any-return]
 
     def sent_accepted(self, src: str, msg: Any) -> None:
-        """A leader without peers sends no proposal; its own vote tells what it proposes."""
+        """A leader without peers sends no Accept; its own vote shows its proposal."""
         if msg.ballot.proposer == src and (msg.slot, msg.ballot) not in self.proposed:
             command = self.hosts[src].node.votes[msg.slot].command
             self.check_p2c(src, msg.slot, msg.ballot, command)
@@ -127,12 +127,12 @@ class MultiPaxosSafety(PaxosSafety):
         super().sent_accepted(src, msg)
 
     def sent_learned(self, src: str, msg: Any) -> None:
-        """Nobody is told of a value that was not chosen."""
+        """Only chosen values are sent as chosen."""
         for offset, command in enumerate(msg.commands):
             self.check_chosen(src, msg.first + offset, command)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
-        """Every replica's state is the fold of the chosen commands, as far as it has applied them."""
+        """The state of every replica is the result of the chosen commands that it has applied."""
         replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
         ghost = ClientGhost(self.application)
         for node in sorted(replicas, key=lambda node: int(node.applied)):

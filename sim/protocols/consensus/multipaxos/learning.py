@@ -1,11 +1,10 @@
-"""What a replica of Multi-Paxos does as a learner: it finds out what was chosen, applies it, and catches up.
+"""The learner of Multi-Paxos: it finds out which commands are chosen, applies them, and catches up.
 
-Chandra, Griesemer, Redstone, "Paxos Made Live" (PODC 2007) for catch-up. The base of `multipaxos.MultiPaxosNode`.
+For catch-up: Chandra, Griesemer, Redstone, "Paxos Made Live" (PODC 2007). The base of `MultiPaxosNode`.
 
-Replicas learn from a *commit index* that rides on what the leader sends anyway. A replica takes a slot up to it for
-chosen only if it accepted that slot under the leader's own ballot; other slots it asks the leader for. A chosen slot
-that is learnt counts as accepted under the leader's ballot: a proposal under that ballot could have had no other
-value (P2b).
+Replicas learn from a *commit index* in the leader's other messages. A replica considers a slot up to the commit index
+chosen only if it accepted that slot with the leader's own ballot; it asks the leader for other slots. A learnt slot
+counts as accepted with the leader's ballot: a proposal with that ballot could not have another value (P2b).
 """
 
 from __future__ import annotations
@@ -30,31 +29,31 @@ class SlotLearner(Replica):
     """Applies chosen commands in the order of their slots."""
 
     settings: MultiPaxos
-    reply_waits_for_disk = False  # it is chosen, so that this node's disk does not matter any more
+    reply_waits_for_disk = False  # the command is chosen, so it is safe without this node's disk
     promised = durable(ZERO)
     votes = durable_map()  # slot -> Vote
     executed = durable(0)  # votes up to this slot are known to be chosen; may lag behind `applied`
 
     def on_start(self) -> None:
         self.role = "follower"
-        self.ballot = ZERO  # of this node's own last campaign
+        self.ballot = ZERO  # the ballot of this node's own last campaign
         self.leader: str | None = None
-        self.last_slot = max(self.votes, default=0)  # the last in which it has voted
+        self.last_slot = max(self.votes, default=0)  # the last slot in which it has voted
         self.applied = 0
         self.chosen: set[int] = set()  # slots above `applied` whose vote is known to be chosen
-        self.commit_ballot = ZERO  # whose commit index it heard last, and that index
+        self.commit_ballot = ZERO  # the ballot of the last commit index received, and that index
         self.commit_heard = 0
         self.catching_up = False
         self.heartbeat, self.detection = self.settings.heartbeat_interval, self.settings.detection_timeout
         self.recover()
 
     def recover(self) -> None:
-        """Execute again what is known to be chosen from its own disk."""
+        """Apply again the commands that are known to be chosen from the own disk."""
         self.chosen.update(range(self.applied + 1, self.executed + 1))
         self.advance()
 
     def follow(self, leader: str, ballot: Ballot) -> None:
-        """A leader of a ballot no lower than promised has been heard of."""
+        """A message of a leader has arrived, whose ballot is not below the promised one."""
         raise NotImplementedError
 
     # Learning what was chosen
@@ -74,7 +73,7 @@ class SlotLearner(Replica):
         if self.applied < self.commit_heard:
             self.advance()
             if self.applied < self.commit_heard and not self.catching_up:
-                self.catching_up = True  # unless what is missing comes soon
+                self.catching_up = True  # ask for the missing slots, unless they arrive soon
                 self.set_timer("catch_up", self.heartbeat)
 
     def advance(self) -> None:
@@ -92,7 +91,7 @@ class SlotLearner(Replica):
     # Catching up
 
     def on_catch_up_timeout(self) -> None:
-        """What is missing has not come by itself: ask the leader."""
+        """The missing slots have not arrived: ask the leader."""
         self.catching_up = False
         if self.applied < self.commit_heard and self.leader not in (None, self.name):
             assert self.leader is not None

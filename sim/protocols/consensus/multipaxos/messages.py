@@ -27,7 +27,7 @@ __all__ = [
 
 @message
 class Prepare:
-    """1a, for all slots from ``first`` on: accept nothing below ``ballot``; what have you accepted there?"""
+    """1a, for all slots from ``first``: asks for a promise to accept nothing below ``ballot``, and for the votes."""
 
     ballot: Ballot
     first: int
@@ -35,7 +35,7 @@ class Prepare:
 
 @message
 class Promise:
-    """1b: nothing below ``ballot``; ``votes`` are the proposals accepted in slots from ``first`` on."""
+    """1b: promises to accept nothing below ``ballot``; ``votes``: the accepted proposals in slots from ``first``."""
 
     ballot: Ballot
     first: int
@@ -44,7 +44,7 @@ class Promise:
 
 @message
 class Accept:
-    """2a: accept (ballot, command) in ``slot``; the leader has applied all slots up to ``commit``."""
+    """2a: asks to accept (ballot, command) in ``slot``; the leader has applied all slots up to ``commit``."""
 
     ballot: Ballot
     slot: int
@@ -54,7 +54,7 @@ class Accept:
 
 @message
 class Accepted:
-    """2b: the sender has accepted what the leader of ``ballot`` proposed in ``slot``."""
+    """2b: the sender has accepted the proposal of the leader of ``ballot`` in ``slot``."""
 
     ballot: Ballot
     slot: int
@@ -78,33 +78,33 @@ class Heartbeat:
 
 @message
 class Learn:
-    """What was chosen from slot ``first`` on?"""
+    """Asks for the chosen commands from slot ``first``."""
 
     first: int
 
 
 @message
 class Learned:
-    """These commands were chosen in the slots from ``first`` on, says the leader of ``ballot``."""
+    """From the leader of ``ballot``: these commands were chosen in the slots from ``first``."""
 
     ballot: Ballot
     first: int
     commands: tuple[Command, ...]
 
 
-# Of the options
+# Messages of the options
 
 
 @message
 class Batch:
-    """The value of a slot that several commands share, in this order."""
+    """The value of a slot with several commands, in this order."""
 
     commands: tuple[Command, ...]
 
 
 @message
 class Renew:
-    """A heartbeat that asks for a lease; ``sent``: the leader's stamp on it."""
+    """A heartbeat that asks for a lease; ``sent``: the leader's stamp."""
 
     ballot: Ballot
     commit: int
@@ -113,7 +113,7 @@ class Renew:
 
 @message
 class Granted:
-    """The sender answers nobody else's prepare request for the time of a lease from now on."""
+    """For the time of a lease from now, the sender answers prepare requests only of this leader."""
 
     ballot: Ballot
     sent: Stamp
@@ -121,7 +121,7 @@ class Granted:
 
 @message
 class InstallSnapshot:
-    """The state after all slots up to ``index``, for a replica that lags behind what is kept of the log."""
+    """The state after all slots up to ``index``, for a replica that needs slots which are deleted."""
 
     index: int
     state: tuple[Any, ...]

@@ -3,16 +3,16 @@
 Lamport, "Paxos Made Simple" (2001), section 3. Handlers follow the phases: election, phase 1 and the recovery of
 values, phase 2.
 
-Assumptions: as in single-decree Paxos; what an acceptor promised and accepted survives on disk.
+Assumptions: as in single-decree Paxos; the promise and the votes of an acceptor survive on disk.
 
 Learning, applying and catching up are in `learning`; leases, batches, the window and compaction in
 `options`; the system, with its quorums, in `system`.
 
-Departures, or where the papers are silent:
+Departures from the papers, and decisions that the papers leave open:
 - The leader is the replica that last completed phase 1. It sends heartbeats; a replica that misses them for one to two
   detection timeouts campaigns with a higher ballot.
-- The leader is an acceptor, too: it accepts its own proposals at once, and its vote counts once on its disk.
-- Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that meet.
+- The leader is an acceptor, too: it accepts its own proposals at once; its vote counts when it is on its disk.
+- Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that intersect.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from sim.protocols.quorums import QuorumTest
 
 __all__ = ["MultiPaxosNode"]
 
-_RESENT_AT_ONCE = 100  # unanswered proposals that are sent again with one heartbeat
+_RESENT_AT_ONCE = 100  # the most unanswered proposals that are sent again with one heartbeat
 
 
 class MultiPaxosNode(SlotLearner):
-    """Proposer, acceptor and learner in one."""
+    """Proposer, acceptor and learner in one node."""
 
     def on_start(self) -> None:
         self.highest_seen = self.promised.round
         self.promises: dict[str, Promise] = {}
-        self.open: dict[int, set[str]] = {}  # proposed and not yet chosen: who has accepted
+        self.open: dict[int, set[str]] = {}  # slot proposed and not yet chosen -> acceptors that voted
         self.next_slot = 1
         self.recovered_to = 0  # the last slot that this leader's phase 1 recovered
         self.resend_below = self.resend_next = 0
-        self.early: list[tuple[str, Request]] = []  # requests that came during phase 1
+        self.early: list[tuple[str, Request]] = []  # requests that arrived during phase 1
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
         super().on_start()
@@ -55,17 +55,17 @@ class MultiPaxosNode(SlotLearner):
         else:
             self.expect_leader()
 
-    # Election: a replica that hears no leader campaigns
+    # Election: a replica that receives no messages of a leader campaigns
 
     def expect_leader(self) -> None:
-        """Give the leader, or the candidate, a randomised time to be heard of."""
+        """Wait a random time for a message of a leader or candidate, before campaigning."""
         self.set_timer("election", self.random.uniform(self.detection, 2 * self.detection))
 
     def on_election_timeout(self) -> None:
         self.campaign()
 
     def campaign(self) -> None:
-        """Phase 1(a): a ballot above all that were seen. That it is promised to itself makes it durable."""
+        """Phase 1(a): a ballot above all seen ones. The own promise makes the ballot durable."""
         round_number = max(self.promised.round, self.highest_seen) + 1
         self.ballot = self.promised = Ballot(round_number, self.name)
         self.become("candidate")
@@ -77,7 +77,7 @@ class MultiPaxosNode(SlotLearner):
         self.expect_leader()
 
     def repeat_prepare(self) -> None:
-        """Ask those again that have not promised."""
+        """Send the Prepare again to replicas that have not promised."""
         missing = [name for name in self.peers if name not in self.promises]
         self.broadcast(Prepare(self.ballot, self.applied + 1), to=missing)
 
@@ -87,7 +87,7 @@ class MultiPaxosNode(SlotLearner):
         self.record("role", role=role, ballot=str(self.ballot if role != "follower" else self.promised))
 
     def step_down(self) -> None:
-        """Another ballot is under way: its clients must ask elsewhere, under the same session and number."""
+        """There is a higher ballot: redirect the waiting clients, which retry with the same session and number."""
         self.become("follower")
         self.cancel_timer("heartbeat")
         self.expect_leader()
@@ -113,7 +113,7 @@ class MultiPaxosNode(SlotLearner):
         self.send(src, self.promise(msg.ballot, msg.first))
 
     def promise(self, ballot: Ballot, first: int) -> Promise:
-        """The answer to a prepare request: all votes in the slots that it asks for."""
+        """The answer to a Prepare: all votes in the slots from ``first``."""
         slots = range(first, self.last_slot + 1)
         return Promise(ballot, first, tuple([(s, self.votes[s]) for s in slots if s in self.votes]))
 
@@ -125,10 +125,10 @@ class MultiPaxosNode(SlotLearner):
             self.lead()
 
     def lead(self) -> None:
-        """Phase 1 is over for all slots: propose again what may have been chosen, and fill the gaps.
+        """Phase 1 is over for all slots: propose again all commands that may have been chosen, and fill the gaps.
 
-        A slot in which nobody of the quorum has accepted anything is free: a no-op goes into it, because later
-        slots cannot be applied before it (section 3).
+        A slot without votes in the quorum is free. The leader proposes a no-op for it, because later slots cannot be
+        applied before it (section 3).
         """
         first = self.applied + 1
         recovered: dict[int, Vote] = {}
@@ -151,7 +151,7 @@ class MultiPaxosNode(SlotLearner):
             self.on_request(client, request)
 
     def on_nack(self, src: str, msg: Nack) -> None:
-        """Somebody has promised a higher ballot."""
+        """A replica has promised a higher ballot: step down."""
         self.highest_seen = max(self.highest_seen, msg.promised.round)
         if self.role != "follower" and msg.ballot == self.ballot:
             self.step_down()
@@ -175,7 +175,7 @@ class MultiPaxosNode(SlotLearner):
         self.propose(slot, command)
 
     def propose(self, slot: int, command: Command) -> None:
-        """Phase 2(a). Promises nothing about this node's disk but its ballot, which has long been there."""
+        """Phase 2(a). It depends only on the ballot on this node's disk, so the Accept leaves at once."""
         self.open[slot] = set()
         self.broadcast(Accept(self.ballot, slot, command, self.applied), hold=False)
         self.accept(self.name, self.ballot, slot, command)
@@ -195,12 +195,12 @@ class MultiPaxosNode(SlotLearner):
         self.hear_commit(ballot, msg.commit)
 
     def accept(self, leader: str, ballot: Ballot, slot: int, command: Command) -> None:
-        """Vote, on disk before anybody hears of it."""
+        """Vote for a command; the vote is on disk before the `Accepted` leaves."""
         self.votes[slot] = Vote(ballot, command)
         if slot > self.last_slot:
             self.last_slot = slot
         if self.executed < self.applied:
-            self.executed = self.applied  # in the record of the vote, it costs no sync of its own
+            self.executed = self.applied  # in the same record as the vote, so it needs no sync of its own
         self.send(leader, Accepted(ballot, slot))
 
     def on_accepted(self, src: str, msg: Accepted) -> None:
@@ -211,12 +211,12 @@ class MultiPaxosNode(SlotLearner):
         voters.add(src)
         if self.is_phase2_quorum(voters):
             del self.open[msg.slot]
-            if msg.slot > self.applied:  # else it was known to be chosen before this leader proposed it again
+            if msg.slot > self.applied:  # else it was already applied
                 self.chosen.add(msg.slot)
             self.advance()
 
     def on_heartbeat_timeout(self) -> None:
-        """The leader says that it is alive, and sends again what seems lost."""
+        """The leader sends heartbeats, and sends old unanswered proposals again; a candidate sends Prepare again."""
         self.set_timer("heartbeat", self.heartbeat)
         if self.role == "candidate":
             self.repeat_prepare()
@@ -229,7 +229,7 @@ class MultiPaxosNode(SlotLearner):
         self.resend_below, self.resend_next = self.resend_next, self.next_slot
 
     def beat(self) -> None:
-        """Tell the others who leads, and how far."""
+        """Send the heartbeat, with the commit index."""
         self.broadcast(Heartbeat(self.ballot, self.applied), hold=False)
 
     def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
@@ -240,7 +240,7 @@ class MultiPaxosNode(SlotLearner):
         self.hear_commit(msg.ballot, msg.commit)
 
     def follow(self, leader: str, ballot: Ballot) -> None:
-        """A leader of a ballot no lower than promised has been heard of."""
+        """A message of a leader has arrived, whose ballot is not below the promised one."""
         self.leader = leader
         if self.role != "follower":
             self.step_down()
@@ -248,5 +248,5 @@ class MultiPaxosNode(SlotLearner):
             self.expect_leader()
 
     def gauges(self) -> dict[str, float]:
-        """What a scenario may sample."""
+        """Gauges for the frame ``samples``."""
         return {"applied": self.applied, "log": len(self.votes), "open slots": len(self.open)}

@@ -1,17 +1,18 @@
-"""Multi-Paxos as it is deployed: leases, batches, a window of open slots, compaction of the log.
+"""Options of Multi-Paxos in practice: leases, batches, a window of open slots, compaction of the log.
 
 Chandra, Griesemer, Redstone, "Paxos Made Live" (PODC 2007), sections 5.2 (master leases) and 5.5 (snapshots).
 `MultiPaxos` uses this class only when one of the options is on; each is a section below.
 
-Leases. Acceptors that hear the leader's `Renew` answer nobody else's prepare request for ``lease`` seconds of
-their own clock, and say so; with such grants from a quorum of phase 2, which meets every quorum of phase 1,
-nobody else can become leader, and the leader reads its own state. It counts the lease from when it *sent* the
-request, shortened for clocks that run at rates between ``1 - drift`` and ``1 + drift``. Grants are not on disk:
-an acceptor that restarts waits one lease before it answers any prepare request. Leases run on monotonic clocks.
+Leases. An acceptor that receives the leader's `Renew` answers no prepare request of other candidates for ``lease``
+seconds on its own clock, and confirms this. With such grants from a quorum of phase 2, which intersects every quorum of
+phase 1, no other replica can become leader, and the leader may read its own state. The leader counts the lease from the
+time at which it *sent* the request, shortened for clocks with rates between ``1 - drift`` and ``1 + drift``. Grants are
+not on disk: an acceptor that restarts waits one lease before it answers prepare requests. Leases run on monotonic
+clocks.
 
-Compaction. The state after ``snapshot_every`` slots goes to disk as a snapshot; the votes up to ``retain`` slots
-before it are deleted. A promise then says from which slot on it reports votes; a candidate that lags behind
-that point, or a follower, is sent the snapshot. It must never take a deleted slot for a free one.
+Compaction. Every ``snapshot_every`` slots, the state goes to disk as a snapshot; the votes up to ``retain`` slots
+before it are deleted. A promise then contains the first slot for which it reports votes. A candidate or a follower that
+needs deleted slots gets the snapshot. A candidate must never consider a deleted slot free.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ __all__ = ["FullMultiPaxosNode"]
 
 
 class FullMultiPaxosNode(MultiPaxosNode):
-    """Multi-Paxos with leases, batches, a window and compaction, each as its settings say."""
+    """Multi-Paxos with leases, batches, a window and compaction, as the settings require."""
 
     snapshot: tuple[int, tuple[Any, ...]] = durable((0, ()))  # the last slot in it, the state
     compacted = durable(0)  # votes up to this slot are deleted
 
     def on_start(self) -> None:
         self.queue: list[Command] = []  # not yet assigned to a slot
-        self.grants: dict[str, float] = {}  # acceptor -> when the request it granted was sent
+        self.grants: dict[str, float] = {}  # acceptor -> time at which the granted request was sent
         self.departures = Departures(self, self.settings.lease or 0.0)
         self.granted_to = ""
         lease = self.settings.lease
@@ -65,7 +66,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.grants[self.name] = self.monotonic
 
     def grant(self, leader: str) -> None:
-        """Promise to answer nobody else's prepare request for one lease."""
+        """For one lease, answer prepare requests only of this leader."""
         self.granted_to = leader
         self.granted_until = self.monotonic + (self.settings.lease or 0.0)
 
@@ -84,12 +85,12 @@ class FullMultiPaxosNode(MultiPaxosNode):
             self.grants[src] = max(sent, self.grants.get(src, sent))
 
     def holds_lease(self) -> bool:
-        """Whether a quorum of phase 2 certainly still answers nobody else."""
+        """Whether the grants of a quorum of phase 2 are certainly still in force."""
         oldest = self.monotonic - self.settings.usable_lease
         return self.is_phase2_quorum([name for name, sent in self.grants.items() if sent > oldest])
 
     def is_bound(self, candidate: str) -> bool:
-        """Whether a lease forbids to answer a candidate."""
+        """Whether a lease forbids answering a candidate."""
         return self.monotonic < self.granted_until and self.granted_to != candidate
 
     def on_election_timeout(self) -> None:
@@ -103,7 +104,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         super().lead()
 
     def on_request(self, src: str, msg: Request) -> None:
-        """A read under a lease needs no slot, once all that phase 1 recovered is applied."""
+        """A read under a lease needs no slot, once all slots that phase 1 recovered are applied."""
         command = msg.command
         if (
             self.role == "leader"
@@ -119,7 +120,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
     # Batches and the window
 
     def assign(self, command: Command) -> None:
-        """Commands wait for a free place in the window, or for company."""
+        """Queue a command until the window has a free slot, or a batch is complete."""
         self.queue.append(command)
         if self.settings.linger and len(self.queue) < self.settings.batch:
             if len(self.queue) == 1:
@@ -131,7 +132,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.pump()
 
     def pump(self) -> None:
-        """Propose what waits, as far as the window allows, up to ``batch`` commands in a slot."""
+        """Propose queued commands, as far as the window allows, up to ``batch`` commands per slot."""
         window, batch = self.settings.window, self.settings.batch
         while self.queue and (window is None or len(self.open) < window):
             together, self.queue = self.queue[:batch], self.queue[batch:]
@@ -153,7 +154,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
             self.compact()
 
     def step_down(self) -> None:
-        self.queue = []  # their clients are told to ask elsewhere, as all that wait
+        self.queue = []  # step_down redirects their clients, like all waiting clients
         self.cancel_timer("linger")
         super().step_down()
 
@@ -169,7 +170,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         super().recover()
 
     def restore_snapshot(self) -> None:
-        """Become what the snapshot says."""
+        """Replace the state by that of the snapshot."""
         index, state = self.snapshot
         if index:
             self.store.restore(state)
@@ -177,13 +178,13 @@ class FullMultiPaxosNode(MultiPaxosNode):
             self.last_slot = max(self.last_slot, index)
 
     def compact(self) -> None:
-        """All in one record: the snapshot is on disk before any vote is gone."""
+        """Take a snapshot and delete votes. Both are in one disk record, so no vote is lost without the snapshot."""
         self.snapshot = (self.applied, self.store.snapshot())
         self.executed = self.applied
         self.forget(self.applied - self.settings.retained)
 
     def forget(self, last: int) -> None:
-        """Delete the votes up to slot ``last``, which are applied; a leader has no more to ask for them."""
+        """Delete the votes up to slot ``last``, which are applied; a leader does not propose these slots any more."""
         for slot in range(self.compacted + 1, last + 1):
             self.votes.pop(slot, None)
             self.open.pop(slot, None)
@@ -198,18 +199,18 @@ class FullMultiPaxosNode(MultiPaxosNode):
             self.send(src, InstallSnapshot(*self.snapshot))
 
     def promise(self, ballot: Ballot, first: int) -> Promise:
-        """Of deleted slots nothing is reported, and the promise says so by where it begins."""
+        """A promise does not report deleted slots: its ``first`` is after them."""
         return super().promise(ballot, max(first, self.compacted + 1))
 
     def on_promise(self, src: str, msg: Promise) -> None:
-        """One that begins too late is of no use until the snapshot is here; the prepare request is repeated."""
+        """A promise that begins too late cannot be used until the snapshot has arrived; the Prepare is sent again."""
         if msg.first <= self.applied + 1:
             super().on_promise(src, msg)
 
     def accept(self, leader: str, ballot: Ballot, slot: int, command: Command) -> None:
         super().accept(leader, ballot, slot, command)
         if slot <= self.compacted:
-            del self.votes[slot]  # it is in the snapshot
+            del self.votes[slot]  # the slot is in the snapshot
 
     def on_learn(self, src: str, msg: Learn) -> None:
         if self.role == "leader" and msg.first <= self.compacted:
@@ -218,7 +219,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
             super().on_learn(src, msg)
 
     def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
-        """The state of a replica that is ahead."""
+        """Install the snapshot of a replica that is ahead."""
         if msg.index <= self.applied:
             return
         self.record("snapshot", index=msg.index, source=src)
@@ -227,7 +228,7 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.executed = msg.index
         self.forget(msg.index)
         self.chosen = {slot for slot in self.chosen if slot > msg.index}
-        # It may reach one who leads already, from an acceptor that its quorum did not need.
+        # The snapshot may reach a leader, from an acceptor that was not needed for its quorum.
         self.next_slot = max(self.next_slot, msg.index + 1)
         self.advance()
         if self.role == "candidate":

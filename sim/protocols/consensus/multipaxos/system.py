@@ -1,4 +1,4 @@
-"""Multi-Paxos as a system: size, quorums and options, who leads, what must hold. The protocol is in `multipaxos`."""
+"""Multi-Paxos as a system: size, quorums, options, leader, invariants. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     Parameters
     ----------
     nodes:
-        How many replicas.
+        The number of replicas.
     leader:
         The member that campaigns at once; None: the first.
     phase1, phase2:
         Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
-        meet every quorum of phase 2.
+        intersect every quorum of phase 2.
     lease:
-        Seconds for which acceptors answer only the leader, so that it reads without a slot; None: reads
-        go through the log. Longer than a heartbeat, and, under the drift, no longer than the detection timeout.
+        Seconds for which acceptors answer only the leader, so that it can read without a slot. None: reads go through
+        the log. It must be longer than a heartbeat and, with the drift, not longer than the detection timeout.
     drift:
-        Clocks run at rates between ``1 - drift`` and ``1 + drift``; what leases rely on.
+        Clocks have rates between ``1 - drift`` and ``1 + drift``; leases rely on this.
     window:
-        How many slots may be proposed and not yet chosen; None: any number.
+        The largest number of slots that are proposed and not yet chosen; None: any number.
     batch, linger:
-        Up to ``batch`` commands that wait for the window share a slot, or that come within ``linger`` seconds.
+        A slot has up to ``batch`` commands: those that wait for the window, or that arrive within ``linger`` seconds.
     snapshot_every, retain:
-        A snapshot is taken every so many slots, and the log before the last ``retain`` (None: as many as
-        ``snapshot_every``) slots of it deleted; None: the log is kept whole.
+        A snapshot is taken every ``snapshot_every`` slots, and the log before its last ``retain`` slots (None:
+        ``snapshot_every``) is deleted. ``snapshot_every=None``: the whole log is kept.
     record_commits:
         See `RecordsCommits`.
 
-    Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
+    Raises ValueError for settings that cannot work, such as quorums that do not intersect (unless ``unsafe``).
     """
 
     title: ClassVar[str] = "Multi-Paxos"
@@ -86,7 +86,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
 
     @property
     def retained(self) -> int:
-        """How many slots before a snapshot are kept for replicas that lag a little."""
+        """The number of slots before a snapshot that are kept for replicas that lag a little."""
         return (self.snapshot_every or 0) if self.retain is None else self.retain
 
     @property
@@ -96,7 +96,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
 
     @property
     def max_clock_drift(self) -> float | None:
-        """Leases count on rates of clocks within ``drift``; without them, time is only for timeouts."""
+        """With leases: ``drift``. Without leases, time is used only for timeouts: None."""
         return self.drift if self.lease is not None else None
 
     def phase1_test(self) -> QuorumTest:
@@ -130,11 +130,11 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
         )
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-        """How many slots each replica has executed."""
+        """The number of slots that each replica has applied."""
         return positions(nodes, MultiPaxosNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that neither the most advanced replica has applied nor any live one has accepted."""
+        """The number of acknowledged writes that the most advanced replica has not applied and no live one accepted."""
         replicas = [node for node in nodes.values() if isinstance(node, MultiPaxosNode)]
         if not replicas:
             return None

@@ -1,8 +1,8 @@
-"""What must always hold in Paxos, per slot, judged against a ghost of all that was ever promised and accepted.
+"""The invariants of Paxos for each slot, checked against a ghost of everything that was ever promised and accepted.
 
-The ghost is told of a message when it leaves its sender, so it keeps the promises and the votes of acceptors
-that crash and forget. It knows messages by the names of their classes and fields, and so serves single-decree
-Paxos (whose only slot is 0) and Multi-Paxos alike.
+The ghost sees each message when it leaves its sender, so it keeps the promises and votes also of acceptors that crash
+and lose them. It recognises messages by the names of their classes and fields, so it works for single-decree Paxos
+(whose only slot is 0) and for Multi-Paxos.
 
 Sources: Lamport, "Paxos Made Simple" (2001), P1a, P2c and section 2.5; Howard, Malkhi, Spiegelman 2016 for
 quorums that differ between the phases.
@@ -30,11 +30,11 @@ ONLY_SLOT: Slot = 0
 
 @dataclass
 class PaxosSafety(Invariant):
-    """Agreement, P1a, P2c, one value and one proposer's life per ballot.
+    """Agreement, P1a, P2c, one value and one incarnation of a proposer per ballot.
 
-    And towards clients: nothing is proposed that none of them asked for, and what they are told was chosen.
+    For clients: only commands that clients sent are proposed, and replies agree with the chosen values.
 
-    Parameters: which sets of acceptors are quorums of phase 1 and of phase 2; what is replicated.
+    Parameters: the tests for quorums of phase 1 and of phase 2; the replicated application.
     """
 
     is_phase1_quorum: QuorumTest = field(kw_only=True)
@@ -47,7 +47,9 @@ class PaxosSafety(Invariant):
         self.voters: dict[tuple[Slot, Ballot], dict[str, None]] = {}
         self.chosen: dict[Slot, tuple[Ballot, Any]] = {}
         self.promised: dict[str, Ballot] = {}
-        self.promisers: dict[Ballot, dict[str, Slot]] = {}  # with the first slot that they reported
+        self.promisers: dict[
+            Ballot, dict[str, Slot]
+        ] = {}  # ballot -> acceptor -> first slot that it reported
         self.owners: dict[Ballot, tuple[str, int]] = {}
         self.latest: dict[str, Ballot] = {}  # proposer -> its highest ballot
         self.epochs: dict[str, int] = {}
@@ -55,10 +57,10 @@ class PaxosSafety(Invariant):
         self.clients = ClientGhost(self.application)
         self.asked_after: dict[
             tuple[int, int], Any
-        ] = {}  # request -> what had been chosen when it was first sent
+        ] = {}  # request -> the chosen value when it was first sent
         self._told: dict[type, Callable[[str, Any], None] | None] = {}
 
-    # What is told
+    # Hooks
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__
@@ -84,15 +86,15 @@ class PaxosSafety(Invariant):
         self.check_learnt(node)
 
     def check_learnt(self, node: Node) -> None:
-        """A learner holds what was chosen."""
+        """Check that a learner has learnt the chosen value."""
         learnt = getattr(node, "chosen", None)
         if learnt is not None:
             self.check_chosen(node.name, ONLY_SLOT, learnt)
 
-    # The invariants, message by message
+    # The invariants for each message
 
     def sent_prepare(self, src: str, msg: Any) -> None:
-        """A ballot belongs to one life of one proposer, and each new one is above its last (section 2.5)."""
+        """A ballot belongs to one incarnation of one proposer, and a new one is above its last one (section 2.5)."""
         life = (src, self.epochs.get(src, 0))
         if msg.ballot not in self.owners:
             latest = self.latest.get(src, ZERO)
@@ -122,10 +124,10 @@ class PaxosSafety(Invariant):
         return ((ONLY_SLOT, promise.vote),) if promise.vote is not None else ()
 
     def reported(self, src: str, slot: Slot, vote: Any) -> None:
-        """A promise reports a vote. It may be news: a crash kept the vote on disk, and took the message that told it.
+        """A promise reports a vote. It may be new: a crash may keep the vote on disk, but lose its `Accepted` message.
 
-        What an acceptor has accepted is what it keeps on disk, told or not (section 2.5); it counts for P2c. A vote
-        that was learnt from a leader has that leader's ballot, by which nobody need have proposed it.
+        An acceptor has accepted what is on its disk, whether it was sent or not (section 2.5); it counts for P2c. A
+        vote that was learnt from a leader has that leader's ballot, although the leader may not have proposed it.
         """
         cast = self.votes.setdefault(slot, {}).setdefault(src, [])
         if vote.ballot not in cast:
@@ -153,7 +155,7 @@ class PaxosSafety(Invariant):
             )
 
     def sent_accepted(self, src: str, msg: Any) -> None:
-        """P1a, and agreement: of a slot, one value is ever accepted by a quorum."""
+        """P1a, and agreement: quorums accept at most one value per slot."""
         slot, ballot = getattr(msg, "slot", ONLY_SLOT), msg.ballot
         self.check_promise_kept(src, ballot, "accepts")
         own = self.votes.setdefault(slot, {}).setdefault(src, [])
@@ -166,19 +168,19 @@ class PaxosSafety(Invariant):
                 self.choose(slot, ballot, src)
 
     def sent_chosen(self, src: str, msg: Any) -> None:
-        """Nobody is told of a value that was not chosen."""
+        """Only chosen values are sent as chosen."""
         self.check_chosen(src, ONLY_SLOT, msg.command)
 
-    # Towards clients
+    # Clients
 
     def sent_request(self, src: str, msg: Any) -> None:
-        """What is asked for may be proposed."""
+        """A command that a client sends may be proposed."""
         self.clients.ask(msg.command)
         before = self.chosen.get(ONLY_SLOT)
         self.asked_after.setdefault((msg.command.session, msg.command.sequence), before)
 
     def sent_reply(self, src: str, msg: Any) -> None:
-        """A put succeeds iff it was chosen; a get tells what was, or that nothing was when it was asked."""
+        """A put succeeds iff it was chosen. A get returns the value chosen (None if none was yet at its request)."""
         command = self.clients.asked[msg.session, msg.sequence]
         chosen = self.chosen[ONLY_SLOT][1] if ONLY_SLOT in self.chosen else None
         if (
@@ -199,7 +201,7 @@ class PaxosSafety(Invariant):
             )
 
     def check_asked(self, src: str, slot: Slot, value: Any) -> None:
-        """Validity: what is proposed was asked for by a client."""
+        """Validity: a client has sent each proposed command."""
         invented = self.clients.invented(value)
         if invented is not None:
             self.violated(
@@ -230,14 +232,14 @@ class PaxosSafety(Invariant):
             )
 
     def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
-        """What an acceptor says it promised or accepted is never below what it said before."""
+        """An acceptor never promises or accepts a ballot below one that it promised or accepted before."""
         told = self.promised.get(src, ZERO)
         if ballot < told:
             self.violated(src, f"it promised {told}", f"it {what} {ballot}", invariant="promise kept")
         self.promised[src] = ballot
 
     def check_p2c(self, src: str, slot: Slot, ballot: Ballot, command: Any) -> None:
-        """A quorum has promised the ballot, and had accepted nothing below it, or this value last."""
+        """P2c: a quorum promised the ballot; of what it had accepted below, this value has the highest ballot."""
         last: dict[str, Ballot] = {}
         for acceptor, first in self.promisers.get(ballot, {}).items():
             if first <= slot:
@@ -264,7 +266,7 @@ class PaxosSafety(Invariant):
         )
 
     def check_chosen(self, name: str, slot: Slot, command: Any) -> None:
-        """This very command was chosen in this slot."""
+        """Check that this command was chosen in this slot."""
         known = self.chosen.get(slot)
         if known is None:
             self.violated(

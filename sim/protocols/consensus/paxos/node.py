@@ -2,16 +2,16 @@
 
 Lamport, "Paxos Made Simple", ACM SIGACT News 32(4), 2001. Handlers keep the order and the names of section 2.
 
-Assumptions: nodes crash and restart, messages are lost, duplicated, delayed and reordered, none is corrupted;
-what an acceptor promised or accepted, and the last round of a proposer, survive on disk (section 2.5).
+Assumptions: nodes crash and restart; messages are lost, duplicated, delayed and reordered, but not corrupted. The
+promise and the vote of an acceptor, and the last round of a proposer, survive on disk (section 2.5).
 
 Departures:
-- A proposer that is refused is told so, with the ballot that the acceptor has promised (section 2.3 suggests
-  it: "it is probably a good idea to abandon a proposal ..."), and tries again after a random time.
-- Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that meet.
-- Clients see a write-once register: a ``put`` proposes itself and succeeds if it is what was chosen, else it
-  fails and tells the value that was; a ``get`` reads the chosen value. A get before anything is chosen runs
-  phase 1: when no acceptor of a quorum has accepted anything, nothing was chosen when it was asked.
+- An acceptor that refuses a proposer sends it the ballot that it has promised (section 2.3 suggests
+  it: "it is probably a good idea to abandon a proposal ..."); the proposer tries again after a random time.
+- Flexible quorums (Howard, Malkhi, Spiegelman 2016): phases 1 and 2 may use different quorums that intersect.
+- Clients see a write-once register. A ``put`` proposes its command; it succeeds if this command is chosen, else it
+  fails and returns the chosen value. A ``get`` reads the chosen value. A get before a value is chosen runs phase 1: if
+  no acceptor of a quorum has accepted anything, no value was chosen when the get was sent.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ __all__ = [
 
 @message
 class Prepare:
-    """1a: will you promise to accept nothing below ``ballot``, and what have you accepted?"""
+    """1a: asks for a promise to accept nothing below ``ballot``, and for the accepted proposal."""
 
     ballot: Ballot
 
 
 @message
 class Promise:
-    """1b: nothing below ``ballot`` any more; ``vote`` is the highest-numbered proposal accepted, if any."""
+    """1b: promises to accept nothing below ``ballot``; ``vote``: the accepted proposal with the highest number."""
 
     ballot: Ballot
     vote: Vote | None
@@ -60,7 +60,7 @@ class Promise:
 
 @message
 class Accept:
-    """2a: accept the proposal (ballot, command)."""
+    """2a: asks to accept the proposal (ballot, command)."""
 
     ballot: Ballot
     command: Command
@@ -84,13 +84,13 @@ class Nack:
 
 @message
 class Chosen:
-    """The value of the decree, for learners."""
+    """The chosen value, for learners."""
 
     command: Command
 
 
 class Waiting(NamedTuple):
-    """A client that waits for an answer to its command, asked when the proposer's round was ``since``."""
+    """A client that waits for the answer to its command; ``since``: the proposer's round when the request came."""
 
     client: str
     command: Command
@@ -98,7 +98,7 @@ class Waiting(NamedTuple):
 
 
 class Acceptor(Node):
-    """Remembers what it promised and accepted, whatever happens to it."""
+    """Remembers its promise and its accepted proposal on disk."""
 
     settings: Paxos
     promised = durable(ZERO)
@@ -130,7 +130,7 @@ class Learner(Node):
     def on_start(self) -> None:
         self.chosen: Command | None = None
         self.store = Sessions(KeyValueStore())
-        self.learnt_by = ZERO  # the ballot by which it learnt, if from acceptors
+        self.learnt_by = ZERO  # the ballot with which it learnt the value, if from acceptors
         self.voters: dict[Ballot, set[str]] = {}
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
 
@@ -149,7 +149,7 @@ class Learner(Node):
                 self.broadcast(Chosen(msg.command), to=others, hold=False)
 
     def remind(self, ballot: Ballot) -> None:
-        """A later ballot: its proposer has missed what this learner was to tell it."""
+        """Votes for a later ballot: its proposer has missed the `Chosen` of this learner; send it again."""
         if ballot != self.learnt_by and self.settings.must_tell(self.name, ballot):
             assert self.chosen is not None
             self.send(ballot.proposer, Chosen(self.chosen), hold=False)
@@ -159,22 +159,22 @@ class Learner(Node):
             self.learn(msg.command)
 
     def learn(self, command: Command) -> None:
-        """The value is chosen, for ever."""
+        """The value is chosen; this never changes."""
         self.chosen = command
         self.store.apply(command)
 
 
 class Proposer(Learner):
-    """Proposes its clients' values, with ever higher ballots, until one is chosen."""
+    """Proposes its clients' values, with higher and higher ballots, until a value is chosen."""
 
-    round = durable(0)  # the highest that this proposer has used: no ballot is used twice
+    round = durable(0)  # the highest round that this proposer has used, so that it uses no ballot twice
 
     def on_start(self) -> None:
         super().on_start()
         self.waiting: dict[int, Waiting] = {}  # by session
-        self.phase = 0  # 0: no ballot under way
+        self.phase = 0  # 0: no open ballot
         self.ballot = ZERO
-        self.value: Command | None = None  # what the ballot proposes, in phase 2
+        self.value: Command | None = None  # the proposed value, in phase 2
         self.promises: dict[str, Vote | None] = {}
         self.highest_seen = 0
         self.refusals = 0
@@ -184,7 +184,7 @@ class Proposer(Learner):
         self.backoff = heartbeat if self.settings.backoff is None else self.settings.backoff
 
     def on_request(self, src: str, msg: Request) -> None:
-        """A client's put proposes a value; a get wants to know it."""
+        """A client's put proposes a value; a get reads the chosen value."""
         self.waiting[msg.command.session] = Waiting(src, msg.command, self.round)
         if self.chosen is not None:
             self.answer()
@@ -192,7 +192,7 @@ class Proposer(Learner):
             self.propose()
 
     def propose(self) -> None:
-        """Phase 1(a): a new number, higher than any seen, on disk before anybody hears of it."""
+        """Phase 1(a): a new number, higher than all seen ones, on disk before the Prepare leaves."""
         self.round = max(self.round, self.highest_seen) + 1
         self.ballot = Ballot(self.round, self.name)
         self.phase = 1
@@ -202,7 +202,7 @@ class Proposer(Learner):
         self.broadcast(Prepare(self.ballot), to=self.settings.acceptor_names)
 
     def on_promise(self, src: str, msg: Promise) -> None:
-        """Phase 2(a), on crossing a quorum: the value of the highest-numbered proposal, or one's own."""
+        """Phase 2(a), when a quorum is complete: propose the value of the highest-numbered vote, or the own value."""
         if self.phase != 1 or msg.ballot != self.ballot:
             return
         self.promises[src] = msg.vote
@@ -221,7 +221,7 @@ class Proposer(Learner):
             return
         self.phase = 2
         self.record("role", role="leader", ballot=str(self.ballot))
-        # Promises nothing about this node's disk but its round, which went there before the Prepare.
+        # hold=False: it depends only on the round on this node's disk, which was there before the Prepare.
         self.broadcast(Accept(self.ballot, self.value), to=self.settings.acceptor_names, hold=False)
 
     def on_nack(self, src: str, msg: Nack) -> None:
@@ -235,7 +235,7 @@ class Proposer(Learner):
         self.refusals = min(self.refusals + 1, 5)
 
     def on_retry_timeout(self) -> None:
-        """Refused a while ago, or unanswered for long: once more."""
+        """The ballot was refused, or not answered in time: propose again."""
         if self.chosen is None:
             self.propose()
 
@@ -245,14 +245,14 @@ class Proposer(Learner):
         self.answer()
 
     def rest(self) -> None:
-        """No ballot is needed any more."""
+        """End the ballot: it is not needed any more."""
         if self.phase:
             self.record("role", role="follower")
         self.phase = self.refusals = 0
         self.cancel_timer("retry")
 
     def answer(self) -> None:
-        """Tell all waiting clients what was chosen, which is no secret of this node's disk."""
+        """Answer all waiting clients. The chosen value is safe at a quorum, so replies need not wait for this disk."""
         assert self.chosen is not None
         for src, command, _ in self.waiting.values():
             session, sequence = command.session, command.sequence
@@ -265,10 +265,10 @@ class Proposer(Learner):
         self.waiting.clear()
 
     def answer_unwritten(self) -> None:
-        """No acceptor of a phase-1 quorum has accepted anything: gets may say that nothing was chosen.
+        """No acceptor of a phase-1 quorum has accepted a proposal: answer waiting gets that no value is chosen.
 
-        Only those that were asked before this ballot began: an acceptor may have promised, and then have
-        accepted a higher ballot that was chosen, before a later get was asked.
+        This is correct only for gets that came before this ballot began: after its promise, an acceptor may have
+        accepted a higher ballot, which may have been chosen before a later get was sent.
         """
         for session, (src, command, since) in list(self.waiting.items()):
             if command.kind == "get" and since < self.round:
@@ -277,4 +277,4 @@ class Proposer(Learner):
 
 
 class PaxosNode(Proposer, Acceptor):
-    """Proposer, acceptor and learner in one, as the paper's implementation has it (section 2.5)."""
+    """Proposer, acceptor and learner in one node, as in the paper's implementation (section 2.5)."""

@@ -1,4 +1,4 @@
-"""Single-decree Paxos as a system: who plays which role, which quorums, what must hold. The protocol is in `paxos`."""
+"""Single-decree Paxos as a system: roles, quorums, invariants. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -35,25 +35,26 @@ class Paxos(RecordsCommits):
     Parameters
     ----------
     nodes:
-        How many nodes are proposer, acceptor and learner in one, unless the roles are given apart.
+        The number of nodes that are proposer, acceptor and learner, unless the roles are on separate nodes.
     proposers, acceptors, learners:
-        The roles on nodes of their own: p0, ..., a0, ..., l0, ... Proposers learn, too.
+        The numbers of separate nodes for the roles: p0, ..., a0, ..., l0, ... Proposers are learners, too.
     learning:
         How learners learn (section 2.3). ``"proposer"``: acceptors tell the proposer, which tells all
         learners; ``"broadcast"``: acceptors tell all learners; ``"distinguished"``: acceptors tell the first
         learner, which tells the others.
     phase1, phase2:
         Quorums of acceptors: a `QuorumSystem`, a count, or None for majorities. Every quorum of phase 1 must
-        meet every quorum of phase 2.
+        intersect every quorum of phase 2.
     backoff:
-        After its k-th refusal in a row a proposer waits a random time up to ``backoff * 2**k`` (seconds);
-        None: one heartbeat. 0: it retries at once, and duels may go on for ever.
+        After its k-th refusal in a row (k up to 6), a proposer waits a random time up to ``backoff * 2**(k-1)``
+        (seconds). None: one heartbeat. 0: it retries at once, and duels may go on forever.
     timeout:
-        A ballot without an answer for one to two times this (seconds) is followed by a new one; None: 4 heartbeats.
+        A proposer begins a new ballot if one is open for a random time of one to two times this (seconds); None: 4
+        heartbeats.
     record_commits:
         See `RecordsCommits`.
 
-    Raises ValueError for settings that cannot work, such as quorums that do not meet (unless ``unsafe``).
+    Raises ValueError for settings that cannot work, such as quorums that do not intersect (unless ``unsafe``).
     """
 
     nodes: Count = 5
@@ -85,31 +86,31 @@ class Paxos(RecordsCommits):
                 raise ValueError(f"Paxos: learners={self.learners!r} needs proposers and acceptors, too")
             return
 
-    # Who is what
+    # Roles
 
     @property
     def proposer_names(self) -> tuple[str, ...]:
-        """Who proposes."""
+        """The names of the proposers."""
         return names("n", self.nodes) if self.proposers is None else names("p", self.proposers)
 
     @property
     def acceptor_names(self) -> tuple[str, ...]:
-        """Who accepts."""
+        """The names of the acceptors."""
         return names("n", self.nodes) if self.acceptors is None else names("a", self.acceptors)
 
     @property
     def learner_names(self) -> tuple[str, ...]:
-        """Who learns; the first is the distinguished learner."""
+        """The names of the learners; the first is the distinguished learner."""
         return tuple(dict.fromkeys((*names("l", self.learners or 0), *self.proposer_names)))
 
     def told_of(self, ballot: Ballot) -> tuple[str, ...]:
-        """The nodes that an acceptor tells that it has accepted a proposal of this ballot."""
+        """The nodes to which an acceptor sends `Accepted` for this ballot."""
         if self.learning == "proposer":
             return (ballot.proposer,)
         return self.learner_names if self.learning == "broadcast" else self.learner_names[:1]
 
     def must_tell(self, learner: str, ballot: Ballot) -> bool:
-        """Whether this learner, having learnt by a ballot, tells the others."""
+        """Whether this learner, after it has learnt by this ballot, tells the other learners."""
         return self.learning != "broadcast" and learner == self.told_of(ballot)[0]
 
     def phase1_test(self) -> QuorumTest:
@@ -120,7 +121,7 @@ class Paxos(RecordsCommits):
         """Whether a set of acceptors is a quorum of phase 2."""
         return as_quorums(self.phase2).over(self.acceptor_names)
 
-    # What the simulator asks of a system
+    # Used by the simulator
 
     def members(self) -> tuple[Member, ...]:
         if self.proposers is None:
@@ -152,10 +153,10 @@ class Paxos(RecordsCommits):
         )
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
-        """None: a learner that has missed the message may never learn, unless a proposer asks for it (section 2.3)."""
+        """None: a learner that missed the message may never learn, unless a proposer runs a ballot (section 2.3)."""
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """A put that succeeded is kept if a learner knows it, or if a quorum would recover it."""
+        """The number of puts that succeeded, but that no live learner knows and no quorum would recover."""
         for node in nodes.values():
             if isinstance(node, Learner) and node.chosen is not None:
                 return len(node.store.missing(acknowledged))
