@@ -83,7 +83,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     table = pd.DataFrame(rows).set_index("policy")
     table.to_csv(folder / "grey_server.csv")
     together = pd.concat(operations, ignore_index=True)
-    chart = latency_cdf(together, duration=scenario.duration, warmup=scenario.warmup, tail=True)
+    chart = latency_cdf(together, duration=scenario.duration, warmup=run.warmup, tail=True)
     save(chart, folder / "latency_tail.png")
     save(server_shares(shares), folder / "shares.png")
     best, worst = table["p99 [ms]"].idxmin(), table["p99 [ms]"].idxmax()

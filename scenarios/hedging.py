@@ -42,7 +42,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     for name, guards in {"single": (), "hedged at p95": (Hedge(quantile=0.95),), "tied": (Tied(),)}.items():
         system = dataclasses.replace(scenario.system, resilience=guards)  # type: ignore[call-arg]
         run = dataclasses.replace(scenario, system=system).run(seed)
-        counted = run.operations[run.operations["called"] >= scenario.warmup]
+        counted = run.operations[run.operations["called"] >= run.warmup]
         operations.append(run.operations.assign(run=name))
         tail[name] = [1e3 * counted["latency"].quantile(q) for q in (0.5, 0.999)]
         received = run.samples[run.samples["gauge"] == "received"]
@@ -53,7 +53,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
             / arrived[arrived["time"] == last]["value"].sum()
         )
     together = pd.concat(operations, ignore_index=True)
-    chart = latency_cdf(together, duration=scenario.duration, warmup=scenario.warmup, tail=True)
+    chart = latency_cdf(together, duration=scenario.duration, warmup=run.warmup, tail=True)
     save(chart, folder / "latency_tail.png")
     pd.DataFrame(tail, index=["p50 [ms]", "p99.9 [ms]"]).to_csv(folder / "hedging.csv")
     return (

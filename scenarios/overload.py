@@ -65,9 +65,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         for load in LOADS:
             workload = dataclasses.replace(scenario.workload, rate=load * CAPACITY)  # type: ignore[call-arg]
             run = dataclasses.replace(scenario, system=system, workload=workload).run(seed)
-            served = goodput(
-                run.operations, duration=run.ended - USEFUL, warmup=scenario.warmup, within=USEFUL
-            )
+            served = goodput(run.operations, duration=run.ended - USEFUL, warmup=run.warmup, within=USEFUL)
             rows.append({"run": name, "offered": load * CAPACITY, "goodput": served})
     points = pd.DataFrame(rows)
     points.to_csv(folder / "overload.csv", index=False)

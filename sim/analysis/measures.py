@@ -27,6 +27,7 @@ __all__ = [
     "latencies",
     "latency_cdf",
     "latency_quantiles",
+    "observed",
     "per_operation",
     "quantile_name",
     "summary",
@@ -80,7 +81,7 @@ def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     until `duration`. A `fail` is a definite answer, but not a service: it is left out here, and counted separately.
     A column `weight` is the weight of each operation (see `weigh_clients`); without it all operations count equally.
     """
-    return survival(*_watched(operations, duration), _weights(operations))
+    return survival(*observed(operations, duration), _weights(operations))
 
 
 def weigh_clients(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
     return operations.loc[operations["status"] != "fail", "weight"].to_numpy(dtype=float)
 
 
-def _watched(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def observed(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """For each operation that did not fail: how long it was observed (seconds), and whether it was then answered."""
     _require(operations, "operations", ("called", "returned", "status"))
     ok = (operations["status"] == "ok").to_numpy(dtype=bool)
@@ -342,7 +343,7 @@ def timeline(
     # Each bin is a slice of the operations, sorted by call.
     ordered = in_window(operations, duration, warmup).sort_values("called", kind="stable")
     ordered = ordered[ordered["status"] != "fail"]
-    watched, answered = _watched(ordered, duration)
+    watched, answered = observed(ordered, duration)
     weights = _weights(ordered)
     cuts = np.searchsorted(ordered["called"].to_numpy(dtype=float), edges)
     rows = [

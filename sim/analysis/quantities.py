@@ -68,6 +68,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("messages_per_operation", "replica messages per operation", "", "lower"),
         Quantity("bytes_per_operation", "replica bytes per operation", "B", "lower"),
         Quantity("attempts_per_operation", "attempts per operation", "", "lower"),
+        Quantity("warmup", "warm-up", "s"),
         Quantity("operations", "operations"),
         Quantity("ok", "ok operations", "", "higher"),
         Quantity("fail", "failed operations", "", "lower"),

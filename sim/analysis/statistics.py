@@ -225,12 +225,15 @@ def mser5(values: ArrayLike) -> int:
     if count < 2:
         return 0
     batches = series[: count * 5].reshape(count, 5).mean(axis=1)
-    batches = batches - batches.mean()  # sums of squares lose digits around a large mean
+    level = float(batches.mean())
+    batches = batches - level  # sums of squares lose digits around a large mean
     left = np.arange(count, 0, -1)  # number of remaining batches for each cut
     sums = np.cumsum(batches[::-1])[::-1]
     squares = np.cumsum((batches**2)[::-1])[::-1]
     spread = np.maximum(squares - sums**2 / left, 0.0) / left.astype(float) ** 2
-    return 5 * int(np.argmin(spread[: count // 2 + 1]))
+    spread = spread[: count // 2 + 1]
+    # Of cuts that only rounding tells apart (all that remains is equal), the earliest.
+    return 5 * int(np.argmax(spread <= spread.min() + 1e-12 * spread.max() + (1e-12 * level) ** 2))
 
 
 def batch_means(values: ArrayLike, batches: int = 20, confidence: float = 0.95) -> Interval:

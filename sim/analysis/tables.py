@@ -31,6 +31,7 @@ MEASURES: tuple[str, ...] = (
     "acknowledged_lost",
     "acknowledged_unreplicated",
     "messages_per_operation",
+    "warmup",
 )
 
 _HEADS = {
@@ -45,7 +46,7 @@ _HEADS = {
     "utilisation_max": "busiest",
     "queue_max": "longest queue",
 }
-_RARE = frozenset({"acknowledged_unreplicated"})
+_RARE = frozenset({"acknowledged_unreplicated", "warmup"})
 """Measures that are 0 for most systems: shown only if a run has a value above 0."""
 
 _NOTHING = "–"

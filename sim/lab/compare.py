@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from sim.lab.conditions import conditions, notes
+from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.fairness import fair, sized
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import label_all, same
@@ -291,7 +291,12 @@ class Comparison:
         if regions["region"].nunique() > 1:
             blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
         precision = [] if self.stages is None else [str(self.stages)]
-        told = [*precision, *notes(list(self.scenarios.values())), *map(str, self.failed)]
+        told = [
+            *precision,
+            *warmups(self.summaries),
+            *notes(list(self.scenarios.values())),
+            *map(str, self.failed),
+        ]
         return "\n".join([blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if told else []), *told])
 
     @property

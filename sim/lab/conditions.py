@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sim.lab.scenario import Scenario
 from sim.workload import ClosedLoop, OpenLoop, Workload
 
-__all__ = ["conditions", "notes"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["conditions", "notes", "warmups"]
 
 
 def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequence[int]) -> str:
@@ -53,6 +57,16 @@ def _load(workload: Workload) -> str:
     if isinstance(workload, ClosedLoop):
         return "closed loop"
     return ""
+
+
+def warmups(summaries: pd.DataFrame) -> list[str]:
+    """The warm-ups that were found in the runs and cut, in a line; nothing where none was looked for."""
+    if "warmup" not in summaries.columns:
+        return []
+    found = summaries["warmup"].dropna()
+    unsure = int(summaries["warmup_at_least"].sum())
+    told = f"warm-up found by MSER-5 in each run and cut: {found.min():.3g} to {found.max():.3g} s"
+    return [told + (f"; in {unsure} of {len(found)} runs it may last longer: run longer" if unsure else "")]
 
 
 def notes(scenarios: Sequence[Scenario]) -> list[str]:

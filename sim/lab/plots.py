@@ -93,8 +93,10 @@ class ComparisonPlots:
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
-        first = next(iter(comparison.scenarios.values()))
-        self._span: Any = {"duration": max(run.ended for run in comparison.runs), "warmup": first.warmup}
+        self._span: Any = {
+            "duration": max(run.ended for run in comparison.runs),
+            "warmup": max(run.warmup for run in comparison.runs),
+        }
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
         """The distribution of latency of each system, all seeds together."""

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.analysis.checks import Verdict
+    from sim.analysis.warmup import WarmUp
     from sim.lab.plots import RunPlots
     from sim.lab.scenario import Scenario
 
-__all__ = ["Check", "Run", "execute"]
+AUTO = "auto"
+"""The warm-up of a scenario that is to be found in each of its runs."""
+
+__all__ = ["AUTO", "Check", "Run", "execute"]
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ class Run:
     def _measured(self) -> pd.Series:
         from sim.analysis import measures
 
-        return measures.summary(
+        row = measures.summary(
             self.weighed_operations,
             self.events,
             self.links,
@@ -222,11 +226,29 @@ class Run:
             warmup=self.warmup,
             lost=self.acknowledged_lost,
         )
+        if self.scenario.warmup == AUTO:
+            row["warmup"] = self.warmup
+            row["warmup_at_least"] = float(not self._warm_up.over)
+        return row
 
     @property
     def warmup(self) -> float:
-        """Seconds at the beginning that measures leave out: the scenario's warmup, at most half of the run."""
-        return min(self.scenario.warmup, self.ended / 2)
+        """Seconds at the beginning that measures leave out: the scenario's warmup, at most half of the run.
+
+        With ``Scenario(warmup="auto")`` it is found in the latencies of this run (see `sim.analysis.warmup`).
+        """
+        given = self.scenario.warmup
+        if given != AUTO:
+            return min(float(given), self.ended / 2)
+        if self._measures is not None:
+            return self._measures["warmup"]
+        return min(self._warm_up.end, self.ended / 2)
+
+    @cached_property
+    def _warm_up(self) -> WarmUp:
+        from sim.analysis.warmup import warm_up
+
+        return warm_up(self.operations, self.events, duration=self.ended)
 
     @property
     def weighed_operations(self) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sim.cluster import Disk, Machine
 from sim.faults import Fault
@@ -51,7 +51,8 @@ class Scenario(Value):
     duration:
         Simulated seconds.
     warmup:
-        Seconds at the beginning that measures leave out.
+        Seconds at the beginning that measures leave out; ``"auto"``: found in the latencies of each run by MSER-5 (see
+        `sim.analysis.warmup`), and told in tables.
     machines:
         The machine of every member; or a mapping from the name of a member or machine to its machine, with ``"*"`` for
         all others.
@@ -76,7 +77,7 @@ class Scenario(Value):
     workload: Workload = field(default_factory=lambda: OpenLoop(clients=10))
     faults: Sequence[Fault] = ()
     duration: float = 10.0
-    warmup: float = 0.0
+    warmup: float | Literal["auto"] = 0.0
     machines: Machine | Mapping[str, Machine] = field(default_factory=Machine)
     leader: str | None = None
     retry: Retry = field(default_factory=Retry)
@@ -88,9 +89,9 @@ class Scenario(Value):
     def __post_init__(self) -> None:
         if not 0 < self.duration < float("inf"):
             raise ValueError(f"Scenario: duration must be positive seconds, not {self.duration!r}")
-        if not 0 <= self.warmup < self.duration:
+        if self.warmup != "auto" and not 0 <= self.warmup < self.duration:
             raise ValueError(
-                f"Scenario: warmup must be at least 0 and below the duration, not {self.warmup!r}"
+                f"Scenario: warmup must be at least 0 and below the duration, or 'auto', not {self.warmup!r}"
             )
         if self.sample_every is not None and not self.sample_every > 0:
             raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.lab.compare import outcome, together
-from sim.lab.conditions import conditions, notes
+from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.grid import SYSTEM, grid, plain_value
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import same
@@ -111,7 +111,12 @@ class Sweep:
         """The table as text for a terminal, with notes for the reader."""
         from sim.analysis.tables import render
 
-        told = [*stages_told(self.stages), *notes(self.scenarios), *map(str, self.failed)]
+        told = [
+            *stages_told(self.stages),
+            *warmups(self.summaries),
+            *notes(self.scenarios),
+            *map(str, self.failed),
+        ]
         seeds = Counter(
             repr(self._plain(point, run.label)) for point, run in zip(self.points, self.runs, strict=True)
         )
