@@ -121,22 +121,3 @@ def test_many_clients_and_few_keys_in_storms(clients: int) -> None:
     for seed in range(300, 304):
         system = Raft(nodes=5, snapshot_every=5, fast_backtracking=True)
         survive(system, seed, 2.0, bound=BOUND, clients=clients, keys=2)
-
-
-def test_a_client_asks_everybody_in_turn_until_it_finds_the_only_member_left() -> None:
-    """The storms after which one server of five led a group of one, and a client asked others for ever.
-
-    In the second it asked two that had left: one names the other, which knows nobody.
-    """
-    churned("single", 624, 8.0)
-    churned("single", 800, 8.0)
-
-
-def test_an_old_leader_that_stood_still_commits_what_others_have_in_their_snapshots() -> None:
-    """The storm in which the commit rule did not see an entry that two servers had compacted."""
-    survive(with_options("snapshots", 972), 972, 5.0, bound=BOUND)
-
-
-def test_a_server_whose_clock_was_set_back_does_not_trust_its_leader_until_then() -> None:
-    """The storm after which one of two voters answered no request for its vote: its last contact was to come."""
-    churned("single", 1020, 8.0)

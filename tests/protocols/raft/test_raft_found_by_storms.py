@@ -1,4 +1,4 @@
-"""What storms have found, as schedules: a seed tests its bug only until a draw moves."""
+"""What storms have found, as schedules: a seed tests its bug only until a draw moves (see test_client.py, too)."""
 
 from __future__ import annotations
 
