@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from sim.lab.store.claims import Claims
 from sim.lab.store.errors import StoreError, speaking
+from sim.lab.store.opening import connect, log_ahead, refuse_foreign, refuse_other
 from sim.lab.store.rows import Row, row_from
 from sim.lab.store.salvage import damaged, salvage
-from sim.lab.store.schema import APPLICATION, FORM, add_measures, create, insert
+from sim.lab.store.schema import add_measures, create, insert
 
 __all__ = ["FILE", "ResultStore"]
 
 FILE = "results.sqlite"
 """The name of the file in its folder."""
-
-_MAGIC = b"SQLite format 3\0"
-_TRIES = 100
-_BUSY = 60.0  # real seconds to wait for another writer, which holds the file for milliseconds
 
 
 class ResultStore:
@@ -48,21 +45,25 @@ class ResultStore:
     def __init__(self, folder: Path | str, use: Literal["new", "resume", "read"] = "new") -> None:
         self.path = Path(folder) / FILE
         self.saved: tuple[int, int] | None = None
-        with speaking(self.path):
+        with speaking(self.path), ExitStack() as opened:
             if use == "read" and not self.path.exists():
                 raise StoreError(f"there is no {FILE} in {str(folder)!r}")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _refuse_foreign(self.path)
-            self._claims: Claims | None = None if use == "read" else Claims(self.path.with_suffix(".claims"))
-            if use == "resume" and damaged(self.path):
-                self.saved = self._salvage()
-            if self._claims is not None:
+            refuse_foreign(self.path)
+            self._claims: Claims | None = None
+            if use != "read":
+                self._claims = opened.enter_context(closing(Claims(self.path.with_suffix(".claims"))))
+                if use == "resume" and damaged(self.path):
+                    self.saved = self._salvage()
                 self._claims.join()
-            self._connection = _connect(self.path)
-            _refuse_other(self.path, self._connection)
-            create(self._connection)
+            self._connection = opened.enter_context(closing(connect(self.path)))
+            refuse_other(self.path, self._connection)
+            if use != "read":
+                log_ahead(self._connection)
+                create(self._connection)
             if use == "new":
                 self._refuse_results()
+            self._opened = opened.pop_all()
 
     def _salvage(self) -> tuple[int, int]:
         if self._claims is None or not self._claims.alone():
@@ -81,7 +82,6 @@ class ResultStore:
     def _refuse_results(self) -> None:
         count = self.count()
         if count:
-            self.close()
             raise ValueError(
                 f"{self.path.parent} has the results of {count} run{'s' if count > 1 else ''}: go on with them by "
                 "--resume (resume=True), or choose another folder"
@@ -184,9 +184,7 @@ class ResultStore:
 
     def close(self) -> None:
         """Close it; the last one to do so leaves a single file."""
-        if self._claims is not None:
-            self._claims.close()
-        self._connection.close()
+        self._opened.close()
 
     def __enter__(self) -> ResultStore:
         return self
@@ -212,36 +210,3 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
             if error is None:
                 raise
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Raise `StoreError` for a file that is no SQLite file."""
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(16) != _MAGIC or path.stat().st_size < 100:
-                raise StoreError(f"{path} is no store of results: it does not begin as an SQLite file does")
-
-
-def _refuse_other(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise `StoreError` for a file of another program, or of another form."""
-    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise StoreError(f"{path} is no store of results: another program made it")
-    form = connection.execute("PRAGMA user_version").fetchone()[0]
-    if form != FORM:
-        raise StoreError(f"{path} has the form {form}; this version reads the form {FORM}")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
-    for _ in range(_TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError as error:  # another process does just that: SQLite does not wait here
-            if "locked" not in str(error):
-                raise
-            time.sleep(0.05)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection

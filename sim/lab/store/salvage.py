@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sim.lab.store.opening import connect
 from sim.lab.store.rows import Row, row_from
 from sim.lab.store.schema import add_measures, create, insert
 
@@ -24,7 +25,7 @@ def damaged(path: Path) -> bool:
     """Whether a store that is there cannot be read whole, or has a row or frames that are not what was written."""
     if not path.exists() or path.stat().st_size == 0:
         return False
-    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+    connection = connect(path)
     try:
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             return True
@@ -55,7 +56,7 @@ def salvage(path: Path) -> tuple[int, int]:
     saved = lost = 0
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    target, source = (sqlite3.connect(file, isolation_level=None) for file in (new, aside))
+    target, source = (connect(file) for file in (new, aside))
     try:
         create(target)
         target.execute("BEGIN")

@@ -171,8 +171,10 @@ def test_a_file_of_another_program_or_form_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / FILE)
     connection.execute("CREATE TABLE mine (x)")
     connection.close()
+    before = (tmp_path / FILE).read_bytes()
     with pytest.raises(StoreError, match="is no store of results: another program made it"):
         ResultStore(tmp_path, "resume")
+    assert (tmp_path / FILE).read_bytes() == before
     (tmp_path / FILE).unlink()
     fill(tmp_path)
     connection = sqlite3.connect(tmp_path / FILE)
