@@ -23,6 +23,12 @@ _OPTIONS = (
         "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."
     ),
     click.option(
+        "--dask",
+        default=None,
+        metavar="tcp://HOST:8786",
+        help='Run on the workers of this Dask scheduler (pip install "quorumlab[cluster]").',
+    ),
+    click.option(
         "--run-timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=None,
@@ -56,7 +62,7 @@ def work_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def work_of(name: str, *, out: Path | None, resume: bool, **options: Any) -> Iterator[Work]:
+def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **options: Any) -> Iterator[Work]:
     """What the options say, as keywords of `sweep` and `compare`. ``name``: of the folder where none is given."""
     from sim.lab.store import FILE
     from sim.lab.work import Work
@@ -67,7 +73,14 @@ def work_of(name: str, *, out: Path | None, resume: bool, **options: Any) -> Ite
         raise click.UsageError(f"--resume: there is no {FILE} in {str(out)!r} to go on with")
     folder = prepare(_new(Path("results"), name) if out is None else out)
     given = {option: value for option, value in options.items() if value is not None}
-    yield Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
+    work = Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
+    if dask is None:
+        yield work
+        return
+    from sim.lab.work.cluster import connected
+
+    with connected(dask) as executor:
+        yield Work(executor=executor) | work
 
 
 def _new(home: Path, name: str) -> Path:

@@ -106,9 +106,7 @@ def outcomes(
     chosen = Listed(range(len(arguments))) if source is None else source
     limited = run_timeout is not None or memory_limit is not None
     if executor is not None:
-        from sim.lab.work.outside import executor_outcomes
-
-        return executor_outcomes(executor, function, arguments, chosen)
+        return _outside(executor, function, arguments, chosen)
     if workers == 1 and not limited:
         return _here(function, arguments, chosen)
     return crew_outcomes(
@@ -120,6 +118,22 @@ def outcomes(
         run_timeout=run_timeout,
         memory_limit=memory_limit,
     )
+
+
+def _outside(
+    executor: Executor,
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    source: TaskSource,
+) -> Iterator[tuple[int, Any]]:
+    from sim.lab.work.cluster import watch_of
+    from sim.lab.work.outside import executor_outcomes
+
+    watch = watch_of(executor)
+    if watch is None:
+        return executor_outcomes(executor, function, arguments, source)
+    watch.refuse_other_versions()
+    return executor_outcomes(executor, function, arguments, source, slots=watch.slots, lost=watch.lost)
 
 
 def _here(

@@ -9,11 +9,24 @@ from typing import Any
 
 import cloudpickle
 
-__all__ = ["ExecutorLost", "Failure", "WorkerTraceback", "attempt", "failed", "packed", "unpacked"]
+__all__ = [
+    "ExecutorLost",
+    "Failure",
+    "OtherVersion",
+    "WorkerTraceback",
+    "attempt",
+    "failed",
+    "packed",
+    "unpacked",
+]
 
 
-class ExecutorLost(RuntimeError):
+class ExecutorLost(ConnectionError):
     """The executor is gone, or takes no more tasks; what had finished has been given."""
+
+
+class OtherVersion(ValueError):
+    """A worker has other sources of sim than this process."""
 
 
 class WorkerTraceback(Exception):

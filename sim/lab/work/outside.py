@@ -16,7 +16,7 @@ from typing import Any
 import cloudpickle
 
 from sim.lab.version import version
-from sim.lab.work.outcomes import ExecutorLost, Failure, attempt, failed, packed, unpacked
+from sim.lab.work.outcomes import ExecutorLost, Failure, OtherVersion, attempt, failed, packed, unpacked
 from sim.lab.work.source import TaskSource
 
 __all__ = ["executor_outcomes"]
@@ -33,8 +33,13 @@ _ONE_AT_A_TIME = (
 )  # runs in one process don't get quicker by taking turns, and are not made for it
 
 
-def _chunk(expected: str, function: bytes, tasks: Sequence[bytes]) -> tuple[str, float, list[bytes]]:
-    """In a worker: its version, the seconds that it took, and an outcome for each task (none if versions differ)."""
+def _chunk(
+    number: int, expected: str, function: bytes, tasks: Sequence[bytes]
+) -> tuple[str, float, list[bytes]]:
+    """In a worker: its version, the seconds that it took, and an outcome for each task (none if versions differ).
+
+    ``number``: no two calls are alike, since Dask would answer the second with what became of the first.
+    """
     here = version()
     if here != expected:
         return here, 0.0, []
@@ -52,33 +57,47 @@ def _run(call: Callable[..., Any], task: bytes) -> Any:
 class _Flights:
     """What is under way."""
 
-    def __init__(self, executor: Executor, function: Callable[..., Any], slots: int, total: int) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[..., Any],
+        slots: int,
+        total: int,
+        lost: Callable[[], str | None],
+    ) -> None:
         self._executor = executor
+        self._lost = lost
         self._function = bytes(cloudpickle.dumps(function))
         self._most = max(1, total // (slots * 4))  # so that all workers have something to do until the end
         self.window = slots * _AHEAD
         self.size = 1
+        self._number = 0
         self.alone = False
         self.under_way: dict[Future[Any], list[int]] = {}
 
     def begin(self, tasks: Sequence[tuple[int, bytes]], alone: bool = False) -> None:
         """Send a chunk off. Raises `ExecutorLost` where the executor takes none."""
         try:
-            future = self._executor.submit(_chunk, version(), self._function, [sent for _, sent in tasks])
+            self._number += 1
+            future = self._executor.submit(
+                _chunk, self._number, version(), self._function, [sent for _, sent in tasks]
+            )
         except (RuntimeError, OSError) as error:
-            raise ExecutorLost(f"the executor takes no more runs: {failed(error).reason}") from error
+            why = self._lost() or f"the executor takes no more runs ({failed(error).reason})"
+            raise ExecutorLost(why) from error
         self.alone = alone
         self.under_way[future] = [task for task, _ in tasks]
 
     def landed(self, future: Future[Any]) -> Iterator[tuple[int, Any]]:
-        """The outcomes of a chunk. Raises `ExecutorLost`, ValueError for other versions, and what became of it."""
+        """The outcomes of a chunk. Raises `ExecutorLost`, `OtherVersion`, and what became of it."""
         tasks = self.under_way.pop(future)
         try:
             there, seconds, done = future.result()
         except (CancelledError, BrokenExecutor) as error:
-            raise ExecutorLost(f"the executor is gone: {failed(error).reason}") from error
+            why = self._lost() or f"the executor is gone ({failed(error).reason})"
+            raise ExecutorLost(why) from error
         if there != version():
-            raise ValueError(
+            raise OtherVersion(
                 f"a worker has version {there} of sim, and this process {version()}: make them equal"
             )
         if seconds > 0:
@@ -102,7 +121,7 @@ def executor_outcomes(
     Raises `ExecutorLost` when it is gone. Closing the iterator cancels what has not begun.
     """
     flights = _Flights(
-        executor, function, slots or getattr(executor, "_max_workers", None) or _SLOTS, len(arguments)
+        executor, function, slots or getattr(executor, "_max_workers", None) or _SLOTS, len(arguments), lost
     )
     suspects: deque[int] = deque()
     try:
@@ -127,7 +146,7 @@ def executor_outcomes(
                 tasks, alone = flights.under_way[future], flights.alone
                 try:
                     yield from flights.landed(future)
-                except (ExecutorLost, ValueError, GeneratorExit):
+                except (ExecutorLost, OtherVersion):
                     raise
                 except Exception as error:
                     if (why := lost()) is not None:

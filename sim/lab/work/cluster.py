@@ -1,0 +1,99 @@
+"""Dask: workers on several machines. The scheduler and all workers must have this version of sim.
+
+Only this file knows Dask. For all others it is an executor that may be gone, and that says how many tasks it runs at a
+time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from sim.lab.version import version
+
+__all__ = ["Watch", "connected", "watch_of"]
+
+_CONNECT = 10.0  # real seconds to wait for a scheduler, and for a first worker
+_DESERTED = 60.0  # real seconds without any worker, after which a cluster counts as gone
+
+
+class Watch:
+    """Looks after a Dask client: its slots, and whether it is still there."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._workers_seen = time.monotonic()
+
+    @property
+    def slots(self) -> int:
+        """How many tasks the workers run at a time; at least 1."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
+
+    def lost(self) -> str | None:
+        """Why the cluster is gone; None while it is there."""
+        if self._client.status != "running":
+            return f"the scheduler is gone (the connection is {self._client.status})"
+        if self._client.scheduler_info(n_workers=-1)["workers"]:
+            self._workers_seen = time.monotonic()
+        elif time.monotonic() - self._workers_seen > _DESERTED:
+            return f"the cluster has had no worker for {_DESERTED:g} s"
+        return None
+
+    def refuse_other_versions(self) -> None:
+        """Raise ValueError where the scheduler or a worker has another version of sim, or none."""
+        here = version()
+        found = {"the scheduler": _asked(self._client.run_on_scheduler)}
+        answers = self._client.run(version, on_error="return")
+        found |= {f"the worker {name}": _told(answer) for name, answer in answers.items()}
+        for who, there in found.items():
+            if there != here:
+                raise ValueError(
+                    f"{who} has {there}, and this process sim {here}: install the same on all machines"
+                )
+
+
+def _asked(run: Any) -> str:
+    try:
+        return _told(run(version))
+    except Exception as error:
+        return _told(error)
+
+
+def _told(answer: Any) -> str:
+    return f"no sim that can be used ({answer})" if isinstance(answer, BaseException) else f"{answer}"
+
+
+def watch_of(executor: Executor) -> Watch | None:
+    """What looks after an executor, if it is one of Dask's."""
+    client = getattr(executor, "_client", None)
+    return Watch(client) if type(executor).__module__.partition(".")[0] == "distributed" else None
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Executor]:
+    """The executor of the scheduler at an address (``tcp://host:8786``).
+
+    Raises ValueError without the extra ``cluster``, and where nothing answers.
+    """
+    if find_spec("distributed") is None:
+        raise ValueError(f'--dask {address} needs Dask: pip install "quorumlab[cluster]"')
+    distributed: Any = import_module("distributed")
+    logging.getLogger("distributed").setLevel(
+        logging.CRITICAL
+    )  # a scheduler that is gone is said in one line, here
+    try:
+        client: Any = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        why = str(error).split("\n")[0] or type(error).__name__
+        raise ValueError(f"no Dask scheduler answers at {address} ({why}); write tcp://host:8786") from error
+    try:
+        yield client.get_executor(pure=False)
+    finally:
+        client.close(timeout=1.0)
