@@ -71,6 +71,11 @@ def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **op
         raise click.UsageError("--resume needs --out: the folder with the results to go on with")
     if resume and out is not None and not (out / FILE).exists():
         raise click.UsageError(f"--resume: there is no {FILE} in {str(out)!r} to go on with")
+    for option in ("workers", "run_timeout", "memory_limit") if dask is not None else ():
+        if options.get(option) is not None:
+            raise click.UsageError(
+                f"--{option.replace('_', '-')} is for processes of this machine, and --dask has its own"
+            )
     folder = prepare(_new(Path("results"), name) if out is None else out)
     given = {option: value for option, value in options.items() if value is not None}
     work = Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
