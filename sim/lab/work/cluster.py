@@ -17,13 +17,13 @@ from typing import Any
 
 from sim.lab.version import version
 
-__all__ = ["Watch", "connected", "watch_of"]
+__all__ = ["ClusterWatch", "connected", "watch_of"]
 
 _CONNECT = 10.0  # real seconds to wait for a scheduler, and for a first worker
 _DESERTED = 60.0  # real seconds without any worker, after which a cluster counts as gone
 
 
-class Watch:
+class ClusterWatch:
     """Looks after a Dask client: its slots, and whether it is still there."""
 
     def __init__(self, client: Any) -> None:
@@ -70,10 +70,10 @@ def _told(answer: Any) -> str:
     return f"no sim that can be used ({answer})" if isinstance(answer, BaseException) else f"{answer}"
 
 
-def watch_of(executor: Executor) -> Watch | None:
+def watch_of(executor: Executor) -> ClusterWatch | None:
     """What looks after an executor, if it is one of Dask's."""
     client = getattr(executor, "_client", None)
-    return Watch(client) if type(executor).__module__.partition(".")[0] == "distributed" else None
+    return ClusterWatch(client) if type(executor).__module__.partition(".")[0] == "distributed" else None
 
 
 @contextmanager

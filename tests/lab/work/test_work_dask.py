@@ -21,7 +21,7 @@ from sim.lab.store import FILE
 from sim.lab.sweep import Sweep
 from sim.lab.version import version
 from sim.lab.work import ExecutorLost, Failure, outcomes
-from sim.lab.work.cluster import Watch, connected
+from sim.lab.work.cluster import ClusterWatch, connected
 from sim.network import constant
 from sim.protocols import Raft
 from sim.workload import ClosedLoop, UniformKeys
@@ -167,7 +167,7 @@ def test_the_neighbours_of_a_run_that_kills_its_worker_are_not_blamed(tmp_path: 
     assert found[5].reason.endswith("also when it ran alone")
 
 
-def watched(scheduler: Any, **workers: Any) -> Watch:
+def watched(scheduler: Any, **workers: Any) -> ClusterWatch:
     """The watch of a client whose scheduler and workers answer so."""
 
     def ask(_: Any) -> Any:
@@ -175,7 +175,7 @@ def watched(scheduler: Any, **workers: Any) -> Watch:
             raise scheduler
         return scheduler
 
-    return Watch(SimpleNamespace(run_on_scheduler=ask, run=lambda _, on_error: workers))
+    return ClusterWatch(SimpleNamespace(run_on_scheduler=ask, run=lambda _, on_error: workers))
 
 
 def test_other_versions_are_refused() -> None:
