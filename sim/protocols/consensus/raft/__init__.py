@@ -1,8 +1,8 @@
-"""The Raft of Ongaro's thesis: figure 2's node, extended by overriding.
+"""Raft as in Ongaro's thesis: the node of figure 2, and extensions that override its methods.
 
 Diego Ongaro, "Consensus: Bridging Theory and Practice", Stanford 2014. Each extension is a subclass of
-`RaftNode` in a file of its own; the frozen `Raft` says which are on, and composes them. What is off is not
-there at all: without options a server is the very node of figure 2.
+`RaftNode` in its own file. The frozen `Raft` selects the extensions and composes them. An extension that is off adds
+no code: without options, a server is exactly the node of figure 2.
 """
 
 from sim.protocols.consensus.raft.basic import BasicRaft

@@ -1,4 +1,4 @@
-"""The Raft of figure 2 as a system: its size, its times, who leads, what must hold. See `raft` for the protocol."""
+"""The Raft of figure 2 as a system: size, timing, leader, invariants. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
     nodes:
         How many servers (>= 1), named n0, n1, ...
     prefix:
-        What their names begin with, where several groups run side by side (`ShardedRaft`).
+        A prefix of their names, needed if several groups run in one cluster (`ShardedRaft`).
     leader:
         The server whose first election timeout is immediate; None: n0.
     record_commits:
@@ -56,7 +56,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
         return newest(nodes, RaftNode, lambda n: n.role == "leader", lambda n: (n.current_term, n.name))
 
     def invariants(self) -> Iterable[Invariant]:
-        """The invariants of figure 3, and what they rest on."""
+        """The invariants of figure 3, and those from which they follow."""
         from sim.protocols.consensus.raft.invariants import raft_invariants
 
         return raft_invariants(self.application)
@@ -66,7 +66,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
         return positions(nodes, RaftNode, "last_applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that are neither in the state nor in the log of the most up-to-date server."""
+        """How many acknowledged writes are neither in the state nor in the log of the most up-to-date server."""
         servers = [node for node in nodes.values() if isinstance(node, RaftNode)]
         if not servers:
             return None

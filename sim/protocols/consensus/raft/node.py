@@ -1,20 +1,20 @@
-"""Raft, as figure 2 of its paper has it, to be read beside it.
+"""Raft as in figure 2 of the paper, in the paper's order and with its names, so that the two can be compared.
 
 Ongaro & Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended Version)", 2014. Section and
 figure numbers are that paper's. Everything beyond figure 2 and section 8 (membership, snapshots, cheaper
-reads ...) is in `sim.protocols.consensus.raft`, which extends this node by overriding its methods.
+reads ...) is in `sim.protocols.consensus.raft.extensions`, whose classes override methods of this node.
 
-Assumptions: nodes crash and come back with their disks; messages are lost, duplicated, overtaken and delayed;
-clocks matter for progress only.
+Assumptions: nodes crash and restart with their disks; messages may be lost, duplicated, reordered and delayed;
+clocks affect progress only, not safety.
 
-Departures, each because a message is not an RPC:
+Departures, most of them because a message is not an RPC:
 
-- A reply says which request it answers: `AppendEntriesReply.index`.
-- A leader sends itself its vote and its acknowledgements. Self-sends wait for the disk, so it counts itself
-  when its own log is durable, while its AppendEntries leave at once (thesis, section 10.2.1).
-- The heartbeat is also the retry: it carries what the follower has not acknowledged, `WINDOW` entries at most.
-- A deposed leader tells the clients that wait for it to ask elsewhere.
-- ``leader`` names a member whose first election timeout is immediate, so that runs need not begin with an outage.
+- A reply identifies the request that it answers: `AppendEntriesReply.index`.
+- A leader sends its own vote and acknowledgements to itself. Self-sends wait for the disk, so the leader counts
+  itself when its own log is durable, but its AppendEntries leave at once (thesis, section 10.2.1).
+- The heartbeat is also the retry: it carries the entries that the follower has not acknowledged, at most `WINDOW`.
+- A leader that is deposed redirects the clients that wait for its answer.
+- ``leader`` names a member whose first election timeout is immediate, so that a run has a leader early.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 WINDOW = 128
-"""How many entries are on their way to one follower at most; more wait for an acknowledgement."""
+"""The maximum number of entries in flight to one follower; further entries wait for an acknowledgement."""
 
 
 @message
@@ -50,7 +50,7 @@ class Entry:
 
     @classmethod
     def of(cls, term: int, command: Command) -> Entry:
-        """A new entry; its size is worked out once, because an entry is sent many times."""
+        """A new entry. Its size is computed once, because an entry is sent many times."""
         return cls(term, command, 8 + command.wire_bytes)
 
     def __repr__(self) -> str:
@@ -118,7 +118,7 @@ class RaftNode(Replica):
     """One server. `Replica` gives it ``store`` (the state machine), ``waiting`` (log index -> client, command),
     ``answer(client, command, result)`` and ``redirect(client, command, leader)``."""
 
-    reply_waits_for_disk = False  # what a reply tells is committed
+    reply_waits_for_disk = False  # a reply depends only on committed entries
 
     # Persistent state on all servers
     current_term = durable(0)
@@ -126,18 +126,18 @@ class RaftNode(Replica):
     log = durable_log()  # of Entry; the paper's index 1 is item 0
 
     def on_start(self) -> None:
-        self.entries: list[Entry] = self.log.items  # the list in the log, which is quicker to read
+        self.entries: list[Entry] = self.log.items  # the list in the log, which is faster to read
         self.election_timeout = self.draw_election_timeout()
         # Volatile state on all servers
         self.commit_index = 0
         self.last_applied = 0
         self.role = "follower"
-        self.leader = None  # of the current term, once it has been heard of
+        self.leader = None  # the leader of the current term, once known
         self.votes: set[str] = set()
         # Volatile state on leaders, set again after each election
         self.next_index: dict[str, int] = {}
         self.match_index: dict[str, int] = {}
-        self.sent_index: dict[str, int] = {}  # the last entry that is on its way to each follower
+        self.sent_index: dict[str, int] = {}  # the last entry that was sent to each follower
         self.record("role", role="follower", term=self.current_term)
         first = self.settings.leader or self.members[0]
         if self.incarnation == 0 and self.name == first:
@@ -152,7 +152,7 @@ class RaftNode(Replica):
         return len(self.entries)
 
     def floor(self) -> int:
-        """The index before the first entry that the log still holds: here it holds all."""
+        """The index before the first entry that the log still holds: 0, because without snapshots it holds all."""
         return 0
 
     def term_at(self, index: int) -> int:
@@ -164,7 +164,7 @@ class RaftNode(Replica):
         return self.entries[index - 1]
 
     def entries_from(self, index: int) -> tuple[Entry, ...]:
-        """The entries from ``index`` on, as many as go into a message."""
+        """The entries from ``index`` on, at most as many as fit into a message."""
         return tuple(self.entries[index - 1 : index - 1 + WINDOW])
 
     def truncate_from(self, index: int) -> None:
@@ -192,7 +192,7 @@ class RaftNode(Replica):
         self.redirect_all(leader)
 
     def follow(self, leader: str) -> None:
-        """The leader of the current term has spoken; a candidate gives way, too (5.2)."""
+        """Handle a message of the current term's leader: restart the timer; a candidate becomes a follower (5.2)."""
         if self.leader != leader or self.role != "follower":
             self.become_follower(leader)
         self.set_timer("election", self.election_timeout)
@@ -218,11 +218,11 @@ class RaftNode(Replica):
         return self.random.uniform(shortest, 2 * shortest)
 
     def reset_election_timer(self) -> None:
-        """Wait to hear of a leader or a candidate."""
+        """Restart the wait for a message of a leader or a candidate."""
         self.set_timer("election", self.election_timeout)
 
     def on_election_timeout(self) -> None:
-        """Follower hears from nobody, or candidate wins no election: begin an election."""
+        """A follower received no heartbeat, or a candidate did not win: begin an election."""
         self.campaign()
 
     def campaign(self) -> None:
@@ -239,11 +239,11 @@ class RaftNode(Replica):
         self.broadcast(self.vote_request(), to=self.electors())
 
     def electors(self) -> tuple[str, ...]:
-        """Whose votes a candidate asks for."""
+        """The servers whose votes a candidate requests."""
         return self.peers
 
     def vote_request(self) -> RequestVote:
-        """What a candidate asks the others."""
+        """The request that a candidate sends to the others."""
         last = self.last_index()
         return RequestVote(self.current_term, self.name, last, self.term_at(last))
 
@@ -263,7 +263,7 @@ class RaftNode(Replica):
         self.send(src, RequestVoteReply(self.current_term, granted))
 
     def is_up_to_date(self, last_log_term: int, last_log_index: int) -> bool:
-        """Whether a log that ends so is at least as up-to-date as this one (5.4.1)."""
+        """Whether a log with this last term and index is at least as up-to-date as this server's (5.4.1)."""
         last = self.last_index()
         return (last_log_term, last_log_index) >= (self.term_at(last), last)
 
@@ -276,7 +276,7 @@ class RaftNode(Replica):
                 self.become_leader()
 
     def gauges(self) -> dict[str, float]:
-        """What a scenario may sample."""
+        """The gauges that a scenario may sample."""
         return {
             "term": self.current_term,
             "log": len(self.entries),
@@ -299,8 +299,8 @@ class RaftNode(Replica):
         self.record("elected", term=self.current_term)
         self.cancel_timer("election")
         self.set_timer("heartbeat", self.settings.heartbeat_interval)
-        # Each leader commits a blank no-op entry at the start of its term (section 8). It is the first
-        # heartbeat too, upon election.
+        # Each leader commits a blank no-op entry at the start of its term (section 8). It is also the first
+        # heartbeat, upon election.
         self.append(NOOP)
 
     def track(self, follower: str) -> None:
@@ -317,7 +317,7 @@ class RaftNode(Replica):
             self.redirect(src, command, self.leader)  # tell it about the most recent leader (section 8)
             return
         known = self.store.known(command)
-        if known is not None:  # a retry of what has already been applied (section 8)
+        if known is not None:  # a retry of a command that has been applied (section 8)
             self.answer(src, command, known)
             return
         index = self.append(command)
@@ -337,7 +337,7 @@ class RaftNode(Replica):
     def replicate(self, followers: Iterable[str]) -> None:
         """If last log index >= nextIndex for a follower: send AppendEntries with entries from nextIndex on.
 
-        Followers that are equally far get the same message.
+        Followers with the same nextIndex get the same message.
         """
         request = None
         for follower in followers:
@@ -349,13 +349,13 @@ class RaftNode(Replica):
             self.send(follower, request, hold=False)
 
     def append_entries(self, previous: int) -> AppendEntries:
-        """What to send to a follower whose log is believed to match up to ``previous``."""
+        """The request for a follower whose log is assumed to match the leader's up to ``previous``."""
         entries = self.entries_from(previous + 1)
         term = self.term_at(previous)
         return AppendEntries(self.current_term, self.name, previous, term, entries, self.commit_index)
 
     def on_heartbeat_timeout(self) -> None:
-        """Repeat during idle periods to prevent election timeouts (5.2); retry what was not acknowledged."""
+        """Repeat during idle periods to prevent election timeouts (5.2); send unacknowledged entries again."""
         self.set_timer("heartbeat", self.settings.heartbeat_interval)
         self.replicate(self.peers)
 
@@ -387,15 +387,15 @@ class RaftNode(Replica):
         self.send(src, AppendEntriesReply(term, True, last_new))
 
     def refuse(self, src: str, previous: int) -> None:
-        """There is no entry like the leader's at ``previous``."""
+        """Reply false: the log has no entry at ``previous`` with the leader's term."""
         self.send(src, AppendEntriesReply(self.current_term, False, previous))
 
     def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """Make the log, which goes on after ``previous``, agree with the entries that follow it there."""
-        agree = min(self.last_index() - previous, len(entries))  # so many of their indices are in the log
+        """Make the log, which is longer than ``previous``, agree with the leader's entries after ``previous``."""
+        agree = min(self.last_index() - previous, len(entries))  # how many of their indices are in the log
         if agree and self.term_at(previous + agree) != entries[agree - 1].term:
             # 3. If an existing entry conflicts with a new one (same index but different terms), delete the
-            # existing entry and all that follow it (5.3). Where the last one agrees, all do: log matching.
+            # existing entry and all that follow it (5.3). If the last one agrees, all do: log matching.
             agree = next(i for i, e in enumerate(entries) if self.term_at(previous + 1 + i) != e.term)
             self.truncate_from(previous + agree + 1)
         self.log.extend(entries[agree:])

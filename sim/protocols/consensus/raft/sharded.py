@@ -1,15 +1,15 @@
-"""Many Raft groups on the same machines: keys are spread over groups, and each group is led by one of its servers.
+"""Many Raft groups on the same machines: keys are spread over the groups, and each group has its own leader.
 
 The *multi-Raft* of CockroachDB (Taft et al., "CockroachDB: The Resilient Geo-Distributed SQL Database", SIGMOD
 2020, section 2) and TiKV (Huang et al., "TiDB: A Raft-based HTAP Database", VLDB 2020, section 4): data are split
-into ranges, each replicated by a Raft group of its own, many of them on one machine. A leader handles n
-messages a command (the request, n - 1 acknowledgements) and a follower one, so that with all leaders on one of n
-machines that one is the bottleneck, and with leaders spread over them they share the load evenly: 2n - 1 messages a
-command over n machines, a throughput n^2 / (2n - 1) times as high.
+into ranges. Each range is replicated by its own Raft group, and each machine runs servers of many groups. A leader
+handles n messages per command (the request and n - 1 acknowledgements), a follower one. If all leaders are on one of
+n machines, that machine is the bottleneck. If the leaders are spread over the machines, the machines share the load
+evenly, 2n - 1 messages per command over n machines, and the throughput is n^2 / (2n - 1) times as high.
 
 Departures: keys are hashed to a fixed number of groups, which never split, merge or move; groups share the
-machines' cores, while each server has a disk of its own; heartbeats of different groups are not merged; nobody
-moves a leader back after an election.
+machines' cores, but each server has its own disk; heartbeats of different groups are not merged; a leader that
+an election moved to another machine is not moved back.
 """
 
 from __future__ import annotations
@@ -35,27 +35,30 @@ from sim.system import Invariant, Member, System, Timing, hooks_of
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
 
 Leaders = Literal["spread", "pinned"]
-"""Where the groups' leaders start."""
+"""On which machines the groups' leaders start."""
 
 
 class ShardClient(Client):
-    """Asks the group of the key, and remembers the leader of each group. Derived with the groups' own client."""
+    """A client that sends a command to the group of its key, and remembers the leader of each group.
+
+    The class is combined with the groups' own client class (`_client_of`).
+    """
 
     settings: ClientSettings
 
     def on_start(self) -> None:
         system = self.settings.system
-        self.group = 0  # whose leader is spoken of just now
+        self.group = 0  # the group to which `leader` refers at present
         self.leaders: dict[int, str] = {}
         self.group_of: dict[str, int] = system.group_of
-        # The machines in the order in which this client meets them, which is the same for all groups.
+        # The machines in this client's order of contacts, which is the same for all groups.
         servers = dict.fromkeys(name.partition(".")[2] for name in self.settings.contacts)
         self.near = [[f"g{group}.{server}" for server in servers] for group in range(system.groups)]
         super().on_start()
 
     @property
     def leader(self) -> str | None:
-        """Who is believed to lead the group in question."""
+        """The assumed leader of the current group; None: unknown."""
         return self.leaders.get(self.group)
 
     @leader.setter
@@ -84,7 +87,7 @@ def _client_of(bases: tuple[type[Node], ...]) -> type[Node]:
 
 @dataclass
 class PerGroup(Invariant):
-    """Asks each group's invariants about what happens in that group, and no others: the cost is that of one group."""
+    """Checks each event with the invariants of its own group only, so the cost is that of one group."""
 
     title: ClassVar[str] = "the invariants of each group"
     system: ShardedRaft | None = None
@@ -102,7 +105,7 @@ class PerGroup(Invariant):
             invariant.now = lambda: self.now()
 
     def _hooks_of(self, name: str, *members: str) -> list[Callable[..., None]]:
-        """The hooks of that name in the group of the first of these that is in one."""
+        """The hooks of that name in the group of the first of ``members`` that belongs to a group."""
         for member in members:
             if member in self.group_of:
                 return self._hooks[name][self.group_of[member]]
@@ -148,15 +151,15 @@ class ShardedRaft(RecordsCommits):
     Parameters
     ----------
     group:
-        What each group is: its size is the number of machines, and its options are those of all groups.
+        The system of each group: its size is the number of machines, and its options apply to all groups.
     groups:
         How many there are (>= 1).
     leaders:
-        ``"spread"``: the groups' first leaders are on one machine after the other; ``"pinned"``: all on one.
+        ``"spread"``: the groups' first leaders are assigned to the machines in turn; ``"pinned"``: all on one machine.
     leader:
         The machine on which the first group's leader starts; None: m0.
     record_commits:
-        See `RecordsCommits`; of all groups.
+        See `RecordsCommits`; applies to all groups.
     """
 
     group: BasicRaft = field(default_factory=lambda: Raft(nodes=3))
@@ -169,7 +172,7 @@ class ShardedRaft(RecordsCommits):
 
     @property
     def application(self) -> Application:
-        """What each group replicates: keys are what it is divided by."""
+        """The application of each group: a key-value store, because data are divided by keys."""
         return KeyValueStore()
 
     def __post_init__(self) -> None:
@@ -196,7 +199,7 @@ class ShardedRaft(RecordsCommits):
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """The names of the machines; each runs one server of each group, and the spares of the groups likewise."""
+        """The names of the machines. Each runs one server (or spare) of each group."""
         return names("m", len(self.group.members()))
 
     @cached_property
@@ -240,7 +243,7 @@ class ShardedRaft(RecordsCommits):
 
     @property
     def consistency(self) -> str | None:
-        """What each group claims: linearizability holds for all keys together if it does for each (Herlihy & Wing)."""
+        """The claim of each group: linearizability of each key implies that of all keys (Herlihy & Wing: locality)."""
         return self.group.consistency
 
     def with_timing(self, timing: Timing) -> Self:
@@ -266,11 +269,11 @@ class ShardedRaft(RecordsCommits):
         ]
 
     def invariants(self) -> Iterable[Invariant]:
-        """Those of each group."""
+        """The invariants of each group."""
         return [PerGroup(system=self)]
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-        """Those of each group: replicas are compared within their group."""
+        """The progress of each group: replicas are compared within their group."""
         of = self.group_of
         found: dict[str, Any] = {}
         for g, group in enumerate(self.each):

@@ -1,4 +1,4 @@
-"""The system: which of the thesis' extensions are on."""
+"""Raft as a system: its options select extensions of the thesis."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from sim.system import Invariant, Member
 __all__ = ["MembershipChange", "Raft", "Reads", "raft_node"]
 
 MembershipChange = Literal["single", "joint"]
-"""How membership changes."""
+"""The method of membership changes."""
 
 Reads = Literal["log", "index", "lease", "follower", "stale"]
-"""How reads are served."""
+"""The method by which reads are served."""
 
 
 def raft_node(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
-    """The node class with these extensions, the outermost first; without any it is that of figure 2."""
+    """The node class with these extensions, the outermost first. Without extensions: `RaftNode` (figure 2)."""
     return _composed(extensions) if extensions else RaftNode
 
 
@@ -53,39 +53,40 @@ def _composed(extensions: tuple[type[RaftNode], ...]) -> type[RaftNode]:
 
 @dataclass(frozen=True, kw_only=True)
 class Raft(BasicRaft):
-    """Raft, with as much of the thesis as is asked for. Without options it is the Raft of figure 2.
+    """Raft with selected extensions of the thesis. Without options it is the Raft of figure 2.
 
     Parameters
     ----------
     timeout_spread:
         Election timeouts are uniform in ``[detection, timeout_spread * detection)`` (>= 1; 9.3).
     pre_vote:
-        Ask before a campaign whether it could be won (9.6).
+        Before a campaign, a server asks the others whether it could win (9.6).
     check_quorum:
-        A leader that hears from no majority steps down (6.2), and who hears from a leader elects no other
-        (4.2.3).
+        A leader that receives no replies from a majority steps down (6.2). A server that receives messages from a
+        leader does not vote for another server (4.2.3).
     fast_backtracking:
         A rejection of AppendEntries names the conflicting term (5.3 of the paper).
     snapshot_every:
-        Snapshot the state after so many entries (>= 1), and compact the log; None: never (chapter 5).
+        Entries (>= 1) after which a server takes a snapshot and compacts its log; None: never (chapter 5).
     transfer:
-        Serve `Transfer` and `Drain`: a leader hands over to another server (3.10).
+        Serve `Transfer` and `Drain`: a leader transfers leadership to another server (3.10).
     batch, batch_wait:
-        Replicate up to ``batch`` commands together that come within ``batch_wait`` seconds (10.2.2).
+        Replicate up to ``batch`` commands together if they arrive within ``batch_wait`` seconds (10.2.2).
     pipeline:
-        Send each entry once, with so many AppendEntries under way per follower (>= 1); None: as in figure 2,
-        where each AppendEntries carries all that is not acknowledged (10.2.1). Better on transports in order.
+        Send each entry once, with at most this many AppendEntries in flight per follower (>= 1; 10.2.1). None: as in
+        figure 2, each AppendEntries carries all entries that are not acknowledged. Works best on ordered transports.
     reads:
-        ``"log"``: like writes. ``"index"``: a round of heartbeats instead (6.4). ``"lease"``: nothing, while the
-        leader holds a lease (6.4.1). ``"follower"``: at the nearest server, which asks the leader for the read
-        index (6.4). ``"stale"``: at the nearest server, from its state, without a claim to consistency.
+        ``"log"``: reads go through the log like writes. ``"index"``: the leader confirms its leadership by a round of
+        heartbeats instead (6.4). ``"lease"``: no messages while the leader holds a lease (6.4.1). ``"follower"``: at
+        the nearest server, which asks the leader for the read index (6.4). ``"stale"``: at the nearest server, from
+        its state, without a claim to consistency.
     lease, clock_drift:
-        Seconds of a lease; None: the longest that is safe, ``detection * (1 - d) / (1 + d)``, when no clock
-        gains or loses more than the fraction ``d = clock_drift``. A longer one is refused unless ``unsafe``.
+        Seconds of a lease; None: the longest safe one, ``detection * (1 - d) / (1 + d)``, if no clock gains or
+        loses more than the fraction ``d = clock_drift``. A longer lease is refused unless ``unsafe``.
     membership, spares:
-        Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set through
-        ``"joint"`` consensus (section 6 of the paper). ``spares`` more servers are declared, and off until
-        they join; ``nodes`` are members from the start. None: membership is fixed.
+        Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set by
+        ``"joint"`` consensus (section 6 of the paper). ``spares`` further servers are off until they join;
+        the ``nodes`` servers are members from the start. None: membership is fixed.
     """
 
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -138,22 +139,22 @@ class Raft(BasicRaft):
 
     @property
     def longest_lease(self) -> float:
-        """Seconds that a leader may trust its clock not to outlast any voter's timeout (6.4.1)."""
+        """The longest lease (s) that expires before the election timeout of any voter (6.4.1)."""
         return self.detection_timeout * (1 - self.clock_drift) / (1 + self.clock_drift)
 
     @property
     def lease_duration(self) -> float:
-        """Seconds of a lease, from when its round of heartbeats was sent."""
+        """Seconds of a lease, counted from the sending of its round of heartbeats."""
         return self.longest_lease if self.lease is None else self.lease
 
     @property
     def max_clock_drift(self) -> float | None:
-        """Leases count on rates of clocks within ``clock_drift``; otherwise time is only for timeouts."""
+        """Leases assume clock rates within ``clock_drift`` of 1. Without leases, time is used for timeouts only."""
         return self.clock_drift if self.reads == "lease" else None
 
     @property
     def client_class(self) -> type[Node]:
-        """Clients that follow redirects to the leader, and read nearby where that is allowed."""
+        """Clients that follow redirects to the leader, and read at the nearest server if ``reads`` allows it."""
         return NearestReader if self.reads in ("follower", "stale") else super().client_class
 
     @property
@@ -163,7 +164,7 @@ class Raft(BasicRaft):
 
     @property
     def extensions(self) -> tuple[type[RaftNode], ...]:
-        """What is on, the outermost first."""
+        """The extensions that are on, the outermost first."""
         wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
             (self.check_quorum, CheckQuorum),
             (self.reads == "stale", StaleReads),
@@ -171,7 +172,10 @@ class Raft(BasicRaft):
             (self.reads == "index", ReadIndex),
             (self.reads == "lease", LeaseReads),
             (self.transfer, LeadershipTransfer),
-            (self.batch > 1, Batching),  # before what counts on the index that an entry will have
+            (
+                self.batch > 1,
+                Batching,
+            ),  # outside of extensions that rely on the index that an entry will have
             (self.membership is not None, Membership),
             (self.snapshot_every is not None, Snapshots),
             (self.pipeline is not None, Pipelining),
@@ -191,11 +195,11 @@ class Raft(BasicRaft):
         return (*super().members(), *(Member(name, self.replica_class, off=True) for name in spares))
 
     def contacts(self) -> tuple[str, ...]:
-        """The servers that clients may ask: spares too, as they may be all that is left of the cluster one day."""
+        """The servers that clients may contact. Spares too: after membership changes, all members may be spares."""
         return tuple(member.name for member in self.members())
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-        """How many entries each server has applied that belongs to the leader's configuration."""
+        """How many entries each server of the leader's configuration has applied."""
         applied = super().progress(nodes)
         leader = self.holder("leader", nodes)
         config = getattr(nodes[leader], "config", None) if leader is not None else None

@@ -1,8 +1,8 @@
-"""What must always hold in Viewstamped Replication, against a ghost of all that was ever acknowledged and committed.
+"""The invariants of Viewstamped Replication, checked against a ghost of everything ever acknowledged and committed.
 
-The ghost is told of a message when it leaves its sender, so it keeps what replicas said in lives that have ended. An
-operation is committed, for the ghost, when the primary of a view and f backups hold it, which may be before anybody
-knows; from then on it must be in every later view.
+The ghost sees each message when it leaves its sender, so it also keeps what replicas sent in incarnations that have
+ended. For the ghost, an operation is committed as soon as the primary of a view and f backups hold it, which may be
+before any replica knows it. From then on the operation must be in every later view.
 
 Sources: Liskov & Cowling 2012, section 4; Michael, Ports, Sharma, Szekeres, DISC 2017, for quorums that are
 crash-consistent.
@@ -35,9 +35,9 @@ __all__ = ["ViewstampedSafety"]
 
 @dataclass
 class ViewstampedSafety(Invariant):
-    """One history; committed operations are in every later view; nobody forgets what it vouched for.
+    """One history; committed operations are in every later view; no replica loses an operation that it acknowledged.
 
-    Parameters: the names of the replicas, in order, the view with which the run begins, and what is replicated.
+    Parameters: the names of the replicas, in order; the view in which the run begins; the replicated application.
     """
 
     members: tuple[str, ...] = field(kw_only=True)
@@ -49,17 +49,23 @@ class ViewstampedSafety(Invariant):
         self.nodes: dict[str, Any] = {}
         self.clients = ClientGhost(self.application)
         self.committed: list[tuple[Command, int]] = []  # of each operation: the command, its view
-        self.views: dict[str, tuple[int, int]] = {}  # replica -> its life and view
-        self.leads: dict[int, tuple[str, int]] = {}  # view -> its primary, and in which life
-        self.logs: dict[int, list[Command]] = {self.first_view: []}  # view -> what its primary ordered
-        self.vouched: dict[int, dict[str, int]] = {}  # view -> backup -> how many operations it vouched for
-        self.acknowledged: dict[str, tuple[int, int]] = {}  # replica, in any life -> last view, operations
-        self.compared: dict[tuple[str, int, int], int] = {}  # replica, life, view -> operations compared
-        self.followed: dict[tuple[str, int], int] = {}  # replica, life -> how much of its commit is checked
-        self.reports: dict[int, dict[str, DoViewChange]] = {}  # view -> what reached its primary
+        self.views: dict[str, tuple[int, int]] = {}  # replica -> its incarnation and view
+        self.leads: dict[int, tuple[str, int]] = {}  # view -> its primary and the primary's incarnation
+        self.logs: dict[int, list[Command]] = {
+            self.first_view: []
+        }  # view -> the operations that its primary ordered
+        self.vouched: dict[int, dict[str, int]] = {}  # view -> backup -> number of operations acknowledged
+        self.acknowledged: dict[str, tuple[int, int]] = {}  # replica -> latest view, operations in it
+        self.compared: dict[
+            tuple[str, int, int], int
+        ] = {}  # replica, incarnation, view -> operations compared
+        self.followed: dict[
+            tuple[str, int], int
+        ] = {}  # replica, incarnation -> operations of its commit checked
+        self.reports: dict[int, dict[str, DoViewChange]] = {}  # view -> reports that its primary received
         self._told: dict[type, Callable[[str, Any], None] | None] = {}
 
-    # What is told
+    # Hooks
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__
@@ -96,14 +102,14 @@ class ViewstampedSafety(Invariant):
             self.check_kept(name, replica.view, replica.op)
         self.check_commit(replica)
 
-    # The invariants, message by message
+    # The invariants for each message
 
     def sent_request(self, src: str, msg: Any) -> None:
-        """What is asked for may be ordered."""
+        """A command that a client sends may be ordered."""
         self.clients.ask(msg.command)
 
     def sent_prepare(self, src: str, msg: Prepare) -> None:
-        """A view has one primary, and that one command for each number, which a client has asked for (4.1)."""
+        """A view has one primary, which gives each number to one command, sent by a client (4.1)."""
         self.check_primary(src, msg.view)
         log = self.logs.get(msg.view, [])
         if msg.op == len(log) + 1:
@@ -120,7 +126,7 @@ class ViewstampedSafety(Invariant):
         self.acknowledge(src, msg.view, msg.op)
 
     def sent_commit(self, src: str, msg: Commit) -> None:
-        """Only the primary says what is committed."""
+        """Only the primary sends Commit."""
         self.check_primary(src, msg.view)
 
     def sent_prepareok(self, src: str, msg: PrepareOk) -> None:
@@ -150,11 +156,11 @@ class ViewstampedSafety(Invariant):
             self.commit_up_to(sorted(vouched.values(), reverse=True)[self.f - 1], msg.view)
 
     def sent_doviewchange(self, src: str, msg: DoViewChange) -> None:
-        """It reports all that its sender has acknowledged."""
+        """The report contains everything that its sender has acknowledged."""
         self.check_kept(src, msg.last_normal, len(msg.log))
 
     def sent_startview(self, src: str, msg: StartView) -> None:
-        """A view begins once, with all that was committed, and with the best of f + 1 reports (4.2)."""
+        """A view begins once, with every committed operation, and with the best log of f + 1 reports (4.2)."""
         self.check_primary(src, msg.view)
         known = self.logs.get(msg.view)
         if known is None:
@@ -169,7 +175,7 @@ class ViewstampedSafety(Invariant):
             )
 
     def sent_recoveryresponse(self, src: str, msg: RecoveryResponse) -> None:
-        """Only a normal replica answers one that recovers, and only the primary sends its log (4.3)."""
+        """Only a normal replica answers a recovering one, and only the primary sends its log (4.3)."""
         sender = self.nodes[src]
         leads = self.primary_of(msg.view) == src
         if sender.status != NORMAL or sender.view != msg.view or (msg.log is not None) != leads:
@@ -179,7 +185,7 @@ class ViewstampedSafety(Invariant):
             )
 
     def sent_reply(self, src: str, msg: Any) -> None:
-        """What is answered is committed, and every answer is what the committed operations yield, each once."""
+        """A command is committed before its reply; each committed command took effect once in the replies."""
         self.check_commit(self.nodes[src])
         truth = self.clients.truth(msg)
         if truth is None:
@@ -193,19 +199,22 @@ class ViewstampedSafety(Invariant):
     # The invariants themselves
 
     def check_primary(self, src: str, view: int) -> None:
-        """One replica, and it in one life only, leads a view."""
+        """A view is led by one replica, in one of its incarnations."""
         lead = (src, self.nodes[src].incarnation)
         first = self.leads.setdefault(view, lead)
         if first != lead or src != self.primary_of(view):
-            facts = (f"{first[0]} leads view {view} in life {first[1]}", f"{src} leads it in life {lead[1]}")
+            facts = (
+                f"{first[0]} leads view {view} in incarnation {first[1]}",
+                f"{src} in incarnation {lead[1]}",
+            )
             self.violated(src, *facts, invariant="one primary a view")
 
     def acknowledge(self, name: str, view: int, op: int) -> None:
-        """A replica has said that it takes part in a view, and holds so many of its operations."""
+        """Note that a replica has declared that it is in a view and holds the view's first ``op`` operations."""
         self.acknowledged[name] = max((view, op), self.acknowledged.get(name, (0, 0)))
 
     def check_kept(self, name: str, view: int, op: int) -> None:
-        """What a replica acknowledged, it still has, or is in a later view; whatever happened to it meanwhile."""
+        """A replica still has what it acknowledged, or is in a later view, even after a crash."""
         before = self.acknowledged.get(name, (0, 0))
         if (view, op) < before:
             self.violated(
@@ -216,20 +225,23 @@ class ViewstampedSafety(Invariant):
             )
 
     def commit_up_to(self, op: int, view: int) -> None:
-        """The primary and f backups of a view hold these operations."""
+        """Take the first ``op`` operations of a view as committed: its primary and f backups hold them."""
         for number in range(len(self.committed), op):
             command = self.logs[view][number]
             self.committed.append((command, view))
             self.clients.fold(command)
 
     def check_commit(self, replica: Any) -> None:
-        """What a replica takes for committed is held by f + 1, and the same everywhere: compare what is new."""
+        """Operations that a replica treats as committed are held by f + 1 replicas, and are the same at all of them.
+
+        Only operations that are newly committed are compared.
+        """
         key = (replica.name, replica.incarnation)
         before = self.followed.get(key, 0)
         if replica.commit <= before:
             return
         if not self.f:
-            self.logs[replica.view] = replica.log  # alone, it tells nobody what it orders
+            self.logs[replica.view] = replica.log  # a single replica sends no messages about what it orders
             self.commit_up_to(replica.commit, replica.view)
         for number in range(before, replica.commit):
             if number >= len(self.committed):
@@ -250,7 +262,7 @@ class ViewstampedSafety(Invariant):
         self.followed[key] = replica.commit
 
     def check_complete(self, src: str, msg: StartView) -> None:
-        """All that was committed in earlier views is in a view's first log."""
+        """Every operation that was committed in an earlier view is in a view's first log."""
         for number, (command, view) in enumerate(self.committed):
             if view < msg.view and (number >= len(msg.log) or msg.log[number] != command):
                 found = repr(msg.log[number]) if number < len(msg.log) else "nothing"
@@ -262,7 +274,7 @@ class ViewstampedSafety(Invariant):
                 )
 
     def check_choice(self, src: str, msg: StartView) -> None:
-        """Some f + 1 reports, its own among them, agree on whose lives have ended, and this log is their best."""
+        """This log is the best of some f + 1 reports, one of them the sender's, that are crash-consistent."""
         received = self.reports.get(msg.view, {})
         for chosen in combinations(received, self.f + 1):
             if src in chosen and self.are_consistent([(name, received[name]) for name in chosen]):
@@ -278,7 +290,7 @@ class ViewstampedSafety(Invariant):
         )
 
     def are_consistent(self, reports: list[tuple[str, DoViewChange]]) -> bool:
-        """Whether none of the senders had begun another life when one of the others reported (DISC 2017)."""
+        """Whether no sender had begun a later incarnation, as far as any of the other senders knew (DISC 2017)."""
         return all(
             report.epochs[self.members.index(name)] >= other.epochs[self.members.index(name)]
             for name, report in reports
@@ -286,7 +298,7 @@ class ViewstampedSafety(Invariant):
         )
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
-        """Every replica's state is the fold of the committed operations, as far as it has executed them."""
+        """The state of each replica is the result of the committed operations that it has executed."""
         replicas: list[Any] = [node for node in nodes.values() if hasattr(node, "last_normal")]
         ghost = ClientGhost(self.application)
         for replica in sorted(replicas, key=lambda replica: int(replica.applied)):
@@ -304,7 +316,7 @@ class ViewstampedSafety(Invariant):
     # Helpers
 
     def primary_of(self, view: int) -> str:
-        """Replicas are primary in turn."""
+        """The primary of a view: replica view mod n."""
         return self.members[view % len(self.members)]
 
 

@@ -20,12 +20,12 @@ __all__ = [
 ]
 
 Epochs = tuple[int, ...]
-"""Of each replica, the latest life that the sender knows of."""
+"""The latest incarnation of each replica that the sender knows of."""
 
 
 @message
 class Prepare:
-    """To the backups: put this command into the log as number ``op``; all up to ``commit`` is committed."""
+    """To the backups: put this command into the log as number ``op``. All up to number ``commit`` are committed."""
 
     view: int
     op: int
@@ -35,7 +35,7 @@ class Prepare:
 
 @message
 class PrepareOk:
-    """To the primary: this command and all earlier ones are in my log."""
+    """To the primary: the sender's log contains command number ``op`` and all earlier ones."""
 
     view: int
     op: int
@@ -43,7 +43,7 @@ class PrepareOk:
 
 @message
 class Commit:
-    """From an idle primary: it is alive, and all up to ``commit`` is committed."""
+    """From an idle primary: it is alive, and all commands up to number ``commit`` are committed."""
 
     view: int
     commit: int
@@ -51,7 +51,7 @@ class Commit:
 
 @message
 class StartViewChange:
-    """I have not heard from the primary, and move to this view."""
+    """The sender's timeout for the primary expired, or it received a later view; it moves to this view."""
 
     view: int
     epochs: Epochs
@@ -59,7 +59,7 @@ class StartViewChange:
 
 @message
 class DoViewChange:
-    """To the primary of the new view: what I know. ``last_normal`` is the latest view in which I was normal."""
+    """The sender's log, for the primary of a new view. ``last_normal``: the latest view in which it was normal."""
 
     view: int
     log: tuple[Command, ...]
@@ -80,7 +80,7 @@ class StartView:
 
 @message
 class Recovery:
-    """I have lost my state; ``nonce`` tells this recovery from earlier ones."""
+    """The sender has lost its state. ``nonce`` distinguishes this recovery from earlier ones."""
 
     nonce: int
     epochs: Epochs
@@ -99,7 +99,7 @@ class RecoveryResponse:
 
 @message
 class GetState:
-    """I am behind: what comes after ``op`` in this view?"""
+    """A replica that is behind requests the operations of this view after number ``op``."""
 
     view: int
     op: int
@@ -107,7 +107,7 @@ class GetState:
 
 @message
 class NewState:
-    """What comes after ``after``."""
+    """The operations after number ``after``."""
 
     view: int
     after: int

@@ -1,10 +1,10 @@
 """Viewstamped Replication Revisited (Liskov & Cowling, MIT-CSAIL-TR-2012-021), with crash-consistent quorums.
 
 Replicas are numbered; the primary of view v is replica v mod n. The primary orders requests and commits one when f
-backups have it (4.1); when the primary falls silent, the others change the view (4.2). Nothing is on disk: a
-replica that restarts has forgotten everything, and recovers from the others before it takes part again (4.3).
+backups have it (4.1). When the primary stops sending, the others change the view (4.2). Nothing is on disk: a
+replica that restarts has lost its state, and recovers it from the others before it takes part again (4.3).
 
-4.1 and 4.2 are here, 4.3 and 5.2 in `recovery`, what they share in `replica`; the system is in `system`.
+Sections 4.1 and 4.2 are here, 4.3 and 5.2 in `recovery`, shared state in `replica`; the system is in `system`.
 
 Assumptions: n = 2f + 1 replicas, of which at most f are down *or recovering* at a time.
 
@@ -12,12 +12,13 @@ Departures from the paper:
 
 - Quorums are crash-consistent (Michael, Ports, Sharma & Szekeres, "Recovering Shared Objects Without Stable Storage",
   DISC 2017): as printed, a DoViewChange that a replica sent before it crashed may be counted after it has recovered
-  and acknowledged more, which loses a committed request. Messages of view changes and recoveries carry the *epochs* of
-  all replicas as far as the sender knows them, and a message of a life that has ended does not count.
-- A replica that learns of a later view keeps its log until the NewState is there (5.2 lets it cut the log first, and
-  if the view changes again meanwhile, what it cut is missing from its DoViewChange).
-- Logs travel whole in DoViewChange, StartView and RecoveryResponse, and there are no checkpoints (5.1).
-- A life is numbered by the host's count of boots, which stands for the paper's fresh nonce.
+  and acknowledged more, which loses a committed request. Messages of view changes and recoveries carry the *epochs*
+  (incarnation numbers) of all replicas as far as the sender knows them. A message does not count if its sender's
+  incarnation has ended.
+- A replica that learns of a later view keeps its log until the NewState arrives. (In 5.2 it truncates the log first.
+  If the view changes again before the NewState arrives, the truncated part is missing from its DoViewChange.)
+- DoViewChange, StartView and RecoveryResponse contain the whole log, and there are no checkpoints (5.1).
+- The number of an incarnation is the host's count of boots. It also serves as the paper's fresh nonce.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class ViewstampedNode(RecoveringReplica):
         if not self.begins(src, command):
             return  # a duplicate (the client table)
         if command in self.log[self.applied :]:
-            return  # it came in an earlier view, and is on its way
+            return  # it arrived in an earlier view, and is not yet committed
         self.log.append(command)
         self.broadcast(Prepare(self.view, self.op, command, self.commit))
         self.advance_commit()
@@ -82,12 +83,12 @@ class ViewstampedNode(RecoveringReplica):
             self.advance_commit()
 
     def advance_commit(self) -> None:
-        """The primary waits for f PrepareOks from different backups, then the request is committed."""
+        """Commit a request when PrepareOks from f different backups have arrived."""
         having = sorted([*self.acks.values(), self.op], reverse=True)
         self.commit_up_to(having[self.f])
 
     def on_commit_timeout(self) -> None:
-        """An idle primary sends Commit; what is not yet acknowledged is sent again."""
+        """An idle primary sends Commit, or the last operation again to backups that have not acknowledged it."""
         self.set_timer("commit", self.settings.heartbeat_interval)
         behind = [peer for peer in self.peers if self.acks[peer] < self.op]
         if self.log:
@@ -102,7 +103,7 @@ class ViewstampedNode(RecoveringReplica):
                 self.commit_up_to(msg.commit)
 
     def follows(self, src: str, view: int) -> bool:
-        """Whether a message of the primary of ``view`` is for this replica in its present state."""
+        """Whether this replica is normal in ``view``, so that it may process a message of the view's primary."""
         if view < self.view or self.status == RECOVERING:
             return False
         if view > self.view or self.status == VIEW_CHANGE:
@@ -118,7 +119,7 @@ class ViewstampedNode(RecoveringReplica):
             self.change_view(self.view + 1)
 
     def change_view(self, view: int) -> None:
-        """Advance the view-number, and say so to everyone."""
+        """Advance the view-number, and send StartViewChange to all others."""
         if self.status == NORMAL:
             self.record("role", role="candidate", view=view)
         self.status = VIEW_CHANGE
@@ -142,7 +143,7 @@ class ViewstampedNode(RecoveringReplica):
             self.report()
 
     def report(self) -> None:
-        """With StartViewChange from f others: tell the new primary what is known here."""
+        """With StartViewChange from f others: send the log to the new primary in a DoViewChange."""
         agreeing = self.consistent(self.change_votes)
         if len(agreeing) >= self.f and not self.reported:
             self.reported = True
@@ -163,7 +164,7 @@ class ViewstampedNode(RecoveringReplica):
         self.begin_view()
 
     def begin_view(self) -> None:
-        """With f + 1 DoViewChanges, its own among them: take the best log, and begin the view."""
+        """With f + 1 DoViewChanges, including this replica's own: take the best log, and begin the view."""
         reports = self.consistent(self.reports)
         if len(reports) <= self.f or self.name not in reports:
             return
@@ -176,7 +177,7 @@ class ViewstampedNode(RecoveringReplica):
         self.advance_commit()
 
     def best_report(self, reports: list[DoViewChange]) -> DoViewChange:
-        """The one of the latest normal view; of several such, the longest."""
+        """The report with the latest normal view; of several such, the one with the longest log."""
         return max(reports, key=lambda report: (report.last_normal, len(report.log)))
 
     def on_start_view(self, src: str, msg: StartView) -> None:

@@ -1,4 +1,4 @@
-"""How a replica of Viewstamped Replication gets what it has not: recovery (4.3) and state transfer (5.2)."""
+"""How a replica of Viewstamped Replication gets missing state: recovery (4.3) and state transfer (5.2)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["RecoveringReplica"]
 
 
 class RecoveringReplica(ViewReplica):
-    """Forgets everything in a crash, and asks the others."""
+    """A replica that loses its state in a crash, and gets it back from the others."""
 
     # Recovery (4.3)
 
     def on_recovery_timeout(self) -> None:
-        """Ask everyone, again and again until enough have answered."""
+        """Send Recovery to all others, and repeat it until enough of them have answered."""
         if self.status == RECOVERING:
             self.set_timer("recovery", self.settings.detection_timeout)
             self.broadcast(Recovery(self.nonce, tuple(self.epochs)))
@@ -33,11 +33,11 @@ class RecoveringReplica(ViewReplica):
         self.recover()
 
     def answers_me(self, msg: RecoveryResponse) -> bool:
-        """Whether a response belongs to this recovery, and not to an earlier one."""
+        """Whether a response answers this recovery, not an earlier one."""
         return msg.nonce == self.nonce
 
     def recover(self) -> None:
-        """With f + 1 responses, one of them from the primary of the latest view among them: be normal again."""
+        """With f + 1 responses, one of them from the primary of the latest view among them: become normal again."""
         responses = self.consistent(self.responses)
         if len(responses) <= self.f:
             return
@@ -56,7 +56,7 @@ class RecoveringReplica(ViewReplica):
     # State transfer (5.2)
 
     def catch_up(self, src: str, view: int) -> None:
-        """Ask for what is missing."""
+        """Request the missing operations of a view. Uncommitted operations of earlier views are requested again."""
         self.send(src, GetState(view, min(self.commit, self.op) if view > self.last_normal else self.op))
 
     def on_get_state(self, src: str, msg: GetState) -> None:
@@ -71,7 +71,7 @@ class RecoveringReplica(ViewReplica):
                 self.log.extend(msg.log[self.op - msg.after :])
         else:
             if msg.after > self.commit:
-                return  # it answers an older question: what lies between may not be what the view has
+                return  # it answers an older GetState: the operations between may differ from the view's
             self.take_log((*self.log[: msg.after], *msg.log))
             self.redirect_all()
             self.begin_normal(msg.view)

@@ -1,4 +1,4 @@
-"""What a replica of Viewstamped Replication is: its log and views, whose quorums count, what it executes.
+"""The state of a replica of Viewstamped Replication: log and views, crash-consistent quorums, execution.
 
 The base of `recovery` (4.3, 5.2) and `node` (4.1, 4.2); see `node` for the sources and the departures.
 """
@@ -21,7 +21,7 @@ NORMAL, VIEW_CHANGE, RECOVERING = "normal", "view-change", "recovering"
 
 
 class ViewReplica(Replica):
-    """State and words that normal operation, view changes and recovery share."""
+    """State and methods that normal operation, view changes and recovery share."""
 
     settings: ViewstampedReplication
 
@@ -43,10 +43,10 @@ class ViewReplica(Replica):
         self.responses: dict[str, RecoveryResponse] = {}
         self.nonce = self.incarnation
 
-    # Who is who
+    # Roles
 
     def primary_of(self, view: int) -> str:
-        """Replicas are primary in turn."""
+        """The primary of a view: replica view mod n."""
         return self.members[view % len(self.members)]
 
     @property
@@ -60,7 +60,7 @@ class ViewReplica(Replica):
         return len(self.log)
 
     def begin_normal(self, view: int) -> None:
-        """Take part in a view."""
+        """Become normal in a view, as its primary or as a backup."""
         self.status = NORMAL
         self.view = self.last_normal = view
         self.change_votes.clear()
@@ -76,18 +76,21 @@ class ViewReplica(Replica):
             self.await_primary()
 
     def await_primary(self) -> None:
-        """A backup that hears nothing for so long starts a view change (4.2); the length is random."""
+        """Restart the timer after which a backup that received nothing from the primary starts a view change (4.2).
+
+        The timeout is uniform in [detection, 2 x detection) seconds.
+        """
         shortest = self.settings.detection_timeout
         self.set_timer("view_change", self.random.uniform(shortest, 2 * shortest))
 
-    # The log, and what is executed of it
+    # The log, and its execution
 
     def take_log(self, log: Iterable[Command]) -> None:
-        """Replace the log; what was executed is committed, so it is a prefix of every later log."""
+        """Replace the log. Executed operations are committed, so they are a prefix of every later log."""
         self.log = list(log)
 
     def commit_up_to(self, commit: int) -> None:
-        """Execute what is committed, in order; the primary answers."""
+        """Execute the operations that are now committed, in order; the primary answers the clients."""
         self.commit = max(self.commit, min(commit, self.op))
         while self.applied < self.commit:
             command = self.log[self.applied]
@@ -97,12 +100,12 @@ class ViewReplica(Replica):
     # Crash-consistent quorums (DISC 2017)
 
     def learn_epochs(self, epochs: Epochs) -> None:
-        """What is known of lives only grows."""
+        """Merge another replica's epochs into this one's: the maximum for each replica."""
         self.epochs = [max(mine, theirs) for mine, theirs in zip(self.epochs, epochs, strict=True)]
         self.epochs[self.number] = self.incarnation
 
     def consistent(self, received: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the messages whose senders have not begun another life since, as far as is known here."""
+        """The messages whose senders have not begun a later incarnation since, as far as this replica knows."""
         return {
             src: msg
             for src, msg in received.items()

@@ -1,4 +1,4 @@
-"""Viewstamped Replication as a system: its size, its times, who leads, what must hold. The protocol is in `vr`."""
+"""Viewstamped Replication as a system: size, timing, leader, invariants. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ViewstampedReplication"]
 
 @dataclass(frozen=True, kw_only=True)
 class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
-    """Viewstamped Replication Revisited over ``nodes`` replicas that keep nothing on disk.
+    """Viewstamped Replication Revisited with ``nodes`` replicas that store nothing on disk.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
 
     @property
     def max_down(self) -> int | None:
-        """f: nothing is on disk, so that more than f replicas down or recovering would lose the state."""
+        """f: nothing is on disk, so if more than f replicas are down or recovering, the state may be lost."""
         return (self.nodes - 1) // 2
 
     @property
     def disks_may_be_lost(self) -> bool:
-        """A replica that restarts recovers from the others in any case."""
+        """True: a replica that restarts always recovers from the others."""
         return True
 
     def has_recovered(self, node: Node) -> bool:
-        """Whether a live replica takes part again."""
+        """Whether a live replica has finished its recovery."""
         return not isinstance(node, ViewstampedNode) or node.status != RECOVERING
 
     @property
@@ -74,7 +74,7 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
         return positions(nodes, ViewstampedNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that are neither executed nor in the log of the normal replica of the latest view."""
+        """How many acknowledged writes are neither executed nor in the log of the normal replica of the latest view."""
         normal = [n for n in nodes.values() if isinstance(n, ViewstampedNode) and n.status == NORMAL]
         if not normal:
             return None

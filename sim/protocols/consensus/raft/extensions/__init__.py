@@ -1,3 +1,3 @@
-"""What the thesis adds to Raft: elections, membership, reads, replication, snapshots; each by itself."""
+"""The thesis' extensions of Raft: elections, membership, reads, replication, snapshots. Each works independently."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""Elections that disturb less: leader stickiness, CheckQuorum, PreVote, leadership transfer.
+"""Elections that cause fewer disruptions: leader stickiness, CheckQuorum, PreVote, leadership transfer.
 
 Ongaro, "Consensus: Bridging Theory and Practice", Stanford 2014, sections 3.10, 4.2.3, 6.2 and 9.6. Times are
-those of each server's own clock.
+read from each server's own clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class TimeoutRange(RaftNode):
-    """Election timeouts from another interval than [T, 2T) (thesis, 9.3)."""
+    """Election timeouts in [T, timeout_spread * T) instead of [T, 2T) (thesis, 9.3)."""
 
     def draw_election_timeout(self) -> float:
         shortest = self.settings.detection_timeout
@@ -33,15 +33,16 @@ class TimeoutRange(RaftNode):
 
 
 class Stickiness(RaftNode):
-    """Who has just heard from a leader elects no other (4.2.3)."""
+    """A server that has recently received a message from a leader votes for no other server (4.2.3)."""
 
     def on_start(self) -> None:
-        # A server that has crashed does not remember which leader it heard; it must not break a promise it made.
+        # After a crash, a server does not know when it last received a leader's message. It assumes the time of its
+        # restart, so that it does not violate the promise on which leases rely.
         self.leader_contact = self.monotonic if self.incarnation else -float("inf")
         super().on_start()
 
     def trusts_leader(self) -> bool:
-        """Whether this server leads, or has heard from a leader within the minimum election timeout."""
+        """Whether this server leads, or has received a leader's message within the minimum election timeout."""
         since = self.monotonic - self.leader_contact
         return self.role == "leader" or since < self.settings.detection_timeout
 
@@ -58,7 +59,7 @@ class Stickiness(RaftNode):
 
 
 class Contact(RaftNode):
-    """A leader that knows when each follower has last answered it."""
+    """A leader that records when each follower last answered it."""
 
     def on_start(self) -> None:
         self.heard: dict[str, float] = {}
@@ -75,11 +76,11 @@ class Contact(RaftNode):
         super().acknowledged(src, index)
 
     def rejected(self, src: str, index: int, next_index: int) -> None:
-        self.heard[src] = self.monotonic  # a sign of life, too
+        self.heard[src] = self.monotonic  # a rejection is an answer, too
         super().rejected(src, index, next_index)
 
     def silence(self, follower: str) -> float:
-        """Seconds since the follower has answered, or since this server leads."""
+        """Seconds since the follower's last answer; if there was none, since this server became leader."""
         return self.monotonic - self.heard.get(follower, self.leads_since)
 
 
@@ -104,7 +105,7 @@ class CheckQuorum(Contact, Stickiness):
 
 @message
 class PreVote:
-    """Would you vote for me in the term ``proposed``? The sender has not begun it."""
+    """Asks whether the receiver would vote for the candidate in term ``proposed``, which has not begun."""
 
     proposed: int
     candidate: str
@@ -160,7 +161,7 @@ class PreVoting(Stickiness):
         elif msg.term > self.current_term:
             self.adopt_term(
                 msg.term
-            )  # or a server of a low term with a long log would ask for ever, and never be elected
+            )  # else a server with a low term and a long log would ask forever, and never be elected
 
     def adopt_term(self, term: int) -> None:
         self.pre_votes = set()
@@ -173,14 +174,14 @@ class PreVoting(Stickiness):
 
 @message
 class TimeoutNow:
-    """To the server that shall lead: start an election at once (3.10)."""
+    """To the transferee: start an election at once (3.10)."""
 
     term: int
 
 
 @message
 class TransferVote:
-    """A RequestVote of a campaign that the leader itself has asked for: no reason to hold on to it (4.2.3)."""
+    """A RequestVote of a campaign that the leader itself requested, so stickiness does not apply (4.2.3)."""
 
     term: int
     candidate: str
@@ -189,10 +190,10 @@ class TransferVote:
 
 
 class LeadershipTransfer(Contact):
-    """A leader hands over to a server of its choice (3.10).
+    """A leader transfers leadership to a chosen server (3.10).
 
-    While it does, it serves no client. So it does not begin to hand over to a server that has not answered for an
-    election timeout, and a transfer that has failed is reported as failed, not tried again.
+    During a transfer, the leader serves no client. Therefore it does not begin a transfer to a server that has not
+    answered for an election timeout, and it reports a failed transfer as failed instead of repeating it.
     """
 
     def on_start(self) -> None:
@@ -200,7 +201,7 @@ class LeadershipTransfer(Contact):
         self.asked_by: str | None = None
         self.any_transferee = False  # the administrator named no transferee
         self.is_transferee = False
-        self.handed_over = 0  # the last term in which this leader told another to take over
+        self.handed_over = 0  # the last term in which this leader sent TimeoutNow
         super().on_start()
 
     def on_transfer(self, src: str, msg: Transfer) -> None:
@@ -222,7 +223,7 @@ class LeadershipTransfer(Contact):
             self.begin_transfer(transferee, src)
 
     def on_drain(self, src: str, msg: Drain) -> None:
-        """A server that is to be drained leads no longer."""
+        """Transfer leadership away from a server that is to be drained."""
         if self.role == "leader" and msg.member == self.name:
             self.on_transfer(src, Transfer())
         else:
@@ -230,7 +231,7 @@ class LeadershipTransfer(Contact):
             self.reply(src, AdminReply(known, self.leader), hold=False)
 
     def best_prepared(self) -> str:
-        """The follower with the longest matching log, among those that answer if there are any."""
+        """The follower with the longest matching log; followers that have answered recently are preferred."""
 
         def preparation(peer: str) -> tuple[bool, int]:
             answers = self.silence(peer) < self.settings.detection_timeout
@@ -240,7 +241,7 @@ class LeadershipTransfer(Contact):
 
     def begin_transfer(self, transferee: str, asked_by: str | None) -> None:
         """1. The prior leader stops accepting new client requests. 2. It fully updates the target server's
-        log. 3. It sends a TimeoutNow request. Without success for an election timeout it gives up."""
+        log. 3. It sends a TimeoutNow request. After an election timeout without success, it gives up."""
         self.transferee, self.asked_by = transferee, asked_by
         self.set_timer("transfer", self.settings.detection_timeout)
         if self.match_index[transferee] == self.last_index():
@@ -249,7 +250,7 @@ class LeadershipTransfer(Contact):
             self.replicate((transferee,))
 
     def hand_over(self) -> None:
-        """The transferee has everything."""
+        """Send TimeoutNow to the transferee, whose log is complete."""
         if self.transferee is not None:
             self.handed_over = self.current_term
             self.send(self.transferee, TimeoutNow(self.current_term), hold=False)
@@ -267,7 +268,7 @@ class LeadershipTransfer(Contact):
     def end_transfer(
         self, leader: str | None, reason: str, *, done: bool = False, final: bool = False
     ) -> None:
-        """Tell the administrator which server to ask now, or that the transfer has failed."""
+        """Reply to the administrator with the server to ask next, or with the failure of the transfer."""
         if self.transferee is not None:
             if self.asked_by is not None:
                 self.reply(self.asked_by, AdminReply(done, leader, reason, final))
@@ -275,14 +276,14 @@ class LeadershipTransfer(Contact):
             self.cancel_timer("transfer")
 
     def become_follower(self, leader: str | None) -> None:
-        # The administrator may ask the transferee, which answers that it leads if it does. Who named none has what
-        # it asked for: the next leader would only hand over again.
+        # The administrator may ask the transferee, which answers whether it leads. If the administrator named no
+        # transferee, the request is done: the next leader would only transfer leadership again.
         self.end_transfer(self.transferee, "no longer leads", done=self.any_transferee)
         super().become_follower(leader)
 
     def on_request(self, src: str, msg: Request) -> None:
         if self.transferee is not None and self.role == "leader":
-            self.leader, known = None, self.leader  # the client tries again in a while
+            self.leader, known = None, self.leader  # the client retries after a while
             self.redirect(src, msg.command, self.leader)
             self.leader = known
             return

@@ -1,9 +1,9 @@
-"""Changes of who belongs to the cluster: one server at a time, or any set by joint consensus.
+"""Membership changes: one server at a time, or any set by joint consensus.
 
 Ongaro's thesis, chapter 4; Ongaro & Ousterhout 2014, section 6. A configuration is a log entry, and a server
-uses the latest in its log, committed or not. Newcomers catch up before they count (4.2.1). A change waits until
-the leader has committed an entry of its own term (Ongaro, "bug in single-server membership changes", raft-dev,
-10 July 2015), and for the change before it.
+uses the latest in its log, committed or not. New servers catch up before they become voters (4.2.1). A change
+waits until the leader has committed an entry of its own term (Ongaro, "bug in single-server membership changes",
+raft-dev, 10 July 2015), and until the previous change is committed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from sim.protocols.kv import Command
 __all__ = ["Config", "Membership"]
 
 ROUNDS = 10
-"""A newcomer that has not caught up after so many rounds of replication is too slow (4.2.1)."""
+"""A new server that has not caught up after this many rounds of replication is too slow (4.2.1)."""
 
 
 @message
 class Config:
-    """Who votes; during joint consensus who voted before (``old``, both must agree); who only listens."""
+    """A configuration: voters, learners (receive the log, do not vote), and in joint consensus the ``old`` voters.
+
+    In joint consensus, majorities of both ``voters`` and ``old`` must agree.
+    """
 
     voters: tuple[str, ...]
     old: tuple[str, ...] = ()
@@ -39,18 +42,18 @@ class Config:
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """A majority of each of these is a quorum."""
+        """The sets of voters; a quorum contains a majority of each."""
         return (self.voters, self.old) if self.old else (self.voters,)
 
 
 def config_command(config: Config) -> Command:
-    """The log's form of a configuration; the state machine ignores it."""
+    """The command that represents a configuration in the log; the state machine ignores it."""
     return Command(-1, 0, "config", "", config)
 
 
 @dataclass
 class Newcomer:
-    """A server that catches up: the round under way began at ``began`` and ends at index ``goal`` (4.2.1)."""
+    """A new server that catches up: the current round began at ``began`` (s) and ends at index ``goal`` (4.2.1)."""
 
     goal: int
     began: float
@@ -59,14 +62,14 @@ class Newcomer:
 
 
 class Membership(Stickiness):
-    """A server of a cluster whose members change."""
+    """A server of a cluster whose membership can change."""
 
     def on_start(self) -> None:
         self.all_names = self.members  # spares included
         self.newcomers: dict[str, Newcomer] = {}
-        self.target: Config | None = None  # where the change under way leads to
-        self.admin: str | None = None  # who asked for it
-        self.settled = 0  # index of the last configuration whose commitment this leader has dealt with
+        self.target: Config | None = None  # the configuration to which the current change leads
+        self.admin: str | None = None  # the node that requested it
+        self.settled = 0  # configurations below this index need no further action of this leader
         self.configs: list[tuple[int, Config]] = []  # (index, configuration), the last committed one first
         self.read_configs()
         super().on_start()
@@ -79,7 +82,7 @@ class Membership(Stickiness):
         return self.configs[-1][1]
 
     def read_configs(self) -> None:
-        """Find the configurations in what is on disk."""
+        """Find the configurations in the snapshot and the log on disk."""
         snapshot = getattr(self, "snapshot", None)
         if snapshot is not None and snapshot.config is not None:
             self.configs = [(snapshot.index, snapshot.config)]
@@ -109,7 +112,7 @@ class Membership(Stickiness):
         self.adopt_config()
 
     def install(self, snapshot: Any) -> None:
-        super().install(snapshot)  # type: ignore[misc]  # of Snapshots, which stands behind this class
+        super().install(snapshot)  # type: ignore[misc]  # of Snapshots, which follows this class in the MRO
         self.read_configs()
 
     def on_append_entries(self, src: str, msg: AppendEntries) -> None:
@@ -152,17 +155,17 @@ class Membership(Stickiness):
             self.reset_election_timer()
 
     def campaign(self) -> None:
-        if self.may_campaign():  # else it was told to take over, and has been demoted since
+        if self.may_campaign():  # else it received TimeoutNow, and has been demoted since
             super().campaign()
 
     def may_campaign(self) -> bool:
-        """Voters may; so may one whose removal is not committed, for it may yet be needed (4.2.2)."""
+        """Whether this server is a voter, or was one whose removal is not committed: it may be needed (4.2.2)."""
         index, config = self.configs[-1]
         if self.name in config.voters or self.name in config.old:
             return True
         return index > self.commit_index and self.name in self.configs[-2][1].voters
 
-    # Leading servers that come and go
+    # A leader whose followers change
 
     def become_leader(self) -> None:
         self.settled = 0
@@ -170,7 +173,7 @@ class Membership(Stickiness):
 
     def on_append_entries_reply(self, src: str, msg: AppendEntriesReply) -> None:
         if self.role == "leader" and msg.term <= self.current_term and src not in self.match_index:
-            return  # it has gone
+            return  # it is no longer a member
         super().on_append_entries_reply(src, msg)
 
     def rejected(self, src: str, index: int, next_index: int) -> None:
@@ -191,14 +194,14 @@ class Membership(Stickiness):
         return super().append(command)
 
     def greet(self, servers: Iterable[str]) -> None:
-        """Begin to replicate to those who are new."""
+        """Begin to replicate to new servers, and drop the state of removed ones."""
         for name in servers:
             if name not in self.match_index:
                 self.track(name)
         for gone in [name for name in self.match_index if name not in self.members and name != self.name]:
             del self.match_index[gone], self.next_index[gone], self.sent_index[gone]
 
-    # What an administrator may ask
+    # Requests of an administrator
 
     def on_join(self, src: str, msg: Join) -> None:
         config = self.config
@@ -217,7 +220,7 @@ class Membership(Stickiness):
         elif msg.voter:
             others = tuple(name for name in config.learners if name != msg.member)
             self.begin_change(src, Config((*config.voters, msg.member), learners=others))
-        else:  # a new learner, or a voter that votes no longer
+        else:  # a new learner, or a voter that becomes one
             others = tuple(name for name in config.voters if name != msg.member)
             self.begin_change(src, Config(others, learners=(*config.learners, msg.member)))
 
@@ -248,7 +251,7 @@ class Membership(Stickiness):
         self.change_if_new(src, Config(voters, learners=learners))
 
     def can_change(self, src: str) -> bool:
-        """Whether a change may begin now; if not, the one that asked is told."""
+        """Whether a change may begin now. If not, this server replies with the reason."""
         reason = ""
         if self.role != "leader":
             reason = "does not lead"
@@ -260,17 +263,17 @@ class Membership(Stickiness):
             self.reply(src, AdminReply(False, self.leader, reason), hold=False)
         return not reason
 
-    # A change, from catching up to its end
+    # The steps of a change
 
     def change_if_new(self, src: str, target: Config) -> None:
-        """Change to ``target``, unless that is how it is."""
+        """Change to ``target``, unless it equals the current configuration."""
         if set(target.voters) == set(self.config.voters) and target.learners == self.config.learners:
             self.reply(src, AdminReply(True, self.name), hold=False)
         else:
             self.begin_change(src, target)
 
     def begin_change(self, src: str, target: Config) -> None:
-        """First let the new servers catch up, without a vote (4.2.1)."""
+        """Begin a change: first the new servers catch up as non-voters (4.2.1)."""
         self.admin, self.target = src, target
         last = self.last_index()
         fresh = [name for name in target.voters if name not in self.config.voters]
@@ -281,13 +284,13 @@ class Membership(Stickiness):
             self.set_timer("catch_up", 2 * ROUNDS * self.settings.detection_timeout)
             self.replicate(fresh)
             for name in fresh:
-                self.catch_up(name)  # a learner may be there already
+                self.catch_up(name)  # a learner may have caught up already
         else:
             self.proceed()
 
     def catch_up(self, name: str) -> None:
-        """A newcomer has acknowledged something: is it close enough behind? If the last round lasted less than
-        an election timeout, the leader adds it (4.2.1)."""
+        """Check the progress of a new server that has acknowledged entries. If its last round lasted less than an
+        election timeout, the leader adds it (4.2.1)."""
         newcomer = self.newcomers[name]
         if newcomer.ready or self.match_index[name] < newcomer.goal:
             return
@@ -308,7 +311,7 @@ class Membership(Stickiness):
             self.give_up(f"{slow[0]} does not catch up")
 
     def give_up(self, reason: str) -> None:
-        """Nothing has been changed yet."""
+        """Abandon the change before any configuration was appended, and report the reason."""
         self.tell_admin(False, reason)
         self.newcomers, self.target = {}, None
         self.adopt_config()
@@ -320,7 +323,7 @@ class Membership(Stickiness):
             self.append(config_command(self.next_config(self.target)))
 
     def next_config(self, target: Config) -> Config:
-        """One server more or less (4.1), or the joint configuration (section 6)."""
+        """The configuration with one server added or removed (4.1), or the joint configuration (section 6)."""
         config = self.config
         if set(target.voters) == set(config.voters):
             return target
@@ -337,7 +340,7 @@ class Membership(Stickiness):
 
     def apply_committed(self) -> None:
         for index in range(self.last_applied + 1, self.commit_index + 1):
-            self.note_config(index, self.entry_at(index).command)  # a snapshot may be taken right away
+            self.note_config(index, self.entry_at(index).command)  # the snapshot may be taken in this step
         super().apply_committed()
         while len(self.configs) > 1 and self.configs[1][0] <= self.last_applied:
             self.configs.pop(0)
@@ -348,7 +351,7 @@ class Membership(Stickiness):
             self.config_committed()
 
     def config_committed(self) -> None:
-        """The latest configuration is committed: go on from it, or be done."""
+        """The latest configuration is committed: append the next one, or finish the change."""
         config, target = self.config, self.target
         if config.old:  # once C_old,new is committed, the leader creates C_new (section 6)
             self.append(config_command(Config(config.voters, (), config.learners)))

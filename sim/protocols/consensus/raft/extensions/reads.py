@@ -1,8 +1,8 @@
-"""Reads that bypass the log: ReadIndex, leases, reads at followers; and stale reads, to compare with.
+"""Reads that bypass the log: ReadIndex, leases, reads at followers; and stale reads, for comparison.
 
-Ongaro's thesis, section 6.4. A linearizable read must see all that was acknowledged before it was asked for.
-Through the log it costs what a write costs. Here the leader remembers its commit index (the *read index*),
-makes sure that it still leads, and answers when that index is applied.
+Ongaro's thesis, section 6.4. A linearizable read must see every write that was acknowledged before the read was
+requested. A read through the log costs as much as a write. Here the leader saves its commit index (the *read
+index*), confirms that it still leads, and answers when that index is applied.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 @message
 class ReadHeartbeat:
-    """Does the receiver still follow? Number ``round`` of its term."""
+    """Asks whether the receiver still follows this leader; heartbeat number ``round`` of the term."""
 
     term: int
     leader: str
@@ -39,7 +39,7 @@ class ReadHeartbeat:
 
 @message
 class ReadHeartbeatReply:
-    """It does, if ``term`` is the leader's."""
+    """The sender still follows if ``term`` is the leader's term."""
 
     term: int
     round: int
@@ -55,7 +55,7 @@ class ReadIndexRequest:
 
 @message
 class ReadIndexReply:
-    """What is committed up to ``index`` must be applied before the read; None: the asked one does not lead."""
+    """The read index: entries up to ``index`` must be applied before the read. None: the sender does not lead."""
 
     term: int
     session: int
@@ -63,18 +63,20 @@ class ReadIndexReply:
     index: int | None
 
 
-Asked = tuple[str, Any]  # who waits, and for what: a client's Command, or a follower's ReadIndexRequest
+Asked = tuple[
+    str, Any
+]  # a waiting node and its request: a client's Command, or a follower's ReadIndexRequest
 
 
 class ReadIndex(RaftNode):
-    """Reads cost a round of heartbeats, and nothing is written (6.4)."""
+    """A read costs a round of heartbeats, and no write to the log (6.4)."""
 
     def on_start(self) -> None:
         self.round = 0
         self.rounds_heard: dict[str, int] = {}  # follower -> the last round that it has answered
         self.confirmed = 0  # the last round that a majority has answered
-        self.early: list[Asked] = []  # asked before this term has committed anything
-        self.reading: list[tuple[int, int, Asked]] = []  # (round, read index, who)
+        self.early: list[Asked] = []  # requested before this term has committed an entry
+        self.reading: list[tuple[int, int, Asked]] = []  # (round, read index, request)
         super().on_start()
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -94,11 +96,11 @@ class ReadIndex(RaftNode):
         self.confirm()
 
     def has_committed_in_term(self) -> bool:
-        """Whether the commit index is known to cover all that earlier leaders committed."""
+        """Whether an entry of this term is committed, so the commit index covers all commits of earlier leaders."""
         return self.term_at(self.commit_index) == self.current_term
 
     def begin_round(self) -> None:
-        """Ask all whether they still follow."""
+        """Begin a new round of heartbeats: ask all voters whether they still follow."""
         self.round += 1
         self.ask_round()
 
@@ -123,7 +125,7 @@ class ReadIndex(RaftNode):
             self.confirm()
 
     def confirm(self) -> None:
-        """Serve the reads whose round a majority has answered: nobody else led when it was begun."""
+        """Serve the reads whose round a majority has answered: no other server led when the round began."""
         answered = {self.name: self.round, **self.rounds_heard}
         for number in sorted(answered.values(), reverse=True):
             if self.is_quorum({name for name, heard in answered.items() if heard >= number}):
@@ -149,7 +151,7 @@ class ReadIndex(RaftNode):
     def on_heartbeat_timeout(self) -> None:
         super().on_heartbeat_timeout()
         if self.reading:
-            self.ask_round()  # answers to the latest round confirm all before it
+            self.ask_round()  # answers to the latest round confirm all earlier ones
 
     def become_leader(self) -> None:
         self.round = self.confirmed = 0
@@ -164,18 +166,19 @@ class ReadIndex(RaftNode):
             self.turn_away(asked)
 
     def turn_away(self, asked: Asked) -> None:
-        """This server leads no longer."""
+        """Redirect a read, because this server no longer leads."""
         client, command = asked
         if isinstance(command, Command):
             self.redirect(client, command, self.leader)
 
 
 class LeaseReads(Stickiness, ReadIndex):
-    """Reads cost nothing while the leader holds a lease (6.4.1).
+    """Reads cost no messages between servers while the leader holds a lease (6.4.1).
 
-    The lease runs from the moment at which a round of heartbeats *was sent* that a majority has answered: each
-    of them elects no other for the minimum election timeout after it (`Stickiness`). It is shorter than that
-    by what clocks may drift apart. After asking another server to lead, a leader trusts no lease of that term.
+    The lease runs from the time at which a round of heartbeats *was sent* that a majority has answered. Each of
+    these servers votes for no other server for the minimum election timeout after it (`Stickiness`). The lease is
+    shorter than that timeout by the possible drift of clocks. After a leader has sent TimeoutNow, it does not rely
+    on leases in that term.
     """
 
     def on_start(self) -> None:
@@ -184,7 +187,7 @@ class LeaseReads(Stickiness, ReadIndex):
         super().on_start()
 
     def holds_lease(self) -> bool:
-        """Whether nobody else can have been elected."""
+        """Whether the lease guarantees that no other server has been elected."""
         return self.monotonic < self.lease_until and getattr(self, "handed_over", 0) != self.current_term
 
     def read(self, asked: Asked) -> None:
@@ -218,12 +221,12 @@ class LeaseReads(Stickiness, ReadIndex):
 
 
 class FollowerReads(ReadIndex):
-    """Any server serves reads: it asks the leader for the read index, and waits until it has applied it (6.4)."""
+    """Any server serves reads: it asks the leader for the read index, and waits until that is applied (6.4)."""
 
     def on_start(self) -> None:
-        self.asked: dict[int, Asked] = {}  # session -> a read for which the leader has been asked
+        self.asked: dict[int, Asked] = {}  # session -> a read whose read index was requested
         self.lagging: list[tuple[int, Asked]] = []  # (read index, a read that waits for it to be applied)
-        self.matched = (0, 0)  # in this term, the log is the leader's up to this index
+        self.matched = (0, 0)  # (term, index): in that term the log matches the leader's up to the index
         super().on_start()
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -264,7 +267,7 @@ class FollowerReads(ReadIndex):
             return
         term, matched = self.matched
         if term == msg.term == self.current_term and self.commit_index < min(msg.index, matched):
-            self.commit_index = min(msg.index, matched)  # the leader has said that this much is committed
+            self.commit_index = min(msg.index, matched)  # entries up to the read index are committed
             self.apply_committed()
         if self.last_applied >= msg.index:
             self.answer(client, command, self.store.execute(command))
@@ -292,7 +295,7 @@ class FollowerReads(ReadIndex):
 
 
 class StaleReads(RaftNode):
-    """Any server answers reads from its own state at once: cheap, and not linearizable."""
+    """Any server answers reads from its own state at once; cheap, but not linearizable."""
 
     def on_request(self, src: str, msg: Request) -> None:
         if msg.command.kind in self.store.reads:

@@ -1,4 +1,4 @@
-"""Replication that costs less: fast backtracking, pipelining, batching.
+"""Cheaper replication: fast backtracking, pipelining, batching.
 
 Ongaro & Ousterhout 2014, section 5.3 (the conflicting term in a rejection); Ongaro's thesis, section 10.2.
 """
@@ -18,8 +18,8 @@ __all__ = ["AppendEntriesConflict", "Batching", "FastBacktracking", "Pipelining"
 
 @message
 class AppendEntriesConflict:
-    """A rejection of ``index`` that says more: the term of the conflicting entry and the first index that
-    the follower stores for that term; where its log is too short, term 0 and the index after its last."""
+    """A rejection of ``index`` with the term of the conflicting entry and the first index that the follower
+    stores for that term; if its log is too short, term 0 and the index after its last."""
 
     term: int
     index: int
@@ -28,7 +28,7 @@ class AppendEntriesConflict:
 
 
 class FastBacktracking(RaftNode):
-    """One rejected AppendEntries for each term with conflicting entries, not one for each entry (5.3)."""
+    """At most one rejected AppendEntries for each term with conflicting entries, not one for each entry (5.3)."""
 
     def refuse(self, src: str, previous: int) -> None:
         first, term, floor = self.last_index() + 1, 0, self.floor()
@@ -48,7 +48,7 @@ class FastBacktracking(RaftNode):
             self.rejected(src, msg.index, matching + 1 if matching else msg.first_index)
 
     def last_of_term(self, term: int, before: int) -> int:
-        """The index below ``before`` of the last entry of a term in this log; 0: it has none."""
+        """The index of the last entry of a term below index ``before`` in this log; 0: there is none."""
         index, floor = before - 1, self.floor()
         while index > floor and self.term_at(index) > term:
             index -= 1
@@ -56,17 +56,17 @@ class FastBacktracking(RaftNode):
 
 
 class Pipelining(RaftNode):
-    """An entry is sent once, without waiting for the acknowledgement of those before it (10.2.1).
+    """Each entry is sent once, without waiting for the acknowledgement of earlier ones (10.2.1).
 
-    At most ``pipeline`` AppendEntries with entries are on their way to one follower. When one is lost or
-    overtaken the follower rejects what comes after it, and the leader begins again after the last entry known
-    to match; so it does when nothing has come back for a whole heartbeat.
+    At most ``pipeline`` AppendEntries with entries are in flight to one follower. If one is lost or reordered, the
+    follower rejects the later ones, and the leader restarts after the last entry known to match. The leader does
+    the same if no acknowledgement arrives for a whole heartbeat interval.
     """
 
     def on_start(self) -> None:
-        self.in_flight: dict[str, list[int]] = {}  # the last index of each message under way
-        self.overdue: dict[str, int] = {}  # the last index under way at the last heartbeat
-        self.repaired: dict[str, int] = {}  # rejections of what was sent before this index are old news
+        self.in_flight: dict[str, list[int]] = {}  # the last index of each message in flight
+        self.overdue: dict[str, int] = {}  # the last index in flight at the last heartbeat
+        self.repaired: dict[str, int] = {}  # rejections of messages below this index are outdated
         super().on_start()
 
     def track(self, follower: str) -> None:
@@ -75,7 +75,7 @@ class Pipelining(RaftNode):
         self.overdue[follower] = self.repaired[follower] = 0
 
     def replicate(self, followers: Iterable[str]) -> None:
-        """Send what has not been sent, where the pipeline has room."""
+        """Send the unsent entries to each follower whose pipeline is not full."""
         made: dict[int, AppendEntries] = {}
         for follower in followers:
             under_way = self.in_flight[follower]
@@ -95,7 +95,7 @@ class Pipelining(RaftNode):
             under_way = self.in_flight[follower]
             if under_way and under_way[0] <= self.overdue[follower]:
                 under_way.clear()
-            if under_way:  # not before what is under way: it says only who leads
+            if under_way:  # an empty heartbeat, so that it cannot be rejected because of entries in flight
                 previous = self.next_index[follower] - 1
                 if previous >= self.floor():
                     self.send(follower, replace(self.append_entries(previous), entries=()), hold=False)
@@ -142,7 +142,7 @@ class Batching(RaftNode):
         self.flush()
 
     def flush(self) -> None:
-        """Append what has been collected, and replicate it at once."""
+        """Append the collected commands, and replicate them at once."""
         batch, self.batch = self.batch, []
         if not batch:
             return
@@ -155,7 +155,7 @@ class Batching(RaftNode):
 
     def append(self, command: Command) -> int:
         if command is NOOP or command.session < 0:
-            self.flush()  # what came before goes before
+            self.flush()  # earlier commands are appended first
         return super().append(command)
 
     def become_follower(self, leader: str | None) -> None:

@@ -1,8 +1,8 @@
 """Log compaction: snapshots and InstallSnapshot.
 
 Ongaro & Ousterhout 2014, section 7 and figure 13; Ongaro's thesis, chapter 5. Client sessions are part of the
-state, and therefore of the snapshot (thesis, 6.3). Departures: a snapshot travels as one message, not in chunks; the
-log keeps the entries since the snapshot before the last, so that followers that lag a little need none.
+state, and therefore of the snapshot (thesis, 6.3). Departures: a snapshot is sent as one message, not in chunks; the
+log keeps the entries since the last snapshot but one, so that followers that are slightly behind need no snapshot.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["InstallSnapshot", "Snapshot", "Snapshots"]
 
 @message
 class Snapshot:
-    """The state after all entries up to ``index``, which is of ``term``; the latest configuration up to it."""
+    """The state after all entries up to ``index``, whose term is ``term``, and the latest configuration among them."""
 
     index: int = 0
     term: int = 0
@@ -43,13 +43,13 @@ class InstallSnapshot:
 
 
 class Snapshots(RaftNode):
-    """A server that snapshots its state every ``snapshot_every`` entries."""
+    """A server that takes a snapshot of its state every ``snapshot_every`` entries."""
 
     snapshot = durable(Snapshot())
     beginning = durable((0, 0))  # index and term of the entry before the first that the log holds
 
     def on_start(self) -> None:
-        self.snapshot_sent: dict[str, float] = {}  # follower -> when
+        self.snapshot_sent: dict[str, float] = {}  # follower -> time (s) of the last InstallSnapshot
         super().on_start()
         if self.snapshot.index:
             self.restore(self.snapshot)
@@ -59,7 +59,7 @@ class Snapshots(RaftNode):
         self.store.restore(snapshot.state)
         self.commit_index = self.last_applied = snapshot.index
 
-    # The log, which has lost its beginning
+    # The log, whose first entries may have been discarded
 
     def floor(self) -> int:
         return self.beginning[0]
@@ -82,14 +82,14 @@ class Snapshots(RaftNode):
         self.log.truncate(index - self.beginning[0] - 1)
 
     def discard_until(self, index: int) -> None:
-        """Forget the entries up to ``index``."""
+        """Discard the entries up to ``index``."""
         floor = self.beginning[0]
         if index > floor:
             term = self.term_at(index)
             self.log.discard(index - floor)
             self.beginning = (index, term)
 
-    # Taking one
+    # Taking a snapshot
 
     def apply_committed(self) -> None:
         super().apply_committed()
@@ -97,7 +97,7 @@ class Snapshots(RaftNode):
             self.take_snapshot()
 
     def take_snapshot(self) -> None:
-        """Write the current state to stable storage, then discard the log (up to the snapshot before)."""
+        """Write the current state to stable storage, then discard the log (up to the previous snapshot)."""
         keep_from = self.snapshot.index
         index = self.last_applied
         self.snapshot = Snapshot(index, self.term_at(index), self.state(), self.config_at(index))
@@ -111,14 +111,14 @@ class Snapshots(RaftNode):
         """The latest configuration up to ``index``; None: the first one."""
         return None
 
-    # Sending one
+    # Sending a snapshot
 
     def track(self, follower: str) -> None:
         super().track(follower)
         self.snapshot_sent.pop(follower, None)
 
     def replicate(self, followers: Iterable[str]) -> None:
-        """Send the snapshot where the next entry has been discarded (section 7)."""
+        """Send the snapshot to followers whose next entry has been discarded (section 7)."""
         floor = self.floor()
         able = []
         for follower in followers:
@@ -129,7 +129,7 @@ class Snapshots(RaftNode):
         super().replicate(able)
 
     def send_snapshot(self, follower: str) -> None:
-        """Once, and again when there is no answer for an election timeout; meanwhile say who leads."""
+        """Send the snapshot, and repeat it after an election timeout without an answer; meanwhile send heartbeats."""
         sent = self.snapshot_sent.get(follower, -float("inf"))
         self.sent_index[follower] = self.snapshot.index
         if self.monotonic - sent >= self.settings.detection_timeout:
@@ -146,7 +146,7 @@ class Snapshots(RaftNode):
             self.snapshot_sent.pop(src, None)
         super().acknowledged(src, index)
 
-    # Being sent one, or what is in it already
+    # Receiving a snapshot, or entries that it contains
 
     def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
         snapshot = msg.snapshot
@@ -170,7 +170,7 @@ class Snapshots(RaftNode):
             self.beginning = (snapshot.index, snapshot.term)
         self.snapshot = snapshot
         self.restore(snapshot)
-        self.apply_committed()  # what waited for it need not wait for the next commit
+        self.apply_committed()  # hooks that run after applying need not wait for the next commit
 
     def has(self, index: int, term: int) -> bool:
         """Whether the log holds an entry of this index and term."""
@@ -179,7 +179,7 @@ class Snapshots(RaftNode):
     def on_append_entries(self, src: str, msg: AppendEntries) -> None:
         floor, term = self.beginning
         if msg.prev_log_index < floor and msg.term >= self.current_term:
-            # What the message has up to the snapshot is committed, and need not be compared.
+            # The message's entries up to the snapshot are committed, and need not be compared.
             skip = floor - msg.prev_log_index
             msg = replace(msg, prev_log_index=floor, prev_log_term=term, entries=msg.entries[skip:])
         super().on_append_entries(src, msg)

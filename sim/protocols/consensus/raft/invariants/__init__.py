@@ -1,7 +1,7 @@
-"""What must hold in every run of Raft: figure 3 of the paper, and the steps on which its proof rests.
+"""The invariants of Raft: figure 3 of the paper, and the lemmas from which the paper proves it.
 
-All invariants share one `RaftHistory`: a ghost record of everything that was ever voted, acknowledged and committed, by
-crashed servers too. It works out once what an event changed; each invariant then costs in proportion to that.
+All invariants share one `RaftHistory`: a ghost record of everything that was ever voted, acknowledged and committed,
+also by crashed servers. It computes the changes of each event once; the cost of each invariant is proportional to them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 
 
 def raft_invariants(application: Application | None = None) -> Iterable[Invariant]:
-    """Fresh invariants for one run, on one history; ``application``: what is replicated (None: a key-value store)."""
+    """Fresh invariants for one run, with one history; ``application`` is replicated (None: a key-value store)."""
     history = RaftHistory(application=application or KeyValueStore())
     invariants = (
         ElectionSafety,

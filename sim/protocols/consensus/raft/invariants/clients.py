@@ -1,4 +1,4 @@
-"""Invariants of what clients see: each command takes effect once, and what was acknowledged stays (section 8)."""
+"""Invariants that clients observe: each command takes effect once, and acknowledged ones are committed (section 8)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["AcknowledgedIsCommitted", "ExactlyOnce"]
 class ExactlyOnce(RaftLaw):
     """Each command takes effect once, and all replies to it are equal (section 8).
 
-    The reference is the fold of the committed entries that skips what it has seen, with a set of its own.
+    The reference applies the committed entries in order, and skips duplicates by a set of its own.
     """
 
     title: ClassVar[str] = "exactly once"
@@ -28,13 +28,13 @@ class ExactlyOnce(RaftLaw):
     results: dict[tuple[int, int], Result] = field(default_factory=dict)
     folded: int = 0
     reads_in_log: bool = True
-    reads: set[tuple[int, int]] = field(default_factory=set)  # what clients have asked that bypasses the log
+    reads: set[tuple[int, int]] = field(default_factory=set)  # clients' reads that bypass the log
 
     def __post_init__(self) -> None:
         self.model = self.history.application.fresh()
 
     def fold(self) -> None:
-        """Apply what has been committed since the last time."""
+        """Apply the entries that were committed since the last call."""
         committed = self.history.committed
         while self.folded < len(committed):
             command = committed[self.folded].command
@@ -56,18 +56,18 @@ class ExactlyOnce(RaftLaw):
             self.reads.add((message.command.session, message.command.sequence))
 
     def fold_for(self, src: str) -> None:
-        """A leader replies in the very step in which it commits, before `on_step` has told the others."""
+        """Apply the sender's commits: a leader replies in the step in which it commits, before `on_step` is called."""
         node, committed = self.history.servers[src].node, self.history.committed
         for index in range(len(committed) + 1, node.last_applied + 1):
             committed.append(node.entry_at(index))
         self.fold()
 
     def is_read(self, kind: str) -> bool:
-        """Whether commands of this kind change nothing."""
+        """Whether commands of this kind do not change the state."""
         return kind in self.history.application.reads
 
     def compare(self, src: str, reply: Reply) -> None:
-        """Compare a reply with what the command must have returned."""
+        """Compare a reply with the result of the command in the reference."""
         expected = self.results.get((reply.session, reply.sequence))
         if expected is None:
             self.violated((src,), f"{src} replies {reply!r}", "no such command is committed")
@@ -91,7 +91,7 @@ class ExactlyOnce(RaftLaw):
 
 @dataclass
 class AcknowledgedIsCommitted(RaftLaw):
-    """What a client saw succeed is committed, and stays so (leader completeness sees to the rest)."""
+    """A command that succeeded for a client is committed (and remains so, by leader completeness)."""
 
     title: ClassVar[str] = "acknowledged is committed"
     commands: set[tuple[int, int]] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Invariants of what is committed: when it may be, and that it stays (sections 5.3, 5.4)."""
+"""Invariants of commitment: when an entry may be committed, and that it remains so (sections 5.3, 5.4)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class CommitRule(RaftLaw):
             )
 
     def is_quorum(self, node: RaftNode, servers: set[str]) -> bool:
-        """What the node takes for a quorum."""
+        """Whether the node treats these servers as a quorum."""
         return node.is_quorum(servers)
 
     def holders(self, node: RaftNode, index: int, term: int) -> list[str]:
-        """Who has the entry on disk."""
+        """The servers that have the entry on disk."""
         history = self.history
         return [name for name in history.servers if history.durable_term_at(name, index) == term]
 
@@ -54,7 +54,7 @@ class StateMachineSafety(RaftLaw):
 
     def check(self, node: RaftNode) -> None:
         committed = self.history.committed
-        floor = node.floor()  # what is below it came with a snapshot, which is compared as a whole
+        floor = node.floor()  # entries up to it are in a snapshot, which is compared as a whole
         for index in self.history.newly_committed:
             if index <= floor:
                 self._must_be_committed(node, index)
@@ -129,7 +129,7 @@ class LeaderCompleteness(RaftLaw):
             )
 
     def _later_leaders_have(self, node: RaftNode) -> None:
-        """A deposed leader has committed: those elected since must have had the entry."""
+        """A deposed leader has committed an entry: leaders of later terms must have had it when they were elected."""
         index = node.commit_index
         for term, name, last, _ in self.reigns:
             if term > node.current_term and last < index:

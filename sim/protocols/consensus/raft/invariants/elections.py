@@ -1,4 +1,4 @@
-"""Invariants of terms, votes and leaders (sections 5.1, 5.2), and of what must be on disk before it is told."""
+"""Invariants of terms, votes and leaders (sections 5.1, 5.2), and of state that must be durable before it is sent."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class OneVotePerTerm(RaftLaw):
 
 @dataclass
 class TermsNeverFall(RaftLaw):
-    """No server's term falls below one that it has told anybody, restarts included."""
+    """A server's term never falls below a term that it has sent, also after restarts."""
 
     title: ClassVar[str] = "terms never fall"
 
@@ -75,7 +75,7 @@ class TermsNeverFall(RaftLaw):
 def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
     """A server that has sent a term, a vote or an acknowledgement has it on disk.
 
-    Once the disk is in a later term, what was promised in the old one binds nobody any more.
+    Once a later term is on disk, votes and acknowledgements of earlier terms no longer matter.
     """
 
     def has_term(stored: Stored, message: Any, dst: str) -> bool:
@@ -89,7 +89,7 @@ def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
         if not message.success or not message.index or stored("current_term") != message.term:
             return True
         if message.index < node.floor() or node.current_term != message.term:
-            return True  # in the snapshot; or, in memory only, it has begun to follow another leader
+            return True  # in the snapshot; or the node follows a later leader, known in memory only
         known = node.term_at(message.index) if message.index <= node.last_index() else None
         on_disk = history.durable_term_at(node.name, message.index)
         return on_disk is not None and on_disk == known

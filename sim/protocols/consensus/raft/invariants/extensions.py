@@ -1,4 +1,4 @@
-"""What must hold beyond figure 3 when the thesis' extensions are on."""
+"""Invariants of the thesis' extensions, beyond figure 3."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass
 class SnapshotIsFold(RaftLaw):
-    """A snapshot covers committed entries only, and holds what they make of an empty state, sessions included."""
+    """A snapshot covers committed entries only, and its state (with sessions) is the result of applying them."""
 
     title: ClassVar[str] = "a snapshot is the fold of the log"
     models: dict[str, Sessions] = field(default_factory=dict)
@@ -62,11 +62,11 @@ class SnapshotIsFold(RaftLaw):
                 )
 
     def empty(self) -> Sessions:
-        """The first state."""
+        """The initial state."""
         return Sessions(self.history.application)
 
     def model(self, name: str, index: int) -> Sessions:
-        """The state after the committed entries up to an index; a server's snapshots only move on."""
+        """The state after the committed entries up to an index. It continues from the server's previous snapshot."""
         model, done = self.models.setdefault(name, self.empty()), self.folded.get(name, 0)
         if index < done:
             model, done = self.empty(), 0
@@ -78,10 +78,10 @@ class SnapshotIsFold(RaftLaw):
 
 @dataclass
 class ReadsAreFresh(RaftLaw):
-    """A read sees all that was committed when it was asked for (6.4): the read index covers it."""
+    """A read sees every entry that was committed when the client requested it (6.4)."""
 
     title: ClassVar[str] = "reads are fresh"
-    asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> the commit index at its call
+    asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> entries committed at its call
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Request and message.command.kind in self.history.application.reads:
@@ -91,7 +91,7 @@ class ReadsAreFresh(RaftLaw):
             self.answered(src, message)
 
     def answered(self, src: str, reply: Reply) -> None:
-        """A server has answered: its state must have come far enough."""
+        """Check that a server that answers has applied the entries that the read must see."""
         needed = self.asked.get((reply.session, reply.sequence))
         applied = self.history.servers[src].node.last_applied
         if needed is not None and applied < needed:
@@ -104,8 +104,8 @@ class ReadsAreFresh(RaftLaw):
 
 @dataclass
 class CommitRuleOfConfig(CommitRule):
-    """The commit rule, where members change: a quorum is one of the configuration that was the latest when the
-    step began, for what a step commits may let it append the next configuration."""
+    """The commit rule with membership changes. The quorum is of the configuration that was the latest when the step
+    began, because the leader may append the next configuration in the same step."""
 
     configs: dict[str, Any] = field(default_factory=dict)
 
@@ -119,10 +119,10 @@ class CommitRuleOfConfig(CommitRule):
 
 @dataclass
 class QuorumsIntersect(RaftLaw):
-    """A configuration and the one before it have no quorums without a common server (4.1, section 6).
+    """Each quorum of a configuration intersects each quorum of the previous configuration (4.1, section 6).
 
-    Quorums are what the servers themselves take for one: every split of the servers is tried, once for each
-    pair of configurations.
+    Quorums are determined by the servers' own test. Every split of the servers into two sets is tried, once for
+    each pair of configurations.
     """
 
     title: ClassVar[str] = "quorums of successive configurations intersect"
@@ -136,7 +136,7 @@ class QuorumsIntersect(RaftLaw):
                 self.try_all(node, before, after)
 
     def try_all(self, node: Any, before: Any, after: Any) -> None:
-        """Try every split of the servers into two."""
+        """Try every split of the servers into two sets."""
         servers = list(dict.fromkeys((*before.everyone, *after.everyone)))
         for pattern in range(2 ** len(servers)):
             one = {name for bit, name in enumerate(servers) if pattern >> bit & 1}
@@ -151,7 +151,7 @@ class QuorumsIntersect(RaftLaw):
 
 @dataclass
 class OneChangeAtATime(RaftLaw):
-    """A leader changes the configuration when the one before it and an entry of its own term are committed.
+    """A leader changes the configuration only when the previous one and an entry of its own term are committed.
 
     Section 4.1, with the correction of 10 July 2015 (Ongaro, "bug in single-server membership changes", raft-dev).
     """
@@ -180,10 +180,10 @@ class OneChangeAtATime(RaftLaw):
 
 @dataclass
 class LeaseIsExclusive(RaftLaw):
-    """While a leader may answer under its lease, nobody else commits anything new (6.4.1).
+    """While a leader may answer under its lease, no other server commits a new entry (6.4.1).
 
-    An old leader that stood still may find out afterwards that its last entries are on a majority: they are committed
-    already, in the log of its successor below what that had to commit before it answers (6.4). Nothing is new.
+    A former leader that was paused may later learn that its last entries are on a majority. These are not new: they
+    are in its successor's log, below the entry that the successor had to commit before it answers reads (6.4).
     """
 
     title: ClassVar[str] = "a lease excludes other leaders"
@@ -229,7 +229,7 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
 
 
 def _without_reads(invariant: Invariant) -> Invariant:
-    """The invariants about what is in the log have no say in reads that bypass it."""
+    """Exclude reads from the invariants about the log, because these reads bypass it."""
     if isinstance(invariant, ExactlyOnce | AcknowledgedIsCommitted):
         invariant.reads_in_log = False
     return invariant

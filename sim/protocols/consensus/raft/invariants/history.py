@@ -1,6 +1,6 @@
-"""The ghost record that all invariants of Raft share: what was ever logged, committed and told, by crashed servers too.
+"""The ghost record that all invariants of Raft share: everything ever logged, committed and sent, also before crashes.
 
-It works out once what an event changed; each invariant then costs in proportion to that.
+It computes the changes of each event once; the cost of each invariant is proportional to them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["RaftHistory", "RaftLaw", "ServerRecord"]
 
 @dataclass
 class ServerRecord:
-    """What is remembered of one server."""
+    """The record of one server."""
 
     node: RaftNode
     disk: Any
     log: list[Entry] = field(default_factory=list)
-    first: int = 1  # the index of log[0]; more than 1 where a snapshot took the beginning
-    leading: int = 0  # the term in which it was leader after its last step; 0: it was not
+    first: int = 1  # the index of log[0]; more than 1 if a snapshot replaced the first entries
+    leading: int = 0  # the term in which it led after its last step; 0: it did not lead
     commit_index: int = 0
     last_applied: int = 0
-    externalised: int = 0  # the highest term that it has told anybody
+    externalised: int = 0  # the highest term that it has sent
 
     def entry(self, index: int) -> Entry | None:
         """The entry at ``index`` of the log as it was after the last step."""
@@ -38,17 +38,17 @@ class ServerRecord:
 
 @dataclass
 class RaftHistory(Invariant):
-    """The ghost record. It comes first among the invariants, so the others find what the last step changed.
+    """The ghost record. It is the first of the invariants, so the others find the changes of the last step.
 
     Attributes
     ----------
-    servers: what is known of each server, by name.
-    removed, added: ``(index, entry)`` that the last step took from and put into the log of its node.
+    servers: the record of each server, by name.
+    removed, added: ``(index, entry)`` that the last step removed from and added to the log of its node.
     elected: whether the last step made its node leader.
     newly_committed, newly_applied: ranges of indices of the last step's node.
     committed: the committed entries, from index 1 on, with the term in which each was first known committed.
     leader_of: term -> the leader's name.
-    application: what is replicated, in its first state.
+    application: the replicated application, in its initial state.
     """
 
     title: ClassVar[str] = "history"
@@ -69,7 +69,7 @@ class RaftHistory(Invariant):
         server = self.servers.get(node.name)
         if server is None:
             server = self.servers[node.name] = ServerRecord(node, node.host.disk)
-        elif server.node is not node:  # restarted: what was volatile is gone
+        elif server.node is not node:  # restarted: volatile state is lost
             server.node, server.leading, server.commit_index, server.last_applied = node, 0, 0, 0
         self._compare_logs(server, node)
         self.was_leading = server.leading
@@ -80,11 +80,11 @@ class RaftHistory(Invariant):
         server.commit_index, server.last_applied = node.commit_index, node.last_applied
 
     def _compare_logs(self, server: ServerRecord, node: RaftNode) -> None:
-        """Find what was taken from the end of the log, and what was put there."""
+        """Find the entries that were removed from the end of the log, and those that were added."""
         self.removed, self.added = [], []
         old, new = server.log, node.log.items
         floor = node.floor()
-        if floor >= server.first:  # a snapshot took the beginning, or everything
+        if floor >= server.first:  # a snapshot replaced the first entries, or all
             del old[: floor + 1 - server.first]
             server.first = floor + 1
         elif floor + 1 < server.first:  # a crash lost an unsynced snapshot, and brought the entries back
@@ -106,10 +106,10 @@ class RaftHistory(Invariant):
         if server is not None and term is not None and term > server.externalised:
             server.externalised = term
 
-    # What is on the disks
+    # The contents of the disks
 
     def on_disk(self, name: str, value: str, default: Any) -> Any:
-        """What a crash of a server right now would leave of a field; of a crashed one: what it left."""
+        """The value of a field that a crash of the server now would leave; for a crashed server, the value left."""
         server = self.servers[name]
         node, disk = server.node, server.disk
         if not disk.instant:
@@ -120,7 +120,7 @@ class RaftHistory(Invariant):
         return kept.items if value == "log" else kept
 
     def durable_term_at(self, name: str, index: int) -> int | None:
-        """The term of the entry at ``index`` on a server's disk; None where there is none."""
+        """The term of the entry at ``index`` on a server's disk; None: there is no entry."""
         log = self.on_disk(name, "log", ())
         at = index - 1
         if "beginning" in type(self.servers[name].node)._durables:  # it takes snapshots
@@ -130,14 +130,14 @@ class RaftHistory(Invariant):
                 return int(term)
             if (
                 index < floor
-            ):  # inside the snapshot, which holds committed entries only (a invariant of its own)
+            ):  # inside the snapshot, which holds committed entries only (by another invariant)
                 return self.committed[index - 1].term if index <= len(self.committed) else None
         return log[at].term if 0 <= at < len(log) else None
 
 
 @dataclass
 class RaftLaw(Invariant):
-    """A invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
+    """An invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
     history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
@@ -151,4 +151,4 @@ class RaftLaw(Invariant):
             self.check(node)
 
     def check(self, node: RaftNode) -> None:
-        """A handler of ``node`` has run; ``self.history`` says what it changed."""
+        """Check after a handler of ``node`` has run; ``self.history`` has the changes."""

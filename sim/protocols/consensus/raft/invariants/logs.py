@@ -36,7 +36,7 @@ class LeaderAppendOnly(RaftLaw):
 class LogMatching(RaftLaw):
     """If two logs contain an entry with the same index and term, they are identical up to it (5.3).
 
-    It is kept by induction: an index and term name one command and one term of the entry before.
+    Checked by induction: an index and term identify one command and the term of the previous entry.
     """
 
     title: ClassVar[str] = "log matching"
@@ -101,7 +101,7 @@ class MatchIndex(RaftLaw):
         if leader is None or follower is None or not message.index:
             return
         if leader.leading != message.term or follower.node.current_term != message.term:
-            return  # the leader's log is no longer what it was
+            return  # one of them is no longer in the term of the message
         if message.index < max(leader.node.floor(), follower.node.floor()):
             return  # in a snapshot
         theirs = self.term_of(leader, message.index)
@@ -114,14 +114,14 @@ class MatchIndex(RaftLaw):
             )
 
     def term_of(self, server: ServerRecord, index: int) -> int | None:
-        """The term of a server's entry, now."""
+        """The term of a server's entry at present; None: it has no such entry."""
         node = server.node
         return node.term_at(index) if index <= node.last_index() else None
 
 
 @dataclass
 class AckedIsKept(RaftLaw):
-    """Within a term a follower never drops an entry that it has acknowledged."""
+    """Within a term, a follower never removes an entry that it has acknowledged."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
     acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
