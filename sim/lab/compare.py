@@ -139,7 +139,7 @@ def compare_scenarios(
             if isinstance(result, Failure):
                 failed.append(Failed(label, seed, scenario, result.reason))
             else:
-                result[0].label = label
+                result[0].label, result[0].scenario = label, scenario
                 runs.append(result[0])
                 checks.append(result[1])
     comparison = Comparison(dict(scenarios), runs, checks, failed)

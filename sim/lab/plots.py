@@ -6,6 +6,7 @@ The drawing itself is in `sim.analysis.plots`, pure functions of frames; matplot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -84,8 +85,7 @@ class RunPlots:
         return self._note(history_chart(self._run.operations, self._run.check().verdict, ax=ax))
 
     def _note(self, drawn: Drawn) -> Drawn:
-        scenario = self._run.scenario
-        return _noted(drawn, scenario.name or self._run.label, [self._run.seed], [scenario])
+        return _noted(drawn, self._run.scenario.name or self._run.label, [self._run])
 
 
 class ComparisonPlots:
@@ -109,6 +109,18 @@ class ComparisonPlots:
         from sim.analysis import plots
 
         return self._note(plots.latency_percentiles(self._comparison.summaries, ax=ax))
+
+    def by_region(self, *, ax: Axes | None = None) -> Axes:
+        """The median latency of the clients of each region, by system (means over seeds)."""
+        from sim.analysis import plots
+
+        found = self._comparison.by_region().groupby(["region", "run"], sort=False)["p50"].mean().unstack()
+        regions = list(next(iter(self._comparison.scenarios.values())).network.regions)
+        rows = [name for name in regions if name in found.index] + [
+            n for n in found.index if n not in regions
+        ]
+        table = found.loc[rows, [label for label in self._comparison.scenarios if label in found.columns]]
+        return self._note(plots.grouped_bars(1e3 * table, "p50 latency (ms)", ax=ax))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time by system; an array of two Axes."""
@@ -134,8 +146,7 @@ class ComparisonPlots:
     def _note(self, drawn: Drawn) -> Drawn:
         comparison = self._comparison
         title = f"comparison of {', '.join(comparison.scenarios)}"
-        seeds = list(dict.fromkeys(run.seed for run in comparison.runs))
-        return _noted(drawn, title, seeds, list(comparison.scenarios.values()))
+        return _noted(drawn, title, comparison.runs)
 
 
 class SweepPlots:
@@ -183,13 +194,8 @@ class SweepPlots:
         frame = self._by_line(chosen, self._points(where))
         return _noted(plots.throughput_latency(frame, chosen, latency=latency, ax=ax), *self._told())
 
-    def _told(self) -> tuple[str, list[int], list[Any]]:
-        sweep = self._sweep
-        return (
-            f"sweep over {' and '.join(map(_words, sweep.fields))}",
-            list(dict.fromkeys(run.seed for run in sweep.runs)),
-            list({repr(one): one for one in sweep.scenarios}.values()),
-        )
+    def _told(self) -> tuple[str, list[Run]]:
+        return f"sweep over {' and '.join(map(_words, self._sweep.fields))}", self._sweep.runs
 
     def _numbers(self) -> list[str]:
         """The fields whose values are numbers."""
@@ -258,11 +264,27 @@ def _words(field: str) -> str:
     return words(field.split("__")[-1])
 
 
-def _noted(drawn: Drawn, title: str, seeds: Sequence[int], scenarios: Sequence[Any]) -> Drawn:
-    """The chart; title, seeds and scenarios are noted for the metadata of its picture."""
+def _noted(drawn: Drawn, title: str, runs: Sequence[Run]) -> Drawn:
+    """The chart, after its facts were noted for the metadata of the picture."""
     from sim.analysis import plots
 
-    told = ", ".join(map(str, seeds))
-    settings = noted(scenarios)
-    plots.tell(drawn, title=title, **{"seed" if len(seeds) == 1 else "seeds": told}, settings=settings)
+    seeds = list(dict.fromkeys(run.seed for run in runs))
+    scenarios = list({id(run.scenario): run.scenario for run in runs}.values())
+    plots.tell(
+        drawn,
+        title=title,
+        **{"seed" if len(seeds) == 1 else "seeds": ", ".join(map(str, seeds))},
+        settings=noted(scenarios),
+        runs=partial(_record, list(runs)),  # asked for when the picture is saved
+    )
     return drawn
+
+
+def _record(runs: Sequence[Run]) -> str:
+    """What `sim reproduce` needs; the empty string where a scenario has no written form."""
+    from sim.lab.reproduce import record_of
+
+    try:
+        return record_of(runs).to_json()
+    except ValueError:
+        return ""

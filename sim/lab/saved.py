@@ -8,15 +8,14 @@ written last, and atomically. `load` refuses a folder without a manifest, or wit
 from __future__ import annotations
 
 import json
-import platform
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.jobs import Failed, RunTask
+from sim.lab.reproduce.record import environment
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.stages import stages_of, stages_tree
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from sim.lab.compare import Comparison
     from sim.lab.sweep import Sweep
 
-__all__ = ["load", "save_comparison", "save_run", "save_sweep"]
+__all__ = ["load", "save_comparison", "save_run", "save_sweep", "versions_of"]
 
 _FORM = 1
 _FILE = "manifest.json"
@@ -113,7 +112,7 @@ def _save(
     manifest = {
         "form": _FORM,
         "kind": kind,
-        "versions": _versions(),
+        "versions": environment(),
         "scenarios": list(scenarios.values()),
         "runs": [{**row, "scenario": numbers[row["scenario"]]} for row in rows],
         **more,
@@ -125,16 +124,9 @@ def _save(
     return [*paths, home / _FILE]
 
 
-def _versions() -> dict[str, str]:
-    import numpy as np
-    import pandas as pd
-
-    return {
-        "quorumlab": str(import_module("sim").__version__),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "pandas": pd.__version__,
-    }
+def versions_of(folder: Path) -> dict[str, str]:
+    """The versions that saved a folder."""
+    return dict(_manifest(folder)["versions"])
 
 
 def _digest(path: Path) -> str:
@@ -205,7 +197,7 @@ def _manifest(home: Path) -> PlainData:
         path = home / name
         if Path(name).name != name or not path.is_file() or _digest(path) != digest:
             raise ValueError(f"{path} is not the file that was saved: it is missing, or was changed")
-    saved, here = found["versions"]["quorumlab"], _versions()["quorumlab"]
+    saved, here = found["versions"]["quorumlab"], environment()["quorumlab"]
     if saved != here:
         warnings.warn(f"{home} was saved by version {saved}, and this is {here}", stacklevel=3)
     return found

@@ -282,7 +282,7 @@ def sweep(
     ]
     good = [(n, result) for n, _, result in each if not isinstance(result, Failure)]
     for n, (one, _) in good:
-        one.label = swept.labels[n]
+        one.label, one.scenario = swept.labels[n], swept.scenarios[n]
     found = Sweep(
         swept.fields,
         [swept.points[n] for n, _ in good],

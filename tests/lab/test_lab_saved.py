@@ -131,7 +131,7 @@ def saved(folder: Path) -> dict[str, Any]:
 def test_the_manifest_says_what_ran(tmp_path: Path) -> None:
     manifest = saved(tmp_path)
     assert manifest["scenarios"][0]["system"] == {"class": "Raft", "nodes": 3}
-    assert set(manifest["versions"]) == {"quorumlab", "python", "numpy", "pandas"}
+    assert set(manifest["versions"]) == {"quorumlab", "sources", "python", "numpy", "pandas", "processor"}
     run = manifest["runs"][0]
     assert (run["seed"], len(run["digest"])) == (1, 32)
     assert run["measures"]["throughput"] > 0
@@ -168,7 +168,7 @@ def test_a_folder_of_another_version_is_loaded_with_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(tmp_path)
-    monkeypatch.setattr("sim.lab.saved._versions", lambda: {"quorumlab": "9.9"})
+    monkeypatch.setattr("sim.lab.saved.environment", lambda: {"quorumlab": "9.9"})
     with pytest.warns(UserWarning, match=r"saved by version .*, and this is 9\.9"):
         assert sim.load(tmp_path)
 

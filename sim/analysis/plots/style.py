@@ -233,16 +233,24 @@ def _metadata(figure: Figure, suffix: str) -> dict[str, Any] | None:
     """Title, settings, seed and version as metadata; without dates, so that equal charts give equal files."""
     version = str(import_module("sim").__version__)
     facts = {**_ABOUT.get(), **_TOLD.get(figure, {})}
+    record = facts.pop("runs", None)
+    stated = str(record() if callable(record) else record or "")
     title = str(facts.pop("title", "")) or _title_of(figure)
     maker = f"quorumlab {version}"
     described = "; ".join(f"{name}: {value}" for name, value in {**facts, "version": maker}.items())
     if suffix == ".png":
         rest = {name.capitalize(): str(value) for name, value in facts.items()}
-        return {"Software": maker, "Title": title, "Description": described, "Version": version, **rest}
+        return {"Software": maker, "Title": title, "Description": described, "Version": version, **rest} | (
+            {"Runs": stated} if stated else {}
+        )
     if suffix == ".svg":
-        return {"Date": None, "Creator": maker, "Title": title, "Description": described}
+        return {"Date": None, "Creator": maker, "Title": title, "Description": described} | (
+            {"Source": stated} if stated else {}
+        )
     if suffix == ".pdf":
-        return {"CreationDate": None, "Creator": maker, "Title": title, "Subject": described}
+        return {"CreationDate": None, "Creator": maker, "Title": title, "Subject": described} | (
+            {"Keywords": stated} if stated else {}
+        )
     return None
 
 
