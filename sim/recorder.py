@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "Recorder"]
+__all__ = ["COLUMNS", "FULL_COLUMNS", "Recorder"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "operations": (
@@ -26,17 +26,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The columns of each frame (docs: Frames)."""
 
+FULL_COLUMNS: dict[str, tuple[str, ...]] = {
+    **COLUMNS,
+    "operations": (*COLUMNS["operations"], "sequence", "call_step", "return_step"),
+    "messages": (*(*COLUMNS["messages"], "id", "step", "content", "operations", "ready", "handed", "copy"),),
+    "steps": ("id", "time", "node", "incarnation", "cause", "handler", "state"),
+}
+"""Those of a run with a full trace (docs/trace.md)."""
+
 
 class Recorder:
     """Rows of a run, one list of tuples per frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, full: bool = False) -> None:
+        self.columns = FULL_COLUMNS if full else COLUMNS
         self.operations: list[tuple[Any, ...]] = []
         self.messages: list[tuple[Any, ...]] = []
         self.events: list[tuple[Any, ...]] = []
         self.links: list[tuple[Any, ...]] = []
         self.nodes: list[tuple[Any, ...]] = []
         self.samples: list[tuple[Any, ...]] = []
+        self.steps: list[tuple[Any, ...]] = []
         self._processes = 0
 
     def new_process(self) -> int:
@@ -45,10 +55,10 @@ class Recorder:
         return self._processes - 1
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Build one frame. Raises KeyError for a name that is not in `COLUMNS`."""
+        """Build one frame. Raises KeyError for a name that is not in ``columns``."""
         import pandas as pd
 
-        columns = COLUMNS[name]
+        columns = self.columns[name]
         rows = getattr(self, name)
         if not rows:
             return pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
@@ -65,7 +75,7 @@ class Recorder:
 
     def lengths(self) -> dict[str, int]:
         """How many rows each frame has so far."""
-        return {name: len(getattr(self, name)) for name in COLUMNS}
+        return {name: len(getattr(self, name)) for name in self.columns}
 
     def cut_back(self, lengths: dict[str, int]) -> None:
         """Delete all rows that were appended after `lengths` returned ``lengths``."""
@@ -75,7 +85,7 @@ class Recorder:
     def digest(self) -> str:
         """A digest of everything recorded: equal for equal runs, in every process."""
         digest = blake2b(digest_size=16)
-        for name in COLUMNS:
+        for name in self.columns:
             digest.update(name.encode())
             for row in getattr(self, name):
                 digest.update(repr(row).encode())
@@ -86,5 +96,19 @@ _ANY_VALUE = frozenset({"value", "result", "detail"})
 
 
 def _dtype(column: str) -> str:
-    numeric = {"called", "returned", "latency", "sent", "delivered", "time", "busy", "utilisation"}
+    whole = {"id", "step", "incarnation", "sequence", "call_step", "return_step"}
+    if column in whole:
+        return "int64"
+    numeric = {
+        "ready",
+        "handed",
+        "called",
+        "returned",
+        "latency",
+        "sent",
+        "delivered",
+        "time",
+        "busy",
+        "utilisation",
+    }
     return "float64" if column in numeric else "object"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sim.cluster.host import NodeHost
 from sim.cluster.profile import Machine
 from sim.cluster.sharing import Sharing
+from sim.cluster.traced_host import TracedHost
+from sim.cluster.tracer import TracedEnvironment, Tracer
 from sim.kernel import Environment, Streams
 from sim.network.links import HEADER_BYTES, Network
 from sim.network.topology import Topology
+from sim.network.traced import TracedNetwork
 from sim.node import Node
 from sim.recorder import Recorder
 from sim.system import Invariant, Member, hooks_of
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "Tracing"]
+
+Tracing = bool | Literal["full"]
+"""What is recorded beside operations and events: nothing, each message, or each message and each step of a node."""
 
 
 class Cluster:
@@ -28,20 +34,26 @@ class Cluster:
     seed:
         Seed of every random stream (>= 0).
     tracing:
-        Record each message.
+        Record each message; "full": each step of a node, too.
     checking:
         Call the invariants after every event, and raise an error if a message changes between send and delivery.
     """
 
     def __init__(
-        self, topology: Topology, seed: int = 0, *, tracing: bool = False, checking: bool = False
+        self, topology: Topology, seed: int = 0, *, tracing: Tracing = False, checking: bool = False
     ) -> None:
-        self.env = Environment()
+        full = tracing == "full"
+        self.env = TracedEnvironment() if full else Environment()
         self.streams = Streams(seed)
-        self.recorder = Recorder()
+        self.recorder = Recorder(full=full)
         self.checking = checking
-        self.network = Network(
-            self.env, self.streams, topology, self.recorder, tracing=tracing, checking=checking
+        self.tracer: Tracer | None = None
+        if isinstance(self.env, TracedEnvironment):
+            self.tracer = self.env.tracer = Tracer(self.env, self.recorder)
+        self.host_class = TracedHost if full else NodeHost
+        network_class = TracedNetwork if full else Network
+        self.network = network_class(
+            self.env, self.streams, topology, self.recorder, tracing=bool(tracing), checking=checking
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: list[Invariant] = []
@@ -73,7 +85,7 @@ class Cluster:
         neighbour = self._on_machine(member, place, profile or Machine())
         self._groups.setdefault(member.group, []).append(member.name)
         cpu, nic = (None, None) if neighbour is None else (neighbour.cpu, neighbour.nic)
-        host = NodeHost(self, member, place, profile or Machine(), settings, cpu, nic)
+        host = self.host_class(self, member, place, profile or Machine(), settings, cpu, nic)
         self.hosts[member.name] = host
         self.network.attach(host, place, beside, member.machine)
         return host

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["NodeHost"]
 
 RunStep = Callable[[Callable[..., Any], tuple[Any, ...]], None]
+Delivery = tuple[str, Any]
+"""The sender's name, and the message."""
 
 
 class NodeHost:
@@ -79,16 +81,32 @@ class NodeHost:
         self.dropped = 0  # messages that arrived while the node was down
         self.timers: dict[tuple[int, str, Any], Timer] = {}
         self.jobs: dict[tuple[int, str, Any], Job] = {}
-        self.alarms = Alarms(self.env, self.clocks)  # the ends of sleeps and the timeouts of calls
-        self.stories = Stories(self)
+        self.alarms = self.make_alarms()  # the ends of sleeps and the timeouts of calls
+        self.stories = self.make_stories()
         self._own_steps = self.stories.own_steps
         self.follow = self.stories.follow
         self.expect = self.stories.expect
         self._outbox: list[tuple[int, str, Any]] = []  # (record it depends on, destination, message)
-        self._owners: list[Handlers] = []  # the node and its parts
+        self.owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
         self.halt: Halt | None = None  # not None while the process is paused
         self.routes = ways_out(self, cluster.network.routes(self.name))
+
+    def make_alarms(self) -> Alarms:
+        """Its alarms."""
+        return Alarms(self.env, self.clocks)
+
+    def make_stories(self) -> Stories:
+        """Its stories."""
+        return Stories(self)
+
+    def to_wait(self, message: Any) -> Any:
+        """What the outbox keeps of a message, and hands to the way out when the disk is ready."""
+        return message
+
+    def leaving(self, what: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a core or card keeps of a message that it sends, and gives back when it has."""
+        return what
 
     @property
     def is_up(self) -> bool:
@@ -131,9 +149,9 @@ class NodeHost:
         self.clocks.begin()
         node = self.member.node_class(self)
         self.node = node
-        self._owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
-        for owner in self._owners:
-            owner.__dict__.update(quick_verbs(self, owner))
+        self.owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
+        for owner in self.owners:
+            owner.__dict__.update(self.quick_verbs(owner))
             for kind, handler in type(owner).takers().items():
                 if kind in self.handlers:
                     raise TypeError(f"{self.name}: two parts handle {kind.__name__}")
@@ -141,8 +159,12 @@ class NodeHost:
         self.handlers.update(self._calls.handlers())
         if self.cluster.checking:
             self.cluster.before_first_step(node)
-        for owner in [*self._owners[1:], node]:
+        for owner in [*self.owners[1:], node]:
             self.step(owner.on_start, ())
+
+    def quick_verbs(self, owner: Handlers) -> dict[str, Callable[..., None]]:
+        """The verbs that take the place of an owner's own, because they are quicker."""
+        return quick_verbs(self, owner)
 
     def crash(self) -> None:
         """Throw the node away; only what is on the disk survives."""
@@ -165,11 +187,11 @@ class NodeHost:
         self._outbox.clear()
         self._calls.clear()
         self.handlers.clear()
-        for owner in self._owners:
-            for verb in quick_verbs(self, owner):
+        for owner in self.owners:
+            for verb in self.quick_verbs(owner):
                 owner.__dict__.pop(verb, None)
-        bury(self._owners, self)
-        self._owners = []
+        bury(self.owners, self)
+        self.owners = []
         self.node = None
         self.stories.close()  # last: verbs that stories call while they close (`finally`) reach a dead host
 
@@ -241,7 +263,7 @@ class NodeHost:
     def durable_fields(self) -> dict[str, Any]:
         """The durable state of the live node: field -> value. The fields of a part are named ``part.field``."""
         fields: dict[str, Any] = {}
-        for owner in self._owners:
+        for owner in self.owners:
             prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
             for field, declared in type(owner)._durables.items():
                 value = owner.__dict__[field]
@@ -257,33 +279,33 @@ class NodeHost:
         if not self.handlers:
             self.lost_at_door()
         elif self.nic is not None and not self.cluster.network.is_local(src, self.name):
-            self.nic.pass_on("in", message, self._off_the_card, (self.crashes, src, message))
+            self.nic.pass_on("in", message, self._off_the_card, (self.crashes, (src, message)))
         else:
-            self._take_in(src, message)
+            self._take_in((src, message))
 
-    def _off_the_card(self, arrived: tuple[int, str, Any]) -> None:
+    def _off_the_card(self, arrived: tuple[int, Delivery]) -> None:
         """The network card has received a message."""
-        life, src, message = arrived
+        life, delivery = arrived
         if life == self.crashes:
-            self._take_in(src, message)
+            self._take_in(delivery)
 
-    def _take_in(self, src: str, message: Any) -> None:
+    def _take_in(self, delivery: Delivery) -> None:
         """Give a message to the cores, or to its handler if messages cost nothing."""
         self.messages_in += 1
         profile = self.profile
         if profile.messages_are_free:
-            self.handle((src, message))
+            self.handle(delivery)
         else:
             cost = profile.per_message
             if profile.per_byte:
-                cost += profile.per_byte * message.wire_bytes
-            self.cpu.submit(Job(cost, self.handle, (src, message)))
+                cost += profile.per_byte * delivery[1].wire_bytes
+            self.cpu.submit(Job(cost, self.handle, delivery))
 
     def lost_at_door(self) -> None:
         """Count a message that arrived while the node was down."""
         self.dropped += 1
 
-    def handle(self, delivery: tuple[str, Any]) -> None:
+    def handle(self, delivery: Delivery) -> None:
         """Call the handler of a message; during a pause, keep the message for later."""
         src, message = delivery
         if self.halt is not None:
@@ -353,7 +375,7 @@ class NodeHost:
         if hold:
             needed = self.disk.unsynced
             if needed:
-                self._outbox.append((needed, dst, message))
+                self._outbox.append((needed, dst, self.to_wait(message)))
                 if self.cluster.checking:
                     self.cluster.waits(self.name, dst, message)
                 return

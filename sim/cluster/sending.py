@@ -79,7 +79,7 @@ class _CostlyWays(dict[str, Send]):
         def hand_to_card(message: Any) -> None:
             if leaves:
                 assert nic is not None
-                nic.pass_on("out", message, host.on_its_way, (host.crashes, dst, message))
+                nic.pass_on("out", message, host.on_its_way, host.leaving((host.crashes, dst, message)))
             else:
                 routes[dst](message)
 
@@ -89,7 +89,7 @@ class _CostlyWays(dict[str, Send]):
         def queue_on_cores(message: Any) -> None:
             check_message(message)
             cost = profile.per_send + profile.per_send_byte * message.wire_bytes
-            host.cpu.submit(Job(cost, host.send_done, (hand_to_card, message)))
+            host.cpu.submit(Job(cost, host.send_done, host.leaving((hand_to_card, message))))
 
         return queue_on_cores
 

@@ -39,10 +39,15 @@ class Story(Event):
         super().__init__(host.env)
         self._stories = stories
         self._host = host
-        self._generator = generator
+        self.generator = generator
         self._awaited: Event | None = None
         self._runs = False
         self._closed = False
+
+    @property
+    def name(self) -> str:
+        """What it is called: the name of the handler, or of the function that makes the generator."""
+        return name_of(self.generator)
 
     def part(self, event: Event | None) -> None:
         """Run the part up to the next yield, within a step of the node. ``event``: what the story waited for."""
@@ -51,9 +56,9 @@ class Story(Event):
         self._runs = True
         try:
             if event is None or event._ok:
-                awaited = self._generator.send(None if event is None else event._value)
+                awaited = self.generator.send(None if event is None else event._value)
             else:
-                awaited = self._generator.throw(event._value)
+                awaited = self.generator.throw(event._value)
         except StopIteration as end:
             self._over()
             self.succeed(end.value)
@@ -68,16 +73,16 @@ class Story(Event):
         finally:
             self._runs = False
         if self._closed:  # its node crashed during this part
-            self._generator.close()
+            self.generator.close()
         else:
             self._wait_for(awaited)
 
     def _wait_for(self, awaited: Any) -> None:
         if not isinstance(awaited, Event) or awaited.env is not self.env:
             self._over()
-            error = TypeError(f"{self._host.name}: {name_of(self._generator)} yields {_what(awaited)}")
+            error = TypeError(f"{self._host.name}: {name_of(self.generator)} yields {_what(awaited)}")
             with contextlib.suppress(StopIteration):
-                self._generator.throw(error)  # the traceback then shows the line
+                self.generator.throw(error)  # the traceback then shows the line
             raise error
         if awaited.callbacks is None:  # it has happened already
             self._stories.next_part(self, awaited)
@@ -102,7 +107,7 @@ class Story(Event):
         if awaited is not None and awaited.callbacks is not None:
             awaited.callbacks.remove(self._happened)
         if not self._runs:
-            self._generator.close()
+            self.generator.close()
 
 
 def _what(yielded: Any) -> str:

@@ -47,6 +47,12 @@ _Found = tuple["Scenario", Any, str | None]
 )
 @allow_modules
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
+@click.option(
+    "--trace",
+    type=click.Choice(["messages", "full"]),
+    default=None,
+    help="Record each message; full: each step of a node and its state, too.",
+)
 def command(
     script: str,
     seed: int | None,
@@ -54,6 +60,7 @@ def command(
     out: Path | None,
     allow: tuple[str, ...],
     check: bool | None,
+    trace: str | None,
 ) -> None:
     """Run a scenario SCRIPT: a path, the name of one in scenarios/, or a scenario in TOML or JSON.
 
@@ -71,6 +78,8 @@ def command(
     chosen: Scenario = apply_settings(scenario, settings)
     if check is not None:
         chosen = chosen.vary("check", check)
+    if trace is not None:
+        chosen = chosen.vary("trace", "full" if trace == "full" else True)
     if seed is None:
         seed = 1 if named is None else named
     folder = prepare(out or Path("results") / Path(script).stem)

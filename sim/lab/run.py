@@ -13,13 +13,14 @@ from sim.lab.application_model import model_of
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
 from sim.protocols.kv import KeyValueStore
-from sim.recorder import COLUMNS, Recorder
+from sim.recorder import Recorder
 from sim.system import Violation
 from sim.workload import ClosedLoop
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.causes import Causes
     from sim.analysis.checks import Verdict
     from sim.analysis.warmup import WarmUp
     from sim.lab.plots import RunPlots
@@ -159,6 +160,13 @@ class Run:
         return self._frames["messages"]
 
     @property
+    def steps(self) -> pd.DataFrame:
+        """One row per step of a node; empty unless the scenario has ``trace="full"``."""
+        if "steps" not in self._frames:
+            return Recorder(full=True).frame("steps")
+        return self._frames["steps"]
+
+    @property
     def events(self) -> pd.DataFrame:
         """One row per protocol or fault event."""
         return self._frames["events"]
@@ -188,7 +196,7 @@ class Run:
         if self._reader is not None:
             frames = self._reader()
         else:
-            frames = {name: self._recorder.frame(name) for name in COLUMNS}
+            frames = {name: self._recorder.frame(name) for name in self._recorder.columns}
             self.digest()
         self._recorder = self._reader = None
         self.has_frames = True
@@ -199,6 +207,45 @@ class Run:
         if self._digest is None:
             self._digest = self._recorder.digest()
         return self._digest
+
+    # Causes, of a run with a full trace
+
+    @cached_property
+    def _causes(self) -> Causes:
+        from sim.analysis.causes import Causes
+
+        return Causes(self.messages, self.steps)
+
+    def critical_path(self, operation: int) -> pd.DataFrame:
+        """The chain of waits that led from the call of an operation to its return: one row a part, in order of time.
+
+        ``operation``: its index in the frame ``operations``. Columns: ``kind`` (link, core queue, service, disk,
+        timer, wait, client retry), ``what``, ``node``, ``src``, ``dst``, ``begin``, ``end``, ``seconds``, ``step``,
+        ``message``. The parts add up to the latency. See docs/trace.md. Needs ``Scenario(trace="full")``, else
+        ValueError; ValueError, too, for an operation that was never answered.
+        """
+        return self._causes.path(self.operations.loc[[operation]].iloc[0])
+
+    def critical_paths(self) -> pd.DataFrame:
+        """The critical paths of all operations that were answered, with the column ``operation`` in front."""
+        return self._causes.paths(self.operations)
+
+    def vector_clocks(self) -> pd.DataFrame:
+        """The vector clock of each step: one row a step, one column a node. Needs ``trace="full"``."""
+        return self._causes.vector_clocks()
+
+    def state(self, node: str, at: float | None = None, *, step: int | None = None) -> dict[str, Any] | None:
+        """What a node held, attribute by attribute as plain data; None while it was down. Needs ``trace="full"``.
+
+        ``at``: a time (seconds; after all steps up to it), by default the end. ``step``: instead, the id of a step
+        (after it).
+        """
+        from sim.analysis.causes import state_at
+
+        if "steps" not in self._frames:
+            raise ValueError('there is no full trace: run the scenario with trace="full"')
+        when = self.ended if at is None and step is None else at
+        return state_at(self.steps, self.events, node, time=when, step=step)
 
     def __getstate__(self) -> dict[str, Any]:
         _ = self._frames  # frames are smaller to send between processes than rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from sim.cluster import Disk, Machine
+from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
 from sim.lab.membership import check_members
@@ -63,7 +63,8 @@ class Scenario(Value):
     check:
         Check the invariants after every event, and raise an error if a message changes between send and delivery.
     trace:
-        Record each message (the frame ``messages``).
+        True: record each message (the frame ``messages``). ``"full"``: also each step of a node, its cause and the
+        change of its state (the frame ``steps``), and what messages say; see docs/trace.md.
     sample_every:
         Seconds between samples of the gauges that nodes offer (the frame ``samples``); None: no samples.
     name:
@@ -82,7 +83,7 @@ class Scenario(Value):
     leader: str | None = None
     retry: Retry = field(default_factory=Retry)
     check: bool = False
-    trace: bool = False
+    trace: Tracing = False
     sample_every: float | None = None
     name: str = ""
 

@@ -64,6 +64,8 @@ class Simulation:
         self._add_members()
         self._add_clients()
         self._watch()
+        if self.cluster.tracer is not None:
+            self.cluster.tracer.listeners.append(self._note_calls)
         self._boot()
         unleash(self, scenario.faults)
         if scenario.sample_every is not None:
@@ -290,8 +292,23 @@ class Simulation:
                 outcome.status,
                 until - outcome.called,
                 *(outcome.node, host.place, outcome.attempts, outcome.client),
+                *self._steps_of(outcome, answered),
             )
         )
+
+    def _steps_of(self, outcome: Outcome, answered: bool) -> tuple[int, ...]:
+        """With a full trace: its number in the session, and the steps in which it was issued and answered."""
+        tracer = self.cluster.tracer
+        if tracer is None:
+            return ()
+        call = tracer.calls.get((outcome.session, outcome.sequence), tracer.step)
+        return outcome.sequence, call, tracer.step if answered else -1
+
+    def _note_calls(self, node: Node, step: int) -> None:
+        """With a full trace: a client may have issued operations in this step."""
+        if isinstance(node, Client) and self.cluster.tracer is not None:
+            for session, pending in getattr(node, "pending", {}).items():  # not yet, while its parts boot
+                self.cluster.tracer.calls.setdefault((session, pending.command.sequence), step)
 
     @property
     def acknowledged_lost(self) -> int | None:

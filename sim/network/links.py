@@ -58,6 +58,7 @@ class Held:
     message: Any
     sent: float
     picture: Any
+    row: Any = None  # of a full trace
 
 
 class Link:
@@ -318,7 +319,15 @@ class Network:
             kept = list(link.waiting)
             link.waiting.clear()
             for message in kept:
-                self.routes(link.src, heard=False)[link.dst](message)
+                self.send_kept(link, message)
+
+    def keep(self, link: Link, message: Any) -> None:
+        """Keep a message of a stream that is cut."""
+        link.waiting.append(message)
+
+    def send_kept(self, link: Link, message: Any) -> None:
+        """The cut is over: send a message that the stream kept."""
+        self.routes(link.src, heard=False)[link.dst](message)
 
     def reset(self, name: str) -> None:
         """A node has crashed: its connections are closed, and messages that streams kept for later are lost."""
@@ -361,7 +370,7 @@ class Network:
         ready = [h for h in self._held if chosen is None or chosen(h)]
         self._held = [h for h in self._held if h not in ready]
         for held in ready:
-            self.env.call_after(0.0, self._deliver_held, held)
+            self.env.call_after(0.0, self.deliver_held, held)
         return len(ready)
 
     def lose(self, chosen: Callable[[Held], bool]) -> int:
@@ -369,10 +378,15 @@ class Network:
         lost = [h for h in self._held if chosen(h)]
         self._held = [h for h in self._held if all(h is not one for one in lost)]
         for held in lost:
-            self.drop(self.links[held.src, held.dst], held.message, "lost")
+            self.lose_held(held)
         return len(lost)
 
-    def _deliver_held(self, held: Held) -> None:
+    def lose_held(self, held: Held) -> None:
+        """Lose a message that was held back."""
+        self.drop(self.links[held.src, held.dst], held.message, "lost")
+
+    def deliver_held(self, held: Held) -> None:
+        """Deliver a message that was held back."""
         self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.picture)
 
     # Delivery over careful links
@@ -543,7 +557,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
 
     def send(message: Any) -> None:
         if link.cuts and stream:
-            link.waiting.append(message)
+            network.keep(link, message)
             return
         link.messages += 1
         try:

@@ -1,0 +1,134 @@
+"""The network of a run with a full trace: each message has a row from the moment when it leaves its node.
+
+It does what `Network` does, in the same order and with the same random draws. A *letter* says which step sent a
+message, and since when; it stays with the message over cores, cards and cuts. The row is filled in when it is known
+what became of the message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappush
+from typing import Any
+
+from sim.network.links import HEADER_BYTES, Held, Link, Network, Receiver, require_unchanged
+from sim.plain import operations_in, plain_fields
+from sim.unchanged import Picture
+
+__all__ = ["FATES", "Letter", "MessageRow", "TracedNetwork"]
+
+FATES = ("delivered", "duplicated", "released", "crashed", "lost", "cut", "held", "in flight")
+"""What may become of a message; docs/trace.md explains each."""
+
+MessageRow = list[Any]
+_DELIVERED, _FATE = 4, 5  # where these stand in a row
+NAN = float("nan")
+
+
+class Letter:
+    """A message on its way out of its node: the step that sent it (-1: none), and times (simulated seconds)."""
+
+    __slots__ = ("copies", "handed", "ready", "step")
+
+    def __init__(self, step: int, ready: float) -> None:
+        self.step = step
+        self.ready = ready  # since when its node may send it: what it depends on is synced
+        self.handed: float | None = None  # when the link got it
+        self.copies = 0
+
+
+class TracedNetwork(Network):
+    """A network that keeps a row for each message."""
+
+    letter: Letter | None = None
+    """Of the message that is being sent."""
+    arriving: MessageRow | None = None
+    """Of the message that is being delivered."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._kept: dict[tuple[str, str], deque[Letter]] = {}
+        self._last: tuple[Any, Picture, str, str] | None = (
+            None  # the last message, and what was written of it
+        )
+
+    # On the way out
+
+    def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
+        env = self.env
+        picture = Picture(message) if self.checking else None
+        row = self._row(link, message, "in flight")
+        flight = (link, receiver, message, env._now, picture, row)
+        heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
+
+    def drop(self, link: Link, message: Any, fate: str) -> None:
+        link.lost += 1
+        if fate == "crashed":  # what a stream kept over a cut, when an end of it crashed
+            self.letter = self._kept[link.src, link.dst].popleft()
+        self._row(link, message, fate)
+
+    def keep(self, link: Link, message: Any) -> None:
+        super().keep(link, message)
+        letter = self._current()
+        letter.handed = self.env._now
+        self._kept.setdefault((link.src, link.dst), deque()).append(letter)
+
+    def send_kept(self, link: Link, message: Any) -> None:
+        self.letter = self._kept[link.src, link.dst].popleft()
+        super().send_kept(link, message)
+
+    def _current(self) -> Letter:
+        return self.letter or Letter(-1, self.env._now)
+
+    def _row(self, link: Link, message: Any, fate: str) -> MessageRow:
+        letter, now, rows = self._current(), self.env._now, self.recorder.messages
+        letter.copies += 1
+        content, operations = self._written(message)
+        row: MessageRow = [
+            *(type(message).__name__, link.src, link.dst, now, NAN, fate, HEADER_BYTES + message.wire_bytes),
+            *(len(rows), letter.step, content, operations, letter.ready),
+            *(now if letter.handed is None else letter.handed, letter.copies > 1),
+        ]
+        rows.append(row)  # type: ignore[arg-type]
+        return row
+
+    def _written(self, message: Any) -> tuple[str, str]:
+        """The content, and the operations that it is about; a message that goes to many is written once."""
+        last = self._last
+        if last is None or last[0] is not message or not last[1].is_true():
+            operations = ",".join(f"[{session},{sequence}]" for session, sequence in operations_in(message))
+            last = self._last = (message, Picture(message), plain_fields(message), f"[{operations}]")
+        return last[2], last[3]
+
+    # On arrival
+
+    def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, Any]) -> None:
+        link, receiver, message, sent, picture, row = flight
+        if self._holding is not None and self._holding(link.src, link.dst, message):
+            row[_FATE] = "held"
+            self._held.append(Held(link.src, link.dst, message, sent, picture, row))
+            return
+        self._deliver(receiver, link.src, message, picture, row, "duplicated" if row[-1] else "delivered")
+
+    def deliver_held(self, held: Held) -> None:
+        self._deliver(self._receivers[held.dst], held.src, held.message, held.picture, held.row, "released")
+
+    def _deliver(
+        self, receiver: Receiver, src: str, message: Any, picture: Picture | None, row: MessageRow, fate: str
+    ) -> None:
+        if picture is not None:
+            require_unchanged(message, picture, src, receiver.name)
+        row[_DELIVERED] = self.env._now
+        row[_FATE] = fate if receiver.handlers else "crashed"
+        self.arriving = row
+        receiver.receive(src, message)
+        self.arriving = None
+
+    def lose_held(self, held: Held) -> None:
+        self.links[held.src, held.dst].lost += 1
+        held.row[_FATE] = "lost"
+
+    def trace_in_flight(self) -> None:
+        """At the end of a run: what happens from now on to messages under way is not recorded."""
+        rows: list[Any] = self.recorder.messages
+        rows[:] = [tuple(row) for row in rows]
