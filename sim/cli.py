@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
     "list": "List systems, networks, workloads, faults and scenarios.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
+    "results": "How far a sweep is, and its runs as a file.",
     "run": "Run a scenario script.",
     "sweep": "Run a scenario with fields varied.",
 }
@@ -32,7 +33,8 @@ Examples:
   sim run scenarios/raft_failover.py --seed 7
   sim run scenarios/raft_failover.py --set duration=60 --set system.nodes=3
   sim compare Raft MultiPaxos "PrimaryBackup(mode='async')" --seeds 5
-  sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5
+  sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night
+  sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night --resume
   sim check history.jsonl --model register
 """
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.lab import Scenario
 
 __all__ = [
+    "SCRIPT",
     "allow_modules",
     "apply_settings",
     "find_script",
@@ -41,11 +42,14 @@ __all__ = [
     "story_folders",
 ]
 
+SCRIPT = "sim_scenario_"
+"""What the names of modules begin with that are scenario scripts."""
+
 
 def load_script(path: str) -> ModuleType:
     """Import a scenario script by its path, or by its bare name from ``scenarios/`` or the package."""
     file = find_script(path)
-    name = f"sim_scenario_{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}"
+    name = f"{SCRIPT}{re.sub(r'[^0-9a-zA-Z]', '_', file.stem)}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise click.UsageError(f"{path} is no Python script")

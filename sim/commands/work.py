@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import cloudpickle
 
+from sim.commands.inputs import SCRIPT
 from sim.commands.output import prepare, writable
 
 if TYPE_CHECKING:
@@ -78,6 +82,7 @@ def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **op
             )
     folder = prepare(_new(Path("results"), name) if out is None else out)
     given = {option: value for option, value in options.items() if value is not None}
+    _carry_scripts(dask is not None)
     work = Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
     if dask is None:
         yield work
@@ -86,6 +91,14 @@ def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **op
 
     with connected(dask) as executor:
         yield Work(executor=executor) | work
+
+
+def _carry_scripts(far: bool) -> None:
+    """Have what a scenario script defines sent along to processes that cannot import it: spawned or far ones."""
+    started = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    if far or started != "fork":
+        for name in [name for name in sys.modules if name.startswith(SCRIPT)]:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
 
 
 def _new(home: Path, name: str) -> Path:

@@ -1,5 +1,6 @@
 """The lab: scenarios, runs, comparisons, sweeps. What a user calls."""
 
+from sim.lab.campaign import Campaign, campaign
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
 from sim.lab.liveness import Liveness, measure_liveness
@@ -10,6 +11,7 @@ from sim.lab.simulation import Simulation
 from sim.lab.sweep import Sweep, sweep
 
 __all__ = [
+    "Campaign",
     "Check",
     "Comparison",
     "Liveness",
@@ -17,6 +19,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "Sweep",
+    "campaign",
     "chaos",
     "chaos_scenario",
     "compare",

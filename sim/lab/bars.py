@@ -6,13 +6,29 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
-__all__ = ["RunsBar", "TimeBar"]
+__all__ = ["RunsBar", "TimeBar", "in_notebook"]
 
 _SHOWN_AFTER = 2.0  # real seconds after which a single run shows a bar
 _PERIOD = 0.25  # real seconds between two looks at the simulated time
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def _tqdm() -> Any:
+    """The bar for this terminal or notebook; in a notebook without widgets one made of text, without a warning."""
+    if in_notebook() and find_spec("ipywidgets") is None:
+        return import_module("tqdm").tqdm
+    return import_module("tqdm.auto").tqdm
 
 
 class RunsBar:
@@ -25,9 +41,7 @@ class RunsBar:
         self._bar: Any = None
         self._failed = 0
         if title is not None:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=total, initial=done, desc=title, unit="run", leave=False)
+            self._bar = _tqdm()(total=total, initial=done, desc=title, unit="run", leave=False)
 
     def __enter__(self) -> RunsBar:
         return self
@@ -59,7 +73,7 @@ class TimeBar:
         self._end = end
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
-        if sys.stderr.isatty() and multiprocessing.parent_process() is None:
+        if (sys.stderr.isatty() or in_notebook()) and multiprocessing.parent_process() is None:
             self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
@@ -77,9 +91,7 @@ class TimeBar:
         begin = self._clock()
         if self._over.wait(_SHOWN_AFTER):
             return
-        from tqdm.auto import tqdm
-
         shape = "simulating {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s simulated [{elapsed}<{remaining}]"
-        with tqdm(total=self._end - begin, bar_format=shape, leave=False) as bar:
+        with _tqdm()(total=self._end - begin, bar_format=shape, leave=False) as bar:
             while not self._over.wait(_PERIOD):
                 bar.update(self._clock() - begin - bar.n)

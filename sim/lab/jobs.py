@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from sim.lab.bars import RunsBar
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
-from sim.lab.version import version
 from sim.lab.work import (
     ExecutorLost,
     Failure,
@@ -167,7 +166,7 @@ def _in_store(
         points = [(*run, grid.labels[number], grid.noted(number)) for number, run in enumerate(runs)]
         store.plan(grid.kind, grid.fields, keys.told, points, _digest(grid, points))
         errors: dict[int, Failure] = {}
-        tasks = [(job, frames, version()) for job in jobs]
+        tasks = [(job, frames, keys.code) for job in jobs]
         missing = [number for number, run in enumerate(runs) if not store.has(*run, frames)]
         with (
             _saying(store, runs, out),
@@ -194,13 +193,11 @@ def _digest(grid: RunGrid, points: Sequence[tuple[str, int, str, str]]) -> str:
     return sha256(json.dumps([grid.kind, list(grid.fields), points], ensure_ascii=False).encode()).hexdigest()
 
 
-def _row(job: RunTask, frames: bool, expected: str) -> Row:
+def _row(job: RunTask, frames: bool, code: Mapping[str, str]) -> Row:
     from sim.lab.store import row_of
+    from sim.lab.version import refuse_other_code
 
-    if version() != expected:
-        raise RuntimeError(
-            f"the sources of sim have changed: a worker has {version()}, and its parent {expected}"
-        )
+    refuse_other_code(code)
     return row_of(*job.run(), frames)
 
 

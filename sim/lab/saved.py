@@ -19,6 +19,8 @@ from sim.lab.reproduce.record import environment
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.stages import stages_of, stages_tree
+from sim.lab.store import FILE as STORE
+from sim.lab.store import progress
 from sim.lab.told import check_of, frame_of, run_of, told
 from sim.written.texts import json_of, parse_json
 from sim.written.tree import from_dict, from_tree, to_dict, to_tree
@@ -183,6 +185,12 @@ def _manifest(home: Path) -> PlainData:
     try:
         found = parse_json(file.read_text(encoding="utf-8"))
     except OSError as error:
+        if (home / STORE).exists():
+            far = "; ".join(map(str, progress(home)))
+            raise ValueError(
+                f"nothing to load in {str(home)!r} yet ({far}): go on with --resume (resume=True), "
+                "or read the runs by sim.lab.store.results"
+            ) from error
         raise ValueError(
             f"nothing to load in {str(home)!r}: no {_FILE} can be read ({error.strerror})"
         ) from error

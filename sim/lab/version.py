@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["code_of", "modules_named", "source_digest", "unstable", "version"]
+__all__ = ["code_of", "modules_named", "refuse_other_code", "source_digest", "unstable", "version"]
 
 _CODE = (".py", ".pyx", ".pxd", ".so", ".pyd", ".csv", ".json")
 _ITSELF = "sim"
@@ -95,6 +95,20 @@ def code_of(modules: Iterable[str]) -> dict[str, str]:
         place.stem if isinstance(place, Path) else place: digest
         for place, digest in sorted(found.items(), key=str)
     }
+
+
+def refuse_other_code(expected: Mapping[str, str]) -> None:
+    """In a worker: raise RuntimeError where ``sim``, or a module of the user's, is not the one that is expected.
+
+    Modules that are not loaded here don't count: what they define has been sent along.
+    """
+    here = {"sim": version(), **code_of(name for name in expected if name != _ITSELF and name in sys.modules)}
+    for name, digest in expected.items():
+        if here.get(name, digest) != digest:
+            raise RuntimeError(
+                f"the sources of {name} differ between processes: a worker has {here[name][:20]}, "
+                f"and its parent {digest[:20]}"
+            )
 
 
 _read: dict[Path, tuple[list[Any], str]] = {}

@@ -188,3 +188,18 @@ def test_ctrl_c_keeps_what_has_finished_and_says_it(tmp_path: Path) -> None:
         f"sim: interrupted: {kept} of 40 runs finished and are kept in kept; go on with --resume (resume=True)"
     )
     assert took < 2.0
+
+
+def test_how_far_a_sweep_is_and_its_runs_as_a_file(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "fails").touch()
+    assert call(*QUICK, "--seeds", "1")[0] == 1
+    code, said, _ = call("results", "kept", "--to", "runs.csv")
+    assert code == 0
+    assert said.splitlines() == [
+        "sweep over system.nodes: 1 of 2 runs finished, 1 failed",
+        "FAILED: Odd, seed 0: RuntimeError: five is unlucky",
+        "runs: runs.csv",
+    ]
+    assert pd.read_csv(tmp_path / "runs.csv")["status"].tolist() == ["ok", "failed"]
+    assert call("results", "nowhere")[::2] == (2, "sim: there is no results.sqlite in 'nowhere'")
+    assert call("results", "kept", "--to", "runs.xlsx")[0] == 2

@@ -8,18 +8,23 @@ from sim.lab.store.database import FILE, ResultStore
 from sim.lab.store.errors import StoreError
 from sim.lab.store.keys import RunKeys, refuse_unstable
 from sim.lab.store.pending import RunsLeft
+from sim.lab.store.reading import GridProgress, export, progress, results
 from sim.lab.store.rows import Row, failed_row, read_frames, row_of, run_of_row
 
 __all__ = [
     "FILE",
+    "GridProgress",
     "ResultStore",
     "Row",
     "RunKeys",
     "RunsLeft",
     "StoreError",
+    "export",
     "failed_row",
+    "progress",
     "read_frames",
     "refuse_unstable",
+    "results",
     "row_of",
     "run_of_row",
 ]

@@ -21,17 +21,18 @@ __all__ = ["RunKeys", "refuse_unstable"]
 
 
 class RunKeys:
-    """The keys of jobs, and what is told of each in the table ``scenarios``."""
+    """The keys of jobs, what the table ``scenarios`` tells of each, and the code that they name (see `code_of`)."""
 
     def __init__(self) -> None:
         self.told: dict[str, dict[str, str]] = {}
+        self.code: dict[str, str] = {"sim": version()}
         self._known: dict[tuple[int, bool, bool], str] = {}
 
     def of(self, job: RunTask) -> str:
         """The key of a job."""
         same = (id(job.scenario), job.judge, job.storm)
         if same not in self._known:
-            columns = _columns(job)
+            columns = self._columns(job)
             key = sha256(
                 json.dumps([columns["written"], columns["version"], columns["how"]]).encode()
             ).hexdigest()
@@ -39,22 +40,22 @@ class RunKeys:
             self.told[key] = columns
         return self._known[same]
 
+    def _columns(self, job: RunTask) -> dict[str, str]:
+        import numpy as np
 
-def _columns(job: RunTask) -> dict[str, str]:
-    import numpy as np
-
-    try:
-        tree = to_dict(job.scenario)
-    except ValueError as error:
-        tree = {"class": "unwritten", "reason": str(error), "repr": repr(job.scenario)}
-    own = code_of(modules_named(tree))
-    return {
-        "version": " ".join([version(), *(f"{name}+{digest[:12]}" for name, digest in own.items())]),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "how": json.dumps({"judge": job.judge, "storm": job.storm}),
-        "written": json.dumps(tree, sort_keys=True, ensure_ascii=False),
-    }
+        try:
+            tree = to_dict(job.scenario)
+        except ValueError as error:
+            tree = {"class": "unwritten", "reason": str(error), "repr": repr(job.scenario)}
+        own = code_of(modules_named(tree))
+        self.code |= own
+        return {
+            "version": " ".join([version(), *(f"{name}+{digest[:12]}" for name, digest in own.items())]),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "how": json.dumps({"judge": job.judge, "storm": job.storm}),
+            "written": json.dumps(tree, sort_keys=True, ensure_ascii=False),
+        }
 
 
 def refuse_unstable(jobs: list[RunTask]) -> None:
