@@ -14,10 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.command import ROOT, sim
 
 
-def sim(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def sim_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """The command as users start it."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "sim", *arguments],
         cwd=cwd,
@@ -100,6 +101,16 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], complaint: 
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["frob"], 2), (["--help"], 0), (["run", "paxos_duel", "--set", "duration=-1"], 2)],
+)
+def test_a_process_of_its_own_says_the_same(arguments: list[str], code: int) -> None:
+    started, called = sim_process(*arguments), sim(*arguments)
+    assert started.returncode == called.returncode == code
+    assert (started.stdout, started.stderr) == (called.stdout, called.stderr)
+
+
 def test_help_and_every_subcommands_help_have_an_example() -> None:
     overview = sim("--help")
     assert overview.returncode == 0
@@ -116,14 +127,11 @@ def test_list_shows_systems_networks_faults_and_scenarios() -> None:
 
 
 def test_run_tells_the_story_with_fields_changed(tmp_path: Path) -> None:
-    clients = "workload.clients={'n0': 1, 'n2': 1}"
-    out = tmp_path / "out"
-    done = sim(
-        *("run", "paxos_duel", "--seed", "3", "--set", clients, "--set", "system.nodes=3", "--out", str(out))
-    )
+    done = sim("run", "raft_failover", "--seed", "3", "--set", "duration=16", "--set", "system.nodes=3",
+               "--set", "workload.clients={'tokyo': 1, 'oregon': 1}", "--out", str(tmp_path / "out"))  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "median and longest of 50 duels" in done.stdout
-    assert (tmp_path / "out" / "longest_duel.png").stat().st_size > 10_000
+    assert "The leader crashed at 10 s" in done.stdout
+    assert (tmp_path / "out" / "election.png").stat().st_size > 10_000
     assert set(pd.read_csv(tmp_path / "out" / "nodes.csv")["node"]) == {"n0", "n1", "n2", "c0", "c1"}
 
 
@@ -150,8 +158,12 @@ def test_sweep_writes_a_row_for_each_point_and_seed(tmp_path: Path) -> None:
     assert frame["seed"].tolist() == [0, 1, 0, 1]
 
 
-def test_a_small_demo_prints_both_tables_and_writes_charts_and_frames(tmp_path: Path) -> None:
-    done = sim("demo", "--seeds", "2", "--out", str(tmp_path))
+def test_a_small_demo_prints_both_tables_and_writes_charts_and_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.lab.demo._RATE", 20.0)
+    monkeypatch.setattr("sim.lab.demo._SERVERS", 4)
+    done = sim("demo", "--seeds", "2", "--workers", "1", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "2/2 valid" in done.stdout
     assert "round-robin" in done.stdout
@@ -277,16 +289,9 @@ def test_list_refuses_a_folder_that_is_not_there_or_holds_no_script(tmp_path: Pa
 
 
 def test_stories_run_by_name_in_any_folder(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    for arguments, words in (
-        (["list"], "raft_failover"),
-        (["run", "raft_failover", "--set", "duration=x"], "'x'"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "sim", *arguments], cwd=tmp_path, env=environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert words in done.stdout + done.stderr
+    assert "raft_failover" in sim("list", cwd=tmp_path).stdout
+    done = sim("run", "raft_failover", "--set", "duration=x", cwd=tmp_path)
+    assert (done.returncode, "'x'" in done.stderr) == (2, True)
 
 
 def test_stories_are_in_the_wheel() -> None:
@@ -327,17 +332,18 @@ def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
 
 def test_compare_tells_sizes_apart_and_names_what_is_shared(tmp_path: Path) -> None:
     done = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "1", "--workers", "1",
-               "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+               "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path / "sizes"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Raft, 3 nodes" in done.stdout
     assert "Raft, 5 nodes" in done.stdout
     assert "nodes" in next(line for line in done.stdout.splitlines() if line.startswith("system")).split()
     alike = sim("compare", "Raft", "PrimaryBackup", "--seeds", "1", "--workers", "1",
-                "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+                "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path / "alike"))  # fmt: skip
     assert ": 5 nodes; silence suspected after 2.75 s" in alike.stdout
     assert "p50 / p99 [ms] of clients in" in alike.stdout
-    ratio = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "2", "--workers", "1", "--baseline",
-                "Raft(nodes=5)", "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path))  # fmt: skip
+    ratio = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "2", "--workers", "1",
+                "--baseline", "Raft(nodes=5)", "--set", "duration=2", "--set", "faults=[]",
+                "--out", str(tmp_path / "ratio"))  # fmt: skip
     assert re.search(r"Raft, 3 nodes: p50 0\.\d+ ± 0\.\d+ times Raft, 5 nodes", ratio.stdout), ratio.stdout
 
 

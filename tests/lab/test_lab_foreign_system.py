@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sim import Scenario, compare, sweep
 from sim.network import constant
 from sim.protocols import Raft
 from sim.workload import ClosedLoop, UniformKeys
+from tests.command import sim
 
 PACKAGE = '''
 """A store of one server, defined in a user's own package."""
@@ -120,11 +120,11 @@ def test_a_class_that_no_module_holds_travels_to_workers_too(start_method: str) 
 
 
 def test_it_runs_from_the_command_line(lone: type, tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "sim", "compare", "homegrown:Lone", "Raft(nodes=3)", "--seeds", "1"),
-        *("--workers", "1", "--set", "duration=12", "--out", "out"),
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = sim(
+        *("compare", "homegrown:Lone", "Raft(nodes=3)", "--seeds", "1", "--workers", "1"),
+        *("--set", "duration=12", "--out", "out"),
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "Lone" in done.stdout
     assert (tmp_path / "out" / "latency_cdf.png").stat().st_size > 10_000

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from sim import Node, Scenario, System, compare, sweep
 from sim.protocols import Raft
 from sim.protocols.replica import Replica
 from sim.workload import ClosedLoop, UniformKeys
+from tests.command import sim
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "first_protocol.md"
 PROTOCOL, MISTAKE = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
@@ -87,13 +86,7 @@ def test_its_class_travels_to_worker_processes(start_method: str) -> None:
 def test_it_runs_from_the_command_line(tmp_path: Path, written: str, code: int) -> None:
     (tmp_path / "mine.py").write_text(PROTOCOL, encoding="utf-8")
     options = ["--seeds", "1", "--workers", "1", "--set", "duration=12"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sim", "compare", written, *options],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = sim("compare", written, *options, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     if code:
         assert "never reads self.settings.size" in done.stderr
