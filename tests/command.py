@@ -1,4 +1,4 @@
-"""The `sim` command in the process of the test: what it prints, and its exit code. A process of its own costs seconds."""
+"""The `sim` command, called by the test itself: what it prints, its exit code. A process of its own costs seconds."""
 
 from __future__ import annotations
 
