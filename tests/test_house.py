@@ -25,6 +25,7 @@ FORBIDDEN = {
     "written": (UPPER - {"lab"})
     | {"cluster", "network", "recorder", "kernel"},  # the schema is that of a scenario
     "kernel": UPPER | {"cluster", "network", "recorder", "node", "system"},
+    "readers": UPPER | {"cluster", "network", "recorder", "kernel", "node", "system", "distributions"},
     "distributions": UPPER | {"cluster", "network", "recorder", "kernel", "node", "system"},
     "network": UPPER | {"cluster", "node", "system"},
     "recorder": UPPER | {"cluster", "network", "node", "system"},
@@ -65,6 +66,7 @@ ALONE = {
 # Parts that run inside a simulation: no clock of the machine, no order by address or string hash.
 SIMULATED = ALONE | {
     "kernel",
+    "readers",
     "distributions",
     "network",
     "cluster",

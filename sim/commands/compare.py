@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from sim.commands.inputs import (
     apply_settings,
     first_seeds,
     load_scenario,
+    network_file,
     parse_precision,
     parse_system,
     precisions,
@@ -45,6 +47,7 @@ __all__ = ["command"]
     help="Print how many times that of this system each measure is.",
 )
 @precisions
+@network_file
 @allow_modules
 @work_options
 @click.pass_context
@@ -56,6 +59,7 @@ def command(
     seeds: int | None,
     first_seed: int,
     settings: tuple[str, ...],
+    network: Path | None,
     baseline: str | None,
     precision: tuple[str, ...],
     max_seeds: int | None,
@@ -78,7 +82,7 @@ def command(
     if against is not None and not any(same(against, system) for system in chosen):
         raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
     scenario = _default(allow) if script is None else load_scenario(script, allow)
-    scenario = apply_settings(scenario, settings)
+    scenario = apply_settings(scenario, settings, network=network)
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)

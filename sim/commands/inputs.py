@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from sim.written.names import did_you_mean
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
+    from sim.network.topology import Topology
 
 __all__ = [
     "SCRIPT",
@@ -31,6 +33,7 @@ __all__ = [
     "load_scenario",
     "load_script",
     "load_written",
+    "network_file",
     "parse_precision",
     "parse_setting",
     "parse_system",
@@ -174,8 +177,33 @@ def _split(text: str, complaint: str) -> tuple[str, str]:
     return name, value
 
 
-def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = ()) -> Scenario:
-    """A scenario with the settings of the command line applied together.
+network_file = click.option(
+    "--network",
+    "network",
+    type=click.Path(exists=True, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Your measured latencies: a table, a matrix, output of ping or mtr ..., or a folder of such files.",
+)
+
+
+def measured_network(path: Path) -> Topology:
+    """The network of ``--network``; says on standard error what was taken from the file and what was left."""
+    from sim.network import wan
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        network = wan(path=path)
+    click.echo(f"network: {network.note}", err=True)
+    for warning in caught:
+        click.echo(f"network: {warning.message}", err=True)
+    return network
+
+
+def apply_settings(
+    scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = (), network: Path | None = None
+) -> Scenario:
+    """A scenario with the settings of the command line applied together, in the network of a file.
 
     ``varied``: the fields that are varied afterwards. A setting that a later setting or ``varied`` would overwrite is
     refused.
@@ -184,7 +212,12 @@ def apply_settings(scenario: Scenario, settings: Sequence[str], varied: Sequence
 
     parsed = [parse_setting(setting) for setting in settings]
     refuse_overwriting([*(name for name, _ in parsed), *varied])
-    return scenario.vary_all(dict(parsed))
+    if network is None:
+        return scenario.vary_all(dict(parsed))
+    if any(name == "network" for name in (*(name for name, _ in parsed), *varied)):
+        raise click.UsageError(f"--network {network} has no effect: network is set by another option, too")
+    # Two steps, because a setting may be a field of the measured network: network.loss=0.01.
+    return scenario.vary("network", measured_network(network)).vary_all(dict(parsed))
 
 
 def precisions(command: Any) -> Any:

@@ -14,6 +14,7 @@ from sim.commands.inputs import (
     is_written,
     load_script,
     load_written,
+    network_file,
     place_of,
     refuse_allowed,
 )
@@ -45,6 +46,7 @@ _Found = tuple["Scenario", Any, str | None]
     default=None,
     help="Folder for charts and frames.",
 )
+@network_file
 @allow_modules
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
 @click.option(
@@ -57,6 +59,7 @@ def command(
     script: str,
     seed: int | None,
     settings: tuple[str, ...],
+    network: Path | None,
     out: Path | None,
     allow: tuple[str, ...],
     check: bool | None,
@@ -75,7 +78,7 @@ def command(
         refuse_allowed(script, allow)
         story, named = _story(script), None
     scenario, tell, text = story
-    chosen: Scenario = apply_settings(scenario, settings)
+    chosen: Scenario = apply_settings(scenario, settings, network=network)
     if check is not None:
         chosen = chosen.vary("check", check)
     if trace is not None:

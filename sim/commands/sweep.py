@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from sim.commands.inputs import (
     apply_settings,
     first_seeds,
     load_scenario,
+    network_file,
     parse_precision,
     parse_variation,
     precisions,
@@ -33,6 +35,7 @@ __all__ = ["command"]
 )
 @click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
 @precisions
+@network_file
 @allow_modules
 @work_options
 @click.pass_context
@@ -44,6 +47,7 @@ def command(
     seeds: int | None,
     first_seed: int,
     settings: tuple[str, ...],
+    network: Path | None,
     frames: bool,
     precision: tuple[str, ...],
     max_seeds: int | None,
@@ -59,7 +63,9 @@ def command(
     from sim.lab.stages import aim
 
     fields = [parse_variation(text) for text in varied]
-    scenario = apply_settings(load_scenario(script, allow), settings, [name for name, _ in fields])
+    scenario = apply_settings(
+        load_scenario(script, allow), settings, [name for name, _ in fields], network=network
+    )
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 3, wanted, max_seeds), first_seed)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.csvfile import figure, read_csv
 from sim.distributions.base import Distribution, Floats, Uniforms, non_negative, positive, probability
+from sim.readers.tables import figure, read_csv
 from sim.units import ms, us
 
 __all__ = ["Empirical", "PercentileTable", "Scipy"]

@@ -308,7 +308,7 @@ class Network:
 
     def calm(self) -> None:
         """End all cuts and disturbances; from now on no link loses or duplicates messages."""
-        self.topology = dataclasses.replace(self.topology, loss=0.0, duplicate=0.0, burst=None)
+        self.topology = self.topology.calmed()
         for link in self.links.values():
             link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None)
         self.heal_all()

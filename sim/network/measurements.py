@@ -1,13 +1,8 @@
-"""Tables of measured round trips: reading them, merging both directions, and finding the row for two places.
+"""Tables of measured round trips: merging both directions, and finding the row for two places.
 
-Two formats are read; the columns decide which one a file has:
-
-- ``src,dst,mean_ms,p50_ms,p75_ms,p95_ms,p99_ms,p99.9_ms,p99.99_ms,p99.999_ms``: percentiles, a line a pair;
-- ``src,dst,rtt_ms``: samples, a line a round trip; their percentiles become the table. A column ``time`` is allowed,
-  but not used: all samples are taken from one distribution.
-
-Other columns are ignored. A round trip is the same from both ends, so both directions are merged. If their medians
-differ by more than a factor of five, they cannot be round trips of one pair, and the file is refused.
+`sim.readers.latencies` says which forms of files are read. A round trip is the same from both ends, so both directions
+are merged. If their medians differ by more than a factor of five, they cannot be round trips of one pair, and the file
+is refused. A link loses messages as measured: a round trip needs two of them, so each way loses ``1 - sqrt(1 - loss)``.
 
 Names of places are free. Names in Amazon's style are understood: ``us-east-1 (Virginia)`` is a region,
 called ``virginia`` here; ``us-east-1b`` is a zone of it, called ``virginia-b``; ``us-east-1b host 2`` is a host
@@ -17,7 +12,7 @@ in that zone, and the rows between hosts of a zone describe two hosts at one pla
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from os import PathLike
@@ -25,16 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.csvfile import CsvLine, figure, read_csv
-from sim.network.fit import LEVELS
+from sim.network.curves import mean_and_percentiles
 from sim.network.topology import choose
+from sim.readers import Latencies, read_latencies
 from sim.units import ms
 
-__all__ = ["Measured", "RttTable", "read_table", "shipped_table"]
+__all__ = ["Measured", "RttTable", "places_of", "read_table", "shipped_table", "table_of"]
 
-_PERCENTILES = tuple(f"p{round(100 * level, 3):g}_ms" for level in LEVELS)
-_TABLE = ("src", "dst", "mean_ms", *_PERCENTILES)
-_SAMPLES = ("src", "dst", "rtt_ms")
 _MOST_UNLIKE = 5.0  # the largest allowed ratio of the median round trips measured from the two ends
 _AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+)?( \((?P<city>.+)\))?")
 
@@ -43,13 +35,19 @@ _AMAZON = re.compile(r"(?P<code>[a-z]{2}(-[a-z]+)+-\d)(?P<zone>[a-z])?( host \d+
 class Measured:
     """Round trips in seconds between two places (between two hosts at one place, if src and dst are the same).
 
-    ``percentiles`` are at `sim.network.fit.LEVELS`.
+    ``percentiles`` are at `sim.network.fit.LEVELS`; ``loss`` is the fraction of round trips that were lost.
     """
 
     src: str
     dst: str
     mean: float
     percentiles: tuple[float, ...]
+    loss: float = 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether all round trips took equally long, or only one figure is known."""
+        return all(x == self.mean for x in self.percentiles)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,12 +60,15 @@ class RttTable:
         The name of the file.
     rows:
         One row for each pair of places that was measured.
+    note:
+        What the reader of the file took and left.
     """
 
     name: str
     rows: tuple[Measured, ...]
     _names: dict[str, str] = field(compare=False)  # every known spelling -> place
     _region: dict[str, str] = field(compare=False)  # zone -> its region
+    note: str = field(default="", compare=False)
     _pairs: dict[tuple[str, str], Measured] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -133,77 +134,37 @@ def shipped_table() -> RttTable:
 
 
 def read_table(path: str | PathLike[str]) -> RttTable:
-    """Read a CSV file of either format (see the module) and merge directions.
+    """Read a file of any form that `sim.readers.latencies` knows, and merge directions.
 
     Raises ValueError with file, line, column and value for data that cannot be used.
     """
-    samples = False
-
-    def check(columns: Sequence[str]) -> None:
-        nonlocal samples
-        samples = "rtt_ms" in columns
-        needed = _SAMPLES if samples else _TABLE
-        missing = [name for name in needed if name not in columns]
-        if missing or len(set(columns)) < len(columns):
-            formats = f"{','.join(_TABLE)} (a table) or {','.join(_SAMPLES)} (samples)"
-            raise ValueError(
-                f"the columns must be {formats}, each once, not {','.join(columns) or 'nothing'}"
-            )
-
-    lines = read_csv(path, check)
-    first = next(lines, None)
-    if first is None:
-        raise ValueError(f"{path}: there are no measurements in it")
-    raw = (_summarise if samples else _percentile_lines)(_chain(first, lines))
-    return _build(Path(path).name, raw)
+    return table_of(read_latencies(path))
 
 
-def _chain(first: CsvLine, rest: Iterable[CsvLine]) -> Iterable[CsvLine]:
-    yield first
-    yield from rest
+def table_of(found: Latencies) -> RttTable:
+    """The table of what a reader found."""
+    rows = [Measured(pair.src, pair.dst, *mean_and_percentiles(pair), pair.loss) for pair in found.pairs]
+    lossy = next((row for row in rows if not row.loss < 1.0), None)
+    if lossy is not None:
+        raise ValueError(
+            f"{found.note.source}: every round trip from {lossy.src!r} to {lossy.dst!r} was lost"
+        )
+    return _build(found.note.source, rows, str(found.note))
 
 
-def _ends(line: CsvLine) -> tuple[str, str]:
-    for column in ("src", "dst"):
-        if not line[column]:
-            raise ValueError(
-                f"{line.where}, column {column!r}: the name of a place is needed, not {line[column]!r}"
-            )
-    return line["src"], line["dst"]
+def places_of(spellings: Sequence[str]) -> dict[str, str]:
+    """Spelling in a file -> the name of the place."""
+    cities = _cities(spellings)
+    return {spelling: _place(spelling, cities)[0] for spelling in spellings}
 
 
-def _percentile_lines(lines: Iterable[CsvLine]) -> list[Measured]:
-    rows: dict[tuple[str, str], Measured] = {}
-    for line in lines:
-        ends = _ends(line)
-        if ends in rows:
-            raise ValueError(f"{line.where}: a second line from {ends[0]!r} to {ends[1]!r}")
-        figures = [figure(line, name, zero=False) for name in _PERCENTILES]
-        for i in range(1, len(figures)):
-            if figures[i] < figures[i - 1]:
-                name, before = _PERCENTILES[i], _PERCENTILES[i - 1]
-                raise ValueError(
-                    f"{line.where}, column {name!r}: {line[name]} is below {before!r}, {line[before]}"
-                )
-        mean = figure(line, "mean_ms", zero=False)
-        rows[ends] = Measured(*ends, mean * ms, tuple(ms * x for x in figures))
-    return list(rows.values())
+def _cities(spellings: Sequence[str]) -> dict[str, str]:
+    return {m["code"]: m["city"] for m in map(_AMAZON.fullmatch, spellings) if m and m["city"]}
 
 
-def _summarise(lines: Iterable[CsvLine]) -> list[Measured]:
-    """Samples to percentiles."""
-    samples: dict[tuple[str, str], list[float]] = {}
-    for line in lines:
-        samples.setdefault(_ends(line), []).append(ms * figure(line, "rtt_ms", zero=False))
-    return [
-        Measured(*ends, float(np.mean(values)), tuple(float(x) for x in np.quantile(values, LEVELS)))
-        for ends, values in samples.items()
-    ]
-
-
-def _build(name: str, raw: Sequence[Measured]) -> RttTable:
+def _build(name: str, raw: Sequence[Measured], note: str) -> RttTable:
     spellings = list(dict.fromkeys(end for row in raw for end in (row.src, row.dst)))
-    cities = {m["code"]: m["city"] for m in map(_AMAZON.fullmatch, spellings) if m and m["city"]}
+    cities = _cities(spellings)
     names: dict[str, str] = {}
     region: dict[str, str] = {}
     places: dict[str, str] = {}
@@ -216,9 +177,9 @@ def _build(name: str, raw: Sequence[Measured]) -> RttTable:
     _refuse_unlike_directions(name, raw)
     # First the two directions, then the several pairs of hosts in one zone.
     both = _merged([(frozenset((row.src, row.dst)), row) for row in raw])
-    there = [Measured(places[r.src], places[r.dst], r.mean, r.percentiles) for r in both]
+    there = [Measured(places[r.src], places[r.dst], r.mean, r.percentiles, r.loss) for r in both]
     rows = _merged([(frozenset((row.src, row.dst)), row) for row in there])
-    return RttTable(name, tuple(rows), names, region)
+    return RttTable(name, tuple(rows), names, region, note)
 
 
 def _refuse_unlike_directions(name: str, raw: Sequence[Measured]) -> None:
@@ -233,7 +194,7 @@ def _refuse_unlike_directions(name: str, raw: Sequence[Measured]) -> None:
             )
 
 
-def _place(spelling: str, cities: dict[str, str]) -> tuple[str, tuple[str, ...], str | None]:
+def _place(spelling: str, cities: Mapping[str, str]) -> tuple[str, tuple[str, ...], str | None]:
     """For a name in the file: the name of the place, its other spellings, and, for a zone, its region."""
     match = _AMAZON.fullmatch(spelling)
     if match is None or match["code"] not in cities:
@@ -258,4 +219,5 @@ def _geometric(rows: Sequence[Measured]) -> Measured:
         return rows[0]
     columns = np.array([(row.mean, *row.percentiles) for row in rows])
     mean, *percentiles = (float(x) for x in np.exp(np.log(columns).mean(axis=0)))
-    return Measured(rows[0].src, rows[0].dst, mean, tuple(percentiles))
+    loss = sum(row.loss for row in rows) / len(rows)
+    return Measured(rows[0].src, rows[0].dst, mean, tuple(percentiles), loss)

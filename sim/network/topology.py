@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
@@ -212,6 +212,10 @@ class Topology(Value):
                 coherence=self.coherence,
             )
         return spec
+
+    def calmed(self) -> Topology:
+        """The same network, in which no link loses or duplicates messages."""
+        return replace(self, loss=0.0, duplicate=0.0, burst=None)
 
     def latency(self, src: str, dst: str) -> Distribution:
         """The one-way latency between two (resolved) places."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations, combinations_with_replacement
+from math import sqrt
 from os import PathLike
 from typing import TYPE_CHECKING, Unpack
 
-from sim.distributions import Distribution
+from sim.distributions import Constant, Distribution
 from sim.network.fit import BOUNDS, LEVELS, Fit, fit_one_way
-from sim.network.measurements import Measured, RttTable, read_table, shipped_table
-from sim.network.topology import Line, Topology
+from sim.network.measurements import Measured, RttTable, read_table, shipped_table, table_of
+from sim.network.topology import Line, LinkSpec, Topology
+from sim.readers import Latencies, read_latencies
+from sim.readers.figures import renamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +43,32 @@ class Wan(Topology):
         """The name of a place of the table; replicas need not be placed there by default."""
         return self.table.resolve(place)
 
+    @property
+    def note(self) -> str:
+        """What the reader of the file took and left; "" for the shipped table."""
+        return self.table.note
+
+    def link(self, src_place: str, dst_place: str) -> LinkSpec:
+        known = (src_place, dst_place) in self._links
+        spec = Topology.link(self, src_place, dst_place)
+        if known:
+            return spec
+        row = self.table.between(self.resolve(src_place), self.resolve(dst_place))
+        if row.loss:
+            each_way = 1.0 - sqrt(1.0 - row.loss)
+            spec = replace(spec, loss=1.0 - (1.0 - spec.loss) * (1.0 - each_way))
+        self._links[src_place, dst_place] = spec
+        return spec
+
+    def calmed(self) -> Wan:
+        rows = tuple(replace(row, loss=0.0) for row in self.table.rows)
+        return replace(self, loss=0.0, duplicate=0.0, burst=None, table=replace(self.table, rows=rows))
+
     def latency(self, src: str, dst: str) -> Distribution:
-        fit = _fit(self.table.between(src, dst))
+        row = self.table.between(src, dst)
+        if row.constant:
+            return Constant(row.mean / 2.0)
+        fit = _fit(row)
         x, y = self.table.serving(src, dst)
         return fit.there if x <= y else fit.back
 
@@ -55,32 +83,66 @@ class Wan(Topology):
         return _deviations(list(dict.fromkeys(rows)))
 
 
-def wan(*regions: str, csv: str | PathLike[str] | None = None, **line: Unpack[Line]) -> Wan:
+def wan(
+    *regions: str,
+    csv: str | PathLike[str] | None = None,
+    json: str | PathLike[str] | None = None,
+    path: str | PathLike[str] | None = None,
+    places: Mapping[str, str] | None = None,
+    **line: Unpack[Line],
+) -> Wan:
     """A network over measured places.
 
     Parameters
     ----------
     *regions:
-        The regions in which replicas are placed, round robin; a region may be repeated. Without ``csv``: ``virginia``,
+        The regions in which replicas are placed, round robin; a region may be repeated. Without a file: ``virginia``,
         ``california``, ``oregon``, ``tokyo``, ``ireland``, ``singapore``, ``sydney``, ``saopaulo``, and the zones
         ``virginia-b``, ``virginia-c``, ``virginia-d``; Amazon's names (``us-east-1``) are understood. By default all
         regions of the table.
-    csv:
-        Your own measurements, in the columns of the shipped table or as samples (`sim.network.measurements`).
+    path:
+        Your own measurements: a file of any form that `sim.readers.latencies` knows (the first lines say which), or a
+        folder of such files. ``network.note`` says what was taken and what was left.
+    csv, json:
+        The same, for a file that must be CSV or JSON.
+    places:
+        Other names for places of the file: ``{"tokyo.example.com": "tokyo"}``.
     **line:
         ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
-        in `sim.network.topology.LinkSpec`.
+        in `sim.network.topology.LinkSpec`. A link also loses what was measured to be lost.
 
     Raises ValueError for an unknown region (with candidates), for a pair without measurements and for a bad file.
     Warns when your own measurements cannot be fitted within the bounds.
 
     The shipped figures: Bailis, "Communication Costs in Real-world Networks", 2013.
     """
-    table = shipped_table() if csv is None else read_table(csv)
+    found = _read(csv, json, path, places)
+    table = shipped_table() if found is None else table_of(found)
     network = Wan(regions=regions or table.regions, table=table, **line)
-    if csv is not None:
+    if found is not None:
         _warn_of_poor_fits(network)
     return network
+
+
+def _read(
+    csv: str | PathLike[str] | None,
+    json: str | PathLike[str] | None,
+    path: str | PathLike[str] | None,
+    places: Mapping[str, str] | None,
+) -> Latencies | None:
+    """What the one file that was given holds; None if none was given."""
+    given = [
+        (name, file) for name, file in (("csv", csv), ("json", json), ("path", path)) if file is not None
+    ]
+    if len(given) > 1:
+        raise ValueError(f"wan: one file is needed, not {' and '.join(f'{n}={f!r}' for n, f in given)}")
+    if not given:
+        if places is not None:
+            raise ValueError(f"wan: places={places!r} would have no effect without a file (path=)")
+        return None
+    name, file = given[0]
+    found = read_latencies(file, "csv" if name == "csv" else "json" if name == "json" else "any")
+    return found if places is None else renamed(found, places)
 
 
 def deviations(csv: str | PathLike[str] | None = None) -> pd.DataFrame:
@@ -118,7 +180,10 @@ def _deviations(rows: list[Measured] | tuple[Measured, ...]) -> pd.DataFrame:
 
 def _warn_of_poor_fits(network: Wan) -> None:
     for a, b in combinations_with_replacement(dict.fromkeys(network.regions), 2):
-        fit = _fit(network.table.between(a, b))
+        row = network.table.between(a, b)
+        if row.constant:
+            continue
+        fit = _fit(row)
         if not fit.within_bounds:
             worst = ", ".join(
                 f"p{100 * level:g} {100 * off:+.0f} %"

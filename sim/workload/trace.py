@@ -11,10 +11,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from sim.csvfile import CsvLine, figure, read_csv
 from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
+from sim.readers.tables import CsvLine, figure, read_csv
 from sim.settings import MOST_ROWS, Members, Value
 from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds

@@ -1,0 +1,67 @@
+"""Own data on the command line: `--network FILE` and histories of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sim.cli import main
+
+MATRIX = "rtt;paris;tokyo;oslo\nparis;;221,5;30\ntokyo;;;240\noslo;;;\n"
+SCRIPT = """\
+from sim import Scenario
+from sim.protocols import Raft
+from sim.workload import OpenLoop
+
+scenario = Scenario(system=Raft(nodes=3), workload=OpenLoop(clients=1, rate=5.0), duration=3.0)
+"""
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command: its exit code, and what it printed on standard output and standard error."""
+
+    def made(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as done:
+            main(list(arguments))
+        said = capsys.readouterr()
+        return int(done.value.code or 0), said.out, said.err
+
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rtt.csv").write_text(MATRIX)
+    (tmp_path / "story.py").write_text(SCRIPT)
+    return tmp_path
+
+
+def test_a_run_takes_its_network_from_a_file_and_says_what_it_took(folder: Path, run: Run) -> None:
+    code, _, said = run("run", "story.py", "--network", "rtt.csv", "--set", "network.loss=0.0")
+    assert code == 0, said
+    assert said.startswith("network: rtt.csv: a matrix in CSV, by its first line; took: 3 pairs")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--network", "none.csv"], "'none.csv' does not exist"),
+        (["--network", "story.py"], "story.py"),
+        (["--network", "rtt.csv", "--set", "network=3"], "network is set by another option, too"),
+        (["--network", "rtt.csv", "--set", "leader=mars"], "mars"),
+    ],
+)
+@pytest.mark.parametrize("command", [("run", "story.py"), ("compare", "Raft", "--scenario", "story.py")])
+def test_a_network_that_cannot_be_taken_is_one_line_and_exit_code_2(
+    folder: Path, run: Run, command: tuple[str, ...], options: list[str], message: str
+) -> None:
+    code, _, said = run(*command, *options)
+    assert code == 2, said
+    assert message in said.splitlines()[-1]
