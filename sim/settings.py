@@ -33,6 +33,7 @@ __all__ = [
     "Value",
     "Wait",
     "Whole",
+    "check_type",
     "check_types",
     "described",
     "field_path",
@@ -155,13 +156,18 @@ def check_types(settings: Any) -> None:
     cls: Any = type(settings)
     for name, hint in hints(cls):
         value = getattr(settings, name)
-        try:
-            kept = _fitted(value, hint)
-        except _Misfit as fitting:
-            which, wrong = (f"each entry of {name}", fitting.entry[0]) if fitting.entry else (name, value)
-            raise ValueError(f"{cls.__name__}: {which} must be {fitting}, not {wrong!r}") from None
+        kept = check_type(cls.__name__, name, value, hint)
         if kept is not value:
             object.__setattr__(settings, name, kept)
+
+
+def check_type(owner: str, name: str, value: Any, hint: Any) -> Any:
+    """A value as its annotation wants it. Raises ValueError where it does not fit."""
+    try:
+        return _fitted(value, hint)
+    except _Misfit as fitting:
+        which, wrong = (f"each entry of {name}", fitting.entry[0]) if fitting.entry else (name, value)
+        raise ValueError(f"{owner}: {which} must be {fitting}, not {wrong!r}") from None
 
 
 @cache

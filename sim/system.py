@@ -159,17 +159,19 @@ class System(Value):
     """Names under which faults may address the leader."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Class name of an administrator's request -> the setting that enables it, for requests that need a setting."""
-    only_key_values: ClassVar[str] = "it serves the key-value store only; Raft and Multi-Paxos take others"
-    """The reason why it takes no ``application``, for the error message."""
+    no_application: ClassVar[str] = "it replicates no commands"
+    """The reason why it takes no ``application``, for the error message, where it has no such field."""
     title: ClassVar[str] = ""
     """The name of this class in tables and charts; "" (the default): the class name, split into words."""
 
     def __new__(cls, *arguments: Any, **given: Any) -> Self:
         """Remember which fields were given: a comparison fills in the other fields, equally for all systems."""
-        if "application" in given and "application" not in getattr(cls, "__dataclass_fields__", ()):
-            raise ValueError(
-                f"{cls.__name__} takes no application ({given['application']!r}): {cls.only_key_values}"
-            )
+        if "application" in given:
+            field = getattr(cls, "__dataclass_fields__", {}).get("application")
+            if field is None or not field.init:
+                raise ValueError(
+                    f"{cls.__name__} takes no application ({given['application']!r}): {cls.no_application}"
+                )
         made = super().__new__(cls)
         object.__setattr__(made, "_given", frozenset(given))
         return made

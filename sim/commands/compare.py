@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from sim.commands.work import work_of, work_options
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
+    from sim.system import System
 
 __all__ = ["command"]
 
@@ -81,7 +83,7 @@ def command(
     against = None if baseline is None else parse_system(baseline)
     if against is not None and not any(same(against, system) for system in chosen):
         raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
-    scenario = _default(allow) if script is None else load_scenario(script, allow)
+    scenario = _default(chosen, allow) if script is None else load_scenario(script, allow)
     scenario = apply_settings(scenario, settings, network=network)
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
@@ -101,8 +103,13 @@ def command(
     context.exit(1 if comparison.failed else 0)
 
 
-def _default(allow: tuple[str, ...]) -> Scenario:
+def _default(systems: Sequence[System], allow: tuple[str, ...]) -> Scenario:
     from sim.lab.demo import failover_scenario
 
     refuse_allowed("the scenario by default", allow)
-    return failover_scenario()
+    scenario = failover_scenario()
+    try:
+        scenario.vary("system", systems[0])
+    except ValueError:  # another application has operations of its own, and draws its own keys
+        return scenario.vary_all({"workload__reads": None, "workload__keys": None})
+    return scenario

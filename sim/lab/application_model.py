@@ -5,40 +5,62 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.protocols.application import Application
-from sim.protocols.command import Command, Result
+from sim.protocols.command import Command
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sim.analysis.checks import Model
-    from sim.analysis.checks.verdict import HistoryOperation
+    from sim.analysis.checks.verdict import HistoryOperation, Verdict
 
-__all__ = ["model_of"]
+__all__ = ["LONGEST", "judge_by", "model_of"]
+
+LONGEST = 1_000_000
+"""Steps of a search by an application of one's own: some seconds. A longer one ends, and its verdict is unknown."""
+
+_LOOKS = frozenset({"dequeue"})  # like reads, of which ``value`` in a history is what came back
+
+
+def judge_by(application: Application, operations: pd.DataFrame, claim: str) -> Verdict:
+    """The verdict on a history: by the fast data model that the application names, else by the application itself."""
+    from sim.analysis.checks import check
+
+    named = vars(type(application)).get("judged_as")
+    if named is not None:
+        return check(operations, claim, model=named)
+    return check(operations, claim, model=model_of(application, operations), budget=LONGEST)
 
 
 def model_of(application: Application, operations: pd.DataFrame) -> Model:
-    """A model for the checkers: its states are snapshots of the application, its step is the application's `apply`.
+    """What a checker steps through: the application's snapshots, changed by its own `apply`.
 
-    The history is judged key by key if each of the ``operations`` (the frame) touches exactly one key.
+    Keys are judged one by one where each of the ``operations`` (the frame) touches no key but its own.
     """
     from sim.analysis.checks import Model
     from sim.analysis.checks.columns import freeze
     from sim.analysis.checks.models import ILLEGAL
 
     machine = application.fresh()
+    looks = application.reads | _LOOKS
+
+    def command(kind: str, key: str, value: Any) -> Command:
+        """The frame's ``value`` is the argument, or what came back."""
+        return Command(0, 0, kind, key, None if kind in looks else value)
 
     def step(state: Any, operation: HistoryOperation) -> Any:
         machine.restore(state)
-        result = machine.apply(_command(operation.kind, operation.key, _argument(application, operation)))
-        if operation.known and freeze(_reply(application, operation.kind, result)) != _told(
-            application, operation
-        ):
-            return ILLEGAL
+        result = machine.apply(command(operation.kind, operation.key, operation.value))
+        if operation.known:
+            told = operation.value if operation.kind in looks else operation.result
+            reply = result.value if operation.kind in looks else result.result
+            if result.status != operation.status or freeze(reply) != told:
+                return ILLEGAL
         return machine.snapshot()
 
     touched = (
-        application.touches(_command(kind, key, None if kind in application.reads else value))
+        application.touches(command(kind, key, value))
         for kind, key, value in zip(operations["kind"], operations["key"], operations["value"], strict=True)
+        if kind not in application.not_judged
     )
     return Model(
         initial=machine.snapshot(),
@@ -46,23 +68,7 @@ def model_of(application: Application, operations: pd.DataFrame) -> Model:
         reads=application.reads,
         by_key=all(keys is not None and len(keys) == 1 for keys in touched),
         kinds=application.operations,
-        name=application.label,
+        asserts=application.may_fail - application.reads,
+        left_out=application.not_judged,
+        name=type(application).__name__,
     )
-
-
-def _command(kind: str, key: str, argument: Any) -> Command:
-    return Command(0, 0, kind, key, argument)
-
-
-def _argument(application: Application, operation: HistoryOperation) -> Any:
-    """The argument of an operation: the frame's ``value``; None for reads, whose ``value`` is the result."""
-    return None if operation.kind in application.reads else operation.value
-
-
-def _told(application: Application, operation: HistoryOperation) -> tuple[Any, ...]:
-    told = operation.value if operation.kind in application.reads else operation.result
-    return (operation.status, told)
-
-
-def _reply(application: Application, kind: str, result: Result) -> tuple[Any, ...]:
-    return (result.status, result.value if kind in application.reads else result.result)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+from sim.made import Made, arguments_of
 from sim.system import System, default_of
 
 __all__ = ["Labels", "describe", "label_all", "same", "words"]
@@ -70,6 +71,10 @@ def _value(value: Any) -> str:
         named = getattr(value, "label", None)
         own = isinstance(named, str) and not named.startswith(type(value).__name__)
         return str(named) if own else _joined(words(type(value).__name__).lower(), told)
+    if isinstance(value, Made):
+        usual = arguments_of(type(value))
+        told = [_phrase(name, held) for name, held in value.made_of().items() if held != usual[name][1]]
+        return _joined(words(type(value).__name__).lower(), told)
     return str(getattr(value, "__name__", value))
 
 

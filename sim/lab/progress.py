@@ -75,7 +75,7 @@ def _clients(simulation: Simulation) -> list[tuple[str, Client]]:
 
 def _ask(simulation: Simulation) -> dict[str, Demand]:
     """Give each client a new driver without a deadline, and let it begin; returns the drivers by client."""
-    kinds = sorted(simulation.scenario.workload.kinds & simulation.system.operations)
+    kinds = sorted(simulation.scenario.load.kinds & simulation.system.operations)
     demands = {}
     for name, client in _clients(simulation):
         settings = client.settings

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.lab.application_model import model_of
+from sim.lab.application_model import judge_by
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
-from sim.protocols.kv import KeyValueStore
 from sim.recorder import Recorder
 from sim.system import Violation
 from sim.workload import ClosedLoop
@@ -325,10 +324,8 @@ class Run:
             return None if found is None else with_evidence(found, len(self.operations), succeeded)
         operations = self.operations
         application = getattr(self.scenario.system, "application", None)
-        if application is not None and type(application) is not KeyValueStore and model == "auto":
-            return check(operations, claim, model=model_of(application, operations))
-        # Checks judge each key alone, and a scan reads many keys. Leaving reads out never hides a wrong write.
-        operations = operations[operations["kind"] != "scan"]
+        if application is not None and model == "auto":
+            return judge_by(application, operations, claim)
         return check(operations, claim, model=model)
 
     @property

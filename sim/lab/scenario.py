@@ -125,7 +125,7 @@ class Scenario(Value):
 
     def _check_operations(self) -> None:
         self.workload.check_duration(self.duration)
-        unsupported = sorted(self.workload.kinds - self.system.operations)
+        unsupported = sorted(self.load.kinds - self.system.operations)
         if unsupported:
             raise ValueError(
                 f"Scenario: {self.system.label} does not support {', '.join(unsupported)}; "
@@ -177,6 +177,11 @@ class Scenario(Value):
                         )
 
     # Derived values
+
+    @property
+    def load(self) -> Workload:
+        """The workload; if it has no mix of its own, with one that suits the application of the system."""
+        return self.workload.suited_to(getattr(self.system, "application", None))
 
     @cached_property
     def resolved(self) -> Resolved:

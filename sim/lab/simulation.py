@@ -56,6 +56,8 @@ class Simulation:
         application = getattr(scenario.system, "application", None)
         self.reads = READS if application is None else application.reads
         """The kinds of operation that change nothing."""
+        self.looks = self.reads | {"dequeue"}
+        """The kinds of which ``value`` in a frame is what came back."""
         self._members = {member.name: member for member in self.resolved.members}
         self.ended: float | None = None
         """Simulated seconds at which `finish` was called; None before."""
@@ -82,7 +84,7 @@ class Simulation:
     def _add_clients(self) -> None:
         network = self.scenario.network
         at_place: dict[str, int] = {}  # clients made so far
-        for plan in self.scenario.workload.plan(network.regions, self.streams):
+        for plan in self.scenario.load.plan(network.regions, self.streams):
             beside = plan.where if plan.where in self._members else None
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
@@ -279,7 +281,7 @@ class Simulation:
     def _report_row(self, outcome: Outcome, host: NodeHost) -> None:
         operation = outcome.operation
         answered = outcome.returned is not None and outcome.status != "info"
-        is_read = operation.kind in self.reads
+        is_read = operation.kind in self.looks
         value = outcome.value if is_read and outcome.status == "ok" else operation.value
         if is_read and outcome.status != "ok":
             value = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from sim.made import Made
 from sim.protocols.command import Command, Result
 from sim.refusals import refuse_shared_state
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Application"]
 
 
-class Application:
+class Application(Made):
     """A deterministic state machine. Subclasses name their operations and override the methods below.
 
     The application in a system's field is a prototype that never changes: each replica works on a `fresh` copy. Two
@@ -35,14 +36,31 @@ class Application:
     may_fail: ClassVar[frozenset[str]] = frozenset()
     """The kinds for which ``fail`` is an answer; for other kinds a failure does not count as progress."""
 
+    several_keys: ClassVar[frozenset[str]] = frozenset()
+    """The kinds that may touch other keys than their own; all of them unless a subclass says it.
+
+    An application whose keys are independent objects says ``several_keys = frozenset()``: then its history is judged
+    key by key, keys may be spread over groups, and commands on different keys commute.
+    """
+
+    judged_as: ClassVar[str | None] = None
+    """The data model of `sim.analysis.checks.MODELS` that has the same meaning, and is judged faster.
+
+    ``"auto"``: the narrowest that knows the operations. A subclass does not inherit it: its meaning may differ.
+    """
+    not_judged: ClassVar[frozenset[str]] = frozenset()
+    """Reads that no history tells enough about to be judged: verdicts leave them out, and count them."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_shared_state(cls, "replicas")
-        for name in ("operations", "reads", "may_fail"):
+        if not any("several_keys" in vars(base) for base in cls.__mro__ if base is not Application):
+            cls.several_keys = cls.operations
+        for name in ("operations", "reads", "may_fail", "several_keys"):
             value = getattr(cls, name)
             if not isinstance(value, frozenset):
                 raise TypeError(f"{cls.__name__}.{name} must be a frozenset of kinds, not {value!r}")
-        unknown = sorted((cls.reads | cls.may_fail) - cls.operations)
+        unknown = sorted((cls.reads | cls.may_fail | cls.several_keys) - cls.operations)
         if unknown:
             raise TypeError(f"{cls.__name__}: {', '.join(unknown)} are no operations of it")
 
@@ -56,8 +74,16 @@ class Application:
         raise NotImplementedError
 
     def touches(self, command: Command) -> frozenset[str] | None:
-        """The keys that a command reads or writes; None: everything. Two commands with no common key commute."""
-        return None
+        """The keys that a command reads or writes; None: everything. Two commands with no common key commute.
+
+        Its own key, or, of the kinds in ``several_keys``, everything: override it to say less.
+        """
+        return None if command.kind in self.several_keys else frozenset({command.key})
+
+    def touched(self, command: Command) -> tuple[str, ...] | None:
+        """Like `touches`, in an order that is the same in every process."""
+        keys = self.touches(command)
+        return None if keys is None else tuple(sorted(keys))
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any] | None:
         """Draw key and argument of an operation for a workload; None: the workload draws them for a key-value store."""
@@ -77,15 +103,5 @@ class Application:
 
     @property
     def label(self) -> str:
-        """Its name in tables and charts."""
-        return type(self).__name__
-
-    def __repr__(self) -> str:
-        return f"{self.label}()"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
-
-    __hash__ = (
-        object.__hash__
-    )  # an application is mutable: a hash by value would make `sim.values` take it for immutable
+        """Its name in labels of systems: what the command line takes."""
+        return repr(self)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sim.protocols.application import Application
 from sim.protocols.command import NOOP, STATUSES, Command, Result, check_status
 
-__all__ = ["NOOP", "READS", "STATUSES", "Command", "KeyValueStore", "Result", "check_status"]
+__all__ = ["NOOP", "READS", "STATUSES", "Command", "KeyValueStore", "Result", "check_status", "on_value"]
 
 READS = frozenset({"get", "scan"})
 """Kinds of command that change nothing."""
@@ -21,13 +21,14 @@ class KeyValueStore(Application):
     )
     reads: ClassVar[frozenset[str]] = READS
     may_fail: ClassVar[frozenset[str]] = frozenset({"cas"})
+    several_keys: ClassVar[frozenset[str]] = frozenset({"scan"})
+    judged_as: ClassVar[str | None] = "auto"
+    not_judged: ClassVar[frozenset[str]] = frozenset(
+        {"scan"}
+    )  # how many keys were asked for is not in a history
 
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
-
-    def touches(self, command: Command) -> frozenset[str] | None:
-        """Its key; a scan touches everything."""
-        return None if command.kind == "scan" else frozenset({command.key})
 
     def apply(self, command: Command) -> Result:
         """Execute a command; docs/protocols.md describes each kind. Raises ValueError for an unknown kind.
@@ -71,3 +72,12 @@ class KeyValueStore(Application):
 
     def restore(self, snapshot: tuple[tuple[str, Any], ...]) -> None:
         self.data = dict(snapshot)
+
+
+def on_value(value: Any, command: Command) -> tuple[Result, Any]:
+    """What a command comes to at a register that holds ``value`` (None: nothing), and what it holds then."""
+    store = KeyValueStore()
+    if value is not None:
+        store.data[command.key] = value
+    result = store.apply(command)
+    return result, store.data.get(command.key)

@@ -17,9 +17,20 @@ from sim.protocols.kv import KeyValueStore
 from sim.settings import Count
 from sim.system import Member, System
 
-__all__ = ["LedSystem", "ReplicatedSystem", "StateMachineSystem", "check_member", "names", "newest"]
+__all__ = [
+    "KEEPS_REGISTERS",
+    "LedSystem",
+    "ReplicatedSystem",
+    "StateMachineSystem",
+    "check_member",
+    "names",
+    "newest",
+]
 
 N = TypeVar("N", bound=Node)
+
+KEEPS_REGISTERS = "its replicas do not apply all commands in one order: it keeps registers, one for each key"
+"""Why a register system takes no application."""
 
 
 def names(letter: str, count: int) -> tuple[str, ...]:

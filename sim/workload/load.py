@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sim.distributions import as_distribution
 from sim.kernel import Streams
+from sim.protocols.application import Application
 from sim.protocols.client import Client, Driver, Operation, Outcome
 from sim.settings import MOST_MEMBERS, MOST_ROWS, Members, Value
 from sim.workload.keys import Keys
@@ -50,6 +51,10 @@ class Workload(Value):
         """The kinds of operation that its clients issue."""
         return frozenset()
 
+    def suited_to(self, application: Application | None) -> Workload:
+        """This workload for a system that replicates this application (None: it takes none)."""
+        return self
+
     def spots(self, regions: Sequence[str]) -> list[str]:
         """The place or member of each client, in order."""
         return []
@@ -79,7 +84,8 @@ class Mixed(Workload):
         The number of client nodes, placed round robin in the network's regions; or a mapping from region, or from
         the member at which the clients are placed, to a number.
     mix:
-        A `Mix`, or the letter of a YCSB workload. None: gets and puts, with shares given by ``reads``.
+        A `Mix`, or the letter of a YCSB workload. None: gets and puts, with shares given by ``reads``; of an
+        application without gets and puts, all its operations, equally often.
     reads:
         The fraction of gets if no mix is given; None: one half.
     keys, value_bytes:
@@ -119,6 +125,27 @@ class Mixed(Workload):
         own = {"keys": self.keys, "value_bytes": self.value_bytes}
         given = {name: value for name, value in own.items() if value is not None}
         return replace(mix, **given) if given else mix
+
+    def suited_to(self, application: Application | None) -> Workload:
+        """If no mix is given, of an application without gets and puts all operations, equally often.
+
+        Raises ValueError for a setting that would have no effect.
+        """
+        drawn = application is not None and type(application).draw is not Application.draw
+        for name in ("keys", "value_bytes"):
+            if drawn and getattr(self, name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__}: {name}={getattr(self, name)!r} would have no effect: "
+                    f"{application!r} draws its operations itself"
+                )
+        if application is None or self.mix is not None or {"get", "put"} <= application.operations:
+            return self
+        if self.reads is not None:
+            raise ValueError(
+                f"{type(self).__name__}: reads={self.reads!r} is the fraction of gets among gets and puts, and "
+                f"{application!r} has {', '.join(sorted(application.operations))}: write mix=Mix({{kind: weight}})"
+            )
+        return replace(self, mix=Mix(tuple((kind, 1.0) for kind in sorted(application.operations))))
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
+from sim.made import Made, arguments_of
 from sim.settings import Value, described, hints
 from sim.system import default_of
 from sim.values import is_message
@@ -21,6 +22,8 @@ Keywords = dict[str, tuple[Any, Any]]
 def keywords(cls: type) -> Keywords:
     """The parameters of the constructor of a class of values."""
     known: dict[str, Any] = {}
+    if issubclass(cls, Made):
+        known = {name: hint for name, (hint, _) in arguments_of(cls).items()}
     if dataclasses.is_dataclass(cls):
         known = dict(hints(cls))
     elif is_message(cls):
@@ -50,13 +53,13 @@ def options(hint: Any) -> tuple[Any, ...]:
 
 
 def _is_value(cls: type) -> bool:
-    return issubclass(cls, Value) or is_message(cls)
+    return issubclass(cls, Value | Made) or is_message(cls)
 
 
 def fits(cls: type, hint: Any) -> bool:
     """Whether instances of a class of values fit the annotation. No code of the class is called."""
     params = getattr(cls, "__dataclass_params__", None)
-    if not (is_message(cls) or (params is not None and params.frozen)):
+    if not (issubclass(cls, Made) or is_message(cls) or (params is not None and params.frozen)):
         return False
     for option in options(hint):
         if option is Any or option is object:

@@ -20,6 +20,7 @@ _NETWORK = ("sim.network", "sim.network.topology", "sim.network.wan", "sim.distr
 ROOMS: dict[str, tuple[str, ...]] = {
     "system": (
         "sim.protocols",
+        "sim.protocols.applications",
         "sim.protocols.balancing",
         "sim.protocols.quorums",
         "sim.distributions",

@@ -22,16 +22,16 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 
+from sim.made import Made
 from sim.settings import Value
 from sim.values import is_message, shown
-from sim.written.hints import fits, implied, item_hint, keywords, options, value_hint, wanted
+from sim.written.hints import Keywords, fits, implied, item_hint, keywords, options, value_hint, wanted
 from sim.written.names import ROOMS, did_you_mean, named_class, named_function, path_of
 
 __all__ = ["MARKED", "from_dict", "from_tree", "to_dict", "to_tree"]
@@ -78,7 +78,7 @@ def to_tree(value: Any, field: str = "") -> Any:
 
 
 def _is_written_as_table(value: Any) -> bool:
-    return is_message(value) or dataclasses.is_dataclass(value)
+    return is_message(value) or dataclasses.is_dataclass(value) or isinstance(value, Made)
 
 
 def _plain(value: Any, hint: Any, at: _Place) -> Any:
@@ -138,17 +138,20 @@ def _table(value: Any, hint: Any, at: _Place) -> dict[str, Any]:
     cls = type(value)
     known = keywords(cls)
     given: frozenset[str] = getattr(value, "given", frozenset())
-    made_of = value.made_of() if isinstance(value, Value) else {name: getattr(value, name) for name in known}
+    made_of = _made_of(value, known, at)
     tree: dict[str, Any] = {_CLASS: _name_of(cls, hint, at)}
     for name, held in made_of.items():
         part_hint, default = known[name]
-        if not _alike(held, default):
+        if name in given or not _alike(held, default):
             tree[name] = _plain(held, part_hint, at.of(name))
-        elif name in given:
-            # A given field that equals its default is left out if it has no written form (an application).
-            with suppress(ValueError):
-                tree[name] = _plain(held, part_hint, at.of(name))
     return tree
+
+
+def _made_of(value: Any, known: Keywords, at: _Place) -> dict[str, Any]:
+    try:
+        return value.made_of() if isinstance(value, Value | Made) else {n: getattr(value, n) for n in known}
+    except ValueError as error:
+        raise at.refused(error) from None
 
 
 def _alike(held: Any, default: Any) -> bool:

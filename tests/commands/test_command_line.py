@@ -47,6 +47,8 @@ def sim_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProces
         (["compare", "Raft(nodes=0)"], "nodes must be an integer of at least 1, not 0"),
         (["compare", "Raft(3)"], "only keyword arguments"),
         (["compare", "Raft(nodes=three)"], "'Raft(nodes=three)': three is no literal value"),
+        (["compare", "Raft(application=Bank)"], "'Raft(application=Bank)': Bank is no literal value"),
+        (["compare", "Craq(application=Bank())"], "Craq takes no application (Bank()): every server answers"),
         (["compare", "Raft(sise=3)"], "'Raft(sise=3)': Raft got an unexpected keyword argument 'sise'"),
         (["compare", "json:dumps"], "json:dumps is no system (a class derived from sim.System)"),
         (

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 
-from sim import Scenario, System
+from sim import Scenario, System, protocols
+from sim.analysis.checks import check
+from sim.commands.written import parse_system
 from sim.lab.application_model import model_of
-from sim.protocols import Abd, Crdt, Dynamo, Mencius, MultiPaxos, MultiPrimary, Raft, ViewstampedReplication
+from sim.protocols import (
+    Abd,
+    BroadcastStore,
+    ChainReplication,
+    Craq,
+    Crdt,
+    Dynamo,
+    EPaxos,
+    EPaxosStar,
+    Mencius,
+    MultiPaxos,
+    MultiPrimary,
+    PrimaryBackup,
+    Raft,
+    RpcStore,
+    ShardedRaft,
+    ViewstampedReplication,
+)
 from sim.protocols.application import Application
 from sim.protocols.applications import Bank, Counter, LockService, Queue
 from sim.protocols.command import Command, Result
 from sim.protocols.consensus.raft import BasicRaft
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.sessions import Sessions
-from sim.workload import ClosedLoop, Mix
+from sim.workload import ClosedLoop, Mix, UniformKeys
+from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 
 APPLICATIONS = [Bank(), Counter(), LockService(), Queue()]
-SYSTEMS: list[Any] = [Raft, BasicRaft, MultiPaxos, ViewstampedReplication]
+SYSTEMS: dict[str, Any] = {
+    **{
+        kind.__name__: partial(kind, nodes=3)
+        for kind in (
+            *(BasicRaft, Raft, MultiPaxos, ViewstampedReplication, Mencius, EPaxos, EPaxosStar),
+            *(PrimaryBackup, ChainReplication),
+        )
+    },
+    "Raft group": lambda **given: BroadcastStore(order="total", reads="ordered", **given),
+    "sequencer": lambda **given: BroadcastStore(order="sequencer", reads="ordered", **given),
+    "ShardedRaft": lambda **given: ShardedRaft(groups=2, **given),
+    "RpcStore": RpcStore,
+}
+"""What takes an application, by name: how it is made."""
+PAIRS = [
+    (name, application)
+    for name in SYSTEMS
+    for application in APPLICATIONS
+    if (name, application) != ("ShardedRaft", Bank())
+]
 
 
 def run(system: System, seed: int = 0, duration: float = 0.05) -> Any:
@@ -27,19 +68,19 @@ def run(system: System, seed: int = 0, duration: float = 0.05) -> Any:
     return Scenario(system=system, workload=load, duration=duration, check=True).run(seed)
 
 
-@pytest.mark.parametrize("application", APPLICATIONS, ids=repr)
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.__name__)
-def test_an_application_is_replicated_and_judged_by_itself(system: Any, application: Application) -> None:
-    done = run(system(nodes=3, application=application))
+@pytest.mark.parametrize(("name", "application"), PAIRS, ids=repr)
+def test_an_application_is_replicated_and_judged_by_itself(name: str, application: Application) -> None:
+    done = run(SYSTEMS[name](application=application), duration=0.13 if name == "Raft group" else 0.05)
     assert done.violation is None
     assert set(done.operations["kind"]) == application.operations
     assert done.check().status == "valid"
-    assert done.check().verdict.model == application.label
+    fast = {"Counter": "counter", "Queue": "queue"}
+    assert done.check().verdict.model == fast.get(type(application).__name__, type(application).__name__)
 
 
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.__name__)
-def test_who_applies_all_commands_in_one_order_claims_to_be_linearizable(system: Any) -> None:
-    assert system().consistency == "linearizable"
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_who_applies_all_commands_in_one_order_claims_to_be_linearizable(name: str) -> None:
+    assert SYSTEMS[name]().consistency == "linearizable"
 
 
 class HalfATransfer(Bank):
@@ -54,8 +95,6 @@ class HalfATransfer(Bank):
 
 def test_half_a_transfer_is_caught_by_the_right_bank() -> None:
     operations = run(Raft(nodes=3, application=HalfATransfer()), duration=0.1).operations
-    from sim.analysis.checks import check
-
     assert check(operations, "linearizable", model=model_of(Bank(), operations)).valid is False
 
 
@@ -93,7 +132,7 @@ def test_a_replica_works_on_a_copy_and_a_snapshot_is_the_whole_state(application
 
 def test_a_workload_of_other_kinds_is_refused() -> None:
     with pytest.raises(ValueError, match="does not support get, put; it supports balance, transfer"):
-        Scenario(system=Raft(application=Bank()))
+        Scenario(system=Raft(application=Bank()), workload=ClosedLoop(mix="A"))
 
 
 @pytest.mark.parametrize("system", [Abd, Crdt, Dynamo, MultiPrimary], ids=lambda s: s.__name__)
@@ -102,9 +141,47 @@ def test_a_register_system_refuses_an_application_with_the_reason(system: Any) -
         system(application=Bank())
 
 
-def test_other_systems_say_that_they_serve_the_key_value_store_only() -> None:
-    with pytest.raises(ValueError, match=r"Mencius takes no application .*serves the key-value store only"):
-        Mencius(application=Bank())  # type: ignore[call-arg]
+def test_craq_refuses_an_application_with_its_own_reason() -> None:
+    with pytest.raises(ValueError, match=r"Craq takes no application \(Bank\(\)\): .*versions of each key"):
+        Craq(application=Bank())  # type: ignore[call-arg]
+    assert dataclasses.replace(Craq(), nodes=5) == Craq(nodes=5)
+
+
+def test_sharding_refuses_updates_of_several_keys_and_serves_no_reads_of_several() -> None:
+    with pytest.raises(
+        ValueError, match=r"ShardedRaft .*transfer of Bank\(\) may: keys are spread over groups"
+    ):
+        ShardedRaft(application=Bank())
+    with pytest.raises(ValueError, match=r"write ShardedRaft\(application=Counter\(\)\)"):
+        ShardedRaft(group=Raft(application=Counter()))
+    assert ShardedRaft().operations == KeyValueStore.operations - {"scan"}
+
+
+def test_a_broadcast_without_one_order_refuses_an_application() -> None:
+    with pytest.raises(ValueError, match=r"order='causal', as its replicas .*'sequencer' or 'total' does"):
+        BroadcastStore(application=Bank())
+
+
+EVERY: dict[str, Any] = {
+    name: kind
+    for name in protocols.__all__
+    if isinstance(kind := getattr(protocols, name), type) and issubclass(kind, System)
+}
+TAKERS = {type(make()).__name__ for make in SYSTEMS.values()}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_system_takes_an_application_or_refuses_it_with_a_reason(name: str) -> None:
+    kind = EVERY[name]
+    if name in TAKERS - {"BroadcastStore"}:
+        assert kind(application=LockService()).operations == LockService.operations
+        assert kind(application=LockService()).may_fail == LockService.may_fail
+        return
+    # A system that takes an application stands in SYSTEMS, so that it is tested here.
+    with pytest.raises(
+        ValueError, match=rf"{name} takes no application \(LockService\(\)\)[^:]*: \w+|.*one order"
+    ):
+        kind(application=LockService())
 
 
 def test_kinds_that_do_not_exist_are_refused_when_the_class_is_defined() -> None:
@@ -113,3 +190,117 @@ def test_kinds_that_do_not_exist_are_refused_when_the_class_is_defined() -> None
         class Wrong(Application):
             operations: ClassVar[frozenset[str]] = frozenset({"push"})
             reads: ClassVar[frozenset[str]] = frozenset({"peek"})
+
+
+@pytest.mark.parametrize(("name", "application"), PAIRS, ids=repr)
+def test_an_application_goes_through_the_written_form_and_runs_alike(
+    name: str, application: Application
+) -> None:
+    scenario = Scenario(
+        system=SYSTEMS[name](application=application), workload=ClosedLoop(clients=2), duration=0.02
+    )
+    back, again = from_toml(to_toml(scenario), Scenario), from_json(to_json(scenario), Scenario)
+    assert back == again == scenario
+    assert back.system.application == application
+    assert back.run(1).digest() == scenario.run(1).digest()
+
+
+def test_an_application_is_written_with_its_arguments_and_shown_as_the_command_line_takes_it() -> None:
+    system = Raft(application=Bank(accounts=5))
+    assert to_dict(system)["application"] == {"class": "Bank", "accounts": 5}
+    assert system.label == "Raft(application=Bank(accounts=5))"
+    assert parse_system(system.label) == system != Raft(application=Bank())
+    assert from_dict(to_dict(Raft(application=KeyValueStore())), System) == Raft()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Bank(accounts="4"), "Bank: accounts must be an integer, not '4'"),  # type: ignore[arg-type]
+        (lambda: Bank(accounts=1), "Bank: at least 2 accounts"),
+        (lambda: Raft(application="Bank"), "Raft: application must be an Application, not 'Bank'"),  # type: ignore[arg-type]
+        (
+            lambda: from_dict({"class": "Raft", "application": {"class": "Bank", "acounts": 3}}),
+            "did you mean",
+        ),
+        (lambda: from_dict({"class": "Raft", "application": {"class": "Crash"}}), "raft|Crash is not"),
+        (lambda: to_dict(Raft(application=_spent())), "is not what its arguments make"),
+    ],
+)
+def test_what_makes_no_application_is_refused_with_the_value(make: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        make()
+
+
+def _spent() -> Bank:
+    bank = Bank()
+    bank.balances["a0"] = 0
+    return bank
+
+
+def test_a_workload_without_a_mix_asks_for_all_operations_of_an_application() -> None:
+    done = Scenario(system=Raft(nodes=3, application=Queue()), workload=ClosedLoop(), duration=0.2).run(0)
+    assert set(done.operations["kind"]) == {"enqueue", "dequeue"}
+    for setting in ({"reads": 0.9}, {"keys": UniformKeys(3)}):
+        with pytest.raises(ValueError, match=f"{next(iter(setting))}=.*Queue"):
+            Scenario(system=Raft(application=Queue()), workload=ClosedLoop(**setting))  # type: ignore[arg-type]
+
+
+def test_scans_are_left_out_and_counted() -> None:
+    done = run(Raft(nodes=3), duration=0.1)
+    scans = int(((done.operations["kind"] == "scan") & (done.operations["status"] == "ok")).sum())
+    assert scans > 3
+    assert done.check().verdict.left_out == scans
+    assert f"Not judged: {scans} operations that read more than one key (scan)." in str(done.check())
+    assert run(Raft(nodes=3, application=Bank())).check().verdict.left_out == 0
+
+
+class Range(Counter):
+    """Its reads of several keys take no argument but a key, so that its histories tell all about them."""
+
+    operations: ClassVar[frozenset[str]] = frozenset({"increment", "range"})
+    reads: ClassVar[frozenset[str]] = frozenset({"range"})
+    several_keys: ClassVar[frozenset[str]] = frozenset({"range"})
+
+    def apply(self, command: Command) -> Result:
+        if command.kind == "range":
+            return Result("ok", tuple(item for item in sorted(self.totals.items()) if item[0] >= command.key))
+        return super().apply(command)
+
+
+@pytest.mark.parametrize("name", ["Raft", "EPaxos", "EPaxosStar", "ChainReplication"])
+def test_reads_of_several_keys_are_judged_with_the_whole_state(name: str) -> None:
+    done = run(SYSTEMS[name](application=Range()))
+    assert done.violation is None
+    assert (done.check().status, done.check().verdict.left_out) == ("valid", 0)
+    operations = done.operations
+    wrong = operations.copy()
+    last = wrong.index[(wrong["kind"] == "range") & (wrong["value"].map(bool))][-1]
+    wrong.at[last, "value"] = ()
+    assert check(wrong, "linearizable", model=model_of(Range(), operations)).status == "invalid"
+
+
+def test_other_guarantees_are_unknown_with_the_reason() -> None:
+    done = run(Raft(nodes=3, application=Bank()))
+    for guarantee in ("CM", "pram", "regular", "read-your-writes", "eventual"):
+        verdict = done.check(guarantee).verdict
+        assert (verdict.status, "this history is of a Bank" in verdict.reason) == ("unknown", True)
+    assert done.check("sequential").status == "valid"
+
+
+def test_a_search_that_takes_too_long_ends_as_unknown_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = run(Raft(nodes=3, application=Bank()))
+    monkeypatch.setattr("sim.lab.application_model.LONGEST", 20)
+    assert done.check().status == "unknown"
+    assert "The budget of 20 steps was spent before an answer. Operations touch more than one key" in str(
+        done.check()
+    )
+
+
+def test_a_failure_that_the_application_tells_is_judged() -> None:
+    operations = run(Raft(nodes=3, application=Bank()), duration=0.2).operations
+    row = operations.index[operations["status"] == "fail"][0]
+    operations.loc[row, "result"] = "a0 holds 99"
+    assert check(operations, "linearizable", model=model_of(Bank(), operations)).status == "invalid"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.analysis.checks.causal import cc, ccv, cm
-from sim.analysis.checks.columns import FAIL, History
+from sim.analysis.checks.columns import FAIL, INFO, History
 from sim.analysis.checks.conditions import Broken, broken, untimed
 from sim.analysis.checks.eventual import eventual
 from sim.analysis.checks.happened_before import pram
@@ -251,9 +251,8 @@ def _interleaving(
     rows = np.lexsort((times[0], times[1], h.process))
 
     def binds(row: int) -> bool:
-        kind = h.kinds[h.kind[row]]
-        failed = h.status[row] == FAIL
-        return kind != "scan" and (not failed or (mismatch and kind == "cas"))
+        kind, status = h.kinds[h.kind[row]], int(h.status[row])
+        return model.binds(kind, status, mismatch) or (status == INFO and kind not in model.left_out)
 
     operations = [h.operation(row) for row in rows if binds(int(row))]
     unknown = [op for op in operations if op.status == "info" and op.kind not in model.reads]

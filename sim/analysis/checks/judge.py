@@ -119,7 +119,13 @@ def check(
     mismatch = failed_cas == "mismatch"
     judge = Judge(history, chosen, initial, mismatch, budget, witness, progress, versions, settle)
     found = judge.verdict(name)
-    answered = history.status == OK
+    left = history.kind_is(*chosen.left_out) & (history.status == OK)
+    if left.any():
+        kinds = " and ".join(kind for kind in history.kinds if kind in chosen.left_out)
+        count = int(np.count_nonzero(left))
+        reason = f"{found.reason} Not judged: {count} operations that read more than one key ({kinds})."
+        found = replace(found, reason=reason, left_out=count)
+    answered = (history.status == OK) & ~left
     if mismatch:
         answered |= history.kind_is("cas") & (history.status == FAIL)
     return with_evidence(found, len(history), int(np.count_nonzero(answered)))
@@ -185,7 +191,8 @@ def _unordered(operations: pd.DataFrame) -> bool:
 
 def _choose(history: History, model: str | Model) -> Model:
     """The data model; ValueError names the first row whose operation it (or, for auto, any of them) does not have."""
-    kinds = [kind for kind in history.kinds if kind != "scan"]
+    left_out = model.left_out if isinstance(model, Model) else {"scan"}
+    kinds = [kind for kind in history.kinds if kind not in left_out]
     for count in range(len(kinds) + 1 if model == "auto" else 0):
         try:
             choose(model, kinds[:count])

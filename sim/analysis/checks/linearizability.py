@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.analysis.checks.columns import FAIL, OK, History
+from sim.analysis.checks.columns import FAIL, History
 from sim.analysis.checks.conditions import Broken, broken
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
@@ -67,6 +67,9 @@ class _Judge:
         spent = self._search(rest, progress)
         if isinstance(spent, Verdict):
             return spent
+        if spent and not self.model.by_key:
+            reason = f"The budget of {self.budget} steps was spent before an answer. Operations touch more than one "
+            return self._verdict(None, reason + "key, so that the search put all operations into one order.")
         if spent:
             keys = ", ".join(name(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
             return self._verdict(
@@ -147,12 +150,7 @@ def binding(
     """The operations that bind: without those that failed, reads of unknown outcome, and scans."""
 
     def binds(row: int) -> bool:
-        kind = history.kinds[history.kind[row]]
-        if kind == "scan":
-            return False
-        if history.status[row] == FAIL:
-            return mismatch and kind == "cas"
-        return bool(history.status[row] == OK) or kind not in model.reads
+        return model.binds(history.kinds[history.kind[row]], int(history.status[row]), mismatch)
 
     return [history.operation(row) for row in rows.tolist() if binds(row)]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sim.analysis.checks.columns import freeze
+from sim.analysis.checks.columns import FAIL, OK, freeze
 from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["ILLEGAL", "MODELS", "Model", "choose"]
@@ -50,6 +50,9 @@ class Model:
         in all that additions make of it. All three only speed the search up.
     by_key: whether keys are independent objects, judged one by one.
     kinds: the kinds that it knows; None: any.
+    asserts: kinds of which a failure says something about the state; other failures are no evidence.
+    left_out: kinds that are not judged, because they are about more than one key; they change nothing, and verdicts
+        count them.
     name: for reports.
     """
 
@@ -62,11 +65,21 @@ class Model:
     absorbs: Callable[[Any, HistoryOperation], bool] = _never
     by_key: bool = True
     kinds: Collection[str] | None = None
+    asserts: Collection[str] = frozenset()
+    left_out: Collection[str] = frozenset({"scan"})
     name: str = "user"
 
     def pure(self, operation: HistoryOperation) -> bool:
         """Whether the operation can only look: a read, or a cas that was refused."""
         return operation.kind in self.reads or operation.status == "fail"
+
+    def binds(self, kind: str, status: int, mismatch: bool) -> bool:
+        """Whether an operation counts. ``mismatch``: a failed cas says that the value was not the expected one."""
+        if kind in self.left_out:
+            return False
+        if status == FAIL:
+            return kind in self.asserts or (mismatch and kind == "cas")
+        return status == OK or kind not in self.reads
 
     def starting(self, initial: Any, key: Any) -> Any:
         """The state that ``key`` starts in: the model's own unless ``initial`` is given."""

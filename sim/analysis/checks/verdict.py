@@ -113,6 +113,7 @@ class Verdict:
     counterexample: the few operations that cannot be explained; empty unless invalid.
     order: positions in the frame in the order of a witness (a linearization), where one was asked for.
     steps: work done, a deterministic count; what a budget limits.
+    left_out: how many operations that succeeded were not judged: they read more than one key (scans).
     """
 
     valid: bool | None
@@ -122,6 +123,7 @@ class Verdict:
     counterexample: tuple[HistoryOperation, ...] = ()
     order: tuple[int, ...] | None = field(default=None, repr=False)
     steps: int = 0
+    left_out: int = 0
 
     @property
     def ok(self) -> bool:

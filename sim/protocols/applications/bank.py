@@ -23,6 +23,7 @@ class Bank(Application):
     operations: ClassVar[frozenset[str]] = frozenset({"transfer", "balance"})
     reads: ClassVar[frozenset[str]] = frozenset({"balance"})
     may_fail: ClassVar[frozenset[str]] = frozenset({"transfer"})
+    several_keys: ClassVar[frozenset[str]] = frozenset({"transfer"})
 
     def __init__(self, accounts: int = 4, balance: int = 10) -> None:
         if accounts < 2 or balance < 0:

@@ -18,6 +18,8 @@ class Counter(Application):
 
     operations: ClassVar[frozenset[str]] = frozenset({"increment", "get"})
     reads: ClassVar[frozenset[str]] = frozenset({"get"})
+    several_keys: ClassVar[frozenset[str]] = frozenset()
+    judged_as: ClassVar[str | None] = "counter"
 
     def __init__(self) -> None:
         self.totals: dict[str, int] = {}
@@ -28,10 +30,6 @@ class Counter(Application):
             return Result("ok", total)
         self.totals[command.key] = total + command.value
         return Result("ok", command.value, total + command.value)
-
-    def touches(self, command: Command) -> frozenset[str]:
-        """The counter of the command."""
-        return frozenset({command.key})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
         """One of three counters, and an amount from 1 to 3."""

@@ -22,6 +22,7 @@ class LockService(Application):
     operations: ClassVar[frozenset[str]] = frozenset({"acquire", "release", "holder"})
     reads: ClassVar[frozenset[str]] = frozenset({"holder"})
     may_fail: ClassVar[frozenset[str]] = frozenset({"acquire", "release"})
+    several_keys: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[Any, int]] = {}  # lock -> holder, token
@@ -41,10 +42,6 @@ class LockService(Application):
             return Result("fail", holder, "it does not hold it")
         del self.held[lock]
         return Result("ok", holder)
-
-    def touches(self, command: Command) -> frozenset[str]:
-        """The lock of the command."""
-        return frozenset({command.key})
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
         """One of two locks, and one of three holders."""

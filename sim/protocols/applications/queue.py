@@ -17,6 +17,8 @@ class Queue(Application):
     """Named queues: ``enqueue`` adds the argument at the end; ``dequeue`` removes and returns the first, or null."""
 
     operations: ClassVar[frozenset[str]] = frozenset({"enqueue", "dequeue"})
+    several_keys: ClassVar[frozenset[str]] = frozenset()
+    judged_as: ClassVar[str | None] = "queue"
 
     def __init__(self) -> None:
         self.items: dict[str, tuple[Any, ...]] = {}
@@ -27,11 +29,7 @@ class Queue(Application):
             self.items[command.key] = (*items, command.value)
             return Result("ok", command.value)
         self.items[command.key] = items[1:]
-        return Result("ok", None, items[0] if items else None)
-
-    def touches(self, command: Command) -> frozenset[str]:
-        """The queue of the command."""
-        return frozenset({command.key})
+        return Result("ok", items[0] if items else None)
 
     def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
         """One of two queues, and one of a thousand items."""

@@ -162,6 +162,7 @@ class Balanced(Balancing):
     priorities: tuple[str, ...] = ()
     autoscale: Autoscale | None = None
 
+    no_application: ClassVar[str] = "its servers keep nothing: requests are work"
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
     """Requests that read and that write. Servers have no state, so both are only work."""
 

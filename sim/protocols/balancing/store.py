@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sim.node import Node, part
 from sim.protocols.balancing.balanced import Balancing
@@ -102,6 +102,8 @@ class BalancedStore(Balancing):
 
     store: System
 
+    no_application: ClassVar[str] = "it is the store's: BalancedStore(store=Raft(application=...))"
+
     def __post_init__(self) -> None:
         if not isinstance(self.store, System) or isinstance(self.store, Balancing):
             raise ValueError(f"BalancedStore: store must be a replicated system, not {self.store!r}")
@@ -120,6 +122,11 @@ class BalancedStore(Balancing):
     def operations(self) -> frozenset[str]:  # type: ignore[override]
         """Those of the store."""
         return self.store.operations
+
+    @property
+    def application(self) -> Any:
+        """That of the store; None where it takes none."""
+        return getattr(self.store, "application", None)
 
     @property
     def may_fail(self) -> frozenset[str]:  # type: ignore[override]

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from sim.distributions import as_work
-from sim.node import Node, durable_map, part
+from sim.node import Node, durable_log, part
 from sim.protocols.client import Client, Pending, Reply, Request
 from sim.protocols.communication.rpc import CallId, CallOutcome, Incoming, Rpc
-from sim.protocols.kv import KeyValueStore
-from sim.system import Invariant, Member, System
+from sim.protocols.system import StateMachineSystem
+from sim.system import Invariant, Member
 
 __all__ = ["RpcClient", "RpcFront", "RpcLaws", "RpcServer", "RpcStore"]
 
@@ -41,11 +41,12 @@ class _Configured(Node):
 class RpcServer(_Configured):
     """Holds the data."""
 
-    data = durable_map()
+    history = durable_log()  # the commands that have changed it
 
     def on_start(self) -> None:
-        self.table = KeyValueStore()
-        self.table.data = self.data
+        self.table = self.settings.application.fresh()
+        for command in self.history:
+            self.table.apply(command)
         service = self.settings.service
         self.draw = None if service is None else service.drawer(self.random)
 
@@ -59,6 +60,8 @@ class RpcServer(_Configured):
         """The work is done: carry the command out, and answer."""
         command = msg.command
         result = self.table.apply(command)
+        if result.status == "ok" and command.kind not in self.table.reads:
+            self.history.append(command)
         reply = Reply(command.session, command.sequence, result.status, result.value, result.result)
         self.rpc.answer(src, reply)
 
@@ -105,7 +108,7 @@ class RpcClient(_Configured, Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RpcStore(System):
+class RpcStore(StateMachineSystem):
     """A store on one server, reached by calls.
 
     Parameters
@@ -134,7 +137,6 @@ class RpcStore(System):
     service: Any = None
     front: bool = False
 
-    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
     label_fields: ClassVar[tuple[str, ...]] = ("semantics",)
 
     def __post_init__(self) -> None:

@@ -22,8 +22,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from sim.node import Node, durable_map, message, part
+from sim.node import Node, durable_log, durable_map, message, part
+from sim.protocols.application import Application
 from sim.protocols.client import HomeClient, Request
+from sim.protocols.command import Command, Result
 from sim.protocols.communication.broadcast import BestEffortBroadcast
 from sim.protocols.communication.broadcast_invariants import BroadcastInvariants
 from sim.protocols.communication.links import FifoLinks, LoggedLinks, PerfectLinks, StubbornLinks
@@ -32,11 +34,11 @@ from sim.protocols.communication.raft_order import RaftBroadcast
 from sim.protocols.communication.reliable import EagerBroadcast, LazyBroadcast
 from sim.protocols.communication.sequencer import SequencerBroadcast
 from sim.protocols.communication.uniform import UniformBroadcast
-from sim.protocols.kv import READS, Command, KeyValueStore, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.heartbeats import HeartbeatDetector
 from sim.protocols.membership.suspicion import FixedTimeout
 from sim.protocols.replica import Responder
-from sim.protocols.system import LedSystem, newest
+from sim.protocols.system import LedSystem, StateMachineSystem, newest
 from sim.settings import Seconds
 from sim.system import Invariant
 
@@ -55,7 +57,7 @@ class StoreReplica(Responder):
 
     settings: BroadcastStore
     reply_waits_for_disk = True
-    data: dict[str, Any]
+    table: Application
     asked = durable_map()  # session -> the last sequence that was broadcast for it
     answers: dict[
         int, tuple[int, Result]
@@ -64,8 +66,7 @@ class StoreReplica(Responder):
 
     def on_start(self) -> None:
         self.clients: dict[tuple[int, int], str] = {}  # who waits for which command
-        self.table = KeyValueStore()
-        self.table.data = self.data
+        self.table = self.settings.application.fresh()
 
     def announce(self, update: Update) -> None:
         """Broadcast an update."""
@@ -77,7 +78,7 @@ class StoreReplica(Responder):
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
-        if command.kind in READS and self.settings.reads == "local":
+        if command.kind in self.table.reads and self.settings.reads == "local":
             self.answer(src, command, self.table.apply(command))
             return
         done = self.answers.get(command.session)
@@ -90,10 +91,14 @@ class StoreReplica(Responder):
             self.asked[command.session] = command.sequence
             self.announce(Update(command))
 
+    def carry_out(self, command: Command) -> Result:
+        """Apply what is delivered: once, as its origin broadcasts a command once."""
+        return self.table.apply(command)
+
     def on_update(self, src: str, msg: Update) -> None:
         """An update is delivered; ``src`` is its origin."""
         command = msg.command
-        result = self.table.apply(command)
+        result = self.carry_out(command)
         self.applied[command.session, command.sequence] = None
         if src == self.name:
             self.answers[command.session] = (command.sequence, result)
@@ -105,7 +110,7 @@ class StoreReplica(Responder):
 class PartReplica(StoreReplica):
     """Broadcasts by a part, ``cast``, over another, ``links``; its state is on disk."""
 
-    data = durable_map()
+    history = durable_log()  # what has changed the state, in the order of delivery
     answers = durable_map()
     applied = durable_map()
     links: StubbornLinks
@@ -114,6 +119,17 @@ class PartReplica(StoreReplica):
     def __init__(self, host: Any) -> None:
         super().__init__(host)
         self.links.every = self.settings.timeout
+
+    def on_start(self) -> None:
+        super().on_start()
+        for command in self.history:
+            self.table.apply(command)
+
+    def carry_out(self, command: Command) -> Result:
+        result = super().carry_out(command)
+        if result.status == "ok" and command.kind not in self.table.reads:
+            self.history.append(command)
+        return result
 
     def announce(self, update: Update) -> None:
         self.cast.broadcast(update)
@@ -175,7 +191,7 @@ class RaftReplica(StoreReplica, RaftBroadcast):
     """Broadcasts by consensus; its state is built again from the log."""
 
     def on_start(self) -> None:
-        self.data, self.answers, self.applied = {}, {}, {}
+        self.answers, self.applied = {}, {}
         StoreReplica.on_start(self)
         RaftBroadcast.on_start(self)
 
@@ -202,8 +218,8 @@ _ORDERED = ("sequencer", "total")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BroadcastStore(LedSystem):
-    """A replicated key-value store over a broadcast.
+class BroadcastStore(LedSystem, StateMachineSystem):
+    """A replicated key-value store, or another application, over a broadcast.
 
     Parameters
     ----------
@@ -218,6 +234,8 @@ class BroadcastStore(LedSystem):
         The sequencer, or the first leader of the Raft group; None: n0.
     retransmit:
         Seconds after which links repeat what was not acknowledged; None: two heartbeats.
+    application:
+        What is replicated; another one than the key-value store needs a total order.
     """
 
     order: Literal["best-effort", "reliable", "lazy", "uniform", "fifo", "causal", "sequencer", "total"] = (
@@ -226,15 +244,29 @@ class BroadcastStore(LedSystem):
     reads: Literal["local", "ordered"] = "local"
     retransmit: Seconds | None = None
 
-    operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "cas", "append", "increment", "delete"})
     label_fields: ClassVar[tuple[str, ...]] = ("order",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.reads == "ordered" and self.order not in _ORDERED:
             raise ValueError(f"BroadcastStore: reads='ordered' needs a total order, not order={self.order!r}")
-        if self.reads == "local":  # what the weaker checkers can judge
-            object.__setattr__(self, "operations", frozenset({"get", "put"}))
+        if self.order not in _ORDERED and not self._keeps_values:
+            raise ValueError(
+                f"BroadcastStore takes no application ({self.application!r}) under order={self.order!r}, as its "
+                f"replicas do not apply all commands in one order; order={' or '.join(map(repr, _ORDERED))} does"
+            )
+
+    @property
+    def _keeps_values(self) -> bool:
+        """Whether it is a key-value store."""
+        return self.application == KeyValueStore()
+
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of the application; of the key-value store with local reads what the weaker checkers can judge."""
+        if not self._keeps_values:
+            return self.application.operations
+        return frozenset({"get", "put"}) if self.reads == "local" else self.application.operations
 
     @property
     def timeout(self) -> float:

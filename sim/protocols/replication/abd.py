@@ -23,7 +23,7 @@ from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.kv import Command
 from sim.protocols.quorums import QuorumSystem, as_quorums, refuse_disjoint
-from sim.protocols.system import ReplicatedSystem
+from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant
 
 __all__ = ["Abd", "AbdClient", "AbdServer", "Query", "QueryReply", "Store", "StoreAck"]
@@ -206,9 +206,7 @@ class Abd(ReplicatedSystem):
     writes: QuorumSystem | int | None = None
 
     node_class: ClassVar[type[Node]] = AbdServer
-    only_key_values: ClassVar[str] = (
-        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
-    )
+    no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
 
     def __post_init__(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Request
-from sim.protocols.kv import READS
 from sim.settings import Value
 from sim.system import System
 
@@ -35,9 +34,9 @@ class ServiceTimes(Value):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")
 
-    def of(self, request: Request) -> float:
-        """What a client's request costs the server that answers or orders it."""
-        return self.query if request.command.kind in READS else self.update
+    def of(self, request: Request, reads: frozenset[str]) -> float:
+        """What a client's request costs the server that answers or orders it; ``reads``: kinds that change nothing."""
+        return self.query if request.command.kind in reads else self.update
 
 
 def check_costs(system: System, costs: ServiceTimes | None) -> None:

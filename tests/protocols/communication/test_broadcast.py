@@ -147,7 +147,7 @@ def test_best_effort_may_reach_some_and_not_others_and_reliable_broadcast_does_n
         play.run(2.0)
         if mutant is ReliableReplica:
             play.finish()
-            assert play.node("n2").data == {"x": None} == play.node("n1").data
+            assert play.node("n2").table.data == {"x": None} == play.node("n1").table.data
         else:
             with pytest.raises(SafetyViolation, match="agreement violated"):
                 play.finish()
@@ -160,9 +160,9 @@ def test_lazy_broadcast_relays_once_the_origin_is_silent(stage: Any) -> None:
     play.run(1.5 * DELTA)
     play.crash("n0")
     play.run(0.4)
-    assert not play.node("n2").data
+    assert not play.node("n2").table.data
     play.run(0.2)  # the detection time is 0.5 s
-    assert play.node("n2").data == {"x": None}
+    assert play.node("n2").table.data == {"x": None}
     play.finish()
 
 
@@ -206,7 +206,7 @@ def test_a_restarted_member_of_the_group_goes_on_where_it_was(stage: Any) -> Non
     play.crash("n1")
     play.isolate("n1")
     play.restart("n1")
-    assert play.node("n1").data == {"x": 1}
+    assert play.node("n1").table.data == {"x": 1}
 
 
 # A story to read

@@ -20,7 +20,7 @@ from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instanc
 from sim.protocols.consensus.epaxos_star.messages import Deps
 from sim.protocols.kv import Command
 from sim.testing import survive
-from sim.workload import ClosedLoop, Mix, UniformKeys
+from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms
 from tests.protocols.epaxos.explorer import explore
 
@@ -374,11 +374,9 @@ def test_what_is_refused_for_safety_runs_marked_unsafe() -> None:
     assert EPaxosStar(nodes=7, fast_faults=3, unsafe=True).label.startswith("UNSAFE EPaxosStar(nodes=7")
 
 
-def test_scans_are_refused_where_interference_goes_by_key_and_served_by_epaxos_star(stage: Any) -> None:
-    scans = Mix({"scan": 1, "put": 1}, UniformKeys(3))
-    with pytest.raises(ValueError, match="scan"):
-        Scenario(system=EPaxos(), network=constant(DELTA), workload=ClosedLoop(mix=scans))
-    world = stage(EPaxosStar(nodes=5))
+@pytest.mark.parametrize("system", [EPaxos(nodes=5), EPaxosStar(nodes=5)], ids=repr)
+def test_a_scan_is_ordered_with_every_write(stage: Any, system: Any) -> None:
+    world = stage(system)
     world.ask("n0", value=1, key="a", session=1)
     world.ask("n1", "scan", 5, key="", session=2)
     world.ask("n2", value=2, key="b", session=3)

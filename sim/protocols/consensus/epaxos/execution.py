@@ -4,119 +4,144 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from sim.protocols.application import Application
+from sim.protocols.command import Command
 from sim.protocols.consensus.epaxos.messages import Instance
-from sim.protocols.kv import READS, Command
 
 __all__ = ["Conflicts", "Interference", "execution_order"]
 
 
-class Interference:
-    """The commands on each key, as one replica knows them. Two commands interfere on the same key unless both read.
+class _ByKey:
+    """Where the commands of an application are noted: at each key that they touch, or at None, which is everything.
+
+    Two commands interfere if one of them touches what the other one touches, unless both only read.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._reads_of = application.reads
+        self._touched = application.touched
+
+    def is_read(self, command: Command) -> bool:
+        return command.kind in self._reads_of
+
+    def places(self, command: Command) -> tuple[str | None, ...]:
+        """Where a command is noted."""
+        touched = self._touched(command)
+        return (None,) if touched is None else touched
+
+
+class Interference(_ByKey):
+    """The commands at each key, as one replica knows them.
 
     `seen_by` is what a new command must depend on. Of the executed commands the last write is enough, and for a
     write the reads since: all earlier ones were executed before these, and so are among what these depend on.
     """
 
-    def __init__(self) -> None:
-        self._open: dict[str, dict[Instance, tuple[bool, int]]] = {}  # key -> not executed: reads?, seq
-        self._write: dict[str, tuple[Instance, int]] = {}  # key -> the last executed write, its seq
-        self._reads: dict[str, dict[Instance, int]] = {}  # key -> executed reads since then, their seq
+    def __init__(self, application: Application) -> None:
+        super().__init__(application)
+        self._open: dict[str | None, dict[Instance, tuple[bool, int]]] = {}  # not executed: reads?, seq
+        self._write: dict[str | None, tuple[Instance, int]] = {}  # the last executed write, its seq
+        self._reads: dict[str | None, dict[Instance, int]] = {}  # executed reads since then, their seq
 
     def put(self, instance: Instance, command: Command, seq: int) -> None:
         """A command is known now, or its seq has changed."""
         if command.session >= 0:
-            self._open.setdefault(command.key, {})[instance] = (command.kind in READS, seq)
+            for place in self.places(command):
+                self._open.setdefault(place, {})[instance] = (self.is_read(command), seq)
 
     def drop(self, instance: Instance, command: Command) -> None:
         """The instance has another command now."""
-        self._open.get(command.key, {}).pop(instance, None)
+        if command.session >= 0:
+            for place in self.places(command):
+                self._open.get(place, {}).pop(instance, None)
 
     def executed(self, instance: Instance, command: Command, seq: int) -> None:
         """A command has been executed."""
         if command.session < 0:
             return
         self.drop(instance, command)
-        if command.kind in READS:
-            self._reads.setdefault(command.key, {})[instance] = seq
-        else:
-            self._write[command.key] = (instance, seq)
-            self._reads.pop(command.key, None)
+        places = self.places(command)
+        if self.is_read(command):
+            for place in places:
+                self._reads.setdefault(place, {})[instance] = seq
+            return
+        if None in places:  # it depends on all that was executed before it
+            self._write.clear()
+            self._reads.clear()
+        for place in places:
+            self._write[place] = (instance, seq)
+            self._reads.pop(place, None)
 
     def seen_by(self, command: Command, itself: Instance) -> tuple[int, list[Instance]]:
         """The seq that follows all commands which interfere, and these commands."""
         if command.session < 0:
             return 1, []
-        reads = command.kind in READS
-        found = {
-            instance: seq
-            for instance, (is_read, seq) in self._open.get(command.key, {}).items()
-            if instance != itself and not (reads and is_read)
-        }
-        last = self._write.get(command.key)
-        if last is not None:
-            found[last[0]] = last[1]
-        if not reads:
-            found.update(self._reads.get(command.key, {}))
+        reads = self.is_read(command)
+        places = self.places(command)
+        if None in places:
+            places = tuple({**self._open, **self._write, **self._reads})
+        found: dict[Instance, int] = {}
+        for place in dict.fromkeys((*places, None)):
+            for instance, (is_read, seq) in self._open.get(place, {}).items():
+                if instance != itself and not (reads and is_read):
+                    found[instance] = seq
+            last = self._write.get(place)
+            if last is not None:
+                found[last[0]] = last[1]
+            if not reads:
+                found.update(self._reads.get(place, {}))
         return 1 + max(found.values(), default=0), sorted(found)
 
 
-class Conflicts:
-    """The commands on each key, as one replica of EPaxos* knows them: `of` finds those that conflict with a command.
+class Conflicts(_ByKey):
+    """The commands at each key, as one replica of EPaxos* knows them: `of` finds those that conflict with a command."""
 
-    Two commands conflict on the same key unless both read; a scan conflicts with every write.
-    """
-
-    def __init__(self, rows: int) -> None:
+    def __init__(self, application: Application, rows: int) -> None:
+        super().__init__(application)
         self._rows = rows
         self._known: dict[Instance, Command] = {}
-        self._writes: dict[str | None, list[list[int]]] = {
-            None: self._table()
-        }  # key, None: any -> row -> numbers
-        self._reads: dict[str | None, list[list[int]]] = {None: self._table()}  # None: scans
+        # (reads?, key; None: those that touch everything; ...: all) -> row -> numbers
+        self._tables: dict[tuple[bool, Any], list[list[int]]] = {}
 
-    def _table(self) -> list[list[int]]:
-        return [[] for _ in range(self._rows)]
-
-    def _places(self, command: Command) -> list[list[list[int]]]:
+    def _noted(self, command: Command) -> list[list[list[int]]]:
         """The tables in which a command is noted."""
-        if command.kind == "scan":
-            return [self._reads[None]]
-        if command.kind in READS:
-            return [self._reads.setdefault(command.key, self._table())]
-        return [self._writes[None], self._writes.setdefault(command.key, self._table())]
+        reads = self.is_read(command)
+        return [
+            self._tables.setdefault((reads, place), [[] for _ in range(self._rows)])
+            for place in (*self.places(command), ...)
+        ]
 
     def put(self, instance: Instance, command: Command) -> None:
         """An instance may have this command; it never has another but a no-op."""
         if instance not in self._known and command.session >= 0:
             self._known[instance] = command
-            for place in self._places(command):
-                insort(place[instance[0]], instance[1])
+            for table in self._noted(command):
+                insort(table[instance[0]], instance[1])
 
     def drop(self, instance: Instance) -> None:
         """The instance is a no-op for good."""
         command = self._known.pop(instance, None)
         if command is not None:
-            for place in self._places(command):
-                place[instance[0]].remove(instance[1])
+            for table in self._noted(command):
+                table[instance[0]].remove(instance[1])
 
     def of(self, command: Command, prefix: Sequence[int], itself: Instance) -> tuple[Instance, ...]:
         """The known instances that conflict with a command, those up to ``prefix`` of each row left out."""
         if command.session < 0:
             return ()
-        if command.kind == "scan":
-            places = [self._writes[None]]
-        elif command.kind in READS:
-            places = [self._writes.get(command.key, [])]
-        else:
-            places = [self._writes.get(command.key, []), self._reads.get(command.key, []), self._reads[None]]
-        found = [
-            (row, number)
+        places: tuple[Any, ...] = self.places(command)
+        places = (...,) if None in places else (*places, None)
+        kinds = (False,) if self.is_read(command) else (False, True)
+        found = {
+            (row, number): None
             for place in places
-            for row, numbers in enumerate(place)
+            for reads in kinds
+            for row, numbers in enumerate(self._tables.get((reads, place), ()))
             for number in numbers[bisect_right(numbers, prefix[row]) :]
             if (row, number) != itself
-        ]
+        }
         return tuple(sorted(found))
 
 

@@ -13,9 +13,10 @@ from itertools import islice
 from typing import Any
 
 from sim.node import Node
+from sim.protocols.application import Application
+from sim.protocols.command import NOOP, Command, Result
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Instance
-from sim.protocols.kv import NOOP, READS, KeyValueStore, Result
 from sim.system import Invariant
 
 __all__ = ["EPaxosSafety"]
@@ -30,6 +31,10 @@ _VOUCHES = {
 _LOOK_BACK = 16  # so many of the last commits on a key a new one is compared with
 
 Identity = tuple[int, int]
+Place = str | int
+"""A key, `_WIDE` or `_ALL`."""
+_WIDE: Place = 0  # what touches everything
+_ALL: Place = 1  # all that touches anything
 
 
 @dataclass
@@ -45,37 +50,40 @@ class _Replica:
     )  # executed, not on disk: the record it needs
     done: dict[Instance, None] = field(default_factory=dict)
     had: dict[Identity, None] = field(default_factory=dict)  # commands in `done`
-    writes: dict[str, int] = field(default_factory=dict)  # key -> how many writes are done
-    passed: dict[str, int] = field(
-        default_factory=dict
-    )  # key -> how many of the key's timeline are done, at least
+    writes: dict[Place, int] = field(default_factory=dict)  # how many writes are done there
+    passed: dict[Place, int] = field(default_factory=dict)  # how much of its timeline is done, at least
 
 
 @dataclass
 class EPaxosSafety(Invariant):
-    """One outcome per instance, one order per key, true answers; ballots only grow; votes are on disk.
+    """One outcome per instance, one order of what interferes, true answers; ballots only grow; votes are on disk.
 
     Parameters
     ----------
+    application:
+        What is replicated; it says which commands interfere.
     sequenced:
         EPaxos: dependencies on what is executed are cut, so that of two interfering commands one is only reachable
         from the other; and what is proposed after a command is *committed* is executed after it. Else, for EPaxos*: one
         is among the other's dependencies, and what is proposed after a command is *executed* is executed after it.
     """
 
-    sequenced: bool = True
+    application: Application = field(kw_only=True)
+    sequenced: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
+        self.model = (
+            self.application.fresh()
+        )  # after the commands in the order in which they were first executed
         self.replicas: dict[str, _Replica] = {}
         self.requested: dict[Identity, Any] = {}
         self.chosen: dict[Instance, tuple[tuple[Any, ...], str]] = {}  # -> outcome, who said so first
-        self.committed: dict[str, list[Instance]] = {}  # key -> in the order of their commits
-        self.timeline: dict[str, list[Instance]] = {}  # key -> those that later proposals must follow
-        self.after: dict[Instance, int] = {}  # how long its key's timeline was when it was proposed
+        self.committed: dict[Place, list[Instance]] = {}  # in the order of their commits
+        self.timeline: dict[Place, list[Instance]] = {}  # those that later proposals must follow
+        self.after: dict[Instance, dict[Place, int]] = {}  # how long timelines were when it was proposed
         self.begun: dict[Instance, None] = {}  # executed by somebody
-        self.writes: dict[str, list[Identity]] = {}  # key -> in the order of execution
-        self.values: dict[str, list[Any]] = {}  # key -> what it held after so many writes
-        self.reads: dict[Identity, int] = {}  # how many writes stand before it
+        self.writes: dict[Place, list[Identity]] = {}  # in the order of execution
+        self.before: dict[Identity, dict[Place, int]] = {}  # how many writes stand before it
         self.results: dict[Identity, Result] = {}
         self.promised: dict[tuple[str, Instance], Ballot] = {}
         self.accepted: dict[tuple[str, Instance], Ballot] = {}
@@ -140,8 +148,6 @@ class EPaxosSafety(Invariant):
         """Exactly once: an answer is what the command came to where it was first executed."""
         identity = (msg.session, msg.sequence)
         truth = self.results.get(identity)
-        if identity in self.requested and self.requested[identity].kind == "scan":
-            truth = self.results.setdefault(identity, Result(msg.status, msg.value, msg.result))
         if truth is None or (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
             self.violated(
                 (src,), f"{identity} came to {truth!r}", f"it answers {msg!r}", invariant="exactly once"
@@ -165,16 +171,27 @@ class EPaxosSafety(Invariant):
             self.violated(
                 (src,), f"a client asked for {asked!r}", f"{src} commits {command!r}", invariant="validity"
             )
-        others = self.committed.setdefault(command.key, [])
-        for other in islice(reversed(others), _LOOK_BACK):
-            self.check_visible(src, instance, other)
-        others.append(instance)
+        for place in self.places(command):
+            for other in islice(reversed(self.committed.get(place, [])), _LOOK_BACK):
+                self.check_visible(src, instance, other)
+        self.note(self.committed, instance, command)
         if self.sequenced:
-            self.timeline.setdefault(command.key, []).append(instance)
+            self.note(self.timeline, instance, command)
+
+    def places(self, command: Command) -> tuple[Place, ...]:
+        """Where that is noted with which a command may interfere."""
+        touched = self.application.touched(command)
+        return (_ALL,) if touched is None else (*touched, _WIDE)
+
+    def note(self, where: dict[Place, list[Instance]], instance: Instance, command: Command) -> None:
+        """Note an instance where those that may interfere with it look."""
+        touched = self.application.touched(command)
+        for place in (_WIDE, _ALL) if touched is None else (*touched, _ALL):
+            where.setdefault(place, []).append(instance)
 
     def interfere(self, one: Instance, other: Instance) -> bool:
-        """Whether two committed instances of one key interfere."""
-        return not all(self.chosen[i][0][0].kind in READS for i in (one, other))
+        """Whether two committed instances that touch the same interfere."""
+        return not all(self.chosen[i][0][0].kind in self.application.reads for i in (one, other))
 
     def check_visible(self, src: str, instance: Instance, other: Instance) -> None:
         """Of two that interfere, one knows of the other."""
@@ -231,7 +248,9 @@ class EPaxosSafety(Invariant):
         for number in range(known.numbers + 1, replica.next_number):
             command = replica.record_of((replica.row, number)).command
             if command is not None:
-                self.after[replica.row, number] = len(self.timeline.get(command.key, ()))
+                self.after[replica.row, number] = {
+                    place: len(self.timeline.get(place, ())) for place in self.places(command)
+                }
         known.numbers = replica.next_number - 1
         fresh = len(replica.executed) - known.seen
         if fresh:
@@ -260,7 +279,7 @@ class EPaxosSafety(Invariant):
         self.check_order(known, replica.name, record.command)
         if not self.sequenced and instance not in self.begun:
             self.begun[instance] = None
-            self.timeline.setdefault(record.command.key, []).append(instance)
+            self.note(self.timeline, instance, record.command)
 
     def check_closure(self, replica: Any, instance: Instance, record: Any) -> None:
         """What a replica executes, and what that depends on, it holds as committed."""
@@ -274,58 +293,51 @@ class EPaxosSafety(Invariant):
                     (replica.name,), *facts, invariant="executed means committed, with all it depends on"
                 )
 
-    def check_real_time(self, known: _Replica, name: str, instance: Instance, command: Any) -> None:
+    def check_real_time(self, known: _Replica, name: str, instance: Instance, command: Command) -> None:
         """What was committed (EPaxos*: executed) before a command was proposed, and interferes, is executed first."""
-        timeline = self.timeline.get(command.key, [])
-        passed = known.passed.get(command.key, 0)
-        while passed < len(timeline) and timeline[passed] in known.done:
-            passed += 1
-        known.passed[command.key] = passed
-        for earlier in timeline[passed : self.after.get(instance, 0)]:
-            if earlier not in known.done and self.interfere(instance, earlier):
-                what = "committed" if self.sequenced else "executed"
-                facts = (f"{earlier} was {what} before {instance} was proposed", f"{name} executes it later")
-                self.violated((name,), *facts, invariant="what comes later is executed later")
+        for place in self.places(command):
+            timeline = self.timeline.get(place, [])
+            passed = known.passed.get(place, 0)
+            while passed < len(timeline) and timeline[passed] in known.done:
+                passed += 1
+            known.passed[place] = passed
+            for earlier in timeline[passed : self.after.get(instance, {}).get(place, 0)]:
+                if earlier not in known.done and self.interfere(instance, earlier):
+                    what = "committed" if self.sequenced else "executed"
+                    facts = (
+                        f"{earlier} was {what} before {instance} was proposed",
+                        f"{name} executes it later",
+                    )
+                    self.violated((name,), *facts, invariant="what comes later is executed later")
 
-    def check_order(self, known: _Replica, name: str, command: Any) -> None:
-        """Interfering commands are executed in one order everywhere; the first who does so tells what they come to."""
-        identity, key = (command.session, command.sequence), command.key
+    def check_order(self, known: _Replica, name: str, command: Command) -> None:
+        """Interfering commands are executed in one order everywhere; the first who does so tells what they come to.
+
+        So all that interferes with a command, and goes before it, has been executed by somebody before.
+        """
+        identity = (command.session, command.sequence)
         if identity in known.had:
             return
         known.had[identity] = None
-        before = known.writes.get(key, 0)
-        order = self.writes.setdefault(key, [])
-        values = self.values.setdefault(key, [_Absent])
-        if command.kind == "scan":
-            return  # it reads many keys; here they are watched one by one
-        if command.kind in READS:
-            place = self.reads.setdefault(identity, before)
-            if place != before:
-                facts = (
-                    f"read {identity} of {key} came after {place} writes",
-                    f"here it comes after {before}",
-                )
-                self.violated((name,), *facts, invariant="interfering commands in one order")
-            if identity not in self.results:
-                self.results[identity] = _store_with(key, values[before]).apply(command)
-            return
-        known.writes[key] = before + 1
-        if before == len(order):
-            order.append(identity)
-            store = _store_with(key, values[before])
-            self.results[identity] = store.apply(command)
-            values.append(store.data.get(key, _Absent))
-        elif order[before] != identity:
-            facts = (f"write {before + 1} of {key} was {order[before]}", f"here it is {identity}")
+        touched = self.application.touched(command)
+        is_read = command.kind in self.application.reads
+        places = tuple(known.writes) if touched is None else (*touched, _WIDE)
+        before = {place: known.writes[place] for place in places if place in known.writes}
+        if not is_read:
+            for place in (_WIDE,) if touched is None else touched:
+                known.writes[place] = number = known.writes.get(place, 0) + 1
+                order = self.writes.setdefault(place, [])
+                if number > len(order):
+                    order.append(identity)
+                elif order[number - 1] != identity:
+                    facts = (
+                        f"write {number} of {place!r} was {order[number - 1]}",
+                        f"here it is {identity}",
+                    )
+                    self.violated((name,), *facts, invariant="interfering commands in one order")
+        first = self.before.setdefault(identity, before)
+        if first != before:
+            facts = (f"{identity} came after so many writes: {first}", f"here it comes after {before}")
             self.violated((name,), *facts, invariant="interfering commands in one order")
-
-
-_Absent: Any = object()
-
-
-def _store_with(key: str, value: Any) -> KeyValueStore:
-    """A store that holds one key, or nothing."""
-    store = KeyValueStore()
-    if value is not _Absent:
-        store.data[key] = value
-    return store
+        if identity not in self.results:
+            self.results[identity] = self.model.apply(command)

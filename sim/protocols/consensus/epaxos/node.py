@@ -24,7 +24,7 @@ Departures from the paper:
   the slow path when commands interfere; naming the partner keeps the one round trip of the paper. The partner is who
   answered the last command first (at the beginning the next in the ring), so it is the nearest, or one that is up.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
-- Scans are not served: two commands interfere where their keys are equal.
+- Two commands interfere where the application says that they touch the same keys (a scan touches all).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from sim.protocols.consensus.epaxos.messages import (
 )
 from sim.protocols.consensus.epaxos.replica import EgalitarianReplica, EgalitarianSystem
 from sim.protocols.kv import NOOP, Command
-from sim.system import Invariant, System
+from sim.system import Invariant
 
 __all__ = ["EPaxos", "EPaxosNode"]
 
@@ -88,7 +88,7 @@ class EPaxosNode(EgalitarianReplica):
         super().on_start()
         self.f = (len(self.members) - 1) // 2
         self.fast_others = self.settings.fast_quorum_size - 1  # how many besides the leader
-        self.interference = Interference()
+        self.interference = Interference(self.store.application)
         for instance, record in list(self.instances.items()):
             self.remember(instance, record)
             if record.command is not None:
@@ -380,8 +380,6 @@ class EPaxos(EgalitarianSystem):
 
     fast_quorum: int | None = None
 
-    operations = System.operations - {"scan"}
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nodes % 2 == 0:
@@ -414,4 +412,4 @@ class EPaxos(EgalitarianSystem):
     def invariants(self) -> Iterable[Invariant]:
         from sim.protocols.consensus.epaxos.invariants import EPaxosSafety
 
-        return (EPaxosSafety(),)
+        return (EPaxosSafety(application=self.application),)

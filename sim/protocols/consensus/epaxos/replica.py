@@ -26,7 +26,7 @@ from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
 from sim.protocols.kv import Command, Result
 from sim.protocols.replica import Replica
-from sim.protocols.system import ReplicatedSystem
+from sim.protocols.system import ReplicatedSystem, StateMachineSystem
 from sim.settings import Count
 from sim.system import positions
 
@@ -299,7 +299,7 @@ class NearestClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgalitarianSystem(ReplicatedSystem, RecordsCommits):
+class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     """The settings and promises that EPaxos and EPaxos* share; see there."""
 
     nodes: Count = 5

@@ -120,7 +120,7 @@ class EPaxosStarNode(EgalitarianReplica):
         self.n, self.f, self.e = len(self.members), self.settings.f, self.settings.e
         self.waits: dict[Instance, _Led] = {}  # those of them in phase "wait"
         self.supports: dict[Instance, int] = {}  # what Waiting messages said
-        self.conflicts = Conflicts(self.n)
+        self.conflicts = Conflicts(self.store.application, self.n)
         for instance, record in list(self.instances.items()):
             self.remember(instance, record)
         for instance, record in list(self.instances.items()):

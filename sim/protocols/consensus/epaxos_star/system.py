@@ -79,4 +79,4 @@ class EPaxosStar(EgalitarianSystem):
         return self.measured(EPaxosStarNode, OfInstances)
 
     def invariants(self) -> Iterable[Invariant]:
-        return (EPaxosSafety(sequenced=False),)
+        return (EPaxosSafety(application=self.application, sequenced=False),)

@@ -11,7 +11,7 @@ from sim.protocols.consensus.commit_latency import OfTurns, RecordsCommits
 from sim.protocols.consensus.mencius.invariants import MenciusSafety, mencius_promises
 from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.protocols.quorums import Majority
-from sim.protocols.system import ReplicatedSystem
+from sim.protocols.system import ReplicatedSystem, StateMachineSystem
 from sim.settings import Count
 from sim.system import Invariant, positions
 
@@ -19,7 +19,7 @@ __all__ = ["Mencius"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mencius(ReplicatedSystem, RecordsCommits):
+class Mencius(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     """Mencius with skips.
 
     Parameters
@@ -45,7 +45,12 @@ class Mencius(ReplicatedSystem, RecordsCommits):
 
     def invariants(self) -> Iterable[Invariant]:
         enough = Majority().over(self.names)
-        safety = MenciusSafety(is_phase1_quorum=enough, is_phase2_quorum=enough, nodes=self.nodes)
+        safety = MenciusSafety(
+            is_phase1_quorum=enough,
+            is_phase2_quorum=enough,
+            nodes=self.nodes,
+            application=self.application,
+        )
         return (safety, *mencius_promises(self.nodes))
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

@@ -22,9 +22,8 @@ from sim.message import message
 from sim.node import Node, durable
 from sim.protocols.client import Reply, Request
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
-from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.kv import Command
 from sim.protocols.quorums import QuorumTest
-from sim.protocols.sessions import Sessions
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.paxos.system import Paxos
@@ -129,7 +128,6 @@ class Learner(Node):
 
     def on_start(self) -> None:
         self.chosen: Command | None = None
-        self.store = Sessions(KeyValueStore())
         self.learnt_by = ZERO  # the ballot with which it learnt the value, if from acceptors
         self.voters: dict[Ballot, set[str]] = {}
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
@@ -161,7 +159,6 @@ class Learner(Node):
     def learn(self, command: Command) -> None:
         """The value is chosen; this never changes."""
         self.chosen = command
-        self.store.apply(command)
 
 
 class Proposer(Learner):
@@ -257,7 +254,8 @@ class Proposer(Learner):
         for src, command, _ in self.waiting.values():
             session, sequence = command.session, command.sequence
             if command.kind == "get":
-                reply = Reply(session, sequence, "ok", self.store.execute(command).value)
+                value = self.chosen.value if command.key == self.chosen.key else None
+                reply = Reply(session, sequence, "ok", value)
             else:
                 status = "ok" if command == self.chosen else "fail"
                 reply = Reply(session, sequence, status, command.value, self.chosen.value)

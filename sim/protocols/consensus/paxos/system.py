@@ -67,6 +67,7 @@ class Paxos(RecordsCommits):
     backoff: Wait | None = None
     timeout: Seconds | None = None
 
+    no_application: ClassVar[str] = "it chooses one value, once; MultiPaxos chooses a sequence of commands"
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
     may_fail: ClassVar[frozenset[str]] = frozenset({"put"})  # one value is chosen, once
 
@@ -159,7 +160,8 @@ class Paxos(RecordsCommits):
         """The number of puts that succeeded, but that no live learner knows and no quorum would recover."""
         for node in nodes.values():
             if isinstance(node, Learner) and node.chosen is not None:
-                return len(node.store.missing(acknowledged))
+                chosen = (node.chosen.session, node.chosen.sequence)
+                return sum(1 for identity in acknowledged if identity != chosen)
         acceptors = {name: node for name, node in nodes.items() if isinstance(node, Acceptor)}
         if not self.phase1_test()(acceptors.keys()):
             return None

@@ -21,16 +21,16 @@ from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node
-from sim.protocols.application import Application
 from sim.protocols.balancing import hash64
 from sim.protocols.client import Client, ClientSettings
+from sim.protocols.command import Command
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.protocols.consensus.raft.system import Raft
-from sim.protocols.kv import Command, KeyValueStore
-from sim.protocols.system import names
+from sim.protocols.kv import KeyValueStore
+from sim.protocols.system import StateMachineSystem, names
 from sim.settings import Count
-from sim.system import Invariant, Member, System, Timing, hooks_of
+from sim.system import Invariant, Member, Timing, hooks_of
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
 
@@ -145,7 +145,7 @@ class PerGroup(Invariant):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedRaft(RecordsCommits):
+class ShardedRaft(StateMachineSystem, RecordsCommits):
     """Keys hashed over Raft groups that share machines m0, m1, ...: server ``g2.n1`` is of group 2, on m1.
 
     Parameters
@@ -158,6 +158,9 @@ class ShardedRaft(RecordsCommits):
         ``"spread"``: the groups' first leaders are assigned to the machines in turn; ``"pinned"``: all on one machine.
     leader:
         The machine on which the first group's leader starts; None: m0.
+    application:
+        What is replicated; each group holds some of its keys. A command goes to one group: updates that touch several
+        keys are refused here, and reads that do are not served (a scan).
     record_commits:
         See `RecordsCommits`; applies to all groups.
     """
@@ -167,13 +170,7 @@ class ShardedRaft(RecordsCommits):
     leaders: Leaders = "spread"
     leader: str | None = None
 
-    operations: ClassVar[frozenset[str]] = System.operations - {"scan"}  # one command, one group
     label_fields: ClassVar[tuple[str, ...]] = ("groups", "leaders")
-
-    @property
-    def application(self) -> Application:
-        """The application of each group: a key-value store, because data are divided by keys."""
-        return KeyValueStore()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,7 +182,25 @@ class ShardedRaft(RecordsCommits):
             raise ValueError(
                 f"ShardedRaft: leader must be one of the machines {', '.join(self.machines)}, not {self.leader!r}"
             )
+        self._check_application()
         object.__setattr__(self, "unsafe", self.unsafe or self.group.unsafe)
+
+    def _check_application(self) -> None:
+        if self.group.application != KeyValueStore():
+            raise ValueError(
+                f"ShardedRaft: write ShardedRaft(application={self.group.application!r}), not in its group"
+            )
+        wide = sorted(self.application.several_keys - self.application.reads)
+        if wide:
+            raise ValueError(
+                f"ShardedRaft takes no application whose updates touch several keys, as {', '.join(wide)} of "
+                f"{self.application!r} may: keys are spread over groups, and a command goes to one group"
+            )
+
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of the application that touch one key: one command, one group."""
+        return self.application.operations - self.application.several_keys
 
     @property
     def max_clock_drift(self) -> float | None:
@@ -212,6 +227,7 @@ class ShardedRaft(RecordsCommits):
                 self.group,
                 prefix=f"g{g}.",
                 leader=f"g{g}.n{(first + g * step) % self.group.nodes}",
+                application=self.application,
                 record_commits=self.record_commits or self.group.record_commits,
             )
             for g in range(self.groups)

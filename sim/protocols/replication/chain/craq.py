@@ -11,13 +11,15 @@ not know what has become dirty since.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.client import Reply
-from sim.protocols.kv import READS, Command, Result
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.chain.system import ChainClient, ChainReplication
 from sim.protocols.sessions import Sessions
@@ -105,13 +107,13 @@ class CraqClient(ChainClient):
     """Reads at the nearest server, or at one drawn at random; at the tail when that one is not in the chain."""
 
     def target(self, command: Command, attempt: int) -> str:
-        anywhere = command.kind in READS and self.tail is None
+        anywhere = command.kind in self.reads and self.tail is None
         if anywhere and attempt == 1 and self.settings.system.readers == "random":
             return self.random.choice(self.settings.contacts)
         return super().target(command, attempt)
 
     def learn(self, src: str, msg: Reply) -> None:
-        if self.pending[msg.session].command.kind in READS:
+        if self.pending[msg.session].command.kind in self.reads:
             self.tail = None
 
 
@@ -124,6 +126,12 @@ class Craq(ChainReplication):
     """
 
     readers: Literal["nearest", "random"] = "nearest"
+    application: Application = field(default_factory=KeyValueStore, init=False, hash=False)
+
+    no_application: ClassVar[str] = (
+        "every server answers reads of a key from the version of that key which is committed (section 2.3), so that it "
+        "keeps versions of each key, and no state of an application as a whole; ChainReplication takes one"
+    )
 
     node_class: ClassVar[type[ChainNode]] = CraqNode
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.invariants import promises
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.client import Reply, Request
-from sim.protocols.kv import READS, Command, KeyValueStore
+from sim.protocols.command import Command, Result
 from sim.protocols.membership.views import Alive, ChainIs, ConfigurationMaster
 from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
 from sim.protocols.replication.primary_backup import SameAnswer
@@ -35,12 +36,12 @@ def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
     """The invariants of a chain."""
     return [
         UpdatePropagation(),
-        AcknowledgedEverywhere(),
-        NeverOlderThanCommitted(),
+        AcknowledgedEverywhere(reads=system.application.reads),
+        NeverOlderThanCommitted(application=system.application),
         ChainMonotone(),
         promises(Forward, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position + len(m.updates)),
         promises(Ack, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position),
-        SameAnswer(),
+        SameAnswer(reads=system.application.reads),
     ]
 
 
@@ -88,6 +89,7 @@ class AcknowledgedEverywhere(Invariant):
     """An acknowledged update is in the history of every server of the chain, then and in every later chain."""
 
     title: ClassVar[str] = "acknowledged updates are in the whole chain"
+    reads: frozenset[str] = field(kw_only=True)
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
         default_factory=dict
@@ -122,7 +124,7 @@ class AcknowledgedEverywhere(Invariant):
         if not isinstance(message, Reply) or message.status != "ok":
             return
         identity = (message.session, message.sequence)
-        if self.kinds.get(identity) in READS or identity in self.acknowledged:
+        if self.kinds.get(identity) in self.reads or identity in self.acknowledged:
             return
         teller = self.nodes.get(src)
         self.acknowledged[identity] = (src, teller.view_number if teller is not None else 0)
@@ -144,18 +146,25 @@ class AcknowledgedEverywhere(Invariant):
 class NeverOlderThanCommitted(Invariant):
     """A query returns a version at least as new as the newest that was committed when it was asked.
 
-    The ghost: the one history, as the head of each chain has extended it, and the values it gives each key. What a
-    client was told is committed; so is what an answered query returned.
+    The ghost: the one history, as the head of each chain has extended it, and what queries of each key return after
+    each update. What a client was told is committed; so is what an answered query returned. A query that touches more
+    than one key is computed again after each update that it may have seen.
     """
 
     title: ClassVar[str] = "reads are never older than what was committed"
+    application: Application = field(kw_only=True)
     history: list[Command] = field(default_factory=list)
-    store: Sessions = field(default_factory=lambda: Sessions(KeyValueStore()))
-    values: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)  # key -> (position, value)
+    versions: dict[tuple[str, str], list[tuple[int, Result]]] = field(
+        default_factory=dict
+    )  # kind of query, key -> (position, what it returns from there on)
     position_of: dict[tuple[int, int], int] = field(default_factory=dict)
     committed: int = 0
-    asked: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)  # read -> key, committed then
+    asked: dict[tuple[int, int], tuple[Command, int]] = field(default_factory=dict)  # committed then
     head: tuple[int, int, str] = (0, 0, "")  # chain number, incarnation, name
+
+    def __post_init__(self) -> None:
+        self.store = Sessions(self.application)
+        self.all_touched = False  # an update has touched all keys: versions of single keys are not complete
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, ChainNode) or node.role != "head" or not node.initialised:
@@ -171,23 +180,31 @@ class NeverOlderThanCommitted(Invariant):
     def _rewrite(self) -> None:
         """A new head, or a new life of it: what its predecessor had, and nobody else, has never happened."""
         self.history.clear()
-        self.values.clear()
+        self.versions.clear()
         self.position_of.clear()
-        self.store = Sessions(KeyValueStore())
+        self.store = Sessions(self.application)
 
     def _extend(self, command: Command) -> None:
         self.history.append(command)
         self.store.apply(command)
         position = len(self.history)
-        self.values.setdefault(command.key, []).append(
-            (position, self.store.execute(Command(-1, 0, "get", command.key)).value)
-        )
+        touched = self.application.touched(command)
+        self.all_touched = self.all_touched or touched is None
+        for key in touched or ():
+            for kind in sorted(self.application.reads):
+                query = Command(-1, 0, kind, key)
+                if self._is_of_one_key(query):
+                    version = (position, self.store.execute(query))
+                    self.versions.setdefault((kind, key), []).append(version)
         self.position_of.setdefault((command.session, command.sequence), position)
 
+    def _is_of_one_key(self, query: Command) -> bool:
+        return self.application.touched(query) == (query.key,)
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if isinstance(message, Request) and message.command.kind in READS:
+        if isinstance(message, Request) and message.command.kind in self.application.reads:
             command = message.command
-            self.asked.setdefault((command.session, command.sequence), (command.key, self.committed))
+            self.asked.setdefault((command.session, command.sequence), (command, self.committed))
         elif isinstance(message, Reply) and message.status == "ok":
             identity = (message.session, message.sequence)
             if identity in self.asked:
@@ -195,17 +212,30 @@ class NeverOlderThanCommitted(Invariant):
             else:
                 self.committed = max(self.committed, self.position_of.get(identity, 0))
 
-    def _judge(self, src: str, message: Reply, key: str, committed: int) -> None:
-        versions = self.values.get(key, [])
-        older = [value for position, value in versions if position <= committed]
-        newer = [value for position, value in versions if position > committed]
-        allowed = [*(older[-1:] or [None]), *newer]
-        if message.value not in allowed:
+    def _judge(self, src: str, message: Reply, query: Command, committed: int) -> None:
+        allowed = self._allowed(query, committed)
+        if Result(message.status, message.value, message.result) not in allowed:
             self.violated(
                 (src,),
-                f"{key!r} was {allowed[0]!r} when it was asked for (history committed up to {committed})",
+                f"{query!r} came to {allowed[0]!r} when it was asked (history committed up to {committed})",
                 f"{src} answers {message.value!r}",
             )
+
+    def _allowed(self, query: Command, committed: int) -> list[Result]:
+        """What a query may return: what it would have returned at that time, and after each update since."""
+        if not self.all_touched and self._is_of_one_key(query):
+            versions = self.versions.get((query.kind, query.key), [])
+            older = [result for position, result in versions if position <= committed]
+            newer = [result for position, result in versions if position > committed]
+            return [*(older[-1:] or [self.application.fresh().apply(query)]), *newer]
+        store = Sessions(self.application)
+        found = []
+        for position, command in enumerate([*self.history, None]):
+            if position >= committed:
+                found.append(store.execute(query))
+            if command is not None:
+                store.apply(command)
+        return found
 
 
 @dataclass

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from sim.message import message
 from sim.node import durable
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.departures import Departures
-from sim.protocols.kv import READS, Command
 from sim.protocols.membership.views import LEASE, Alive, Chain, ChainIs
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
 
@@ -183,7 +183,7 @@ class ChainNode(ShippedLog):
 
     def on_request(self, src: str, msg: Request) -> None:
         command = msg.command
-        if command.kind in READS:
+        if command.kind in self.store.reads:
             self.query(src, command)
         elif self.role != "head" or not self.initialised:
             head = self.chain.head if self.chain is not None and self.chain.head != self.name else None

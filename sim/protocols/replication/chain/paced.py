@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sim.protocols.client import Request
-from sim.protocols.kv import READS
 from sim.protocols.replication.chain.craq import CraqNode
 from sim.protocols.replication.chain.node import ChainNode, Forward
 from sim.protocols.replication.service_times import Paced, ServiceTimes
@@ -20,10 +19,12 @@ class PacedChainNode(ChainNode, Paced):
 
     def serves(self, request: Request) -> bool:
         """Whether a request is this server's to answer or order; it sends others on for nothing."""
-        return self.succ is None if request.command.kind in READS else self.pred is None
+        return self.succ is None if request.command.kind in self.store.reads else self.pred is None
 
     def on_request(self, src: str, msg: Request) -> None:
-        self.pace(self._costs.of(msg) if self.serves(msg) else 0.0, super().on_request, src, msg)
+        self.pace(
+            self._costs.of(msg, self.store.reads) if self.serves(msg) else 0.0, super().on_request, src, msg
+        )
 
     def on_forward(self, src: str, msg: Forward) -> None:
         self.pace(self._costs.apply * len(msg.updates), super().on_forward, src, msg)
@@ -33,4 +34,4 @@ class PacedCraqNode(PacedChainNode, CraqNode):
     """A server of CRAQ whose processor takes its time; a version query costs nothing."""
 
     def serves(self, request: Request) -> bool:
-        return request.command.kind in READS or self.pred is None
+        return request.command.kind in self.store.reads or self.pred is None

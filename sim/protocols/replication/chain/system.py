@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Client, Redirect, Reply
-from sim.protocols.kv import READS, Command
+from sim.protocols.command import Command
 from sim.protocols.membership.views import MOST_DRIFT, Chain, ConfigurationMaster
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.protocols.system import LedSystem, check_member
+from sim.protocols.system import LedSystem, StateMachineSystem, check_member
 from sim.system import Invariant, Member, positions
 
 __all__ = ["ChainClient", "ChainReplication"]
@@ -23,17 +23,18 @@ class ChainClient(Client):
 
     def on_start(self) -> None:
         self.tail: str | None = None
+        self.reads: frozenset[str] = self.settings.system.application.reads
         super().on_start()
 
     def target(self, command: Command, attempt: int) -> str:
-        known = self.tail if command.kind in READS else self.leader
+        known = self.tail if command.kind in self.reads else self.leader
         return known or self.contact()
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
         pending = self.pending.get(msg.session)
         if pending is None or pending.command.sequence != msg.sequence or src != pending.target:
             return
-        if pending.command.kind in READS and msg.leader is not None:
+        if pending.command.kind in self.reads and msg.leader is not None:
             head, self.tail = self.leader, msg.leader
             super().on_redirect(src, msg)
             self.leader = head
@@ -50,7 +51,7 @@ class ChainClient(Client):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChainReplication(LedSystem):
+class ChainReplication(LedSystem, StateMachineSystem):
     """Chain replication over ``nodes`` servers and a configuration master.
 
     Parameters

@@ -23,7 +23,7 @@ from sim.protocols.replica import Responder
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
-from sim.protocols.system import ReplicatedSystem
+from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant
 
 __all__ = ["Crdt", "CrdtNode", "Spread", "SpreadAck"]
@@ -215,9 +215,7 @@ class Crdt(ReplicatedSystem):
     spread_every: float = 0.1
 
     node_class: ClassVar[type[Node]] = CrdtNode
-    only_key_values: ClassVar[str] = (
-        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
-    )
+    no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "increment", "add", "remove", "delete"})
 
     def __post_init__(self) -> None:

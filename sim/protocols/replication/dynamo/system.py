@@ -29,7 +29,7 @@ from sim.protocols.replication.dynamo.invariants import DynamoSafety
 from sim.protocols.replication.dynamo.replica import DynamoNode
 from sim.protocols.replication.dynamo.versions import merged
 from sim.protocols.rings import order_on_ring
-from sim.protocols.system import names
+from sim.protocols.system import KEEPS_REGISTERS, names
 from sim.settings import Count, Seconds, Several, Whole
 from sim.system import Invariant, Member, System
 
@@ -103,9 +103,7 @@ class Dynamo(System):
     points: Count = 32
     proxies: Whole = 0
 
-    only_key_values: ClassVar[str] = (
-        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
-    )
+    no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete"})
 
     def __post_init__(self) -> None:

@@ -27,10 +27,11 @@ from sim.protocols.causality.dots import EMPTY, Context
 from sim.protocols.causality.hlc import BEGINNING, HybridTime
 from sim.protocols.causality.siblings import past_of, replaced_by, siblings
 from sim.protocols.client import HomeClient, Request
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import on_value
 from sim.protocols.replica import Responder
 from sim.protocols.replication.multi_primary.versions import Version, Versions, Write, latest
-from sim.protocols.system import ReplicatedSystem
+from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant
 
 __all__ = ["Digest", "MultiPrimary", "MultiPrimaryNode", "Update"]
@@ -103,13 +104,9 @@ class MultiPrimaryNode(Responder):
 
     def execute(self, command: Command) -> Result:
         """Carry out a write on what this replica holds, knowing nothing of the others."""
-        store = KeyValueStore()
-        current = self.look_up(command.key)
-        if current is not None:
-            store.data[command.key] = current
-        result = store.apply(command)
+        result, value = on_value(self.look_up(command.key), command)
         if result.status == "ok":
-            self.write(command, store.data.get(command.key))
+            self.write(command, value)
         return result
 
     def write(self, command: Command, value: Any) -> None:
@@ -241,9 +238,7 @@ class MultiPrimary(ReplicatedSystem):
     gossip_every: float = 0.2
 
     node_class: ClassVar[type[Node]] = MultiPrimaryNode
-    only_key_values: ClassVar[str] = (
-        "its replicas do not apply all commands in one order: it keeps registers, one for each key"
-    )
+    no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete", "increment", "append", "cas"})
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.message import message
 from sim.protocols.client import Client, Redirect, Reply, Request
-from sim.protocols.kv import READS, Command
+from sim.protocols.command import Command
 from sim.protocols.replication.shipped_log import ShippedLog
 
 __all__ = ["BackupReader", "ReadsAtBackups", "SessionReader", "SessionReply", "SessionRequest"]
@@ -66,7 +66,7 @@ class ReadsAtBackups(ShippedLog):
         return bool(self.now - self.fresh <= bound)  # the clocks of two nodes: wall clocks
 
     def on_session_request(self, src: str, msg: SessionRequest) -> None:
-        if msg.command.kind not in READS:
+        if msg.command.kind not in self.store.reads:
             self.on_request(src, Request(msg.command))
         elif self._has_reached(msg):
             self.answer(src, msg.command, self.store.execute(msg.command))
@@ -106,22 +106,23 @@ class BackupReader(Client):
     """Reads at the nearest replica, and at the primary when that one says that it is too far behind."""
 
     def on_start(self) -> None:
+        self.reads: frozenset[str] = self.settings.system.application.reads
         self.referred: dict[int, bool] = {}  # sessions whose read is to go to the primary
         super().on_start()
 
     def target(self, command: Command, attempt: int) -> str:
-        if command.kind in READS and not self.referred.pop(command.session, False):
+        if command.kind in self.reads and not self.referred.pop(command.session, False):
             return self.contact()
         return super().target(command, attempt)
 
     def on_redirect(self, src: str, msg: Redirect) -> None:
         pending = self.pending.get(msg.session)
-        if pending is not None and pending.command.kind in READS and msg.leader is not None:
+        if pending is not None and pending.command.kind in self.reads and msg.leader is not None:
             self.referred[msg.session] = True
         super().on_redirect(src, msg)
 
     def learn(self, src: str, msg: Reply) -> None:
-        if self.pending[msg.session].command.kind not in READS:
+        if self.pending[msg.session].command.kind not in self.reads:
             super().learn(src, msg)
 
 

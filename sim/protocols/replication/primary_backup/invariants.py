@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.invariants import Stored, promises
 from sim.node import Node
+from sim.protocols.application import Application
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft import BasicRaft
-from sim.protocols.kv import READS, Command, KeyValueStore
 from sim.protocols.membership.views import Ping, ViewIs, ViewService
 from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
@@ -44,18 +45,20 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
     invariants: list[Invariant] = [
         OnePrimaryPerView(),
         NoAnswerFromThePast(
-            stale_reads=system.reads in ("backup", "session"), under_lease=system.needs_lease
+            reads=system.application.reads,
+            stale_reads=system.reads in ("backup", "session"),
+            under_lease=system.needs_lease,
         ),
         BackupIsPrefix(),
         ViewMonotone(),
         promises(AppendOk, keeps=("view_number", "base", "log"), shown=holds_what_it_says),
         InitialisedPrimary(),
-        StoreIsLog(),
+        StoreIsLog(application=system.application),
     ]
     if system.mode != "async":
         invariants.append(AcknowledgedSurvives())
         if system.fallback is None:
-            invariants.append(SameAnswer())
+            invariants.append(SameAnswer(reads=system.application.reads))
     if system.services <= 1:
         invariants.append(promises(ViewIs, keeps="view", shown=knows_its_view))
     else:  # a Raft group keeps its decisions in its log
@@ -102,11 +105,12 @@ class NoAnswerFromThePast(Invariant):
     """
 
     title: ClassVar[str] = "no answer of an old view"
+    reads: frozenset[str] = field(kw_only=True)
     stale_reads: bool = False  # the system answers reads anywhere
     under_lease: bool = False  # nobody else confirms an answer
     replicas: dict[str, PrimaryBackupNode] = field(default_factory=dict)
     newest: tuple[int, str] = (0, "")
-    reads: set[tuple[int, int]] = field(default_factory=set)
+    read: set[tuple[int, int]] = field(default_factory=set)
     # (replica, session, sequence) -> the newest view to have answered a client when each question arrived, if it has
     # no answer yet. A read has a question for each time it was asked; a write has one in all.
     asked: dict[tuple[str, int, int], deque[int]] = field(default_factory=dict)
@@ -124,8 +128,8 @@ class NoAnswerFromThePast(Invariant):
         if isinstance(message, Request) and dst in self.replicas:
             command = message.command
             question = (dst, command.session, command.sequence)
-            if command.kind in READS:
-                self.reads.add(question[1:])
+            if command.kind in self.reads:
+                self.read.add(question[1:])
                 self.asked.setdefault(question, deque()).append(self.newest[0])
             elif question not in self.asked:
                 outdated = self.replicas[dst].view_number < self.newest[0]
@@ -137,7 +141,7 @@ class NoAnswerFromThePast(Invariant):
             return
         identity = (message.session, message.sequence)
         waiting = self.asked.get((src, *identity), deque())
-        is_read = identity in self.reads
+        is_read = identity in self.read
         when_asked = waiting[0] if waiting else 0
         if is_read and waiting:
             waiting.popleft()  # the questions of one client are answered in order
@@ -350,6 +354,7 @@ class SameAnswer(Invariant):
     """All answers to one write are equal: it took effect once."""
 
     title: ClassVar[str] = "exactly once"
+    reads: frozenset[str] = field(kw_only=True)
     answers: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
 
@@ -362,7 +367,7 @@ class SameAnswer(Invariant):
         if not isinstance(message, Reply):
             return
         identity = (message.session, message.sequence)
-        if self.kinds.get(identity) in READS:
+        if self.kinds.get(identity) in self.reads:
             return
         answer = (message.status, message.value, message.result)  # a session's token may differ
         first = self.answers.setdefault(identity, answer)
@@ -375,11 +380,12 @@ class StoreIsLog(Invariant):
     """At the end, each store is what its log says, applied in order and each command once."""
 
     title: ClassVar[str] = "the store is the log, applied once and in order"
+    application: Application = field(kw_only=True)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         for name, node in nodes.items():
             if isinstance(node, PrimaryBackupNode):
-                expected = Sessions(KeyValueStore())
+                expected = Sessions(self.application)
                 if node.snapshot is not None:
                     expected.restore(node.snapshot)
                 seen = {(session, last) for session, (last, _) in expected.sessions.items()}

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any
 
 from sim.message import message
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.departures import Departures
-from sim.protocols.kv import READS, Command
 from sim.protocols.membership.views import LEASE, Ping, Seal, Sealed, View, ViewIs
 from sim.protocols.replication.primary_backup.log_shipping import AppendOk, LogShipping
 from sim.protocols.replication.shipped_log import Entry
@@ -174,12 +174,12 @@ class PrimaryBackupNode(LogShipping):
         barred = self.role == "primary" and not self._may_answer()
         if barred and self.leased:
             self.resign()
-        if command.kind in READS and self.may_read_here():
+        if command.kind in self.store.reads and self.may_read_here():
             self.answer(src, command, self.store.execute(command))
         elif self.role != "primary" or barred:
             primary = None if barred else self.primary
             self.redirect(src, command, primary)
-        elif command.kind in READS:
+        elif command.kind in self.store.reads:
             self._read(src, command)
         else:
             self._write(src, command)
@@ -210,7 +210,7 @@ class PrimaryBackupNode(LogShipping):
         if result is None:
             return
         told = result.result
-        if self.role == "primary" and self.alone and command.kind not in READS:
+        if self.role == "primary" and self.alone and command.kind not in self.store.reads:
             told = Unreplicated(told)
         reply = self.reply_for(command, result.status, result.value, told)
         self.send(client, reply, hold=False)

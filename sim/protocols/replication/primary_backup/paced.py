@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sim.protocols.client import Request
-from sim.protocols.kv import READS
 from sim.protocols.replication.primary_backup.backup_reads import SessionRequest
 from sim.protocols.replication.primary_backup.log_shipping import Append
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
@@ -20,14 +19,14 @@ class PacedPrimaryBackupNode(PrimaryBackupNode, Paced):
         return self.settings.costs or ServiceTimes()
 
     def _cost_of(self, msg: Request) -> float:
-        anywhere = msg.command.kind in READS and self.settings.reads in ("backup", "session")
-        return self._costs.of(msg) if anywhere or self.role == "primary" else 0.0
+        anywhere = msg.command.kind in self.store.reads and self.settings.reads in ("backup", "session")
+        return self._costs.of(msg, self.store.reads) if anywhere or self.role == "primary" else 0.0
 
     def on_request(self, src: str, msg: Request) -> None:
         self.pace(self._cost_of(msg), super().on_request, src, msg)
 
     def on_session_request(self, src: str, msg: SessionRequest) -> None:
-        reads = msg.command.kind in READS  # what is written comes back as a plain request
+        reads = msg.command.kind in self.store.reads  # what is written comes back as a plain request
         self.pace(self._cost_of(msg) if reads else 0.0, super().on_session_request, src, msg)
 
     def on_append(self, src: str, msg: Append) -> None:

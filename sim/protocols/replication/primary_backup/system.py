@@ -8,21 +8,20 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.client import Client
-from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
 from sim.protocols.replication.primary_backup.backup_reads import BackupReader, SessionReader
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
 from sim.protocols.sessions import Sessions
-from sim.protocols.system import LedSystem, check_member
+from sim.protocols.system import LedSystem, StateMachineSystem, check_member
 from sim.system import Invariant, Member, positions
 
 __all__ = ["PrimaryBackup"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrimaryBackup(LedSystem):
+class PrimaryBackup(LedSystem, StateMachineSystem):
     """Primary-backup over ``nodes`` replicas and a view service.
 
     Parameters
@@ -270,7 +269,7 @@ class PrimaryBackup(LedSystem):
         if not replicas:
             return None
         holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))
-        store = Sessions(KeyValueStore())
+        store = Sessions(self.application)
         if holder.snapshot is not None:
             store.restore(holder.snapshot)
         for entry in holder.log:
