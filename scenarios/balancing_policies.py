@@ -19,6 +19,7 @@ from sim.workload import OpenLoop
 
 SERVERS, SERVICE = 10, 0.010
 LOADS = (0.5, 0.8, 0.95)
+SEEDS = 3
 
 scenario = Scenario(
     system=Balanced(servers=SERVERS, service=Exponential(SERVICE), policy=Random()),
@@ -28,6 +29,8 @@ scenario = Scenario(
     warmup=1.0,
 )
 
+SHORT = {"duration": 6.0, "LOADS": (0.5, 0.95), "SEEDS": 1}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Sweep the load for each policy."""
@@ -35,7 +38,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     found = []
     for policy in (Random(), RoundRobin(), SmoothWeightedRoundRobin()):
         varied = scenario.vary("system__policy", policy)
-        done = varied.sweep(workload__rate=rates, seeds=range(seed, seed + 3))
+        done = varied.sweep(workload__rate=rates, seeds=range(seed, seed + SEEDS))
         found.append(done.summaries)
     summaries = pd.concat(found, ignore_index=True)
     summaries["load"] = summaries["workload__rate"] * SERVICE / SERVERS

@@ -25,7 +25,7 @@ scenario = Scenario(
     duration=60.0,
 )
 
-SHORT = {"duration": 5.0}
+SHORT = {"duration": 5.0, "SEEDS": 1}
 SKEWS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds
 SEEDS = 3
 

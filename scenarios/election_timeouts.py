@@ -29,6 +29,8 @@ scenario = Scenario(
     duration=6.0,
 )
 
+SHORT = {"SEEDS": 8}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Crash the leader under many seeds, for each spread."""

@@ -19,6 +19,7 @@ from sim.workload import HotSpot, OpenLoop
 
 REGIONS = ("virginia", "california", "oregon", "tokyo", "ireland")
 SHARES = (0.0, 0.02, 0.25, 1.0)
+SEEDS = 2
 
 scenario = Scenario(
     system=EPaxos(nodes=5),
@@ -28,6 +29,8 @@ scenario = Scenario(
     warmup=1.0,
     leader="virginia",
 )
+
+SHORT = {"duration": 6.0, "SHARES": (0.0, 1.0), "SEEDS": 1}
 
 
 def interfering(share: float) -> OpenLoop:
@@ -47,7 +50,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     cases["Multi-Paxos"] = dataclasses.replace(
         scenario, system=MultiPaxos(nodes=5), workload=interfering(0.02)
     )
-    comparison = compare_scenarios(cases, seeds=range(seed, seed + 2), progress=None)
+    comparison = compare_scenarios(cases, seeds=range(seed, seed + SEEDS), progress=None)
     comparison.save(folder)
     writes = comparison.operations
     medians: pd.DataFrame = 1e3 * writes.groupby(["run", "region"])["latency"].median().unstack("run")

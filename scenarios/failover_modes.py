@@ -39,6 +39,8 @@ systems = [
 
 SEEDS = 5
 
+SHORT = {"SEEDS": 1}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Compare the modes under several seeds."""

@@ -38,6 +38,8 @@ scenario = Scenario(
     check=True,
 )
 
+SHORT = {"workload": OpenLoop(clients=10, rate=100.0, keys=UniformKeys(100))}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Run all ways; draw throughput and latency over time."""

@@ -54,7 +54,7 @@ scenario = Scenario(
     retry=Retry(timeout=30.0),
 )
 
-SHORT = {"duration": 4.0, "warmup": 2.0}
+SHORT = {"duration": 3.0, "warmup": 1.5, "LOADS": (0.8, 2.0)}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

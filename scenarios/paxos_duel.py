@@ -30,6 +30,8 @@ scenario = Scenario(
     check=True,
 )
 
+SHORT = {"DUELS": range(15)}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Run all duels, beginning with this seed; draw how long they last, and the one with the most ballots."""

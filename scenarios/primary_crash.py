@@ -24,6 +24,8 @@ UNHEARD = (0.0, 0.1, 0.25, 0.5)  # seconds before the crash
 SEEDS = 5
 MODES = ("sync", "async")
 
+SHORT = {"UNHEARD": (0.0, 0.5), "SEEDS": 1}
+
 
 def faults(unheard: float) -> list[Fault]:
     """The primary dies; for so many seconds before, nothing that it sends reaches a backup."""

@@ -32,7 +32,7 @@ scenario = Scenario(
     leader="virginia",
 )
 
-SHORT = {"duration": 8.0}
+SHORT = {"duration": 8.0, "SEEDS": 1}
 
 systems = {"Raft": Raft(nodes=5), "ABD": Abd(nodes=5)}
 

@@ -47,7 +47,7 @@ scenario = Scenario(
     retry=Retry(timeout=30.0),
 )
 
-SHORT = {"duration": 2.0, "warmup": 0.5}
+SHORT = {"duration": 2.0, "warmup": 0.5, "LOADS": (0.8, 1.5, 2.0)}
 
 
 def collapse(points: pd.DataFrame, run: str) -> str:

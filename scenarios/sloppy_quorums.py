@@ -35,6 +35,10 @@ scenario = Scenario(
     check=True,
 )
 
+SHORT = {
+    "workload": OpenLoop(clients={"east": 1, "west": 1}, rate=60.0, keys=UniformKeys(50), reads=0.5),
+}
+
 SYSTEMS = {"strict": Dynamo(nodes=5, n=3), "sloppy": Dynamo(nodes=5, n=3, sloppy=True)}
 
 

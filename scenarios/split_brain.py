@@ -32,6 +32,8 @@ systems = [
 
 SEEDS = 5
 
+SHORT = {"SEEDS": 1}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Compare the three under several seeds."""

@@ -45,7 +45,7 @@ scenario = Scenario(
     retry=Retry(timeout=30.0),
 )
 
-SHORT = {"duration": 2.0, "warmup": 0.5}
+SHORT = {"duration": 1.2, "warmup": 0.3, "AGES": (0.005, 0.4)}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

@@ -30,10 +30,16 @@ scenario = Scenario(
 
 systems = [Raft(nodes=5), MultiPaxos(nodes=5), PrimaryBackup(nodes=5), PrimaryBackup(nodes=5, mode="async")]
 
+SEEDS = 5
+
+SHORT = {"duration": 8.0, "SEEDS": 1}
+
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Compare; draw distributions and percentiles."""
-    comparison = compare(systems, dataclasses.replace(scenario), seeds=range(seed, seed + 5), progress=None)
+    comparison = compare(
+        systems, dataclasses.replace(scenario), seeds=range(seed, seed + SEEDS), progress=None
+    )
     comparison.save(folder)
     save(comparison.plot.latency_cdf(), folder / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), folder / "latency_percentiles.png")

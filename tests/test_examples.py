@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import os
 import runpy
@@ -17,12 +18,25 @@ SCENARIOS = sorted((ROOT / "scenarios").glob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
-def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(path: Path, tmp_path: Path) -> None:
+def tell(path: Path, folder: Path, *, short: bool) -> str:
+    """Tell a story; ``short``: with the fields and constants that the script itself gives for a quick look."""
     script = runpy.run_path(str(path))
-    scenario = script["scenario"]
-    short = script.get("SHORT", {})  # what the script itself says of a quick look
-    told = script["tell"](dataclasses.replace(scenario, **short), 1, tmp_path)
+    changes = script.get("SHORT", {}) if short else {}
+    constants = {name: value for name, value in changes.items() if name.isupper()}
+    assert constants.keys() <= script.keys(), "each is a constant of the script"
+    script["tell"].__globals__.update(constants)
+    fields = {name: value for name, value in changes.items() if name not in constants}
+    return script["tell"](dataclasses.replace(script["scenario"], **fields), 1, folder)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "short", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["short", "whole"]
+)
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
+def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(
+    path: Path, short: bool, tmp_path: Path
+) -> None:
+    told = tell(path, tmp_path, short=short)
     lines = told.strip().splitlines()
     assert len(lines) == 2, told
     assert any(character.isdigit() for character in told), "a conclusion is computed from the run"
@@ -31,7 +45,8 @@ def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(path: Path, 
     assert pictures
     assert all(picture.stat().st_size > 10_000 for picture in pictures)
     POINTS[path.stem](Say(told))
-    assert (script["__doc__"] or "").strip().splitlines()[0].endswith(".")
+    title = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
+    assert title.endswith(".")
 
 
 def test_each_story_has_a_point_that_its_figures_must_make() -> None:

@@ -6,6 +6,7 @@ A script in ``scenarios/`` is a module with
 - ``scenario``, the `Scenario` that ``sim run --set`` and ``sim sweep`` vary;
 - ``tell(scenario, seed, folder) -> str``: runs it, writes charts and frames into the folder, and returns a
   two-line conclusion computed from what happened;
+- perhaps ``SHORT``: fields of the scenario, and constants of the script (in capitals), with which it is told quickly;
 - at the foot ``if __name__ == "__main__": main(__file__, scenario, tell)``, so that plain Python runs it.
 """
 
