@@ -21,6 +21,7 @@ _COMMANDS = {
     "compare": "Run several systems in one scenario, under the same seeds.",
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
     "list": "List systems, networks, workloads, faults and scenarios.",
+    "new": "Begin a paper: protocol, baselines, figures, and what others need to run it again.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",
     "run": "Run a scenario script.",

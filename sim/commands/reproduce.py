@@ -15,8 +15,11 @@ __all__ = ["command"]
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @allow_modules
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
+@click.option("--draw", is_flag=True, help="Draw the figures of a paper.toml into their files, instead.")
 @click.pass_context
-def command(context: click.Context, file: Path, allow: tuple[str, ...], workers: int | None) -> None:
+def command(
+    context: click.Context, file: Path, allow: tuple[str, ...], workers: int | None, draw: bool
+) -> None:
     """Run again what FILE states: a picture (PNG, SVG, PDF), a saved folder, or a paper.toml.
 
     Says of each figure whether it is identical (the same runs, bit for bit), consistent (other versions or another
@@ -25,7 +28,21 @@ def command(context: click.Context, file: Path, allow: tuple[str, ...], workers:
     """
     from sim.lab.reproduce import reproduce
 
+    if file.suffix == ".toml" and allow:
+        raise click.UsageError(f"--allow-module {allow[0]} has no effect: a paper names its modules itself")
+    if draw:
+        _draw(file, workers)
+        return
     answers = reproduce(file, allow=allow, workers=workers)
     for answer in answers:
         click.echo(answer)
     context.exit(1 if any(answer.status == "different" for answer in answers) else 0)
+
+
+def _draw(file: Path, workers: int | None) -> None:
+    from sim.lab.reproduce.paper import read_paper
+
+    if file.suffix != ".toml":
+        raise click.UsageError(f"--draw draws the figures of a paper.toml, and {str(file)!r} is none")
+    for path in read_paper(file).draw(workers=workers):
+        click.echo(path)

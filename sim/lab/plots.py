@@ -113,6 +113,7 @@ class ComparisonPlots:
     def by_region(self, *, ax: Axes | None = None) -> Axes:
         """The median latency of the clients of each region, by system (means over seeds)."""
         from sim.analysis import plots
+        from sim.analysis.quantities import decimals_for
 
         found = self._comparison.by_region().groupby(["region", "run"], sort=False)["p50"].mean().unstack()
         regions = list(next(iter(self._comparison.scenarios.values())).network.regions)
@@ -120,7 +121,8 @@ class ComparisonPlots:
             n for n in found.index if n not in regions
         ]
         table = found.loc[rows, [label for label in self._comparison.scenarios if label in found.columns]]
-        return self._note(plots.grouped_bars(1e3 * table, "p50 latency (ms)", ax=ax))
+        digits = decimals_for(1e3 * table.to_numpy().ravel(), significant=2, most=2)
+        return self._note(plots.grouped_bars(1e3 * table, "p50 latency (ms)", digits=digits, ax=ax))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time by system; an array of two Axes."""

@@ -88,6 +88,19 @@ def sim_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProces
             ["sweep", "paxos_duel", "--vary", "duration=3", "--precision", ".1", "--precision", ".2"],
             "no measure",
         ),
+        (["reproduce", "no-such-file.png"], "'no-such-file.png' does not exist"),
+        (["reproduce", "README.md"], "'README.md' is none of a picture"),
+        (
+            ["reproduce", "README.md", "--draw"],
+            "--draw draws the figures of a paper.toml, and 'README.md' is none",
+        ),
+        (["reproduce", "examples/paper/paper.toml"], "latency_by_region.pdf cannot be read: No such file"),
+        (
+            ["reproduce", "examples/paper/paper.toml", "--allow-module", "x"],
+            "a paper names its modules itself",
+        ),
+        (["new", "book", "x"], "'book' is not 'paper'"),
+        (["new", "paper", "docs"], "'docs' is not empty"),
         (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "paxos_duel"], "Missing option '--vary'"),
@@ -116,7 +129,7 @@ def test_a_process_of_its_own_says_the_same(arguments: list[str], code: int) -> 
 def test_help_and_every_subcommands_help_have_an_example() -> None:
     overview = sim("--help")
     assert overview.returncode == 0
-    for name in ("run", "compare", "sweep", "list", "demo", "check"):
+    for name in ("run", "compare", "sweep", "list", "demo", "check", "reproduce", "new"):
         assert name in overview.stdout
         assert "Usage: sim " + name in sim(name, "--help").stdout
     assert "sim run scenarios/raft_failover.py --seed 7" in overview.stdout
@@ -299,7 +312,7 @@ def test_stories_run_by_name_in_any_folder(tmp_path: Path) -> None:
 def test_stories_are_in_the_wheel() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = declared["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {"scenarios": "sim/scenarios"}
+    assert included == {"scenarios": "sim/scenarios", "examples": "sim/examples"}
 
 
 def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:

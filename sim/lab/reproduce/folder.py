@@ -55,11 +55,14 @@ def modules_of(folder: Path, names: Sequence[str]) -> Iterator[None]:
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    # Of a file that was changed within a second, to the same length, Python would take the bytecode of before.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         for name in names:
             importlib.import_module(name)
         yield
     finally:
+        sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
         for name in names:
             sys.modules.pop(name, None)
