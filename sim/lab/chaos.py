@@ -23,6 +23,7 @@ from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
 from sim.network.topology import lan
 from sim.protocols.client import Retry
+from sim.protocols.kv import KeyValueStore
 from sim.system import LivenessViolation, System, Violation
 from sim.workload import ClosedLoop, Mix, UniformKeys
 
@@ -104,10 +105,10 @@ def _power(system: System, stream: Stream, everywhere: str, storm: float) -> lis
 
 
 def _mix(system: System, keys: int) -> Mix:
-    weights = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in system.operations)
-    if not weights:
-        weights = tuple((kind, 1.0) for kind in sorted(system.operations))
-    return Mix(weights, UniformKeys(keys))
+    application = getattr(system, "application", None)
+    kinds = system.operations - (KeyValueStore if application is None else application).not_judged
+    usual = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in kinds)
+    return Mix((*usual, *((kind, 1.0) for kind in sorted(kinds - _WEIGHTS.keys()))), UniformKeys(keys))
 
 
 def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:

@@ -70,7 +70,7 @@ def run(system: System, seed: int = 0, duration: float = 0.05) -> Any:
 
 @pytest.mark.parametrize(("name", "application"), PAIRS, ids=repr)
 def test_an_application_is_replicated_and_judged_by_itself(name: str, application: Application) -> None:
-    done = run(SYSTEMS[name](application=application), duration=0.13 if name == "Raft group" else 0.05)
+    done = run(SYSTEMS[name](application=application), duration=0.12 if name == "Raft group" else 0.03)
     assert done.violation is None
     assert set(done.operations["kind"]) == application.operations
     assert done.check().status == "valid"
@@ -81,37 +81,6 @@ def test_an_application_is_replicated_and_judged_by_itself(name: str, applicatio
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_who_applies_all_commands_in_one_order_claims_to_be_linearizable(name: str) -> None:
     assert SYSTEMS[name]().consistency == "linearizable"
-
-
-class HalfATransfer(Bank):
-    """The money leaves one account, and arrives nowhere."""
-
-    def apply(self, command: Command) -> Result:
-        result = super().apply(command)
-        if command.kind == "transfer" and result.status == "ok":
-            self.balances[command.value[0]] -= command.value[1]
-        return result
-
-
-def test_half_a_transfer_is_caught_by_the_right_bank() -> None:
-    operations = run(Raft(nodes=3, application=HalfATransfer()), duration=0.1).operations
-    assert check(operations, "linearizable", model=model_of(Bank(), operations)).valid is False
-
-
-class Draws(Counter):
-    """Each replica adds a number of its own: `apply` is not deterministic."""
-
-    def apply(self, command: Command) -> Result:
-        result = super().apply(command)
-        if command.kind == "increment":
-            self.totals[command.key] += id(self)
-        return result
-
-
-def test_an_apply_that_draws_is_caught_by_the_invariants() -> None:
-    with_mistake = run(Raft(nodes=3, application=Draws()))
-    assert with_mistake.violation is not None
-    assert with_mistake.violation.invariant == "exactly once"
 
 
 @pytest.mark.parametrize("application", [KeyValueStore(), *APPLICATIONS], ids=repr)
@@ -300,7 +269,7 @@ def test_a_search_that_takes_too_long_ends_as_unknown_with_the_reason(
 
 
 def test_a_failure_that_the_application_tells_is_judged() -> None:
-    operations = run(Raft(nodes=3, application=Bank()), duration=0.2).operations
+    operations = run(Raft(nodes=3, application=Bank()), duration=0.1).operations
     row = operations.index[operations["status"] == "fail"][0]
     operations.loc[row, "result"] = "a0 holds 99"
     assert check(operations, "linearizable", model=model_of(Bank(), operations)).status == "invalid"
