@@ -1,4 +1,4 @@
-"""Histories on disk: one JSON object a line, the columns of the operations frame.
+"""Histories on disk: one JSON object a line, the columns of the operations frame; events of Jepsen are read, too.
 
 ``{"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}``
 
@@ -6,7 +6,8 @@ In a file the two times are named ``call`` and ``return``: this is the public fo
 are named ``called`` and ``returned``, because ``return`` is a keyword of Python; a file with these names is read, too.
 Times are seconds, or integers in any unit (such as nanoseconds since 1970), which stay exact. An operation that was
 never answered has no return (``null``). The index of a frame that was read is the line number (named ``line``), so that
-later error messages can name the line.
+later error messages can name the line. `sim.readers.histories` reads events; what it took and left is then in the
+frame's ``attrs["note"]``, and ``attrs["initial"]`` is what a key holds before it is written.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from json.scanner import make_scanner
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
+
+from sim.readers.histories import event_form, read_events
 
 __all__ = ["COLUMNS", "FILE_NAMES", "STATUSES", "HistoryError", "read_history", "write_history"]
 
@@ -62,25 +65,46 @@ class HistoryError(ValueError):
 
 
 def read_history(source: str | Path | IO[str], *, progress: bool = False) -> pd.DataFrame:
-    """Read a JSONL history from a path or an open text stream into an operations frame.
+    """Read a history from a path or an open text stream into an operations frame.
 
-    Blank lines are skipped and unknown fields ignored. ``progress`` shows a bar on standard error.
-    Raises `HistoryError` (a ValueError) that names the first bad line; OSError when the file cannot be opened.
+    The first lines say whether it is JSONL (the form of this module) or a history of events (`EVENT_FORMS` of
+    `sim.readers.histories`). Blank lines are skipped and unknown fields ignored. ``progress`` shows a bar on standard
+    error. Raises `HistoryError` (a ValueError) that names the first bad line; OSError when the file cannot be opened.
     """
     if isinstance(source, (str, Path)):
-        with open(source, encoding="utf-8") as stream:
-            return _read(stream, progress)
-    return _read(source, progress)
+        with open(source, encoding="utf-8-sig") as stream:
+            return _read(stream, Path(source).name, progress)
+    return _read(source, "history", progress)
 
 
-def _read(stream: IO[str], progress: bool) -> pd.DataFrame:
+def _read(stream: IO[str], name: str, progress: bool) -> pd.DataFrame:
+    """The frame of a history in any form; the form is found by the first lines."""
+    head = []
+    for _, line in _numbered(stream):
+        head.append(line)
+        if line.strip(" \t\r\n\ufeff[("):
+            break
+    form = event_form("".join(head))
+    if form is None:
+        return _frame(_chunks(chain(head, stream)), progress)
+    text = "".join((*head, *(line for _, line in _numbered(stream, len(head)))))
+    try:
+        found = read_events(name, text, form)
+    except ValueError as error:
+        raise HistoryError(str(error)) from None
+    frame = _frame(iter([(list(found.lines), list(found.records))]), progress)
+    frame.attrs.update(note=str(found.note), initial=found.initial)
+    return frame
+
+
+def _frame(chunks: Iterator[tuple[list[int], list[dict[str, Any]]]], progress: bool) -> pd.DataFrame:
     from tqdm import tqdm
 
     lines: list[int] = []
     columns: dict[str, list[Any]] = {}
     shared: dict[Any, Any] = {}
     with tqdm(unit=" lines", desc="reading", disable=None if progress else True) as bar:
-        for numbers, records in _chunks(stream):
+        for numbers, records in chunks:
             seen = set().union(*records) if records else set()  # membership only: its order is never used
             for name in COLUMNS:
                 if (name in seen or FILE_NAMES.get(name) in seen) and name not in columns:
@@ -122,10 +146,10 @@ def _chunks(stream: Iterable[str]) -> Iterator[tuple[list[int], list[dict[str, A
         yield numbers, records
 
 
-def _numbered(stream: Iterable[str]) -> Iterator[tuple[int, str]]:
-    number = 0
+def _numbered(stream: Iterable[str], before: int = 0) -> Iterator[tuple[int, str]]:
+    number = before
     try:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(stream, before + 1):
             yield number, line
     except UnicodeDecodeError as error:
         raise HistoryError(f"line {number + 1}, or soon after it: not UTF-8 text: {error.reason}") from None

@@ -66,6 +66,8 @@ def check(
 ) -> None:
     """Judge a history of client operations: FILE holds one JSON object a line; - is standard input.
 
+    Histories of events are read, too (Jepsen's and Knossos' EDN, Jepsen's JSON, Jepsen's log); the first lines tell.
+
     \b
     {"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}
     """
@@ -77,6 +79,10 @@ def check(
     try:
         options["initial"] = None if initial is None else _json(initial)
         operations = read_history(sys.stdin if file == "-" else file, progress=True)
+        if "note" in operations.attrs:
+            click.echo(operations.attrs["note"], err=True)
+        if initial is None and operations.attrs.get("initial") is not None:
+            options["initial"] = operations.attrs["initial"]
         name = consistency
         if consistency == "strongest":
             name = strongest(operations, **options)

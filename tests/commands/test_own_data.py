@@ -65,3 +65,16 @@ def test_a_network_that_cannot_be_taken_is_one_line_and_exit_code_2(
     code, _, said = run(*command, *options)
     assert code == 2, said
     assert message in said.splitlines()[-1]
+
+
+def test_check_reads_histories_of_events_and_says_what_it_took(folder: Path, run: Run) -> None:
+    calls = '{:process 0, :type :invoke, :f :get, :key "a", :value nil}'
+    (folder / "kv.txt").write_text(f'{calls}\n{{:process 0, :type :ok, :f :get, :key "a", :value ""}}\n')
+    code, out, said = run("check", "kv.txt")
+    assert (code, out.partition(":")[0]) == (0, "valid")
+    assert "kv.txt: events in EDN, by the first line; took: 1 operation" in said
+    assert run("check", "kv.txt", "--initial", '"x"')[0] == 1
+    (folder / "kv.txt").write_text(calls.replace(":get", ":txn"))
+    code, _, said = run("check", "kv.txt")
+    assert code == 2
+    assert "Elle" in said
