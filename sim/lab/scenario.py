@@ -125,6 +125,7 @@ class Scenario(Value):
 
     def _check_operations(self) -> None:
         self.workload.check_duration(self.duration)
+        self.network.check_duration(self.duration)
         unsupported = sorted(self.load.kinds - self.system.operations)
         if unsupported:
             raise ValueError(

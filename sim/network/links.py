@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from heapq import heappush
 from itertools import repeat
+from math import inf
 from typing import Any, Protocol
 
 from sim.distributions import Constant
@@ -28,6 +29,9 @@ __all__ = ["HEADER_BYTES", "Held", "Link", "Network", "require_unchanged"]
 
 HEADER_BYTES = 54
 """Bytes of the headers: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
+
+MOST_RETRIES = 15
+"""Linux sends a segment again so often, and then gives up the connection (tcp_retries2)."""
 
 Send = Callable[[Any], None]
 
@@ -267,7 +271,9 @@ class Network:
     def _is_plain(self, link: Link) -> bool:
         spec = link.spec
         busy = self.tracing or self.checking or self.on_send is not None or self._holding is not None
-        special = spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram"
+        special = (
+            spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram" or spec.playback
+        )
         changed = link.cuts or link.extra_loss or link.slowdown != 1.0
         return not (busy or special or changed)
 
@@ -310,7 +316,7 @@ class Network:
         """End all cuts and disturbances; from now on no link loses or duplicates messages."""
         self.topology = self.topology.calmed()
         for link in self.links.values():
-            link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None)
+            link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None, playback=None)
         self.heal_all()
 
     def _resume(self, link: Link) -> None:
@@ -519,11 +525,13 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     limited = spec.bandwidth is not None
     draw_latency, latency_at, put_on_its_way = link.draw_latency, link.latency_at, network.launch
 
-    loss, burst = spec.loss, spec.burst
+    loss, burst, played = spec.loss, spec.burst, spec.playback
     draw_loss = link.draw_loss if loss else None
 
-    def is_lost() -> bool:
+    def is_lost(sent: float) -> bool:
         lost = draw_loss is not None and draw_loss() < loss
+        if played is not None:
+            lost = link.draw_loss() < played.loss(sent) or lost
         if link.extra_loss:
             lost = link.draw_burst() < link.extra_loss or lost
         if burst is not None:
@@ -532,11 +540,14 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
 
     def retransmission_delay() -> float:
         """Seconds of retransmissions until a segment of a stream gets through; the timeout doubles at each loss
-        (RFC 6298), up to 60 s.
+        (RFC 6298), up to 60 s. On a link that plays back, inf if it does not in as many tries as Linux makes.
         """
-        timeout, delay = spec.retransmission_timeout, 0.0
-        while is_lost():
+        timeout, delay, tries = spec.retransmission_timeout, 0.0, 0
+        while is_lost(env._now + delay):
             link.lost += 1
+            tries += 1
+            if played is not None and tries > MOST_RETRIES:
+                return inf
             delay += timeout
             timeout = min(2 * timeout, 60.0)
         return delay
@@ -548,7 +559,10 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return link.free_at - env._now
 
     def launch(message: Any, waited: float) -> None:
-        latency = latency_at(env._now) if in_order else draw_latency()
+        if played is not None:
+            latency = played.delay(env._now + waited)  # that of the try that gets through
+        else:
+            latency = latency_at(env._now) if in_order else draw_latency()
         # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
         arrival = env._now + waited + latency * link.slowdown
         if in_order:
@@ -570,9 +584,11 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
             return
         waited = queueing_delay(message) if limited else 0.0
         if stream:
-            launch(message, waited + retransmission_delay())
+            delay = retransmission_delay()
+            if delay < inf:
+                launch(message, waited + delay)
             return
-        if is_lost():
+        if is_lost(env._now):
             network.drop(link, message, "lost")
         else:
             launch(message, waited)

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.distributions import Constant, Distribution, as_distribution
 from sim.distributions.base import non_negative, positive, probability
+from sim.network.playback import Playback
 from sim.network.steady import coherence_time
 from sim.settings import Value
 
@@ -118,6 +119,8 @@ class LinkSpec(Value):
     coherence:
         Seconds for which an ordered transport (fifo, stream) keeps one latency before the next is drawn (see
         `sim.network.steady`). None: long compared to the variation; 0: each message draws its own latency.
+    playback:
+        Measured latencies and losses to play back, instead of drawing from ``latency``; ``loss`` comes on top.
 
     Raises ValueError for a value out of range, and for a stream that loses every message.
     """
@@ -130,6 +133,7 @@ class LinkSpec(Value):
     burst: GilbertElliott | None = None
     retransmit: float | None = None
     coherence: float | None = None
+    playback: Playback | None = None
     retransmission_timeout: float = field(init=False, repr=False, compare=False)
     coherence_time: float = field(init=False, repr=False, compare=False)
 
@@ -216,6 +220,9 @@ class Topology(Value):
     def calmed(self) -> Topology:
         """The same network, in which no link loses or duplicates messages."""
         return replace(self, loss=0.0, duplicate=0.0, burst=None)
+
+    def check_duration(self, duration: float) -> None:
+        """Raise ValueError if this network cannot be simulated for a duration (seconds)."""
 
     def latency(self, src: str, dst: str) -> Distribution:
         """The one-way latency between two (resolved) places."""

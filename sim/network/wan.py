@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations, combinations_with_replacement
 from math import sqrt
 from os import PathLike
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from sim.distributions import Constant, Distribution
+from sim.distributions.base import positive
 from sim.network.fit import BOUNDS, LEVELS, Fit, fit_one_way
-from sim.network.measurements import Measured, RttTable, read_table, shipped_table, table_of
+from sim.network.measurements import Measured, RttTable, places_of, read_table, shipped_table, table_of
+from sim.network.playback import Playback, Recording, recording_of
 from sim.network.topology import Line, LinkSpec, Topology
 from sim.readers import Latencies, read_latencies
 from sim.readers.figures import renamed
@@ -28,6 +30,7 @@ class Wan(Topology):
     """Places with measured round trips; the one-way latencies are fitted to them. See `wan`."""
 
     table: RttTable = field(default_factory=shipped_table)
+    recording: Recording | None = field(default=None, repr=False)
 
     def _convert(self) -> None:
         if isinstance(self.regions, tuple) and isinstance(self.table, RttTable):
@@ -57,12 +60,27 @@ class Wan(Topology):
         if row.loss:
             each_way = 1.0 - sqrt(1.0 - row.loss)
             spec = replace(spec, loss=1.0 - (1.0 - spec.loss) * (1.0 - each_way))
+        played = self._played(src_place, dst_place)
+        if played is not None:
+            # What was measured to be lost is in the recording.
+            usual = Constant(row.percentiles[0] / 2.0)
+            spec = replace(spec, latency=usual, loss=self.loss, playback=played)
         self._links[src_place, dst_place] = spec
         return spec
 
+    def _played(self, src_place: str, dst_place: str) -> Playback | None:
+        if self.recording is None:
+            return None
+        return self.recording.between(*self.table.serving(self.resolve(src_place), self.resolve(dst_place)))
+
+    def check_duration(self, duration: float) -> None:
+        if self.recording is not None:
+            self.recording.check_duration(duration)
+
     def calmed(self) -> Wan:
         rows = tuple(replace(row, loss=0.0) for row in self.table.rows)
-        return replace(self, loss=0.0, duplicate=0.0, burst=None, table=replace(self.table, rows=rows))
+        table = replace(self.table, rows=rows)
+        return replace(self, loss=0.0, duplicate=0.0, burst=None, table=table, recording=None)
 
     def latency(self, src: str, dst: str) -> Distribution:
         row = self.table.between(src, dst)
@@ -89,6 +107,10 @@ def wan(
     json: str | PathLike[str] | None = None,
     path: str | PathLike[str] | None = None,
     places: Mapping[str, str] | None = None,
+    replay: bool = False,
+    start: float | None = None,
+    after: Literal["refuse", "hold", "repeat"] | None = None,
+    loss_over: float | None = None,
     **line: Unpack[Line],
 ) -> Wan:
     """A network over measured places.
@@ -107,6 +129,17 @@ def wan(
         The same, for a file that must be CSV or JSON.
     places:
         Other names for places of the file: ``{"tokyo.example.com": "tokyo"}``.
+    replay:
+        Play the samples of the file back instead of drawing from their distribution: at time t, a link has the latency
+        and the loss that were measured at t (`sim.network.playback`). The samples need times.
+    start:
+        With ``replay``: the time of the file (seconds) at which the run begins. None: its first time.
+    after:
+        With ``replay``: what comes after the last sample. ``"refuse"`` (the default): a longer scenario is a
+        ValueError; ``"hold"``: the last samples count for ever; ``"repeat"``: the recording, from ``start`` on, again.
+    loss_over:
+        With ``replay``: None: after a lost round trip a link loses everything until the next sample. Else: the loss is
+        the share of round trips lost within so many seconds around.
     **line:
         ``loss``, ``duplicate``, ``bandwidth``, ``transport``, ``burst``, ``retransmit``, ``coherence`` of all links, as
         in `sim.network.topology.LinkSpec`. A link also loses what was measured to be lost.
@@ -118,10 +151,27 @@ def wan(
     """
     found = _read(csv, json, path, places)
     table = shipped_table() if found is None else table_of(found)
-    network = Wan(regions=regions or table.regions, table=table, **line)
-    if found is not None:
+    recording = None
+    if replay and found is not None:
+        if loss_over is not None:
+            positive("wan: loss_over (seconds)", loss_over)
+        named = places_of([name for pair in found.pairs for name in (pair.src, pair.dst)])
+        recording = recording_of(found, named, start, after or "refuse", loss_over)
+    else:
+        _refuse_unplayed(replay=replay, start=start, after=after, loss_over=loss_over)
+    network = Wan(regions=regions or table.regions, table=table, recording=recording, **line)
+    if found is not None and recording is None:
         _warn_of_poor_fits(network)
     return network
+
+
+def _refuse_unplayed(*, replay: bool, **given: Any) -> None:
+    """Refuse settings of a replay where nothing is replayed."""
+    if replay:
+        raise ValueError("wan: replay=True needs a file with samples and their times (csv= or path=)")
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"wan: {name}={value!r} would have no effect without replay=True")
 
 
 def _read(

@@ -27,21 +27,9 @@ EVENT_FORMS = (
 )
 """The forms of histories that are read."""
 
-_KINDS = tuple(
-    [
-        "read",
-        "write",
-        "cas",
-        "get",
-        "put",
-        "append",
-        "delete",
-        "increment",
-        "add",
-        "remove",
-        "enqueue",
-        "dequeue",
-    ]
+_KINDS = (
+    *("read", "write", "cas", "get", "put", "append"),
+    *("delete", "increment", "add", "remove", "enqueue", "dequeue"),
 )
 _TYPES = ("invoke", "ok", "fail", "info")
 _LOG = re.compile(

@@ -35,7 +35,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """Field of a scenario -> the modules whose exported names may be written there."""
 
 _ALL = tuple(
-    dict.fromkeys((*(room for rooms in ROOMS.values() for room in rooms), "sim.network.measurements"))
+    dict.fromkeys(
+        (
+            *(room for rooms in ROOMS.values() for room in rooms),
+            "sim.network.measurements",
+            "sim.network.playback",
+        )
+    )
 )
 _PATH = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
 
