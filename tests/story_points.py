@@ -72,6 +72,21 @@ def flexible_quorums(say: Say) -> None:
     assert more > 10 * stuck
 
 
+def incident_replay(say: Say) -> None:
+    """Tight timeouts elect for nothing where samples are played back, and never where they are drawn."""
+    five = "#, #, #, #, #"
+    played = say(f"elected for nothing {five} times")
+    drawn = say(f"times ({five} where")
+    assert played == sorted(played, reverse=True)
+    assert played[0] >= 3
+    assert played[-2:] == drawn[:2] == [0.0, 0.0]
+    assert say(f"lost: {five} by Raft") == [0.0] * 5
+    backup = say(f"{five} by primary-backup")
+    assert sum(backup[:3]) >= 3
+    assert backup[-2:] == [0.0, 0.0]
+    assert max(say(f"without an answer {five} s")) < 3.5
+
+
 def leader_bottleneck(say: Say) -> None:
     best = {
         name: say.one(f" {name} #/s")

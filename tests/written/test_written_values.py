@@ -20,6 +20,7 @@ from sim.distributions import Constant, Distribution, Empirical, LogNormal, Mixt
 from sim.distributions import Exponential as ExponentialTime
 from sim.faults import Administer, Crash, Fault, Partition, RandomCrashes
 from sim.network import GilbertElliott, Topology, constant, lan, matrix, wan
+from sim.network.playback import Recording
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, BoundedLoad, Codel, Hedge, RingHash, Server
@@ -119,6 +120,7 @@ EXAMPLES: tuple[Any, ...] = (
     Administer(Join("n3", voter=False), at=1),
     Scenario(system=Raft()),
     wan("oregon", "oregon", "tokyo"),
+    Recording(pairs=(("a", "b", (0.0, 1.0), (0.02, 0.5), (0.0, 1.0)),), start=0.5, end=2.0, after="hold"),
     BalancedStore(store=Raft(nodes=3)),
     Trace(arrivals=(Arrival(0.1, "put", "a"),), until=4),
 )
