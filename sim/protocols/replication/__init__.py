@@ -1,3 +1,3 @@
-"""Replication: primary-backup to multi-primary. Each protocol is a module; systems are offered by `sim.protocols`."""
+"""Replication: primary-backup to multi-primary. Each protocol is a module; `sim.protocols` exports the systems."""
 
 __all__: list[str] = []

@@ -1,13 +1,13 @@
-"""ABD: linearizable registers by quorums of reads and writes, without consensus.
+"""ABD: linearizable registers by read and write quorums, without consensus.
 
 Attiya, Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems" (J. ACM 1995), for several writers
-(Lynch & Shvartsman 1997): a write first asks a quorum for the highest timestamp, then stores its value under a higher
-one; a read asks a quorum, and *writes back* the newest value that it saw before it returns it, unless a write quorum
-has answered that it holds it already: then no later read can miss it. With majorities, these are replies that agree.
+(Lynch & Shvartsman 1997). A write first asks a quorum for the highest timestamp, then stores its value under a higher
+one. A read asks a quorum, and *writes back* the newest value that it saw before it returns this value, so that no later
+read can miss it. The write-back is omitted if the replies show that a write quorum holds the value already.
 
-Assumptions: servers forget nothing that they have acknowledged (their map is on disk). The client coordinates.
+Assumptions: servers keep everything that they have acknowledged (their map is on disk). The client coordinates.
 
-Departures: none in the protocol. A session is a writer, so that timestamps of different writers differ. Operations
+Departures: none in the protocol. Each session is a writer, so that timestamps of different writers differ. Operations
 report their timestamp (in the column ``result``).
 """
 
@@ -29,14 +29,14 @@ from sim.system import Invariant
 __all__ = ["Abd", "AbdClient", "AbdServer", "Query", "QueryReply", "Store", "StoreAck"]
 
 Timestamp = tuple[int, int]
-"""``(number, session)``: ordered by number, then by who wrote."""
+"""``(number, session)``: ordered by number, then by the writing session."""
 
 ZERO: Timestamp = (0, -1)
 
 
 @message
 class Query:
-    """What do you have of this key?"""
+    """Requests a server's newest value of a key."""
 
     session: int
     sequence: int
@@ -45,7 +45,7 @@ class Query:
 
 @message
 class QueryReply:
-    """The newest value that the server has, and its timestamp."""
+    """The newest value that the server holds, and its timestamp."""
 
     session: int
     sequence: int
@@ -55,7 +55,7 @@ class QueryReply:
 
 @message
 class Store:
-    """Keep this value, unless you have a newer one."""
+    """Requests a server to store this value, unless it holds a newer one. ``size``: bytes beyond those of the value."""
 
     session: int
     sequence: int
@@ -67,7 +67,7 @@ class Store:
 
 @message
 class StoreAck:
-    """What was to be stored, or something newer, is on disk."""
+    """The requested value, or a newer one, is on disk."""
 
     session: int
     sequence: int
@@ -75,7 +75,7 @@ class StoreAck:
 
 
 class AbdServer(Node):
-    """Keeps the newest value of each key."""
+    """A server that keeps the newest value of each key."""
 
     registers = durable_map()  # key -> (timestamp, value)
 
@@ -90,7 +90,7 @@ class AbdServer(Node):
 
 
 class _Round:
-    """How far an operation has got."""
+    """The progress of an operation."""
 
     __slots__ = ("acks", "replies", "stored")
 
@@ -101,7 +101,7 @@ class _Round:
 
 
 class AbdClient(Client):
-    """Carries out both phases itself, against all servers at once."""
+    """A client that executes both phases itself, with all servers at once."""
 
     def on_start(self) -> None:
         self.rounds: dict[int, _Round] = {}
@@ -111,7 +111,7 @@ class AbdClient(Client):
         super().on_start()
 
     def attempt(self, pending: Pending) -> None:
-        """Begin an operation, or ask again those who have not answered its present phase."""
+        """Begin an operation, or ask the servers that have not answered its current phase again."""
         command = pending.command
         pending.outcome.attempts += 1
         current = self.rounds.get(command.session)
@@ -121,7 +121,7 @@ class AbdClient(Client):
         self.set_timer("attempt", self.timeout, command.session)
 
     def ask(self, command: Command, current: _Round) -> None:
-        """Send the message of the present phase to those who have not answered it."""
+        """Send the message of the current phase to the servers that have not answered it."""
         if current.stored is None:
             silent = [s for s in self.servers if s not in current.replies]
             self.broadcast(Query(command.session, command.sequence, command.key), to=silent)
@@ -135,7 +135,7 @@ class AbdClient(Client):
             self.back_off(pending)
 
     def phase_of(self, msg: Any) -> tuple[Pending, _Round] | None:
-        """The operation that a reply is for, and how far it has got."""
+        """The operation to which a reply belongs, and its progress; None: the operation is over."""
         pending = self.pending.get(msg.session)
         if pending is None or pending.command.sequence != msg.sequence:
             return None
@@ -164,7 +164,7 @@ class AbdClient(Client):
         self.ask(command, current)
 
     def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
-        """Whether every read quorum has a server that holds this or something newer."""
+        """Whether a write quorum is known to hold this timestamp, so every later read sees it or a newer one."""
         holders = [server for server, reply in replies.items() if reply.timestamp == timestamp]
         return timestamp == ZERO or self.is_write_quorum(holders)
 
@@ -179,7 +179,7 @@ class AbdClient(Client):
             self.conclude(src, pending.command, current.stored.timestamp, current.stored.value)
 
     def conclude(self, src: str, command: Command, timestamp: Timestamp, value: Any) -> None:
-        """The operation is done."""
+        """Finish an operation successfully."""
         self.on_reply(src, Reply(command.session, command.sequence, "ok", value, timestamp))
 
     def finish(self, session: int, outcome: Outcome) -> None:
@@ -189,15 +189,15 @@ class AbdClient(Client):
 
 @dataclass(frozen=True, kw_only=True)
 class Abd(ReplicatedSystem):
-    """Linearizable registers over ``nodes`` servers.
+    """Linearizable registers on ``nodes`` servers.
 
     Parameters
     ----------
     nodes:
         How many servers (>= 1), named n0, n1, ...
     reads, writes:
-        Quorum systems of the two phases (see `sim.protocols.quorums`), or how many; None: majorities. Every read
-        quorum must meet every write quorum, or it is refused unless ``unsafe``.
+        Quorum systems of the two phases (see `sim.protocols.quorums`), or numbers of servers; None: majorities. Every
+        read quorum must intersect every write quorum; else ValueError, unless ``unsafe``.
     """
 
     title: ClassVar[str] = "ABD"
@@ -225,7 +225,7 @@ class Abd(ReplicatedSystem):
         return None if self.unsafe else "linearizable"
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
-        """None: a server that was down may miss a write for good; readers find it at another of each quorum."""
+        """None: a server that was down may never receive a write; readers find it at another server of each quorum."""
 
     def invariants(self) -> Iterable[Invariant]:
         safety = AbdSafety()
@@ -235,7 +235,7 @@ class Abd(ReplicatedSystem):
 
 @dataclass
 class AbdSafety(Invariant):
-    """A timestamp names one value; what a server acknowledges is stored, and its timestamps only grow."""
+    """A timestamp identifies one value; a server has stored what it acknowledges, and its timestamps only grow."""
 
     def __post_init__(self) -> None:
         self.values: dict[tuple[str, Timestamp], Any] = {}
@@ -255,7 +255,7 @@ class AbdSafety(Invariant):
                 )
 
     def is_stored(self, stored: Stored, ack: StoreAck, client: str) -> bool:
-        """What a server has acknowledged, or a newer value, survives a crash of the server right now."""
+        """Whether every value that the server has acknowledged, or a newer one, would survive a crash now."""
         key = self.asked[ack.session, ack.sequence]
         acked = (stored.node.name, key)
         self.acked[acked] = max(self.acked.get(acked, ZERO), ack.timestamp)
@@ -265,16 +265,18 @@ class AbdSafety(Invariant):
 
 @dataclass
 class AbdAtomic(Invariant):
-    """Timestamps order operations as time does (Lynch, Distributed Algorithms, lemma 13.16).
+    """Timestamps respect the real-time order of operations (Lynch, Distributed Algorithms, lemma 13.16).
 
-    An operation that was called after another had returned has at least its timestamp, and a write a higher one.
+    An operation called after another had returned has at least the other's timestamp; a write has a higher one.
     """
 
     title: ClassVar[str] = "timestamps follow the order of operations"
 
     def __post_init__(self) -> None:
-        self.returned: dict[str, list[float]] = {}  # key -> when its operations returned, in order
-        self.newest: dict[str, list[Timestamp]] = {}  # the highest timestamp that had been returned by then
+        self.returned: dict[str, list[float]] = {}  # key -> times at which its operations returned, in order
+        self.newest: dict[
+            str, list[Timestamp]
+        ] = {}  # key -> the highest timestamp returned by each of these times
 
     def on_acknowledged(self, client: str, operation: Any) -> None:
         key, timestamp = operation.operation.key, operation.result

@@ -1,7 +1,7 @@
-"""What operations cost a server's processor, beside what its host charges for messages.
+"""Processor time of operations at a server, in addition to its host's cost of messages.
 
 A system with ``costs`` runs its servers as `Paced` subclasses: requests and shipped updates wait in the queue of the
-cores (`Node.work`) before they are handled. van Renesse & Schneider (OSDI 2004, section 5.1) model servers so.
+cores (`Node.work`) before they are handled, as in the model of van Renesse & Schneider (OSDI 2004, section 5.1).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Paced", "ServiceTimes", "check_costs"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes(Value):
-    """Seconds of a core: a ``query``; an ``update`` where it is ordered and computed; and to ``apply`` its outcome.
+    """Core seconds for a ``query``, for an ``update`` at the server that orders it, and to ``apply`` its outcome.
 
     Raises ValueError for a negative time.
     """
@@ -35,7 +35,7 @@ class ServiceTimes(Value):
                 raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")
 
     def of(self, request: Request, reads: frozenset[str]) -> float:
-        """What a client's request costs the server that answers or orders it; ``reads``: kinds that change nothing."""
+        """Core seconds of a client's request at the server that answers or orders it; ``reads``: kinds of reads."""
         return self.query if request.command.kind in reads else self.update
 
 
@@ -46,12 +46,12 @@ def check_costs(system: System, costs: ServiceTimes | None) -> None:
 
 
 class Paced(Node):
-    """Handles what `pace` was asked to, in order, when the cores have got to it."""
+    """A node that handles requests given to `pace` in order, when a core has finished their service time."""
 
     _paced = 0
 
     def pace(self, seconds: float, handler: Callable[[str, Any], None], src: str, msg: Any) -> None:
-        """Call ``handler(src, msg)`` after ``seconds`` of work, queued behind what was there before."""
+        """Call ``handler(src, msg)`` after ``seconds`` of work, which is queued behind earlier work."""
         self._paced += 1
         self.work("service", seconds, (self._paced, handler, src, msg))
 

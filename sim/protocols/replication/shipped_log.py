@@ -1,9 +1,9 @@
-"""A replicated log that is shipped by position, with a snapshot in place of its beginning.
+"""A replicated log that is shipped by position; a snapshot may replace its first entries.
 
 Positions count entries from 1, over the whole history: position p is the p-th command ever. The first ``base``
-entries may have been replaced by a snapshot of the store that they led to. Each entry knows the view in which it
-was appended; a view has one primary, whose log only grows, so two logs with an entry of the same view at the same
-position are equal up to there (log matching: Raft, section 5.3; Kafka, KIP-101).
+entries may have been replaced by a snapshot of the store after them. Each entry contains the view in which it
+was appended. A view has one primary, whose log only grows. So two logs that have an entry of the same view at the
+same position are equal up to this position (log matching: Raft, section 5.3; Kafka, KIP-101).
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ class Entry:
 
 
 class ShippedLog(Replica):
-    """A node that keeps such a log, and the store to which it is applied."""
+    """A node with a shipped log, and the store to which the log is applied."""
 
-    log_view = durable(0)  # the newest view whose log, as it was when that view began, it holds whole
+    log_view = durable(0)  # the newest view whose complete initial log this node holds
     log: DurableLog[Entry] = durable_log()  # the entries after the first `base`
     base = durable(0)
     base_view = durable(0)  # the view of entry number `base`
     snapshot: Any = durable(None)  # the store after the first `base` entries
 
     def recover(self) -> None:
-        """Start from what is on disk: the snapshot is applied, what follows waits to be known as committed."""
+        """Start from the disk: restore the snapshot; later entries are applied when they are known to be committed."""
         self.store = self.empty_store()
         if self.snapshot is not None:
             self.store.restore(self.snapshot)
-        self.applied = self.base  # entries that the store has seen
-        self.commit = self.base  # entries known to have taken effect
+        self.applied = self.base  # number of entries applied to the store
+        self.commit = self.base  # number of entries known to be committed
 
-    # Looking
+    # Queries
 
     @property
     def last(self) -> int:
@@ -58,28 +58,28 @@ class ShippedLog(Replica):
         return self.log[position - self.base - 1].view if position > self.base else self.base_view
 
     def entries_after(self, position: int, most: int) -> tuple[Entry, ...]:
-        """Up to ``most`` entries that follow a position (at least ``base``)."""
+        """At most ``most`` entries after a position (at least ``base``)."""
         return tuple(self.log.items[position - self.base : position - self.base + most])
 
     def holds(self, position: int, view: int) -> bool:
-        """Whether the entry at ``position`` is here, and of that view."""
+        """Whether the log (or its base) has an entry of this view at ``position``."""
         return self.base <= position <= self.last and self.view_at(position) == view
 
     def step_back(self, position: int, view: int) -> int:
-        """The furthest entry up to ``position`` of no later view than ``view``, which is what another log has there.
+        """The last position up to ``position`` whose view is at most ``view``, the other log's view at ``position``.
 
-        Views only grow along a log, so what is of a later view cannot be in the other one. Both sides must step back
-        (KIP-279): each may hold entries of a view between two of the other's.
+        Views only grow along a log, so entries of a later view cannot be in the other log up to there. Both sides must
+        step back (KIP-279): each may hold entries of a view between two views of the other.
         """
         position = min(position, self.last)
         while position > self.base and self.view_at(position) > view:
             position -= 1
         return position
 
-    # Changing
+    # Changes
 
     def store_entries(self, position: int, entries: tuple[Entry, ...]) -> None:
-        """Append what is new; cut the log where it contradicts these entries, and nowhere else."""
+        """Append the entries that are new; truncate the log only at an entry that differs from these."""
         for number, entry in enumerate(entries, position + 1):
             if number <= self.base:
                 continue
@@ -89,16 +89,16 @@ class ShippedLog(Replica):
                 self.log.append(entry)
 
     def cut(self, position: int) -> None:
-        """Drop the entries after a position, and what they did to the store."""
+        """Remove the entries after a position, and undo their effect on the store."""
         self.log.truncate(position - self.base)
-        if self.applied > position:  # an async primary had applied what nobody else has
+        if self.applied > position:  # an async primary may apply entries that no other node has
             commit = min(self.commit, position)
             self.recover()
             self.commit = commit
             self.apply_committed()
 
     def install(self, base: int, base_view: int, snapshot: Any) -> None:
-        """Take another's snapshot; keep what follows it, if it does."""
+        """Take another node's snapshot; keep the later entries if the log matches the snapshot."""
         if self.holds(base, base_view):
             self.log.discard(base - self.base)
         else:
@@ -117,11 +117,11 @@ class ShippedLog(Replica):
             self.base, self.base_view, self.snapshot = self.applied, view, self.store.snapshot()
 
     def apply_committed(self) -> None:
-        """Apply what has taken effect, in order."""
+        """Apply the committed entries, in order."""
         while self.applied < self.commit:
             command = self.log[self.applied - self.base].command
             self.applied += 1
             self.after_apply(command, self.store.apply(command))
 
     def after_apply(self, command: Command, result: Any) -> None:
-        """A command has just been applied, with this result (None: it was a repetition)."""
+        """Called after a command was applied; ``result`` is None for a duplicate."""

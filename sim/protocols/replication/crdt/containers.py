@@ -1,4 +1,4 @@
-"""Sets and maps from which only what was seen is removed, without tombstones (Almeida, Shoker, Baquero 2018).
+"""Observed-remove sets and maps without tombstones (Almeida, Shoker, Baquero 2018).
 
 A state is an immutable value with ``merge`` (commutative, associative, idempotent) and ``value``. An update returns a
 *delta*, a small state of the same type; merging it into the state is the update (Almeida, Shoker, Baquero 2018).
@@ -15,7 +15,7 @@ __all__ = ["OrMap", "OrSet"]
 
 
 class OrSet(NamedTuple):
-    """An observed-remove set: a remove takes away only the adds that it has seen, so a concurrent add wins."""
+    """An observed-remove set: a remove cancels only the adds that it has seen, so a concurrent add wins."""
 
     store: tuple[tuple[Any, tuple[Dot, ...]], ...] = ()
     context: Context = EMPTY
@@ -36,17 +36,17 @@ class OrSet(NamedTuple):
         return type(self)(((element, (dot,)),), Context.of([dot, *self.dots(element)]))
 
     def remove(self, element: Hashable) -> Self:
-        """The delta that removes an element, as far as it is seen here."""
+        """The delta that removes an element: it cancels the adds in this state."""
         return type(self)((), Context.of(self.dots(element)))
 
     def merge(self, other: Self) -> Self:
-        """Adds that neither side has removed."""
+        """The union of both sides, without adds that either side has removed."""
         store = join_map(join_set)(self.store, self.context, other.store, other.context)
         return type(self)(store, self.context.union(other.context))
 
 
 class OrMap(NamedTuple):
-    """An observed-remove map whose values are multi-value registers, all under one causal context."""
+    """An observed-remove map whose values are multi-value registers that share one causal context."""
 
     store: tuple[tuple[Any, tuple[tuple[Dot, Any], ...]], ...] = ()
     context: Context = EMPTY
@@ -63,10 +63,10 @@ class OrMap(NamedTuple):
         return type(self)(((key, ((dot, value),)),), Context.of([dot, *seen]))
 
     def remove(self, key: Hashable) -> Self:
-        """The delta that removes a key, as far as it is seen here."""
+        """The delta that removes a key: it cancels the writes in this state."""
         return type(self)((), Context.of(d for d, _ in dict(self.store).get(key, ())))
 
     def merge(self, other: Self) -> Self:
-        """Writes that neither side has replaced or removed."""
+        """The union of both sides, without writes that either side has replaced or removed."""
         store = join_map(join_function)(self.store, self.context, other.store, other.context)
         return type(self)(store, self.context.union(other.context))

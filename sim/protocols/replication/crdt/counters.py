@@ -1,4 +1,4 @@
-"""Counters that converge (Shapiro et al., SSS 2011): each actor counts for itself.
+"""Counters that converge (Shapiro et al., SSS 2011): each actor has its own count.
 
 A state is an immutable value with ``merge`` (commutative, associative, idempotent) and ``value``. An update returns a
 *delta*, a small state of the same type; merging it into the state is the update (Almeida, Shoker, Baquero 2018).
@@ -22,7 +22,7 @@ class GCounter(NamedTuple):
         return sum(n for _, n in self.counts)
 
     def increment(self, actor: str, amount: int = 1) -> Self:
-        """The delta that adds ``amount`` (>= 0)."""
+        """The delta that adds ``amount`` (>= 0). Raises ValueError for a negative amount."""
         if amount < 0:
             raise ValueError(f"a grow-only counter cannot add {amount!r}")
         return type(self)(((actor, dict(self.counts).get(actor, 0) + amount),))
@@ -43,7 +43,7 @@ class PnCounter(NamedTuple):
 
     @property
     def value(self) -> int:
-        """What was added less what was taken."""
+        """The sum of additions minus the sum of subtractions."""
         return self.added.value - self.taken.value
 
     def increment(self, actor: str, amount: int = 1) -> Self:

@@ -1,6 +1,6 @@
-"""What must always hold of replicas of CRDTs. Each invariant has a mutant that breaks it (tests/protocols).
+"""The invariants of CRDT replicas. Each invariant has a mutant that violates it (tests/protocols).
 
-That replicas agree in the end is judged after the run (`sim.lab.simulation.Simulation.settle`).
+Whether replicas converge is checked after the run (`sim.lab.simulation.Simulation.settle`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["NoGaps", "OneUpdatePerDot", "StatesGrow"]
 
 @dataclass
 class StatesGrow(DurableBeforeSend):
-    """What others are told is on disk, and what they were told before still is: states only grow, restarts included."""
+    """Everything that a replica has ever sent is in its state on disk: states only grow, also over restarts."""
 
     concerns: Callable[[type], bool] = field(default=lambda kind: kind is Spread)
     keeps: tuple[str, ...] = ("states",)
     sent: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def is_shown(self, stored: Stored, message: Spread, dst: str) -> bool:
-        """Whether the disk has all that was ever told of these keys."""
+        """Whether the disk contains everything that this actor has ever sent about these keys."""
         for key, state in message.states:
             told = self.sent.get((message.actor, key))
             told = self.sent[message.actor, key] = state if told is None else told.merge(state)
@@ -41,9 +41,9 @@ class StatesGrow(DurableBeforeSend):
 
 @dataclass
 class NoGaps(Invariant):
-    """The causal delta-merging condition (definition 5): who gets a delta has all that was there before it.
+    """The causal delta-merging condition (definition 5): a replica that merges a delta has all earlier updates.
 
-    So every replica has seen each actor's updates without gaps, and contexts are version vectors.
+    Therefore every replica has seen each actor's updates without gaps, and contexts are version vectors.
     """
 
     title: ClassVar[str] = "no gaps before a delta"
@@ -64,7 +64,7 @@ class NoGaps(Invariant):
 
 @dataclass
 class OneUpdatePerDot(Invariant):
-    """A dot, or an actor's count, stands for one update: what it names is the same wherever it is told."""
+    """A dot (or a last-writer-wins timestamp) identifies one update: its value is the same everywhere."""
 
     title: ClassVar[str] = "one update per dot"
     values: dict[tuple[str, Any], Any] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class OneUpdatePerDot(Invariant):
 
 
 def _named(state: Any) -> list[tuple[Any, Any]]:
-    """What a state holds by name: dot -> value or element, timestamp -> value."""
+    """The named contents of a state: (dot, value or element), or (timestamp, value)."""
     if isinstance(state, LwwRegister):
         return [(state.stamp, state.value)]
     if isinstance(state, MvRegister):

@@ -15,9 +15,9 @@ __all__ = ["LwwRegister", "MvRegister"]
 
 
 class LwwRegister(NamedTuple):
-    """A register whose last write wins: the one with the highest timestamp ``(time, actor)``.
+    """A last-writer-wins register: the write with the highest timestamp ``(time, actor)`` wins.
 
-    An actor must not give a time twice, whatever its wall clock does: `sim.protocols.causality.hlc`.
+    An actor must not use a time twice, even if its wall clock jumps: see `sim.protocols.causality.hlc`.
     """
 
     stamp: tuple[HybridTime, str] = (BEGINNING, "")

@@ -1,12 +1,12 @@
-"""Replicas that hold CRDTs: every replica takes updates and answers at once; states or deltas spread in the background.
+"""Replicas that hold CRDTs: each accepts updates and answers at once; states or deltas spread in the background.
 
-Assumptions: a client keeps to its replica, which remembers its last update, so that a retried update takes effect once.
-(A counter that two replicas count for one request would be right by its own invariant, and wrong.)
+Assumptions: a client uses one replica, which remembers the client's last update, so that a retried update takes effect
+once. (If two replicas counted one request, the counter would satisfy its own invariant and yet be wrong.)
 
-Sources: Almeida, Shoker, Baquero 2018, algorithm 2 (delta intervals with acknowledgements), and state-based sync; what
-came from a peer is not sent back to it (Enes, Almeida, Baquero, Leitao, ICDE 2019).
+Sources: Almeida, Shoker, Baquero 2018, algorithm 2 (delta intervals with acknowledgements), and state-based sync; a
+delta that came from a peer is not sent back to it (Enes, Almeida, Baquero, Leitao, ICDE 2019).
 
-Departure: a register whose last write wins has timestamps of a hybrid clock, so that no actor gives one twice.
+Departure: last-writer-wins registers have timestamps of a hybrid clock, so that no actor uses one twice.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OPERATIONS: dict[str, frozenset[str]] = {
 
 @message
 class Spread:
-    """States, or deltas, of some keys. ``upto`` numbers the last delta in it; ``actor``: the sender's name in dots."""
+    """States or deltas of some keys, including all deltas below number ``upto``; ``actor`` is the sender in dots."""
 
     actor: str
     upto: int
@@ -59,7 +59,7 @@ class Spread:
 
 @message
 class SpreadAck:
-    """All up to this number is merged, and on disk."""
+    """All deltas below this number are merged and on disk."""
 
     actor: str
     upto: int
@@ -70,10 +70,10 @@ class CrdtNode(Responder):
 
     settings: Crdt
     states = durable_map()  # key -> state
-    count = durable(0)  # how many deltas there have been: their numbers are never given twice
-    clock = durable(BEGINNING)  # of registers whose last write wins
-    actor = durable("")  # its name in dots and counts: another one when its disk was lost
-    done = durable_map()  # session -> (sequence, result): what was updated for which session
+    count = durable(0)  # the number of deltas so far: no number is used twice
+    clock = durable(BEGINNING)  # for last-writer-wins registers
+    actor = durable("")  # its name in dots and counts; a new one after the loss of its disk
+    done = durable_map()  # session -> (sequence, result) of its last update
 
     def on_start(self) -> None:
         if not self.actor:
@@ -84,7 +84,7 @@ class CrdtNode(Responder):
         self.set_timer("spread", self.settings.spread_every * self.random.random())
 
     def state_of(self, key: str) -> Any:
-        """The state of a key; empty if nothing is known of it."""
+        """The state of a key; the empty state if this replica knows nothing of the key."""
         found = self.states.get(key)
         return _TYPES[self.settings.kind]() if found is None else found
 
@@ -105,11 +105,11 @@ class CrdtNode(Responder):
         self.answer(src, command, result)
 
     def object_of(self, command: Command) -> str:
-        """The replicated object that a command is about: each key its own, but one map for all keys."""
+        """The replicated object that a command concerns: one object per key, but one map for all keys."""
         return "map" if self.settings.kind == "or-map" else command.key
 
     def look_up(self, command: Command) -> Any:
-        """What a read returns."""
+        """The result of a read."""
         value = self.state_of(self.object_of(command)).value
         return value.get(command.key, ()) if isinstance(value, dict) else value
 
@@ -130,10 +130,10 @@ class CrdtNode(Responder):
             return state.add(self.actor, command.value)
         return state.remove(command.key if kind == "or-map" else command.value)
 
-    # Spreading (algorithm 2; of the deltas for a peer, those that came from it are left out)
+    # Spreading (algorithm 2; deltas that came from a peer are not sent to it)
 
     def absorb(self, key: str, delta: Any, src: str) -> None:
-        """Merge a delta or a state; remember it for the others if it changed anything."""
+        """Merge a delta or a state; if it changed the state, store it for the other replicas."""
         before = self.state_of(key)
         after = before.merge(delta)
         if after != before:
@@ -143,7 +143,7 @@ class CrdtNode(Responder):
                 self.count += 1
 
     def on_spread_timeout(self) -> None:
-        """Tell every peer what it may not know."""
+        """Send every peer the updates that it may lack."""
         self.set_timer("spread", self.settings.spread_every)
         for peer in self.peers:
             if self.settings.sync == "state" or self.lacks_deltas(peer):
@@ -151,15 +151,15 @@ class CrdtNode(Responder):
             elif interval := self.interval(peer):
                 self.send(peer, Spread(self.actor, self.count, interval))
             else:
-                self.acked[peer] = self.count  # all that there is came from the peer itself
+                self.acked[peer] = self.count  # all remaining deltas came from this peer
 
     def lacks_deltas(self, peer: str) -> bool:
-        """Whether deltas are missing here that the peer has not acknowledged, after a restart."""
+        """Whether this replica, after a restart, lacks deltas that the peer has not acknowledged."""
         acked = self.acked[peer]
         return acked is None or (acked < self.count and acked < next(iter(self.deltas), self.count))
 
     def interval(self, peer: str) -> tuple[tuple[str, Any], ...]:
-        """All deltas that the peer has neither acknowledged nor sent, merged by key."""
+        """All deltas that the peer has neither acknowledged nor sent to this replica, merged by key."""
         fresh: dict[str, Any] = {}
         for number in range(self.acked[peer] or 0, self.count):
             key, delta, src = self.deltas[number]
@@ -172,7 +172,7 @@ class CrdtNode(Responder):
             self.actors[src], self.acked[src] = (
                 msg.actor,
                 None,
-            )  # it has lost its disk, and what it acknowledged
+            )  # it has lost its disk, including the deltas that it acknowledged
         if self.settings.kind == "lww-register" and msg.states:
             latest = max(state.stamp[0] for _, state in msg.states)
             if latest > self.clock:
@@ -194,7 +194,7 @@ class CrdtNode(Responder):
 
 @dataclass(frozen=True, kw_only=True)
 class Crdt(ReplicatedSystem):
-    """Replicated data of one type, each key an object of its own.
+    """Replicated data of one type; each key is a separate object (but an ``"or-map"`` is one object).
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Crdt(ReplicatedSystem):
     kind:
         ``"g-counter"``, ``"pn-counter"``, ``"lww-register"``, ``"mv-register"``, ``"or-set"`` or ``"or-map"``.
     sync:
-        ``"state"``: whole states travel. ``"delta"``: what the receiver has not acknowledged.
+        ``"state"``: replicas send whole states. ``"delta"``: deltas that the receiver has not acknowledged.
     spread_every:
         Seconds between rounds of spreading.
     """
@@ -249,7 +249,7 @@ class Crdt(ReplicatedSystem):
         return (StatesGrow(), NoGaps(), OneUpdatePerDot())
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """For counters: by how much all replicas together fall short of the acknowledged increments."""
+        """For counters: acknowledged increments minus the value of all replicas merged, summed over keys; else None."""
         replicas = [node for node in nodes.values() if isinstance(node, CrdtNode)]
         if not self.kind.endswith("counter") or not replicas:
             return None

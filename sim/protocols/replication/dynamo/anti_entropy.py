@@ -1,9 +1,9 @@
-"""Anti-entropy: two nodes compare the Merkle trees of the keys that both store, and exchange what differs.
+"""Anti-entropy: two nodes compare the Merkle trees of the keys that both store, and exchange differing versions.
 
-DeCandia et al. 2007, section 4.7. Each pair of nodes has a tree of its own, over the keys of which both are homes. One
-sends the hash of its root; who finds a difference answers with the hashes one level down, and so on to the leaves,
-whose versions are exchanged in both directions. Equal trees cost one message; any difference in trees of depth d costs
-d + 1 messages with hashes, one with versions, and one with the answer to it if there is one.
+DeCandia et al. 2007, section 4.7. Each pair of nodes has its own tree, over the keys of which both are homes. One node
+sends the hash of its root. A receiver that finds a difference answers with the hashes one level down, and so on to the
+leaves, whose versions are exchanged in both directions. Equal trees cost one message; any difference in trees of depth
+d costs d + 1 messages with hashes, one with versions, and one with the answer to it if there is one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["DynamoAntiEntropy"]
 
 
 class DynamoAntiEntropy(Part):
-    """Turns to the other nodes in order, one every ``sync_every`` seconds."""
+    """Anti-entropy of one node: it synchronizes with the other nodes in order, one every ``sync_every`` seconds."""
 
     node: DynamoNode
 
@@ -41,7 +41,7 @@ class DynamoAntiEntropy(Part):
             self.set_timer("sync", settings.sync_every * self.random.random())
 
     def changed(self, key: str, version: Any) -> None:
-        """What this node stores of a key is another version now; None: nothing."""
+        """Update the trees after this node's version of a key has changed; None: it holds none."""
         if not self.trees:
             return
         digest = 0 if version is None else digest_of_version(version)
@@ -60,7 +60,7 @@ class DynamoAntiEntropy(Part):
         self.send(peer, Tree(((0, 0, self.trees[peer].root),)), hold=False)
 
     def on_tree(self, src: str, msg: Tree) -> None:
-        """Go one level down where hashes differ; at the leaves, send what is here."""
+        """Answer with the hashes one level down where hashes differ; at leaves, with this node's versions."""
         tree = self.trees[src]
         deeper: list[tuple[int, int, int]] = []
         leaves: list[int] = []
@@ -77,7 +77,7 @@ class DynamoAntiEntropy(Part):
             self.send(src, Leaves(tuple(leaves), self.versions_in(src, leaves), True))
 
     def versions_in(self, peer: str, leaves: list[int] | tuple[int, ...]) -> tuple[tuple[str, Any], ...]:
-        """Key and version of all that is in some leaves of the tree shared with a peer."""
+        """The (key, version) pairs in some leaves of the tree shared with a peer."""
         tree, store = self.trees[peer], self.node.store
         return tuple((key, store[key]) for leaf in leaves for key in tree.keys(leaf))
 

@@ -1,4 +1,4 @@
-"""Clients of Dynamo: they choose a coordinator, make the versions of their writes, and remember what they have seen."""
+"""Clients of Dynamo: they choose a coordinator, make the versions of their writes, and store the contexts of reads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["DynamoClient"]
 
 
 class DynamoClient(Client):
-    """Asks the nearest node, or the key's first home that there is no reason to avoid.
+    """A client whose coordinator is the nearest node, or the key's first home that is not suspected.
 
-    A write is tried again under the version that it was given at first, so that it takes effect once. With siblings,
-    the context of what a session has read of a key, and written to it, goes with its next write.
+    A retried write keeps its first version, so that it takes effect once. With siblings, the client sends the context
+    of a session's reads and writes of a key with the session's next write to it.
     """
 
     def on_start(self) -> None:
@@ -37,7 +37,7 @@ class DynamoClient(Client):
         return self.contact((*contacts[skipped:], *contacts[:skipped]))
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Nobody leads."""
+        """Do nothing: there is no leader."""
 
     def request(self, command: Command) -> Any:
         system = self.settings.system
@@ -57,7 +57,7 @@ class DynamoClient(Client):
         return write_siblings(session, seen, command.value, command.size, deletes=deletes)
 
     def on_unavailable(self, src: str, msg: Unavailable) -> None:
-        """Ask the next one, but for this operation only: another key may have other homes."""
+        """Try the next coordinator for this operation only: another key may have other homes."""
         pending = self.pending.get(msg.session)
         if pending is not None and pending.command.sequence == msg.sequence and src == pending.target:
             self.refusals[msg.session] += 1

@@ -1,4 +1,4 @@
-"""All homes of a key agree in the end, and have forgotten what was deleted."""
+"""The invariant that all homes of a key converge, and that deleted keys stay deleted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Converged"]
 
-_MESSAGES = 4  # times the detection time: what messages may take, as `sim.lab.simulation` has it
+_MESSAGES = 4  # detection times allowed for messages, as in `sim.lab.simulation`
 _HEALING = (Tree, Leaves, Handoff, HandoffAck)
 
 
 @dataclass(kw_only=True)
 class Converged(Invariant):
-    """At the end, if the last write and the last fault are long enough ago, all homes of a key hold the same.
+    """At the end, all homes of a key hold the same version, if the last write and fault are long enough ago.
 
-    Judged where no message of anti-entropy or of hints has been lost or is under way since. What was deleted is then
-    deleted everywhere, whichever the quorums.
+    Checked only if no message of anti-entropy or hints has been lost or is in flight since then. Deleted keys are then
+    deleted everywhere, with any quorums.
     """
 
     title = "converged after healing"
@@ -36,7 +36,7 @@ class Converged(Invariant):
     judged: bool = False
 
     def disturbed(self) -> None:
-        """Something happened after which replicas may differ."""
+        """Note an event after which replicas may differ."""
         self.last = self.now()
         self.open.clear()
 
@@ -69,7 +69,7 @@ class Converged(Invariant):
         stores = {name: member.store for name, member in members.items()}
         for key in sorted({key for store in stores.values() for key in store}):
             held = {home: stores[home].get(key) for home in self.system.homes(key)}
-            # A tombstone that is being purged is as good as none.
+            # A tombstone counts as no version, because it may be purged at some homes already.
             shown = [
                 None if version is None or version.is_tombstone else version for version in held.values()
             ]

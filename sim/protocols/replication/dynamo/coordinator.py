@@ -1,7 +1,7 @@
-"""put() and get(): the node that a client asks turns to the key's preference list (DeCandia et al. 2007, 4.5 and 4.6).
+"""put() and get(): the client's coordinator asks the key's preference list (DeCandia et al. 2007, 4.5 and 4.6).
 
-*Strict* quorums: the N homes of the key, and nobody else, count. *Sloppy* quorums: for a home that does not answer, the
-next healthy node of the ring stands in, and counts.
+*Strict* quorums: only the N homes of the key count. *Sloppy* quorums: the next healthy node on the ring acts as a
+stand-in for a home that does not answer, and counts.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["ROUNDS", "Coordination", "Coordinator"]
 
 ROUNDS = 4
-"""How often a coordinator waits for those who are silent, before it leaves the operation to the client."""
+"""How many timeouts a coordinator waits for nodes that do not answer, before it abandons the operation."""
 
 Number = tuple[int, int]
 """``(session, sequence)`` of a client operation."""
 
 
 class Coordination:
-    """A put (``version`` is what it writes) or a get (``version`` is None) under way."""
+    """A put of ``version``, or a get (``version`` is None), that is in progress."""
 
     __slots__ = (
         *("answered", "asked", "client", "found", "heard", "homes", "key", "number", "quorum", "repliers"),
@@ -56,18 +56,18 @@ class Coordination:
         self.key = key
         self.version = version
         self.homes: tuple[str, ...] = ()
-        self.asked: dict[str, str] = {}  # node -> the home that it was asked for
+        self.asked: dict[str, str] = {}  # node -> the home for which it was asked
         self.heard: dict[str, None] = {}  # nodes that have answered
-        self.quorum: dict[str, None] = {}  # put: homes that count as having it
+        self.quorum: dict[str, None] = {}  # put: homes that count towards the quorum
         self.replies: dict[str, Any] = {}  # get: home -> version
         self.repliers: dict[str, str] = {}  # get: home -> the node that answered for it
-        self.found: list[Any] = []  # get: the merge of the first R replies, once they are there
+        self.found: list[Any] = []  # get: the merge of the first R replies, once they have arrived
         self.answered = False
         self.rounds = 0
 
 
 class Coordinator(Part):
-    """Carries out what clients ask this node for, whether or not it is a home of the key."""
+    """Executes the operations that clients send to this node, whether or not it is a home of the key."""
 
     node: DynamoNode
 
@@ -75,7 +75,7 @@ class Coordinator(Part):
         self.operations: dict[tuple[int, int], Coordination] = {}  # by ticket
         self.tickets: dict[Number, tuple[int, int]] = {}
         self.issued = 0
-        self.suspected: dict[str, None] = {}  # did not answer in time, and have not been heard of since
+        self.suspected: dict[str, None] = {}  # nodes that did not answer in time, nor since
 
     # Clients
 
@@ -88,7 +88,7 @@ class Coordinator(Part):
         self.begin(src, (command.session, command.sequence), command.key, version)
 
     def version_of(self, command: Command) -> StoredVersion:
-        """The version of a write to which the client has given none: made here, by this node's clock."""
+        """The version of a write that came without one, made with this node's clock."""
         deletes = command.kind == "delete"
         if self.node.settings.versions == "siblings":
             return write_siblings(command.session, None, command.value, command.size, deletes=deletes)
@@ -96,7 +96,7 @@ class Coordinator(Part):
         return Stamped(stamp, command.value, deletes, command.size)
 
     def begin(self, client: str, number: Number, key: str, version: StoredVersion | None) -> None:
-        """Ask the preference list, or, when the client asks again, those who are silent; or answer again."""
+        """Begin an operation: ask the preference list. At a retry, ask silent nodes again, or repeat the answer."""
         if number not in self.tickets:
             self.issued += 1
             ticket = self.tickets[number] = (self.incarnation, self.issued)
@@ -113,7 +113,7 @@ class Coordinator(Part):
                 self.ask(operation, node, operation.asked[node])
 
     def ask_first(self, operation: Coordination) -> None:
-        """The homes; and for those that are suspected, who comes next. Strict quorums ask the homes in any case."""
+        """Ask the homes, and stand-ins for suspected ones. With strict quorums, suspected homes are asked, too."""
         settings = self.node.settings
         spare = self.healthy_spares(operation)
         for home in operation.homes:
@@ -124,7 +124,7 @@ class Coordinator(Part):
                 self.ask(operation, stand_in, home)
 
     def may_stand_in(self, operation: Coordination) -> bool:
-        """Whether others are asked for a home: always if the quorum is sloppy, else to keep hints of writes."""
+        """Whether stand-ins may be asked: always with sloppy quorums, else to keep hints of writes."""
         settings = self.node.settings
         return settings.sloppy or (settings.handoff and operation.version is not None)
 
@@ -136,7 +136,7 @@ class Coordinator(Part):
         )
 
     def ask(self, operation: Coordination, node: str, home: str) -> None:
-        """Send a node the Put or Get of an operation, on behalf of a home."""
+        """Send the Put or Get of an operation to a node, on behalf of a home."""
         operation.asked[node] = home
         if operation.version is None:
             self.send(node, Get(operation.ticket, operation.key, home), hold=False)
@@ -144,7 +144,7 @@ class Coordinator(Part):
             self.send(node, Put(operation.ticket, operation.key, operation.version, home), hold=False)
 
     def answer(self, operation: Coordination) -> None:
-        """Tell the client."""
+        """Send the answer to the client."""
         operation.answered = True
         found = operation.found[0] if operation.version is None else None
         value = self.node.settings.shown(found) if operation.version is None else None
@@ -163,7 +163,7 @@ class Coordinator(Part):
         self.close_if_complete(operation)
 
     def counts(self, src: str, home: str) -> bool:
-        """Whether an acknowledgement counts towards the quorum: that of a stand-in does in sloppy quorums only."""
+        """Whether an acknowledgement counts towards the quorum: a stand-in's counts in sloppy quorums only."""
         return src == home or self.node.settings.sloppy
 
     # get()
@@ -182,14 +182,14 @@ class Coordinator(Part):
         self.close_if_complete(operation)
 
     def repair(self, operation: Coordination, newest: Any, *, homes_only: bool = False) -> None:
-        """Send the newest version to those that have answered without it; stand-ins keep it as a hint."""
+        """Send the newest version to nodes whose replies do not cover it; stand-ins keep it as a hint."""
         for home, version in operation.replies.items():
             node = operation.repliers[home]
             if not covers(version, newest) and (node == home or not homes_only):
                 self.send(node, Repair(operation.ticket, operation.key, newest, home), hold=False)
 
     def answer_if_read(self, operation: Coordination) -> None:
-        """Answer when R have replied; with blocking repair, when R are known to hold what is returned."""
+        """Answer when R homes have replied; with blocking repair, when R are known to hold the returned version."""
         if not operation.found or operation.answered:
             return
         if self.node.settings.repair == "blocking":
@@ -207,10 +207,10 @@ class Coordinator(Part):
             self.answer_if_read(operation)
             self.close_if_complete(operation)
 
-    # Who is silent, and the end of an operation
+    # Silent nodes, and the end of an operation
 
     def heard_for(self, src: str, ticket: tuple[int, int]) -> Coordination | None:
-        """Note that a node has answered; returns the operation, unless it is over."""
+        """Note that a node has answered. Returns the operation; None: it is over."""
         self.heard_from(src)
         operation = self.operations.get(ticket)
         if operation is not None:
@@ -218,24 +218,24 @@ class Coordinator(Part):
         return operation
 
     def silent_homes(self, operation: Coordination) -> list[str]:
-        """The homes for which nobody has answered."""
+        """The homes for which no node has answered."""
         accounted = [operation.asked.get(node) for node in operation.heard]
         return [home for home in operation.homes if home not in accounted]
 
     def close_if_complete(self, operation: Coordination) -> None:
-        """Forget an operation that is answered, when nothing more is to come."""
+        """Close an operation that is answered, if a reply for each home has arrived."""
         if operation.answered and not self.silent_homes(operation):
             self.close(operation)
 
     def close(self, operation: Coordination) -> None:
-        """The end of an operation; with repair in the background, who is behind is told now."""
+        """End an operation. With background repair, send the newest version to outdated homes now."""
         self.cancel_timer("await", operation.ticket)
         del self.operations[operation.ticket], self.tickets[operation.number]
         if operation.version is None and self.node.settings.repair == "background":
             self.repair(operation, merged(*operation.replies.values()), homes_only=True)
 
     def on_await_timeout(self, ticket: tuple[int, int]) -> None:
-        """Some have not answered in time: they are suspected, and others asked in their place."""
+        """Suspect the nodes that have not answered in time, and ask stand-ins in their place."""
         operation = self.operations[ticket]
         operation.rounds += 1
         for node in operation.asked:
@@ -255,7 +255,7 @@ class Coordinator(Part):
         self.set_timer("await", self.node.settings.timeout, ticket)
 
     def suspect(self, node: str) -> None:
-        """A node does not answer; it is asked from time to time whether it is there again."""
+        """Suspect a node that does not answer, and probe it periodically."""
         if self.node.settings.has_spares and node not in self.suspected and node != self.name:
             self.suspected[node] = None
             self.set_timer("probe", self.node.settings.probe_every, node)
@@ -269,7 +269,7 @@ class Coordinator(Part):
         self.heard_from(src)
 
     def heard_from(self, src: str) -> None:
-        """A node answers: it is not suspected any more."""
+        """Stop suspecting a node that answers."""
         if src in self.suspected:
             del self.suspected[src]
             self.cancel_timer("probe", src)

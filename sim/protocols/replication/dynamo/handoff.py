@@ -1,4 +1,4 @@
-"""Hinted handoff: what a node keeps for another that was not to be had, and gives back (DeCandia et al. 2007, 4.6)."""
+"""Hinted handoff: a node keeps writes for an unreachable home, and delivers them later (DeCandia et al. 2007, 4.6)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ if TYPE_CHECKING:
 
 __all__ = ["HintedHandoff"]
 
-_BATCH = 64  # hints to a message
+_BATCH = 64  # hints per message
 
 Hint = tuple[str, Any, float]
-"""(home, version, since when it is kept, in seconds on `HintedHandoff.clock`)."""
+"""(home, version, time of arrival in seconds on `HintedHandoff.clock`)."""
 
 
 class HintedHandoff(Part):
-    """Hints, and their way home.
+    """Keeps hints, and delivers them to their homes.
 
-    A hint keeps the version as it was written, and the time at which this node got it first. It expires before any
-    tombstone that covers it can be purged (`Dynamo.hints_outlive_tombstones`): else it would bring back what was
-    deleted.
+    A hint contains the version as it was written, and the time at which this node first received it. It expires before
+    any tombstone that covers it can be purged (`Dynamo.hints_outlive_tombstones`); else it would restore a deleted
+    value.
     """
 
     node: DynamoNode
     hints = durable_map()  # key -> hints
 
     def on_start(self) -> None:
-        self.ahead = self.now - self.monotonic  # of the wall clock, when this incarnation began
+        self.ahead = (
+            self.now - self.monotonic
+        )  # wall clock minus monotonic clock (s), when this incarnation began
         self.ticking = False
         self.batches = 0
         self.sent: dict[str, tuple[tuple[int, int], tuple[tuple[str, Any, float], ...]]] = {}
@@ -39,24 +41,24 @@ class HintedHandoff(Part):
 
     @property
     def clock(self) -> float:
-        """The wall clock as it was when this incarnation began, and as much later as the monotonic clock says since.
+        """The wall time (s) when this incarnation began, plus the monotonic time since then.
 
-        Hints are on disk, so their age must be told after a restart, too; but a clock that is set changes no age.
+        Hints are on disk, so their age must be known after a restart, too; but setting the wall clock changes no age.
         """
         return self.monotonic + self.ahead
 
     def wind_up(self) -> None:
-        """See to it that hints are offered from time to time, while there are any."""
+        """Set the timer of the next delivery, if there are hints."""
         if self.hints and not self.ticking:
             self.ticking = True
             self.set_timer("handoff", self.node.settings.handoff_every)
 
     def is_expired(self, hint: Hint) -> bool:
-        """Whether a hint is too old to be given back."""
+        """Whether a hint is too old to be delivered."""
         return self.clock - hint[2] >= self.node.settings.hint_expiry
 
     def add(self, home: str, key: str, version: Any) -> None:
-        """Keep a version for its home, with what it replaces of older hints."""
+        """Keep a version as a hint for a home; it replaces older hints that it covers."""
         others = [hint for hint in self.hints.get(key, ()) if not self.is_expired(hint)]
         if not any(hint[0] == home and covers(hint[1], version) for hint in others):
             others = [hint for hint in others if hint[0] != home or not covers(version, hint[1])]
@@ -65,7 +67,7 @@ class HintedHandoff(Part):
         self.wind_up()
 
     def put_back(self, key: str, hints: list[Hint]) -> None:
-        """These are all hints of a key now."""
+        """Set the hints of a key."""
         if tuple(hints) != self.hints.get(key, ()):
             if hints:
                 self.hints[key] = tuple(hints)
@@ -73,7 +75,7 @@ class HintedHandoff(Part):
                 del self.hints[key]
 
     def held(self, key: str) -> Any:
-        """What the hints of a key say together; None if there are none."""
+        """The merge of the hints of a key that have not expired; None: there are none."""
         version = None
         for hint in self.hints.get(key, ()):
             if not self.is_expired(hint):
@@ -81,7 +83,7 @@ class HintedHandoff(Part):
         return version
 
     def on_handoff_timeout(self) -> None:
-        """Drop what has expired, and offer the rest to its homes."""
+        """Drop expired hints, and offer the others to their homes."""
         self.ticking = False
         for key in list(self.hints):
             self.put_back(key, [hint for hint in self.hints[key] if not self.is_expired(hint)])
@@ -90,7 +92,7 @@ class HintedHandoff(Part):
         self.wind_up()
 
     def offer(self, home: str) -> None:
-        """Send a batch of hints to their home; the next one follows when it has them."""
+        """Send a batch of hints to their home; the next batch follows its acknowledgement."""
         batch = tuple(
             (key, version, since)
             for key, hints in self.hints.items()
@@ -101,7 +103,7 @@ class HintedHandoff(Part):
             self.batches += 1
             number = (self.incarnation, self.batches)
             self.sent[home] = (number, batch)
-            # It promises nothing about this disk, and must not grow old while it waits for it.
+            # The message promises nothing about this disk, and hints must not expire while it waits for the disk.
             self.send(home, Handoff(number, batch), hold=False)
 
     def on_handoff(self, src: str, msg: Handoff) -> None:

@@ -1,6 +1,6 @@
-"""What must hold of Dynamo after every event.
+"""The invariants of Dynamo, checked after every event.
 
-Ghosts: every version that was ever made, what each node has acknowledged, and which operations clients saw return.
+Ghosts: every version ever made, each node's acknowledgements, and the operations that have returned at clients.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ if TYPE_CHECKING:
 __all__ = ["DynamoSafety"]
 
 _ROUNDING = (
-    1e-6  # seconds: a node tells the age of a hint by its monotonic clock, the ghost by its wall clock
+    1e-6  # seconds: a node measures the age of a hint by its monotonic clock, the ghost by its wall clock
 )
 
 
 @dataclass(kw_only=True)
 class DynamoSafety(Invariant):
-    """Quorums are of durable homes, versions only grow, reads see completed writes, what is deleted stays deleted."""
+    """Quorums consist of durable homes, versions only grow, reads see completed writes, deleted keys stay deleted."""
 
     system: Dynamo
     hosts: dict[str, Any] = field(default_factory=dict)
     names: dict[tuple[str, Any], Any] = field(default_factory=dict)
-    """(key, write) -> its value: a write stands for one value."""
+    """(key, write) -> its value: a write identifies one value."""
     updates: dict[tuple[int, int], tuple[str, Any]] = field(default_factory=dict)
-    """(session, sequence) -> key, and the version that the client made."""
+    """(session, sequence) -> the key, and the version made by the client."""
     puts: dict[tuple[str, tuple[int, int]], tuple[str, Any]] = field(default_factory=dict)
-    """(coordinator, ticket) -> (key, version): what a put has others keep."""
+    """(coordinator, ticket) -> (key, version) of a put."""
     repairs: dict[tuple[str, tuple[int, int]], tuple[str, Any]] = field(default_factory=dict)
-    """The same, of a get."""
+    """(coordinator, ticket) -> (key, version) of a read repair."""
     hinted: dict[tuple[str, str, str, int], float] = field(default_factory=dict)
-    """(keeper, home, key, digest of the version) -> when the hint came first, on the keeper's clock."""
+    """(keeper, home, key, digest of the version) -> first arrival of the hint, on the keeper's clock (s)."""
     handed: dict[tuple[str, str, tuple[int, int]], Handoff] = field(default_factory=dict)
     answers: dict[tuple[int, int], Any] = field(default_factory=dict)
-    """(session, sequence) -> the version in the first answer that its client got."""
+    """(session, sequence) -> the version in the first answer that the client received."""
     acked: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
-    """key -> (time, merge of all versions whose writes had returned by then), in the order of time."""
+    """key -> (time, merge of all versions whose writes had returned by then), ordered by time."""
     acked_at: dict[tuple[str, Any], float] = field(default_factory=dict)
     read: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
-    """key -> (time, merge of all that reads had returned by then)."""
+    """key -> (time, merge of all versions that reads had returned by then), ordered by time."""
     purged: dict[str, Any] = field(default_factory=dict)
-    """key -> merge of the tombstones that some home has dropped: versions that these replaced are never read."""
+    """key -> merge of the tombstones that some home has dropped; reads need not see versions that these replaced."""
     deletes: dict[str, list[tuple[float, float, Any]]] = field(default_factory=dict)
     """key -> (called, returned, version) of the deletions."""
 
-    # What is stored
+    # Stored versions
 
     def on_step(self, node: Node) -> None:
         self.hosts[node.name] = node.host
@@ -98,7 +98,7 @@ class DynamoSafety(Invariant):
         return any(hint[0] == home and covers(hint[1], version) for hint in hints)
 
     def must_hold(self, node: str, key: str, version: Any) -> None:
-        """What a node acknowledges is on its disk."""
+        """Check that a version that a node acknowledges is on its disk."""
         if not self.holds(node, key, version):
             self.violated(
                 node,
@@ -108,7 +108,7 @@ class DynamoSafety(Invariant):
             )
 
     def must_have_hint(self, node: str, home: str, key: str, version: Any) -> None:
-        """So is a hint, unless it has been given to its home, or has expired, while the message waited for the disk."""
+        """Check the same for a hint, unless it was delivered or expired while the message waited for the disk."""
         since = self.hinted[node, home, key, digest_of_version(version)]
         age = self.hosts[node].clock() - since
         gone = age >= self.system.hint_expiry - _ROUNDING or self.holds(home, key, version)
@@ -120,7 +120,7 @@ class DynamoSafety(Invariant):
                 invariant="durable before send",
             )
 
-    # What is sent
+    # Messages
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__
@@ -147,7 +147,7 @@ class DynamoSafety(Invariant):
             self.check_quorum(src, message)
 
     def name_one_value(self, src: str, key: str, version: Any) -> None:
-        """The name of a write stands for one value, wherever it goes."""
+        """Check that a write's name identifies the same value in all messages."""
         shown = version.shown if isinstance(version.shown, tuple) else (version.shown,)
         for write, value in zip(version.writes, shown, strict=False):
             known = self.names.setdefault((key, write), value)
@@ -160,7 +160,7 @@ class DynamoSafety(Invariant):
                 )
 
     def check_handoff(self, src: str, dst: str, message: Handoff) -> None:
-        """A hint is what was written, and young enough."""
+        """Check that hints contain written versions only, and have not expired."""
         self.handed[src, dst, message.number] = message
         now = self.hosts[src].clock()
         for key, version, since in message.hints:
@@ -182,7 +182,7 @@ class DynamoSafety(Invariant):
                 )
 
     def check_quorum(self, src: str, message: Answer) -> None:
-        """A write is answered when a quorum has it on disk: of homes, or (sloppy) of homes and stand-ins."""
+        """Check that a quorum has an answered write on disk: homes, or (sloppy) homes and stand-ins."""
         found = self.updates.get((message.session, message.sequence))
         if found is None:
             return  # a read, or a write that its coordinator names
@@ -204,7 +204,7 @@ class DynamoSafety(Invariant):
                 invariant="W acknowledgements are of W durable homes",
             )
 
-    # What clients see
+    # Clients
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         if message.__class__ is Answer:
@@ -223,7 +223,7 @@ class DynamoSafety(Invariant):
             self.note_write(operation, self.updates[number][1])
 
     def note_write(self, operation: Any, version: Any) -> None:
-        """A write has returned: reads that begin from now on know of it."""
+        """Note a write that has returned: later reads must see it."""
         key = operation.operation.key
         self._note(self.acked, key, operation.returned, version)
         for write in version.writes:
@@ -232,7 +232,7 @@ class DynamoSafety(Invariant):
             self.deletes.setdefault(key, []).append((operation.called, operation.returned, version))
 
     def check_read(self, client: str, operation: Any, version: Any) -> None:
-        """A read sees the last completed write, nothing deleted, and (monotone) what earlier reads saw."""
+        """A read sees the last completed write, no deleted one, and (if reads are monotone) what earlier reads saw."""
         key, called = operation.operation.key, operation.called
         self._must_know(
             "a strict read sees the last completed write", client, key, version, self.acked, called
@@ -244,7 +244,7 @@ class DynamoSafety(Invariant):
                 self._note(self.read, key, operation.returned, version)
 
     def must_stay_deleted(self, who: str, key: str, version: Any, by: float) -> None:
-        """A write that had returned before a deletion was called is seen no more, once that has returned too."""
+        """A write that had returned before a deletion was called is not visible after the deletion has returned."""
         for write in () if version is None else version.writes:
             written = self.acked_at.get((key, write))
             for began, ended, deletion in self.deletes.get(key, ()):

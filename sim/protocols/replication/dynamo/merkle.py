@@ -1,4 +1,4 @@
-"""Merkle trees over the keys that two nodes share: equal roots mean equal data, and differences are found from the top.
+"""Merkle trees over the keys that two nodes share: equal roots mean equal data; differences are found top-down.
 
 Merkle, "A Digital Signature Based on a Conventional Encryption Function" (CRYPTO 1987); as used for anti-entropy in
 DeCandia et al. 2007, section 4.7.
@@ -12,7 +12,7 @@ __all__ = ["MerkleTree"]
 
 
 class MerkleTree:
-    """A tree of hashes of fixed depth. Level 0 is the root; a key belongs to the leaf that its hash falls into.
+    """A tree of hashes of fixed depth. Level 0 is the root; the hash of a key determines its leaf.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class MerkleTree:
     depth:
         Levels below the root (>= 1): there are ``fanout ** depth`` leaves.
 
-    A change costs as many hashes as there are levels, computed when somebody asks. An empty subtree has hash 0.
+    A change costs one hash per level, computed on demand. An empty subtree has hash 0.
     """
 
     def __init__(self, fanout: int, depth: int) -> None:
@@ -30,21 +30,21 @@ class MerkleTree:
         self._count: int = fanout**depth
         self._leaves: dict[int, dict[str, int]] = {}  # leaf -> key -> digest of its version
         self._sizes: dict[tuple[int, int], int] = {}  # (level, index) -> keys below
-        self._hashes: dict[tuple[int, int], int] = {}  # those that are up to date
+        self._hashes: dict[tuple[int, int], int] = {}  # only hashes that are up to date
 
     def leaf_of(self, key: str) -> int:
         """The leaf of a key, from 0."""
         return hash64(key) * self._count >> 64
 
     def put(self, key: str, digest: int) -> None:
-        """The version of ``key`` has this digest now."""
+        """Set the digest of the version of ``key``."""
         leaf = self.leaf_of(key)
         keys = self._leaves.setdefault(leaf, {})
         self._touch(leaf, int(key not in keys))
         keys[key] = digest
 
     def remove(self, key: str) -> None:
-        """The key is gone; nothing happens when it was not there."""
+        """Remove a key, if present."""
         leaf = self.leaf_of(key)
         if key in self._leaves.get(leaf, {}):
             del self._leaves[leaf][key]
@@ -67,7 +67,7 @@ class MerkleTree:
 
     @property
     def root(self) -> int:
-        """The hash of everything."""
+        """The hash of the whole tree."""
         return self.hash(0, 0)
 
     def hash(self, level: int, index: int) -> int:

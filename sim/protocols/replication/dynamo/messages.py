@@ -1,7 +1,7 @@
-"""The messages of the Dynamo protocol, by what they are for.
+"""The messages of the Dynamo protocol, by purpose.
 
-``ticket`` names an operation that a coordinator has under way: (its incarnation, a number). ``home`` is the node of the
-preference list that an answer counts for: the sender itself, or the one it stands in for.
+``ticket`` identifies an operation of a coordinator: (incarnation, number). ``home`` is the node of the preference list
+for which an answer counts: the sender itself, or the home for which it is a stand-in.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
     "Update",
 ]
 
-# A client and its coordinator. Reads come as `sim.protocols.client.Request`.
+# A client and its coordinator. Reads are sent as `sim.protocols.client.Request`.
 
 
 @message
 class Update:
-    """A write whose client has made its version: the same each time it is tried."""
+    """A write with the version that the client made; retries have the same version."""
 
     session: int
     sequence: int
@@ -47,14 +47,14 @@ class Update:
 
 @message
 class Answer(Reply):
-    """What became of an operation; after a read, the version that was read, which is the context of later writes."""
+    """The result of an operation. For a read: also the version that was read, the context of later writes."""
 
     version: Any = None
 
 
 @message
 class Unavailable:
-    """Too few answer; what was asked is still under way here, and may be asked of others."""
+    """Too few nodes answer. The operation is still in progress, and the client may try another coordinator."""
 
     session: int
     sequence: int
@@ -65,7 +65,7 @@ class Unavailable:
 
 @message
 class Put:
-    """Keep this version; as a hint, if ``home`` is another node."""
+    """Requests the receiver to keep this version, as a hint if ``home`` is another node."""
 
     ticket: tuple[int, int]
     key: str
@@ -75,7 +75,7 @@ class Put:
 
 @message
 class PutAck:
-    """The version, or one that covers it, is on this node's disk."""
+    """The version, or one that covers it, is on the sender's disk."""
 
     ticket: tuple[int, int]
     home: str
@@ -83,7 +83,7 @@ class PutAck:
 
 @message
 class Get:
-    """What do you have of this key?"""
+    """Requests the receiver's version of a key."""
 
     ticket: tuple[int, int]
     key: str
@@ -92,7 +92,7 @@ class Get:
 
 @message
 class GetReply:
-    """What the node has; None: nothing."""
+    """The sender's version; None: it has none."""
 
     ticket: tuple[int, int]
     version: Any
@@ -101,7 +101,7 @@ class GetReply:
 
 @message
 class Repair:
-    """A read found that you lack this; keep it, as a hint if ``home`` is another node."""
+    """A version that the receiver lacked at a read; to be kept, as a hint if ``home`` is another node."""
 
     ticket: tuple[int, int]
     key: str
@@ -111,7 +111,7 @@ class Repair:
 
 @message
 class RepairAck:
-    """It is on disk."""
+    """The repaired version is on the sender's disk."""
 
     ticket: tuple[int, int]
     home: str
@@ -119,12 +119,12 @@ class RepairAck:
 
 @message
 class Ping:
-    """Are you there again?"""
+    """A probe of a suspected node."""
 
 
 @message
 class Pong:
-    """I am."""
+    """The answer to a probe."""
 
 
 # Hinted handoff
@@ -132,7 +132,7 @@ class Pong:
 
 @message
 class Handoff:
-    """Versions that the sender kept for you while you were not to be had: (key, version, since)."""
+    """Hints that the sender kept while the receiver was unreachable: (key, version, time of arrival)."""
 
     number: tuple[int, int]
     hints: tuple[tuple[str, Any, float], ...]
@@ -140,7 +140,7 @@ class Handoff:
 
 @message
 class HandoffAck:
-    """They are on disk."""
+    """The hints are on the sender's disk."""
 
     number: tuple[int, int]
 
@@ -150,14 +150,14 @@ class HandoffAck:
 
 @message
 class Tree:
-    """Hashes of nodes of the Merkle tree over the keys that both share: (level, index, hash)."""
+    """Hashes of nodes of the Merkle tree over the keys that sender and receiver share: (level, index, hash)."""
 
     hashes: tuple[tuple[int, int, int], ...]
 
 
 @message
 class Leaves:
-    """All that the sender has in some leaves (``ask``: tell me what you have that is not here), or the answer to it."""
+    """All versions that the sender has in some leaves; ``ask`` requests those that differ, without it: the answer."""
 
     leaves: tuple[int, ...]
     versions: tuple[tuple[str, Any], ...]
@@ -169,7 +169,7 @@ class Leaves:
 
 @message
 class Confirm:
-    """Do you have this tombstone? If not, keep it."""
+    """Requests the receiver to keep this tombstone, and to confirm it."""
 
     key: str
     version: Any
@@ -177,7 +177,7 @@ class Confirm:
 
 @message
 class Confirmed:
-    """It is on disk."""
+    """The tombstone is on the sender's disk."""
 
     key: str
     version: Any
@@ -185,7 +185,7 @@ class Confirmed:
 
 @message
 class Purge:
-    """Every home has had this tombstone for long enough: drop it."""
+    """Requests the receiver to drop a tombstone that every home has had for the grace period."""
 
     key: str
     version: Any

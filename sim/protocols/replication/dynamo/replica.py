@@ -1,4 +1,4 @@
-"""A node of Dynamo: what it stores, and its answers to those who coordinate."""
+"""A node of Dynamo: its store, and its answers to coordinators."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = ["DynamoNode"]
 
 
 class DynamoNode(Node):
-    """Stores the keys in whose preference lists it is, and coordinates whatever clients ask it for."""
+    """A node that stores the keys in whose preference lists it is, and coordinates operations of clients."""
 
     settings: Dynamo
-    store = durable_map()  # key -> version; what it holds as a home
+    store = durable_map()  # key -> version that it holds as a home
 
     coordinator = part(Coordinator)
     handoff = part(HintedHandoff)
@@ -39,10 +39,10 @@ class DynamoNode(Node):
     collector = part(Collector)
 
     changes: list[tuple[str, Any, Any]] | None = None
-    """(key, version before, version after) of each change, for a checker; None: there is no checker."""
+    """(key, version before, version after) of each change, for an invariant; None: no invariant is checked."""
 
     def keep(self, key: str, version: Any) -> None:
-        """Merge a version into what is stored: it only grows."""
+        """Merge a version into the stored one, which only grows."""
         before = self.store.get(key)
         after = merged(before, version)
         if after != before:
@@ -57,19 +57,19 @@ class DynamoNode(Node):
             self.handoff.add(home, key, version)
 
     def drop(self, key: str) -> None:
-        """Forget a tombstone."""
+        """Drop a tombstone."""
         before = self.store.pop(key)
         self.changed(key, before, None)
 
     def changed(self, key: str, before: Any, after: Any) -> None:
-        """Tell the parts what a key holds now."""
+        """Inform the parts of a key's new version."""
         self.anti_entropy.changed(key, after)
         self.collector.changed(key, after)
         if self.changes is not None:
             self.changes.append((key, before, after))
 
     def gauges(self) -> dict[str, float]:
-        """What may be sampled: hints kept for others, nodes that are suspected, tombstones, keys with siblings."""
+        """Gauges: hints kept for others, suspected nodes, tombstones, keys with siblings."""
         versions = self.store.values()
         return {
             "hints": float(sum(len(hints) for hints in self.handoff.hints.values())),

@@ -1,15 +1,15 @@
-"""Dynamo: a replicated store that is always writable, with as much consistency as N, R and W buy.
+"""Dynamo: a replicated store that is always writable; N, R and W determine its consistency.
 
 DeCandia et al., "Dynamo: Amazon's Highly Available Key-value Store" (SOSP 2007); how stale partial quorums are:
 Bailis et al., "Probabilistically Bounded Staleness for Practical Partial Quorums" (PVLDB 5(8), 2012).
 
-Assumptions: a node keeps what it has acknowledged (it is on disk). Where a claim is made: the clients' clocks agree,
-and delays are above zero, so that a write called after another had returned has the greater timestamp.
+Assumptions: a node keeps everything that it has acknowledged (on disk). If a consistency is claimed: clients' clocks
+agree, and delays are above zero, so that a write called after another had returned has the greater timestamp.
 
-Departures: nodes don't come and go, and nobody gossips about who is there. Clients name their writes (see `versions`),
-where Dynamo's coordinators do; ``stamps="coordinator"`` is as in the paper, and then a write that is tried again may
-take effect twice. Tombstones are purged when all homes have confirmed them (see `tombstones`), of which the paper says
-nothing.
+Departures: the set of nodes is fixed, and there is no gossip of membership. Clients name their writes (see
+`versions`); in the paper, coordinators do. ``stamps="coordinator"`` is as in the paper, and then a retried write may
+take effect twice. Tombstones are purged when all homes have confirmed them (see `tombstones`); the paper does not
+describe tombstones.
 """
 
 from __future__ import annotations
@@ -45,43 +45,43 @@ class Dynamo(System):
     Parameters
     ----------
     nodes:
-        How many nodes store data (>= ``n``), named n0, n1, ... Keys are spread over them by consistent hashing.
+        How many nodes store data (>= ``n``), named n0, n1, ... Keys are assigned to them by consistent hashing.
     n:
-        Homes of each key: the first ``n`` different nodes that a walk around the ring from the key meets.
+        Number of homes of each key: the first ``n`` distinct nodes on the ring after the key.
     r, w:
-        How many homes must answer a read, have a write on disk: a number, or a quorum system over the preference list
-        (see `sim.protocols.quorums`); None: a majority.
+        How many homes must answer a read, and must have a write on disk: a number, or a quorum system over the
+        preference list (see `sim.protocols.quorums`); None: a majority.
     sloppy:
-        Stand-ins for homes that don't answer count towards ``r`` and ``w``.
+        Whether stand-ins for homes that do not answer count towards ``r`` and ``w``.
     handoff:
-        With strict quorums: stand-ins keep hints of writes (they never count). Sloppy quorums always have them.
+        With strict quorums: whether stand-ins keep hints of writes (and do not count). Sloppy quorums always do.
     repair:
-        Of stale homes that a read finds: ``"background"``; ``"blocking"``, before the reply; ``"off"``.
+        Repair of stale homes that a read finds: ``"background"``; ``"blocking"``, before the reply; ``"off"``.
     versions:
         ``"lww"``: last writer wins, by timestamp. ``"siblings"``: version vectors; a read returns a tuple of all values
         that no write has replaced.
     stamps:
-        Who names writes: ``"client"``, or ``"coordinator"`` (last writer wins by the coordinators' clocks).
+        The node that names writes: ``"client"``, or ``"coordinator"`` (last writer wins by the coordinators' clocks).
     coordinator:
-        The node that clients ask: the ``"nearest"`` node, or the key's first ``"home"``.
+        The node to which clients send: the ``"nearest"`` node, or the key's first ``"home"``.
     sync_every:
-        Between two turns of anti-entropy of a node; it turns to the other nodes in order. None: no anti-entropy.
+        Interval of a node's anti-entropy, with one other node at a time, in order. None: no anti-entropy.
     fanout, depth:
-        Of the Merkle trees (see `merkle`).
+        Shape of the Merkle trees (see `merkle`).
     handoff_every, hint_expiry:
-        How often hints are offered to their homes, and when they are dropped.
+        Interval at which hints are offered to their homes, and the age at which they are dropped.
     grace:
-        How long a tombstone is kept after all homes are known to have it; longer than ``hint_expiry``, by as long as
-        coordinators are at work (``longest_work``), and by what a message may be under way at most.
+        How long a tombstone is kept after all homes are known to have it. It must exceed ``hint_expiry`` by the time
+        for which coordinators work on an operation (``longest_work``) and the longest delay of a message.
     points:
-        On the ring, of each node.
+        Points of each node on the ring.
     proxies:
-        Further nodes p0, p1, ... that coordinate and store nothing.
+        Number of further nodes p0, p1, ... that coordinate and store nothing.
 
     A node that does not answer within ``detection`` is suspected, and probed every ``heartbeat``.
 
-    Raises ValueError for settings that cannot work. Where ``hint_expiry`` and ``longest_work`` together are not below
-    ``grace``, it is refused unless ``unsafe``: hints then bring deleted values back.
+    Raises ValueError for settings that cannot work, and, unless ``unsafe``, if ``hint_expiry + longest_work`` is not
+    below ``grace``: hints may then restore deleted values.
     """
 
     nodes: int = 3
@@ -126,7 +126,7 @@ class Dynamo(System):
                 "write has returned; unsafe=True runs it all the same"
             )
 
-    # Where keys are
+    # Placement of keys
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class Dynamo(System):
         return names("n", self.nodes)
 
     def order(self, key: str) -> tuple[str, ...]:
-        """All nodes that store data, in the order in which the ring meets them from a key."""
+        """All nodes that store data, in their order on the ring after a key."""
         return order_on_ring(self.names, self.points, key)
 
     def homes(self, key: str) -> tuple[str, ...]:
@@ -142,11 +142,11 @@ class Dynamo(System):
         return self.order(key)[: self.n]
 
     def is_read_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
-        """Whether a read has the answers of enough homes."""
+        """Whether enough homes have answered a read."""
         return self._tests(homes)[0](answered)
 
     def is_write_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
-        """Whether a write is on the disks of enough homes."""
+        """Whether enough homes have a write on disk."""
         return self._tests(homes)[1](answered)
 
     def _tests(self, homes: tuple[str, ...]) -> tuple[QuorumTest, QuorumTest]:
@@ -161,7 +161,7 @@ class Dynamo(System):
         return {}
 
     def shown(self, version: Any) -> Any:
-        """What a reader sees of a version, of which None is the empty one."""
+        """The value that a reader sees of a version (None: no version)."""
         return version.shown if version is not None else () if self.versions == "siblings" else None
 
     # Times
@@ -178,25 +178,25 @@ class Dynamo(System):
 
     @property
     def longest_work(self) -> float:
-        """Seconds that a coordinator works on an operation; a write may have returned long before."""
+        """The longest time (s) that a coordinator works on an operation; a write may have returned long before."""
         return ROUNDS * self.timeout
 
     @property
     def hints_outlive_tombstones(self) -> bool:
-        """Whether a hint may still be kept of a write whose deletion every home has, and is about to forget."""
+        """Whether a hint of a write may be older than the grace period of the tombstone that deletes the write."""
         return self.hint_expiry + self.longest_work >= self.grace
 
     @property
     def has_spares(self) -> bool:
-        """Whether there are nodes that may stand in for homes, and use for them."""
+        """Whether there are nodes that may be stand-ins, and options that use them."""
         return self.nodes > self.n and (self.sloppy or self.handoff)
 
     @property
     def converges_within(self) -> float | None:
-        """Seconds, besides what messages take, after the last write and fault within which all homes agree.
+        """Seconds after the last write and fault within which all homes agree, without message delays.
 
-        Coordinators may be at work for some more detection times. Then two rounds of anti-entropy of every node with
-        every other, and two rounds of hints; one of each is enough unless a message is slow. None: no anti-entropy.
+        It is the longest work of a coordinator, plus two rounds of anti-entropy of every node with every other, plus
+        two rounds of hints (one round of each suffices unless a message is slow). None: no anti-entropy.
         """
         if self.sync_every is None:
             return None
@@ -204,19 +204,19 @@ class Dynamo(System):
 
     @property
     def max_clock_drift(self) -> float | None:
-        """Tombstones wait by one clock for hints that expire by others: rates may be 5 % wrong."""
+        """5 % if ``grace`` leaves room for it, else 0: hints and tombstones are timed by clocks of different nodes."""
         longest = (self.hint_expiry + self.longest_work) * 1.05 / 0.95
         return 0.05 if longest < self.grace else 0.0
 
     @property
     def wall_clock_may_jump(self) -> bool:
-        """Not where there are hints: they are on disk, and only the wall clock tells their age after a restart.
+        """False if there may be hints: they are on disk, and after a restart only the wall clock shows their age.
 
-        A hint that seems younger than it is outlives the tombstone of what it holds, and brings it back.
+        A hint that seems younger than it is may outlive the tombstone of its key, and restore the deleted value.
         """
         return not self.has_spares
 
-    # What it is to the simulator
+    # Interface to the simulator
 
     def members(self) -> tuple[Member, ...]:
         return tuple(Member(name, DynamoNode) for name in (*self.names, *names("p", self.proxies)))
@@ -227,14 +227,14 @@ class Dynamo(System):
 
     @property
     def sees_completed_writes(self) -> bool:
-        """Whether every read quorum meets every write quorum, and only homes count."""
+        """Whether every read quorum intersects every write quorum, and only homes count."""
         if self.sloppy or self.unsafe or self.stamps == "coordinator":
             return False
         return disjoint_pair(as_quorums(self.r), as_quorums(self.w), self.names[: self.n]) is None
 
     @property
     def reads_are_monotone(self) -> bool:
-        """Whether no read returns an older version than a read that was over before: R hold it, and 2R > N."""
+        """Whether no read returns an older version than an earlier completed read: R homes hold it, and 2R > N."""
         reads = as_quorums(self.r)
         return (
             self.sees_completed_writes
@@ -244,10 +244,10 @@ class Dynamo(System):
 
     @property
     def consistency(self) -> str | None:
-        """Strict quorums with R + W > N: regular. With blocking repair and 2R > N: linearizable, as ABD with clocks.
+        """Strict quorums with R + W > N: regular; with blocking repair and 2R > N: linearizable (ABD with clocks).
 
-        Else eventual, if there is anti-entropy. Siblings claim no more than that, as a read of them is of no register;
-        `invariants` has what they promise.
+        Else eventual, if there is anti-entropy. With siblings also eventual, because a read of siblings is not a read
+        of a register; `invariants` has their guarantees.
         """
         if self.versions == "siblings" or not self.sees_completed_writes:
             return None if self.unsafe or self.sync_every is None else "eventual"
@@ -258,7 +258,7 @@ class Dynamo(System):
         return (safety, Converged(system=self, safety=safety))
 
     def replica_values(self, nodes: Mapping[str, Node]) -> Mapping[str, Mapping[str, Any]]:
-        """What the first home of each key shows of it, what the second, and so on."""
+        """For i = 1 ... n: key -> the value at the i-th home of each key."""
         stores = {name: node.store for name, node in nodes.items() if isinstance(node, DynamoNode)}
         keys = dict.fromkeys(key for store in stores.values() for key in store)
         return {
@@ -267,13 +267,13 @@ class Dynamo(System):
         }
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
-        """None: each key has replicas of its own; whether they agree in the end, `replica_values` shows."""
+        """None: each key has its own replicas; `replica_values` shows whether they converge."""
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that neither a live node nor a hint knows of, not even as replaced.
+        """How many acknowledged writes no live node and no hint knows of, not even as replaced.
 
-        Keys that were deleted are left out: once a tombstone is purged nobody knows. So are timestamps of coordinators,
-        which clients don't know (None).
+        Deleted keys are left out, because no node knows their writes once the tombstone is purged. None if coordinators
+        name writes, because clients do not know these names.
         """
         if self.stamps == "coordinator":
             return None

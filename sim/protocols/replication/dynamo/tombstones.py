@@ -1,15 +1,15 @@
-"""Tombstones, and when they may be forgotten.
+"""Tombstones, and when they may be dropped.
 
-A tombstone that is dropped too early lets the deleted value return, from a node that missed the deletion. Age alone
-does not tell: a node may be away for longer than any grace period. So the first home of a key asks all the others
-until each has the tombstone on disk, waits for the *grace period* from then on, and tells everybody to drop it. Older
-versions can then be nowhere but under way, in hints, or with coordinators that still look for somebody to take them as
-hints. These are done after `Dynamo.longest_work`, hints expire after `Dynamo.hint_expiry`, and no message is under way
-for longer than what the grace period has beyond both (an assumption: a node that stands still for longer, or a client
-that goes on trying a write that a read has seen, breaks it).
+If a tombstone is dropped too early, a node that missed the deletion may restore the deleted value. The age of a
+tombstone is not a sufficient criterion: a node may be down for longer than any grace period. So the first home of a key
+asks all the others until each has the tombstone on disk, waits for the *grace period* from then on, and tells all homes
+to drop it. Older versions can then only be in flight, in hints, or at coordinators that still look for stand-ins.
+Coordinators finish after `Dynamo.longest_work`, hints expire after `Dynamo.hint_expiry`, and no message is in flight
+for longer than the rest of the grace period. (The last is an assumption: a node that is paused for longer, or a client
+that keeps retrying a write that a read has seen, violates it.)
 
-Costs 3(N - 1) messages a deletion, once. DeCandia et al. 2007 say nothing of tombstones; grace periods and the danger
-of hints are those of Cassandra and Riak, the confirmation by all is what makes them safe.
+Cost: 3(N - 1) messages per deletion. DeCandia et al. 2007 do not describe tombstones. Grace periods, and the danger of
+hints, are known from Cassandra and Riak; the confirmation by all homes makes grace periods safe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Collector"]
 
 
 class _Confirming:
-    """A tombstone, who is known to have it, and since when everybody is."""
+    """A tombstone, the homes known to have it (``by``), and the time (s) since which all have it (``since``)."""
 
     __slots__ = ("by", "since", "version")
 
@@ -37,7 +37,7 @@ class _Confirming:
 
 
 class Collector(Part):
-    """Sees to the tombstones of the keys whose first home this node is."""
+    """Collects the tombstones of the keys whose first home this node is."""
 
     node: DynamoNode
 
@@ -48,7 +48,7 @@ class Collector(Part):
             self.changed(key, version)
 
     def changed(self, key: str, version: Any) -> None:
-        """What this node stores of a key is another version now; None: nothing."""
+        """Note that this node's version of a key has changed; None: it holds none."""
         if version is None or not version.is_tombstone:
             self.tombstones.pop(key, None)
         elif self.node.settings.homes(key)[0] == self.name:
@@ -56,7 +56,7 @@ class Collector(Part):
             self.wind_up()
 
     def wind_up(self) -> None:
-        """See to the tombstones from time to time, while there are any."""
+        """Set the timer of the next collection, if there are tombstones."""
         if self.tombstones and not self.ticking:
             self.ticking = True
             self.set_timer("collect", self.node.settings.grace / 4)
@@ -68,7 +68,7 @@ class Collector(Part):
         self.wind_up()
 
     def see_to(self, key: str, tombstone: _Confirming) -> None:
-        """Ask those who have not confirmed; when all have for long enough, have it dropped."""
+        """Ask the homes that have not confirmed; when all have confirmed for the grace period, send Purge."""
         homes = self.node.settings.homes(key)
         missing = [home for home in homes if home not in tombstone.by]
         if missing:
@@ -89,7 +89,7 @@ class Collector(Part):
             tombstone.by[src] = None
 
     def on_purge(self, src: str, msg: Purge) -> None:
-        """Drop it, unless something has been written since."""
+        """Drop the tombstone, unless the key was written since."""
         if self.node.store.get(msg.key) == msg.version:
             self.node.drop(msg.key)
             self.record("purged", key=msg.key)

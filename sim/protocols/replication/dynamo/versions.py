@@ -1,12 +1,12 @@
-"""Versions of a key: values with what is known of their history. Two versions of a key always merge, into one that
-covers both; so replicas may learn of them in any order, and more than once.
+"""Versions of a key: values with their known history. Two versions of a key always merge into one that covers both,
+so replicas may receive them in any order, and more than once.
 
 `Stamped` is last-writer-wins: the greater timestamp covers the smaller. `Siblings` keeps all values that no write has
-replaced, with the causal context of all writes it has heard of (`sim.protocols.causality.siblings`). In both a deletion
-is a version too, a *tombstone*.
+replaced, with the causal context of all known writes (`sim.protocols.causality.siblings`). In both, a deletion is also
+a version, a *tombstone*.
 
-A write is named by its client's session (and not by its coordinator), so that a write that is tried again, perhaps
-through another node, is the same write. The price is a context that grows with the sessions that wrote a key.
+A write is named by its client's session (not by its coordinator), so that a retried write, perhaps through another
+coordinator, has the same name. The price is a context that grows with the number of sessions that wrote a key.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 WriteStamp = tuple[float, int, int]
-"""``(seconds, session, sequence)``: ordered by time; no two writes have the same."""
+"""``(seconds, session, sequence)``: ordered by time, unique for each write."""
 
 
 @message
 class Stamped:
-    """One value, or a tombstone, under a timestamp."""
+    """One value, or a tombstone, with a timestamp."""
 
     stamp: WriteStamp
     value: Any
@@ -52,21 +52,21 @@ class Stamped:
 
     @property
     def is_tombstone(self) -> bool:
-        """Whether nothing is to be seen."""
+        """Whether a reader sees no value."""
         return self.deleted
 
     @property
     def shown(self) -> Any:
-        """What a reader sees: the value, or None."""
+        """The value that a reader sees; None: deleted."""
         return None if self.deleted else self.value
 
     @property
     def writes(self) -> tuple[WriteStamp, ...]:
-        """The names of the writes whose values are to be seen."""
+        """The names of the writes whose values a reader sees."""
         return () if self.deleted else (self.stamp,)
 
     def knows(self, write: WriteStamp) -> bool:
-        """Whether it is this write, or one that came after it."""
+        """Whether this version is the given write, or one with a greater timestamp."""
         return self.stamp >= write
 
     @property
@@ -77,13 +77,13 @@ class Stamped:
 
 @message
 class Siblings:
-    """Values by the dots that wrote them, as (value, its further bytes), and the context of all writes heard of."""
+    """Dot -> (value, further bytes) of all values that are not replaced, and the context of all known writes."""
 
     values: DotFunction
     context: Context
 
     def merge(self, other: Siblings) -> Siblings:
-        """What both hold, and what one holds of which the other has never heard."""
+        """The values that both hold, and those that one holds and the other's context does not contain."""
         if self == other:
             return self
         joined = DottedStore(self.values, self.context).merge(DottedStore(other.values, other.context))
@@ -95,21 +95,21 @@ class Siblings:
 
     @property
     def is_tombstone(self) -> bool:
-        """Whether nothing is to be seen."""
+        """Whether a reader sees no value."""
         return not self.values
 
     @property
     def shown(self) -> Any:
-        """What a reader sees: all values, in the order of their dots."""
+        """The values that a reader sees, in the order of their dots."""
         return tuple(value for _, (value, _) in self.values)
 
     @property
     def writes(self) -> tuple[Dot, ...]:
-        """The names of the writes whose values are to be seen."""
+        """The names of the writes whose values a reader sees."""
         return tuple(dot for dot, _ in self.values)
 
     def knows(self, write: Dot) -> bool:
-        """Whether it has heard of this write."""
+        """Whether the context contains this write."""
         return self.context.has(write)
 
     @property
@@ -124,7 +124,7 @@ StoredVersion = Stamped | Siblings
 
 
 def write_siblings(session: int, seen: Context | None, value: Any, size: int, *, deletes: bool) -> Siblings:
-    """The version that a session's write makes of what it has seen: its value alone, or a tombstone."""
+    """The version of a session's write, which replaces what the session has seen: one value, or a tombstone."""
     context = EMPTY if seen is None else seen
     dot = context.next_dot(f"s{session}")
     values = () if deletes else ((dot, (value, size)),)
@@ -132,7 +132,7 @@ def write_siblings(session: int, seen: Context | None, value: Any, size: int, *,
 
 
 def merged(*versions: Any) -> Any:
-    """The merge of versions, of which any may be None: nothing is known."""
+    """The merge of versions; None entries (no version) are ignored."""
     found = None
     for version in versions:
         found = version if found is None else found if version is None else found.merge(version)
@@ -140,7 +140,7 @@ def merged(*versions: Any) -> Any:
 
 
 def covers(a: Any, b: Any) -> bool:
-    """Whether version ``a`` includes ``b``; None is nothing."""
+    """Whether version ``a`` includes ``b``; None (no version) includes nothing and is included in everything."""
     return b is None or (a is not None and bool(a.covers(b)))
 
 

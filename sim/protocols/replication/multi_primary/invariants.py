@@ -1,7 +1,7 @@
-"""What must always hold of multi-primary replication. Each invariant has a mutant that breaks it (tests/protocols).
+"""The invariants of multi-primary replication. Each invariant has a mutant that violates it (tests/protocols).
 
-Source: the multi-primary line of the project's table of invariants. That replicas agree in the end is judged after the
-run (`sim.lab.simulation.Simulation.settle`).
+Source: the multi-primary line of the project's table of invariants. Whether replicas converge is checked after the run
+(`sim.lab.simulation.Simulation.settle`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
-    """The invariants that a system of these settings promises."""
+    """The invariants that hold for a system with these settings."""
     invariants: list[Invariant] = [
         OneDotPerWrite(),
         promises(Update, Digest, keeps="seen", shown=has_seen),
@@ -49,7 +49,7 @@ def invariants_of(system: MultiPrimary) -> Iterable[Invariant]:
 
 @dataclass
 class OneDotPerWrite(Invariant):
-    """A dot names one version, the same everywhere; and a client's write, however often it is retried, has one dot."""
+    """A dot identifies one version, the same everywhere; a client's write has one dot, even if it is retried."""
 
     title: ClassVar[str] = "one dot per write"
     versions: dict[Dot, Version] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class OneDotPerWrite(Invariant):
 
 
 def has_seen(stored: Stored, message: Update | Digest, dst: str) -> bool:
-    """Whether the disk of a replica has seen what it says that it has seen."""
+    """Whether the replica's ``seen`` on disk covers the one in its message."""
     return message.seen is None or stored("seen").covers(message.seen)
 
 
 def holds(rule: Callable[[Versions], Versions]) -> Shown:
-    """Whether the disk of a replica has each version that it tells, or what took its place by this rule."""
+    """A test whether the replica's disk has each version that it sends, or versions that replace it by this rule."""
 
     def shown(stored: Stored, message: Update, dst: str) -> bool:
         for key, version in message.versions:
@@ -92,7 +92,7 @@ def holds(rule: Callable[[Versions], Versions]) -> Shown:
 
 @dataclass
 class ReplacedStaysReplaced(Invariant):
-    """A replica that has seen a version holds nothing that it replaced: deleted stays deleted."""
+    """A replica that has seen a version holds no version that it replaced: deleted keys stay deleted."""
 
     title: ClassVar[str] = "replaced stays replaced"
     versions: dict[Dot, Version] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class ReplacedStaysReplaced(Invariant):
                 self.check(node)
 
     def check(self, node: MultiPrimaryNode) -> None:
-        """Compare all that a replica holds with the versions that it has said to have seen."""
+        """Compare the versions that a replica holds with those that it has declared as seen."""
         told = self.told.get(node.name, EMPTY)
         for key, held in node.versions.items():
             for version in held:
@@ -137,7 +137,7 @@ class ReplacedStaysReplaced(Invariant):
 
 @dataclass
 class NeverBehindItsCause(Invariant):
-    """By hybrid clocks a write has a higher timestamp than all that it replaces (Kulkarni et al., theorem 1)."""
+    """With hybrid clocks, a write has a higher timestamp than the versions it replaces (Kulkarni et al., theorem 1)."""
 
     title: ClassVar[str] = "a write is later than what it replaces"
     times: dict[Dot, Any] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class NeverBehindItsCause(Invariant):
 
 @dataclass
 class OneAnswer(Invariant):
-    """A resolver depends on the values that it is given and on nothing else."""
+    """A resolver's result depends on its arguments only."""
 
     title: ClassVar[str] = "equal siblings, equal answer"
     answers: dict[tuple[str, tuple[Dot, ...]], Any] = field(default_factory=dict)

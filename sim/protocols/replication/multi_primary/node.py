@@ -1,19 +1,19 @@
-"""Multi-primary replication: every replica takes writes, answers at once, and tells the others later.
+"""Multi-primary replication: every replica accepts writes, answers at once, and informs the others later.
 
 Writes of one key at two replicas may conflict. *Last writer wins* keeps the version with the higher timestamp, by wall
-clocks or by hybrid logical clocks, and silently drops the other; *siblings* keeps both, until a write that has seen
-them; a *resolver* shows the siblings as one value.
+clocks or by hybrid logical clocks, and silently drops the other. *Siblings* keeps both, until a write that has seen
+them replaces them. A *resolver* computes one value from the siblings.
 
 Sources: last writer wins, RFC 677 (Johnson & Thomas 1975); siblings, version vectors (see `versions`); anti-entropy
-between pairs by version vectors, Bayou (Petersen et al., SOSP 1997): a digest is a number a replica, not one a key.
+between pairs by version vectors, Bayou (Petersen et al., SOSP 1997): a digest has one number per replica, not per key.
 Tombstones are collected when all replicas have seen them: matrix clocks (Wuu & Bernstein, PODC 1984).
 
-Assumptions: a client keeps to its replica, and waits for it while it is down. A write that was acknowledged is on that
-replica's disk, and nowhere else for certain. A replica that lost its disk comes back as another actor and asks for
-everything; messages that were sent to it before are no longer under way by then (they might hold what was collected).
+Assumptions: a client uses one replica, and waits for it while it is down. An acknowledged write is on this replica's
+disk; it need not be anywhere else. A replica that has lost its disk returns as a new actor and requests all versions.
+Messages that were sent to it before are no longer in flight by then (they might contain collected tombstones).
 
-Departures: a resolver is asked when a key is read, and its value becomes a version by the next write; Bayou's merge
-procedures write at once. The events of hybrid clocks are writes and the arrival of versions; digests carry no time.
+Departures: the resolver is called when a key is read, and its value becomes a version with the next write; Bayou's
+merge procedures write at once. Hybrid clocks advance at writes and at the arrival of versions; digests carry no time.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from sim.system import Invariant
 
 __all__ = ["Digest", "MultiPrimary", "MultiPrimaryNode", "Update"]
 
-_MODIFYING = frozenset({"increment", "append"})  # what they make contains what they replace
+_MODIFYING = frozenset({"increment", "append"})  # their result contains the value that they replace
 
 
 @message
 class Update:
-    """Versions of keys. With ``seen``: all that the receiver of that digest lacks; it has then seen this, too."""
+    """Versions of keys. With ``seen``: all versions that the receiver lacked, so it may merge ``seen`` into its own."""
 
     versions: tuple[tuple[str, Version], ...]
     seen: Context | None = None
@@ -49,22 +49,27 @@ class Update:
 
 @message
 class Digest:
-    """The dots of all versions that the sender has seen. Send what it lacks; ``ask``: and ask for what you lack."""
+    """The dots of all versions that the sender has seen; requests the versions that it lacks.
+
+    With ``ask``, a receiver that lacks versions itself answers with a digest, too.
+    """
 
     seen: Context
     ask: bool
 
 
 class MultiPrimaryNode(Responder):
-    """A replica that takes writes for all keys."""
+    """A replica that accepts writes for all keys."""
 
     settings: MultiPrimary
-    versions = durable_map()  # key -> what is held of it
+    versions = durable_map()  # key -> its versions
     seen = durable(EMPTY)  # the dots of all versions that are or were held
     clock = durable(BEGINNING)  # hybrid
     actor = durable("")  # its name in dots
     done = durable_map()  # session -> (sequence, result): a retried write takes effect once
-    replaced = durable_map()  # write -> (by which, blindly); not part of the protocol: to count what was lost
+    replaced = (
+        durable_map()
+    )  # write -> (replacing write, blindly); not part of the protocol: counts lost writes
 
     def on_start(self) -> None:
         if not self.actor:
@@ -76,7 +81,7 @@ class MultiPrimaryNode(Responder):
         self.set_timer("gossip", self.settings.gossip_every * self.random.random())
 
     def gauges(self) -> dict[str, float]:
-        """Conflicts met since it booted, tombstones kept, and keys that have siblings."""
+        """The number of conflicts since its start, of tombstones, and of keys that have siblings."""
         split = sum(len(held) > 1 for held in self.versions.values())
         return {"conflicts": self.conflicts, "tombstones": len(self.tombstones), "siblings": split}
 
@@ -96,28 +101,28 @@ class MultiPrimaryNode(Responder):
         self.answer(src, command, result)
 
     def look_up(self, key: str) -> Any:
-        """What a read returns: the value; where there are several, what the resolver says, or all as a tuple."""
+        """The result of a read: the value; if there are several, the resolver's result, or all values as a tuple."""
         values = tuple(v.value for v in self.versions.get(key, ()) if not v.deleted)
         if len(values) < 2:
             return values[0] if values else None
         return values if self.settings.resolver is None else self.settings.resolver(values)
 
     def execute(self, command: Command) -> Result:
-        """Carry out a write on what this replica holds, knowing nothing of the others."""
+        """Execute a write on this replica's state only."""
         result, value = on_value(self.look_up(command.key), command)
         if result.status == "ok":
             self.write(command, value)
         return result
 
     def write(self, command: Command, value: Any) -> None:
-        """Make a version that replaces all that is held of its key, and tell the others."""
+        """Make a version that replaces all held versions of its key, and send it to the others."""
         key, write = command.key, (command.session, command.sequence)
         held: Versions = self.versions.get(key, ())
         dot = (self.actor, self.seen.upto(self.actor) + 1)
         deleted = command.kind == "delete"
         fresh = Version(dot, past_of(held), self.read_clock(), value, deleted, write, command.size)
         if self.settings.conflicts == "lww" and held and held[0].stamp > fresh.stamp:
-            # This clock is behind that of the version to be replaced: the write is lost, although it was the last.
+            # This clock is behind the timestamp of the version to be replaced: the write is lost, although it is later.
             self.record("dropped", key=key, write=write, by=held[0].write)
             return
         for version in held:
@@ -147,7 +152,7 @@ class MultiPrimaryNode(Responder):
     # The other replicas
 
     def on_update(self, src: str, msg: Update) -> None:
-        # What was seen and is not held was replaced since, or collected: it does not come back.
+        # A version that was seen and is not held was replaced or collected since: it is not accepted again.
         news = [(key, version) for key, version in msg.versions if not self.seen.has(version.dot)]
         if news and self.settings.clock == "hybrid":
             self.clock = self.clock.receive(max(version.time for _, version in news), self.now)
@@ -161,7 +166,7 @@ class MultiPrimaryNode(Responder):
             self.seen = seen
 
     def merge(self, key: str, version: Version) -> None:
-        """Take in a version that was never seen here."""
+        """Accept a version that this replica has not seen before."""
         held: Versions = self.versions.get(key, ())
         for other in held:
             if not replaced_by(other, version) and not replaced_by(version, other):
@@ -171,7 +176,7 @@ class MultiPrimaryNode(Responder):
         self.hold(key, rule((*held, version)))
 
     def on_gossip_timeout(self) -> None:
-        """Anti-entropy: compare with one peer after the other."""
+        """Anti-entropy: compare with the next peer in turn."""
         self.set_timer("gossip", self.settings.gossip_every)
         if self.peers:
             self.send(self.peers[self.turn % len(self.peers)], Digest(self.seen, ask=True))
@@ -190,7 +195,7 @@ class MultiPrimaryNode(Responder):
     # Tombstones
 
     def collect(self) -> None:
-        """Forget tombstones that have done their work."""
+        """Drop the tombstones that all replicas have seen."""
         for key in list(self.tombstones):
             held = self.versions[key]
             spent = [v for v in held if v.deleted and self.is_stable(v)]
@@ -200,21 +205,21 @@ class MultiPrimaryNode(Responder):
                 self.hold(key, tuple(v for v in held if v not in spent))
 
     def is_stable(self, version: Version) -> bool:
-        """Whether all replicas have seen this version, and this one whatever they wrote before they saw it.
+        """Whether all replicas have seen this version, and this replica has seen all that they wrote before that.
 
-        A peer becomes known by its own complete update. So whatever it wrote before has been seen here, and is
-        not taken in again; what it writes later has a higher timestamp, if clocks are hybrid.
+        A peer's ``seen`` becomes known from its own complete update. So this replica has seen all that the peer wrote
+        before, and does not accept it again; with hybrid clocks, the peer's later writes have higher timestamps.
         """
         return all(seen.has(version.dot) for seen in self.known.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiPrimary(ReplicatedSystem):
-    """Every one of ``nodes`` replicas takes writes.
+    """Multi-primary replication: each of ``nodes`` replicas accepts writes.
 
-    Reads, puts and deletes are served always; cas, append and increment where a read has one value. They look at the
-    replica that is asked and at nothing else: two replicas may both let the same cas succeed, and increments get lost.
-    All that is claimed is that replicas agree in the end.
+    Reads, puts and deletes are always served; cas, append and increment only if a read has one value. They use the
+    state of one replica only: the same cas may succeed at two replicas, and increments may be lost. The only claim is
+    that replicas converge.
 
     Parameters
     ----------
@@ -223,11 +228,11 @@ class MultiPrimary(ReplicatedSystem):
     conflicts:
         ``"lww"``: the last writer wins. ``"siblings"``: conflicting values are kept side by side.
     clock:
-        Of timestamps: ``"hybrid"`` or ``"wall"``. By wall clocks tombstones are kept for ever: a slow clock might
-        later give a timestamp below that of one which was collected.
+        The clock of timestamps: ``"hybrid"`` or ``"wall"``. With wall clocks, tombstones are kept forever: a slow clock
+        might later produce a timestamp below that of a collected tombstone.
     resolver:
-        With siblings: makes one value of a tuple of them, which come in the same order everywhere. It must depend on
-        nothing else; checking asks it twice. What it leaves out is its decision, and not counted as lost.
+        With siblings: a function from the tuple of siblings (in the same order everywhere) to one value. The result
+        must depend on the tuple only; invariants call the function twice. Values that it omits do not count as lost.
     gossip_every:
         Seconds between comparisons with the next peer.
     """
@@ -290,9 +295,9 @@ class MultiPrimary(ReplicatedSystem):
         return invariants_of(self)
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that are not in the final state, and that nobody replaced who had seen them.
+        """How many acknowledged writes are not in the final state, although no later write replaced them knowingly.
 
-        What an increment or an append replaced lives on in its result, and is lost if that is.
+        A write that an increment or an append replaced is part of its result, and is lost if this result is lost.
         """
         replicas = [node for node in nodes.values() if isinstance(node, MultiPrimaryNode)]
         if not replicas:

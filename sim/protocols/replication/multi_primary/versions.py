@@ -1,9 +1,9 @@
-"""Versions of a key; which of them a replica keeps is by one of two rules, `latest` or `siblings`.
+"""Versions of a key. A replica keeps versions by one of two rules, `latest` or `siblings`.
 
-Each write makes a version with a *dot* (which replica, its how-manieth write) and a *past*: a version vector that says
-which versions of the key it replaced, knowingly or through those (Parker et al., IEEE TSE 1983; dots: Preguica et
-al., "Dotted Version Vectors", 2010). Two versions of which neither is in the other's past are in conflict: they are
-siblings (`sim.protocols.causality.siblings`).
+Each write makes a version with a *dot* (replica, number of the write at this replica) and a *past*: a version vector
+of the versions of the key that it replaced, directly or indirectly (Parker et al., IEEE TSE 1983; dots: Preguica et
+al., "Dotted Version Vectors", 2010). Two versions conflict if neither is in the other's past: they are siblings
+(`sim.protocols.causality.siblings`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sim.protocols.causality.hlc import HybridTime
 __all__ = ["Version", "Versions", "Write", "latest"]
 
 Write = tuple[int, int]
-"""``(session, sequence)``: which client's write."""
+"""``(session, sequence)`` of a client's write."""
 
 
 @message
 class Version:
-    """What one write made of a key. ``past``: for each replica the number of its last write that this one replaces.
+    """The version of a key made by one write. ``past``: for each replica, the number of its last write replaced.
 
-    ``time`` is that of the writer's clock; ``size`` counts bytes beyond those of the value.
+    ``time`` is the time on the writer's clock; ``size`` counts bytes beyond those of the value.
     """
 
     dot: Dot
@@ -38,7 +38,7 @@ class Version:
 
     @property
     def stamp(self) -> tuple[HybridTime, Dot]:
-        """The timestamp, which no two writes share: equal times are told apart by who wrote."""
+        """The timestamp, unique for each write: ties of time are broken by the dot."""
         return self.time, self.dot
 
     @property
@@ -48,9 +48,9 @@ class Version:
 
 
 Versions = tuple[Version, ...]
-"""What a replica holds of a key, in the order of dots."""
+"""The versions of a key that a replica holds, in the order of dots."""
 
 
 def latest(versions: Iterable[Version]) -> Versions:
-    """Last writer wins: the version with the highest timestamp, whatever it knew of the others."""
+    """Last writer wins: the version with the highest timestamp, regardless of causality."""
     return (max(versions, key=lambda version: version.stamp),)
