@@ -1,4 +1,4 @@
-"""`sim list`: list systems, networks, workloads, faults and scenarios."""
+"""`sim list`: list systems, applications, networks, workloads, faults and scenarios."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ __all__ = ["command"]
     help="Folder of scenario scripts; default: scenarios/ here, and those that come with the package.",
 )
 def command(folder: Path | None) -> None:
-    """List systems, networks, workloads, faults and scenarios."""
+    """List systems, applications, networks, workloads, faults and scenarios."""
     import sim.faults
     import sim.network
     import sim.protocols
+    import sim.protocols.applications
     import sim.workload
     from sim.faults import Fault
+    from sim.protocols.application import Application
     from sim.system import System
 
     def show(title: str, rows: list[tuple[str, str]]) -> None:
@@ -46,6 +48,7 @@ def command(folder: Path | None) -> None:
         ]
 
     show("Systems", classes(sim.protocols, System))
+    show("Applications", classes(sim.protocols.applications, Application))
     show("Networks", [row for row in classes(sim.network, None) if row[0][0].islower()])
     show("Workloads", classes(sim.workload, sim.workload.Workload))
     show("Faults", classes(sim.faults, Fault))

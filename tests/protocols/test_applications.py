@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -273,3 +275,23 @@ def test_a_failure_that_the_application_tells_is_judged() -> None:
     row = operations.index[operations["status"] == "fail"][0]
     operations.loc[row, "result"] = "a0 holds 99"
     assert check(operations, "linearizable", model=model_of(Bank(), operations)).status == "invalid"
+
+
+def test_the_docs_name_what_takes_an_application() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocols.md").read_text("utf-8")
+    rows = [
+        row
+        for row in text.split("## Applications")[1].split("\n## ")[0].splitlines()
+        if row.startswith("| `")
+    ]
+    taken, refused = (
+        {
+            name
+            for row in rows
+            if ("| refused" in row) is no
+            for name in re.findall(r"`(\w+)`", row.split("|")[1])
+        }
+        for no in (False, True)
+    )
+    assert taken == TAKERS
+    assert refused <= set(EVERY) - TAKERS
