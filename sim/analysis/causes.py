@@ -125,7 +125,7 @@ class Causes:
     def _served(
         self, cause: dict[str, Any], what: str, node: str, since: float, step: int, message: int = -1
     ) -> Iterator[PathPart]:
-        """What a step had to wait for on its own machine, backwards: a pause, a core's service, the queue for it."""
+        """The delays of a step on its own machine, latest first: a pause, a core's service, the queue for the core."""
         done = cause.get("done", since)
         began = max(since, cause.get("began", since))
         if done < self._time[step]:
@@ -136,7 +136,7 @@ class Causes:
             yield PathPart("core queue", what, node, node, node, since, began, step, message)
 
     def _waited(self, step: int, before: int, client: str) -> Iterator[PathPart]:
-        """What happened on one node between two steps, backwards."""
+        """The events on one node between two steps, latest first."""
         cause = self._cause[step]
         if cause["kind"] == "work":
             yield from self._served(cause, str(cause["name"]), self._node[step], self._time[before], step)
@@ -148,7 +148,7 @@ class Causes:
             yield self._wait(step, before, kind, self._told(step))
 
     def _told(self, step: int) -> str:
-        """What brought a step about, in words."""
+        """The cause of a step, in words."""
         cause = self._cause[step]
         if cause["kind"] == "message":
             return str(self._messages[cause["id"]][0])

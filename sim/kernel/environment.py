@@ -26,7 +26,7 @@ from simpy.events import NORMAL, URGENT, Event, EventPriority
 __all__ = ["CROWD", "Environment", "StandstillError"]
 
 CROWD = 1_000_000
-"""How many entries the environment processes between two checks whether simulated time stands still."""
+"""How many entries the environment processes between two checks that simulated time advances."""
 
 _AT_ONCE = EventPriority(-1)  # before everything else: SimPy reschedules an interrupted event this way, too
 

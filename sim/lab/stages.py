@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 MOST_SEEDS = 1000
-"""So many seeds at most, where no other bound is given."""
+"""The largest number of seeds if no other bound is given."""
 
 _BY_DEFAULT = ("throughput", "p50", "p99")
 

@@ -1,4 +1,4 @@
-"""Consistency: what the clients saw, judged.
+"""Consistency checks of the operations that clients observed.
 
 `check` takes an operations frame and the name of a consistency model and returns a `Verdict`: valid, invalid (with the
 few operations that contradict each other) or unknown. docs/consistency.md teaches the models and the algorithms.

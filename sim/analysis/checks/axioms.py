@@ -1,5 +1,5 @@
-"""Slow and simple judges of the weak models, written apart from the checkers: every relation that the axioms leave open
-is tried. For histories of a handful of operations; the tests compare.
+"""Slow and simple checks of the weak models, independent of the checkers: they try every relation that the axioms
+leave open. For histories of a few operations; the tests compare both.
 
 Causal models: Bouajjani, Enea, Guerraoui & Hamza, POPL 2017, section 3. Session guarantees: docs/consistency.md.
 """
@@ -203,7 +203,7 @@ def _guarantee(name: str) -> Callable[[_Items], bool]:
 
 
 def _links(items: _Items, name: str) -> Iterator[set[Pair]]:
-    """The pairs of writes whose order everyone must see (for writes-follow-reads: for each way of reading)."""
+    """The pairs of writes whose order all sessions must see (for writes-follow-reads: for each way of reading)."""
     if name == "monotonic-writes":
         yield {(a, b) for a, b in items.order if items.write[a] and items.write[b]}
     elif name == "writes-follow-reads":
@@ -219,7 +219,7 @@ def _explained(items: _Items, s: int, name: str, base: set[Pair], links: set[Pai
     subsets = [set(c) for k in range(len(items.writes) + 1) for c in combinations(items.writes, k)]
 
     def possible(read: int, visible: set[int], order: Sequence[int], earlier: Sequence[set[int]]) -> bool:
-        if any((read, w) in items.order for w in visible):  # its own session has yet to write it
+        if any((read, w) in items.order for w in visible):  # its own session writes it later
             return False
         mine = [w for w in order if w in visible and items.key[w] == items.key[read]]
         if (items.value[mine[-1]] if mine else items.initial) != items.value[read]:

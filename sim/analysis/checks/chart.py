@@ -1,4 +1,4 @@
-"""A history as a chart and as text: operations as bars per process, and what a verdict says of them."""
+"""A history as a chart and as text: operations as bars per process, with the verdict's order or counterexample."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def history_chart(
 ) -> Axes:
     """Draw operations as bars, a row per process.
 
-    With a verdict: where it carries an order, the moment at which each operation takes effect in it, numbered; where it
-    is invalid, the operations that contradict each other, framed, in the window that they span. Operations of unknown
+    With a verdict that has an order: the time at which each operation takes effect in it, numbered. With an invalid
+    verdict: the operations that contradict each other, framed, in the window that they span. Operations of unknown
     outcome end in an arrow, failed ones are hatched. Long histories are cut to ``most`` operations around that window
     (or from the start); the title says so. Times are in ms where the span is below a second.
     """
@@ -50,7 +50,7 @@ def history_chart(
 
 
 def _placed(history: History, row: int) -> HistoryOperation:
-    """A row with its times as they are drawn: counted from the first where they are too large to be exact."""
+    """A row with its times as drawn: relative to the first time if they are too large for exact numbers."""
     return replace(
         history.operation(row), called=float(history.called[row]), returned=float(history.returned[row])
     )
@@ -248,7 +248,7 @@ def _group(op: HistoryOperation) -> str:
 
 
 def _brief(op: HistoryOperation, keyed: bool) -> str:
-    """A label that fits a bar: ``→ 3`` was read, ``= 3`` written, ``1 ▸ 2`` replaced."""
+    """A label that fits a bar: ``→ 3`` a read of 3, ``= 3`` a write of 3, ``1 ▸ 2`` a cas from 1 to 2."""
     if op.kind == "cas":
         text = " ▸ ".join(map(_short, op.value))
     elif op.kind in {"read", "get", "dequeue"}:

@@ -1,4 +1,4 @@
-"""Clusters: every value written to a register, with the reads that saw it, as arrays (see `zones`)."""
+"""Clusters: each value written to a register and the reads that returned it, as arrays (see `zones`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Clusters:
     ) -> None:
         self.history, self.regular = history, regular
         self.initial = initial
-        self.closed = closed  # whether what returns at the instant of a call comes before it
+        self.closed = closed  # whether an operation that returns at the instant of a call precedes it
         rows_reads, rows_writes = self._sort_rows(mismatch)
         self._number(rows_reads, rows_writes)
         self._drop_unseen()
@@ -34,7 +34,7 @@ class Clusters:
     # Building
 
     def _sort_rows(self, mismatch: bool) -> tuple[Ints, Ints]:
-        """The rows that matter, and ``judged``: the keys whose written values are unique."""
+        """The relevant rows; sets ``judged``: the keys whose written values are unique."""
         h = self.history
         read, write, cas = h.kind_is(*READS), h.kind_is(*WRITES), h.kind_is("cas")
         happened = h.status != FAIL
@@ -67,13 +67,13 @@ class Clusters:
         expected = h.expected[rows_writes]
         self.before = np.full(
             self.count, -1
-        )  # the cluster that a cas replaced; -1: none, -2: nobody wrote it
+        )  # the cluster that a cas replaced; -1: none, -2: its value was never written
         cas = np.flatnonzero(expected >= 0)
         found = self._cluster(h.key[rows_writes[cas]], expected[cas])
         self.before[self.keys + cas] = np.where(found < 0, -2, found)
 
     def _cluster(self, key: Ints, value: Ints) -> Ints:
-        """The cluster of each value; -1 where nobody wrote it."""
+        """The cluster of each value; -1 for a value that was never written."""
         names = key * self.width + value
         if not len(self.write_names):
             place = np.full(len(names), -1)
@@ -83,7 +83,7 @@ class Clusters:
         return np.where(value == self.initial[key], key, place)
 
     def _drop_unseen(self) -> None:
-        """``alive``: clusters that took effect. Writes of unknown outcome did if their value was seen."""
+        """Set ``alive``: clusters that took effect. Writes of unknown outcome took effect if their value was read."""
         h = self.history
         unknown = np.zeros(self.count, dtype=bool)
         unknown[self.keys :] = h.status[self.writer[self.keys :]] == INFO

@@ -1,8 +1,8 @@
-"""An operations frame as arrays: what every check reads instead of the frame.
+"""An operations frame as arrays, which all checks use instead of the frame.
 
 Values are coded: equal values have equal codes, and null is code 0. Values are compared as Python compares them
 (1 equals 1.0 and True); lists and objects are compared by content. Integers stay exact, values and times alike:
-where floating point numbers have merged them before, the history is refused.
+a history in which floating point numbers have merged integers is refused.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class History:
         )
 
     def label(self, row: int) -> str:
-        """How a person finds the row: ``line 7`` of a file, ``row 6`` of a frame."""
+        """The row's place for messages: ``line 7`` of a file, ``row 6`` of a frame."""
         name = "line" if self.frame.index.name == "line" else "row"
         return f"{name} {self.frame.index[row]}"
 

@@ -1,9 +1,9 @@
-"""What every linearizable history satisfies and is quick to see: asked before the search, which may take for ever.
+"""Necessary conditions of linearizability that are quick to check, before the search, which may take very long.
 
-Each condition looks at one read (or dequeue) and at what can explain it: somebody wrote the value, not too late, and
-nothing replaced it in between. A history that breaks one is invalid, whatever the rest of it says; one that breaks none
-may still be. All cost O(n log n), and none assumes that values are unique. Without times (sequential consistency) what
-remains of them is that somebody wrote the value.
+Each condition considers one read (or dequeue) and what can explain it: the value was written, not too late, and it was
+not replaced in between. A history that violates one is invalid; a history that satisfies all may still be invalid. All
+cost O(n log n), and none assumes that values are unique. Without times (sequential consistency), only one part remains:
+the value was written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Broken", "broken", "untimed"]
 
 
 def broken(model: Model, operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
-    """The first necessary condition that the operations of one object break, or None.
+    """The first necessary condition that the operations of one object violate, or None.
 
     ``operations``: those that bind, without failed ones (but a failed cas may assert a mismatch) and without reads of
     unknown outcome. Only the models of `MODELS` have conditions; a model of one's own has none.
@@ -36,7 +36,7 @@ def broken(model: Model, operations: Sequence[HistoryOperation], initial: object
 
 
 def untimed(operations: Sequence[HistoryOperation]) -> list[HistoryOperation]:
-    """The operations as if all were going on at once: what holds of these holds whatever their times."""
+    """The operations as if all were concurrent: conditions on these hold for any times."""
     return [replace(op, called=-math.inf, returned=math.inf) for op in operations]
 
 
@@ -71,7 +71,7 @@ class _Sources:
 
 
 def _register(operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
-    """A value that nobody wrote, or wrote too late, or that was certainly replaced before the read began."""
+    """A read of a value that was never written, or written too late, or certainly replaced before the read began."""
     sources = _sources(operations, initial)
     replaced = _Replaced(operations)
     for read in operations:
@@ -145,12 +145,12 @@ def _running(writes: list[HistoryOperation | None]) -> _Sources:
 
 
 def _without(found: _Sources | None, op: HistoryOperation) -> _Sources | None:
-    """A cas that puts back what it expected does not explain itself."""
+    """The writes without the operation itself: a cas that writes the value it expected does not explain itself."""
     return None if found is None else _running([write for write in found.writes if write is not op])
 
 
 class _Replaced:
-    """Which operations show that a register held another value than a given one, by when they had returned."""
+    """Finds operations, by their time of return, that show that a register held another value than a given one."""
 
     def __init__(self, operations: Sequence[HistoryOperation]) -> None:
         shows = sorted(
@@ -183,12 +183,12 @@ class _Replaced:
 
 
 def _held(op: HistoryOperation) -> Any:
-    """What the register held the moment after the operation took effect."""
+    """The value of the register just after the operation took effect."""
     return _written(op) if _sets(op) else op.value
 
 
 def _consumed(operations: Sequence[HistoryOperation], initial: object) -> Broken | None:
-    """More cas replaced a value than there were writes of it."""
+    """A violation: more cas replaced a value than there were writes of it."""
     replacing: dict[Any, list[HistoryOperation]] = {}
     written: dict[Any, int] = {initial: 1}
     for op in operations:

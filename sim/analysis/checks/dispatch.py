@@ -1,4 +1,4 @@
-"""From the name of a model to the algorithm that judges it, with the short cuts between models."""
+"""Chooses the algorithm that checks a model, and uses implications between models as shortcuts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PATTERNS: dict[str, Callable[[Relations], Pattern | None]] = {"CC": cc, "CCv": 
 
 @dataclass
 class Judge:
-    """One history, and how it is to be judged (the parameters of `check`)."""
+    """One history, and the parameters of its check (those of `check`)."""
 
     history: History
     model: Model
@@ -90,7 +90,7 @@ class Judge:
     # The weak models
 
     def _is_atomic(self, codes: NDArray[np.int64]) -> bool:
-        """Whether zones show at once that the history is linearizable, and so all else."""
+        """Whether zones show that the history is linearizable, which implies all weaker models."""
         if not self.history.timed or self.versions is not None or self.history.process is None:
             return False
         zones = judge_zones(self.history, codes, strict=True)
@@ -219,7 +219,7 @@ class Judge:
         return self._search(order, steps)
 
     def _never(self) -> Broken | None:
-        """What no order of the operations explains, whatever the sessions and times."""
+        """A violation that no order of the operations explains, with any sessions and times; None: none found."""
         for rows in partitions(self.history, np.ones(len(self.history.keys), dtype=bool), self.model.by_key):
             operations = binding(self.history, self.model, self.mismatch, rows)
             key = operations[0].key if operations and self.model.by_key else None

@@ -1,6 +1,6 @@
-"""Eventual consistency: when writing has stopped, all who read agree, and on something that was written.
+"""Eventual consistency: after writes have stopped, all readers see the same value, and it was written.
 
-A finite history can only show it if it ends in quiet: stop the writes, heal the network, let the system run on, read.
+A finite history can show it only if it ends with a quiet period: stop the writes, heal the network, wait, read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["converged", "eventual"]
 
 
 def eventual(history: History, initial: NDArray[np.int64], *, settle: float = 0.0) -> Verdict:
-    """Whether the last reads of all processes agree, of those that began after the last write.
+    """Whether the last reads of all processes agree; only reads that began after the last write count.
 
     ``initial``: the code of each key's initial value. ``settle``: how long after the last write a read must begin,
-    in seconds. Unknown where nobody read then, or where a write of unknown outcome may explain a difference.
+    in seconds. Unknown if there is no such read, or if a write of unknown outcome may explain a difference.
     """
     if not history.timed:
         raise ValueError("eventual consistency needs the columns 'called' and 'returned'")
@@ -74,7 +74,7 @@ def _written(h: History) -> NDArray[np.int64]:
 def _stray(
     h: History, initial: NDArray[np.int64], reads: NDArray[np.bool_], changes: NDArray[np.bool_]
 ) -> HistoryOperation | None:
-    """A read of what nobody wrote, on keys that are only written (and so hold nothing but written values)."""
+    """A read of a value that was never written, on keys that only writes change (so they hold written values only)."""
     plain = np.ones(len(h.keys), dtype=bool)
     plain[h.key[changes & ~h.kind_is(*WRITES, "cas", "delete")]] = False
     width = len(h.values) + 1

@@ -1,10 +1,10 @@
-"""What one session needs of the order of all writes: the relation HB of causal memory, and the one of PRAM.
+"""Constraints of one session on the order of all writes: the relation HB of causal memory, and that of PRAM.
 
 The least relation that contains a base order and is closed under: if w1 comes before a read r of the session, r saw
 w2, and both wrote the same key, then w1 comes before w2. The session can be explained iff the relation has no cycle
 and no write comes before a read of the initial value (Bouajjani et al., POPL 2017, section 4: CyclicHB and
 WriteHBInitRead; the last operation of the session suffices, because the relation grows along the session).
-It is taken to its fixpoint by a work list; clocks represent it, since it contains session order.
+A work list computes its fixpoint; clocks represent it, because it contains session order.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class WriteOrder:
     # The order
 
     def clock(self, item: int) -> Any:
-        """How many items of every session come before it (or are it)."""
+        """The clock of an item: for each session, the number of its items up to and including this one."""
         found = self.clocks.get(item)
         if found is not None:
             return found
@@ -87,7 +87,7 @@ class WriteOrder:
         return clock
 
     def _after(self, item: int) -> list[int]:
-        """What directly follows an item in this order."""
+        """The items that directly follow an item in this order."""
         relations = self.relations
         seen = relations.readers.get(item, [])
         if self.base is None:

@@ -23,8 +23,8 @@ Branch: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Interleaved:
-    """``valid`` None: the budget ran out. ``order``: rows of an interleaving. ``stuck``: what came next, at the
-    point where most had been explained."""
+    """The result. ``valid`` None: the budget ran out. ``order``: rows of an interleaving. ``stuck``: the next
+    operations at the point where most operations had been explained."""
 
     valid: bool | None
     steps: int
@@ -101,7 +101,7 @@ class Interleaving:
         return tuple(at), states, chain
 
     def _next(self, positions: tuple[int, ...], states: tuple[int, ...], chain: Taken) -> list[Branch]:
-        """What may come next, the earliest call last (it is tried first)."""
+        """The possible next operations, the earliest call last (it is tried first)."""
         found: list[tuple[float, int, Branch]] = []
         for line, at in enumerate(positions):
             if at == len(self.lines[line]) or not self._may_start(line, positions):
@@ -133,7 +133,7 @@ class Interleaving:
 
 
 class _Hints:
-    """What is known where it is clear which read saw which write: which items come before which, and the reads left."""
+    """Known order of items and remaining reads of each write; needs an unambiguous source of each read."""
 
     def __init__(self, search: Interleaving, order: ClockOrder) -> None:
         relations = order.relations
@@ -159,7 +159,7 @@ class _Hints:
         self._place = [(line_of[i], place_of[i]) for i in range(len(line_of))]
 
     def allow(self, i: int, state: int, new: int, slot: int, positions: tuple[int, ...]) -> bool:
-        """Whether all that must come before the operation has come, and nobody still has to read what it replaces."""
+        """Whether all required predecessors are done, and no remaining read needs the value that it replaces."""
         if not all(positions[line] >= count for line, count in self.needs[i]):
             return False
         if state == new:

@@ -1,4 +1,4 @@
-"""`check`: one history, one consistency model, one verdict; and what follows from what."""
+"""`check`: one history, one consistency model, one verdict; and implications between models."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ def check(
 
 
 def with_evidence(verdict: Verdict, operations: int, succeeded: int) -> Verdict:
-    """The verdict; unknown instead of valid where none of the ``operations`` succeeded, and so nothing speaks for it.
+    """The verdict; unknown instead of valid if none of the ``operations`` succeeded, because there is no evidence.
 
-    Who answers nobody contradicts no consistency model, and keeps none.
+    A system that answers no operation neither violates nor demonstrates a consistency model.
     """
     if not verdict.ok or succeeded:
         return verdict
@@ -150,7 +150,7 @@ def linearizable(operations: pd.DataFrame, **options: Any) -> Verdict:
 def verdicts(
     operations: pd.DataFrame, names: Collection[str] = CONSISTENCY, **options: Any
 ) -> dict[str, Verdict]:
-    """The verdicts of several models, the strongest first; what a valid one implies is not judged again."""
+    """The verdicts of several models, the strongest first; models implied by a valid one are not checked again."""
     found: dict[str, Verdict] = {}
     wanted = {canonical(name) for name in names}
     for name in (n for n in CONSISTENCY if n in wanted):
@@ -182,7 +182,7 @@ def strongest(operations: pd.DataFrame, **options: Any) -> str:
 
 
 def _unordered(operations: pd.DataFrame) -> bool:
-    """Whether sessions are missing or overlap, so that linearizability says nothing of their order."""
+    """Whether sessions are missing or overlap, so that linearizability does not imply their order."""
     if "process" not in operations.columns:
         return True
     history = History.of(operations)
@@ -221,7 +221,7 @@ def _choose(history: History, model: str | Model) -> Model:
 
 
 def _seen(history: History) -> dict[str, int]:
-    """What answered reads came back with ("number", "list", "null", "other"), and the first row of each."""
+    """The kinds of values that reads returned ("number", "list", "null", "other") -> first row of each."""
     found: dict[str, int] = {}
     rows = np.flatnonzero(history.kind_is("read", "get") & (history.status == OK))
     codes, first = np.unique(history.value[rows], return_index=True)

@@ -1,8 +1,8 @@
 """Linearizability (Herlihy & Wing 1990): each operation takes effect at one moment between its call and its return.
 
-Linearizability is local, so keys are judged one by one: by zones where a key's written values are unique, by the
-just-in-time search otherwise and for all other data types. Before any search, every key is asked for what is quick
-to see (`conditions`).
+Linearizability is local, so keys are checked one by one: by zones if a key's written values are unique, by the
+just-in-time search otherwise and for all other data types. Before any search, the quick necessary conditions of
+every key are checked (`conditions`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Looking ahead to the next read of an object that can only grow until then.
+"""Lookahead to the next read of an object that can only grow until then.
 
-Appends in the wrong order are found out at the next read only, by when there are as many configurations as orders.
-Where nothing but additions can take effect before a read returns, what it saw must begin with the state.
+A wrong order of appends is detected at the next read only; by then there is one configuration for each order.
+If only additions can take effect before a read returns, the value that it returned must begin with the state.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Lookahead"]
 
 
 class Lookahead:
-    """Tells states that cannot lead to what the coming reads saw.
+    """Detects states that cannot lead to the values of the next reads.
 
     ``settled``: the bit of each operation in a configuration's mask that says that it has taken effect.
     """

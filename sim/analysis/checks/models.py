@@ -1,4 +1,4 @@
-"""Data models: what an operation does to an object, one function each.
+"""Data models: the effect of an operation on an object, one function each.
 
 A model is ``Model(initial, step)``: ``step(state, operation)`` returns the state after the operation, or `ILLEGAL`
 where the operation could not have been answered as it was in that state. States are hashable values. An operation
@@ -26,7 +26,7 @@ class _Illegal:
 
 
 ILLEGAL: Final = _Illegal()
-"""What `step` returns for an operation that cannot have had its reply in this state."""
+"""The result of `step` for an operation whose reply is impossible in this state."""
 
 Transition = Callable[[Any, HistoryOperation], Any]
 
@@ -70,7 +70,7 @@ class Model:
     name: str = "user"
 
     def pure(self, operation: HistoryOperation) -> bool:
-        """Whether the operation can only look: a read, or a cas that was refused."""
+        """Whether the operation cannot change the state: a read, or a refused cas."""
         return operation.kind in self.reads or operation.status == "fail"
 
     def binds(self, kind: str, status: int, mismatch: bool) -> bool:

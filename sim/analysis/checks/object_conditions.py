@@ -46,7 +46,7 @@ class _Latest:
         return self._best[at - 1] if at else None
 
     def by(self, time: float) -> HistoryOperation | None:
-        """The same, but at this very time counts, too."""
+        """The same, including operations at exactly this time."""
         at = bisect_right(self._early, time)
         return self._best[at - 1] if at else None
 
@@ -63,7 +63,7 @@ def _returned(op: HistoryOperation) -> float:
 
 
 def counter(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
-    """What was read lies between what must and what can have been added by then; and it never goes back."""
+    """A total that was read lies between the least and the greatest possible total, and it never decreases."""
     start = 0 if initial is None else initial
     additions = [op for op in operations if op.kind in {"increment", "add"}]
     if not all(_whole(_amount(op)) for op in additions) or not _whole(start):
@@ -142,7 +142,7 @@ def _sums(
 
 
 def _never_back(seen: list[tuple[HistoryOperation, float]]) -> Broken | None:
-    """A counter that only grows: who is called after somebody has returned sees no less."""
+    """A violation in a counter that only grows: an operation called after another returned saw a smaller total."""
     totals = {id(op): total for op, total in seen}
     by_return = sorted((op for op, _ in seen), key=_returned)
     greatest = _greatest(by_return, lambda op: totals[id(op)])
@@ -165,7 +165,7 @@ def _never_back(seen: list[tuple[HistoryOperation, float]]) -> Broken | None:
 
 
 def lists(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
-    """What one read saw begins with what an earlier one saw, and holds what was appended, as often."""
+    """A read begins with the value of each shorter read; each element occurs at most as often as it was appended."""
     reads = [op for op in operations if op.known and op.kind in {"read", "get"}]
     if not all(op.value is None or isinstance(op.value, (str, tuple)) for op in reads):
         return None
@@ -227,7 +227,7 @@ def _elements(reads: list[HistoryOperation], appends: list[HistoryOperation], in
 
 
 def sets(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
-    """What is seen in a set was added and not certainly removed since; what is missing, the other way round."""
+    """An element seen in a set was added and not certainly removed since; for a missing one, the converse."""
     reads = [op for op in operations if op.known and op.kind == "read"]
     for op in reads:
         if op.value is not None and not isinstance(op.value, (tuple, frozenset)):
@@ -300,7 +300,7 @@ def _one_element(
 
 
 def queue(operations: Sequence[HistoryOperation], initial: Any) -> Broken | None:
-    """What is dequeued was enqueued, in time and as often; in order; and a queue with an element is not empty."""
+    """A dequeued element was enqueued, in time and as often; order is kept; a queue with an element is not empty."""
     start = tuple(initial or ())
     enqueues = [op for op in operations if op.kind == "enqueue"]
     dequeues = [op for op in operations if op.kind == "dequeue"]
@@ -354,12 +354,12 @@ def _once(
 
 
 def _leaves(pair: tuple[HistoryOperation, HistoryOperation | None]) -> float:
-    """Until when an element is certainly there."""
+    """The time until which an element is certainly in the queue."""
     return math.inf if pair[1] is None else pair[1].called
 
 
 def _order(unique: list[tuple[HistoryOperation, HistoryOperation | None]], lost: bool) -> Broken | None:
-    """One that came later left before one that came earlier."""
+    """A violation: an element that was enqueued later left before one that was enqueued earlier."""
     certain = [pair for pair in unique if pair[0].known and (pair[1] is not None or not lost)]
     certain.sort(key=lambda pair: pair[0].returned)
     longest = _greatest(certain, _leaves)

@@ -1,4 +1,4 @@
-"""Slow and simple judges, written apart from the checkers: the tests compare the two.
+"""Slow and simple checks, independent of the checkers; the tests compare both.
 
 `wing_gong_lowe` is the classic search of Wing & Gong (1993) with Lowe's memory of visited configurations (2017), as
 Horn & Kroening (FORTE 2015) and Porcupine present it; `interleaves` tries all permutations. The weak models have

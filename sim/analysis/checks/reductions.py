@@ -1,4 +1,4 @@
-"""What keeps a search small: bits for open operations, antichains, and writes that nobody saw."""
+"""Reductions of the search: bits for open operations, antichains, and removal of writes that were never read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sim.analysis.checks.verdict import HistoryOperation
 
 __all__ = ["Antichains", "bits", "drop_unseen", "follows"]
 
-_COMPARED = 64  # a configuration is compared with so many others of its state: pruning is optional
+_COMPARED = 64  # others of its state with which a configuration is compared: pruning is optional
 
 
 class Antichains:
@@ -36,7 +36,7 @@ class Antichains:
 
 
 def follows(operations: Sequence[HistoryOperation]) -> dict[int, int]:
-    """Operation -> the one before it of the same process, where that returned at the very instant of its call.
+    """Operation -> its predecessor in its process, if that returned at the same instant as the operation was called.
 
     Everything else that real time orders is ordered by the timeline; at one instant it cannot say more.
     """
@@ -78,7 +78,7 @@ def bits(
 
 
 def drop_unseen(operations: Sequence[HistoryOperation]) -> list[HistoryOperation]:
-    """Operations on one register, without writes and cas of unknown outcome whose value nobody saw.
+    """Operations on one register, without writes and cas of unknown outcome whose value was never read.
 
     Sound only where nothing but a value's being there is ever asserted: not with failed cas that assert a
     mismatch, appends or increments.

@@ -1,4 +1,4 @@
-"""Regular registers: reads see the last completed write, or one that is going on (Lamport 1986).
+"""Regular registers: a read returns the last completed write or a concurrent one (Lamport 1986).
 
 With several writers, as in Shao, Welch, Pierce & Lee (SIAM J. Comput. 2011) with one order of the writes for all
 reads: there is an order of the writes to a key that extends real time, such that no read saw a write that began after
@@ -76,7 +76,7 @@ def regular_key(operations: Sequence[HistoryOperation], initial: object, budget:
 
 
 def _possible(operations: Sequence[HistoryOperation], initial: object) -> list[HistoryOperation]:
-    """The writes, without cas of unknown outcome that cannot have happened: nobody wrote what they expected."""
+    """The writes, without cas of unknown outcome that cannot have happened: their expected value was never written."""
     writes = [op for op in operations if op.kind not in _READS]
     while True:
         values = {initial, *(_written(op) for op in writes)}
@@ -117,7 +117,7 @@ def _agrees(writes: Sequence[_Write], reads: Sequence[HistoryOperation], chosen:
 
 
 def _hopeless(read: HistoryOperation, matching: list[_Write], complete: list[_Write], steps: int) -> Regular:
-    """The read can have seen no write of its value: nobody wrote it, or not in time, or it had been overwritten."""
+    """A violation: the value of a read was never written, or not in time, or had been overwritten."""
     if not matching:
         return Regular(False, steps, (read.row,), f"nobody wrote what {read} saw.")
     early = [w for w in matching if w.called <= read.returned]

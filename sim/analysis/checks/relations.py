@@ -1,4 +1,4 @@
-"""Reads and writes in session order, and which read saw which write: what the weak models are defined on.
+"""Session order and the reads-from relation, on which the weak models are defined.
 
 An *item* is one read or one write. A successful cas is a read of the expected value and then a write of the new one,
 a delete a write of null. Session order (PO) is the order of the operations of one process. A write of unknown outcome
@@ -25,7 +25,7 @@ __all__ = ["INITIAL", "NOBODY", "HistoryItems", "Pattern", "Relations", "find_cy
 INITIAL = -1
 """The source of a read that saw the initial value of its key."""
 NOBODY = -2
-"""The source of a read that saw what nobody wrote."""
+"""The source of a read whose value was never written."""
 
 Clocks = NDArray[np.int32]
 
@@ -151,7 +151,7 @@ class HistoryItems:
             self.candidates[i] = found + late or possible
 
     def hopeless(self, pattern: Pattern) -> bool:
-        """Whether this read saw a value that nobody wrote, whichever writes the others saw."""
+        """Whether the read of this pattern returned a value that was never written, so that no reading can be valid."""
         row = pattern.rows[0]
         return any(
             self.rows[item] == row and self.session[item] < self.known and not possible
@@ -171,7 +171,7 @@ class HistoryItems:
 
     @property
     def choices(self) -> int:
-        """How many ways there are to say which write each read saw."""
+        """The number of possible reads-from relations."""
         count = 1
         for found in self.candidates.values():
             count *= max(1, len(found))
@@ -226,7 +226,7 @@ class Relations:
                 items.append(i)
 
     def _alive(self, source: Mapping[int, int]) -> set[int]:
-        """The sessions of unknown outcome of which something was seen."""
+        """The sessions of unknown outcome whose write was read."""
         trace = self.trace
         pending = [w for r, w in source.items() if w >= 0 and trace.session[r] < trace.known]
         alive: set[int] = set()
@@ -238,7 +238,7 @@ class Relations:
         return alive
 
     def thin_air(self) -> Pattern | None:
-        """A read that saw what nobody wrote."""
+        """A read of a value that was never written; None: there is none."""
         for read, write in self.source.items():
             if write == NOBODY:
                 reason = f"nobody wrote what {self.trace.tell(read)} saw."

@@ -249,7 +249,7 @@ class _Search:
         return reached
 
     def _groups(self) -> list[tuple[int, list[tuple[int, int, int]]]]:
-        """What may be tried: open operations by effect, the first to return first; those in a queue by themselves."""
+        """The operations to try: open ones grouped by effect, the first to return first; queued ones separately."""
         if not self.waits:
             return [(effect, self._choices(waiting)) for effect, waiting in self.writes.items()]
         queued = {*self.waits, *self.waits.values()}  # membership only
@@ -265,7 +265,7 @@ class _Search:
     # Two operations of one process, of which the second is called at the instant at which the first returns
 
     def _allowed(self, bits: int, mask: int) -> int:
-        """Those of the settled bits whose turn has come: what their process did just before is done for good."""
+        """The settled bits of operations whose predecessor in their process is certainly done."""
         left = -1
         while left != bits:
             left = bits
@@ -297,7 +297,7 @@ class _Search:
         ]
 
     def _prune(self, configurations: Configurations) -> Configurations:
-        """Without those that another one can imitate: the same state, nothing more owed and nothing more used."""
+        """Drop configurations dominated by another of the same state, which owes no more and has used no more."""
         owed = self.owed
         front = Antichains(owed)
         order = sorted(configurations, key=lambda c: (c[0] ^ owed).bit_count())

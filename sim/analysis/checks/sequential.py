@@ -27,7 +27,7 @@ __all__ = ["ClockOrder", "necessary", "saturated", "with_versions"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClockOrder:
-    """What must hold in every order of all items: clocks (how many items of each session come before each)."""
+    """The constraints on every order of all items: for each item, how many items of each session come before it."""
 
     relations: Relations
     clocks: Clocks

@@ -1,4 +1,4 @@
-"""Session guarantees (Terry et al., PDIS 1994), from what clients saw.
+"""Session guarantees (Terry et al., PDIS 1994), checked from the operations that clients observed.
 
 Each session s is granted an order of all writes of its own, and each of its reads a set of writes that it can see; a
 read returns the last write to its key, in that order, that it can see. Writes of one session to one key are in the
@@ -342,7 +342,7 @@ class _Session:
         return next(w for w, nodes in self.extra.items() if node in nodes and w < self.graph.first_virtual)
 
     def _seen_before(self, read: int) -> list[int]:
-        """The last thing that the session read before, with its source: how it came to know of a newer write."""
+        """The session's last earlier read and its source, which show how the session saw a newer write."""
         relations = self.relations
         earlier = relations.sessions[self.s][: relations.place[read]]
         reads = [i for i in earlier if not relations.write[i] and relations.source[i] >= 0]

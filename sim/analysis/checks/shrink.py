@@ -1,4 +1,4 @@
-"""Smaller counterexamples to linearizability, by leaving out what cannot matter.
+"""Smaller counterexamples to linearizability, by leaving out irrelevant operations.
 
 A part of a linearizable history need not be linearizable, so not every operation may go. These may:
 everything called after the failing operation returned; reads (they change nothing); on registers, writes and cas

@@ -1,4 +1,4 @@
-"""How stale reads were: k in versions, t in time.
+"""The staleness of reads: k in versions, t in time.
 
 Golab, Li & Shah (PODC 2011) and Golab, Hurwitz & Li (ICDCS 2013) for histories, Bailis et al. (VLDB 2012) for the
 names. From a history alone both are lower bounds: a version counts only if its write certainly came after the one that

@@ -1,4 +1,4 @@
-"""Numbers for the states and effects of a search, and the timeline that it walks along."""
+"""Numbers for the states and effects of a search, and the timeline of its calls and returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALL, RETURN = 0, 1
 
 
 class States:
-    """States and effects as small integers, and a table of what leads where, filled as it is asked."""
+    """States and effects as small integers, and a table of transitions that is filled on demand."""
 
     def __init__(self, model: Model, operations: Sequence[HistoryOperation], initial: object) -> None:
         self._step = model.step

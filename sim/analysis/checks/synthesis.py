@@ -1,4 +1,4 @@
-"""Histories made to order: what clients of one atomic store see, with knobs to spoil it.
+"""Synthetic histories of clients of one atomic store, with parameters that add violations.
 
 For tests, benchmarks and lessons; simulated systems make their own.
 """

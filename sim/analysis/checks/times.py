@@ -26,7 +26,7 @@ _NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class HistoryClock:
-    """What the times of a history mean: how far the kept numbers are from those in the frame.
+    """The relation between the stored times of a history and those in the frame.
 
     ``origin``: what was subtracted (0: nothing). ``dated``: the frame holds dates, or lengths of time; kept are the
     seconds since the first of them.
@@ -63,7 +63,7 @@ SECONDS = HistoryClock()
 
 
 def inexact(column: pd.Series[Any]) -> NDArray[np.bool_]:
-    """Where a column of floating point numbers holds what may have been another integer before it was one."""
+    """A mask of the floating point numbers in a column that may have been rounded from another integer."""
     if column.dtype.kind != "f":
         return np.zeros(len(column), dtype=bool)
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -94,7 +94,7 @@ def read_times(columns: list[pd.Series[Any]]) -> tuple[list[Floats], HistoryCloc
 
 
 class BadTime(ValueError):
-    """What is wrong with a time: ``column``, ``place`` (position in the frame) and the reason."""
+    """A time is invalid: ``column``, ``place`` (position in the frame) and the reason."""
 
     def __init__(self, column: str, place: int, reason: str) -> None:
         super().__init__(reason)

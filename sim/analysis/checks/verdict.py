@@ -1,4 +1,4 @@
-"""What a check returns: a verdict, and the few operations that explain it."""
+"""The result of a check: a verdict, and the few operations that explain it."""
 
 from __future__ import annotations
 

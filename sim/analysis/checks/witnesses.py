@@ -1,4 +1,4 @@
-"""What is shown of a condition that a history breaks."""
+"""The counterexample of a necessary condition that a history violates."""
 
 from __future__ import annotations
 

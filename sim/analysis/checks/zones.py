@@ -34,7 +34,7 @@ class ZoneViolation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Zones:
-    """What zones can say: ``judged`` per key (the others need a search), and a violation in one of those.
+    """The result: ``judged`` per key (the other keys need a search), and a violation in one of the judged keys.
 
     ``order``: all rows that took effect on judged keys, key by key in the order of a linearization (where asked for).
     """
@@ -76,7 +76,7 @@ def judge_zones(
 
 
 def _touching(history: History) -> bool:
-    """Whether some process called an operation at the very instant at which another one of its returned."""
+    """Whether some process called an operation at the instant at which another of its operations returned."""
     if history.process is None:
         return False
     times = np.concatenate([history.returned, history.called])
@@ -91,7 +91,7 @@ class _Zones(Clusters):
     """Finds contradictions between clusters, and explains them."""
 
     def thin_air(self) -> ZoneViolation | None:
-        """A value was seen that nobody wrote."""
+        """A read returned a value that was never written."""
         h = self.history
         lost = self.reads[self.read_of < 0]
         swapped = self.writer[self.alive & (self.before == -2)]
