@@ -27,8 +27,10 @@ __all__ = [
     "Members",
     "NotNegative",
     "Positive",
+    "Rate",
     "Seconds",
     "Several",
+    "Share",
     "Size",
     "Value",
     "Wait",
@@ -91,6 +93,10 @@ Wait = Annotated[float, Bounds("at least 0 s", least=0)]
 """A duration that may be zero: a delay, a cost."""
 Positive = Annotated[float, Bounds("positive", above=0)]
 NotNegative = Annotated[float, Bounds("at least 0", least=0)]
+Share = Annotated[float, Bounds("in [0, 1]", least=0, most=1)]
+"""A fraction, or a probability."""
+Rate = Annotated[float, Bounds("above -1", above=-1)]
+"""How far the rate of a clock is from 1: at -1 the clock would stand still."""
 Drift = Annotated[float, Bounds("at least 0 and below 1", least=0, below=1)]
 """How far the rate of a clock may be from 1."""
 

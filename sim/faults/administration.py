@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sim.faults.fault import Fault, Play, World, at_least_zero
+from sim.faults.fault import Fault, Play, World
 from sim.kernel import Stream
+from sim.settings import Wait
 
 __all__ = ["Administer"]
 
@@ -21,10 +22,9 @@ class Administer(Fault):
     """
 
     request: Any
-    at: float
+    at: Wait
 
     def __post_init__(self) -> None:
-        at_least_zero("Administer", at=self.at)
         if isinstance(self.request, type) or not getattr(self.request, "is_administration", False):
             raise ValueError(
                 f"Administer: request must be one of sim.protocols.admin, such as Join('n3'), not {self.request!r}"

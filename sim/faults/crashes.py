@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Play, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Play, World, await_target, within
 from sim.kernel import Stream
+from sim.settings import Count, Seconds, Share, Wait
 
 __all__ = ["Crash", "RandomCrashes", "Restart"]
 
@@ -18,12 +19,11 @@ class Crash(Fault):
     """
 
     target: str
-    at: float
-    down: float | None = None
+    at: Wait
+    down: Wait | None = None
     wiped: bool = False
 
     def __post_init__(self) -> None:
-        at_least_zero("Crash", at=self.at, down=self.down)
         if self.wiped and self.down is None:
             raise ValueError("Crash: wiped=True is of the restart, but down=None: it never restarts")
 
@@ -47,11 +47,8 @@ class Restart(Fault):
     """Restart ``target`` (a member or a region) at time ``at``; ``wiped``: with an empty disk."""
 
     target: str
-    at: float
+    at: Wait
     wiped: bool = False
-
-    def __post_init__(self) -> None:
-        at_least_zero("Restart", at=self.at)
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -78,22 +75,16 @@ class RandomCrashes(Fault):
         No crash before ``start`` or after ``end`` (seconds); at ``end`` all members that are down restart.
     """
 
-    mttf: float
-    mttr: float
+    mttf: Seconds
+    mttr: Seconds
     members: tuple[str, ...] = ()
-    max_down: int | None = None
-    start: float = 0.0
-    end: float | None = None
-    wiped: float = 0.0
+    max_down: Count | None = None
+    start: Wait = 0.0
+    end: Wait | None = None
+    wiped: Share = 0.0
 
     def __post_init__(self) -> None:
-        positive("RandomCrashes", mttf=self.mttf, mttr=self.mttr)
-        at_least_zero("RandomCrashes", start=self.start, end=self.end)
         within("RandomCrashes", self.start, self.end)
-        if self.max_down is not None and self.max_down < 1:
-            raise ValueError(f"RandomCrashes: max_down must be at least 1, not {self.max_down!r}")
-        if not 0 <= self.wiped <= 1:
-            raise ValueError(f"RandomCrashes: wiped must be between 0 and 1, not {self.wiped!r}")
 
     def targets(self) -> tuple[str, ...]:
         return self.members

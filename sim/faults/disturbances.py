@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Play, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Pairs, Play, World, await_target, within
 from sim.faults.partitions import between
 from sim.kernel import Stream
+from sim.settings import Drift, Positive, Rate, Seconds, Share, Wait
 
 __all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", "Slow"]
 
@@ -20,16 +21,12 @@ class Flaky(Fault):
     """
 
     target: str
-    at: float
-    duration: float | None = None
-    slowdown: float = 1.0
-    loss: float = 0.0
+    at: Wait
+    duration: Wait | None = None
+    slowdown: Positive = 1.0
+    loss: Share = 0.0
 
     def __post_init__(self) -> None:
-        at_least_zero("Flaky", at=self.at, duration=self.duration)
-        positive("Flaky", slowdown=self.slowdown)
-        if not 0 <= self.loss <= 1:
-            raise ValueError(f"Flaky: loss must be between 0 and 1, not {self.loss!r}")
         if self.slowdown == 1 and self.loss == 0:
             raise ValueError("Flaky: a slowdown other than 1.0 or a loss above 0.0 is needed")
 
@@ -54,13 +51,9 @@ class Slow(Fault):
     """A grey failure: the cores of ``target`` run at ``speed`` (1 is normal) from ``at`` for ``duration`` seconds."""
 
     target: str
-    at: float
-    duration: float | None = None
-    speed: float = 0.1
-
-    def __post_init__(self) -> None:
-        at_least_zero("Slow", at=self.at, duration=self.duration)
-        positive("Slow", speed=self.speed)
+    at: Wait
+    duration: Wait | None = None
+    speed: Positive = 0.1
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -87,12 +80,8 @@ class Pause(Fault):
     """
 
     target: str
-    at: float
-    duration: float
-
-    def __post_init__(self) -> None:
-        at_least_zero("Pause", at=self.at)
-        positive("Pause", duration=self.duration)
+    at: Wait
+    duration: Seconds
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -114,15 +103,13 @@ class RandomPauses(Fault):
     ``members``: names of members or regions; empty: all replicas. No pause begins before ``start`` or after ``end``.
     """
 
-    every: float
-    length: float
+    every: Seconds
+    length: Seconds
     members: tuple[str, ...] = ()
-    start: float = 0.0
-    end: float | None = None
+    start: Wait = 0.0
+    end: Wait | None = None
 
     def __post_init__(self) -> None:
-        positive("RandomPauses", every=self.every, length=self.length)
-        at_least_zero("RandomPauses", start=self.start, end=self.end)
         within("RandomPauses", self.start, self.end)
 
     def targets(self) -> tuple[str, ...]:
@@ -155,16 +142,13 @@ class ClockJump(Fault):
     """
 
     target: str
-    at: float
+    at: Wait
     offset: float | None = None
-    drift: float | None = None
+    drift: Rate | None = None
 
     def __post_init__(self) -> None:
-        at_least_zero("ClockJump", at=self.at)
         if self.offset is None and self.drift is None:
             raise ValueError("ClockJump: an offset or a drift is needed, not None and None")
-        if self.drift is not None and not self.drift > -1:
-            raise ValueError(f"ClockJump: drift must be above -1, not {self.drift!r}")
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -194,22 +178,15 @@ class RandomDisturbances(Fault):
         No disturbance before ``start`` or after ``end`` (seconds; None: until the end of the run).
     """
 
-    mttf: float
-    mttr: float
-    max_clock_drift: float | None = 0.0
+    mttf: Seconds
+    mttr: Seconds
+    max_clock_drift: Drift | None = 0.0
     wall_clocks_jump: bool = False
-    start: float = 0.0
-    end: float | None = None
+    start: Wait = 0.0
+    end: Wait | None = None
 
     def __post_init__(self) -> None:
-        positive("RandomDisturbances", mttf=self.mttf, mttr=self.mttr)
-        at_least_zero("RandomDisturbances", start=self.start, end=self.end)
         within("RandomDisturbances", self.start, self.end)
-        drift = self.max_clock_drift
-        if drift is not None and not 0 <= drift < 1:
-            raise ValueError(
-                f"RandomDisturbances: max_clock_drift must be at least 0 and below 1, not {drift!r}"
-            )
 
     def play(self, world: World, stream: Stream) -> Play:
         end = float("inf") if self.end is None else self.end

@@ -19,11 +19,9 @@ __all__ = [
     "Pairs",
     "Play",
     "World",
-    "at_least_zero",
     "await_target",
     "check_targets",
     "check_times",
-    "positive",
     "within",
 ]
 
@@ -87,18 +85,6 @@ class World(Protocol):
 
     def administer(self, request: Any) -> None:
         """Let the admin client send a request (`sim.protocols.admin`) to the system, over the network."""
-
-
-def at_least_zero(owner: str, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not value >= 0:
-            raise ValueError(f"{owner}: {name} must be at least 0 seconds, not {value!r}")
-
-
-def positive(owner: str, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{owner}: {name} must be positive, not {value!r}")
 
 
 def await_target(world: World, target: str) -> Generator[Any, Any, tuple[str, ...]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Play, World, at_least_zero, await_target, positive, within
+from sim.faults.fault import Fault, Pairs, Play, World, await_target, within
 from sim.kernel import Stream
+from sim.settings import Seconds, Wait
 
 __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
 
@@ -26,12 +27,11 @@ class Partition(Fault):
     """
 
     groups: tuple[tuple[str, ...], ...]
-    at: float
-    duration: float | None = None
+    at: Wait
+    duration: Wait | None = None
     one_way: bool = False
 
     def __post_init__(self) -> None:
-        at_least_zero("Partition", at=self.at, duration=self.duration)
         if not self.groups or not all(self.groups):
             raise ValueError(
                 f"Partition: at least one group of at least one target is needed, not {self.groups!r}"
@@ -94,12 +94,11 @@ class Cut(Fault):
 
     src: str
     dst: str
-    at: float
-    duration: float | None = None
+    at: Wait
+    duration: Wait | None = None
     one_way: bool = False
 
     def __post_init__(self) -> None:
-        at_least_zero("Cut", at=self.at, duration=self.duration)
         if self.src == self.dst:
             raise ValueError(f"Cut: two ends are needed, not {self.src!r} and {self.dst!r}")
 
@@ -124,14 +123,12 @@ class RandomPartitions(Fault):
     link cut. From ``start`` to ``end`` (seconds; None: the end of the run).
     """
 
-    mttf: float
-    mttr: float
-    start: float = 0.0
-    end: float | None = None
+    mttf: Seconds
+    mttr: Seconds
+    start: Wait = 0.0
+    end: Wait | None = None
 
     def __post_init__(self) -> None:
-        positive("RandomPartitions", mttf=self.mttf, mttr=self.mttr)
-        at_least_zero("RandomPartitions", start=self.start, end=self.end)
         within("RandomPartitions", self.start, self.end)
 
     def play(self, world: World, stream: Stream) -> Play:
