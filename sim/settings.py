@@ -325,7 +325,8 @@ def described(hint: Any) -> str:
     if origin is Annotated:
         return described(parts[0])
     if origin in (Union, UnionType):
-        plain = any(part in (float, int, str) or get_origin(part) is Literal for part in parts)
+        bare = [get_args(part)[0] if get_origin(part) is Annotated else part for part in parts]
+        plain = any(part in (float, int, str) or get_origin(part) is Literal for part in bare)
         # None is not mentioned beside a number, a string or a choice.
         return " or ".join(described(part) for part in parts if not (plain and part is NoneType))
     if origin is Literal:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from sim.refusals import refuse_shared_state
-from sim.settings import MOST_MEMBERS, Value
+from sim.settings import MOST_MEMBERS, Seconds, Value
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -142,8 +142,8 @@ class System(Value):
         Accept settings that are refused for safety. Marked UNSAFE in every table and chart.
     """
 
-    heartbeat: float | None = None
-    detection: float | None = None
+    heartbeat: Seconds | None = None
+    detection: Seconds | None = None
     unsafe: bool = False
 
     operations: ClassVar[frozenset[str]] = frozenset(
@@ -212,10 +212,6 @@ class System(Value):
 
     def __post_init__(self) -> None:
         self._check_size()
-        for name in ("heartbeat", "detection"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{type(self).__name__}: {name} must be positive seconds, not {value!r}")
         if self.heartbeat is not None and self.detection is not None and self.detection <= self.heartbeat:
             raise ValueError(
                 f"{type(self).__name__}: detection ({self.detection} s) must be longer than "

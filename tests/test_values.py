@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
 import pkgutil
+import re
+import textwrap
+from collections.abc import Collection
 from math import inf, nan
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 
@@ -16,7 +21,7 @@ from sim import System
 from sim.network import Constant
 from sim.protocols import Raft, admin
 from sim.protocols.replica import Replica
-from sim.settings import Value
+from sim.settings import Bounds, Value, hints
 from sim.workload import Arrival
 
 # What an instance of a class with required fields is made of.
@@ -179,3 +184,95 @@ def test_no_system_has_more_members_than_fit(cls: type) -> None:
     for name in counts:
         with pytest.raises(ValueError, match=f"{name} must be at most 100,000, not 1,000,000,000"):
             make(cls, **{name: 10**9})
+
+
+def declared_bounds(hint: Any) -> list[tuple[type, Bounds]]:
+    """The bounds of numbers in an annotation, with the kind of number: those of a field itself, not of its entries."""
+    if get_origin(hint) is Annotated:
+        kind, *limits = get_args(hint)
+        return [(kind, limit) for limit in limits if isinstance(limit, Bounds)]
+    if get_origin(hint) in (Union, UnionType):
+        return [found for part in get_args(hint) for found in declared_bounds(part)]
+    return []
+
+
+def beyond(kind: type, bounds: Bounds) -> list[Any]:
+    """Numbers that lie just outside."""
+    step = 1 if kind is int else 1e-6
+    return [
+        kind(value)
+        for value in (
+            None if bounds.least is None else bounds.least - step,
+            bounds.above,
+            None if bounds.most is None else bounds.most + step,
+            bounds.below,
+        )
+        if value is not None
+    ]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_what_lies_beyond_the_declared_bounds_is_refused_with_field_and_value(cls: type) -> None:
+    given = set(inspect.signature(cls).parameters)
+    for name, hint in hints(cls):
+        for kind, bounds in declared_bounds(hint) if name in given else ():
+            for value in beyond(kind, bounds):
+                with pytest.raises(
+                    ValueError, match=re.escape(f"{name} must be {bounds.words}, not {value!r}")
+                ):
+                    make(cls, **{name: value})
+
+
+def test_the_sweep_meets_bounds_everywhere() -> None:
+    with_bounds = [cls for cls in CLASSES if any(declared_bounds(hint) for _, hint in hints(cls))]
+    assert len(with_bounds) > 70
+
+
+def by_hand(test: ast.expr, fields: Collection[str]) -> str | None:
+    """The one field that a condition compares with constants or choices only; None: it is another condition."""
+    compared = [node for node in ast.walk(test) if isinstance(node, ast.Compare)]
+    named = {node.attr for node in ast.walk(test) if isinstance(node, ast.Attribute)}
+    free = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)} - {
+        "self",
+        "float",
+        "inf",
+        "isinstance",
+    }
+    ordered = any(
+        isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.NotIn) for c in compared for op in c.ops
+    )
+    computed = any(isinstance(node, ast.BinOp) for node in ast.walk(test))
+    plain = (
+        ordered and not computed and not (free - {"bool", "int"}) and len(named) == 1 and named <= set(fields)
+    )
+    return named.pop() if plain else None
+
+
+@pytest.mark.parametrize("cls", value_classes(), ids=lambda cls: cls.__name__)
+def test_bounds_are_declared_with_the_field_and_not_written_by_hand(cls: type) -> None:
+    fields = [f.name for f in dataclasses.fields(cls)]
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and any(isinstance(inner, ast.Raise) for inner in node.body):
+            found = by_hand(node.test, fields)
+            assert found is None, (
+                f"{cls.__name__}: declare the bounds of {found} with the field (sim.settings)"
+            )
+
+
+def test_a_bound_by_hand_is_told_from_other_conditions() -> None:
+    def of(text: str) -> str | None:
+        return by_hand(ast.parse(text, mode="eval").body, ["x", "y"])
+
+    for bound in ("self.x < 1", "not 0 < self.x < float('inf')", "self.x is not None and self.x <= 0"):
+        assert of(bound) == "x"
+    assert of("isinstance(self.x, bool) or self.x < 1") == "x"
+    assert of("self.x not in ('a', 'b')") == "x"
+    for other in (
+        "self.x < self.y",
+        "self.x % 2 == 0",
+        "self.x is None",
+        "len(self.x) < 1",
+        "self.x > limit",
+    ):
+        assert of(other) is None

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from sim.distributions import Constant, Distribution, LogNormal, as_distribution
-from sim.settings import Value
+from sim.settings import Bounds, Count, Rate, Value, Wait
 
 __all__ = ["CLOUD_MACHINE", "Clock", "Disk", "Machine"]
 
 Discipline = Literal["fifo", "processor-sharing", "priority"]
-
-
-def _at_least_zero(owner: str, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not 0 <= value < float("inf"):
-            raise ValueError(f"{owner}: {name} must be at least 0, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +22,7 @@ class Clock(Value):
     """
 
     offset: float = 0.0
-    drift: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not -1 < self.drift < float("inf"):
-            raise ValueError(f"Clock: drift must be above -1 (a clock runs forward), not {self.drift!r}")
-        if not -float("inf") < self.offset < float("inf"):
-            raise ValueError(f"Clock: offset must be a finite number of seconds, not {self.offset!r}")
+    drift: Rate = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +42,13 @@ class Disk(Value):
     """
 
     fsync: Any = 0.0
-    bandwidth: float | None = None
+    bandwidth: Annotated[float, Bounds("positive bytes per second (None: infinite)", above=0)] | None = None
     fsync_of: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
         kinds = tuple((field, as_distribution(time)) for field, time in dict(self.fsync_of).items())
         object.__setattr__(self, "fsync_of", kinds)  # a tuple, so that the value can be hashed
-        if self.bandwidth is not None and not self.bandwidth > 0:
-            raise ValueError(f"Disk: bandwidth must be positive bytes per second, not {self.bandwidth!r}")
 
     @property
     def latency(self) -> Distribution:
@@ -104,29 +90,15 @@ class Machine(Value):
         ``"fifo"``, ``"processor-sharing"`` or ``"priority"``.
     """
 
-    cores: int = 1
-    per_message: float = 0.0
-    per_byte: float = 0.0
-    per_send: float = 0.0
-    per_send_byte: float = 0.0
-    nic: float | None = None
+    cores: Count = 1
+    per_message: Wait = 0.0
+    per_byte: Wait = 0.0
+    per_send: Wait = 0.0
+    per_send_byte: Wait = 0.0
+    nic: Annotated[float, Bounds("positive bytes per second (None: infinite)", above=0)] | None = None
     disk: Disk = field(default_factory=Disk)
     clock: Clock = field(default_factory=Clock)
     discipline: Discipline = "fifo"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.cores, bool) or not isinstance(self.cores, int) or self.cores < 1:
-            raise ValueError(f"Machine: cores must be an integer of at least 1, not {self.cores!r}")
-        _at_least_zero("Machine", per_message=self.per_message, per_byte=self.per_byte)
-        _at_least_zero("Machine", per_send=self.per_send, per_send_byte=self.per_send_byte)
-        if self.nic is not None and not 0 < self.nic < float("inf"):
-            raise ValueError(
-                f"Machine: nic must be positive bytes per second (None: infinite), not {self.nic!r}"
-            )
-        if self.discipline not in ("fifo", "processor-sharing", "priority"):
-            raise ValueError(
-                f"Machine: discipline must be 'fifo', 'processor-sharing' or 'priority', not {self.discipline!r}"
-            )
 
     @property
     def messages_are_free(self) -> bool:

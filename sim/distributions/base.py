@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.settings import Value
+from sim.settings import NotNegative, Value, Wait
 
 __all__ = [
     "Affine",
@@ -144,12 +144,8 @@ class Affine(Distribution):
     """``factor`` times a draw of ``inner``, plus ``shift`` seconds (neither negative)."""
 
     inner: Distribution
-    factor: float = 1.0
-    shift: float = 0.0
-
-    def __post_init__(self) -> None:
-        non_negative("Affine: factor", self.factor)
-        non_negative("Affine: shift", self.shift)
+    factor: NotNegative = 1.0
+    shift: Wait = 0.0
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         inner, factor, shift = self.inner.draws(rng), self.factor, self.shift

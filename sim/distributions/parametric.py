@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from sim.distributions.base import Distribution, Floats, Uniforms, non_negative, positive, probability
+from sim.settings import Positive, Seconds, Share, Wait
 
 __all__ = ["Constant", "Exponential", "Gamma", "LogNormal", "Mixture", "Pareto", "Uniform", "bimodal"]
 
@@ -21,10 +22,10 @@ _NORMAL = NormalDist()
 class Constant(Distribution):
     """Always ``value`` seconds (>= 0)."""
 
-    value: float
+    value: Wait
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", non_negative("Constant: value", self.value))
+        object.__setattr__(self, "value", float(self.value))
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: np.full(n, self.value)
@@ -53,11 +54,11 @@ class Constant(Distribution):
 class Uniform(Distribution):
     """Uniform between ``low`` and ``high`` seconds (0 <= low <= high)."""
 
-    low: float
-    high: float
+    low: Wait
+    high: Wait
 
     def __post_init__(self) -> None:
-        if non_negative("Uniform: low", self.low) > non_negative("Uniform: high", self.high):
+        if self.low > self.high:
             raise ValueError(f"Uniform: low {self.low!r} is above high {self.high!r}")
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
@@ -169,12 +170,8 @@ class LogNormal(Distribution):
 class Gamma(Distribution):
     """Gamma with ``shape`` (> 0) and ``scale`` seconds (> 0); its mean is their product."""
 
-    shape: float
-    scale: float
-
-    def __post_init__(self) -> None:
-        positive("Gamma: shape", self.shape)
-        positive("Gamma: scale", self.scale)
+    shape: Positive
+    scale: Seconds
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
         return lambda n: rng.gamma(self.shape, self.scale, n)
@@ -199,12 +196,8 @@ class Pareto(Distribution):
     The mean is infinite for alpha <= 1, the variance for alpha <= 2.
     """
 
-    xm: float
-    alpha: float
-
-    def __post_init__(self) -> None:
-        positive("Pareto: xm", self.xm)
-        positive("Pareto: alpha", self.alpha)
+    xm: Seconds
+    alpha: Positive
 
     @classmethod
     def from_mean(cls, mean: float, alpha: float = 2.5) -> Pareto:
@@ -238,11 +231,9 @@ class Mixture(Distribution):
     Raises ValueError when there are no parts, a weight is not in [0, 1] or the sum is not 1 (within 1e-9).
     """
 
-    parts: tuple[tuple[float, Distribution], ...]
+    parts: tuple[tuple[Share, Distribution], ...]
 
     def __post_init__(self) -> None:
-        for weight, _ in self.parts:
-            probability("Mixture: weight", weight)
         total = fsum(weight for weight, _ in self.parts)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"Mixture: the weights must sum to 1, not {total!r}")

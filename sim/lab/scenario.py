@@ -16,7 +16,7 @@ from sim.lab.resolved import Resolved, resolve
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
-from sim.settings import MOST_ROWS, Value, field_path
+from sim.settings import MOST_ROWS, Seconds, Value, Wait, field_path
 from sim.system import System, check_administration
 from sim.workload import OpenLoop, Workload
 from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
@@ -77,25 +77,19 @@ class Scenario(Value):
     network: Topology = field(default_factory=lan)
     workload: Workload = field(default_factory=lambda: OpenLoop(clients=10))
     faults: Sequence[Fault] = ()
-    duration: float = 10.0
-    warmup: float | Literal["auto"] = 0.0
+    duration: Seconds = 10.0
+    warmup: Wait | Literal["auto"] = 0.0
     machines: Machine | Mapping[str, Machine] = field(default_factory=Machine)
     leader: str | None = None
     retry: Retry = field(default_factory=Retry)
     check: bool = False
     trace: Tracing = False
-    sample_every: float | None = None
+    sample_every: Seconds | None = None
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.duration < float("inf"):
-            raise ValueError(f"Scenario: duration must be positive seconds, not {self.duration!r}")
-        if self.warmup != "auto" and not 0 <= self.warmup < self.duration:
-            raise ValueError(
-                f"Scenario: warmup must be at least 0 and below the duration, or 'auto', not {self.warmup!r}"
-            )
-        if self.sample_every is not None and not self.sample_every > 0:
-            raise ValueError(f"Scenario: sample_every must be positive seconds, not {self.sample_every!r}")
+        if self.warmup != "auto" and self.warmup >= self.duration:
+            raise ValueError(f"Scenario: warmup must be below the duration, or 'auto', not {self.warmup!r}")
         object.__setattr__(self, "faults", tuple(self.faults))
         self._check_sizes()
         check_members(self.system)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
+from typing import Annotated, Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from sim.distributions import Constant, Distribution, as_distribution
 from sim.distributions.base import non_negative, positive, probability
 from sim.network.playback import Playback
 from sim.network.steady import coherence_time
-from sim.settings import Value
+from sim.settings import Bounds, Share, Value
 
 __all__ = [
     "GilbertElliott",
@@ -53,15 +53,10 @@ class GilbertElliott(Value):
     Elliott, "Estimates of error rates for codes on burst-noise channels", ibid. 42 (1963).
     """
 
-    enter: float
-    leave: float
-    good: float = 0.0
-    bad: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("enter", "leave", "good", "bad"):
-            probability(f"GilbertElliott: {name}", getattr(self, name))
-        positive("GilbertElliott: leave", self.leave)
+    enter: Share
+    leave: Annotated[float, Bounds("in (0, 1]", above=0, most=1)]
+    good: Share = 0.0
+    bad: Share = 1.0
 
     @classmethod
     def from_mean(cls, loss: float, burst: float) -> GilbertElliott:

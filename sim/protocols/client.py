@@ -19,7 +19,7 @@ from sim.message import message
 from sim.node import Node
 from sim.protocols.backoff import longest_wait
 from sim.protocols.kv import STATUSES, Command, check_status
-from sim.settings import Value
+from sim.settings import Seconds, Value, Wait
 
 __all__ = [
     "Client",
@@ -85,19 +85,15 @@ class Retry(Value):
         It gives up an operation after this time; the outcome is then unknown (``info``). None: never.
     """
 
-    timeout: float | None = None
-    backoff: float = 0.05
+    timeout: Seconds | None = None
+    backoff: Wait = 0.05
     backoff_max: float = 1.0
-    deadline: float | None = None
+    deadline: Seconds | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "deadline"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"Retry: {name} must be positive seconds, not {value!r}")
-        if not 0 <= self.backoff <= self.backoff_max:
+        if self.backoff > self.backoff_max:
             raise ValueError(
-                f"Retry: 0 <= backoff <= backoff_max must hold, not {self.backoff!r}, {self.backoff_max!r}"
+                f"Retry: backoff <= backoff_max must hold, not {self.backoff!r}, {self.backoff_max!r}"
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from sim.node import Node, Part
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.kv import Command
+from sim.settings import Count
 from sim.system import Member, System
 from sim.values import is_immutable
 
@@ -39,7 +40,7 @@ class NodeSystem(System):
     """
 
     node_class: type[Node]
-    nodes: int = 3
+    nodes: Count = 3
     promises: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -54,8 +55,6 @@ class NodeSystem(System):
         )
         if not pairs:
             raise ValueError(f"NodeSystem: options must be pairs of a name and a value, not {self.options!r}")
-        if self.nodes < 1:
-            raise ValueError(f"System.of: nodes must be an integer of at least 1, not {self.nodes!r}")
 
     def __getattr__(self, name: str) -> Any:
         for option, value in self.__dict__.get("options", ()):

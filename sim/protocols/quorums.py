@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from sim.settings import Value
+from sim.settings import Count, NotNegative, Value
 from sim.system import System
 
 __all__ = [
@@ -61,11 +61,7 @@ class QuorumSystem(Value):
 class Threshold(QuorumSystem):
     """Any ``size`` members."""
 
-    size: int
-
-    def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
-            raise ValueError(f"a quorum counts at least 1 member, not {self.size!r}")
+    size: Count
 
     def over(self, members: Sequence[str]) -> QuorumTest:
         size = self.size
@@ -108,14 +104,11 @@ class Weighted(QuorumSystem):
     ``threshold=None``: more than half of the sum (Gifford 1979).
     """
 
-    weights: tuple[float, ...]
+    weights: tuple[NotNegative, ...]
     threshold: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(self.weights))
-        for weight in self.weights:
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"a weight must be at least 0, not {weight!r}")
         total = sum(self.weights)
         if self.threshold is not None and not 0 < self.threshold <= total:
             raise ValueError(
@@ -166,14 +159,8 @@ class Explicit(QuorumSystem):
 class Rows(QuorumSystem):
     """The members form a grid, row by row; a quorum is one full row."""
 
-    rows: int
-    columns: int
-
-    def __post_init__(self) -> None:
-        for name in ("rows", "columns"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be at least 1, not {value!r}")
+    rows: Count
+    columns: Count
 
     def lines(self, members: Sequence[str]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         """The rows and the columns of the grid. Raises ValueError unless the members fill it."""

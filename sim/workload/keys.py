@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
-from sim.settings import Value
+from sim.settings import Bounds, NotNegative, Share, Value
 from sim.workload.ranks import zipf_ranks
 
 __all__ = ["HotSpot", "Keys", "Latest", "UniformKeys", "Zipf"]
@@ -66,12 +66,10 @@ class Zipf(Value):
     """
 
     count: int = 1000
-    exponent: float = 0.99
+    exponent: NotNegative = 0.99
 
     def __post_init__(self) -> None:
         _check_count("Zipf", self.count)
-        if not 0 <= self.exponent < float("inf"):
-            raise ValueError(f"Zipf: the exponent must be at least 0, not {self.exponent!r}")
 
     def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         name = _namer(self.count)
@@ -84,15 +82,11 @@ class HotSpot(Value):
     """``count`` keys, of which the first ``hot`` fraction gets a ``share`` of the accesses."""
 
     count: int = 1000
-    hot: float = 0.2
-    share: float = 0.8
+    hot: Annotated[float, Bounds("in (0, 1]", above=0, most=1)] = 0.2
+    share: Share = 0.8
 
     def __post_init__(self) -> None:
         _check_count("HotSpot", self.count)
-        if not 0 < self.hot <= 1 or not 0 <= self.share <= 1:
-            raise ValueError(
-                f"HotSpot: 0 < hot <= 1 and 0 <= share <= 1 must hold, not {self.hot!r}, {self.share!r}"
-            )
 
     def sampler(self, uniform: UniformDraw) -> Callable[[], str]:
         name = _namer(self.count)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.application import Application
 from sim.protocols.client import Client, Driver, Operation, Outcome
-from sim.settings import MOST_MEMBERS, MOST_ROWS, Members, Value
+from sim.settings import MOST_MEMBERS, MOST_ROWS, Bounds, Count, Members, Value, Wait
 from sim.workload.keys import Keys
 from sim.workload.mix import YCSB, Mix, Source
 
@@ -100,12 +100,10 @@ class Mixed(Workload):
     reads: float | None = None
     value_bytes: Any = None
     mix: Mix | str | None = None
-    start: float = 0.0
+    start: Wait = 0.0
 
     def __post_init__(self) -> None:
         check_clients(self, self.clients)
-        if not self.start >= 0:
-            raise ValueError(f"{type(self).__name__}: start must be at least 0 s, not {self.start!r}")
         self.resolved_mix()  # raises an error for a wrong mix now
 
     def resolved_mix(self) -> Mix:
@@ -220,23 +218,14 @@ class ClosedLoop(Mixed):
     """
 
     think: Any = 0.0
-    operations: int | None = None
+    operations: Count | None = None
 
     def _convert(self) -> None:
         self._keep(think=as_distribution(self.think, "ClosedLoop: think"))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_operations(self, self.operations)
-
     def driver(self, streams: Streams, name: str, source: Source, clients: int) -> Driver:
         think = self.think.sampler(streams.generator(f"workload/{name}/think"))
         return _ClosedDriver(source, think, self.start, self.operations)
-
-
-def _check_operations(owner: Workload, operations: int | None) -> None:
-    if operations is not None and operations < 1:
-        raise ValueError(f"{type(owner).__name__}: operations must be at least 1, not {operations!r}")
 
 
 class _ClosedDriver:
@@ -311,15 +300,9 @@ class OpenLoop(Mixed):
     """
 
     clients: Members | Mapping[str, Members] = 1
-    rate: float = 100.0
+    rate: Annotated[float, Bounds("positive operations per second", above=0)] = 100.0
     arrivals: Literal["poisson", "constant"] = "poisson"
-    operations: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.rate > 0:
-            raise ValueError(f"OpenLoop: rate must be positive operations per second, not {self.rate!r}")
-        _check_operations(self, self.operations)
+    operations: Count | None = None
 
     def check_duration(self, duration: float) -> None:
         super().check_duration(duration)

@@ -9,6 +9,7 @@ from typing import Any
 from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
+from sim.settings import Count, Seconds, Wait
 from sim.workload.load import ClientPlan, Workload, check_start
 from sim.workload.mix import Mix, Source
 
@@ -37,24 +38,18 @@ class ReadAfterWrite(Workload):
 
     writer: str
     reader: str
-    waits: tuple[float, ...] = (0.0,)
-    trials: int = 1000
-    every: float = 1.0
-    start: float = 0.0
+    waits: tuple[Wait, ...] = (0.0,)
+    trials: Count = 1000
+    every: Seconds = 1.0
+    start: Wait = 0.0
     value_bytes: Any = 0.0
 
     def _convert(self) -> None:
         self._keep(value_bytes=as_distribution(self.value_bytes, "ReadAfterWrite: value_bytes"))
 
     def __post_init__(self) -> None:
-        if not self.start >= 0:
-            raise ValueError(f"ReadAfterWrite: start must be at least 0 s, not {self.start!r}")
-        if not self.waits or not all(0 <= wait < float("inf") for wait in self.waits):
-            raise ValueError(f"ReadAfterWrite: waits must be seconds of at least 0, not {self.waits!r}")
-        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1:
-            raise ValueError(f"ReadAfterWrite: trials must be at least 1, not {self.trials!r}")
-        if not 0 < self.every < float("inf"):
-            raise ValueError(f"ReadAfterWrite: every must be positive seconds, not {self.every!r}")
+        if not self.waits:
+            raise ValueError(f"ReadAfterWrite: waits must name at least one time, not {self.waits!r}")
 
     def check_duration(self, duration: float) -> None:
         check_start(self, self.start, duration)

@@ -15,7 +15,7 @@ from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
 from sim.readers.tables import CsvLine, figure, read_csv
-from sim.settings import MOST_ROWS, Members, Value
+from sim.settings import MOST_ROWS, Members, Value, Wait, Whole
 from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds
 
@@ -35,22 +35,18 @@ class Arrival(Value):
     that it writes (bytes), and the name of the ``client`` to whose session it belongs.
     """
 
-    time: float
+    time: Wait
     kind: str
     key: str
     region: str | None = None
-    size: int | None = None
+    size: Whole | None = None
     client: str | None = None
 
     def __post_init__(self) -> None:
-        if self.time < 0:
-            raise ValueError(f"Arrival: time must be at least 0 s, not {self.time!r}")
         if self.kind not in served_kinds():
             raise ValueError(
                 f"Arrival: kind must be one of {', '.join(sorted(served_kinds()))}, not {self.kind!r}"
             )
-        if self.size is not None and self.size < 0:
-            raise ValueError(f"Arrival: size must be at least 0 bytes, not {self.size!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,7 +176,7 @@ def test_where_sending_is_free_a_nodes_way_out_is_the_networks_own(host: Machine
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: Machine(per_send=-1.0), "per_send must be at least 0, not -1.0"),
+        (lambda: Machine(per_send=-1.0), "per_send must be at least 0 s, not -1.0"),
         (lambda: Machine(per_send_byte=float("nan")), "per_send_byte must be a finite number, not nan"),
         (lambda: Machine(nic=0.0), "nic must be positive bytes per second .*, not 0.0"),
         (lambda: Machine(nic=float("inf")), "nic must be a finite number, not inf"),

@@ -89,7 +89,7 @@ def test_an_unknown_place_is_refused_with_candidates():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: lan(-0.1), ">= 0, not -0.1"),
+        (lambda: lan(-0.1), "at least 0 s, not -0.1"),
         (lambda: lan("fast"), "'fast'"),
         (lambda: constant(float("nan")), "delta.*nan"),
         (lambda: lan(1 * ms, loss=1.5), r"loss must be in \[0, 1\], not 1.5"),
@@ -108,7 +108,7 @@ def test_an_unknown_place_is_refused_with_candidates():
         (lambda: matrix(("a",), ((None,),)), "row 0, column 0.*None"),
         (lambda: LinkSpec("x"), "latency must be .*'x'"),
         (lambda: GilbertElliott(1.5, 0.5), "enter must be .* 1.5"),
-        (lambda: GilbertElliott(0.5, 0.0), "leave must be > 0"),
+        (lambda: GilbertElliott(0.5, 0.0), "leave must be in .0, 1., not 0.0"),
         (lambda: GilbertElliott.from_mean(loss=1.0, burst=5), "1.0"),
         (lambda: GilbertElliott.from_mean(loss=0.1, burst=0.5), "0.5"),
     ],

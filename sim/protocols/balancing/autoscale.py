@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, inf
-from typing import Any
+from math import ceil
+from typing import Annotated, Any
 
 from sim.node import Node
 from sim.protocols.admin import AdminReply, Drain, Join
 from sim.protocols.balancing.messages import Load, Probe
-from sim.settings import Value
+from sim.settings import Bounds, Count, Seconds, Value, Wait
 
 __all__ = ["Autoscale", "ScalerNode"]
 
@@ -25,23 +25,11 @@ class Autoscale(Value):
     ``least``: the smallest number of servers. The largest number is that of the servers that the system declares.
     """
 
-    target: float = 0.6
-    every: float = 5.0
-    start_delay: float = 10.0
-    calm: float = 30.0
-    least: int = 1
-
-    def __post_init__(self) -> None:
-        rules = (
-            ("target", 0 < self.target <= 1, "in (0, 1]"),
-            ("every", 0 < self.every < inf, "positive seconds"),
-            ("start_delay", 0 <= self.start_delay < inf, "at least 0 seconds"),
-            ("calm", 0 <= self.calm < inf, "at least 0 seconds"),
-            ("least", self.least >= 1, "at least 1"),
-        )
-        for name, holds, rule in rules:
-            if not holds:
-                raise ValueError(f"Autoscale: {name} must be {rule}, not {getattr(self, name)!r}")
+    target: Annotated[float, Bounds("in (0, 1]", above=0, most=1)] = 0.6
+    every: Seconds = 5.0
+    start_delay: Wait = 10.0
+    calm: Wait = 30.0
+    least: Count = 1
 
 
 class ScalerNode(Node):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from math import inf
 from typing import Any, ClassVar, Literal
 
 from sim.distributions import Exponential, as_work
@@ -19,6 +18,7 @@ from sim.protocols.balancing.client import BalancedClient, BalancingClient, Resi
 from sim.protocols.balancing.policy import Policy, RoundRobin
 from sim.protocols.balancing.resilience import Guards, Resilience
 from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
+from sim.settings import Count, Seconds
 from sim.system import Invariant, Member, System, default_of
 
 __all__ = ["Balanced", "Balancing"]
@@ -68,23 +68,15 @@ class Balancing(System):
     """
 
     policy: Policy = field(default_factory=RoundRobin)
-    balancers: int = 1
+    balancers: Count = 1
     resilience: tuple[Resilience, ...] = ()
-    poll: float | None = None
-    gossip: float | None = None
+    poll: Seconds | None = None
+    gossip: Seconds | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "resilience", _several(self, "resilience"))
         owner = type(self).__name__
-        if isinstance(self.balancers, bool) or not isinstance(self.balancers, int) or self.balancers < 1:
-            raise ValueError(f"{owner}: balancers must be an integer of at least 1, not {self.balancers!r}")
-        if not isinstance(self.policy, Policy):
-            raise ValueError(f"{owner}: policy must be a Policy value, not {self.policy!r}")
-        for name in ("poll", "gossip"):
-            period = getattr(self, name)
-            if period is not None and not 0 < period < inf:
-                raise ValueError(f"{owner}: {name} must be positive seconds, not {period!r}")
         if self.policy.needs == "shared" and self.gossip is None:
             raise ValueError(f"{owner}: {self.policy!r} needs what balancers gossip, but gossip is None")
         if self.gossip is not None and self.balancers < 2:
@@ -170,8 +162,6 @@ class Balanced(Balancing):
         if not isinstance(self.servers, int):
             object.__setattr__(self, "servers", _several(self, "servers"))
         object.__setattr__(self, "priorities", _several(self, "priorities"))
-        if self.autoscale is not None and not isinstance(self.autoscale, Autoscale):
-            raise ValueError(f"Balanced: autoscale must be Autoscale(...) or None, not {self.autoscale!r}")
         object.__setattr__(self, "service", as_work(self.service, "Balanced: service"))
         super().__post_init__()
         self._check_servers()
@@ -193,8 +183,6 @@ class Balanced(Balancing):
                 raise ValueError(f"Balanced: priorities names {kind!r}, which is no kind of request")
 
     def _check_where(self) -> None:
-        if self.where not in ("balancer", "client"):
-            raise ValueError(f"Balanced: where must be 'balancer' or 'client', not {self.where!r}")
         if self.where == "balancer":
             return
         if self.balancers != 1:

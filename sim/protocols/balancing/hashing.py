@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, log
-from typing import Any
+from typing import Annotated, Any
 
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
 from sim.protocols.rings import Ring, hash64
+from sim.settings import Bounds, Count
 
 __all__ = [
     "BoundedLoad",
@@ -51,11 +52,7 @@ class RingHash(Policy):
     Source: Karger et al., "Consistent Hashing and Random Trees", STOC 1997.
     """
 
-    points: int = 160
-
-    def __post_init__(self) -> None:
-        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
-            raise ValueError(f"RingHash: points must be an integer of at least 1, not {self.points!r}")
+    points: Count = 160
 
     def start(self, pool: Pool) -> Ring:
         return Ring.of(
@@ -201,13 +198,11 @@ class BoundedLoad(Policy):
     """
 
     inner: Policy = field(default_factory=RingHash)
-    c: float = 1.25
+    c: Annotated[float, Bounds("above 1", above=1)] = 1.25
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, RingHash | JumpHash | Rendezvous | Maglev):
             raise ValueError(f"BoundedLoad: inner must be a hash policy, not {self.inner!r}")
-        if not 1.0 < self.c < float("inf"):
-            raise ValueError(f"BoundedLoad: c must be above 1, not {self.c!r}")
 
     def check(self, backends: int) -> None:
         self.inner.check(backends)

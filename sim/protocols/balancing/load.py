@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from sim.node import RandomSource
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool, least
+from sim.settings import Count, Seconds
 
 __all__ = [
     "JoinIdleQueue",
@@ -32,11 +33,6 @@ _LOADS = {
     "reported": lambda backend: backend.reported,
     "probe": lambda backend: backend.reported,  # from the probes that have just been answered
 }
-
-
-def _check_view(owner: object, by: str) -> None:
-    if by not in get_args(LoadView):
-        raise ValueError(f"{type(owner).__name__}: by must be one of {get_args(LoadView)}, not {by!r}")
 
 
 def distinct(items: Sequence[Backend], d: int, random: RandomSource) -> list[Backend]:
@@ -75,13 +71,8 @@ class PowerOfChoices(Policy):
     Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001.
     """
 
-    d: int = 2
+    d: Count = 2
     by: LoadView = "own"
-
-    def __post_init__(self) -> None:
-        _check_view(self, self.by)
-        if isinstance(self.d, bool) or not isinstance(self.d, int) or self.d < 1:
-            raise ValueError(f"PowerOfChoices: d must be an integer of at least 1, not {self.d!r}")
 
     @property
     def needs(self) -> str:  # type: ignore[override]
@@ -109,9 +100,6 @@ class JoinShortestQueue(Policy):
     """
 
     by: LoadView = "reported"
-
-    def __post_init__(self) -> None:
-        _check_view(self, self.by)
 
     @property
     def needs(self) -> str:  # type: ignore[override]
@@ -168,13 +156,8 @@ class PeakEwma(Policy):
     quickly would look like the best one.
     """
 
-    decay: float = 10.0
-    penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in (("decay", self.decay), ("penalty", self.penalty)):
-            if not 0 < value < float("inf"):
-                raise ValueError(f"PeakEwma: {name} must be positive seconds, not {value!r}")
+    decay: Seconds = 10.0
+    penalty: Seconds = 1.0
 
     def start(self, pool: Pool) -> dict[str, tuple[float, float]]:
         kept = pool.state or {}

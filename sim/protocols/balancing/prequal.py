@@ -15,6 +15,7 @@ from sim.protocols.balancing.guards import Window
 from sim.protocols.balancing.load import distinct
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend, Pool
+from sim.settings import NotNegative, Positive, Seconds, Several, Share
 
 __all__ = ["Prequal"]
 
@@ -64,31 +65,21 @@ class Prequal(Policy):
         Responses are reused so often that the pool grows by this net rate (section 4.2, equation 1).
     """
 
-    probes_per_request: float = 3.0
-    removals_per_request: float = 1.0
-    pool: int = 16
-    age: float = 1.0
-    hot_quantile: float = 0.84
-    delta: float = 1.0
+    probes_per_request: Positive = 3.0
+    removals_per_request: NotNegative = 1.0
+    pool: Several = 16
+    age: Seconds = 1.0
+    hot_quantile: Share = 0.84
+    delta: Positive = 1.0
 
     needs: ClassVar[str] = "reports"
 
     def __post_init__(self) -> None:
-        if not self.probes_per_request > 0:
-            raise ValueError(f"Prequal: probes_per_request must be positive, not {self.probes_per_request!r}")
-        if not 0 <= self.removals_per_request < self.probes_per_request:
+        if self.removals_per_request >= self.probes_per_request:
             raise ValueError(
-                "Prequal: removals_per_request must be at least 0 and below probes_per_request, "
+                f"Prequal: removals_per_request must be below probes_per_request ({self.probes_per_request!r}), "
                 f"not {self.removals_per_request!r}"
             )
-        if isinstance(self.pool, bool) or self.pool < 2:
-            raise ValueError(f"Prequal: pool must be at least 2, not {self.pool!r}")
-        if not 0 < self.age < float("inf"):
-            raise ValueError(f"Prequal: age must be positive seconds, not {self.age!r}")
-        if not 0 <= self.hot_quantile <= 1:
-            raise ValueError(f"Prequal: hot_quantile must be in [0, 1], not {self.hot_quantile!r}")
-        if not self.delta > 0:
-            raise ValueError(f"Prequal: delta must be positive, not {self.delta!r}")
 
     def start(self, pool: Pool) -> _State:
         state: _State = pool.state or _State()

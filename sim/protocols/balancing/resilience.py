@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from math import inf
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from sim.settings import Value
+from sim.settings import Bounds, Count, NotNegative, Seconds, Share, Value, Wait, Whole
 
 __all__ = [
     "CircuitBreaker",
@@ -30,15 +29,6 @@ __all__ = [
 ]
 
 Reason = Literal["rejected", "error", "timeout"]
-
-
-def _check(owner: object, condition: bool, name: str, rule: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{type(owner).__name__}: {name} must be {rule}, not {value!r}")
-
-
-def _whole(value: object, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 class Resilience(Value):
@@ -61,14 +51,11 @@ class Timeout(Resilience):
         Send the timeout to the server, and cancel requests that were given up, so that the server does no useless work.
     """
 
-    attempt: float | None = None
-    total: float | None = None
+    attempt: Seconds | None = None
+    total: Seconds | None = None
     carried: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("attempt", "total"):
-            value = getattr(self, name)
-            _check(self, value is None or 0 < value < inf, name, "positive seconds", value)
         if self.attempt is not None and self.total is not None and self.attempt > self.total:
             raise ValueError(
                 f"Timeout: an attempt of {self.attempt!r} s is longer than the total of {self.total!r} s"
@@ -83,12 +70,8 @@ class RetryBudget(Resilience):
     (Finagle's RetryBudget; Google's SRE book, chapter 21).
     """
 
-    ratio: float = 0.1
-    burst: float = 10.0
-
-    def __post_init__(self) -> None:
-        _check(self, 0 <= self.ratio < inf, "ratio", "at least 0", self.ratio)
-        _check(self, 1 <= self.burst < inf, "burst", "at least 1", self.burst)
+    ratio: NotNegative = 0.1
+    burst: Annotated[float, Bounds("at least 1", least=1)] = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +93,20 @@ class Retries(Resilience):
         A `RetryBudget`; None: no limit.
     """
 
-    most: int = 2
-    backoff: float = 0.010
+    most: Count = 2
+    backoff: Wait = 0.010
     backoff_max: float = 1.0
     jitter: bool = True
     on: tuple[Reason, ...] = ("rejected", "error", "timeout")
     budget: RetryBudget | None = None
 
     def __post_init__(self) -> None:
-        _check(self, _whole(self.most), "most", "an integer of at least 1", self.most)
-        _check(self, 0 <= self.backoff < inf, "backoff", "at least 0 seconds", self.backoff)
-        _check(
-            self,
-            self.backoff <= self.backoff_max,
-            "backoff_max",
-            f"at least {self.backoff}",
-            self.backoff_max,
-        )
-        known = ("rejected", "error", "timeout")
-        _check(self, bool(self.on) and all(r in known for r in self.on), "on", f"among {known}", self.on)
+        if self.backoff > self.backoff_max:
+            raise ValueError(
+                f"Retries: backoff_max must be at least {self.backoff}, not {self.backoff_max!r}"
+            )
+        if not self.on:
+            raise ValueError(f"Retries: on must name a failure, not {self.on!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +127,10 @@ class Hedge(Resilience):
     Source: Dean, Barroso, "The Tail at Scale", CACM 56(2), 2013.
     """
 
-    after: float | None = None
-    quantile: float = 0.95
-    most: int = 1
+    after: Wait | None = None
+    quantile: Annotated[float, Bounds("in (0, 1)", above=0, below=1)] = 0.95
+    most: Count = 1
     cancel: bool = True
-
-    def __post_init__(self) -> None:
-        ok = self.after is None or 0 <= self.after < inf
-        _check(self, ok, "after", "at least 0 seconds", self.after)
-        _check(self, 0 < self.quantile < 1, "quantile", "in (0, 1)", self.quantile)
-        _check(self, _whole(self.most), "most", "an integer of at least 1", self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +151,11 @@ class CircuitBreaker(Resilience):
     get no more than their share. Source: Nygard, "Release It!", 2007, section 5.2.
     """
 
-    failures: int = 5
-    open_for: float = 5.0
-    trials: int = 1
-    successes: int = 1
+    failures: Count = 5
+    open_for: Seconds = 5.0
+    trials: Count = 1
+    successes: Count = 1
     reroute: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("failures", "trials", "successes"):
-            value = getattr(self, name)
-            _check(self, _whole(value), name, "an integer of at least 1", value)
-        _check(self, 0 < self.open_for < inf, "open_for", "positive seconds", self.open_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,24 +167,17 @@ class HealthChecks(Resilience):
     then it is more likely that the checks are wrong than that most servers are down (Envoy's panic threshold).
     """
 
-    interval: float = 1.0
-    timeout: float = 0.5
-    fall: int = 3
-    rise: int = 2
-    panic: float = 0.5
+    interval: Seconds = 1.0
+    timeout: Seconds = 0.5
+    fall: Count = 3
+    rise: Count = 2
+    panic: Share = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("interval", "timeout"):
-            value = getattr(self, name)
-            _check(self, 0 < value < inf, name, "positive seconds", value)
         if self.timeout > self.interval:
             raise ValueError(
                 f"HealthChecks: a timeout of {self.timeout!r} s is longer than the interval of {self.interval!r} s"
             )
-        for name in ("fall", "rise"):
-            value = getattr(self, name)
-            _check(self, _whole(value), name, "an integer of at least 1", value)
-        _check(self, 0 <= self.panic <= 1, "panic", "in [0, 1]", self.panic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,48 +188,32 @@ class OutlierEjection(Resilience):
     same time (but always at least one may be). Source: Envoy, outlier detection.
     """
 
-    errors: int = 5
-    duration: float = 10.0
-    cap: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check(self, _whole(self.errors), "errors", "an integer of at least 1", self.errors)
-        _check(self, 0 < self.duration < inf, "duration", "positive seconds", self.duration)
-        _check(self, 0 <= self.cap <= 1, "cap", "in [0, 1]", self.cap)
+    errors: Count = 5
+    duration: Seconds = 10.0
+    cap: Share = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit(Resilience):
     """A token bucket at each balancer: ``rate`` requests per second, and at most ``burst`` at once."""
 
-    rate: float
-    burst: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self, 0 < self.rate < inf, "rate", "positive requests per second", self.rate)
-        _check(self, 1 <= self.burst < inf, "burst", "at least 1", self.burst)
+    rate: Annotated[float, Bounds("positive requests per second", above=0)]
+    burst: Annotated[float, Bounds("at least 1", least=1)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimit(Resilience):
     """At most ``most`` requests in flight from a balancer to each server; ``waiting`` others wait at the balancer."""
 
-    most: int
-    waiting: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self, _whole(self.most), "most", "an integer of at least 1", self.most)
-        _check(self, _whole(self.waiting, 0), "waiting", "an integer of at least 0", self.waiting)
+    most: Count
+    waiting: Whole = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SlowStart(Resilience):
     """The share of a server that joins grows from zero to the full share within ``seconds``, under any policy."""
 
-    seconds: float
-
-    def __post_init__(self) -> None:
-        _check(self, 0 < self.seconds < inf, "seconds", "positive seconds", self.seconds)
+    seconds: Seconds
 
 
 @dataclass(frozen=True, slots=True)

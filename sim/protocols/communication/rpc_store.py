@@ -20,6 +20,7 @@ from sim.node import Node, durable_log, part
 from sim.protocols.client import Client, Pending, Reply, Request
 from sim.protocols.communication.rpc import CallId, CallOutcome, Incoming, Rpc
 from sim.protocols.system import StateMachineSystem
+from sim.settings import Seconds, Whole
 from sim.system import Invariant, Member
 
 __all__ = ["RpcClient", "RpcFront", "RpcLaws", "RpcServer", "RpcStore"]
@@ -130,9 +131,9 @@ class RpcStore(StateMachineSystem):
     """
 
     semantics: Literal["at-most-once", "at-least-once"] = "at-most-once"
-    deadline: float | None = None
-    retries: int | None = None
-    timeout: float | None = None
+    deadline: Seconds | None = None
+    retries: Whole | None = None
+    timeout: Seconds | None = None
     cancellation: bool = True
     service: Any = None
     front: bool = False
@@ -141,11 +142,6 @@ class RpcStore(StateMachineSystem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Rpc.check_settings(semantics=self.semantics, timeout=self.timeout_seconds)
-        if self.deadline is not None and not 0 < self.deadline < float("inf"):
-            raise ValueError(f"RpcStore: deadline must be positive seconds, not {self.deadline!r}")
-        if self.retries is not None and self.retries < 0:
-            raise ValueError(f"RpcStore: retries must be at least 0, not {self.retries!r}")
         if self.service is not None:
             object.__setattr__(self, "service", as_work(self.service, "RpcStore: service"))
 

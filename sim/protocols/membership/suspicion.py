@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from math import erfc, inf, log, log10, pi, sqrt
+from math import erfc, log, log10, pi, sqrt
 from statistics import NormalDist
+from typing import Annotated
 
-from sim.settings import Value
+from sim.settings import Bounds, Seconds, Several, Value
 
 __all__ = ["PUNCTUAL", "ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
 
@@ -89,24 +90,11 @@ class Rule(Value):
         return repr(self)
 
 
-def _positive(owner: str, field: str, value: float | None) -> None:
-    if value is not None and not 0 < value < inf:
-        raise ValueError(f"{owner}: {field} must be positive, not {value!r}")
-
-
-def _window(owner: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        raise ValueError(f"{owner}: window must be an integer of at least 2, not {value!r}")
-
-
 @dataclass(frozen=True, slots=True)
 class FixedTimeout(Rule):
     """Suspect after ``timeout`` seconds of silence; None: the detection timeout of the system."""
 
-    timeout: float | None = None
-
-    def __post_init__(self) -> None:
-        _positive("FixedTimeout", "timeout", self.timeout)
+    timeout: Seconds | None = None
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
         if self.timeout is not None and self.timeout <= heartbeat:
@@ -128,12 +116,8 @@ class ExpectedArrival(Rule):
     timeout.
     """
 
-    margin: float | None = None
-    window: int = 100
-
-    def __post_init__(self) -> None:
-        _positive("ExpectedArrival", "margin", self.margin)
-        _window("ExpectedArrival", self.window)
+    margin: Seconds | None = None
+    window: Several = 100
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
         margin = detection - heartbeat if self.margin is None else self.margin
@@ -186,17 +170,11 @@ class PhiAccrual(Rule):
         The minimum of the standard deviation in seconds; None: a tenth of the heartbeat interval.
     """
 
-    threshold: float = 8.0
-    window: int = 1000
-    min_std: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold <= _LARGEST_PHI:
-            raise ValueError(
-                f"PhiAccrual: threshold must be above 0 and at most {_LARGEST_PHI:g}, not {self.threshold!r}"
-            )
-        _window("PhiAccrual", self.window)
-        _positive("PhiAccrual", "min_std", self.min_std)
+    threshold: Annotated[
+        float, Bounds(f"above 0 and at most {_LARGEST_PHI:g}", above=0, most=_LARGEST_PHI)
+    ] = 8.0
+    window: Several = 1000
+    min_std: Seconds | None = None
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
         least = heartbeat / 10 if self.min_std is None else self.min_std

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Request
-from sim.settings import Value
+from sim.settings import Value, Wait
 from sim.system import System
 
 __all__ = ["Paced", "ServiceTimes", "check_costs"]
@@ -25,14 +25,9 @@ class ServiceTimes(Value):
     Raises ValueError for a negative time.
     """
 
-    query: float = 0.0
-    update: float = 0.0
-    apply: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("query", "update", "apply"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"ServiceTimes: {name} must be at least 0 s, not {getattr(self, name)!r}")
+    query: Wait = 0.0
+    update: Wait = 0.0
+    apply: Wait = 0.0
 
     def of(self, request: Request, reads: frozenset[str]) -> float:
         """Core seconds of a client's request at the server that answers or orders it; ``reads``: kinds of reads."""

@@ -443,7 +443,7 @@ def test_settings_that_cannot_work_are_refused(office: Callable[..., Office]) ->
         ({"semantics": "maybe"}, "semantics must be 'at-most-once' or 'at-least-once', not 'maybe'"),
         ({"timeout": -1.0}, r"timeout must be positive seconds, not -1.0"),
         ({"deadline": -0.5}, r"deadline must be positive seconds, not -0.5"),
-        ({"retries": -1}, "retries must be at least 0, not -1"),
+        ({"retries": -1}, "retries must be an integer of at least 0, not -1"),
     ):
         with pytest.raises(ValueError, match=complaint):
             RpcStore(**settings)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfLog
@@ -29,7 +29,7 @@ from sim.protocols.consensus.raft.extensions.replication import Batching, FastBa
 from sim.protocols.consensus.raft.extensions.snapshots import Snapshots
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.system import names
-from sim.settings import Count, Wait, Whole
+from sim.settings import Bounds, Count, Drift, Seconds, Wait, Whole
 from sim.system import Invariant, Member
 
 __all__ = ["MembershipChange", "Raft", "Reads", "raft_node"]
@@ -96,7 +96,7 @@ class Raft(BasicRaft):
         }
     )
 
-    timeout_spread: float = 2.0
+    timeout_spread: Annotated[float, Bounds("at least 1", least=1)] = 2.0
     pre_vote: bool = False
     check_quorum: bool = False
     fast_backtracking: bool = False
@@ -106,8 +106,8 @@ class Raft(BasicRaft):
     batch_wait: Wait = 0.0
     pipeline: Count | None = None
     reads: Reads = "log"
-    lease: float | None = None
-    clock_drift: float = 0.0
+    lease: Seconds | None = None
+    clock_drift: Drift = 0.0
     membership: MembershipChange | None = None
     spares: Whole = 0
 
@@ -115,21 +115,15 @@ class Raft(BasicRaft):
         super().__post_init__()
         if self.batch_wait > 0 and self.batch == 1:
             raise ValueError(f"Raft: batch_wait is {self.batch_wait!r} s, but a batch is one command")
-        if not 1 <= self.timeout_spread < float("inf"):
-            raise ValueError(f"Raft: timeout_spread must be at least 1, not {self.timeout_spread!r}")
         self._check_reads()
         if self.spares and self.membership is None:
             raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
 
     def _check_reads(self) -> None:
-        if not 0 <= self.clock_drift < 1:
-            raise ValueError(f"Raft: clock_drift must be in [0, 1), not {self.clock_drift!r}")
         if self.lease is None:
             return
         if self.reads != "lease":
             raise ValueError(f"Raft: lease is {self.lease!r} s, but reads are {self.reads!r}")
-        if not 0 < self.lease < float("inf"):
-            raise ValueError(f"Raft: lease must be positive seconds, not {self.lease!r}")
         known = self.detection is not None or self.heartbeat is not None
         if known and self.lease > self.longest_lease and not self.unsafe:
             raise ValueError(

@@ -21,12 +21,12 @@ Updates of a key are ordered by (time on the writer's clock, name of the writer)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, inf
+from math import floor
 from typing import Any, Literal
 
 from sim.message import message
 from sim.node import Part, durable_map
-from sim.settings import Value
+from sim.settings import Count, Seconds, Value
 
 __all__ = [
     "AntiEntropy",
@@ -111,18 +111,8 @@ class Mongering(Value):
     style: Style = "push"
     feedback: bool = True
     stop: Literal["counter", "coin"] = "counter"
-    k: int = 2
-    fanout: int = 1
-
-    def __post_init__(self) -> None:
-        if self.style not in STYLES:
-            raise ValueError(f"Mongering: style must be one of {', '.join(STYLES)}, not {self.style!r}")
-        if self.stop not in ("counter", "coin"):
-            raise ValueError(f"Mongering: stop must be 'counter' or 'coin', not {self.stop!r}")
-        for name in ("k", "fanout"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Mongering: {name} must be an integer of at least 1, not {value!r}")
+    k: Count = 2
+    fanout: Count = 1
 
     @property
     def label(self) -> str:
@@ -137,14 +127,8 @@ class Mongering(Value):
 class AntiEntropy(Value):
     """How databases are compared: ``every`` (seconds) each member compares with one other; ``style``: the direction."""
 
-    every: float = 1.0
+    every: Seconds = 1.0
     style: Style = "push-pull"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.every < inf:
-            raise ValueError(f"AntiEntropy: every must be positive seconds, not {self.every!r}")
-        if self.style not in STYLES:
-            raise ValueError(f"AntiEntropy: style must be one of {', '.join(STYLES)}, not {self.style!r}")
 
     @property
     def label(self) -> str:

@@ -29,8 +29,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf, log, log10
-from typing import Any, ClassVar, Literal
+from math import ceil, log, log10
+from typing import Annotated, Any, ClassVar, Literal
 
 from sim.message import message
 from sim.node import Node, durable
@@ -40,7 +40,7 @@ from sim.protocols.membership.heartbeats import MembershipClient, member_of
 from sim.protocols.membership.suspicion import PUNCTUAL
 from sim.protocols.membership.swim.invariants import GONE, Update, swim_invariants
 from sim.protocols.system import ReplicatedSystem, names
-from sim.settings import Count, Positive, Seconds, Several, Whole
+from sim.settings import Bounds, Count, Positive, Seconds, Several, Whole
 from sim.system import Invariant, Member
 
 __all__ = ["Ack", "Exchange", "Ping", "PingReq", "Swim", "SwimNode", "Update"]
@@ -351,6 +351,9 @@ def event_of(before: str | None, status: str) -> str:
     return {"suspect": "suspect", "dead": "confirm", "left": "leave"}[status]
 
 
+_PERIODS = Bounds("at least 1 period, or no denial could arrive", least=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Swim(ReplicatedSystem):
     """A group whose members detect crashes and spread changes of membership by SWIM.
@@ -382,7 +385,7 @@ class Swim(ReplicatedSystem):
     timeout: Seconds | None = None
     k: Count = 3
     order: Literal["round-robin", "random"] = "round-robin"
-    suspicion: float | None = 4.0
+    suspicion: Annotated[float, _PERIODS] | None = 4.0
     retransmit: Positive = 3.0
     piggyback: Count = 8
     sync_every: Count | None = 10
@@ -392,10 +395,6 @@ class Swim(ReplicatedSystem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.suspicion is not None and not 1 <= self.suspicion < inf:
-            raise ValueError(
-                f"Swim: suspicion must last for at least 1 period, or no denial could arrive, not {self.suspicion!r}"
-            )
         known = self.heartbeat is not None or (self.period is not None and self.timeout is not None)
         if known and self.ack_timeout >= self.protocol_period:
             raise ValueError(

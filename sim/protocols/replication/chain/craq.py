@@ -137,8 +137,6 @@ class Craq(ChainReplication):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.readers not in ("nearest", "random"):
-            raise ValueError(f"Craq: readers must be 'nearest' or 'random', not {self.readers!r}")
 
     @property
     def replica_class(self) -> type[Node]:

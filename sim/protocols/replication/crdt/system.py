@@ -24,6 +24,7 @@ from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
 from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
+from sim.settings import Seconds
 from sim.system import Invariant
 
 __all__ = ["Crdt", "CrdtNode", "Spread", "SpreadAck"]
@@ -212,7 +213,7 @@ class Crdt(ReplicatedSystem):
 
     kind: Kind = "pn-counter"
     sync: Literal["state", "delta"] = "delta"
-    spread_every: float = 0.1
+    spread_every: Seconds = 0.1
 
     node_class: ClassVar[type[Node]] = CrdtNode
     no_application: ClassVar[str] = KEEPS_REGISTERS
@@ -220,12 +221,6 @@ class Crdt(ReplicatedSystem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in _TYPES:
-            raise ValueError(f"Crdt: kind must be one of {', '.join(_TYPES)}, not {self.kind!r}")
-        if self.sync not in ("state", "delta"):
-            raise ValueError(f"Crdt: sync must be 'state' or 'delta', not {self.sync!r}")
-        if not 0 < self.spread_every < float("inf"):
-            raise ValueError(f"Crdt: spread_every must be positive seconds, not {self.spread_every!r}")
         object.__setattr__(self, "operations", _OPERATIONS[self.kind])
 
     @property

@@ -32,6 +32,7 @@ from sim.protocols.kv import on_value
 from sim.protocols.replica import Responder
 from sim.protocols.replication.multi_primary.versions import Version, Versions, Write, latest
 from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
+from sim.settings import Seconds
 from sim.system import Invariant
 
 __all__ = ["Digest", "MultiPrimary", "MultiPrimaryNode", "Update"]
@@ -240,7 +241,7 @@ class MultiPrimary(ReplicatedSystem):
     conflicts: Literal["lww", "siblings"] = "lww"
     clock: Literal["hybrid", "wall"] = "hybrid"
     resolver: Callable[[tuple[Any, ...]], Any] | None = None
-    gossip_every: float = 0.2
+    gossip_every: Seconds = 0.2
 
     node_class: ClassVar[type[Node]] = MultiPrimaryNode
     no_application: ClassVar[str] = KEEPS_REGISTERS
@@ -248,22 +249,9 @@ class MultiPrimary(ReplicatedSystem):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field, choices in (("conflicts", ("lww", "siblings")), ("clock", ("hybrid", "wall"))):
-            if getattr(self, field) not in choices:
-                raise ValueError(
-                    f"MultiPrimary: {field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}"
-                )
-        if self.resolver is not None and not callable(self.resolver):
-            raise ValueError(
-                f"MultiPrimary: resolver must be a function of the siblings, not {self.resolver!r}"
-            )
         if self.resolver is not None and self.conflicts != "siblings":
             raise ValueError(
                 f'MultiPrimary: a resolver needs conflicts="siblings", not {self.conflicts!r}: there is one value'
-            )
-        if not 0 < self.gossip_every < float("inf"):
-            raise ValueError(
-                f"MultiPrimary: gossip_every must be positive seconds, not {self.gossip_every!r}"
             )
         if self.conflicts == "siblings" and self.resolver is None:
             object.__setattr__(self, "operations", frozenset({"get", "put", "delete"}))

@@ -276,7 +276,7 @@ def test_a_difference_costs_a_message_a_level_and_one_or_two_with_versions(
         ({"n": 0}, "n must be an integer of at least 1, not 0"),
         ({"r": 4}, "r=4 of n=3: a quorum of 4 members cannot be had from 3"),
         ({"w": 4}, "w=4 of n=3"),
-        ({"r": 0}, "r=0 of n=3: a quorum counts at least 1 member, not 0"),
+        ({"r": 0}, "r=0 of n=3: .*size must be an integer of at least 1, not 0"),
         ({"w": 0}, "w=0 of n=3"),
         ({"w": -1}, "w=-1 of n=3"),
         ({"w": True}, "w must be a QuorumSystem or an integer, not True"),
