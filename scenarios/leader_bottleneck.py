@@ -54,7 +54,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     found, messages = [], {}
     for name, system in SYSTEMS.items():
         done = dataclasses.replace(scenario, system=system).sweep(
-            workload__rate=RATES, seeds=[seed], judge=False, progress=None
+            workload__rate=RATES, seeds=[seed], judge=False, progress=None, frames=True
         )
         found.append(done.summaries.assign(run=name))
         messages[name] = [received(run) for run in done.runs]

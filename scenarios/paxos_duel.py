@@ -36,7 +36,7 @@ SHORT = {"DUELS": range(15)}
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     """Run all duels, beginning with this seed; draw how long they last, and the one with the most ballots."""
     seeds = [seed + k for k in DUELS]
-    runs = sweep(scenario, {"system__backoff": BACKOFFS}, seeds=seeds, progress=None).runs
+    runs = sweep(scenario, {"system__backoff": BACKOFFS}, seeds=seeds, progress=None, frames=True).runs
     by_backoff: dict[float, list[Run]] = {wait: [] for wait in BACKOFFS}
     for run in runs:
         by_backoff[run.scenario.system.backoff].append(run)

@@ -236,7 +236,7 @@ class Comparison:
         """One row per run: ``run``, ``seed`` and every measure."""
         import pandas as pd
 
-        rows = [{"run": run.label, "seed": run.seed, **run.summary().to_dict()} for run in self.runs]
+        rows = [{"run": run.label, "seed": run.seed, **run.measures()} for run in self.runs]
         return pd.DataFrame(rows)
 
     def table(self, measures: Sequence[str] | None = None) -> pd.DataFrame:

@@ -19,6 +19,7 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequ
 
     ``seeds``: how many there are, of each point if that differs.
     """
+    scenarios = _distinct(scenarios)
     first = scenarios[0]
     sizes = sorted({s.resolved.size for s in scenarios})
     detections = sorted({s.resolved.detection for s in scenarios})
@@ -34,6 +35,11 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequ
     ]
     title = f"{first.name}: " if first.name else ""
     return title + "; ".join(told) + "."
+
+
+def _distinct(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Each scenario once: a sweep has one for each of its runs."""
+    return list({id(one): one for one in scenarios}.values())
 
 
 def _seeds(least: int, most: int) -> str:
@@ -71,6 +77,7 @@ def warmups(summaries: pd.DataFrame) -> list[str]:
 
 def notes(scenarios: Sequence[Scenario]) -> list[str]:
     """Notes that prevent wrong conclusions from the table, one line each."""
+    scenarios = _distinct(scenarios)
     told = []
     if any(isinstance(s.workload, ClosedLoop) for s in scenarios):
         told.append(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.bars import RunsBar
+from sim.lab.light import lighten
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.work import (
@@ -120,7 +121,7 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
     if out is None:
         if resume:
             raise ValueError("resume=True needs out=: the folder with the results to go on from")
-        return _in_memory(jobs, work)
+        return _in_memory(jobs, work, frames)
     if resume:
         from sim.lab.store import refuse_unstable
 
@@ -128,12 +129,13 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
     return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, frames)
 
 
-def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[RunResult]:
+def _in_memory(jobs: Sequence[RunTask], work: Work, frames: bool) -> list[RunResult]:
     found: dict[int, RunResult] = {}
+    tasks = [(job, frames) for job in jobs]
     try:
         with RunsBar(work.get("progress"), len(jobs)) as bar:
-            for number, outcome in _outcomes(_run, [(job,) for job in jobs], Listed(range(len(jobs))), work):
-                found[number] = outcome
+            for number, outcome in _outcomes(_run, tasks, Listed(range(len(jobs))), work):
+                found[number] = outcome if frames else _remembering(outcome, jobs[number])
                 bar.advance(failed=isinstance(outcome, Failure))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -142,8 +144,15 @@ def _in_memory(jobs: Sequence[RunTask], work: Work) -> list[RunResult]:
     return [found[number] for number in range(len(jobs))]
 
 
-def _run(job: RunTask) -> tuple[Run, Check | None]:
-    return job.run()
+def _run(job: RunTask, frames: bool) -> tuple[Run, Check | None]:
+    run, check = job.run()
+    return run if frames else lighten(run), check
+
+
+def _remembering(outcome: RunResult, job: RunTask) -> RunResult:
+    if not isinstance(outcome, Failure):
+        outcome[0].remember(job.scenario, job.again(outcome[0].digest()))
+    return outcome
 
 
 def _outcomes(

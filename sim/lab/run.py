@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sim.lab.application_model import judge_by
 from sim.lab.labels import describe
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sim.analysis.causes import Causes
     from sim.analysis.checks import Verdict
+    from sim.analysis.sketch import LatencySketch
     from sim.analysis.warmup import WarmUp
     from sim.lab.plots import RunPlots
     from sim.lab.scenario import Scenario
@@ -121,6 +122,7 @@ class Run:
         self._digest = digest
         self._measures = measures
         self._reader = reader
+        self._sketch: LatencySketch | None = None
         self.has_frames = has_frames
 
     @classmethod
@@ -247,18 +249,44 @@ class Run:
         return state_at(self.steps, self.events, node, time=when, step=step)
 
     def __getstate__(self) -> dict[str, Any]:
-        _ = self._frames  # frames are smaller to send between processes than rows
+        if self.has_frames:
+            _ = self._frames  # frames are smaller to send between processes than rows
         return self.__dict__
 
+    def forget(self, measures: Mapping[str, float]) -> None:
+        """Drop the frames, the final values and the scenario; keep the digest, these measures and the sketch."""
+        self.__dict__.pop("_frames", None)
+        self._recorder = self.final = None
+        self._measures = measures
+        self.has_frames = False
+        self.scenario = cast("Scenario", None)
+
+    def remember(self, scenario: Scenario, reader: Callable[[], dict[str, pd.DataFrame]]) -> None:
+        """Give a run back what `forget` dropped: its scenario, and what makes its frames when they are used."""
+        self.scenario = scenario
+        self._reader = reader
+
     # Measures and verdicts
+
+    def sketch(self) -> LatencySketch:
+        """The latencies in few bytes, each within 1 %; sketches of several runs can be merged."""
+        if self._sketch is None:
+            from sim.analysis.sketch import sketch_of
+
+            self._sketch = sketch_of(self.weighed_operations, duration=self.ended, warmup=self.warmup)
+        return self._sketch
 
     def summary(self) -> pd.Series:
         """Throughput, latency quantiles, unavailability, messages per operation (see `sim.analysis.measures`)."""
         import pandas as pd
 
+        return pd.Series(self.measures(), dtype=float)
+
+    def measures(self) -> dict[str, float]:
+        """Its `summary` as a mapping, worked out once."""
         if self._measures is None:
-            self._measures = {str(name): value for name, value in self._measured().items()}
-        return pd.Series(dict(self._measures), dtype=float)
+            self._measures = {str(name): float(value) for name, value in self._measured().items()}
+        return dict(self._measures)
 
     def _measured(self) -> pd.Series:
         from sim.analysis import measures

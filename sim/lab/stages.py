@@ -254,7 +254,7 @@ def _judged(
 
     rows = [
         {"run": name}
-        | {m: math.nan if isinstance(one, Failure) else one[0].summary()[m] for m in wanted.wanted}
+        | {m: math.nan if isinstance(one, Failure) else one[0].measures()[m] for m in wanted.wanted}
         for name, each in results.items()
         for _, one in each
     ]

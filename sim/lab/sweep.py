@@ -62,7 +62,7 @@ class Sweep:
         import pandas as pd
 
         rows = [
-            {**self._plain(point, run.label), "run": run.label, "seed": run.seed, **run.summary().to_dict()}
+            {**self._plain(point, run.label), "run": run.label, "seed": run.seed, **run.measures()}
             for point, run in zip(self.points, self.runs, strict=True)
         ]
         return pd.DataFrame(rows)
@@ -122,6 +122,31 @@ class Sweep:
         )
         heading = conditions(self.scenarios, (), list(seeds.values()))
         return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
+
+    def pooled(self, quantiles: Sequence[float] = (0.5, 0.95, 0.99, 0.999)) -> pd.DataFrame:
+        """At each point: quantiles of the latencies of all its runs together, each within 1 %, from their sketches.
+
+        Columns: the varied fields, ``run``, ``operations``, and ``p50`` ... (seconds), with ``p50_at_least`` ... (1: a
+        lower bound). Rare latencies need many operations: p99.9 of a single run of a thousand says little.
+        """
+        import pandas as pd
+
+        from sim.analysis.measures import quantile_name
+        from sim.analysis.sketch import merged
+
+        rows = []
+        for keys, group in self.summaries.groupby([*self.fields, "run"], sort=False, dropna=False):
+            found = merged(self.runs[at].sketch() for at in group.index).distribution()
+            row: dict[Any, Any] = dict(zip([*self.fields, "run"], keys, strict=True))
+            row["operations"] = group["operations"].sum()
+            for q in quantiles:
+                value = found.quantile(q)
+                row[quantile_name(q)], row[f"{quantile_name(q)}_at_least"] = (
+                    value.value,
+                    float(value.at_least),
+                )
+            rows.append(row)
+        return pd.DataFrame(rows)
 
     def difference(
         self, baseline: str | System | Mapping[str, Any], measures: Sequence[str] | None = None

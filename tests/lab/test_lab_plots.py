@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ from sim.workload import OpenLoop
 def scenario(rate: float = 200.0, **more: Any) -> Scenario:
     base: dict[str, Any] = {"system": Raft(nodes=3), "network": constant(0.001), "duration": 0.5}
     return Scenario(**{**base, **more}, workload=OpenLoop(rate=rate, reads=0.0))
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open() -> Iterator[None]:
+    yield
+    pyplot.close("all")
 
 
 @pytest.fixture(scope="module")

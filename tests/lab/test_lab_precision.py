@@ -38,7 +38,7 @@ class Fake:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def summary(self) -> dict[str, float]:
+    def measures(self) -> dict[str, float]:
         return {"p50": self.value, "unavailability": math.nan}
 
 

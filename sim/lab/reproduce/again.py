@@ -112,4 +112,4 @@ def _written(group: GroupRecord) -> dict[str, object]:
 
 def _facts(scenario: Scenario, seed: int) -> tuple[str, dict[str, float]]:
     run = scenario.run(seed)
-    return run.digest(), {str(name): float(value) for name, value in run.summary().items()}
+    return run.digest(), run.measures()

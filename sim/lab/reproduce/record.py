@@ -134,7 +134,7 @@ def record_of(runs: Sequence[Run]) -> FigureRecord:
             json.loads(tree),
             tuple(run.seed for run in each),
             tuple(run.digest() for run in each),
-            stated([{str(name): float(v) for name, v in run.summary().items()} for run in each]),
+            stated([run.measures() for run in each]),
         )
         for (label, tree), each in groups.items()
     )

@@ -39,7 +39,9 @@ class Work(TypedDict, total=False):
     ``run_timeout``: real seconds after which a run is given up. ``memory_limit``: megabytes that a run may take beyond
     what its process has to begin with. Either has each run in a process of its own kind, also with one worker.
     ``out``: folder of the store that keeps each result as it comes (see `sim.lab.store`); None: none.
-    ``resume``: go on with what that store has. ``frames``: keep the frames of each run there, too.
+    ``resume``: go on with what that store has. ``frames``: keep the frames of each run, there
+    or in memory (comparisons do); without them a run keeps measures, verdict, digest and a sketch of its latencies, and
+    is made again when its frames are used.
     """
 
     workers: int | None

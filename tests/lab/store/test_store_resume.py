@@ -209,7 +209,7 @@ def test_a_class_inside_a_function_is_not_resumed(tmp_path: Path) -> None:
 
 def test_frames_are_kept_on_request_and_made_again_otherwise(tmp_path: Path, made: list[int]) -> None:
     kept, bare = swept(tmp_path / "a", seeds=1, frames=True), swept(tmp_path / "b", seeds=1)
-    whole = swept(None, seeds=1)
+    whole = swept(None, seeds=1, frames=True)
     made.clear()
     assert [run.has_frames for run in (*kept.runs, *bare.runs)] == [True, True, False, False]
     for name, frame in whole.frames.items():
