@@ -14,14 +14,24 @@ import json
 import math
 import types
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from sim.node import Handlers
 from sim.values import is_message
 
-__all__ = ["HOSTS_OWN", "attributes_of", "operations_in", "plain", "plain_fields", "text_of"]
+__all__ = [
+    "HOSTS_OWN",
+    "MOST_ITEMS",
+    "attributes_of",
+    "last_pairs",
+    "operations_in",
+    "plain",
+    "plain_fields",
+    "text_of",
+]
 
-_MOST_ITEMS = 32
+MOST_ITEMS = 10  # shown of one container
 _MOST_LETTERS = 400
 _MOST_VALUES = 500  # in one value, all levels together
 _DEEPEST = 8
@@ -29,9 +39,14 @@ _DEEPEST = 8
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def text_of(value: Any) -> str:
-    """A value as JSON, always the same for equal values."""
-    return _encode(plain(value))
+WrittenMessages = dict[tuple[int, int], tuple[Any, Any, int]]
+"""Messages that were written before, by id (a look-up, never an order) and depth: the message, its form, its size."""
+
+
+def text_of(value: Any, known: WrittenMessages | None = None) -> tuple[str, WrittenMessages]:
+    """A value as JSON, always the same for equal values; and what makes the next call quicker, given as ``known``."""
+    walk = _Plain(known)
+    return _encode(walk(value, 0)), walk.known
 
 
 def plain(value: Any) -> Any:
@@ -47,8 +62,10 @@ def plain_fields(message: Any) -> str:
 class _Plain:
     """Walks through one value, and stops when it is too large."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: WrittenMessages | None = None) -> None:
         self._left = _MOST_VALUES
+        self._before = known or {}
+        self.known: WrittenMessages = {}
 
     def __call__(self, value: Any, depth: int) -> Any:
         kind = value.__class__
@@ -65,31 +82,48 @@ class _Plain:
 
     def _inside(self, value: Any, kind: type, depth: int) -> Any:
         if is_message(kind):
-            return self._table(kind, {name: getattr(value, name) for name in value._fields}, depth)
-        if kind is tuple or kind is list or hasattr(kind, "appendleft"):
+            return self._message(value, kind, depth)
+        if kind is tuple or kind is list:
+            return self._items(value, depth)
+        if hasattr(kind, "appendleft"):
             return self._items(list(value), depth)
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
             return self._table(kind, dict(zip(kind._fields, value, strict=True)), depth)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - the first is quicker to tell
             return self._mapping(value, depth)
         if isinstance(value, set | frozenset):
-            items = sorted((self(item, depth) for item in value), key=_encode)
+            items = sorted(value, key=repr)
             return {"class": kind.__name__, "of": self._items(items, depth)}
         if isinstance(value, list | tuple):
             return {"class": kind.__name__, "of": self._items(list(value), depth)}
         return self._object(value, kind, depth)
 
-    def _items(self, items: list[Any], depth: int) -> Any:
-        if len(items) <= _MOST_ITEMS:
+    def _message(self, value: Any, kind: Any, depth: int) -> Any:
+        """A message does not change, so its form is kept, if it was not cut."""
+        place = id(value), depth
+        known = self._before.get(place)
+        if known is None or known[0] is not value or known[2] > self._left:
+            before = self._left
+            tree = self._table(kind, {name: getattr(value, name) for name in kind._fields}, depth)
+            if self._left < 0:
+                return tree
+            known = value, tree, before - self._left
+        else:
+            self._left -= known[2]
+        self.known[place] = known
+        return known[1]
+
+    def _items(self, items: Any, depth: int) -> Any:
+        if len(items) <= MOST_ITEMS:
             return [self(item, depth) for item in items]
-        last = [self(item, depth) for item in items[-_MOST_ITEMS:]]
+        last = [self(item, depth) for item in items[-MOST_ITEMS:]]
         return {"class": "cut", "length": len(items), "last": last}
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> Any:
-        pairs = list(value.items())
-        if len(pairs) > _MOST_ITEMS:
-            last = [[self(k, depth), self(v, depth)] for k, v in pairs[-_MOST_ITEMS:]]
-            return {"class": "cut", "length": len(pairs), "last": last}
+        pairs = last_pairs(value)
+        if len(value) > MOST_ITEMS:
+            last = [[self(k, depth), self(v, depth)] for k, v in pairs]
+            return {"class": "cut", "length": len(value), "last": last}
         if all(type(key) is str for key, _ in pairs) and "class" not in value:
             return {key: self(item, depth) for key, item in pairs}
         return {"class": "dict", "of": [[self(k, depth), self(v, depth)] for k, v in pairs]}
@@ -130,6 +164,15 @@ def attributes_of(value: Any) -> dict[str, Any]:
                 found[name] = getattr(value, name)
     found.update(getattr(value, "__dict__", {}))
     return found
+
+
+def last_pairs(value: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    """The last keys and values of a mapping, as many as are shown of a large one."""
+    if len(value) <= MOST_ITEMS:
+        return list(value.items())
+    if isinstance(value, dict):
+        return list(islice(reversed(value.items()), MOST_ITEMS))[::-1]
+    return list(value.items())[-MOST_ITEMS:]
 
 
 def _cut(text: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Whether an attribute of a node may have changed, asked after every step of a full trace.
 
-`references` lists what can be reached from a value: the objects in its containers, and so on. Two such lists of the
-very same objects mean that nothing has changed. Where they differ, the texts decide (`sim.plain`).
+`references` lists what can be reached from a value, as far as its text shows it: the last objects in its containers,
+and so on. Two such lists of the very same objects mean that nothing has changed. Where they differ, the texts decide
+(`sim.plain`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sim.node import Handlers
-from sim.plain import HOSTS_OWN, attributes_of
+from sim.plain import HOSTS_OWN, MOST_ITEMS, attributes_of, last_pairs
 from sim.values import PLAIN, is_message
 
 __all__ = ["references"]
@@ -53,17 +54,27 @@ def _study(kind: type) -> bool:
 
 
 def _walk(value: Any, found: list[Any], depth: int) -> None:
-    if isinstance(value, Mapping):
-        items = [*value, *value.values()]
-    elif isinstance(value, list | tuple | set | frozenset) or hasattr(value, "appendleft"):
-        items = [*value]
+    items: list[Any]
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - the first is quicker to tell
+        pairs, length = last_pairs(value), len(value)
+        found += [key for key, _ in pairs]  # keys do not change, nor do what sets hold: they have a hash
+        items = [item for _, item in pairs]
+    elif isinstance(value, set | frozenset):
+        found += value
+        items, length = [], len(value)
+    elif isinstance(value, list | tuple):
+        items, length = [*value[-MOST_ITEMS:]], len(value)
+    elif hasattr(value, "appendleft"):
+        items, length = list(value)[-MOST_ITEMS:], len(value)
     else:
         items = [*attributes_of(value).values()]
-    found.append(_numbers.setdefault(len(items), len(items)))
+        length = len(items)
+    found.append(_numbers.setdefault(length, length))
     found += items
-    if depth < _DEEPEST:
-        kinds = dict.fromkeys(map(type, items))
-        if not all(map(_is_closed, kinds)):
-            for item in items:
-                if not _is_closed(item.__class__):
-                    _walk(item, found, depth + 1)
+    if depth < _DEEPEST and not all(map(_is_closed, dict.fromkeys(map(type, items)))):
+        for item in items:
+            if not (
+                _is_closed(item.__class__)
+                or (item.__class__ is tuple and all(map(_is_closed, map(type, item))))
+            ):
+                _walk(item, found, depth + 1)

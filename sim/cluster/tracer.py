@@ -13,7 +13,7 @@ from sim.cluster.changes import references
 from sim.cluster.story import Story
 from sim.kernel import Environment
 from sim.node import Part, Verbs
-from sim.plain import text_of
+from sim.plain import WrittenMessages, text_of
 
 if TYPE_CHECKING:
     from sim.cluster.host import NodeHost
@@ -95,6 +95,7 @@ class _State:
         self.node = node
         self._references: dict[str, list[Any]] = {}
         self._texts: dict[str, str] = {}
+        self._known: dict[str, WrittenMessages] = {}
 
     def change(self, owners: list[Handlers]) -> str:
         """What has changed since the last call, as JSON: attribute -> its value now."""
@@ -106,13 +107,13 @@ class _State:
             if before is not None and len(now) == len(before) and all(map(is_, now, before)):
                 continue
             self._references[name] = now
-            text = text_of(value)
+            text, self._known[name] = text_of(value, self._known.get(name))
             if self._texts.get(name) != text:
                 self._texts[name] = changed[name] = text
         if seen < len(self._texts):
             there = {name for name, _ in _attributes(owners)}
             for name in [name for name in self._texts if name not in there]:
-                del self._texts[name], self._references[name]
+                del self._texts[name], self._references[name], self._known[name]
                 changed[name] = '{"class":"gone"}'
         return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in changed.items()) + "}"
 
@@ -130,7 +131,7 @@ def _attributes(owners: list[Handlers]) -> list[tuple[str, Any]]:
 
 def state_of(host: NodeHost) -> dict[str, Any]:
     """The attributes of the live node of a host as plain data: what `sim.lab.run.Run.state` gives afterwards."""
-    return {name: json.loads(text_of(value)) for name, value in _attributes(host.owners)}
+    return {name: json.loads(text_of(value)[0]) for name, value in _attributes(host.owners)}
 
 
 def _name_of(handler: Any, cause: Cause | None) -> str:

@@ -323,3 +323,21 @@ def test_the_written_form_says_full_and_other_words_are_refused() -> None:
     assert Scenario.from_toml(scenario.to_toml()) == scenario
     with pytest.raises(ValueError, match=r"trace must be .*, not 'all'"):
         Scenario(system=Raft(), trace="all")  # type: ignore[arg-type]
+
+
+def test_the_command_line_takes_it(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from sim.commands.run import command
+
+    (tmp_path / "few.toml").write_text(
+        'duration = 0.3\n[system]\nclass = "Raft"\nnodes = 3\n', encoding="utf-8"
+    )
+    out = tmp_path / "out"
+    arguments = [str(tmp_path / "few.toml"), "--trace", "full", "--out", str(out)]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    back = sim.load(out)
+    assert isinstance(back, Run)
+    assert len(back.steps)
+    assert CliRunner().invoke(command, [*arguments[:2], "all"]).exit_code == 2
