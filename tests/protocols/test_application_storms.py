@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -16,11 +16,15 @@ from sim.protocols.application import Application
 from sim.protocols.applications import Bank, Counter, LockService, Queue
 from sim.protocols.client import Retry
 from sim.protocols.command import Command, Result
+from sim.protocols.consensus.epaxos import execution
 from sim.protocols.sessions import Sessions
 from sim.testing.storms import survive
 from sim.workload import ClosedLoop, Mix
 from tests.budget import storms
 from tests.protocols.test_applications import PAIRS, SYSTEMS, run
+
+if TYPE_CHECKING:
+    from sim.node import RandomSource
 
 
 @storms(1, 0.7, longer=4.0, seeds=range(1000, 1100))
@@ -194,3 +198,42 @@ def test_an_apply_that_depends_on_the_order_of_a_dict_is_caught_when_replicas_re
     ).run(0)
     assert done.violation is not None
     assert done.violation.invariant in ("exactly once", "a snapshot is the fold of the log")
+
+
+class Interest(Bank):
+    """Also pays interest to all accounts, and reads the total: these touch everything."""
+
+    operations: ClassVar[frozenset[str]] = Bank.operations | {"interest", "total"}
+    reads: ClassVar[frozenset[str]] = Bank.reads | {"total"}
+    several_keys: ClassVar[frozenset[str]] = frozenset({"transfer", "interest", "total"})
+
+    def apply(self, command: Command) -> Result:
+        if command.kind not in ("interest", "total"):
+            return super().apply(command)
+        if command.kind == "interest":
+            self.balances = {account: balance + 1 for account, balance in self.balances.items()}
+        return Result("ok", sum(self.balances.values()))
+
+    def touches(self, command: Command) -> frozenset[str] | None:
+        return None if command.kind in ("interest", "total") else super().touches(command)
+
+    def draw(self, kind: str, random: RandomSource) -> tuple[str, Any]:
+        return ("all", None) if kind in ("interest", "total") else super().draw(kind, random)
+
+
+@storms(1, 0.7, longer=4.0, seeds=range(1000, 1100))
+@pytest.mark.parametrize("name", ["EPaxos", "EPaxosStar", "ChainReplication"])
+def test_updates_of_everything_and_of_two_keys_survive_storms(name: str, seeds: range, length: float) -> None:
+    for seed in seeds:
+        survive(SYSTEMS[name](application=Interest()), seed, storm=length)
+
+
+@pytest.mark.parametrize("name", ["EPaxos", "EPaxosStar"])
+@pytest.mark.parametrize("application", [Bank(), Interest()], ids=repr)
+def test_a_replica_that_looks_at_one_key_only_is_caught(
+    name: str, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution.ByKey, "places", lambda self, command: (command.key,))
+    violation = run(SYSTEMS[name](application=application), duration=0.1).violation
+    assert violation is not None
+    assert violation.invariant == "of two that interfere one knows the other"

@@ -295,3 +295,31 @@ def test_the_docs_name_what_takes_an_application() -> None:
     )
     assert taken == TAKERS
     assert refused <= set(EVERY) - TAKERS
+
+
+SCANNING = [
+    kind() for name, kind in EVERY.items() if name in {*TAKERS, "Craq"} and "scan" in kind().operations
+]
+
+
+@pytest.mark.parametrize(
+    "system", [*SCANNING, BroadcastStore(order="total", reads="ordered")], ids=lambda s: s.label
+)
+def test_who_serves_scans_answers_what_was_written(system: System) -> None:
+    """And is not accused by its invariants, which know what a read of several keys must see."""
+    scans = ClosedLoop(clients=3, mix=Mix({"scan": 1, "put": 1}, UniformKeys(5)))
+    done = Scenario(
+        system=system, workload=scans, duration=0.15 if "total" in system.label else 0.04, check=True
+    ).run(1)
+    assert done.violation is None
+    found = done.operations[(done.operations["kind"] == "scan") & (done.operations["status"] == "ok")]
+    assert len(found) > 5
+    for key, value in zip(found["key"], found["value"], strict=True):
+        assert list(value) == sorted(value)
+        assert all(one >= key for one, _ in value)
+
+
+def test_craq_and_shards_serve_no_scans() -> None:
+    for system in (Craq(), ShardedRaft()):
+        with pytest.raises(ValueError, match="does not support scan"):
+            Scenario(system=system, workload=ClosedLoop(mix=Mix({"scan": 1})))

@@ -10,10 +10,10 @@ from sim.protocols.application import Application
 from sim.protocols.command import Command
 from sim.protocols.consensus.epaxos.messages import Instance
 
-__all__ = ["Conflicts", "Interference", "execution_order"]
+__all__ = ["ByKey", "Conflicts", "Interference", "execution_order"]
 
 
-class _ByKey:
+class ByKey:
     """Where the commands of an application are noted: at each key that they touch, or at None, which is everything.
 
     Two commands interfere if one of them touches what the other one touches, unless both only read.
@@ -32,7 +32,7 @@ class _ByKey:
         return (None,) if touched is None else touched
 
 
-class Interference(_ByKey):
+class Interference(ByKey):
     """The commands at each key, as one replica knows them.
 
     `seen_by` is what a new command must depend on. Of the executed commands the last write is enough, and for a
@@ -95,7 +95,7 @@ class Interference(_ByKey):
         return 1 + max(found.values(), default=0), sorted(found)
 
 
-class Conflicts(_ByKey):
+class Conflicts(ByKey):
     """The commands at each key, as one replica of EPaxos* knows them: `of` finds those that conflict with a command."""
 
     def __init__(self, application: Application, rows: int) -> None:

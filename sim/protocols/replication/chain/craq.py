@@ -133,6 +133,11 @@ class Craq(ChainReplication):
         "keeps versions of each key, and no state of an application as a whole; ChainReplication takes one"
     )
 
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]
+        """Those that touch one key: a scan would need versions of all keys at one position of the history."""
+        return self.application.operations - self.application.several_keys
+
     node_class: ClassVar[type[ChainNode]] = CraqNode
 
     def __post_init__(self) -> None:
