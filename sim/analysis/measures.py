@@ -7,7 +7,7 @@ Times are simulated seconds. `duration` is the end of the run and `warmup` the t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -183,12 +183,17 @@ def _longest(found: pd.DataFrame) -> Bounded:
     return Bounded(float(gaps[worst]), bool(found["at_least"].to_numpy(dtype=bool)[worst]))
 
 
-_READS = ("read", "get", "scan")
-"""The kinds of operation that only read; all other kinds are writes."""
+READS = ("read", "get", "scan")
+"""The kinds of operation that only read, unless an application names its own; all other kinds are writes."""
 
 
 def unavailability(
-    operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
+    operations: pd.DataFrame,
+    events: pd.DataFrame,
+    *,
+    duration: float,
+    warmup: float = 0.0,
+    reads: Collection[str] = READS,
 ) -> dict[str, Bounded]:
     """The longest outage after a fault: for `reads`, for `writes`, and the longer of the two (`""`), in seconds.
 
@@ -197,9 +202,9 @@ def unavailability(
     """
     if "kind" not in operations.columns:
         return {"": _longest(outages(operations, events, duration=duration, warmup=warmup))}
-    look = operations["kind"].isin(_READS).to_numpy(dtype=bool)
+    look = operations["kind"].isin(reads).to_numpy(dtype=bool)
     asked = in_window(operations, duration, warmup)
-    looked = asked["kind"].isin(_READS).to_numpy(dtype=bool)
+    looked = asked["kind"].isin(reads).to_numpy(dtype=bool)
     found = {}
     for name, mine, some in (("reads", look, looked.any()), ("writes", ~look, (~looked).any())):
         kind = outages(operations[mine], events, duration=duration, warmup=warmup)
@@ -247,6 +252,7 @@ def summary(
     warmup: float = 0.0,
     quantiles: Sequence[float] = QUANTILES,
     lost: int | None = None,
+    reads: Collection[str] = READS,
 ) -> pd.Series:
     """All measures of one run.
 
@@ -256,6 +262,7 @@ def summary(
         warmup: seconds; operations called before are excluded.
         quantiles: the quantiles of latency, in (0, 1].
         lost: the number of acknowledged writes that were lost; None: not counted.
+        reads: the kinds of operation that only read; all other kinds are writes.
 
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
@@ -272,7 +279,7 @@ def summary(
     served = int(((returned >= warmup) & (returned < duration)).sum())
     row: dict[str, float] = {"throughput": served / span}
     row |= _latency_row(latencies(called, duration), quantiles)
-    longest = unavailability(operations, events, duration=duration, warmup=warmup)
+    longest = unavailability(operations, events, duration=duration, warmup=warmup, reads=reads)
     for name in ("", "reads", "writes"):
         _put(row, f"unavailability_{name}".rstrip("_"), longest.get(name, Bounded(math.nan)))
     row["acknowledged_lost"] = math.nan if lost is None else float(lost)

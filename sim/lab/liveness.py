@@ -43,6 +43,7 @@ from sim.lab.simulation import Simulation
 from sim.network.topology import Topology, constant
 from sim.protocols.client import Retry
 from sim.protocols.kv import READS
+from sim.recorder import COLUMNS
 from sim.system import System
 from sim.workload import ClosedLoop, Mix, UniformKeys
 
@@ -174,7 +175,8 @@ def measure_liveness(
 
 
 def _scenario(system: System, network: Topology) -> Scenario:
-    writes = sorted(system.operations - READS)
+    application = getattr(system, "application", None)
+    writes = sorted(system.operations - (READS if application is None else application.reads))
     if not writes:
         raise ValueError(
             f"measure_liveness: {system.label} serves no writes, only {sorted(system.operations)}"
@@ -230,7 +232,11 @@ def _restart_all(simulation: Simulation) -> None:
 
 def _recover(simulation: Simulation, seed: int, situation: str, limit: float) -> Awaited:
     """Run until there is a leader, and an answer to a write that was called from now on."""
-    timeout, since, seen = simulation.system.detection_timeout, simulation.now, len(simulation.acknowledged)
+    timeout, since, seen = (
+        simulation.system.detection_timeout,
+        simulation.now,
+        len(simulation.recorder.operations),
+    )
     leader = inf if _has_leaders(simulation) else nan
     write = inf
     looks = 0
@@ -239,15 +245,22 @@ def _recover(simulation: Simulation, seed: int, situation: str, limit: float) ->
         simulation.run(until=since + looks * timeout / _LOOKS)
         if leader == inf and simulation.leader is not None:
             leader = looks / _LOOKS
-        if write == inf and len(simulation.acknowledged) > seen:
+        if write == inf and len(simulation.recorder.operations) > seen:
             write = _first_answer(simulation, since, seen) / timeout
     return Awaited(seed, situation, leader, write)
 
 
 def _first_answer(simulation: Simulation, since: float, seen: int) -> float:
-    """Seconds from ``since`` until the first answer to a write that was called after ``since``; inf: none."""
-    later = list(simulation.acknowledged.values())[seen:]
-    times = [o.returned - since for o in later if o.called >= since and o.returned is not None]
+    """Seconds from ``since`` until the first answer to a write that was called after ``since``; inf: none.
+
+    A failure is an answer where the application gives it (a lock that is held).
+    """
+    times = []
+    for row in simulation.recorder.operations[seen:]:
+        done = dict(zip(COLUMNS["operations"], row, strict=True))
+        answers = ("ok", "fail") if done["kind"] in simulation.system.may_fail else ("ok",)
+        if done["status"] in answers and done["called"] >= since:
+            times.append(done["returned"] - since)
     return min(times, default=inf)
 
 

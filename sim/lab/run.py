@@ -291,6 +291,7 @@ class Run:
     def _measured(self) -> pd.Series:
         from sim.analysis import measures
 
+        application = getattr(self.scenario.system, "application", None)
         row = measures.summary(
             self.weighed_operations,
             self.events,
@@ -299,6 +300,7 @@ class Run:
             duration=self.ended,
             warmup=self.warmup,
             lost=self.acknowledged_lost,
+            reads=measures.READS if application is None else application.reads,
         )
         if self.scenario.warmup == AUTO:
             row["warmup"] = self.warmup

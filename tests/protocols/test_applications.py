@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from sim import Scenario, System, protocols
 from sim.analysis.checks import check
 from sim.commands.written import parse_system
+from sim.faults import Crash
+from sim.lab import measure_liveness
 from sim.lab.application_model import model_of
 from sim.protocols import (
     Abd,
@@ -323,3 +326,23 @@ def test_craq_and_shards_serve_no_scans() -> None:
     for system in (Craq(), ShardedRaft()):
         with pytest.raises(ValueError, match="does not support scan"):
             Scenario(system=system, workload=ClosedLoop(mix=Mix({"scan": 1})))
+
+
+def test_measures_know_the_reads_of_an_application() -> None:
+    """A leader that is down answers neither; after it, both kinds have an outage of their own."""
+    done = Scenario(
+        system=Raft(nodes=3, application=LockService()),
+        workload=ClosedLoop(clients=2, think=0.05, mix=Mix({"holder": 1})),
+        faults=[Crash("leader", at=0.5, down=0.2)],
+        duration=3.0,
+    ).run(0)
+    summary = done.summary()
+    assert summary["unavailability_reads"] > 0.3
+    assert math.isnan(summary["unavailability_writes"])
+
+
+def test_liveness_is_measured_with_writes_of_the_application() -> None:
+    measured = measure_liveness(
+        Raft(nodes=3, application=LockService()), range(1), leader_within=5, write_within=9
+    )
+    assert [wait.situation for wait in measured.waits if wait.write < 9] == ["start", "crash", "power"]
