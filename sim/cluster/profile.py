@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Annotated, Any, Literal
 
-from sim.distributions import Constant, Distribution, LogNormal, as_distribution
+from sim.distributions import Constant, Distribution, LogNormal, PercentileTable, as_distribution
+from sim.readers.fio import read_fio
 from sim.settings import Bounds, Count, Rate, Value, Wait
 
 __all__ = ["CLOUD_MACHINE", "Clock", "Disk", "Machine"]
@@ -49,6 +51,16 @@ class Disk(Value):
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
         kinds = tuple((field, as_distribution(time)) for field, time in dict(self.fsync_of).items())
         object.__setattr__(self, "fsync_of", kinds)  # a tuple, so that the value can be hashed
+
+    @classmethod
+    def from_fio(
+        cls, path: str | PathLike[str], job: str | None = None, bandwidth: float | None = None
+    ) -> Disk:
+        """A disk whose syncs take as long as `fio` measured (``fio --fdatasync=1 --output-format=json``).
+
+        ``job``: the name of the job, if several made syncs. Raises ValueError with the file and the place in it.
+        """
+        return cls(fsync=PercentileTable(read_fio(path, job).percentiles), bandwidth=bandwidth)
 
     @property
     def latency(self) -> Distribution:

@@ -173,11 +173,14 @@ class Source:
         return families[int(self._draw_kind() * len(families))]
 
     def make(self, kind: str, key: str, size: int | None = None) -> Operation:
-        """An operation of a given kind on a given key, with a new value if it writes one. ``size``: bytes written."""
+        """An operation of a given kind on a given key, with a new value if it writes one.
+
+        ``size``: bytes written, or keys scanned.
+        """
         if kind in ("get", "read", "delete", "dequeue", "read-modify-write"):
             return Operation(kind, key)
         if kind == "scan":
-            return Operation(kind, key, 1 + int(100 * self._draw_kind()))
+            return Operation(kind, key, 1 + int(100 * self._draw_kind()) if size is None else size)
         if kind == "increment":
             return Operation(kind, key, 1)
         if kind == "remove":

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
-from sim.readers.tables import CsvLine, figure, read_csv
-from sim.settings import MOST_ROWS, Members, Value, Wait, Whole
+from sim.readers.requests import Requests, TraceLine, read_requests
+from sim.readers.tables import number
+from sim.settings import MOST_ROWS, Members, Positive, Value, Wait, Whole
 from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds
 
 __all__ = ["Arrival", "Trace", "read_trace"]
 
-_NEEDED = ("time", "op", "key")
-_COLUMNS = (*_NEEDED, "region", "bytes", "client")
 _SYNONYMS = {"read": "get", "write": "put", "update": "put", "insert": "put"}
-_KINDS = frozenset({"get", "put", "cas", "append", "increment", "delete"})
+_KINDS = frozenset({"get", "put", "cas", "append", "increment", "delete", "scan"})
+_TWO_IN_ONE = frozenset({"read-modify-write", "readmodifywrite", "rmw"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Arrival(Value):
     """One operation of a trace.
 
     ``time`` in seconds, ``kind`` and ``key``; optionally the ``region`` from which it comes, the ``size`` of the value
-    that it writes (bytes), and the name of the ``client`` to whose session it belongs.
+    that it writes (bytes; the number of keys of a scan), and the name of the ``client`` to whose session it belongs.
     """
 
     time: Wait
@@ -56,17 +55,27 @@ class Trace(Workload):
     Parameters
     ----------
     path:
-        A CSV file with the columns ``time`` (seconds), ``op`` (a kind of operation; read means get; write, update and
-        insert mean put) and ``key``, optionally ``region``, ``bytes`` and ``client``.
+        A table with the columns ``time``, ``op`` (a kind of operation; read means get; write, update and insert mean
+        put; a read-modify-write is a get and then a put in one session) and ``key``, optionally ``region``, ``bytes``,
+        ``client``, and ``length`` (the number of keys of a scan); or an access log in the common or combined format.
+    columns:
+        Which columns of the file these are, where they have other names: ``{"time": "timestamp", "op": "operation"}``.
+        An access log has host, ident, user, time, method, target, protocol, status, bytes, referer, agent; without
+        ``columns``, time is time, op is method and key is target.
+    unit:
+        The unit of the times: ``"s"``, ``"ms"``, ``"us"``, ``"ns"``. None: seconds in the column ``time``, by the end
+        of its name (``time_ms``), or by their size if they count from 1970; what else there is, is refused.
     arrivals:
         The rows, instead of a file.
     clients:
         The client nodes for rows without a region, used in turn: a number, or a mapping from place to number. Rows
         with a region come from a client node there.
     start:
-        The time of the trace (seconds) at which the run begins; earlier rows are left out.
+        The time of the trace (seconds) at which the run begins; earlier rows are left out. ``"first"``: its first row.
     until:
         Rows of the trace from this time (seconds) on are left out; None: the run must include every row from ``start``.
+    scale:
+        How many times as long the trace takes in the run: 0.1 is ten times as fast.
     value_bytes:
         Bytes that a row writes if the row does not give a size.
     digest:
@@ -81,12 +90,19 @@ class Trace(Workload):
     path: str | Path = field(default="", kw_only=False)
     arrivals: tuple[Arrival, ...] = field(default=(), repr=False)
     clients: Members | Mapping[str, Members] = 1
-    start: float = 0.0
+    columns: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    start: float | Literal["first"] = 0.0
+    scale: Positive = 1.0
     until: float | None = None
     value_bytes: Any = 0.0
     digest: str | None = field(default=None, repr=False, compare=False)
     read_digest: str | None = field(init=False, repr=False, compare=False)
     """The SHA-256 of the file that was read."""
+    note: str = field(init=False, repr=False, compare=False)
+    """What was taken from the file and what was left; "" without a file."""
+    begins: float = field(init=False, repr=False)
+    """The time of the trace (seconds) at which the run begins."""
     rows: tuple[Arrival, ...] = field(init=False, repr=False)
     """The rows of the file, or of ``arrivals``, from ``start`` to ``until``, in order of time."""
 
@@ -105,9 +121,14 @@ class Trace(Workload):
             raise ValueError(
                 f"Trace: a path or arrivals are needed, not {self.path!r} and {len(self.arrivals)} arrivals"
             )
-        if self.until is not None and self.until <= self.start:
+        if not self.path and (self.columns or self.unit is not None):
+            raise ValueError("Trace: columns and unit would have no effect without a file")
+        read = read_requests(self.path, self.columns, self.unit) if self.path else None
+        self._keep(note="" if read is None else str(read.note))
+        found = sorted(self.arrivals if read is None else _arrivals(read), key=lambda a: a.time)
+        self._keep(begins=found[0].time if self.start == "first" else self.start)
+        if self.until is not None and self.until <= self.begins:
             raise ValueError(f"Trace: until must be after start ({self.start!r} s), not {self.until!r}")
-        found = sorted(self.arrivals or read_trace(Path(self.path)), key=lambda a: a.time)
         self._keep(read_digest=_digest(self.path) if self.path else None)
         if self.digest is not None and self.read_digest != self.digest:
             raise ValueError(
@@ -115,7 +136,7 @@ class Trace(Workload):
                 f"digest says SHA-256 {self.digest}"
             )
         end = float("inf") if self.until is None else self.until
-        rows = tuple(a for a in found if self.start <= a.time < end)
+        rows = tuple(a for a in found if self.begins <= a.time < end)
         if not rows:
             raise ValueError(
                 f"Trace: no row lies from start={self.start!r} to until={self.until!r} s; {_range(found)}"
@@ -132,7 +153,7 @@ class Trace(Workload):
         return frozenset(a.kind for a in self.rows)
 
     def check_duration(self, duration: float) -> None:
-        outside = [a for a in self.rows if a.time - self.start >= duration]
+        outside = [a for a in self.rows if (a.time - self.begins) * self.scale >= duration]
         if outside:
             raise ValueError(
                 f"Trace: {len(outside):,} of {len(self.rows):,} rows lie outside a run of {duration!r} s from "
@@ -172,7 +193,7 @@ class Trace(Workload):
             ClientPlan(
                 f"c{i}",
                 where,
-                _TraceDriver(Source(mix, streams, f"c{i}", i, len(spots)), mine[i], self.start),
+                _TraceDriver(Source(mix, streams, f"c{i}", i, len(spots)), mine[i], self.begins, self.scale),
             )
             for i, where in enumerate(spots)
         ]
@@ -208,10 +229,11 @@ def _range(rows: Sequence[Arrival]) -> str:
 class _TraceDriver:
     """Issues the rows of a trace when they are due; the rows of one client one after the other, in its session."""
 
-    def __init__(self, source: Source, arrivals: Sequence[Arrival], start: float) -> None:
+    def __init__(self, source: Source, arrivals: Sequence[Arrival], start: float, scale: float) -> None:
         self.source = source
         self._arrivals = arrivals
         self._start = start
+        self._scale = scale
         self._next = 0
         self._pool = SessionPool()
         self._sessions: dict[str, int] = {}
@@ -224,7 +246,7 @@ class _TraceDriver:
 
     def _await(self, client: Client) -> None:
         if self._next < len(self._arrivals):
-            due = self._arrivals[self._next].time - self._start
+            due = self._due(self._arrivals[self._next])
             client.set_timer("wake", max(0.0, due - client.now))
 
     def wake(self, client: Client, key: Any) -> None:
@@ -233,13 +255,16 @@ class _TraceDriver:
         arrival = self._arrivals[self._next]
         self._next += 1
         if arrival.client is None:
-            client.submit(self._pool.take(client), self._operation(arrival), arrival.time - self._start)
+            client.submit(self._pool.take(client), self._operation(arrival), self._due(arrival))
         elif arrival.client in self._waiting:
             self._waiting[arrival.client].append(arrival)
         else:
             self._waiting[arrival.client] = deque()
-            self._in_session(client, arrival.client, arrival, arrival.time - self._start)
+            self._in_session(client, arrival.client, arrival, self._due(arrival))
         self._await(client)
+
+    def _due(self, arrival: Arrival) -> float:
+        return (arrival.time - self._start) * self._scale
 
     def _operation(self, arrival: Arrival) -> Any:
         return self.source.make(arrival.kind, arrival.key, arrival.size)
@@ -277,45 +302,52 @@ def _digest(path: str | Path) -> str:
 
 
 def read_trace(path: Path) -> list[Arrival]:
-    """The rows of a trace file. Raises ValueError naming the file, the line and the value."""
+    """The rows of a trace file with the usual columns. Raises ValueError naming the file, the line and the value."""
+    return _arrivals(read_requests(path, {}, None))
 
-    def check(columns: Sequence[str]) -> None:
-        missing = [name for name in _NEEDED if name not in columns]
-        if missing or len(set(columns)) < len(columns):
-            raise ValueError(
-                f"a trace needs a header with time,op,key, each once, not {','.join(columns) or 'nothing'}"
-            )
-        for name in columns:  # other columns are ignored, but a misspelt name is an error
-            meant = get_close_matches(name, _COLUMNS, n=1, cutoff=0.75)
-            if meant and name not in _COLUMNS:
-                raise ValueError(f"no column {name!r} is known; did you mean {meant[0]!r}?")
 
-    arrivals = []
-    for line in read_csv(path, check):
-        arrivals.append(_arrival(line))
+def _arrivals(found: Requests) -> list[Arrival]:
+    arrivals: list[Arrival] = []
+    for line in found.lines:
+        arrivals += _arrival(line)
         if len(arrivals) > MOST_ROWS:
             raise ValueError(f"{line.where}: more than {MOST_ROWS:,} rows do not fit in memory")
-    if not arrivals:
-        raise ValueError(f"{path}: a trace needs a header with time,op,key and at least one row")
     return arrivals
 
 
-def _arrival(line: CsvLine) -> Arrival:
-    kind = _SYNONYMS.get(line["op"], line["op"])
-    if kind not in _KINDS:
+def _arrival(line: TraceLine) -> list[Arrival]:
+    """The operation of a row; a read-modify-write is two, one after the other in a session."""
+    cells = line.cells
+    told = cells["op"]
+    kind = _SYNONYMS.get(told.casefold(), told.casefold())
+    if kind not in _KINDS and kind not in _TWO_IN_ONE:
         raise ValueError(
-            f"{line.where}: op {line['op']!r} is none of {', '.join(sorted(_KINDS | set(_SYNONYMS)))}"
+            f"{line.where}: op {told!r} is none of {', '.join(sorted({*_KINDS, *_SYNONYMS, *_TWO_IN_ONE}))}"
         )
-    if not line["key"]:
+    if not cells["key"]:
         raise ValueError(f"{line.where}: the key is missing")
-    size = figure(line, "bytes") if line.get("bytes") else None
-    if size is not None and size != int(size):
-        raise ValueError(f"{line.where}, column 'bytes': a whole number is needed, not {line['bytes']!r}")
-    return Arrival(
-        figure(line, "time"),
-        kind,
-        line["key"],
-        line.get("region") or None,
-        None if size is None else int(size),
-        line.get("client") or None,
-    )
+    size = _whole(line, "bytes")
+    length = _whole(line, "length")
+    if (kind == "scan") != (length is not None):
+        needs = (
+            "a scan needs the number of its keys" if kind == "scan" else f"it is for scans, not for {told!r}"
+        )
+        raise ValueError(f"{line.where}, column 'length': {needs}, not {cells.get('length', '')!r}")
+    client, region = cells.get("client") or None, cells.get("region") or None
+    if kind not in _TWO_IN_ONE:
+        return [Arrival(line.time, kind, cells["key"], region, length if kind == "scan" else size, client)]
+    client = client or line.where
+    return [
+        Arrival(line.time, "get", cells["key"], region, None, client),
+        Arrival(line.time, "put", cells["key"], region, size, client),
+    ]
+
+
+def _whole(line: TraceLine, name: str) -> int | None:
+    """The whole number in a column; None if it is empty or not there."""
+    if not line.cells.get(name):
+        return None
+    value = number(line.cells[name], line.line.separator)
+    if not value >= 0 or value != int(value):
+        raise ValueError(f"{line.where}, column {name!r}: a whole number is needed, not {line.cells[name]!r}")
+    return int(value)
