@@ -24,6 +24,7 @@ from sim.protocols import (
 from sim.system import System
 from sim.testing import survive
 from sim.workload import ClosedLoop, OpenLoop, UniformKeys
+from tests.budget import storms
 
 STORES: list[System] = [
     Paxos(nodes=3),
@@ -45,11 +46,12 @@ STORES: list[System] = [
 ]
 
 
+@storms(2, 3.0, longer=4.0)
 @pytest.mark.parametrize("system", STORES, ids=lambda s: s.label)
-def test_a_store_keeps_what_it_claims_in_storms(system: System) -> None:
+def test_a_store_keeps_what_it_claims_in_storms(system: System, seeds: range, length: float) -> None:
     # Whether a history is sequentially consistent is found by search: those of four clients spend its budget.
-    storm, clients = (2.0, 2) if system.consistency == "sequential" else (4.0, 4)
-    for seed in range(3):
+    storm, clients = (length / 2, 2) if system.consistency == "sequential" else (length, 4)
+    for seed in seeds:
         survive(system, seed, storm, may_lose=True, clients=clients)
 
 

@@ -72,7 +72,7 @@ def play(system: System, place: str, *faults: Fault) -> Run:
         system=system,
         network=NETWORK,
         duration=4.0,
-        workload=OpenLoop(rate=300.0, clients=dict.fromkeys(PLACES, 1), mix=mix),
+        workload=OpenLoop(rate=150.0, clients=dict.fromkeys(PLACES, 1), mix=mix),
         faults=[*faults, Partition(((place,), others), at=1.5, duration=2.0)],
         check=True,
     ).run(1)

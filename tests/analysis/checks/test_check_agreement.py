@@ -110,13 +110,13 @@ def assert_small(frame: pd.DataFrame, reason: str, rows: list[int], mismatch: bo
         assert check(part, model="cas-register", failed_cas="mismatch" if mismatch else "drop").valid is False
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(registers(unique=True), st.booleans())
 def test_zones_search_and_oracle_agree_where_values_are_unique(frame: pd.DataFrame, mismatch: bool) -> None:
     assert_agreement(frame, mismatch)
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(registers(unique=False), st.booleans())
 def test_search_and_oracle_agree_where_values_repeat(frame: pd.DataFrame, mismatch: bool) -> None:
     assert_agreement(frame, mismatch)
@@ -142,7 +142,7 @@ def atomic(seed: int) -> tuple[pd.DataFrame, bool]:
 
 
 def test_histories_of_an_atomic_register_agree_too() -> None:
-    verdicts = [assert_agreement(*atomic(seed)) for seed in range(200)]
+    verdicts = [assert_agreement(*atomic(seed)) for seed in range(120)]
     assert 0.2 < np.mean(verdicts) < 0.95  # the sample has both kinds
 
 

@@ -94,7 +94,7 @@ def test_a_scenario_sees_the_same_queue(off_by: OffBy, where: Any) -> None:
         system=Balanced(servers=1, service=Exponential(0.01), where=where),
         network=constant(0.0),
         workload=OpenLoop(rate=60.0, clients=1, reads=1.0),
-        duration=80.0,
+        duration=35.0,
         warmup=5.0,
         retry=Retry(timeout=100.0),
     )

@@ -305,9 +305,10 @@ def test_at_most_once_calls_make_one_server_a_linearizable_store(seeds: range, l
         survive(RpcStore(timeout=0.1), seed, length, bound=5.0)
 
 
-def test_calls_through_a_front_go_on_after_storms() -> None:
-    for seed in range(10):
-        run = weather(RpcStore(timeout=0.1, front=True), seed)
+@storms(6, 2.0, longer=4.0, seeds=range(200))
+def test_calls_through_a_front_go_on_after_storms(seeds: range, length: float) -> None:
+    for seed in seeds:
+        run = weather(RpcStore(timeout=0.1, front=True), seed, length)
         assert run.violation is None, run.violation
 
 

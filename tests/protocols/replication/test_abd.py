@@ -91,7 +91,7 @@ SYSTEMS = [
 ]
 
 
-@storms(6, 3.0, seeds=range(200))
+@storms(3, 3.0, seeds=range(200))
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_it_is_linearizable_in_storms_and_goes_on_after_them(
     system: Abd, seeds: range, length: float

@@ -25,13 +25,14 @@ def test_chains_are_safe_in_storms_and_go_on_after_them(kind: Any, seeds: range,
         survive(kind(nodes=(3, 4, 5, 2)[seed % 4]), seed, length)
 
 
+@storms(4, STORM, seeds=range(1000))
 @pytest.mark.parametrize("system", [ChainReplication(nodes=3), Craq(nodes=4), PrimaryBackup(nodes=3)])
-def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any) -> None:
+def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, length: float) -> None:
     """Who loses its disk is brought up anew; where all disks of a view are lost, its clients may wait for ever."""
     wipes = (Crash("n1", at=0.6, down=0.2, wiped=True), Crash("n2", at=1.3, down=0.1, wiped=True))
-    for seed in range(10):
+    for seed in seeds:
         run = chaos(
-            system, seed, scenario=chaos_scenario(system, seed, storm=STORM, extra_faults=wipes), bound=15.0
+            system, seed, scenario=chaos_scenario(system, seed, storm=length, extra_faults=wipes), bound=15.0
         )
         assert run.violation is None or isinstance(run.violation, LivenessViolation), run.violation
         assert run.check().verdict.valid is True

@@ -8,6 +8,7 @@ import pytest
 
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
+from tests.budget import storms
 
 GROUP = PrimaryBackup(nodes=3, services=3)
 
@@ -96,12 +97,15 @@ def test_settings_that_cannot_work_are_refused(settings: Any, message: str) -> N
         PrimaryBackup(**settings)
 
 
+@storms(3, 3.0, seeds=range(1000))
 @pytest.mark.parametrize(
     "settings", [{"mode": "sync"}, {"mode": "async"}, {"mode": "sync", "reads": "lease"}]
 )
-def test_it_is_safe_in_storms_and_goes_on_after_them(settings: dict[str, Any]) -> None:
-    for seed in range(10):
+def test_it_is_safe_in_storms_and_goes_on_after_them(
+    settings: dict[str, Any], seeds: range, length: float
+) -> None:
+    for seed in seeds:
         system = PrimaryBackup(nodes=3, services=3, **settings)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0))
+        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=length))
         assert run.violation is None, run.violation
         assert settings["mode"] != "sync" or run.check().ok
