@@ -17,6 +17,7 @@ from sim.lab.run import Run
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPrimary
 from sim.protocols.causality.hlc import HybridTime
+from sim.protocols.causality.siblings import replaced_by
 from sim.protocols.client import Reply
 from sim.protocols.replication.multi_primary.node import Digest, MultiPrimaryNode, Update
 from sim.protocols.replication.multi_primary.versions import latest
@@ -460,7 +461,7 @@ class FirstComeFirstServed(MultiPrimaryNode):
 
     def merge(self, key: str, version: Any) -> None:
         held = self.versions.get(key, ())
-        if not held or version.replaces(held[0]):
+        if not held or replaced_by(held[0], version):
             self.hold(key, (version,))
 
 
