@@ -25,6 +25,7 @@ _COMMANDS = {
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",
     "run": "Run a scenario script.",
+    "schema": "Print the JSON Schema of scenario files, for editors.",
     "sweep": "Run a scenario with fields varied.",
 }
 _EXAMPLES = """

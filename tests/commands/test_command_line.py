@@ -129,7 +129,7 @@ def test_a_process_of_its_own_says_the_same(arguments: list[str], code: int) -> 
 def test_help_and_every_subcommands_help_have_an_example() -> None:
     overview = sim("--help")
     assert overview.returncode == 0
-    for name in ("run", "compare", "sweep", "list", "demo", "check", "reproduce", "new"):
+    for name in ("run", "compare", "sweep", "list", "demo", "check", "reproduce", "new", "schema"):
         assert name in overview.stdout
         assert "Usage: sim " + name in sim(name, "--help").stdout
     assert "sim run scenarios/raft_failover.py --seed 7" in overview.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sim
+import sim.written
 from sim import Run, Scenario
 from sim.cli import main
 
@@ -123,3 +124,10 @@ def test_what_would_have_no_effect_is_refused(tmp_path: Path, capsys: pytest.Cap
     ):
         assert called(*arguments) == 2
         assert told in capsys.readouterr().err
+
+
+def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("schema") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(json.dumps(sim.written.schema()))
+    assert "Raft" in printed["$defs"]
