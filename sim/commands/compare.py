@@ -88,14 +88,13 @@ def command(
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)
-    with work_of("compare", **options) as work:
+    with work_of("compare", **options) as (work, out):
         comparison = compare(
             chosen, scenario, seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
         )
     click.echo(comparison.text())
     if against is not None:
         click.echo(f"\n{ratio_lines(comparison.ratio(against))}")
-    out = work["out"]
     comparison.save(out)
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")

@@ -69,11 +69,11 @@ def command(
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 3, wanted, max_seeds), first_seed)
-    with work_of("sweep", frames=frames, **options) as work:
+    with work_of("sweep", frames=frames, **options) as (work, out):
         done = sweep(
             scenario, dict(fields), seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
         )
     click.echo(done.text())
-    done.save(work["out"])
-    click.echo(f"results: {work['out']}")
+    done.save(out)
+    click.echo(f"results: {out}")
     context.exit(1 if done.failed else 0)

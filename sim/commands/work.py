@@ -66,8 +66,13 @@ def work_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **options: Any) -> Iterator[Work]:
-    """What the options say, as keywords of `sweep` and `compare`. ``name``: of the folder where none is given."""
+def work_of(
+    name: str, *, out: Path | None, resume: bool, dask: str | None, **options: Any
+) -> Iterator[tuple[Work, Path]]:
+    """What the options say, as keywords of `sweep` and `compare`, and the folder for results.
+
+    ``name``: of the folder where none is given.
+    """
     from sim.lab.store import FILE
     from sim.lab.work import Work
 
@@ -85,12 +90,12 @@ def work_of(name: str, *, out: Path | None, resume: bool, dask: str | None, **op
     _carry_scripts(dask is not None)
     work = Work(out=folder, resume=resume, **given)  # type: ignore[typeddict-item]
     if dask is None:
-        yield work
+        yield work, folder
         return
     from sim.lab.work.cluster import connected
 
     with connected(dask) as executor:
-        yield Work(executor=executor) | work
+        yield Work(executor=executor) | work, folder
 
 
 def _carry_scripts(far: bool) -> None:

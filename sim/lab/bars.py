@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["RunsBar", "TimeBar", "in_notebook"]
 
 _SHOWN_AFTER = 2.0  # real seconds after which a single run shows a bar
+_LOGGED_EVERY = 30.0  # real seconds between two lines of a bar that goes to a file
 _PERIOD = 0.25  # real seconds between two looks at the simulated time
 
 
@@ -41,7 +42,11 @@ class RunsBar:
         self._bar: Any = None
         self._failed = 0
         if title is not None:
-            self._bar = _tqdm()(total=total, initial=done, desc=title, unit="run", leave=False)
+            seen = sys.stderr.isatty() or in_notebook()
+            every = 0.1 if seen else _LOGGED_EVERY
+            self._bar = _tqdm()(
+                total=total, initial=done, desc=title, unit="run", leave=False, mininterval=every
+            )
 
     def __enter__(self) -> RunsBar:
         return self

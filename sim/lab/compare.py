@@ -125,7 +125,7 @@ def compare_scenarios(
     wanted = aim(precision, max_seeds)
     chosen = first_stage(seeds, wanted, range(10))
     labels, each = list(scenarios), list(scenarios.values())
-    whole = Work(progress="comparing", frames=True) | work
+    whole = Work(progress="comparing") | work
 
     def run(tasks: list[tuple[int, int]], stage: int) -> list[RunResult]:
         grid = RunGrid("comparison", [labels[number] for number, _ in tasks])

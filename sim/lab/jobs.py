@@ -117,16 +117,19 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
     Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
     """
     refuse_work(**work)
-    out, resume, frames = work.get("out"), work.get("resume", False), work.get("frames", False)
+    out, resume, frames = work.get("out"), work.get("resume", False), work.get("frames")
     if out is None:
-        if resume:
-            raise ValueError("resume=True needs out=: the folder with the results to go on from")
-        return _in_memory(jobs, work, frames)
+        return _in_memory(jobs, work, _keeps_frames(grid, frames))
     if resume:
         from sim.lab.store import refuse_unstable
 
         refuse_unstable(list(jobs))
-    return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, frames)
+    return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, _keeps_frames(grid, frames))
+
+
+def _keeps_frames(grid: RunGrid, frames: bool | None) -> bool:
+    """Whether frames are kept; unless it is said, those of comparisons, whose charts need them."""
+    return grid.kind == "comparison" if frames is None else frames
 
 
 def _in_memory(jobs: Sequence[RunTask], work: Work, frames: bool) -> list[RunResult]:
@@ -173,12 +176,13 @@ def _in_store(
     runs = [(keys.of(job), job.seed) for job in jobs]
     with ResultStore(out, "resume" if resume else "new") as store:
         points = [(*run, grid.labels[number], grid.noted(number)) for number, run in enumerate(runs)]
-        store.plan(grid.kind, grid.fields, keys.told, points, _digest(grid, points))
+        name = _digest(grid, points)
+        store.plan(grid.kind, grid.fields, keys.told, points, name)
         errors: dict[int, Failure] = {}
         tasks = [(job, frames, keys.code) for job in jobs]
         missing = [number for number, run in enumerate(runs) if not store.has(*run, frames)]
         with (
-            _saying(store, runs, out),
+            _saying(store, name, len(runs), out),
             RunsBar(work.get("progress"), len(jobs), len(jobs) - len(missing)) as bar,
         ):
             while missing:
@@ -211,13 +215,12 @@ def _row(job: RunTask, frames: bool, code: Mapping[str, str]) -> Row:
 
 
 @contextmanager
-def _saying(store: ResultStore, runs: Sequence[tuple[str, int]], out: Path) -> Iterator[None]:
+def _saying(store: ResultStore, grid: str, runs: int, out: Path) -> Iterator[None]:
     """On Ctrl-C, and when an executor is gone: say how much is kept."""
     try:
         yield
     except (KeyboardInterrupt, ExecutorLost) as error:
-        done = sum(store.has(*run) for run in runs)
-        said = f"{done} of {len(runs)} runs finished and are kept in {out}; go on with --resume (resume=True)"
+        said = f"{store.count(grid)} of {runs} runs finished and are kept in {out}; go on with --resume (resume=True)"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(said) from None
         raise ExecutorLost(f"{error}: {said}") from error

@@ -222,7 +222,7 @@ class Scenario(Value):
         memory_limit: float | None = None,
         out: Path | str | None = None,
         resume: bool = False,
-        frames: bool = False,
+        frames: bool | None = None,
         **fields: Iterable[Any],
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.

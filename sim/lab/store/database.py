@@ -174,10 +174,15 @@ class ResultStore:
                 )
             )
 
-    def count(self) -> int:
-        """How many runs have finished or failed."""
+    def count(self, grid: str | None = None) -> int:
+        """How many runs have finished or failed; those of a grid, or all."""
         with speaking(self.path):
-            return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+            if grid is None:
+                found = self._connection.execute("SELECT count(*) FROM runs").fetchone()
+            else:
+                query = "SELECT count(*) FROM points JOIN runs USING (key, seed) WHERE grid = ?"
+                found = self._connection.execute(query, (grid,)).fetchone()
+        return int(found[0])
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._connection)

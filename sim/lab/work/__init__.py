@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from multiprocessing import get_all_start_methods
+from pathlib import Path
 from typing import Any, TypedDict
 
 from sim.lab.work.crew import crew_outcomes
 from sim.lab.work.outcomes import ExecutorLost, Failure, WorkerTraceback, attempt
 from sim.lab.work.source import Listed, TaskSource
 from sim.lab.work.worker import limits_memory
+from sim.written.names import did_you_mean
 
 __all__ = [
     "ExecutorLost",
@@ -39,9 +42,9 @@ class Work(TypedDict, total=False):
     ``run_timeout``: real seconds after which a run is given up. ``memory_limit``: megabytes that a run may take beyond
     what its process has to begin with. Either has each run in a process of its own kind, also with one worker.
     ``out``: folder of the store that keeps each result as it comes (see `sim.lab.store`); None: none.
-    ``resume``: go on with what that store has. ``frames``: keep the frames of each run, there
-    or in memory (comparisons do); without them a run keeps measures, verdict, digest and a sketch of its latencies, and
-    is made again when its frames are used.
+    ``resume``: go on with what that store has. ``frames``: keep the frames of each run, there or in memory; None: those
+    of comparisons only. Without them a run keeps measures, verdict, digest and a sketch of its latencies, and is made
+    again when its frames are used.
     """
 
     workers: int | None
@@ -50,9 +53,9 @@ class Work(TypedDict, total=False):
     progress: str | None
     run_timeout: float | None
     memory_limit: float | None
-    out: Any
+    out: Path | str | None
     resume: bool
-    frames: bool
+    frames: bool | None
 
 
 def default_workers() -> int:
@@ -64,11 +67,28 @@ def refuse_work(
     *,
     workers: int | None = None,
     executor: Executor | None = None,
+    start_method: str | None = None,
     run_timeout: float | None = None,
     memory_limit: float | None = None,
-    **_: Any,
+    out: Path | str | None = None,
+    resume: bool = False,
+    frames: bool | None = None,
+    **others: Any,
 ) -> None:
-    """Raise ValueError for settings of `Work` that cannot be followed."""
+    """Raise ValueError for settings of `Work` that cannot be followed, TypeError for what is none."""
+    for name in others:
+        if name not in Work.__annotations__:
+            hint = did_you_mean(name, Work.__annotations__)
+            raise TypeError(
+                f"there is no keyword {name!r}{hint}; there are {', '.join(Work.__annotations__)}"
+            )
+    if out is not None and not isinstance(out, str | os.PathLike):
+        raise ValueError(f"out must be a folder, not {out!r}")
+    for name, flag in (("resume", resume), ("frames", frames)):
+        if flag is not None and not isinstance(flag, bool):
+            raise ValueError(f"{name} must be True or False, not {flag!r}")
+    if resume and out is None:
+        raise ValueError("resume=True needs out=: the folder in which results are kept")
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise ValueError(f"workers must be at least 1, not {workers!r}")
     for name, value in (("run_timeout", run_timeout), ("memory_limit", memory_limit)):
@@ -81,8 +101,12 @@ def refuse_work(
             raise ValueError(f"{name}={value!r} is for processes of this machine: an executor has its own")
     if memory_limit is not None and not limits_memory():
         raise ValueError(f"memory_limit={memory_limit!r}: this system does not limit memory; Linux does")
-    if executor is not None and workers is not None:
-        raise ValueError(f"workers={workers!r} is for processes of this machine: an executor has its own")
+    for name, given in (("workers", workers), ("start_method", start_method)):
+        if executor is not None and given is not None:
+            raise ValueError(f"{name}={given!r} is for processes of this machine: an executor has its own")
+    if start_method is not None and start_method not in get_all_start_methods():
+        known = ", ".join(get_all_start_methods())
+        raise ValueError(f"start_method must be one of {known}, not {start_method!r}")
     if executor is not None and not isinstance(executor, Executor):
         raise ValueError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
 
@@ -104,7 +128,13 @@ def outcomes(
 
     Raises ValueError for what `refuse_work` refuses. Closing the iterator ends what is under way.
     """
-    refuse_work(workers=workers, executor=executor, run_timeout=run_timeout, memory_limit=memory_limit)
+    refuse_work(
+        workers=workers,
+        executor=executor,
+        start_method=start_method,
+        run_timeout=run_timeout,
+        memory_limit=memory_limit,
+    )
     chosen = Listed(range(len(arguments))) if source is None else source
     limited = run_timeout is not None or memory_limit is not None
     if executor is not None:

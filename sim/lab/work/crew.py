@@ -12,6 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -21,10 +22,11 @@ import cloudpickle
 
 from sim.lab.work.outcomes import Failure, failed, unpacked
 from sim.lab.work.source import TaskSource
-from sim.lab.work.worker import work
+from sim.lab.work.worker import LEAVE, work
 
 __all__ = ["crew_outcomes"]
 
+_LEAVING = 1.0  # real seconds that idle workers have to tidy up in the end
 _PATIENCE = 0.1  # real seconds until a source that has nothing now is asked again
 
 
@@ -48,6 +50,14 @@ class _Worker:
         self.task, self.alone = task, alone
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.connection.send_bytes(sent)
+
+    def leave(self) -> None:
+        """Have it end by itself, so that it can tidy up; at once if it is at a task."""
+        if self.task is not None:
+            self.process.kill()
+            return
+        with suppress(OSError):  # it is dead
+            self.connection.send_bytes(LEAVE)
 
     def end(self) -> int | None:
         """End it at once; the exit code (negative: the signal that killed it)."""
@@ -150,9 +160,13 @@ class _Crew:
         return worker.end() if kill else worker.ended()
 
     def close(self) -> None:
-        """End all workers at once: nobody wants any more what they are at."""
+        """End all workers: those that are at a task at once, since nobody wants it any more."""
         for worker in self.workers:
-            worker.process.kill()
+            worker.leave()
+        deadline = time.monotonic() + _LEAVING
+        for worker in self.workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            worker.process.kill()  # nothing, where it has left
         for worker in self.workers:
             worker.ended()
         self.workers.clear()

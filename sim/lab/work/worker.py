@@ -13,7 +13,10 @@ import cloudpickle
 
 from sim.lab.work.outcomes import Failure, attempt, packed
 
-__all__ = ["limits_memory", "work"]
+__all__ = ["LEAVE", "limits_memory", "work"]
+
+LEAVE = b""
+"""What is sent instead of a task to have a worker end. Its siblings hold the pipe open, so closing it tells nothing."""
 
 _EXHAUSTED = 3  # exit code of a worker that leaves because its memory ran out
 
@@ -39,6 +42,8 @@ def work(connection: Connection, function: bytes, memory: int | None) -> None:
         try:
             task = connection.recv_bytes()
         except (EOFError, OSError):
+            return
+        if task == LEAVE:
             return
         outcome = _done(call, task)
         if isinstance(outcome, Failure) and outcome.exhausted and memory is not None:

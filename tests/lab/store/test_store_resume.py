@@ -29,7 +29,7 @@ def scenario(**changes: Any) -> Scenario:
             "system": Raft(nodes=3),
             "network": constant(0.001),
             "workload": ClosedLoop(clients=1, keys=UniformKeys(2)),
-            "duration": 0.3,
+            "duration": 0.1,
             **changes,
         }
     )
@@ -94,20 +94,20 @@ def test_results_that_are_there_are_not_mixed_up_without_resume(tmp_path: Path) 
         ValueError, match=r"has the results of 2 runs: go on with them by --resume .* or choose another"
     ):
         swept(tmp_path, seeds=1)
-    with pytest.raises(ValueError, match="resume=True needs out="):
+    with pytest.raises(ValueError, match="resume=True needs out=: the folder"):
         swept(None, resume=True)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"duration": 0.4},
+        {"duration": 0.2},
         {"check": True},
         {"system": Raft(nodes=3, pre_vote=True)},
         {"workload": ClosedLoop(clients=1, keys=UniformKeys(3))},
     ],
 )
-def test_a_changed_scenario_is_made_anew_and_the_old_rows_stay_apart(
+def test_a_changed_scenario_is_made_again_and_the_old_rows_stay_apart(
     tmp_path: Path, made: list[int], changed: dict[str, Any]
 ) -> None:
     swept(tmp_path, seeds=1)
@@ -121,12 +121,12 @@ def test_a_changed_scenario_is_made_anew_and_the_old_rows_stay_apart(
     assert_same(done, swept(None, seeds=1, of=scenario(**changed)))
 
 
-def test_another_version_is_made_anew(
+def test_another_version_is_made_again(
     tmp_path: Path, made: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept(tmp_path, seeds=1)
     made.clear()
-    for module in ("sim.lab.store.keys", "sim.lab.jobs"):
+    for module in ("sim.lab.store.keys", "sim.lab.version"):
         monkeypatch.setattr(f"{module}.version", lambda: "0.1.0+another")
     swept(tmp_path, seeds=1, resume=True)
     assert made == [0, 0]

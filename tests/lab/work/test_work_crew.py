@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from sim import Scenario, compare, sweep
+from sim.lab import campaign
 from sim.lab.work import Failure, outcomes
+from sim.protocols import Raft
 
 OTHERS = [0, 1, 2, 4, 5]
 
@@ -177,12 +180,37 @@ def test_a_suspect_runs_again_alone(tmp_path: Path) -> None:
         ({"run_timeout": 0}, "run_timeout must be positive seconds, not 0"),
         ({"run_timeout": float("nan")}, "run_timeout must be positive seconds, not nan"),
         ({"memory_limit": -1}, "memory_limit must be positive megabytes, not -1"),
+        ({"start_method": "teleport"}, "start_method must be one of fork, spawn, forkserver, not 'teleport'"),
         ({"executor": 3}, "executor must be a concurrent.futures.Executor, not 3"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(work: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         outcomes(raises, [(1,)], **work)
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "complaint"),
+    [
+        ({"worker": 2}, TypeError, "there is no keyword 'worker' .did you mean 'workers'"),
+        ({"resume": True}, ValueError, "resume=True needs out=: the folder in which results are kept"),
+        ({"frames": "no"}, ValueError, "frames must be True or False, not 'no'"),
+        ({"out": 3}, ValueError, "out must be a folder, not 3"),
+        ({"out": "x", "resume": "yes"}, ValueError, "resume must be True or False, not 'yes'"),
+        ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
+    ],
+)
+def test_comparisons_sweeps_and_campaigns_refuse_it_alike(
+    work: Any, error: type[Exception], complaint: str
+) -> None:
+    scenario = Scenario(system=Raft(nodes=3), duration=0.1)
+    for study in (
+        lambda: compare([Raft(nodes=3)], scenario, seeds=1, **work),
+        lambda: sweep(scenario, {"duration": [0.1]}, **work),
+        lambda: campaign(Raft(nodes=3), seeds=1, **work),
+    ):
+        with pytest.raises(error, match=complaint):
+            study()
 
 
 LONG = """
@@ -206,3 +234,11 @@ def test_workers_end_when_their_parent_is_killed() -> None:
     parent.wait()
     assert parent.stdout.read() == ""  # ends only when nobody has the pipe open any more
     parent.stdout.close()
+
+
+@pytest.mark.nightly
+def test_spawned_workers_tidy_up() -> None:
+    script = "if __name__ == '__main__':\n    from sim.lab.work import outcomes\n"
+    script += "    list(outcomes(abs, [(n,) for n in range(4)], workers=2, start_method='spawn'))\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PART = """
 import asyncio, sys
 import distributed
-import sim.analysis.measures, sim.lab, sim.lab.store
+import sim.lab.version
 
 async def main():
     kind, *where = sys.argv[1:]
@@ -91,7 +93,7 @@ SCENARIO = Scenario(
 def swept(out: Path | None, **work: Any) -> Sweep:
     return SCENARIO.sweep(
         workload__clients=[1, 2, 3, 4],
-        seeds=6,
+        seeds=4,
         judge=False,
         progress=None,
         out=out,
@@ -100,8 +102,10 @@ def swept(out: Path | None, **work: Any) -> Sweep:
     )
 
 
-def kill_at(process: subprocess.Popen[str], path: Path, rows: int) -> threading.Thread:
-    """Kill -9 when so many runs have finished."""
+def kill_at(
+    process: subprocess.Popen[str], path: Path, rows: int, how: signal.Signals = signal.SIGKILL
+) -> threading.Thread:
+    """Kill (-9) when so many runs have finished."""
 
     def watch() -> None:
         deadline = time.monotonic() + 60
@@ -115,7 +119,7 @@ def kill_at(process: subprocess.Popen[str], path: Path, rows: int) -> threading.
                 finally:
                     connection.close()
                 if done >= rows:
-                    process.kill()
+                    process.send_signal(how)
                     return
             time.sleep(0.01)
 
@@ -129,7 +133,7 @@ def test_a_worker_and_then_the_scheduler_are_killed_and_the_sweep_resumed(
 ) -> None:
     path = tmp_path / FILE
     first = kill_at(cluster.workers[0], path, 4)
-    second = kill_at(cluster.scheduler, path, 10)
+    second = kill_at(cluster.scheduler, path, 8)
     with connected(cluster.address) as executor, pytest.raises(ExecutorLost) as lost:
         swept(tmp_path, executor=executor)
     for killer in (first, second):
@@ -137,11 +141,77 @@ def test_a_worker_and_then_the_scheduler_are_killed_and_the_sweep_resumed(
     assert cluster.workers[0].wait() == cluster.scheduler.wait() == -9
     said = str(lost.value)
     assert "the scheduler is gone" in said
-    assert f"of 24 runs finished and are kept in {tmp_path}; go on with --resume (resume=True)" in said
+    assert f"of 16 runs finished and are kept in {tmp_path}; go on with --resume (resume=True)" in said
     connection = sqlite3.connect(path)
-    assert 10 <= connection.execute("SELECT count(*) FROM runs").fetchone()[0] < 24
+    assert 8 <= connection.execute("SELECT count(*) FROM runs").fetchone()[0] < 16
     connection.close()
     resumed, undisturbed = swept(tmp_path, workers=1), swept(None, workers=1)
+    assert [run.digest() for run in resumed.runs] == [run.digest() for run in undisturbed.runs]
+    pd.testing.assert_frame_equal(resumed.summaries, undisturbed.summaries)
+
+
+SCRIPT = """
+from sim import Scenario
+from sim.network import constant
+from sim.protocols import Raft
+from sim.workload import ClosedLoop, UniformKeys
+
+scenario = Scenario(
+    system=Raft(nodes=3), network=constant(0.001), workload=ClosedLoop(clients=2, keys=UniformKeys(2)), duration=0.5
+)
+"""
+
+
+def command(folder: Path, out: str, cluster: Cluster, *more: str) -> subprocess.Popen[str]:
+    """`sim sweep --dask`, as a process."""
+    (folder / "swept.py").write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "sim", "sweep", "swept.py", "--vary", "workload.clients=1,2,3,4", "--seeds", "6",
+         "--dask", cluster.address, "--out", out, *more],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def complained(process: subprocess.Popen[str]) -> str:
+    """The last line on standard error, once it has ended."""
+    said = process.communicate(timeout=60)[1]
+    return said.strip().split("\r")[-1].strip().splitlines()[-1].strip() if said.strip() else ""
+
+
+@pytest.mark.nightly
+def test_ctrl_c_returns_at_once_from_a_cluster_too(tmp_path: Path, cluster: Cluster) -> None:
+    running = command(tmp_path, "out", cluster)
+    waiting = kill_at(running, tmp_path / "out" / FILE, 3, signal.SIGINT)
+    waiting.join()
+    begun = time.monotonic()
+    said = complained(running)
+    assert time.monotonic() - begun < 2.0
+    assert running.returncode == 130
+    assert said.startswith("sim: interrupted: ")
+    assert said.endswith("of 24 runs finished and are kept in out; go on with --resume (resume=True)")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_is_killed_the_resumed_grid_is_the_undisturbed_one(
+    tmp_path: Path, cluster: Cluster, seed: int
+) -> None:
+    stream = np.random.default_rng(seed)
+    running = command(tmp_path, "out", cluster)
+    victims = {"command": running, "worker": cluster.workers[0], "scheduler": cluster.scheduler}
+    victim = ("command", "worker", "scheduler")[seed % 3]
+    kill_at(victims[victim], tmp_path / "out" / FILE, int(stream.integers(1, 20))).join()
+    complained(running)
+    print(f"\n{victim}, exit code {running.returncode}")
+    out = tmp_path / "out"
+    connection = sqlite3.connect(out / FILE)
+    assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] >= 1
+    connection.close()
+    resumed = SCENARIO.sweep(
+        workload__clients=[1, 2, 3, 4], seeds=6, workers=2, progress=None, out=out, resume=True
+    )
+    undisturbed = SCENARIO.sweep(workload__clients=[1, 2, 3, 4], seeds=6, workers=2, progress=None)
     assert [run.digest() for run in resumed.runs] == [run.digest() for run in undisturbed.runs]
     pd.testing.assert_frame_equal(resumed.summaries, undisturbed.summaries)
 

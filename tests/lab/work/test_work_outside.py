@@ -149,7 +149,9 @@ def test_a_comparison_in_an_executor_equals_one_here() -> None:
     assert [run.digest() for run in here.runs] == [run.digest() for run in there.runs]
 
 
-@pytest.mark.parametrize("setting", [{"run_timeout": 1.0}, {"memory_limit": 100}, {"workers": 2}])
+@pytest.mark.parametrize(
+    "setting", [{"run_timeout": 1.0}, {"memory_limit": 100}, {"workers": 2}, {"start_method": "spawn"}]
+)
 def test_settings_for_processes_here_are_refused_beside_an_executor(setting: Any) -> None:
     name = next(iter(setting))
     with pytest.raises(
