@@ -105,6 +105,7 @@ class Run:
         recorder: Recorder | None = None,
         digest: str | None = None,
         measures: Mapping[str, float] | None = None,
+        sketch: LatencySketch | None = None,
         reader: Callable[[], dict[str, pd.DataFrame]] | None = None,
         has_frames: bool = True,
     ) -> None:
@@ -122,7 +123,7 @@ class Run:
         self._digest = digest
         self._measures = measures
         self._reader = reader
-        self._sketch: LatencySketch | None = None
+        self._sketch = sketch
         self.has_frames = has_frames
 
     @classmethod

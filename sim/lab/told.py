@@ -16,6 +16,7 @@ from sim.written.tree import from_dict, from_tree, to_dict, to_tree
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.sketch import LatencySketch
     from sim.lab.scenario import Scenario
 
 __all__ = ["check_of", "frame_of", "run_of", "told"]
@@ -39,11 +40,24 @@ def told(run: Run, check: Check | None) -> PlainData:
         "convergence": _verdict(run.convergence),
         "check": None if check is None else _checked(check),
         "measures": to_tree(run.summary().to_dict()),
+        "sketch": {name: getattr(run.sketch(), name).tolist() for name in _SKETCH},
         "frames": {
             name: {"rows": len(frame), "columns": {str(c): str(t) for c, t in frame.dtypes.items()}}
             for name, frame in (run.frames.items() if run.has_frames else ())
         },
     }
+
+
+_SKETCH = {"keys": "int32", "answered": "float32", "unanswered": "float32"}
+"""The arrays of a sketch of latencies, and the types of their numbers."""
+
+
+def _sketch(told: Mapping[str, Any]) -> LatencySketch:
+    import numpy as np
+
+    from sim.analysis.sketch import LatencySketch
+
+    return LatencySketch(**{name: np.array(told[name], dtype=kind) for name, kind in _SKETCH.items()})
 
 
 def _broken(violation: Violation | None) -> PlainData | None:
@@ -101,6 +115,7 @@ def run_of(
         acknowledged_lost=row["acknowledged_lost"],
         digest=row["digest"],
         measures=from_tree(row["measures"]),
+        sketch=_sketch(row["sketch"]),
         reader=frames,
         has_frames=has_frames,
     )

@@ -129,5 +129,5 @@ def test_a_worker_with_other_sources_refuses_the_run() -> None:
     refuse_other_code({"sim": version(), "not_loaded_here": "123"})
     with pytest.raises(RuntimeError, match="the sources of sim differ between processes: a worker has"):
         refuse_other_code({"sim": "0.0+other"})
-    with pytest.raises(RuntimeError, match="the sources of click differ between processes"):
-        refuse_other_code({"sim": version(), "click": "other"})
+    with pytest.raises(RuntimeError, match="the sources of cloudpickle differ between processes"):
+        refuse_other_code({"sim": version(), "cloudpickle": "other"})

@@ -220,6 +220,17 @@ def test_frames_are_kept_on_request_and_made_again_otherwise(tmp_path: Path, mad
     assert made == [0, 0]
 
 
+def test_what_sketches_tell_needs_no_run_again(tmp_path: Path, made: list[int]) -> None:
+    kept, whole = swept(tmp_path, seeds=2), swept(None, seeds=2)
+    kept.save(tmp_path)
+    loaded = sim.load(tmp_path)
+    assert isinstance(loaded, Sweep)
+    made.clear()
+    pd.testing.assert_frame_equal(kept.pooled(), whole.pooled())
+    pd.testing.assert_frame_equal(loaded.pooled(), whole.pooled())
+    assert made == []
+
+
 def test_resume_with_frames_makes_runs_again_that_have_none(tmp_path: Path, made: list[int]) -> None:
     swept(tmp_path, seeds=1)
     made.clear()
