@@ -1,6 +1,7 @@
 """What a checked storm costs, against another commit: both in one process, run in turn.
 
     python benchmarks/bench_checking.py --against 01f9e07 --seeds 2 --storm 8
+    python benchmarks/bench_checking.py --bare               # the same storms, unchecked
 
 Each storm is that of `chaos_scenario`, of every system of the library. A ratio below 1 says that this tree needs less
 processor time. The events of both are counted, too: a storm that does something else is no comparison.
@@ -9,6 +10,7 @@ processor time. The events of both are counted, too: a storm that does something
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -54,10 +56,11 @@ class Tree:
                     continue
                 yield name
 
-    def storm(self, name: str, seed: int, length: float) -> tuple[float, Any]:
+    def storm(self, name: str, seed: int, length: float, *, check: bool) -> tuple[float, Any]:
         """Processor seconds of one storm, and how many events it had."""
         with self:
             scenario = self.lab.chaos_scenario(getattr(self.protocols, name)(), seed, storm=length)
+            scenario = dataclasses.replace(scenario, check=check)
             begun = time.process_time()
             run = scenario.run(seed)
             return time.process_time() - begun, run.events_processed
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--against", default="01f9e07", help="a commit (default 01f9e07)")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--storm", type=float, default=8.0, help="simulated seconds")
+    parser.add_argument("--bare", action="store_true", help="without checking")
     parser.add_argument("--rounds", type=int, default=2, help="of each storm; the quickest counts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +99,7 @@ def compare(old: Tree, new: Tree, options: argparse.Namespace) -> None:
             events = []
             for _ in range(options.rounds):
                 for which, tree in enumerate((old, new)):
-                    seconds, count = tree.storm(name, seed, options.storm)
+                    seconds, count = tree.storm(name, seed, options.storm, check=not options.bare)
                     took[which].append(seconds)
                     events.append(count)
             if len(set(events)) > 1:

@@ -143,7 +143,7 @@ class _Plain:
         if dataclasses.is_dataclass(value):
             names = [field.name for field in dataclasses.fields(value)]
             return self._table(kind, {n: getattr(value, n) for n in names if hasattr(value, n)}, depth)
-        if kind.__module__ == "numpy":
+        if kind.__module__ == "numpy" and hasattr(value, "tolist"):
             return self(value.tolist(), depth)
         if kind.__module__.startswith(HOSTS_OWN):
             return {"class": kind.__name__}

@@ -112,7 +112,7 @@ class TracedHost(NodeHost):
             return {}
         done = self.env._now
         # Cores that are shared serve all at once: what is more than the work itself is waiting.
-        began = max(job.started, done - job.seconds / self.cpu.speed) if job.started else done - job.seconds
+        began = job.started or done - job.seconds
         return {"began": began, "done": done}
 
     # Messages out

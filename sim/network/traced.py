@@ -66,6 +66,8 @@ class TracedNetwork(Network):
         if fate == "crashed":  # what a stream kept over a cut, when an end of it crashed
             self.letter = self._kept[link.src, link.dst].popleft()
         self._row(link, message, fate)
+        if fate == "crashed":
+            self.letter = None
 
     def keep(self, link: Link, message: Any) -> None:
         super().keep(link, message)
@@ -76,6 +78,7 @@ class TracedNetwork(Network):
     def send_kept(self, link: Link, message: Any) -> None:
         self.letter = self._kept[link.src, link.dst].popleft()
         super().send_kept(link, message)
+        self.letter = None
 
     def _current(self) -> Letter:
         return self.letter or Letter(-1, self.env._now)

@@ -341,3 +341,26 @@ def test_the_command_line_takes_it(tmp_path: Path) -> None:
     assert isinstance(back, Run)
     assert len(back.steps)
     assert CliRunner().invoke(command, [*arguments[:2], "all"]).exit_code == 2
+
+
+def test_a_stream_over_a_cut_keeps_the_step_that_sent_and_the_time_when_the_link_got_it() -> None:
+    run = traced(
+        Raft(nodes=3),
+        network=lan(0.010, transport="stream"),
+        faults=[Cut("n0", "n1", at=0.3, duration=0.2)],
+        duration=0.8,
+    )
+    late = run.messages[(run.messages["sent"] - run.messages["handed"]) > 0.05]
+    assert len(late)
+    assert (late["sent"] - 0.5).abs().max() < 1e-9  # when the cut was over
+    steps = run.steps.set_index("id")
+    assert (steps["node"][late["step"]].to_numpy() == late["src"].to_numpy()).all()
+    assert (late["handed"].to_numpy() >= steps["time"][late["step"]].to_numpy()).all()
+
+
+def test_copies_and_released_messages_are_no_lost_ones_on_a_chart() -> None:
+    from sim.analysis.plots.spacetime import _paths
+
+    run = traced(Raft(nodes=3), network=lan(0.010, duplicate=0.5), duration=0.3)
+    assert "duplicated" in set(run.messages["fate"])
+    assert not _paths(run.messages, ["n0", "n1", "n2", "c0"], (0.0, 1.0))["lost"].any()

@@ -115,6 +115,9 @@ def _draw_lanes(
     return handles
 
 
+_NOT_LOST = ("delivered", "duplicated", "released", "held", "in flight")
+
+
 def _paths(messages: pd.DataFrame, lanes: Sequence[str], window: tuple[float, float]) -> pd.DataFrame:
     """The messages between lanes that touch the window, with `y0, y1` (lanes), `end` (time) and `lost`."""
     position = {name: i for i, name in enumerate(lanes)}
@@ -135,7 +138,7 @@ def _paths(messages: pd.DataFrame, lanes: Sequence[str], window: tuple[float, fl
             # A message that never arrives is drawn towards a typical arrival time.
             "end": np.where(np.isnan(delivered), sent + typical, delivered),
             "arrives": ~np.isnan(delivered),
-            "lost": [what not in ("delivered", "in flight") for what in fate],
+            "lost": [what not in _NOT_LOST for what in fate],
         }
     )
     return frame[(frame["sent"] <= window[1]) & (frame["end"] >= window[0])].reset_index(drop=True)
