@@ -107,6 +107,8 @@ def compare(old: Tree, new: Tree, options: argparse.Namespace) -> None:
                 continue
             for which in (0, 1):
                 spent[which] += min(took[which])
+        if not spent[0]:
+            continue
         for which in (0, 1):
             totals[which] += spent[which]
         print(f"{name:24} {spent[0]:7.2f} s {spent[1]:7.2f} s   {spent[1] / spent[0]:.2f}", flush=True)

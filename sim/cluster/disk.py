@@ -104,6 +104,7 @@ class SyncedDisk:
         self._image: dict[str, Any] = {}
         self._current: list[Change] = []  # the record of the running handler
         self._records: list[list[Change]] = []  # sealed and not yet synced
+        self._changed: dict[str, int] = {}  # field -> the last record that changes it
         self._written = 0  # records sealed so far
         self.synced = 0  # records in the image
         self._syncing: int | None = None  # the last record that the present sync covers
@@ -127,16 +128,13 @@ class SyncedDisk:
 
     def last_change(self, field: str) -> int:
         """See `sim.hosting.DiskContract.last_change`."""
-        if any(change[0] == field for change in self._current):
-            return self._written + 1
-        for behind, record in enumerate(reversed(self._records)):
-            if any(change[0] == field for change in record):
-                return self._written - behind
-        return 0
+        record = self._changed.get(field, 0)
+        return record if record > self.synced else 0
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         """Journal one change of a durable field, as part of the running handler's record."""
         self._current.append((field, operation, argument))
+        self._changed[field] = self._written + 1
         if not self._owner.in_step:
             self.seal()
 
@@ -188,6 +186,7 @@ class SyncedDisk:
         self._keep(self._survivors.below(len(self._records) + 1))
         self._records = []
         self._written = self.synced
+        self._changed.clear()
 
     def wipe(self) -> None:
         """Lose everything (the machine is replaced by a new one)."""
