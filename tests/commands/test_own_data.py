@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,3 +79,27 @@ def test_check_reads_histories_of_events_and_says_what_it_took(folder: Path, run
     code, _, said = run("check", "kv.txt")
     assert code == 2
     assert "Elle" in said
+
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "own_data.md"
+FILES = re.compile(r"^`([\w./]+)`:\n\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STEPS = re.compile(r"^```(sh|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_on_own_data_runs_from_top_to_bottom(folder: Path, run: Run) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    files = FILES.findall(text)
+    assert len(files) == 6
+    for name, content in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    steps = STEPS.findall(text)
+    assert [kind for kind, _ in steps] == ["sh", "py", "py", "py", "sh"]
+    names: dict[str, object] = {}
+    for kind, body in steps:
+        if kind == "py":
+            exec(compile(body, str(PAGE), "exec"), names)
+            continue
+        for line in body.splitlines():
+            code, _, said = run(*line.split()[1:])
+            assert code == 0, (line, said)
