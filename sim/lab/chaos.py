@@ -205,7 +205,9 @@ def chaos(
         violation.__traceback__ = None
         simulation.cluster.stop_watching()
         simulation.finish()
-    return Run.of(simulation, violation, 0.0, convergence)
+    run = Run.of(simulation, violation, 0.0, convergence)
+    run.storm = True
+    return run
 
 
 def _demand_convergence(simulation: Simulation) -> Verdict | None:

@@ -85,6 +85,7 @@ class Run:
     convergence: the verdict whether all replicas agreed after the run, without further writes and faults; None if the
         system does not promise convergence.
     final: the values that each live replica held then, name -> key -> value; None if the system does not show them.
+    storm: whether progress was demanded at the end (`sim.lab.chaos`).
     has_frames: whether the frames are at hand; otherwise the run is made again when they are used.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
@@ -122,6 +123,7 @@ class Run:
         self._recorder: Any = recorder
         self._digest = digest
         self._measures = measures
+        self.storm = False
         self._reader = reader
         self._sketch = sketch
         self.has_frames = has_frames

@@ -31,6 +31,7 @@ def told(run: Run, check: Check | None) -> PlainData:
     return {
         "label": run.label,
         "seed": run.seed,
+        "storm": run.storm,
         "digest": run.digest(),
         "ended": run.ended,
         "wall_seconds": run.wall_seconds,
@@ -103,7 +104,7 @@ def run_of(
 
     ``has_frames``: whether they are there; else they are made by running it again.
     """
-    return Run(
+    run = Run(
         scenario,
         row["seed"],
         label=row["label"],
@@ -119,6 +120,8 @@ def run_of(
         reader=frames,
         has_frames=has_frames,
     )
+    run.storm = row["storm"]
+    return run
 
 
 def _violation(row: PlainData | None, seed: int, scenario: Scenario) -> Violation | None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
+from sim.lab.jobs import RunTask
 from sim.lab.reproduce.answers import Reproduced, judged
 from sim.lab.reproduce.pictures import PICTURES, record_in
 from sim.lab.reproduce.record import FigureRecord, GroupRecord, environment, record_of, stated
@@ -83,7 +84,7 @@ def record_again(
 
     scenarios = [Scenario.from_dict(_written(group), allow=allow) for group in old.groups]
     tasks = [
-        (scenario, seed)
+        (RunTask(scenario, seed, judge=False, storm=group.storm),)
         for scenario, group in zip(scenarios, old.groups, strict=True)
         for seed in group.seeds
     ]
@@ -98,7 +99,9 @@ def record_again(
         each = [next(results) for _ in group.seeds]
         digests = tuple(f"failed: {one.reason}" if isinstance(one, Failure) else one[0] for one in each)
         rows = [{} if isinstance(one, Failure) else one[1] for one in each]
-        groups.append(GroupRecord(group.label, group.scenario, group.seeds, digests, stated(rows)))
+        groups.append(
+            GroupRecord(group.label, group.scenario, group.seeds, digests, stated(rows), group.storm)
+        )
     return FigureRecord(environment(), tuple(groups))
 
 
@@ -110,6 +113,6 @@ def _written(group: GroupRecord) -> dict[str, object]:
     return dict(group.scenario)
 
 
-def _facts(scenario: Scenario, seed: int) -> tuple[str, dict[str, float]]:
-    run = scenario.run(seed)
+def _facts(task: RunTask) -> tuple[str, dict[str, float]]:
+    run, _ = task.run()
     return run.digest(), run.measures()

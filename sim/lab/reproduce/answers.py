@@ -57,7 +57,9 @@ def _others(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 
 def _of_group(old: GroupRecord, new: GroupRecord, others: bool) -> tuple[Status, str]:
-    if (old.label, old.seeds) != (new.label, new.seeds) or dict(old.scenario) != dict(new.scenario):
+    if (old.label, old.seeds, old.storm) != (new.label, new.seeds, new.storm) or dict(old.scenario) != dict(
+        new.scenario
+    ):
         return "different", f"{old.label}: another scenario, or other seeds, than stated"
     changed = [seed for seed, a, b in zip(old.seeds, old.digests, new.digests, strict=True) if a != b]
     moved = _outside(old, new, exactly=not changed)

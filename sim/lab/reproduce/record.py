@@ -28,6 +28,7 @@ Stated = Mapping[str, tuple[float, float, float]]
 class GroupRecord:
     """Runs of one scenario: its ``label`` and written form, the seeds, a digest for each, and what is stated of them.
 
+    ``storm``: progress was demanded at their end (`sim.lab.chaos`).
     ``stated``: measure -> mean over the seeds, and the low and high end of its 95 % interval (NaN with one seed).
     """
 
@@ -36,6 +37,7 @@ class GroupRecord:
     seeds: tuple[int, ...]
     digests: tuple[str, ...]
     stated: Stated
+    storm: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class FigureRecord:
                 "label": one.label,
                 "scenario": one.scenario,
                 "seeds": list(one.seeds),
+                "storm": one.storm,
                 "digests": list(one.digests),
                 "stated": {name: [_or_none(part) for part in parts] for name, parts in one.stated.items()},
             }
@@ -90,7 +93,9 @@ def _group(tree: Mapping[str, Any]) -> GroupRecord:
     for name, parts in tree["stated"].items():
         mean, low, high = (math.nan if part is None else float(part) for part in parts)
         numbers[str(name)] = (mean, low, high)
-    return GroupRecord(str(tree["label"]), dict(tree["scenario"]), seeds, digests, numbers)
+    return GroupRecord(
+        str(tree["label"]), dict(tree["scenario"]), seeds, digests, numbers, tree["storm"] is True
+    )
 
 
 def environment() -> dict[str, str]:
@@ -122,12 +127,12 @@ def stated(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float,
 
 def record_of(runs: Sequence[Run]) -> FigureRecord:
     """The record of these runs, a group for each label and scenario. Raises ValueError for what has no written form."""
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str, bool], list[Run]] = {}
     written: dict[int, str] = {}
     for run in runs:
         tree = written.get(id(run.scenario)) or json.dumps(to_dict(run.scenario))
         written[id(run.scenario)] = tree
-        groups.setdefault((run.label, tree), []).append(run)
+        groups.setdefault((run.label, tree, run.storm), []).append(run)
     found = tuple(
         GroupRecord(
             label,
@@ -135,7 +140,8 @@ def record_of(runs: Sequence[Run]) -> FigureRecord:
             tuple(run.seed for run in each),
             tuple(run.digest() for run in each),
             stated([run.measures() for run in each]),
+            storm,
         )
-        for (label, tree), each in groups.items()
+        for (label, tree, storm), each in groups.items()
     )
     return FigureRecord(environment(), found)

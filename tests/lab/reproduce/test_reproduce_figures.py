@@ -13,6 +13,7 @@ import pytest
 
 from sim import Scenario, compare
 from sim.analysis.plots import save, tell
+from sim.lab.chaos import chaos
 from sim.lab.compare import Comparison
 from sim.lab.reproduce import FigureRecord, judged, record_of, reproduce
 from sim.lab.reproduce.pictures import record_in
@@ -80,6 +81,14 @@ def test_pictures_of_runs_and_sweeps_come_out_again_and_equal_charts_are_equal_f
         ("Primary-Backup, 2 nodes", (0, 1)),
         ("Primary-Backup, 2 nodes", (0, 1)),
     ]
+
+
+def test_a_storm_comes_out_again_with_the_progress_that_it_demands(tmp_path: Path) -> None:
+    run = chaos(PrimaryBackup(nodes=2), 3, scenario=world(check=True))
+    drawn = save(run.plot.latency_cdf(), tmp_path / "storm.svg")
+    assert again(drawn).status == "identical"
+    run.save(tmp_path / "storm")
+    assert again(tmp_path / "storm").status == "identical"
 
 
 @pytest.mark.parametrize("kind", ["run", "comparison", "sweep"])
