@@ -23,7 +23,7 @@ from sim.cluster import Cluster
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.balancing import Answer, Ask, Balanced, Exponential, RoundRobin
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Member
 
 REQUESTS = 200_000

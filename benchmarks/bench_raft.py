@@ -24,7 +24,7 @@ from sim.network.topology import lan
 from sim.node import Node
 from sim.protocols import BasicRaft, Raft
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Member, System
 
 WRITES = 5_000

@@ -19,7 +19,8 @@ from sim.network import constant
 from sim.node import Node
 from sim.protocols import ChainReplication, PrimaryBackup
 from sim.protocols.client import Client, Retry
-from sim.protocols.kv import READS, Command
+from sim.protocols.command import Command
+from sim.protocols.kv import READS
 from sim.protocols.replication.service_times import ServiceTimes
 from sim.system import System
 from sim.workload import ClosedLoop, Mix, UniformKeys

@@ -24,8 +24,8 @@ from sim.distributions import Constant, Distribution, Uniform
 from sim.kernel import Streams
 from sim.network.topology import lan
 from sim.protocols import Raft
+from sim.protocols.command import NOOP
 from sim.protocols.consensus.raft import Entry
-from sim.protocols.kv import NOOP
 
 TRIALS = 1000
 

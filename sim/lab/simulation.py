@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from simpy.core import EmptySchedule
@@ -447,7 +448,7 @@ class Simulation:
         check_administration(self.system, request)
         if _ADMIN not in self.cluster.hosts:
             member = Member(_ADMIN, Admin, group=_ADMIN, role="client")
-            settings = AdminSettings(self.system.administered_by, self.resolved.client_timeout)
+            settings = AdminSettings(cache(self.system.administered_by), self.resolved.client_timeout)
             place = self.scenario.network.regions[0]
             self.cluster.add(member, place=place, settings=settings).boot()
         admin = self.cluster.hosts[_ADMIN].node

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from sim.message import message
 from sim.node import Node
 from sim.protocols.backoff import longest_wait
-from sim.protocols.kv import STATUSES, Command, check_status
+from sim.protocols.command import STATUSES, Command, check_status
 from sim.settings import Seconds, Value, Wait
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sim.protocols.application import Application
-from sim.protocols.command import NOOP, STATUSES, Command, Result, check_status
+from sim.protocols.command import Command, Result
 
-__all__ = ["NOOP", "READS", "STATUSES", "Command", "KeyValueStore", "Result", "check_status", "on_value"]
+__all__ = ["READS", "KeyValueStore", "on_value"]
 
 READS = frozenset({"get", "scan"})
 """Kinds of command that change nothing."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sim.node import Node, Part
 from sim.protocols.client import Client, Reply, Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.settings import Count
 from sim.system import Member, System
 from sim.values import is_immutable

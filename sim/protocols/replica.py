@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.sessions import Sessions
 
 __all__ = ["Replica", "Responder"]

@@ -24,7 +24,7 @@ from sim.network.topology import Topology, constant
 from sim.node import Node
 from sim.protocols.admin import AdminReply
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Member, SafetyViolation, System, Timing
 
 __all__ = ["Asker", "Stage"]

@@ -13,7 +13,7 @@ from sim.cluster import Cluster
 from sim.network import constant
 from sim.node import message
 from sim.protocols.client import Client, Reply, Request
-from sim.protocols.kv import Command, Result
+from sim.protocols.command import Command, Result
 from sim.testing import Bench
 
 

@@ -13,6 +13,7 @@ from sim.lab.fairness import fair
 from sim.network import matrix
 from sim.node import Node
 from sim.protocols import MultiPaxos, Raft
+from sim.protocols.admin import Transfer
 
 TWO = matrix(["x", "y"], [[0.001, 0.1], [0.1, 0.001]])
 ASKED = {"members": 0, "with_timing": 0}
@@ -88,3 +89,17 @@ class Empty(System):
 def test_a_system_without_members_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="Scenario: Empty has no members"):
         Scenario(system=Empty())
+
+
+def test_the_admin_client_asks_once_who_serves_a_request_however_often_it_tries() -> None:
+    made = Scenario(system=Counted(nodes=3, transfer=True), network=TWO, duration=30.0)
+    simulation = made.start(seed=1)
+    simulation.run(until=5.0)
+    for name in simulation.replicas:
+        simulation.crash(name)
+    simulation.administer(Transfer("n1"))
+    ASKED["members"] = 0
+    simulation.run(until=20.0)
+    tries = simulation.nodes["admin"].attempts  # type: ignore[attr-defined]
+    assert tries > 5
+    assert ASKED["members"] <= 1

@@ -10,7 +10,7 @@ from sim.cluster import Cluster
 from sim.network.topology import constant
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.membership.views.config_master import Alive, Chain, ChainIs, ConfigurationMaster
 from sim.protocols.replication.chain.craq import Craq, CraqNode, Version, VersionQuery
 from sim.protocols.replication.chain.node import Ack, ChainNode, Forward, Update

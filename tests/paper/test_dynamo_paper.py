@@ -9,7 +9,7 @@ import pytest
 
 from sim.protocols import Dynamo
 from sim.protocols.client import Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replication.dynamo import DynamoNode, Stamped
 from sim.protocols.replication.dynamo.messages import (
     Answer,

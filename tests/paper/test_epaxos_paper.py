@@ -8,6 +8,7 @@ import pytest
 
 from sim.protocols import EPaxos
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos.messages import (
     ACCEPTED,
@@ -24,7 +25,6 @@ from sim.protocols.consensus.epaxos.messages import (
     Record,
 )
 from sim.protocols.consensus.epaxos.node import EPaxosNode
-from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 
 NAMES = ("n0", "n1", "n2", "n3", "n4")

@@ -8,6 +8,7 @@ import pytest
 
 from sim.protocols import EPaxosStar
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Nack
 from sim.protocols.consensus.epaxos_star.messages import (
@@ -26,7 +27,6 @@ from sim.protocols.consensus.epaxos_star.messages import (
     Waiting,
 )
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
-from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 
 NAMES = ("n0", "n1", "n2", "n3", "n4")

@@ -8,6 +8,7 @@ import pytest
 
 from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.multipaxos import messages as multi
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
@@ -23,7 +24,6 @@ from sim.protocols.consensus.paxos.node import (
     Promise,
     Proposer,
 )
-from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 
 MEMBERS = ("n0", "n1", "n2")

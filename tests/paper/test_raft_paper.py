@@ -12,6 +12,7 @@ import pytest
 
 from sim.protocols import BasicRaft
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.raft.node import (
     WINDOW,
     AppendEntries,
@@ -21,7 +22,6 @@ from sim.protocols.consensus.raft.node import (
     RequestVote,
     RequestVoteReply,
 )
-from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench
 
 FIVE = ("n0", "n1", "n2", "n3", "n4")

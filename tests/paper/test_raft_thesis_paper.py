@@ -11,6 +11,7 @@ from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import AdminReply, Drain, Join, Leave, Reconfigure, Transfer
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft.extensions.elections import (
     PreVote,
     PreVoteReply,
@@ -33,7 +34,7 @@ from sim.protocols.consensus.raft.node import (
     RequestVote,
     RequestVoteReply,
 )
-from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.sessions import Sessions
 from sim.testing import Bench
 

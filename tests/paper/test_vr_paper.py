@@ -8,6 +8,7 @@ import pytest
 
 from sim.protocols import ViewstampedReplication
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
@@ -21,7 +22,6 @@ from sim.protocols.consensus.vr.messages import (
     StartViewChange,
 )
 from sim.protocols.consensus.vr.node import ViewstampedNode
-from sim.protocols.kv import Command
 from sim.testing import Bench
 
 NAMES = ("n0", "n1", "n2", "n3", "n4")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.protocols.client import Redirect, Reply, Request
-from sim.protocols.kv import NOOP, Command
+from sim.protocols.command import NOOP, Command
 from sim.protocols.replica import Replica
 from sim.testing import Bench
 

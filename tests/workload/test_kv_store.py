@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.protocols.kv import NOOP, Command, KeyValueStore, Result
+from sim.protocols.command import NOOP, Command, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.sessions import Sessions
 
 

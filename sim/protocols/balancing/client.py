@@ -11,7 +11,7 @@ from sim.protocols.balancing.news import HealthWatch, LoadNews
 from sim.protocols.balancing.pool import Backend
 from sim.protocols.balancing.resilient import ResilientDispatcher
 from sim.protocols.client import Client, Reply
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 
 __all__ = ["BalancedClient", "BalancingClient", "ResilientBalancingClient", "reply_to"]
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from sim.message import message, size_of
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 
 __all__ = [
     "Answer",

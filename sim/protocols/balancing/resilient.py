@@ -16,7 +16,7 @@ from sim.protocols.balancing.guards import Breaker, Budget, TokenBucket, Window
 from sim.protocols.balancing.messages import Answer, Ask, Cancel, Load, Probe
 from sim.protocols.balancing.policy import Policy
 from sim.protocols.balancing.pool import Backend
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 
 __all__ = ["BESIDE", "Copy", "PendingRequest", "ResilientDispatcher"]
 

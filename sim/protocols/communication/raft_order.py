@@ -21,9 +21,9 @@ from typing import Any
 
 from sim.node import durable, durable_map, message
 from sim.protocols.causality.dots import EMPTY, Context, Dot
+from sim.protocols.command import Command
 from sim.protocols.communication.broadcast import Packet
 from sim.protocols.consensus.raft import RaftNode
-from sim.protocols.kv import Command
 
 __all__ = ["RaftBroadcast", "Submit"]
 

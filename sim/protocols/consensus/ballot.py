@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sim.message import message
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 
 __all__ = ["ZERO", "Ballot", "Vote"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.protocols.application import Application
 from sim.protocols.client import Reply
-from sim.protocols.kv import NOOP, Command, Result
+from sim.protocols.command import NOOP, Command, Result
 from sim.protocols.sessions import Sessions
 
 __all__ = ["ClientGhost", "commands_of"]

@@ -18,8 +18,8 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.client_ghost import commands_of
-from sim.protocols.kv import Command
 from sim.system import System
 
 __all__ = [

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from sim.invariants import Stored, promises
 from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.quorums import QuorumSystem, as_quorums, refuse_disjoint
 from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.message import message
 from sim.node import durable, durable_log
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:

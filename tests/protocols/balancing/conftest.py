@@ -18,7 +18,7 @@ from sim.protocols.balancing.dispatcher import Dispatcher
 from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.news import HealthWatch, LoadNews
 from sim.protocols.balancing.resilient import ResilientDispatcher
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Invariant, Member
 
 

@@ -22,7 +22,7 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.balancing.messages import Ask
 from sim.protocols.balancing.server import VariedServerNode
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.testing import Bench
 from sim.workload import ClosedLoop, OpenLoop
 

@@ -161,7 +161,7 @@ def test_the_mutant_server_that_cancels_without_counting_is_caught(
 
 def test_a_cancelled_request_is_off_the_cores_and_unanswered() -> None:
     from sim.protocols.balancing.messages import Ask
-    from sim.protocols.kv import Command
+    from sim.protocols.command import Command
     from sim.testing import Bench
 
     bench = Bench(ServerNode, "s0", members=("s0",), settings=(Balanced(servers=1), Server()))

@@ -35,7 +35,7 @@ from sim.protocols.balancing import (
 )
 from sim.protocols.balancing.messages import Answer, Ask
 from sim.protocols.balancing.pool import Pool
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Member
 
 Load = Callable[..., Any]

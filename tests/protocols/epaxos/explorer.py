@@ -12,8 +12,8 @@ import random
 from typing import Any
 
 from sim.protocols.client import Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.epaxos.messages import COMMITTED
-from sim.protocols.kv import NOOP, Command
 from sim.system import LivenessViolation, Violation
 from sim.testing import Bench
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sim import Scenario
 from sim.network import constant, matrix
 from sim.protocols import EPaxos, EPaxosStar
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instance
 from sim.protocols.consensus.epaxos_star.messages import Deps
-from sim.protocols.kv import Command
 from sim.testing import survive
 from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms

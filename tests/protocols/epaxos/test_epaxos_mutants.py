@@ -11,11 +11,11 @@ import pytest
 from sim.lab import chaos, chaos_scenario
 from sim.message import replace
 from sim.protocols import EPaxos, EPaxosStar
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Commit, Instance, PreAccept
 from sim.protocols.consensus.epaxos.node import EPaxosNode
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
-from sim.protocols.kv import Command
 from sim.system import Member, SafetyViolation
 from tests.protocols.epaxos.explorer import explore
 

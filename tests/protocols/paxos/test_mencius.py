@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sim.protocols import Mencius
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Accepted, Chosen, Prepare, Promise, Revoke, Suggest
 from sim.protocols.consensus.mencius.node import MenciusNode
-from sim.protocols.kv import NOOP, Command
 from sim.testing import Bench, survive
 from tests.budget import storms
 

@@ -9,6 +9,7 @@ import pytest
 
 from sim.protocols import Mencius
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.mencius.messages import (
     Accepted,
@@ -21,7 +22,6 @@ from sim.protocols.consensus.mencius.messages import (
     Suggest,
 )
 from sim.protocols.consensus.mencius.node import MenciusNode
-from sim.protocols.kv import Command
 
 DELTA = 0.01
 SLOW = Mencius(nodes=3, heartbeat=0.2, detection=2.0)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sim.protocols import Mencius, MultiPaxos, Paxos, ViewstampedReplication
+from sim.protocols.command import NOOP
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.kv import NOOP
 from sim.protocols.quorums import Explicit, Rows, Weighted
 
 DELTA = 0.01

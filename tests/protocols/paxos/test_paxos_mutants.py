@@ -9,12 +9,12 @@ import pytest
 
 from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.multipaxos.messages import Accepted as SlotAccepted
 from sim.protocols.consensus.multipaxos.messages import Learned
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.paxos.node import Accept, Accepted, Nack, PaxosNode, Prepare, Promise
-from sim.protocols.kv import NOOP, Command
 from sim.system import SafetyViolation
 
 DELTA = 0.01

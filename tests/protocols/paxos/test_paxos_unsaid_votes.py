@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.multipaxos import messages as multipaxos_messages
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.paxos import node as paxos
 from sim.protocols.consensus.paxos.invariants import PaxosSafety
-from sim.protocols.kv import Command
 from sim.protocols.quorums import Majority
 from sim.system import SafetyViolation
 

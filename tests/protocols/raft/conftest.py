@@ -11,8 +11,8 @@ import pytest
 import sim.testing
 from sim.node import Node
 from sim.protocols import Raft
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft.node import AppendEntries
-from sim.protocols.kv import Command
 from sim.system import Member
 
 DELTA = 0.001

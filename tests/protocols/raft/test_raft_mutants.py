@@ -11,6 +11,7 @@ import pytest
 
 from sim.message import replace
 from sim.protocols.client import Reply
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
@@ -19,7 +20,6 @@ from sim.protocols.consensus.raft.node import (
     RequestVote,
     RequestVoteReply,
 )
-from sim.protocols.kv import NOOP, Command
 from sim.system import SafetyViolation
 
 

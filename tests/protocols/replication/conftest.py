@@ -10,7 +10,7 @@ import pytest
 
 import sim.testing
 from sim.node import Node
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.system import Member, System
 
 DELTA = 0.001

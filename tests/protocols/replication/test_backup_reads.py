@@ -9,7 +9,7 @@ import pytest
 from sim.lab.scenario import Scenario
 from sim.network.topology import constant
 from sim.protocols.client import Redirect, Reply, Request, Retry
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replication.primary_backup.backup_reads import SessionReply, SessionRequest
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.workload import ClosedLoop, UniformKeys

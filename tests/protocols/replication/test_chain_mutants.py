@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.views.config_master import NO_CHAIN, Alive, ConfigurationMaster
 from sim.protocols.replication.chain.craq import Craq, CraqNode
 from sim.protocols.replication.chain.node import Ack, ChainNode, Forward

@@ -13,7 +13,7 @@ from sim.lab.run import Run
 from sim.network import constant
 from sim.protocols import Crdt
 from sim.protocols.client import Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replication.crdt import CrdtNode, GCounter
 from sim.protocols.replication.crdt.system import Spread, SpreadAck
 from sim.system import Member

@@ -559,7 +559,7 @@ def test_a_replica_that_lost_its_disk_comes_back_as_another_actor(stage: Any) ->
 
 def test_a_retried_write_is_answered_again_and_made_once() -> None:
     from sim.protocols.client import Request
-    from sim.protocols.kv import Command
+    from sim.protocols.command import Command
 
     bench = Bench(MultiPrimaryNode, settings=MultiPrimary())
     ask = Request(Command(1, 1, "increment", "x", 5))
@@ -576,7 +576,7 @@ def test_a_retried_write_is_answered_again_and_made_once() -> None:
 
 def test_who_is_asked_for_what_it_lacks_asks_back_for_what_it_lacks_itself() -> None:
     from sim.protocols.client import Request
-    from sim.protocols.kv import Command
+    from sim.protocols.command import Command
 
     bench = Bench(MultiPrimaryNode, settings=MultiPrimary())
     bench.deliver("c", Request(Command(1, 1, "put", "x", 5)))

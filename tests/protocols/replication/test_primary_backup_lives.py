@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sim.protocols.client import Reply
-from sim.protocols.kv import Command, KeyValueStore
+from sim.protocols.command import Command
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.views.service import View
 from sim.protocols.replication.primary_backup.invariants import AcknowledgedSurvives, BackupIsPrefix
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode

@@ -11,7 +11,8 @@ import pytest
 
 from sim.message import replace
 from sim.node import durable
-from sim.protocols.kv import Command, KeyValueStore, Result
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.views.service import NO_VIEW, View, ViewIs, ViewService
 from sim.protocols.replication.primary_backup.log_shipping import Append, AppendOk
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim.protocols import PrimaryBackup
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
 
 COMMAND = Command(1, 1, "put", "x", 1)

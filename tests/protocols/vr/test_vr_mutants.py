@@ -9,6 +9,7 @@ import pytest
 
 from sim.protocols import ViewstampedReplication
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
@@ -21,7 +22,6 @@ from sim.protocols.consensus.vr.messages import (
 )
 from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
-from sim.protocols.kv import Command
 
 DELTA = 0.01
 BEST = "the best of f + 1 reports"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sim.node import message
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.kv import Command
 
 __all__ = [
     "ACCEPTED",

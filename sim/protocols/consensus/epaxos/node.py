@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.node import Node
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.commit_latency import OfInstances
 from sim.protocols.consensus.epaxos.execution import Interference
@@ -53,7 +54,6 @@ from sim.protocols.consensus.epaxos.messages import (
     Record,
 )
 from sim.protocols.consensus.epaxos.replica import EgalitarianReplica, EgalitarianSystem
-from sim.protocols.kv import NOOP, Command
 from sim.system import Invariant
 
 __all__ = ["EPaxos", "EPaxosNode"]

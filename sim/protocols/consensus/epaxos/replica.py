@@ -20,11 +20,11 @@ from typing import Any
 from sim.node import Node, durable_map
 from sim.protocols.backoff import LONGEST_WAIT, Backoff, longest_wait
 from sim.protocols.client import Client, Reply, Request
+from sim.protocols.command import Command, Result
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
-from sim.protocols.kv import Command, Result
 from sim.protocols.replica import Replica
 from sim.protocols.system import ReplicatedSystem, StateMachineSystem
 from sim.settings import Count

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sim.node import message
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.epaxos import Instance
-from sim.protocols.kv import Command
 
 __all__ = [
     "NO_DEPS",

@@ -45,6 +45,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos import (
     ACCEPTED,
@@ -70,7 +71,6 @@ from sim.protocols.consensus.epaxos_star.messages import (
     ValidateOk,
     Waiting,
 )
-from sim.protocols.kv import NOOP, Command
 
 if TYPE_CHECKING:
     from sim.protocols.consensus.epaxos_star.system import EPaxosStar

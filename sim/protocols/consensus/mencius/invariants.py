@@ -11,11 +11,11 @@ from typing import Any
 
 from sim.invariants import Stored, promises
 from sim.node import Node
+from sim.protocols.command import NOOP
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.mencius.messages import Accepted, Heartbeat, Promise, Revoked, Skip, Suggest
 from sim.protocols.consensus.multipaxos import MultiPaxosSafety
 from sim.protocols.consensus.paxos import PaxosSafety
-from sim.protocols.kv import NOOP
 from sim.system import Invariant
 
 __all__ = ["MenciusSafety", "mencius_promises"]

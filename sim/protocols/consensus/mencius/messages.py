@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sim.message import message
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot, Vote
-from sim.protocols.kv import Command
 
 __all__ = [
     "Accepted",

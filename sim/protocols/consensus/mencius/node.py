@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from sim.protocols.backoff import LONGEST_WAIT, Backoff
 from sim.protocols.client import Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.mencius.messages import (
     Accepted,
@@ -38,7 +39,6 @@ from sim.protocols.consensus.mencius.messages import (
 )
 from sim.protocols.consensus.mencius.replica import AT_ONCE
 from sim.protocols.consensus.mencius.revocation import Revoker
-from sim.protocols.kv import NOOP, Command
 
 __all__ = ["MenciusNode"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.node import durable, durable_log, durable_map
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Chosen, Fetch, Known, Skip
-from sim.protocols.kv import NOOP, Command
 from sim.protocols.quorums import Majority, QuorumTest
 from sim.protocols.replica import Replica
 

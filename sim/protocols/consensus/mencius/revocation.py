@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sim.node import durable
+from sim.protocols.command import NOOP
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Known, Nack, Prepare, Promise, Revoke, Revoked
 from sim.protocols.consensus.mencius.replica import SlotReplica
-from sim.protocols.kv import NOOP
 
 __all__ = ["Revoker"]
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.node import durable, durable_map
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.multipaxos.messages import Learn, Learned
-from sim.protocols.kv import Command
 from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sim.message import message
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.departures import Stamp
-from sim.protocols.kv import Command
 
 __all__ = [
     "Accept",

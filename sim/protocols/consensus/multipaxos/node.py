@@ -18,6 +18,7 @@ Departures from the papers, and decisions that the papers leave open:
 from __future__ import annotations
 
 from sim.protocols.client import Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.multipaxos.learning import SlotLearner
 from sim.protocols.consensus.multipaxos.messages import (
@@ -28,7 +29,6 @@ from sim.protocols.consensus.multipaxos.messages import (
     Prepare,
     Promise,
 )
-from sim.protocols.kv import NOOP, Command
 from sim.protocols.quorums import QuorumTest
 
 __all__ = ["MultiPaxosNode"]

@@ -22,6 +22,7 @@ from typing import Any
 
 from sim.node import durable
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.multipaxos.messages import (
     Batch,
@@ -35,7 +36,6 @@ from sim.protocols.consensus.multipaxos.messages import (
 )
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.departures import Departures
-from sim.protocols.kv import Command
 
 __all__ = ["FullMultiPaxosNode"]
 

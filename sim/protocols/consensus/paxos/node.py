@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sim.message import message
 from sim.node import Node, durable
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
-from sim.protocols.kv import Command
 from sim.protocols.quorums import QuorumTest
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 from sim.node import durable, durable_log, message
 from sim.protocols.client import Request
-from sim.protocols.kv import NOOP, Command
+from sim.protocols.command import NOOP, Command
 from sim.protocols.replica import Replica
 
 __all__ = [

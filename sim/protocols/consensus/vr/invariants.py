@@ -17,6 +17,7 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.application import Application
+from sim.protocols.command import Command
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.consensus.vr.messages import (
     Commit,
@@ -27,7 +28,6 @@ from sim.protocols.consensus.vr.messages import (
     StartView,
 )
 from sim.protocols.consensus.vr.replica import NORMAL
-from sim.protocols.kv import Command
 from sim.system import Invariant
 
 __all__ = ["ViewstampedSafety"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.message import message
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 
 __all__ = [
     "Commit",

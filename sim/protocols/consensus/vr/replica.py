@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sim.protocols.command import Command
 from sim.protocols.consensus.vr.messages import DoViewChange, Epochs, RecoveryResponse, StartViewChange
-from sim.protocols.kv import Command
 from sim.protocols.replica import Replica
 
 if TYPE_CHECKING:

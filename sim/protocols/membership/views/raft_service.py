@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.departures import Stamp
-from sim.protocols.kv import Command
 from sim.protocols.membership.suspicion import Rule
 from sim.protocols.membership.views.service import Ping, View, ViewRules
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node, durable, durable_map, message
 from sim.protocols.causality.hlc import BEGINNING
 from sim.protocols.client import HomeClient, Request
-from sim.protocols.kv import Command, Result
+from sim.protocols.command import Command, Result
 from sim.protocols.replica import Responder
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.counters import GCounter, PnCounter

@@ -6,7 +6,8 @@ from typing import Any
 
 from sim.protocols.causality.dots import Context
 from sim.protocols.client import Client, Reply, Request
-from sim.protocols.kv import READS, Command
+from sim.protocols.command import Command
+from sim.protocols.kv import READS
 from sim.protocols.replication.dynamo.messages import Answer, Unavailable, Update
 from sim.protocols.replication.dynamo.versions import Siblings, Stamped, StoredVersion, write_siblings
 

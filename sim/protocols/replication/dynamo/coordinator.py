@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.node import Part
 from sim.protocols.client import Request
-from sim.protocols.kv import Command
+from sim.protocols.command import Command
 from sim.protocols.replication.dynamo.messages import (
     Answer,
     Get,

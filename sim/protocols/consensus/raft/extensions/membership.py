@@ -14,9 +14,9 @@ from typing import Any
 
 from sim.node import message
 from sim.protocols.admin import AdminReply, Join, Leave, Reconfigure
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft.extensions.elections import Stickiness
 from sim.protocols.consensus.raft.node import AppendEntries, AppendEntriesReply
-from sim.protocols.kv import Command
 
 __all__ = ["Config", "Membership"]
 

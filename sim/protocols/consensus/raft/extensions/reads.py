@@ -11,9 +11,9 @@ from typing import Any
 
 from sim.node import message
 from sim.protocols.client import Client, Reply, Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft.extensions.elections import Stickiness
 from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
-from sim.protocols.kv import Command
 
 __all__ = [
     "FollowerReads",

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from sim.message import replace
 from sim.node import message
 from sim.protocols.client import Request
+from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.raft.node import AppendEntries, Entry, RaftNode
-from sim.protocols.kv import NOOP, Command
 
 __all__ = ["AppendEntriesConflict", "Batching", "FastBacktracking", "Pipelining"]
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.client import Reply, Request
+from sim.protocols.command import Result
 from sim.protocols.consensus.raft.invariants.history import RaftLaw
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.kv import Result
 
 __all__ = ["AcknowledgedIsCommitted", "ExactlyOnce"]
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.consensus.raft.invariants.history import RaftLaw, ServerRecord
 from sim.protocols.consensus.raft.node import AppendEntriesReply, Entry, RaftNode
-from sim.protocols.kv import Command
 
 __all__ = ["AckedIsKept", "LeaderAppendOnly", "LogMatching", "MatchIndex", "Validity"]
 
