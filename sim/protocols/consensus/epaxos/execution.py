@@ -1,4 +1,4 @@
-"""Egalitarian Paxos: which commands interfere, and in which order committed ones are executed (section 4.3.2)."""
+"""Egalitarian Paxos: interference of commands, and the execution order of committed ones (section 4.3.2)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["ByKey", "Conflicts", "Interference", "execution_order"]
 
 
 class ByKey:
-    """Where the commands of an application are noted: at each key that they touch, or at None, which is everything.
+    """The index of an application's commands: by each key that they touch, or by None, which stands for all keys.
 
-    Two commands interfere if one of them touches what the other one touches, unless both only read.
+    Two commands interfere if they touch a common key, unless both only read.
     """
 
     def __init__(self, application: Application) -> None:
@@ -27,16 +27,16 @@ class ByKey:
         return command.kind in self._reads_of
 
     def places(self, command: Command) -> tuple[str | None, ...]:
-        """Where a command is noted."""
+        """The keys under which a command is indexed; None stands for all keys."""
         touched = self._touched(command)
         return (None,) if touched is None else touched
 
 
 class Interference(ByKey):
-    """The commands at each key, as one replica knows them.
+    """The commands at each key that one replica knows.
 
-    `seen_by` is what a new command must depend on. Of the executed commands the last write is enough, and for a
-    write the reads since: all earlier ones were executed before these, and so are among what these depend on.
+    `seen_by` returns the dependencies of a new command. Of the executed commands, the last write suffices, and for a
+    write also the reads since then: earlier commands were executed before these, so these depend on them.
     """
 
     def __init__(self, application: Application) -> None:
@@ -46,19 +46,19 @@ class Interference(ByKey):
         self._reads: dict[str | None, dict[Instance, int]] = {}  # executed reads since then, their seq
 
     def put(self, instance: Instance, command: Command, seq: int) -> None:
-        """A command is known now, or its seq has changed."""
+        """Add a command, or change its seq."""
         if command.session >= 0:
             for place in self.places(command):
                 self._open.setdefault(place, {})[instance] = (self.is_read(command), seq)
 
     def drop(self, instance: Instance, command: Command) -> None:
-        """The instance has another command now."""
+        """Remove a command, because its instance has another one."""
         if command.session >= 0:
             for place in self.places(command):
                 self._open.get(place, {}).pop(instance, None)
 
     def executed(self, instance: Instance, command: Command, seq: int) -> None:
-        """A command has been executed."""
+        """Note that a command has been executed."""
         if command.session < 0:
             return
         self.drop(instance, command)
@@ -67,7 +67,7 @@ class Interference(ByKey):
             for place in places:
                 self._reads.setdefault(place, {})[instance] = seq
             return
-        if None in places:  # it depends on all that was executed before it
+        if None in places:  # it depends on all commands that were executed before it
             self._write.clear()
             self._reads.clear()
         for place in places:
@@ -75,7 +75,7 @@ class Interference(ByKey):
             self._reads.pop(place, None)
 
     def seen_by(self, command: Command, itself: Instance) -> tuple[int, list[Instance]]:
-        """The seq that follows all commands which interfere, and these commands."""
+        """The seq after those of all interfering commands, and the instances of these commands."""
         if command.session < 0:
             return 1, []
         reads = self.is_read(command)
@@ -96,7 +96,7 @@ class Interference(ByKey):
 
 
 class Conflicts(ByKey):
-    """The commands at each key, as one replica of EPaxos* knows them: `of` finds those that conflict with a command."""
+    """The commands at each key that a replica of EPaxos* knows; `of` finds those that conflict with a command."""
 
     def __init__(self, application: Application, rows: int) -> None:
         super().__init__(application)
@@ -106,7 +106,7 @@ class Conflicts(ByKey):
         self._tables: dict[tuple[bool, Any], list[list[int]]] = {}
 
     def _noted(self, command: Command) -> list[list[list[int]]]:
-        """The tables in which a command is noted."""
+        """The tables in which a command is indexed."""
         reads = self.is_read(command)
         return [
             self._tables.setdefault((reads, place), [[] for _ in range(self._rows)])
@@ -114,14 +114,14 @@ class Conflicts(ByKey):
         ]
 
     def put(self, instance: Instance, command: Command) -> None:
-        """An instance may have this command; it never has another but a no-op."""
+        """Note that an instance may have this command; its only alternative is a no-op."""
         if instance not in self._known and command.session >= 0:
             self._known[instance] = command
             for table in self._noted(command):
                 insort(table[instance[0]], instance[1])
 
     def drop(self, instance: Instance) -> None:
-        """The instance is a no-op for good."""
+        """Remove an instance whose command is finally a no-op."""
         command = self._known.pop(instance, None)
         if command is not None:
             for table in self._noted(command):
@@ -150,13 +150,13 @@ def execution_order(
     deps: Callable[[Instance], Iterable[Instance] | None],
     seq: Callable[[Instance], int],
 ) -> list[Instance] | Instance:
-    """The order in which to execute a committed command and all that must go before it.
+    """The order in which to execute a committed command and all commands that must precede it.
 
     Strongly connected components in reverse topological order; inside a component by seq, then by instance.
 
     Parameters
     ----------
-    deps: what an instance depends on, executed ones left out; None: it is not committed.
+    deps: the unexecuted dependencies of an instance; None: the instance is not committed.
     seq: its seq.
 
     Returns the instances in order, or the instance that is not committed and blocks them.
@@ -173,7 +173,7 @@ def execution_order(
 def _closure(
     start: Instance, deps: Callable[[Instance], Iterable[Instance] | None]
 ) -> dict[Instance, list[Instance]] | Instance:
-    """All that can be reached, with its dependencies; or the first instance that is not committed."""
+    """All reachable instances with their dependencies; or the first instance that is not committed."""
     graph: dict[Instance, list[Instance]] = {}
     todo = [start]
     while todo:

@@ -1,7 +1,7 @@
-"""What must always hold in EPaxos and EPaxos*, against a ghost of all that was committed, executed and answered.
+"""The invariants of EPaxos and EPaxos*, checked against a ghost of all that was committed, executed and answered.
 
-What a replica has committed or executed counts from the moment at which it is on its disk: before that, nobody has
-been told, and a crash may undo it.
+A commit or execution at a replica counts as soon as it is on the replica's disk: before that, the replica has sent
+nothing about it, and a crash may undo it.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _VOUCHES = {
     "RecoverOk": UNKNOWN,
     "ValidateOk": UNKNOWN,
 }  # answer -> the least status that the disk of its sender must have
-_LOOK_BACK = 16  # so many of the last commits on a key a new one is compared with
+_LOOK_BACK = 16  # number of last commits on a key with which a new one is compared
 
 Identity = tuple[int, int]
 Place = str | int
 """A key, `_WIDE` or `_ALL`."""
-_WIDE: Place = 0  # what touches everything
-_ALL: Place = 1  # all that touches anything
+_WIDE: Place = 0  # commands that touch all keys
+_ALL: Place = 1  # all commands that touch any key
 
 
 @dataclass
 class _Replica:
-    """What the ghost knows of one replica in its present life."""
+    """The ghost's record of the current incarnation of one replica."""
 
     host: Any
     life: int = -1
-    seen: int = 0  # executed instances that have been looked at
-    numbers: int = 0  # own instances that have been looked at
+    seen: int = 0  # executed instances that have been checked
+    numbers: int = 0  # own instances that have been checked
     pending: deque[tuple[int, Instance]] = field(
         default_factory=deque
     )  # executed, not on disk: the record it needs
@@ -61,11 +61,12 @@ class EPaxosSafety(Invariant):
     Parameters
     ----------
     application:
-        What is replicated; it says which commands interfere.
+        The replicated application; it determines which commands interfere.
     sequenced:
-        EPaxos: dependencies on what is executed are cut, so that of two interfering commands one is only reachable
-        from the other; and what is proposed after a command is *committed* is executed after it. Else, for EPaxos*: one
-        is among the other's dependencies, and what is proposed after a command is *executed* is executed after it.
+        True for EPaxos: dependencies on executed commands are cut, so of two interfering commands, one is only
+        reachable from the other; a command proposed after another is *committed* is executed after it. False for
+        EPaxos*: one is among the other's dependencies; a command proposed after another is *executed* is executed
+        after it.
     """
 
     application: Application = field(kw_only=True)
@@ -77,11 +78,11 @@ class EPaxosSafety(Invariant):
         )  # after the commands in the order in which they were first executed
         self.replicas: dict[str, _Replica] = {}
         self.requested: dict[Identity, Any] = {}
-        self.chosen: dict[Instance, tuple[tuple[Any, ...], str]] = {}  # -> outcome, who said so first
+        self.chosen: dict[Instance, tuple[tuple[Any, ...], str]] = {}  # -> outcome, first sender of it
         self.committed: dict[Place, list[Instance]] = {}  # in the order of their commits
         self.timeline: dict[Place, list[Instance]] = {}  # those that later proposals must follow
-        self.after: dict[Instance, dict[Place, int]] = {}  # how long timelines were when it was proposed
-        self.begun: dict[Instance, None] = {}  # executed by somebody
+        self.after: dict[Instance, dict[Place, int]] = {}  # lengths of the timelines when it was proposed
+        self.begun: dict[Instance, None] = {}  # executed by some replica
         self.writes: dict[Place, list[Identity]] = {}  # in the order of execution
         self.before: dict[Identity, dict[Place, int]] = {}  # how many writes stand before it
         self.results: dict[Identity, Result] = {}
@@ -107,7 +108,7 @@ class EPaxosSafety(Invariant):
             self.check_reply(src, message)
 
     def check_disk(self, src: str, instance: Instance, least: int, message: Any) -> None:
-        """What a message says of an instance, a crash of its sender cannot take back any more."""
+        """Check that the status of an instance in a message is on its sender's disk."""
         known = self.replicas.get(src)
         if known is None or known.host.disk.instant:
             return
@@ -119,7 +120,7 @@ class EPaxosSafety(Invariant):
             )
 
     def check_vouch(self, src: str, msg: Any, least: int) -> None:
-        """The ballots that a replica answers and those it has accepted in only grow, restarts included."""
+        """The ballots that a replica answers, and in which it has accepted, only grow, also over restarts."""
         key = (src, msg.instance)
         ballot = getattr(msg, "ballot", ZERO)
         before = self.promised.get(key, ZERO)
@@ -145,7 +146,7 @@ class EPaxosSafety(Invariant):
             )
 
     def check_reply(self, src: str, msg: Any) -> None:
-        """Exactly once: an answer is what the command came to where it was first executed."""
+        """Exactly once: an answer is the result of the command where it was first executed."""
         identity = (msg.session, msg.sequence)
         truth = self.results.get(identity)
         if truth is None or (truth.status, truth.value, truth.result) != (msg.status, msg.value, msg.result):
@@ -156,7 +157,7 @@ class EPaxosSafety(Invariant):
     # Commits
 
     def choose(self, src: str, instance: Instance, outcome: tuple[Any, ...]) -> None:
-        """Committed (command, seq, deps) are unique, were asked for, and are known to what interferes."""
+        """Committed (command, seq, deps) are unique, sent by a client, and visible to interfering commands."""
         known, first = self.chosen.setdefault(instance, (outcome, src))
         if known is not outcome:
             if known != outcome:
@@ -179,22 +180,22 @@ class EPaxosSafety(Invariant):
             self.note(self.timeline, instance, command)
 
     def places(self, command: Command) -> tuple[Place, ...]:
-        """Where that is noted with which a command may interfere."""
+        """The indices of the commands with which a command may interfere."""
         touched = self.application.touched(command)
         return (_ALL,) if touched is None else (*touched, _WIDE)
 
     def note(self, where: dict[Place, list[Instance]], instance: Instance, command: Command) -> None:
-        """Note an instance where those that may interfere with it look."""
+        """Index an instance so that commands which may interfere with it find it."""
         touched = self.application.touched(command)
         for place in (_WIDE, _ALL) if touched is None else (*touched, _ALL):
             where.setdefault(place, []).append(instance)
 
     def interfere(self, one: Instance, other: Instance) -> bool:
-        """Whether two committed instances that touch the same interfere."""
+        """Whether two committed instances that touch a common key interfere."""
         return not all(self.chosen[i][0][0].kind in self.application.reads for i in (one, other))
 
     def check_visible(self, src: str, instance: Instance, other: Instance) -> None:
-        """Of two that interfere, one knows of the other."""
+        """Of two interfering instances, one depends on the other."""
         if (
             not self.interfere(instance, other)
             or other in self.deps(instance)
@@ -216,11 +217,11 @@ class EPaxosSafety(Invariant):
         )
 
     def deps(self, instance: Instance) -> Any:
-        """What a committed instance depends on."""
+        """The dependencies of a committed instance."""
         return self.chosen[instance][0][2]
 
     def search(self, start: Instance, goal: Instance) -> Iterator[bool]:
-        """Breadth-first from one instance to another through what is committed: False, ..., True if it gets there."""
+        """Breadth-first search from one instance to another through committed ones; yields False, and True if found."""
         todo, seen = deque([start]), {start}
         while todo:
             for dep in self.deps(todo.popleft()):
@@ -261,14 +262,14 @@ class EPaxosSafety(Invariant):
             self.confirm(node.name)
 
     def confirm(self, name: str) -> None:
-        """Look at what a replica has executed, as far as it is on disk."""
+        """Check the executions of a replica that are on its disk."""
         known = self.replicas[name]
         disk = known.host.disk
         while known.pending and (disk.instant or known.pending[0][0] <= disk.synced):
             self.check_execution(known, known.host.node, known.pending.popleft()[1])
 
     def check_execution(self, known: _Replica, replica: Any, instance: Instance) -> None:
-        """What is executed is committed, and so is all that it depends on; and it comes after what it must follow."""
+        """An executed instance and its dependencies are committed, and it follows the commands that must precede it."""
         record = replica.record_of(instance)
         self.check_closure(replica, instance, record)
         self.choose(replica.name, instance, (record.command, getattr(record, "seq", None), record.deps))
@@ -282,7 +283,7 @@ class EPaxosSafety(Invariant):
             self.note(self.timeline, instance, record.command)
 
     def check_closure(self, replica: Any, instance: Instance, record: Any) -> None:
-        """What a replica executes, and what that depends on, it holds as committed."""
+        """A replica holds the instance that it executes, and all its dependencies, as committed."""
         needed = [instance, *getattr(record.deps, "others", record.deps)]
         prefix = getattr(record.deps, "prefix", ())
         needed += [(r, k) for r, last in enumerate(prefix) for k in range(replica.prefix[r] + 1, last + 1)]
@@ -294,7 +295,7 @@ class EPaxosSafety(Invariant):
                 )
 
     def check_real_time(self, known: _Replica, name: str, instance: Instance, command: Command) -> None:
-        """What was committed (EPaxos*: executed) before a command was proposed, and interferes, is executed first."""
+        """An interfering command that was committed (EPaxos*: executed) before a proposal is executed before it."""
         for place in self.places(command):
             timeline = self.timeline.get(place, [])
             passed = known.passed.get(place, 0)
@@ -311,9 +312,9 @@ class EPaxosSafety(Invariant):
                     self.violated((name,), *facts, invariant="what comes later is executed later")
 
     def check_order(self, known: _Replica, name: str, command: Command) -> None:
-        """Interfering commands are executed in one order everywhere; the first who does so tells what they come to.
+        """Interfering commands are executed in one order everywhere; the first execution determines the results.
 
-        So all that interferes with a command, and goes before it, has been executed by somebody before.
+        So all interfering commands that precede a command have been executed by some replica before.
         """
         identity = (command.session, command.sequence)
         if identity in known.had:

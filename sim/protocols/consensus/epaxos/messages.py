@@ -1,4 +1,4 @@
-"""Egalitarian Paxos: its messages, and what a replica knows of an instance."""
+"""Egalitarian Paxos: the messages, and a replica's record of an instance."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ UNKNOWN, PREACCEPTED, ACCEPTED, COMMITTED = 0, 1, 2, 3
 
 @message
 class Record:
-    """What a replica knows of an instance.
+    """A replica's record of an instance.
 
-    ``promised`` and ``accepted`` are two ballots: the highest that it has heard of, and the one in which it has taken
-    over the attributes. (One variable for both, as first printed, loses commits: Sutra, arXiv 1906.10917.)
+    ``promised`` and ``accepted`` are two ballots: the highest that the replica knows, and the one in which it accepted
+    the attributes. (One variable for both, as in the original paper, loses commits: Sutra, arXiv 1906.10917.)
     ``partner`` as in `PreAccept`.
     """
 
@@ -75,7 +75,7 @@ class PreAcceptOk:
 
 @message
 class Accept:
-    """The Paxos phase: these are the attributes."""
+    """The Paxos phase: requests to accept these attributes."""
 
     instance: Instance
     ballot: Ballot
@@ -94,7 +94,7 @@ class AcceptOk:
 
 @message
 class Commit:
-    """A command and its attributes for good."""
+    """A command and its final attributes."""
 
     instance: Instance
     command: Command
@@ -104,7 +104,7 @@ class Commit:
 
 @message
 class Prepare:
-    """Explicit prepare: what is known of this instance?"""
+    """Explicit prepare: requests the receiver's record of this instance."""
 
     instance: Instance
     ballot: Ballot
@@ -112,7 +112,7 @@ class Prepare:
 
 @message
 class PrepareOk:
-    """What the sender knew when it promised the ballot."""
+    """The sender's record when it promised the ballot."""
 
     instance: Instance
     ballot: Ballot
@@ -129,6 +129,6 @@ class Nack:
 
 @message
 class Fetch:
-    """A replica is behind: of each row it has executed everything up to a number. Who has later Commits, sends some."""
+    """A replica that is behind has executed each row up to a number; the receiver sends later Commits that it has."""
 
     prefix: tuple[int, ...]

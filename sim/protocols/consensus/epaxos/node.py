@@ -1,4 +1,4 @@
-"""Egalitarian Paxos (Moraru, Andersen, Kaminsky, SOSP 2013): no leader; any replica leads the commands it gets.
+"""Egalitarian Paxos (Moraru, Andersen, Kaminsky, SOSP 2013): no leader; each replica leads the commands of its clients.
 
 A command is committed with its *dependencies*, the commands that interfere with it (same key, not both reads), and
 a *sequence number*. If a fast quorum sees the same dependencies, one round trip commits (the fast path); otherwise
@@ -6,11 +6,12 @@ the union is accepted in a second one (the slow path). Committed commands are ex
 connected components of the graph of dependencies (`sim.protocols.consensus.epaxos.replica`).
 
 With three replicas the fast quorum is the leader and one other, its *partner*, which it names in PreAccept (figure 2
-sends PreAccept to the members of one fast quorum). One reply always agrees with itself, so whatever interferes, one
-round trip commits. A recovery without the leader asks the partner (or waits: the two that are left are a majority), and
-takes over what that has pre-accepted: nothing else can have been committed fast. The leader and its partner are a
-majority that has pre-accepted these attributes, so they are right even if nothing was committed. If the partner had
-pre-accepted nothing before it promised a higher ballot, then nothing was committed fast nor will be.
+sends PreAccept to the members of one fast quorum). A single reply cannot disagree with others, so one round trip
+commits even if commands interfere. A recovery without the leader asks the partner (or waits: the other two replicas are
+a majority), and adopts the attributes that the partner has pre-accepted: no others can have been committed fast. The
+leader and its partner are a majority that has pre-accepted these attributes, so they are correct even if nothing was
+committed. If the partner had pre-accepted nothing before it promised a higher ballot, nothing was or will be committed
+fast.
 
 Assumptions: n = 2F + 1 replicas, at most F down. The fast quorum is 2F with the simplified recovery of figure 3.
 
@@ -19,12 +20,12 @@ Departures from the paper:
 - Two ballots per instance, promised and accepted: one variable for both loses commits (Sutra, arXiv 1906.10917).
 - The optimised fast quorum F + floor((F+1)/2) is not offered here: the recovery printed for it has known faults
   (arXiv 2511.02743, section 7). `sim.protocols.consensus.epaxos_star` has that quorum with a recovery that is proved.
-- PreAccept goes to all, as the authors' program does unless it is thrifty, and who is not in the fast quorum helps the
-  slow path only. With three replicas that program then wants the leader's own attributes from the other, which takes
-  the slow path when commands interfere; naming the partner keeps the one round trip of the paper. The partner is who
-  answered the last command first (at the beginning the next in the ring), so it is the nearest, or one that is up.
+- PreAccept goes to all, as in the authors' program unless it is thrifty; replicas outside the fast quorum help the slow
+  path only. With three replicas, that program requires the other replica to reply with the leader's own attributes, and
+  takes the slow path if commands interfere; naming the partner keeps the paper's one round trip. The partner is the
+  replica that answered the last command first (initially the next in the ring), so it is the nearest that is up.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
-- Two commands interfere where the application says that they touch the same keys (a scan touches all).
+- The application determines which keys commands touch (a scan touches all), and thereby which ones interfere.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ __all__ = ["EPaxos", "EPaxosNode"]
 
 
 class _Led:
-    """What a replica knows of a command that it leads now."""
+    """The state of an instance that a replica currently leads."""
 
     __slots__ = ("asked", "avoid_fast", "ballot", "command", "deps", "partner", "phase", "replies", "seq")
 
@@ -79,7 +80,7 @@ class _Led:
 
 
 class EPaxosNode(EgalitarianReplica):
-    """A replica: leader of the commands that its clients bring, acceptor of all others."""
+    """A replica: leader of its clients' commands, acceptor of all others."""
 
     settings: EPaxos
     nothing = Record(UNKNOWN, None, 0, (), ZERO, ZERO)
@@ -87,7 +88,7 @@ class EPaxosNode(EgalitarianReplica):
     def on_start(self) -> None:
         super().on_start()
         self.f = (len(self.members) - 1) // 2
-        self.fast_others = self.settings.fast_quorum_size - 1  # how many besides the leader
+        self.fast_others = self.settings.fast_quorum_size - 1  # members of a fast quorum besides the leader
         self.interference = Interference(self.store.application)
         for instance, record in list(self.instances.items()):
             self.remember(instance, record)
@@ -109,7 +110,7 @@ class EPaxosNode(EgalitarianReplica):
         ballot: Ballot,
         partner: str = "",
     ) -> None:
-        """Write down what this replica holds of an instance from now on."""
+        """Store this replica's new record of an instance."""
         known = self.record_of(instance)
         if known.command is not None and known.command != command:
             self.interference.drop(instance, known.command)
@@ -164,7 +165,7 @@ class EPaxosNode(EgalitarianReplica):
             self.decide(msg.instance, led, may_wait=True)
 
     def decide(self, instance: Instance, led: _Led, *, may_wait: bool) -> None:
-        """Fast path if a fast quorum agrees; slow path with F replies when it cannot, or when timeout ends."""
+        """Fast path if a fast quorum agrees; slow path with F replies if it cannot, or after the timeout."""
         replies = list(led.replies.values())
         if len(replies) < self.f:
             return
@@ -213,7 +214,7 @@ class EPaxosNode(EgalitarianReplica):
     # Commit
 
     def commit(self, instance: Instance, led: _Led) -> None:
-        """The attributes are final: say so to everyone."""
+        """Send the final attributes to all others."""
         assert led.command is not None
         self.committed(instance, led.command, led.seq, led.deps, tell=True)
 
@@ -230,7 +231,7 @@ class EPaxosNode(EgalitarianReplica):
         *,
         tell: bool = False,
     ) -> None:
-        """Remember what was chosen, ``tell`` it to the others, and execute what can be executed now."""
+        """Store the chosen attributes, send them to the others if ``tell``, and execute what can be executed now."""
         known = self.record_of(instance)
         self.learn(instance, COMMITTED, command, seq, deps, known.promised)
         self.led.pop(instance, None)
@@ -263,7 +264,7 @@ class EPaxosNode(EgalitarianReplica):
     # Failures: retry, then explicit prepare (figure 3)
 
     def on_retry_timeout(self, instance: Instance) -> None:
-        """Ask those again who have not answered; with a majority of PreAcceptOks, stop hoping for the fast path."""
+        """Ask silent replicas again; with a majority of PreAcceptOks, give up the fast path."""
         led: _Led | None = self.led.get(instance)
         if led is None:
             return
@@ -276,7 +277,7 @@ class EPaxosNode(EgalitarianReplica):
         self.broadcast(self.question(instance, led), to=silent)
 
     def question(self, instance: Instance, led: _Led) -> PreAccept | Accept | Prepare:
-        """What the phase of a led instance asks."""
+        """The request of a led instance's current phase."""
         if led.phase == "prepare":
             return Prepare(instance, led.ballot)
         assert led.command is not None
@@ -298,7 +299,7 @@ class EPaxosNode(EgalitarianReplica):
         self.await_answers(instance, led)
 
     def promise(self, instance: Instance, ballot: Ballot) -> None:
-        """Take part in no lower ballot of this instance any more."""
+        """Promise to take part in no lower ballot of this instance."""
         known = self.record_of(instance)
         self.remember(
             instance,
@@ -323,7 +324,7 @@ class EPaxosNode(EgalitarianReplica):
             self.recover(msg.instance, led)
 
     def recover(self, instance: Instance, led: _Led) -> None:
-        """With a majority of PrepareOks: finish what may have been decided, or start afresh (figure 3)."""
+        """With a majority of PrepareOks: finish what may have been decided, or start again (figure 3)."""
         highest = max(record.accepted for record in led.replies.values())
         latest = {src: r for src, r in led.replies.items() if r.accepted == highest and r.command is not None}
         chosen = self.may_be_decided(instance, latest)
@@ -360,15 +361,15 @@ class EPaxosNode(EgalitarianReplica):
 
 @dataclass(frozen=True, kw_only=True)
 class EPaxos(EgalitarianSystem):
-    """Egalitarian Paxos over ``nodes`` replicas; clients use the nearest.
+    """Egalitarian Paxos with ``nodes`` replicas; each client uses the nearest one.
 
     Parameters
     ----------
     nodes:
         How many replicas (odd, >= 1), named n0, n1, ...
     fast_quorum:
-        How many replicas, the leader included, must agree for the fast path; None: 2F, the least that the recovery of
-        figure 3 allows.
+        How many replicas, including the leader, must agree for the fast path; None: 2F, the minimum for the recovery
+        of figure 3.
     thrifty:
         Send PreAccept to a fast quorum only and Accept to a majority, and to the others if these do not answer in
         time.
@@ -402,7 +403,7 @@ class EPaxos(EgalitarianSystem):
 
     @property
     def fast_quorum_size(self) -> int:
-        """How many replicas, the leader included, must agree for the fast path."""
+        """How many replicas, including the leader, must agree for the fast path."""
         return max(self.nodes - 1, 1) if self.fast_quorum is None else self.fast_quorum
 
     @property

@@ -1,13 +1,12 @@
-"""What EPaxos and EPaxos* have in common: commands come in, committed ones are executed, clients are answered.
+"""The common part of EPaxos and EPaxos*: requests of clients, execution of committed commands, answers.
 
-How a command is committed is the matter of `epaxos.node` and `epaxos_star.node`; in which order committed ones are
-executed, that of `execution`.
+`epaxos.node` and `epaxos_star.node` commit commands; `execution` determines the order in which they are executed.
 
-- A command takes effect once by its (session, number): a client that asks two replicas has its command in two
-  instances, and commands of one session on different keys are not ordered.
-- What a replica commits on the fast path it alone knows, and a recovery relies on its word that it has not. So a
-  Commit, and an answer to a client, wait until the commit is on disk.
-- A replica that is held up by commits that it has missed fetches them from another before it suspects their leaders.
+- A command takes effect once, identified by its (session, number): if a client asks two replicas, its command is in
+  two instances; commands of one session on different keys are not ordered.
+- Only the leader knows of its commit on the fast path, and a recovery relies on the leader's reply that it has not
+  committed. So a Commit, and an answer to a client, wait until the commit is on disk.
+- A replica that is blocked by missed commits fetches them from another replica before it suspects their leaders.
 - Instances are never collected.
 """
 
@@ -36,17 +35,17 @@ _AT_ONCE = 100  # commits in answer to one Fetch
 
 
 class EgalitarianReplica(Replica):
-    """A replica: leader of the commands that its clients bring, acceptor of all others, executor of all."""
+    """A replica: leader of its clients' commands, acceptor of all others, executor of all."""
 
     settings: Any
     instances = durable_map()  # instance -> Record
-    nothing: Any  # the record of an instance of which nothing is known
+    nothing: Any  # the record of an unknown instance
 
     def on_start(self) -> None:
         self.row = self.members.index(self.name)
         self.next_number = 1 + max((number for row, number in self.instances if row == self.row), default=0)
-        self.highest = [0] * len(self.members)  # the highest number heard of, in each row
-        self.led: dict[Instance, Any] = {}  # what this replica leads now: ballot, phase, replies
+        self.highest = [0] * len(self.members)  # the highest known number in each row
+        self.led: dict[Instance, Any] = {}  # instances that this replica leads: ballot, phase, replies
         self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
         self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
         self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
@@ -55,40 +54,40 @@ class EgalitarianReplica(Replica):
         self.fetching = False
         self.longest_wait = LONGEST_WAIT * self.settings.detection_timeout
         self.fetches = Backoff(self.settings.heartbeat_interval, self.longest_wait)
-        self.effects: dict[tuple[int, int], Result] = {}  # command -> what it came to
+        self.effects: dict[tuple[int, int], Result] = {}  # command -> its result
         self.executed: dict[Instance, None] = {}  # in the order of execution
-        self.prefix = [0] * len(self.members)  # of each row, everything up to here is executed
+        self.prefix = [0] * len(self.members)  # of each row, all instances up to this number are executed
 
-    # What a protocol defines
+    # Methods that a protocol defines
 
     def lead(self, instance: Instance, command: Command) -> None:
         """Begin to commit a client's command."""
         raise NotImplementedError
 
     def open_deps(self, instance: Instance) -> list[Instance] | None:
-        """What an instance depends on and is not executed; None while it is not committed."""
+        """The unexecuted dependencies of an instance; None: it is not committed."""
         raise NotImplementedError
 
     def seq_of(self, instance: Instance) -> int:
-        """What comes first among those that depend on each other (then the lower instance)."""
+        """The rank of an instance among those that depend on each other (ties: the lower instance first)."""
         raise NotImplementedError
 
     def promise(self, instance: Instance, ballot: Ballot) -> None:
-        """Take part in no lower ballot of this instance any more."""
+        """Promise to take part in no lower ballot of this instance."""
         raise NotImplementedError
 
     def commit_of(self, instance: Instance) -> Any:
-        """The Commit that tells of a committed instance."""
+        """The Commit message of a committed instance."""
         raise NotImplementedError
 
     # Instances
 
     def record_of(self, instance: Instance) -> Any:
-        """What is known of an instance here."""
+        """This replica's record of an instance."""
         return self.instances.get(instance, self.nothing)
 
     def remember(self, instance: Instance, record: Any) -> None:
-        """Write down what is known of an instance. Numbers below one that is heard of are in use, too."""
+        """Store the record of an instance. Numbers below a known one are in use, too."""
         self.instances[instance] = record
         row, number = instance
         if number > self.highest[row]:
@@ -119,7 +118,7 @@ class EgalitarianReplica(Replica):
         self.lead(instance, command)
 
     def finish(self, instance: Instance, command: Command, result: Result | None) -> None:
-        """Answer who waits for an instance; if a no-op took its place, propose the command again."""
+        """Answer the client that waits for an instance; if it became a no-op, propose the command again."""
         if instance not in self.waiting:
             return
         client, wanted = self.waiting.pop(instance)
@@ -134,7 +133,7 @@ class EgalitarianReplica(Replica):
     # Execution
 
     def settle(self, instance: Instance) -> None:
-        """An instance has just been committed here: execute what can be executed now."""
+        """After an instance was committed at this replica: execute what can be executed now."""
         self.cancel_timer("recover", instance)
         self.suspected.pop(instance, None)
         self.execute(instance)
@@ -142,7 +141,7 @@ class EgalitarianReplica(Replica):
             self.execute(other)
 
     def execute(self, instance: Instance) -> None:
-        """Execute a committed command after all that it depends on; or wait for what is not committed yet."""
+        """Execute a committed command after its dependencies; or wait for those that are not committed yet."""
         if instance in self.executed:
             return
         order = execution_order(instance, self.open_deps, self.seq_of)
@@ -171,16 +170,16 @@ class EgalitarianReplica(Replica):
                 result = self.effects[identity] = self.store.execute(command)
         self.finish(instance, command, result)
 
-    # Who is behind, fetches
+    # Fetching missed commits
 
     def fetch_soon(self) -> None:
-        """Something is missing; it may be on its way. After each fetch that brought nothing, wait twice as long."""
+        """Set the timer of a fetch, because a missing commit may be in flight. Each fetch in vain doubles the wait."""
         if not self.fetching and self.peers:
             self.fetching = True
             self.set_timer("fetch", self.fetches.wait(len(self.executed)))
 
     def missing(self) -> list[Instance]:
-        """What holds execution up, and numbers in use of which nothing is known."""
+        """The instances that block execution, and unknown instances whose numbers are in use."""
         gaps = [
             (row, number)
             for row, last in enumerate(self.highest)
@@ -211,22 +210,22 @@ class EgalitarianReplica(Replica):
     # Leading
 
     def first_asked(self, enough: int) -> tuple[str, ...]:
-        """Thrifty: only as many others as it takes are asked at first."""
+        """The replicas that are asked at first; if thrifty, only ``enough`` of them."""
         return self.next_in_ring(enough) if self.settings.thrifty else self.peers
 
     def next_in_ring(self, count: int) -> tuple[str, ...]:
-        """So many of the others, beginning after this replica."""
+        """The next ``count`` replicas in the ring after this one."""
         ring = [*self.members[self.row + 1 :], *self.members[: self.row]]
         return tuple(ring[:count])
 
     def first_pre_asked(self, partner: str) -> tuple[str, ...]:
-        """Who is asked to pre-accept at first."""
+        """The replicas that are asked to pre-accept at first."""
         if self.paired and self.settings.thrifty:
             return (partner,)
         return self.first_asked(self.settings.fast_quorum_size - 1)
 
     def keep_reply(self, src: str, led: Any, reply: Any) -> None:
-        """A replica has pre-accepted; the first of three that answers is the partner for the next command."""
+        """Keep a pre-accept reply; with three replicas, the first to answer is the next command's partner."""
         if self.paired and not led.replies:
             self.partner = src
         led.replies[src] = reply
@@ -238,19 +237,19 @@ class EgalitarianReplica(Replica):
         self.set_timer("retry", wait, instance)
 
     def leading(self, instance: Instance, ballot: Ballot, phase: str) -> Any:
-        """What this replica leads, if a reply of this ballot and phase is for it; else None."""
+        """The led instance to which a reply of this ballot and phase belongs; None: there is none."""
         led = self.led.get(instance)
         return led if led is not None and led.ballot == ballot and led.phase == phase else None
 
     def stand_down(self, instance: Instance, ballot: Ballot) -> None:
-        """Somebody leads this instance in a higher ballot than this replica did."""
+        """Stop leading an instance that another replica leads in a higher ballot."""
         led = self.led.get(instance)
         if led is not None and led.ballot < ballot:
             del self.led[instance]
             self.cancel_timer("retry", instance)
 
     def refuse(self, src: str, instance: Instance, ballot: Ballot, known: Any) -> bool:
-        """Answer what is out of date: with the commit, or with the higher ballot."""
+        """Answer an outdated message with the commit or the higher ballot; returns whether it was outdated."""
         if known.status == COMMITTED:
             self.send(src, self.commit_of(instance))
         elif ballot < known.promised:
@@ -260,7 +259,7 @@ class EgalitarianReplica(Replica):
         return True
 
     def on_nack(self, src: str, msg: Nack) -> None:
-        """Somebody else leads: wait, and try again with a higher ballot only if nothing comes of it."""
+        """Another replica leads: wait, and retry with a higher ballot only if the instance is not committed."""
         known = self.record_of(msg.instance)
         if msg.promised > known.promised and known.status != COMMITTED:
             self.stand_down(msg.instance, msg.promised)
@@ -270,15 +269,15 @@ class EgalitarianReplica(Replica):
     # Suspicion
 
     def suspect(self, instance: Instance) -> None:
-        """If this instance is not committed in time, its leader may be dead; a date that is set stays."""
+        """Set the timer of a recovery of this instance, unless it is set already."""
         if instance not in self.suspected:
             self.be_patient(instance)
 
     def be_patient(self, instance: Instance) -> None:
-        """A replica works on this instance: wait for a random time before taking it over.
+        """Another replica works on this instance: wait for a random time before taking it over.
 
         Each takeover raises the ballot, and doubles the wait for the next one. Without that, replicas that are slow
-        because they have much to send interrupt each other for ever, and send still more.
+        because of a high load would interrupt each other forever, and send even more.
         """
         timeout = self.settings.detection_timeout
         takeovers = self.record_of(instance).promised.round
@@ -287,20 +286,20 @@ class EgalitarianReplica(Replica):
         self.set_timer("recover", self.random.uniform(shortest, 2 * shortest), instance)
 
     def gauges(self) -> dict[str, float]:
-        """What a scenario may sample."""
+        """The gauges that a scenario may sample."""
         return {"executed": len(self.executed), "waiting": len(self.waiting), "blocked": len(self.blocked)}
 
 
 class NearestClient(Client):
-    """Asks the nearest replica; another one only while that does not answer."""
+    """A client that asks the nearest replica, and another one only if the nearest does not answer."""
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Who answers does not lead: there is no leader."""
+        """Do nothing: there is no leader."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
-    """The settings and promises that EPaxos and EPaxos* share; see there."""
+    """The common settings and claims of EPaxos and EPaxos*."""
 
     nodes: Count = 5
     thrifty: bool = False
@@ -316,7 +315,7 @@ class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
         return positions(nodes, EgalitarianReplica, "prefix")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that no live replica has executed or holds as accepted or committed."""
+        """How many acknowledged writes no live replica has executed or holds as accepted or committed."""
         replicas = [node for node in nodes.values() if isinstance(node, EgalitarianReplica)]
         if not replicas:
             return None

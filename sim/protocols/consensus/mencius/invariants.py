@@ -1,7 +1,7 @@
-"""What must always hold in Mencius: the invariants of Paxos per slot, and that skips are for ever.
+"""The invariants of Mencius: those of Paxos for each slot, and that skips are final.
 
-The ghost of `sim.protocols.consensus.paxos.invariants`, told of ranges of slots. Under ballot 0 the coordinator of
-a slot needs no promises, as nobody else may use it; a skip chooses a no-op when it is said.
+Uses the ghost of `sim.protocols.consensus.paxos.invariants`, for ranges of slots. With ballot 0, the coordinator of
+a slot needs no promises, because no other replica may use this ballot; a skip chooses a no-op when it is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["MenciusSafety", "mencius_promises"]
 
 
 def mencius_promises(nodes: int) -> tuple[Invariant, ...]:
-    """What a replica suggests, skips, promises or accepts is on its disk before others hear of it."""
+    """A replica's suggestions, skips, promises and votes are on its disk before it sends them."""
 
     def voted(stored: Stored, message: Any, dst: str) -> bool:
         ballot = getattr(message, "ballot", Ballot(0, stored.node.name))
@@ -47,7 +47,7 @@ def mencius_promises(nodes: int) -> tuple[Invariant, ...]:
 
 @dataclass
 class MenciusSafety(MultiPaxosSafety):
-    """Agreement per slot, promises per slot, P2c for revocations, skips; execution in order, answers true."""
+    """Agreement and promises per slot, P2c for revocations, skips; execution in order, correct answers."""
 
     nodes: int = 1
 
@@ -77,7 +77,7 @@ class MenciusSafety(MultiPaxosSafety):
     # Coordinators
 
     def sent_suggest(self, src: str, msg: Any) -> None:
-        """Only its coordinator suggests in a slot, one command, and none where it skipped."""
+        """Only the coordinator suggests in a slot: one command, and none in skipped slots."""
         ballot = Ballot(0, src)
         if src != f"n{(msg.slot - 1) % self.nodes}":
             self.violated(
@@ -101,7 +101,7 @@ class MenciusSafety(MultiPaxosSafety):
         self.skipped(src, msg.first, msg.slot)
 
     def skipped(self, src: str, first: int, turn: int) -> None:
-        """The coordinator says that it skipped its slots from ``first`` below ``turn``."""
+        """Check the coordinator's announcement that it skipped its slots from ``first`` below ``turn``."""
         for slot in range(max(first, self.announced.get(src, 0)), turn, self.nodes):
             ballot = Ballot(0, src)
             known = self.proposed.setdefault((slot, ballot), NOOP)
@@ -121,21 +121,21 @@ class MenciusSafety(MultiPaxosSafety):
         self.skipped(src, msg.first, msg.turn)
 
     def sent_heartbeat(self, src: str, msg: Any) -> None:
-        """Skips ride on heartbeats."""
+        """Heartbeats contain skips."""
         self.skipped(src, msg.first, msg.turn)
 
     def sent_accepted(self, src: str, msg: Any) -> None:
-        """A vote for a suggestion; skips ride on it."""
+        """A vote for a suggestion, which contains skips."""
         self.voted(src, msg.slot, msg)
         self.skipped(src, msg.first, msg.turn)
 
     # Acceptors
 
     def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
-        """Promises are kept per slot here: see `check_slot`."""
+        """Do nothing: promises are checked per slot, see `check_slot`."""
 
     def check_slot(self, src: str, slot: int, ballot: Ballot) -> None:
-        """What an acceptor promises or accepts in a slot is never below what it said before."""
+        """An acceptor's ballots in a slot never decrease."""
         told = self.slot_promises.get((src, slot), ZERO)
         if ballot < told:
             self.violated(
@@ -144,7 +144,7 @@ class MenciusSafety(MultiPaxosSafety):
         self.slot_promises[src, slot] = max(told, ballot)
 
     def voted(self, src: str, slot: int, msg: Any) -> None:
-        """An acceptor's vote in one slot; a coordinator without peers tells nobody else what it suggests."""
+        """An acceptor's vote in one slot; a coordinator without peers sends no suggestion."""
         if msg.ballot == Ballot(0, src) and (slot, msg.ballot) not in self.proposed:
             command = self.hosts[src].node.votes[slot].command
             self.check_asked(src, slot, command)
@@ -165,7 +165,7 @@ class MenciusSafety(MultiPaxosSafety):
             self.check_slot(src, slot, msg.ballot)
 
     def sent_revoke(self, src: str, msg: Any) -> None:
-        """P2c; and where nothing was accepted, only a no-op may be proposed."""
+        """P2c; in a slot without accepted values, only a no-op may be proposed."""
         self.sent_prepare(src, msg)
         values = dict(msg.values)
         for slot in self.slots_of(msg):
@@ -196,19 +196,19 @@ class MenciusSafety(MultiPaxosSafety):
             self.voted(src, slot, msg)
 
     def sent_chosen(self, src: str, msg: Any) -> None:
-        """Nobody is told of a suggestion that was not chosen."""
+        """Only chosen suggestions are sent as chosen."""
         command = self.proposed.get((msg.slot, Ballot(0, src)))
         self.check_chosen(src, msg.slot, command)
 
     def sent_known(self, src: str, msg: Any) -> None:
-        """Nor of any other value."""
+        """Only chosen values are sent as chosen."""
         for slot, command in msg.entries:
             self.check_chosen(src, slot, command)
 
 
 @dataclass(frozen=True, slots=True)
 class _InSlot:
-    """A vote as the invariants of Paxos know it."""
+    """A vote in the form used by the invariants of Paxos."""
 
     slot: int
     ballot: Ballot

@@ -50,7 +50,7 @@ class Chosen:
 
 @message
 class Skip:
-    """To itself, once it is on disk: the slots from ``first`` below ``turn`` are skipped."""
+    """To itself, delivered when the skip is on disk: the slots from ``first`` below ``turn`` are skipped."""
 
     first: int
     turn: int
@@ -58,7 +58,7 @@ class Skip:
 
 @message
 class Heartbeat:
-    """How far the sender has executed, and which of its slots since its last suggestion it skipped."""
+    """The sender's execution progress, and its skipped slots since its last suggestion."""
 
     applied: int
     first: int
@@ -67,7 +67,7 @@ class Heartbeat:
 
 @message
 class Fetch:
-    """What was chosen from ``first`` on?"""
+    """Requests the commands that were chosen from slot ``first`` on."""
 
     first: int
 
@@ -90,7 +90,7 @@ class Prepare:
 
 @message
 class Promise:
-    """1b: nothing below ``ballot`` in these slots; ``votes`` is what was accepted in them."""
+    """1b: the sender accepts nothing below ``ballot`` in these slots; ``votes``: what it has accepted in them."""
 
     ballot: Ballot
     first: int
@@ -100,7 +100,7 @@ class Promise:
 
 @message
 class Revoke:
-    """2a: in these slots accept ``values``, and no-ops where there is none."""
+    """2a: requests to accept ``values`` in these slots, and no-ops in slots without a value."""
 
     ballot: Ballot
     first: int
@@ -110,7 +110,7 @@ class Revoke:
 
 @message
 class Revoked:
-    """2b: what the revocation of ``ballot`` proposed is accepted in all these slots."""
+    """2b: the sender has accepted the proposals of the revocation with ``ballot`` in all these slots."""
 
     ballot: Ballot
     first: int

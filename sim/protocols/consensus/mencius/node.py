@@ -1,13 +1,13 @@
-"""Mencius, the simple version with skips: every replica leads every n-th slot, and skips those it has no use for.
+"""Mencius, the simple version with skips: every replica leads every n-th slot, and skips those that it does not need.
 
 Mao, Junqueira, Marzullo, "Mencius: Building Efficient Replicated State Machines for WANs" (OSDI 2008), section 4.
 A slot is an instance of *simple consensus*: its coordinator may suggest any command under ballot 0, or skip,
-which chooses a no-op at once, because nobody else may propose anything but a no-op there (or what the coordinator
-suggested). A client's nearest replica suggests its command; no leader far away is asked.
+which chooses a no-op at once, because other replicas may propose only a no-op there (or what the coordinator
+suggested). A client's nearest replica suggests its command, so no distant leader is involved.
 
 Rule 1  A replica suggests in its next own slot.
 Rule 2  One that sees a suggestion for a later slot skips its own slots before it.
-Rule 3  A slot that holds the others up for the detection timeout is revoked: Paxos with a higher ballot decides
+Rule 3  A slot that blocks the others for the detection timeout is revoked: Paxos with a higher ballot decides
         it and the same coordinator's following slots.
 Rule 4  A coordinator whose suggestion was revoked suggests its command again.
 
@@ -15,11 +15,11 @@ Rules 1, 2 and 4 are here, rule 3 in `revocation`, what every replica does in `r
 in `system`.
 
 Departures:
-- The paper relies on FIFO channels to infer skips. Messages overtake and get lost here, so a replica says which
-  of its slots it skipped since its last suggestion: in each suggestion, acceptance and heartbeat.
-- A skip counts once it is on disk, also for the replica itself; a suggestion leaves once it is on disk: otherwise a
-  restarted coordinator suggest something else in the slot.
-- No failure detector of its own: a replica that holds up execution is suspected until it is heard of again.
+- The paper relies on FIFO channels to infer skips. Here messages may be reordered or lost, so a replica states its
+  skipped slots since its last suggestion in each suggestion, acceptance and heartbeat.
+- A skip counts once it is on disk, also for the replica itself; a suggestion is sent once it is on disk: otherwise a
+  restarted coordinator might suggest another command in the slot.
+- No separate failure detector: a replica that blocks execution is suspected until a message from it arrives.
 - No out-of-order commit of commands that commute; the log is kept whole.
 """
 
@@ -47,10 +47,10 @@ class MenciusNode(Revoker):
     """A replica: coordinator of every n-th slot, acceptor and learner of all."""
 
     def on_start(self) -> None:
-        self.open: dict[int, set[str]] = {}  # own suggestions: who has accepted
+        self.open: dict[int, set[str]] = {}  # own suggestions -> replicas that have accepted
         self.mine: dict[int, Command] = {}  # own suggestions whose fate is not known
         self.resend_below = self.resend_next = 0
-        self.skips_known: dict[str, int] = {}  # coordinator -> slot below which its skips were taken in
+        self.skips_known: dict[str, int] = {}  # coordinator -> slot below which its skips were processed
         self.stalled_at = -1  # `applied` at the last heartbeat
         super().on_start()
         self.resends = Backoff(1, LONGEST_WAIT * self.detection / self.heartbeat)
@@ -84,7 +84,7 @@ class MenciusNode(Revoker):
         self.hear_skips(src, msg.first, msg.slot)
         ballot = Ballot(0, src)
         if self.promises.get(msg.slot, ZERO) > ballot:
-            self.tell(src, msg.slot)  # too late; perhaps it is known already what was chosen
+            self.tell(src, msg.slot)  # too late; perhaps this replica knows what was chosen
             return
         self.see(msg.slot)
         self.vote(msg.slot, ballot, msg.command)
@@ -100,7 +100,7 @@ class MenciusNode(Revoker):
         self.hear_skips(src, msg.first, msg.turn)
 
     def hear_skips(self, src: str, first: int, turn: int) -> None:
-        """A coordinator has skipped its slots from ``first`` below ``turn``: no-ops are chosen there."""
+        """Note that a coordinator has skipped its slots from ``first`` below ``turn``: no-ops are chosen there."""
         if self.suspected and src in self.suspected:
             del self.suspected[src]
         known = self.skips_known.get(src, 0)
@@ -127,7 +127,7 @@ class MenciusNode(Revoker):
     # Rule 4: suggest a revoked command again
 
     def decide(self, slot: int, command: Command) -> bool:
-        """Of an own slot, it may not be the command that was suggested there."""
+        """Note the decision of a slot; in an own slot it may differ from this replica's suggestion."""
         if not super().decide(slot, command):
             return False
         if slot > self.used and self.owner(slot) == self.name:
@@ -138,7 +138,7 @@ class MenciusNode(Revoker):
             self.suggest(mine)
         return True
 
-    # What is lost is sent again; who lags, asks
+    # Retransmission, and requests of replicas that are behind
 
     def on_tick_timeout(self) -> None:
         self.set_timer("tick", self.heartbeat)
@@ -152,7 +152,7 @@ class MenciusNode(Revoker):
         self.stalled_at = self.applied
 
     def resend(self) -> None:
-        """Ask those again who have not answered; while nothing is executed, twice as long after each time."""
+        """Ask silent replicas again; while nothing is executed, the interval doubles each time."""
         asked_again = bool(self.revocations)
         for slot, voters in list(self.open.items())[:AT_ONCE]:
             if slot < self.resend_below:  # older than a whole heartbeat
@@ -173,5 +173,5 @@ class MenciusNode(Revoker):
             self.send(src, Fetch(self.applied + 1), hold=False)
 
     def gauges(self) -> dict[str, float]:
-        """What a scenario may sample."""
+        """The gauges that a scenario may sample."""
         return {"applied": self.applied, "log": len(self.log), "open slots": len(self.open)}

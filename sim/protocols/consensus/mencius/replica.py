@@ -1,4 +1,4 @@
-"""What every replica of Mencius does: it votes, learns what was chosen in each slot, and executes it in order.
+"""The common part of a Mencius replica: it votes, learns the chosen command of each slot, and executes in order.
 
 The base of `revocation` (rule 3) and `node` (rules 1, 2 and 4); see `node` for the source.
 """
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["AT_ONCE", "SlotReplica"]
 
 AT_ONCE = 500
-"""Slots in one answer to a replica that lags; suggestions sent again with one heartbeat."""
+"""Slots in one answer to a replica that is behind; suggestions sent again with one heartbeat."""
 
 
 class SlotReplica(Replica):
     """Acceptor and learner of all slots."""
 
     settings: Mencius
-    reply_waits_for_disk = False  # it is chosen, so that this node's disk does not matter any more
-    used = durable(0)  # own slots up to here are suggested in or skipped
+    reply_waits_for_disk = False  # the command is chosen, so this node's disk does not matter
+    used = durable(0)  # own slots up to this one have a suggestion or are skipped
     last_suggested = durable(0)
     votes = durable_map()  # slot -> Vote
     promises = durable_map()  # slot -> Ballot, of revocations
@@ -43,12 +43,12 @@ class SlotReplica(Replica):
         self.applied = 0  # how many slots it has executed
         self.log: list[Command] = []  # their commands, from slot 1 on
         self.decided: dict[int, Command] = {}  # chosen and not yet executed
-        self.highest = max(self.votes, default=0)  # the highest slot that it has heard of
-        self.told: set[int] = set()  # slots whose suggestion was chosen, and has not come yet
+        self.highest = max(self.votes, default=0)  # the highest known slot
+        self.told: set[int] = set()  # slots whose suggestion was chosen, but has not arrived yet
         for command in self.history:
             self.execute(command)
 
-    # Whose slots are whose
+    # Ownership of slots
 
     def owner(self, slot: int) -> str:
         """The coordinator of a slot."""
@@ -60,22 +60,22 @@ class SlotReplica(Replica):
 
     @property
     def skipped(self) -> tuple[int, int]:
-        """Since its last suggestion it has skipped its slots from the first below the second."""
+        """(first, turn): this replica skipped its slots from ``first`` below ``turn`` since its last suggestion."""
         return self.own_after(self.last_suggested), self.own_after(self.used)
 
     def skip(self) -> None:
-        """Own slots that are used and hold no suggestion are no-ops, as soon as that is on disk."""
+        """Decide no-ops in own slots that are used without a suggestion, as soon as that is on disk."""
         self.send(self.name, Skip(*self.skipped))
 
     # Voting, learning and executing
 
     def vote(self, slot: int, ballot: Ballot, command: Command) -> None:
-        """Accept; what was executed meanwhile goes to disk with it."""
+        """Accept a command; the commands executed meanwhile are written to disk with the vote."""
         self.votes[slot] = Vote(ballot, command)
         self.history.extend(self.log[len(self.history) :])
 
     def decide(self, slot: int, command: Command) -> bool:
-        """A command is chosen in a slot; whether that is news."""
+        """Note the chosen command of a slot; returns whether it is new."""
         if slot <= self.applied or slot in self.decided:
             return False
         self.decided[slot] = command
@@ -84,7 +84,7 @@ class SlotReplica(Replica):
         return True
 
     def see(self, slot: int) -> None:
-        """A slot is in use: those before it must be decided."""
+        """Note that a slot is in use, so that all slots before it must be decided."""
         self.highest = max(slot, self.highest)
 
     def advance(self) -> None:
@@ -97,7 +97,7 @@ class SlotReplica(Replica):
         self.log.append(command)
         self.apply_and_answer(command)
 
-    # Being told
+    # Learning from others
 
     def on_chosen(self, src: str, msg: Chosen) -> None:
         vote = self.votes.get(msg.slot)
@@ -105,7 +105,7 @@ class SlotReplica(Replica):
             self.decide(msg.slot, vote.command)
             self.advance()
         elif vote is None and msg.slot > self.applied:
-            self.told.add(msg.slot)  # it has overtaken the suggestion
+            self.told.add(msg.slot)  # it has arrived before the suggestion
 
     def on_fetch(self, src: str, msg: Fetch) -> None:
         self.tell(src, msg.first)

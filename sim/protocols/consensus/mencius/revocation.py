@@ -1,7 +1,7 @@
-"""Rule 3 of Mencius: the slots of a coordinator that holds the others up are revoked, which is Paxos on them.
+"""Rule 3 of Mencius: the slots of a coordinator that blocks the others are revoked, by Paxos on these slots.
 
-A revoker asks with a ballot of a round above 0. Where anybody of a quorum has accepted something, that is what it
-proposes; else a no-op, and nothing else, which is why a coordinator may skip a slot without asking anybody.
+A revoker uses a ballot of a round above 0. If any member of a quorum has accepted a value, the revoker proposes this
+value; else a no-op, and nothing else. Therefore a coordinator may skip a slot without asking other replicas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Revoker"]
 
 
 class _Revocation:
-    """Paxos for a coordinator's slots, under way: what was asked last, and who has answered."""
+    """A run of Paxos for a coordinator's slots: the last request, and the replicas that have answered it."""
 
     def __init__(self, asked: Prepare | Revoke) -> None:
         self.asked = asked
@@ -31,7 +31,7 @@ class _Revocation:
 
 
 class Revoker(SlotReplica):
-    """Sees to it that every slot is decided."""
+    """A replica that revokes slots, so that every slot is decided."""
 
     round = durable(0)  # of revocations, the highest that this replica has used
 
@@ -88,7 +88,7 @@ class Revoker(SlotReplica):
         self.broadcast(asked, to=self.members)
 
     def refuses(self, src: str, ballot: Ballot, slots: range) -> bool:
-        """Whether a higher ballot has been promised in any of the slots; its proposer is told so."""
+        """Whether a higher ballot is promised in any of the slots; if so, the proposer gets a Nack."""
         promised = max(self.promises.get(slot, ZERO) for slot in slots)
         if ballot < promised:
             self.send(src, Nack(ballot, promised))
@@ -97,7 +97,7 @@ class Revoker(SlotReplica):
             if self.promises.get(slot) != ballot:
                 self.promises[slot] = ballot
         if self.owner(slots[0]) == self.name and slots[-1] > self.used:
-            self.used = slots[-1]  # its own: it will not suggest there any more
+            self.used = slots[-1]  # its own: it will not suggest there
             self.skip()
         return False
 
@@ -105,12 +105,12 @@ class Revoker(SlotReplica):
         slots = range(msg.first, msg.last + 1, self.count)
         if not self.refuses(src, msg.ballot, slots):
             if self.highest > self.applied:
-                self.be_patient()  # somebody sees to it
+                self.be_patient()  # another replica revokes the slots
             votes = tuple([(slot, self.votes[slot]) for slot in slots if slot in self.votes])
             self.send(src, Promise(msg.ballot, msg.first, msg.last, votes))
 
     def revocation(self, ballot: Ballot, first: int) -> _Revocation | None:
-        """The revocation under way that an answer belongs to."""
+        """The current revocation to which an answer belongs; None: there is none."""
         found = self.revocations.get(self.owner(first))
         return found if found is not None and found.asked.ballot == ballot else None
 
@@ -153,7 +153,7 @@ class Revoker(SlotReplica):
             self.on_known(self.name, known)
 
     def on_nack(self, src: str, msg: Nack) -> None:
-        """Somebody else revokes them; if that leads nowhere, timeout ends once more."""
+        """Another replica revokes the slots; if that fails, the timeout expires again."""
         self.highest_round = max(self.highest_round, msg.promised.round)
         for coordinator, revocation in list(self.revocations.items()):
             if revocation.asked.ballot == msg.ballot:

@@ -1,4 +1,4 @@
-"""Mencius as a system: its size, how far it revokes ahead, what must hold. The protocol is in `mencius`."""
+"""Mencius as a system: size, options, invariants. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Mencius(ReplicatedSystem, StateMachineSystem, RecordsCommits):
         return positions(nodes, MenciusNode, "applied")
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged writes that neither the most advanced replica has executed nor any live one has accepted."""
+        """How many acknowledged writes the most advanced replica has not executed and no live one has accepted."""
         replicas = [node for node in nodes.values() if isinstance(node, MenciusNode)]
         if not replicas:
             return None
