@@ -21,7 +21,7 @@ __all__ = ["DurableBeforeSend", "Shown", "Stored", "promises"]
 
 
 class Stored:
-    """What a crash of a node right now would leave of its durable fields: ``stored("voted_for")``.
+    """The durable fields of a node as a crash now would leave them: ``stored("voted_for")``.
 
     Attributes
     ----------

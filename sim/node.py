@@ -73,7 +73,7 @@ class Caller(str):
 
 
 class RandomSource(Protocol):
-    """What ``self.random`` offers (see `sim.kernel.Stream`)."""
+    """The interface of ``self.random`` (see `sim.kernel.Stream`)."""
 
     def random(self) -> float: ...
     def uniform(self, low: float, high: float) -> float: ...

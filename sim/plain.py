@@ -151,7 +151,7 @@ class _Plain:
 
 
 HOSTS_OWN = ("simpy", "sim.kernel", "sim.cluster", "sim.network", "sim.recorder", "sim.lab", "builtins")
-"""What of these hangs on a node is its host's, or cannot be looked into (a generator, an iterator)."""
+"""Modules of objects that, on a node, belong to its host or have no visible content (generators, iterators)."""
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

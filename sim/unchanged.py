@@ -169,7 +169,7 @@ class _Digest:
         return kind.__name__, tuple(held)
 
     def held(self, look: _Look, value: Any) -> Parts:
-        """What a value refers to."""
+        """The objects to which a value refers."""
         return look.held(value)
 
 

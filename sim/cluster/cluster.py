@@ -21,7 +21,7 @@ from sim.system import Invariant, Member, hooks_of
 __all__ = ["Cluster", "Tracing"]
 
 Tracing = bool | Literal["full"]
-"""What is recorded beside operations and events: nothing, each message, or each message and each step of a node."""
+"""Records in addition to operations and events: none, each message, or each message and each step of a node."""
 
 
 class Cluster:

@@ -1,4 +1,4 @@
-"""What a full trace keeps of a run: one row for each step of a node, with its cause and the change of its state."""
+"""The recorder of a full trace: one row for each step of a node, with its cause and the change of its state."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class _State:
         self._known: dict[str, WrittenMessages] = {}
 
     def change(self, owners: list[Handlers]) -> str:
-        """What has changed since the last call, as JSON: attribute -> its value now."""
+        """The attributes that have changed since the last call, as JSON: attribute -> new value."""
         changed: dict[str, str] = {}
         seen = 0
         for name, value in _attributes(owners):
@@ -135,7 +135,7 @@ def state_of(host: NodeHost) -> dict[str, Any]:
 
 
 def _name_of(handler: Any, cause: Cause | None) -> str:
-    """What a step calls: ``on_prepare``, ``part.on_check_timeout``, or the name of a story."""
+    """The name of the handler that a step calls: ``on_prepare``, ``part.on_check_timeout``, or that of a story."""
     if cause is not None and "handler" in cause:
         return str(cause.pop("handler"))
     owner = getattr(handler, "__self__", None)

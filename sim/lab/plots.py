@@ -283,7 +283,7 @@ def _noted(drawn: Drawn, title: str, runs: Sequence[Run]) -> Drawn:
 
 
 def _record(runs: Sequence[Run]) -> str:
-    """What `sim reproduce` needs; the empty string where a scenario has no written form."""
+    """The record for `sim reproduce`; the empty string if a scenario has no written form."""
     from sim.lab.reproduce import record_of
 
     try:

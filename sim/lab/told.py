@@ -1,4 +1,4 @@
-"""What is told of a run in a file: plain data in the written form, and the run that it describes.
+"""The description of a run in a file: plain data in the written form, and the run that it describes.
 
 Manifests of saved results (`sim.lab.saved`) and rows of stores (`sim.lab.store`) hold the same.
 """

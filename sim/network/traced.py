@@ -18,7 +18,7 @@ from sim.unchanged import Picture
 __all__ = ["FATES", "Letter", "MessageRow", "TracedNetwork"]
 
 FATES = ("delivered", "duplicated", "released", "crashed", "lost", "cut", "held", "in flight")
-"""What may become of a message; docs/trace.md explains each."""
+"""The possible fates of a message; docs/trace.md explains each."""
 
 MessageRow = list[Any]
 _DELIVERED, _FATE = 4, 5  # where these stand in a row

@@ -48,7 +48,7 @@ class Wan(Topology):
 
     @property
     def note(self) -> str:
-        """What the reader of the file took and left; "" for the shipped table."""
+        """The reader's note of what it used and ignored in the file; "" for the shipped table."""
         return self.table.note
 
     def link(self, src_place: str, dst_place: str) -> LinkSpec:

@@ -75,7 +75,7 @@ class KeyValueStore(Application):
 
 
 def on_value(value: Any, command: Command) -> tuple[Result, Any]:
-    """What a command comes to at a register that holds ``value`` (None: nothing), and what it holds then."""
+    """The result of a command on a register with ``value`` (None: empty), and the register's new value."""
     store = KeyValueStore()
     if value is not None:
         store.data[command.key] = value

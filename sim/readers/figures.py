@@ -1,4 +1,4 @@
-"""What a reader finds of the round trips between two places: plain data, in seconds."""
+"""The round trips between two places that a reader finds in a file: plain data, in seconds."""
 
 from __future__ import annotations
 

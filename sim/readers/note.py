@@ -1,4 +1,4 @@
-"""What a reader says of a file: how it recognised it, what it took, and what it left."""
+"""A reader's note on a file: how it recognised the format, and what it used and ignored."""
 
 from __future__ import annotations
 

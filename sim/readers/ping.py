@@ -33,7 +33,7 @@ _WORDLESS = re.compile(r"--- .* ---|Ping statistics for .*|Approximate round tri
 
 
 class _Section:
-    """What one ping printed."""
+    """The output of one ping."""
 
     def __init__(self, where: str, dst: str) -> None:
         self.where = where

@@ -57,7 +57,7 @@ def _stated_in(place: Path, allow: Collection[str]) -> FigureRecord:
 
 
 def read_record(picture: Path) -> FigureRecord:
-    """What a picture states. Raises ValueError, with the file, where it states nothing."""
+    """The record in a picture. Raises ValueError, with the file, if it has none."""
     text = record_in(picture)
     try:
         return FigureRecord.from_json(text)
@@ -79,7 +79,7 @@ def _folder(place: Path, allow: Collection[str]) -> FigureRecord:
 def record_again(
     old: FigureRecord, *, allow: Collection[str], workers: int | None, progress: str | None
 ) -> FigureRecord:
-    """What comes of running what a record states. Raises ValueError for a scenario that is refused."""
+    """Run the scenarios of a record again; returns the results. Raises ValueError for a scenario that is refused."""
     from sim.lab.bars import RunsBar
 
     scenarios = [Scenario.from_dict(_written(group), allow=allow) for group in old.groups]

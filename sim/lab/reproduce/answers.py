@@ -1,4 +1,4 @@
-"""What came of running again: identical, consistent or different, and why."""
+"""The outcome of a reproduction: identical, consistent or different, and why."""
 
 from __future__ import annotations
 

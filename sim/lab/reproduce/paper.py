@@ -60,7 +60,7 @@ class PaperFigure:
 
 @dataclass(frozen=True)
 class Paper:
-    """What a ``paper.toml`` says; ``folder`` is the folder that holds it."""
+    """The contents of a ``paper.toml``; ``folder`` is the folder that contains it."""
 
     folder: Path
     title: str

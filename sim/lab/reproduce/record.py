@@ -1,4 +1,4 @@
-"""What a figure or a saved result states: scenarios in the written form, seeds, digests of the runs, and numbers."""
+"""The record in a figure or saved result: scenarios in the written form, seeds, digests of the runs, and numbers."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _group(tree: Mapping[str, Any]) -> GroupRecord:
 
 
 def environment() -> dict[str, str]:
-    """What may change a run or a number: versions of the package, its sources, Python, NumPy, pandas; the processor."""
+    """The environment that may affect results: versions of package, sources, Python, NumPy, pandas; the processor."""
     import numpy as np
     import pandas as pd
 
@@ -114,7 +114,7 @@ def environment() -> dict[str, str]:
 
 
 def stated(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float, float]]:
-    """What is stated of some runs: mean and 95 % interval of each measure. ``rows``: the measures of each run."""
+    """The stated numbers of some runs: mean and 95 % interval of each measure. ``rows``: the measures of each run."""
     from sim.analysis.statistics import AT_LEAST, mean_interval
 
     found = {}

@@ -1,4 +1,4 @@
-"""What a store says when it cannot do what it is asked: one line, with the file."""
+"""Errors of a store: one line, with the file."""
 
 from __future__ import annotations
 

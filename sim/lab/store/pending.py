@@ -1,4 +1,4 @@
-"""What is left to do of a grid, while another process may fill the same store."""
+"""The remaining runs of a grid, while another process may fill the same store."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _told(answer: Any) -> str:
 
 
 def watch_of(executor: Executor) -> ClusterWatch | None:
-    """What looks after an executor, if it is one of Dask's."""
+    """The helper that manages an executor of Dask; None for other executors."""
     client = getattr(executor, "_client", None)
     return ClusterWatch(client) if type(executor).__module__.partition(".")[0] == "distributed" else None
 

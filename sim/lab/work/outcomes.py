@@ -1,4 +1,4 @@
-"""What comes of a task: its result, or a failure in words. Either travels between processes as bytes."""
+"""The outcome of a task: its result, or a failure in words. Both are sent between processes as bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Failure:
 
 
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """What a task gives, or a `Failure` if it raises (an interrupt by the user passes through)."""
+    """The result of a task, or a `Failure` if it raises (an interrupt by the user is raised again)."""
     try:
         return function(*arguments)
     except (Exception, SystemExit) as error:

@@ -1,3 +1,3 @@
-"""What happened before what: dots and causal contexts, hybrid clocks, siblings. Protocols of replication share it."""
+"""Causality: dots and causal contexts, hybrid clocks, siblings. Protocols of replication share it."""
 
 __all__: list[str] = []

@@ -6,13 +6,13 @@ Rodrigues 2011, chapter 3. A broadcast is a part of a node: ``self.cast.broadcas
 
 Two things vary, each on its own:
 
-- *who hears of it*: `BestEffortBroadcast` (algorithm 3.1: the origin sends to all, over the ``links`` it was given),
+- *how it spreads*: `BestEffortBroadcast` (algorithm 3.1: the origin sends to all, over the ``links`` it was given),
   `EagerBroadcast`, `LazyBroadcast`, `UniformBroadcast` (see their files) override how a message spreads;
 - *in which order*: ``order=ANY``, `FIFO` or `CAUSAL` (`sim.protocols.communication.orders`) says when a message that is
   here may be delivered.
 
 Crash-recovery: what was broadcast and delivered is on disk, in one record with what the handler writes; a message is
-delivered once, whatever crashes. Over links that lose, or forget in a crash, best effort is what it says.
+delivered once, even after crashes. Over links that lose messages, best effort guarantees no delivery.
 
 Cost: delivery after δ, n-1 messages (and as many acknowledgements where the links have them).
 """
@@ -30,7 +30,7 @@ __all__ = ["BestEffortBroadcast", "Packet"]
 
 @message
 class Packet:
-    """The ``number``-th message that ``origin`` broadcasts, and what had to come before it (see the order)."""
+    """The ``number``-th message that ``origin`` broadcasts, and its required predecessors (see the order)."""
 
     origin: str
     number: int
@@ -39,12 +39,12 @@ class Packet:
 
     @property
     def dot(self) -> Dot:
-        """Its name."""
+        """The dot that identifies the message."""
         return (self.origin, self.number)
 
 
 class BestEffortBroadcast(Part):
-    """The origin sends to everybody. If it crashes meanwhile, some may hear of it and others never.
+    """The origin sends to all members. If it crashes meanwhile, some members may never receive the message.
 
     Settings: ``links``, the name of the part of the node that sends (`sim.protocols.communication.links`); "" for the
     bare network. ``order``: when what has arrived may be delivered.
@@ -55,8 +55,8 @@ class BestEffortBroadcast(Part):
 
     sent = durable(0)  # how many messages this node has broadcast
     delivered = durable(EMPTY)
-    deliveries = durable(0)  # how many there were
-    waiting = durable_map()  # dot -> packet: here, but not in turn yet
+    deliveries = durable(0)  # how many messages it has delivered
+    waiting = durable_map()  # dot -> packet: received, but not deliverable yet
 
     @classmethod
     def check_settings(cls, **settings: Any) -> None:
@@ -84,7 +84,7 @@ class BestEffortBroadcast(Part):
             self.first_seen(msg)
 
     def first_seen(self, packet: Packet) -> None:
-        """Somebody else's message has come here for the first time."""
+        """Handle the first arrival of another member's message."""
         self.arrived(packet)
 
     def to_peers(self, packet: Packet) -> None:
@@ -100,7 +100,7 @@ class BestEffortBroadcast(Part):
     # When it is delivered
 
     def arrived(self, packet: Packet) -> None:
-        """A message may be delivered as far as its spreading is concerned: do so when its turn has come."""
+        """Accept a message that has spread sufficiently; deliver it when the order allows."""
         if not self.order.in_turn(packet, self.delivered):
             self.waiting[packet.dot] = packet
             return
@@ -110,11 +110,11 @@ class BestEffortBroadcast(Part):
             self.deliver(following)
 
     def next_in_turn(self) -> Packet | None:
-        """A message that has waited long enough."""
+        """A waiting message that may be delivered now; None: there is none."""
         return next((p for p in self.waiting.values() if self.order.in_turn(p, self.delivered)), None)
 
     def deliver(self, packet: Packet) -> None:
-        """Hand a message to its handler."""
+        """Pass a message to its handler."""
         self.delivered = self.delivered.union(Context.of([packet.dot]))
         self.deliveries += 1
         self.record("deliver", origin=packet.origin, number=packet.number, body=packet.body)

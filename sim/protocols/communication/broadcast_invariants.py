@@ -1,8 +1,8 @@
-"""What broadcasts promise, as invariants over a ghost record of all that was broadcast and delivered.
+"""The guarantees of broadcasts, as invariants over a ghost record of all that was broadcast and delivered.
 
-Hadzilacos & Toueg 1994, section 3; Cachin et al. 2011, modules 3.1 to 3.9 and 6.1. The ghost hears of each event
-``broadcast`` and ``deliver``; what a crash took off a node's disk, it takes back at the restart, as nobody outside can
-have learnt of it.
+Hadzilacos & Toueg 1994, section 3; Cachin et al. 2011, modules 3.1 to 3.9 and 6.1. The ghost sees each event
+``broadcast`` and ``deliver``. Events that a crash removed from a node's disk are removed from the ghost at the
+restart, because no other node can know of them.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ class BroadcastInvariants(Invariant):
         {"fifo": "FIFO order", "causal": "causal order"}
     )
 
-    sequences: dict[str, list[Dot]] = field(default_factory=dict)  # member -> what it has delivered, in order
+    sequences: dict[str, list[Dot]] = field(default_factory=dict)  # member -> its deliveries, in order
     places: dict[str, dict[Dot, int]] = field(default_factory=dict)  # the same: message -> its place
     bodies: dict[Dot, Any] = field(default_factory=dict)  # of all that was broadcast
     pasts: dict[Dot, dict[str, int]] = field(
         default_factory=dict
-    )  # origin -> so many of its messages come before
+    )  # origin -> how many of its messages precede
     counts: dict[str, dict[str, int]] = field(
         default_factory=dict
     )  # member -> origin -> how many it has delivered
     latest: dict[str, list[Dot]] = field(default_factory=dict)  # origin -> its messages, in order
     disks: dict[str, Any] = field(default_factory=dict)
-    born: dict[Dot, int] = field(default_factory=dict)  # message -> the life of its origin
+    born: dict[Dot, int] = field(default_factory=dict)  # message -> the incarnation of its origin
     epochs: dict[str, int] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
@@ -78,7 +78,7 @@ class BroadcastInvariants(Invariant):
             self.forget_what_was_lost(node)
 
     def was_broadcast(self, node: str, number: int, body: Any) -> None:
-        """Remember the message, and what its origin had broadcast and delivered before."""
+        """Note the message, and what its origin had broadcast and delivered before."""
         dot = (node, number)
         if dot in self.bodies:
             self.violated(
@@ -140,7 +140,7 @@ class BroadcastInvariants(Invariant):
                 )
 
     def forget_what_was_lost(self, node: str) -> None:
-        """A restart: what the disk does not know never happened, unless others know of it."""
+        """At a restart: remove events that are not on the disk, unless other members know of them."""
         if node not in self.disks:
             return
         sent, delivered = self.memory(self.disks[node])
@@ -182,7 +182,7 @@ class BroadcastInvariants(Invariant):
                     )
 
     def check_validity(self, members: Mapping[str, Node]) -> None:
-        """What a member broadcast in its present life, everybody delivers (best effort); else its origin does."""
+        """A message of its origin's current incarnation is delivered by all (best effort), or by its origin."""
         for dot in self.bodies:
             origin = dot[0]
             if origin not in members or self.born[dot] != self.epochs[origin]:

@@ -1,15 +1,15 @@
-"""Links: what becomes of one message between two nodes, from "perhaps" to "exactly once, in order, across restarts".
+"""Links: the delivery guarantees of a message between two nodes, up to "exactly once, in order, across restarts".
 
 Cachin, Guerraoui, Rodrigues, "Introduction to Reliable and Secure Distributed Programming" (2nd ed. 2011), sections
 2.4.2 to 2.4.7. A link is a part of a node. It sends by the same verbs as the node itself (``self.links.send(dst,
 message)``) and hands what arrives to the ordinary handler of the message, so that a protocol changes its links by one
 word. What the network gives to a node without any part (`Verbs.send`) is the *fair-loss* link: messages may be lost,
-doubled and overtaken, but what is sent for ever arrives for ever.
+duplicated and reordered, but a message that is sent infinitely often arrives infinitely often.
 
 - `StubbornLinks` (algorithm 2.1): sends everything again and again, until it is told to stop.
-- `PerfectLinks` (algorithm 2.2): acknowledgements end the repetition, numbers make duplicates known. It promises
-  delivery between nodes that do not crash: a restart is a new *life*, which knows nothing of what the old one had sent
-  or received; stragglers of an old life are dropped.
+- `PerfectLinks` (algorithm 2.2): acknowledgements end the repetition, numbers identify duplicates. It guarantees
+  delivery between nodes that do not crash: a restart begins a new incarnation (*life*), which does not know what the
+  old one had sent or received; late messages of an old incarnation are dropped.
 - `LoggedLinks` (section 2.4.5): what is not acknowledged, and what was received, is on disk; a message arrives exactly
   once, whatever crashes and comes back. Delivery and what the handler writes are one record: both survive or neither.
 - `FifoLinks`: logged, and in the order of sending.
@@ -30,7 +30,7 @@ __all__ = ["FifoLinks", "LoggedLinks", "PerfectLinks", "Segment", "SegmentAck", 
 
 @message
 class Segment:
-    """The ``number``-th message that the sender, in its life ``life``, has for this receiver."""
+    """The ``number``-th message from the sender, in its incarnation ``life``, to this receiver."""
 
     carries: ClassVar[str] = "body"  # the field with the message of the node
     life: int
@@ -40,19 +40,19 @@ class Segment:
 
 @message
 class SegmentAck:
-    """This segment has arrived (where links are logged: it is on disk)."""
+    """The segment has arrived (with logged links: it is on disk)."""
 
     life: int
     number: int
 
 
 class StubbornLinks(Part):
-    """Sends everything again every ``every`` seconds, for ever; what arrives is delivered each time.
+    """Repeats every message every ``every`` seconds, forever; each arrival is delivered.
 
     Attributes
     ----------
     every: seconds between two transmissions of a message (> 0).
-    outbox: ``(destination, number) -> message``, what is still repeated; `forget` ends it.
+    outbox: ``(destination, number) -> message`` that is still repeated; `forget` ends this.
     """
 
     every = 0.2
@@ -87,7 +87,7 @@ class StubbornLinks(Part):
         self.dispatch(src, msg.body)
 
     def forget(self, dst: str, number: int) -> None:
-        """Do not repeat this message any more."""
+        """Stop repeating this message."""
         self.outbox.pop((dst, number), None)
         self.cancel_timer("retransmit", (dst, number))
 
@@ -95,7 +95,7 @@ class StubbornLinks(Part):
 class PerfectLinks(StubbornLinks):
     """Delivers each message once, as long as sender and receiver do not crash.
 
-    ``received``: sender -> (its life, the numbers that have arrived in it).
+    ``received``: sender -> (its incarnation, the numbers that have arrived in it).
     """
 
     def on_start(self) -> None:
@@ -105,15 +105,17 @@ class PerfectLinks(StubbornLinks):
     def on_segment(self, src: str, msg: Segment) -> None:
         life, numbers = self.received.get(src, (msg.life, EMPTY))
         if msg.life < life:
-            return  # its sender is no more
+            return  # the incarnation of its sender has ended
         if msg.life > life:
             numbers = EMPTY
         if not numbers.has((src, msg.number)):
             self.accept(src, msg, numbers)
-        self.host.send(src, SegmentAck(msg.life, msg.number), True)  # after what it promises is written
+        self.host.send(
+            src, SegmentAck(msg.life, msg.number), True
+        )  # sent after the promised state is on disk
 
     def accept(self, src: str, msg: Segment, before: Context) -> None:
-        """A new message: remember it, and deliver it."""
+        """Note a new message as received, and deliver it."""
         self.received[src] = (msg.life, before.union(Context.of([(src, msg.number)])))
         self.dispatch(src, msg.body)
 
@@ -130,7 +132,7 @@ class LoggedLinks(PerfectLinks):
     received = durable_map()
 
     def on_start(self) -> None:
-        self.life = 0  # one life, however often it restarts
+        self.life = 0  # one incarnation, even after restarts
         for dst, number in list(self.outbox):
             self.transmit(dst, number)
 
@@ -155,6 +157,6 @@ class FifoLinks(LoggedLinks):
             super().on_segment(src, following)
 
     def expected(self, src: str) -> int:
-        """The number whose turn it is."""
+        """The number of the next message from ``src``."""
         numbers: Context = self.received.get(src, (0, EMPTY))[1]
         return numbers.upto(src) + 1

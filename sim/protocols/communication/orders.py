@@ -1,4 +1,4 @@
-"""Orders of delivery: any, FIFO, causal. When may a message that is here be delivered?
+"""Orders of delivery: any, FIFO, causal. They determine when a received message may be delivered.
 
 - `FIFO`: after all earlier messages of its origin (Cachin et al. 2011, algorithm 3.12, by sequence numbers).
 - `CAUSAL`: after all messages that its origin had broadcast or delivered before it (algorithm 3.15, waiting causal
@@ -18,14 +18,14 @@ __all__ = ["ANY", "CAUSAL", "FIFO", "Order"]
 
 
 class Order:
-    """Any order: a message may be delivered as soon as it is here."""
+    """Any order: a message may be delivered as soon as it has arrived."""
 
     def past(self, origin: str, number: int, delivered: Context) -> tuple[Dot, ...]:
-        """What a packet says of its past, when ``origin`` broadcasts its ``number``-th message."""
+        """The ``past`` of a packet when ``origin`` broadcasts its ``number``-th message."""
         return ()
 
     def in_turn(self, packet: Any, delivered: Context) -> bool:
-        """Whether a packet may be delivered where ``delivered`` has been already."""
+        """Whether a packet may be delivered after the messages in ``delivered``."""
         return True
 
     def __repr__(self) -> str:

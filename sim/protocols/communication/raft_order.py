@@ -30,7 +30,7 @@ __all__ = ["RaftBroadcast", "Submit"]
 
 @message
 class Submit:
-    """To the leader: this message wants a place in the order."""
+    """To the leader: requests a position in the order for this message."""
 
     packet: Packet
 
@@ -91,7 +91,7 @@ class RaftBroadcast(RaftNode):
             self.deliver(command.value)
 
     def deliver(self, packet: Packet) -> None:
-        """Hand a message to its handler."""
+        """Pass a message to its handler."""
         self.delivered = self.delivered.union(Context.of([packet.dot]))
         self.deliveries += 1
         if packet.origin == self.name:

@@ -2,7 +2,7 @@
 
 Cachin, Guerraoui, Rodrigues 2011, section 3.3.
 
-- `EagerBroadcast` (algorithm 3.3): everybody relays what it sees for the first time. n(n-1) messages, delivery after δ.
+- `EagerBroadcast` (algorithm 3.3): each member relays a message at its first arrival. n(n-1) messages, delay δ.
 - `LazyBroadcast` (algorithm 3.2): relays only the messages of members that it suspects. n-1 messages while
   nobody is suspected, and heartbeats beside them. The book asks for a perfect failure detector; a wrong suspicion costs
   messages, never agreement, so a timeout on heartbeats will do as long as crashes are noticed in the end.
@@ -19,7 +19,7 @@ __all__ = ["EagerBroadcast", "LazyBroadcast"]
 
 
 class EagerBroadcast(BestEffortBroadcast):
-    """Relays at once."""
+    """Relays each message at once."""
 
     def first_seen(self, packet: Packet) -> None:
         self.to_peers(packet)
@@ -27,7 +27,7 @@ class EagerBroadcast(BestEffortBroadcast):
 
 
 class LazyBroadcast(BestEffortBroadcast):
-    """Relays what came from nodes that are suspected.
+    """Relays the messages of nodes that are suspected.
 
     Setting: ``detector``, the name of the node's part that suspects (`HeartbeatDetector`); the node passes its
     ``suspected(peer)`` on to `relay_all_of`. ``kept`` grows, as in the book, until its origin is suspected: nothing

@@ -12,7 +12,7 @@ caller and callee, over the bare `Verbs.call`, which is one attempt: a request, 
   ends when it is over, even if nobody can tell the callee.
 - *Cancellation*: a caller that gives up says so, and the callee drops the work (`Verbs.cancel_work`).
 - *Nesting*: a call made ``within`` another one has no more time than that, and ends with it.
-- *Orphans*: calls of a caller's former life are stopped when its new life calls.
+- *Orphans*: calls of a caller's earlier incarnation are stopped when its new incarnation calls.
 
 Cost: 2δ and 2 messages; one more for a cancellation.
 """
@@ -29,14 +29,14 @@ from sim.node import Caller, Part, durable_map
 __all__ = ["CallId", "CallOutcome", "CancelCall", "Incoming", "Invocation", "Invoke", "Rpc"]
 
 CallId = tuple[str, int, int]
-"""Caller, its life, and the number of the call in it."""
+"""The caller, its incarnation, and the number of the call in it."""
 
 _SOON = 1e-9  # seconds: less time than this is none
 
 
 @message
 class Invoke:
-    """Attempt ``attempt`` at a call. All calls of this life of the caller up to ``settled`` are over.
+    """Attempt ``attempt`` at a call. All calls of this incarnation of the caller up to ``settled`` are over.
 
     ``budget``: seconds that are left for it; infinite without a deadline.
     """
@@ -50,14 +50,14 @@ class Invoke:
 
 @message
 class CancelCall:
-    """The caller has given this call up."""
+    """The caller has abandoned this call."""
 
     call: CallId
 
 
 @message
 class CallOutcome:
-    """What became of a call. ``status``: ok, deadline, exhausted (no attempts left) or cancelled.
+    """The result of a call. ``status``: ok, deadline, exhausted (no attempts left) or cancelled.
 
     Whatever it is but ok, the callee may have executed the call or not.
     """
@@ -87,7 +87,7 @@ class Invocation:
         self.then: Callable[[CallOutcome], None] | None = None
 
     def cancel(self) -> None:
-        """Give it up."""
+        """Cancel the call."""
         if self.outcome is None:
             self.outcome = CallOutcome("cancelled", None, self.attempts)
             self.stop.succeed()
@@ -210,7 +210,7 @@ class Rpc(Part):
         return self.call(made.dst, request, timeout=min(self.timeout, left))
 
     def on_finished_timeout(self, number: int) -> None:
-        """A call is over: tell the callee if it may still work on it, and the caller that has waited."""
+        """Finish a call: inform the callee if it may still work on it, and the waiting caller."""
         made = self.open.pop(number)
         assert made.outcome is not None
         self.record("returned", call=made.call, dst=made.dst, status=made.outcome.status)
@@ -242,7 +242,7 @@ class Rpc(Part):
             self.dispatch(incoming, msg.request)
 
     def is_open(self, caller: str, life: int, number: int, settled: int) -> bool:
-        """Whether a call is not over, and no orphan. Forgets what is over by what the caller says."""
+        """Whether a call is not over, and no orphan. Also drops the state of calls that the caller has settled."""
         known = self.settled.get(caller, (-1, 0))
         if (life, number) <= known:
             return False
@@ -257,7 +257,7 @@ class Rpc(Part):
         return True
 
     def work_on(self, src: Incoming, seconds: float) -> None:
-        """Queue so much work for a call; then the node's ``served(src, request)`` is called."""
+        """Queue ``seconds`` of work for a call; then the node's ``served(src, request)`` is called."""
         if src.key in self.running:
             self.work("serve", seconds, src.key)
 
@@ -267,7 +267,7 @@ class Rpc(Part):
             self.node.served(execution.src, execution.request)  # type: ignore[attr-defined]
 
     def answer(self, src: Incoming, reply: Any) -> None:
-        """Answer a call. One that was given up meanwhile gets none."""
+        """Answer a call, unless it was abandoned meanwhile."""
         execution = self.running.pop(src.key, None)
         if execution is None:
             return
@@ -278,7 +278,7 @@ class Rpc(Part):
         self.reply(execution.src, reply)
 
     def on_deadline_timeout(self, key: tuple[Any, ...]) -> None:
-        """Nobody waits for it any more."""
+        """Abandon a call whose deadline has passed."""
         self.abandon(key, "deadline")
 
     def on_cancel_call(self, src: str, msg: CancelCall) -> None:

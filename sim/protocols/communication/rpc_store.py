@@ -4,8 +4,8 @@ With at-most-once calls, repeated until they are answered, every command takes e
 linearizable through lost messages and crashes of its server. With at-least-once calls an increment counts twice.
 
 With ``front=True`` clients call a front server, which calls the store within their call: deadlines and cancellation
-pass through. At-most-once does not: it is a promise between two nodes, and a front that restarts calls again what its
-former life had called (Saltzer, Reed, Clark, "End-to-End Arguments in System Design", 1984). Such a store claims
+pass through. At-most-once does not: it is a guarantee between two nodes, and a front that restarts may repeat calls of
+its earlier incarnation (Saltzer, Reed, Clark, "End-to-End Arguments in System Design", 1984). Such a store claims
 nothing.
 """
 
@@ -97,7 +97,7 @@ class RpcClient(_Configured, Client):
         )
 
     def returned(self, pending: Pending, outcome: CallOutcome) -> None:
-        """The call is over. Without an answer nobody knows whether the command was carried out."""
+        """Finish an operation. Without an answer it is unknown whether the command was executed."""
         session = pending.command.session
         if self.pending.get(session) is not pending:
             return  # given up
@@ -208,7 +208,7 @@ class RpcLaws(Invariant):
             self.forget_what_was_lost(node)
 
     def forget_what_was_lost(self, node: str) -> None:
-        """What the disk does not remember of calls that are not over, was not done."""
+        """After a crash: remove answers to open calls that are not on the callee's disk."""
         self.abandoned.pop(node, None)
         if node in self.disks:
             kept = dict(self.disks[node].read("rpc.answered", {}))

@@ -1,12 +1,12 @@
-"""Total order by a fixed sequencer: one node numbers all messages, everybody delivers by number.
+"""Total order by a fixed sequencer: one node numbers all messages, all members deliver by number.
 
 Défago, Schiper, Urbán, "Total Order Broadcast and Multicast Algorithms: Taxonomy and Survey" (ACM Computing Surveys
 2004), section 4.1, variant unicast-broadcast: the origin sends its message to the sequencer, which broadcasts it with a
 number.
 
 Assumption: links that lose nothing (`sim.protocols.communication.links`); over `FifoLinks` the total order is FIFO too.
-The sequencer's numbers are on disk, so its crash delays everybody until it is back, and loses nothing. It is not
-replaced: to go on without it takes consensus (`sim.protocols.communication.raft_order`).
+The sequencer's numbers are on disk, so its crash delays all members until it restarts, but loses nothing. It is not
+replaced: this would need consensus (`sim.protocols.communication.raft_order`).
 
 Cost: delivery after 2δ, 1 + (n-1) messages; for the sequencer's own δ and n-1. It delivers its own at once, so where an
 origin's site is all that matters, it should be there.
@@ -92,7 +92,7 @@ class SequencerBroadcast(Part):
             self.deliver(following)
 
     def deliver(self, msg: Ordered) -> None:
-        """Hand a message to its handler."""
+        """Pass a message to its handler."""
         self.deliveries += 1
         self.record("deliver", origin=msg.origin, number=msg.number, body=msg.body)
         self.dispatch(msg.origin, msg.body)

@@ -1,4 +1,4 @@
-"""A replicated key-value store over a broadcast: what order the broadcast keeps is what consistency clients see.
+"""A replicated key-value store over a broadcast, whose order determines the consistency that clients see.
 
 Each replica applies the updates that are delivered to it, and answers reads from what it has. A client keeps to the
 nearest replica. An update is answered when the client's replica has delivered it itself.
@@ -12,8 +12,8 @@ nearest replica. An update is answered when the client's replica has delivered i
 | ``sequencer``, ``total`` | one order, by a fixed node or by Raft | sequential (Attiya & Welch 1994: reads are local) |
 | ``total``, ``reads="ordered"`` | reads take their place in the order | linearizable |
 
-Replicas of the orders above ``total`` may disagree for ever about concurrent writes to a key, each applying them in the
-order of their arrival: delivering the same messages is not agreeing on a state. (CRDTs are: `Crdt`.)
+With an order other than ``sequencer`` and ``total``, replicas may disagree forever about concurrent writes to a key,
+because each applies them in its order of delivery: agreement on messages is not agreement on a state. (See `Crdt`.)
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["BroadcastStore", "PartReplica", "RaftReplica", "StoreReplica", "Upda
 
 @message
 class Update:
-    """What is broadcast: a client's command."""
+    """The message that is broadcast: a client's command."""
 
     command: Command
 
@@ -159,7 +159,7 @@ class LazyReplica(PartReplica):
         self.detector.detection = self.settings.detection_timeout
 
     def suspected(self, peer: str) -> None:
-        """The detector has changed its mind."""
+        """The detector has begun or stopped suspecting ``peer``."""
         self.cast.relay_all_of(peer)
 
 
@@ -302,18 +302,18 @@ class BroadcastStore(LedSystem, StateMachineSystem):
         raise LookupError(f"BroadcastStore has no leader under order={self.order!r}")
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """The replicas for which something is under way: what they sent and have no acknowledgement of."""
+        """The replicas that have sent messages without an acknowledgement yet."""
         replicas = {name: node for name, node in nodes.items() if isinstance(node, StoreReplica)}
         return tuple(name for name, node in replicas.items() if node.is_waiting(replicas))
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
-        """How many updates each replica has delivered; None for best effort, which lets messages be lost for good."""
+        """How many updates each replica has delivered; None for best effort, where replicas may miss messages."""
         if self.order == "best-effort":
             return None
         return {name: len(node.applied) for name, node in nodes.items() if isinstance(node, StoreReplica)}
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
-        """Acknowledged updates that no live replica has applied, or has in its log."""
+        """How many acknowledged updates no live replica has applied or has in its log."""
         replicas = [node for node in nodes.values() if isinstance(node, StoreReplica)]
         known: dict[tuple[int, int], None] = {}
         for node in replicas:

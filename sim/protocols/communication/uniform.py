@@ -1,7 +1,7 @@
-"""Uniform reliable broadcast: what anybody delivers, even one that crashes right afterwards, all correct nodes deliver.
+"""Uniform reliable broadcast: if any node delivers a message, even if it then crashes, all correct nodes deliver it.
 
-Cachin, Guerraoui, Rodrigues 2011, algorithm 3.5, majority-ack: everybody relays what it sees for the first time, and
-delivers when it knows of a majority that has it. A relay is the acknowledgement; one's own counts when it is on disk.
+Cachin, Guerraoui, Rodrigues 2011, algorithm 3.5, majority-ack: each member relays a message at its first arrival, and
+delivers it when a majority is known to have it. A relay is an acknowledgement; its own counts when it is on disk.
 
 Assumption: a majority is correct (or comes back). Cost: n(n-1) messages; the origin delivers after 2δ, and so do the
 others (after δ where two are a majority).
@@ -18,7 +18,7 @@ __all__ = ["UniformBroadcast"]
 
 
 class UniformBroadcast(BestEffortBroadcast):
-    """Delivers what a majority has."""
+    """Delivers messages that a majority has."""
 
     pending = durable_map()  # dot -> packet: relayed, a majority not known of
     acks = durable_map()  # dot -> who has it

@@ -1,4 +1,4 @@
-"""EPaxos*: its messages, and what a replica knows of a command identifier (an instance)."""
+"""EPaxos*: the messages, and a replica's record of a command identifier (an instance)."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Deps:
 
 
 NO_DEPS = Deps((), ())
-"""What a no-op depends on."""
+"""The dependencies of a no-op."""
 
 
 @message
 class Record:
-    """What a replica knows of an instance; in the paper phase, cmd, dep, initCmd, initDep, bal and abal.
+    """A replica's record of an instance; in the paper: phase, cmd, dep, initCmd, initDep, bal and abal.
 
     ``init_command`` and ``init_deps`` are what the first coordinator proposed, once that is known; ``partner`` as in
     `PreAccept`.
@@ -89,7 +89,7 @@ class PreAcceptOk:
 
 @message
 class Accept:
-    """The slow path: these are command and dependencies."""
+    """The slow path: requests to accept this command and these dependencies."""
 
     instance: Instance
     ballot: Ballot
@@ -107,7 +107,7 @@ class AcceptOk:
 
 @message
 class Commit:
-    """A command and its dependencies for good."""
+    """A command and its final dependencies."""
 
     instance: Instance
     command: Command
@@ -116,7 +116,7 @@ class Commit:
 
 @message
 class Recover:
-    """A new coordinator asks: what is known of this instance?"""
+    """A new coordinator requests the receiver's record of this instance."""
 
     instance: Instance
     ballot: Ballot
@@ -124,7 +124,7 @@ class Recover:
 
 @message
 class RecoverOk:
-    """What the sender knew when it joined the ballot."""
+    """The sender's record when it joined the ballot."""
 
     instance: Instance
     ballot: Ballot
@@ -133,7 +133,7 @@ class RecoverOk:
 
 @message
 class Validate:
-    """If these were committed on the fast path: what would contradict that?"""
+    """Requests the instances that contradict a fast commit of this command with these dependencies."""
 
     instance: Instance
     ballot: Ballot
@@ -143,7 +143,7 @@ class Validate:
 
 @message
 class ValidateOk:
-    """What would, as (instance, whether it is committed): it conflicts, and neither depends on the other."""
+    """The contradicting instances, as (instance, whether it is committed): conflicting, without a dependency."""
 
     instance: Instance
     ballot: Ballot

@@ -79,7 +79,7 @@ __all__ = ["EPaxosStarNode"]
 
 
 class _Led:
-    """What a coordinator knows of an instance under way."""
+    """The state of an instance that a replica currently coordinates."""
 
     __slots__ = (
         "against",
@@ -110,7 +110,7 @@ class _Led:
 
 
 class EPaxosStarNode(EgalitarianReplica):
-    """A replica: coordinator of the commands that its clients bring, acceptor of all others."""
+    """A replica: coordinator of its clients' commands, acceptor of all others."""
 
     settings: EPaxosStar
     nothing = Record(UNKNOWN, None, NO_DEPS, None, None, ZERO, ZERO)
@@ -138,7 +138,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.conflicts.put(instance, command)
 
     def change(self, instance: Instance, **changes: Any) -> None:
-        """Write down what has changed of an instance."""
+        """Store changes of an instance's record."""
         known = self.record_of(instance)
         fields = {name: changes.get(name, getattr(known, name)) for name in Record._fields}  # type: ignore[attr-defined]
         self.remember(instance, Record(**fields))
@@ -240,7 +240,7 @@ class EPaxosStarNode(EgalitarianReplica):
                 self.commit(msg.instance, led)
 
     def commit(self, instance: Instance, led: _Led) -> None:
-        """It is decided: say so to everyone, once it is on disk."""
+        """Send the decision to all others, once it is on disk."""
         assert led.command is not None
         self.committed(instance, led.command, led.deps, tell=True)
 
@@ -249,7 +249,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.committed(msg.instance, msg.command, msg.deps)
 
     def committed(self, instance: Instance, command: Command, deps: Deps, *, tell: bool = False) -> None:
-        """Remember what was decided, ``tell`` it, execute what can be, and see which instances can go on now."""
+        """Store a decision, send it if ``tell``, execute what can be executed, and continue waiting recoveries."""
         self.change(instance, status=COMMITTED, command=command, deps=deps)
         self.led.pop(instance, None)
         self.waits.pop(instance, None)
@@ -318,7 +318,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.consider(msg.instance, led)
 
     def recover(self, instance: Instance, led: _Led) -> None:
-        """With a quorum Q: take over what is accepted, or find out whether it may have been committed fast."""
+        """With a quorum Q: adopt an accepted value, or determine whether the command may have been committed fast."""
         highest = max(record.accepted for record in led.replies.values())
         for record in led.replies.values():
             if record.accepted == highest and record.status == ACCEPTED:
@@ -381,7 +381,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.judge(msg.instance, led)
 
     def judge(self, instance: Instance, led: _Led) -> None:
-        """Once all of Q has validated: accept, give up, or wait."""
+        """After all of Q has validated: accept the command, propose a no-op, or wait."""
         if len(led.validated) < len(led.quorum):
             return
         for against in led.validated.values():
@@ -405,7 +405,7 @@ class EPaxosStarNode(EgalitarianReplica):
         self.look_again(msg.instance)
 
     def look_again(self, instance: Instance) -> None:
-        """Something is known of an instance that recoveries may wait for."""
+        """Continue the recoveries that may wait for an instance, after its record has changed."""
         for waiting, led in list(self.waits.items()):
             if instance in led.against:
                 self.consider(waiting, led)
@@ -427,7 +427,7 @@ class EPaxosStarNode(EgalitarianReplica):
         ):
             self.accept(instance, led, NOOP, NO_DEPS)
 
-    # What is lost is sent again
+    # Retransmission
 
     def stand_down(self, instance: Instance, ballot: Ballot) -> None:
         super().stand_down(instance, ballot)
@@ -435,7 +435,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.waits.pop(instance, None)
 
     def on_retry_timeout(self, instance: Instance) -> None:
-        """Ask those again who have not answered; with a quorum of PreAcceptOks, stop hoping for the fast path."""
+        """Ask silent replicas again; with a quorum of PreAcceptOks, give up the fast path."""
         led = self.led.get(instance)
         if led is None:
             return
@@ -453,7 +453,7 @@ class EPaxosStarNode(EgalitarianReplica):
             self.broadcast(Waiting(instance, led.support))
 
     def question(self, instance: Instance, led: _Led) -> PreAccept | Accept | Recover | Validate:
-        """What the phase of a led instance asks."""
+        """The request of a led instance's current phase."""
         if led.phase in {"recover", "wait"}:
             return Recover(instance, led.ballot)
         assert led.command is not None

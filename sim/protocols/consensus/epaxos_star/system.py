@@ -1,4 +1,4 @@
-"""EPaxos* as a system: its size, how many faults it stands. The protocol is in `epaxos_star`."""
+"""EPaxos* as a system: size, tolerated faults, options. The protocol is in `node`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class EPaxosStar(EgalitarianSystem):
     nodes:
         How many replicas.
     faults:
-        f: with up to so many down it goes on; None: as many as ``nodes`` allow, floor((n - 1) / 2).
+        f: the number of replicas that may be down; None: as many as ``nodes`` allow, floor((n - 1) / 2).
     fast_faults:
-        e: with up to so many not answering the fast path is open, so that a fast quorum is n - e; None:
-        ceil((f + 1) / 2), or 0 where f is 0.
+        e: the number of replicas that may be silent on the fast path, so a fast quorum is n - e; None:
+        ceil((f + 1) / 2), or 0 if f is 0.
     thrifty:
         Send PreAccept to a fast quorum only and Accept to a quorum, and to the others if these do not answer in time.
     record_commits:
@@ -59,12 +59,12 @@ class EPaxosStar(EgalitarianSystem):
 
     @property
     def f(self) -> int:
-        """How many may be down."""
+        """f: how many replicas may be down."""
         return (self.nodes - 1) // 2 if self.faults is None else self.faults
 
     @property
     def e(self) -> int:
-        """How many may be missing on the fast path."""
+        """e: how many replicas may be silent on the fast path."""
         if self.fast_faults is not None:
             return self.fast_faults
         return (self.f + 2) // 2 if self.f else 0

@@ -204,12 +204,12 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
 
     @property
     def max_clock_drift(self) -> float | None:
-        """What its groups need of clocks."""
+        """The drift that its groups tolerate."""
         return self.group.max_clock_drift
 
     @property
     def wall_clock_may_jump(self) -> bool:
-        """What its groups need of clocks."""
+        """Whether its groups tolerate jumps of wall clocks."""
         return self.group.wall_clock_may_jump
 
     @property

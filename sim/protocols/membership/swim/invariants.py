@@ -27,7 +27,7 @@ class Update:
 
 
 def swim_invariants() -> tuple[Invariant, ...]:
-    """What must hold of the lists; and what a member tells of itself is on its disk."""
+    """The invariants of the member lists; and the incarnation that a member sends of itself is on its disk."""
 
     def own(stored: Stored, message: Any, dst: str) -> bool:
         name = stored.node.name

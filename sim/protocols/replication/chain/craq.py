@@ -29,7 +29,7 @@ __all__ = ["Craq", "CraqClient", "CraqNode", "Version", "VersionQuery"]
 
 @message
 class VersionQuery:
-    """To the tail: which version of ``key`` is committed? For a read of a session, which the answer names."""
+    """Asks the tail which version of ``key`` is committed, for the read that session and sequence identify."""
 
     session: int
     sequence: int
@@ -38,7 +38,7 @@ class VersionQuery:
 
 @message
 class Version:
-    """The history is committed up to ``position``, and with it the versions up to there."""
+    """The history, and the versions in it, are committed up to ``position``."""
 
     session: int
     sequence: int

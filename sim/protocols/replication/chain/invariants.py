@@ -1,4 +1,4 @@
-"""What must always hold of chain replication and CRAQ. Each invariant has a mutant that breaks it (tests/protocols).
+"""The invariants of chain replication and CRAQ. Each invariant has a mutant that violates it (tests/protocols).
 
 Sources: van Renesse & Schneider, OSDI 2004, sections 3 and 3.2; Terrace & Freedman, ATC 2009, section 2.3.
 """
@@ -117,7 +117,7 @@ class AcknowledgedEverywhere(Invariant):
         if node.initialised and self.entered.get(node.name) != here:
             self.entered[node.name] = here
             for identity, (teller, number) in self.acknowledged.items():
-                if node.view_number >= number:  # one that stood still may enter a chain that is no more
+                if node.view_number >= number:  # a server that was paused may enter an outdated chain
                     self._demand(node, identity, teller)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
@@ -133,7 +133,9 @@ class AcknowledgedEverywhere(Invariant):
                 self._demand(node, identity, src)
 
     def _demand(self, node: ChainNode, identity: tuple[int, int], teller: str) -> None:
-        out = self.chain and node.name not in self.chain  # and has not heard of it: no lease lets it answer
+        out = (
+            self.chain and node.name not in self.chain
+        )  # it may not know the chain yet, but no lease lets it answer
         if not out and not node.store.has_applied(*identity):
             self.violated(
                 (teller, node.name),
@@ -144,10 +146,10 @@ class AcknowledgedEverywhere(Invariant):
 
 @dataclass
 class NeverOlderThanCommitted(Invariant):
-    """A query returns a version at least as new as the newest that was committed when it was asked.
+    """A query returns a version at least as new as the newest one that was committed when the query was sent.
 
-    The ghost: the one history, as the head of each chain has extended it, and what queries of each key return after
-    each update. What a client was told is committed; so is what an answered query returned. A query that touches more
+    The ghost: the history, as the head of each chain has extended it, and the result of queries of each key after each
+    update. Acknowledged updates are committed; so are versions that a query has returned. A query that touches more
     than one key is computed again after each update that it may have seen.
     """
 
@@ -170,7 +172,7 @@ class NeverOlderThanCommitted(Invariant):
         if not isinstance(node, ChainNode) or node.role != "head" or not node.initialised:
             return
         if node.view_number < self.head[0]:
-            return  # an old head may go on by itself: nothing of that is ever committed
+            return  # an old head may continue alone: its updates are never committed
         if (node.view_number, node.incarnation, node.name) != self.head:
             self.head = (node.view_number, node.incarnation, node.name)
             self._rewrite()
@@ -178,7 +180,7 @@ class NeverOlderThanCommitted(Invariant):
             self._extend(entry.command)
 
     def _rewrite(self) -> None:
-        """A new head, or a new life of it: what its predecessor had, and nobody else, has never happened."""
+        """After a new head, or a restart of the head: remove updates that only the former head had."""
         self.history.clear()
         self.versions.clear()
         self.position_of.clear()
@@ -222,7 +224,7 @@ class NeverOlderThanCommitted(Invariant):
             )
 
     def _allowed(self, query: Command, committed: int) -> list[Result]:
-        """What a query may return: what it would have returned at that time, and after each update since."""
+        """The possible results of a query: at that position, and after each later update."""
         if not self.all_touched and self._is_of_one_key(query):
             versions = self.versions.get((query.kind, query.key), [])
             older = [result for position, result in versions if position <= committed]
@@ -240,7 +242,7 @@ class NeverOlderThanCommitted(Invariant):
 
 @dataclass
 class ChainMonotone(Invariant):
-    """No server goes back behind a chain that it has told anybody, restarts included."""
+    """A server's chain number never falls below one that it has sent, also after restarts."""
 
     title: ClassVar[str] = "chain numbers never go back"
     told: dict[str, int] = field(default_factory=dict)

@@ -46,7 +46,7 @@ BATCH = 256  # updates in one message at most
 
 @message
 class Update(Entry):
-    """An update in the history: the chain in which the head took it, the command, and who asked for it."""
+    """An update in the history: the chain in which the head accepted it, the command, and the client."""
 
     client: str
 
@@ -83,17 +83,15 @@ class Gap:
 
 
 class ChainNode(ShippedLog):
-    """A server of the chain, or one that is being fed by the tail to join it."""
+    """A server of the chain, or one that receives the history from the tail in order to join."""
 
     settings: ChainReplication
-    view_number = durable(0)  # the newest chain that it has heard of
-    distrusted = durable(
-        0
-    )  # the chain it first heard of with an empty disk: what it was told in it, it has lost
+    view_number = durable(0)  # the newest chain that it knows
+    distrusted = durable(0)  # the first chain it knew with an empty disk: it has lost updates received in it
 
     def on_start(self) -> None:
         self.recover()
-        self.commit = self.last  # nothing is ever taken back within a chain: a server applies what it stores
+        self.commit = self.last  # updates are never undone within a chain: a server applies what it stores
         self.apply_committed()
         self.chain: Chain | None = None
         self.role = ""
@@ -101,7 +99,7 @@ class ChainNode(ShippedLog):
         self.succ: str | None = None
         self.pred_since = self.succ_since = 0  # chain number since which they are the neighbours
         self.since = 0  # chain number since which it is a member
-        self.initialised = False  # has all that was acknowledged before it came
+        self.initialised = False  # has all updates that were acknowledged before it joined
         self.settled = False  # as the tail: has acknowledged all it holds
         self.acked = 0  # all servers after this one have the history up to here
         self.start = 0  # how long the history was when this chain began
@@ -133,7 +131,7 @@ class ChainNode(ShippedLog):
                 self.lease_until = max(self.lease_until, asked + LEASE * self.settings.detection_timeout)
 
     def _adopt(self, chain: Chain) -> None:
-        """Find one's place in a new chain."""
+        """Take this server's place in a new chain."""
         if self.view_number == 0 and self.incarnation > 0:
             self.distrusted = chain.number
         self.chain, self.view_number = chain, chain.number
@@ -204,7 +202,7 @@ class ChainNode(ShippedLog):
             self._applied()
 
     def _applied(self) -> None:
-        """The history has grown: apply what is new, and pass it on."""
+        """The history has grown: apply the new updates, and forward them."""
         self.commit = self.last
         self.apply_committed()
         if self.initialised:
@@ -214,7 +212,7 @@ class ChainNode(ShippedLog):
                 self._forward()
 
     def _forward(self) -> None:
-        """Send the successor what it has not been sent yet (nothing: a heartbeat)."""
+        """Send the successor the updates not sent yet (none: a heartbeat)."""
         assert self.succ is not None
         self.next = self._send_history(self.succ, self.next)
 
@@ -244,7 +242,7 @@ class ChainNode(ShippedLog):
         else:
             self.commit = self.last
             self.apply_committed()
-            if self.succ is None:  # else it speaks for others, who may not have it: it has lost its disk
+            if self.succ is None:  # else its successors may not have the history: it has lost its disk
                 self.send(src, Ack(self.view_number, matched))
 
     def _heeds(self, src: str, number: int) -> bool:
@@ -257,13 +255,13 @@ class ChainNode(ShippedLog):
     def _catch_up(self, matched: int, start: int) -> None:
         """A new tail holds all that its predecessor held when the chain was extended: now it is the tail."""
         if matched >= start:
-            self.cut(matched)  # what it has beyond is of a chain from which it was taken out
+            self.cut(matched)  # later updates are of a chain from which it was removed
             self.log_view = self.view_number
             self.initialised = True
             self.acked = max(self.acked, start)
 
     def _settle(self) -> None:
-        """The tail acknowledges: to those who asked, and up the chain."""
+        """The tail acknowledges: to the clients, and up the chain."""
         for update in self.entries_after(self.acked, self.last):
             result = self.store.known(update.command)
             self.answer(update.client, update.command, result)  # type: ignore[attr-defined]
@@ -289,7 +287,7 @@ class ChainNode(ShippedLog):
                 self.fed[src] = self._send_history(src, self.fed[src])
 
     def _acknowledge(self, position: int) -> None:
-        """All servers from here on have the history up to ``position``: take it out of Sent."""
+        """All servers from this one on have the history up to ``position``: remove it from Sent."""
         for update in self.entries_after(self.acked, position - self.acked) if self.pending else ():
             identity = (update.command.session, update.command.sequence)
             self.pending.pop(identity, None)
@@ -317,7 +315,7 @@ class ChainNode(ShippedLog):
         self.redirect(client, command, tail)
 
     def may_answer(self) -> bool:
-        """Whether this server is in the chain for sure, and holds what belongs there."""
+        """Whether this server is certainly in the chain, and has the complete history."""
         leased = self.monotonic < self.lease_until or not self.settings.fencing
         return self.initialised and leased
 
@@ -349,5 +347,5 @@ class ChainNode(ShippedLog):
         self.send(self.settings.master, alive)
 
     def gauges(self) -> dict[str, float]:
-        """For the frame ``samples``: the history, and what of it is acknowledged from here on."""
+        """Gauges for the frame ``samples``: lengths of the history and of its acknowledged part."""
         return {"log": self.last, "acked": self.acked}

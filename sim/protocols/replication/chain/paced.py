@@ -1,4 +1,4 @@
-"""Servers of a chain whose processors take their time: what chains with ``costs`` are made of (`ServiceTimes`)."""
+"""Servers of a chain with service times: the server classes of chains with ``costs`` (`ServiceTimes`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["PacedChainNode", "PacedCraqNode"]
 
 
 class PacedChainNode(ChainNode, Paced):
-    """A server of a chain whose processor takes its time."""
+    """A server of a chain whose requests take processor time."""
 
     @property
     def _costs(self) -> ServiceTimes:
         return self.settings.costs or ServiceTimes()
 
     def serves(self, request: Request) -> bool:
-        """Whether a request is this server's to answer or order; it sends others on for nothing."""
+        """Whether this server answers or orders a request; forwarding other requests costs nothing."""
         return self.succ is None if request.command.kind in self.store.reads else self.pred is None
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -31,7 +31,7 @@ class PacedChainNode(ChainNode, Paced):
 
 
 class PacedCraqNode(PacedChainNode, CraqNode):
-    """A server of CRAQ whose processor takes its time; a version query costs nothing."""
+    """A server of CRAQ whose requests take processor time; a version query costs nothing."""
 
     def serves(self, request: Request) -> bool:
         return request.command.kind in self.store.reads or self.pred is None

@@ -19,7 +19,7 @@ __all__ = ["ChainClient", "ChainReplication"]
 
 
 class ChainClient(Client):
-    """Sends updates to the head and queries to the tail, and learns who they are."""
+    """A client that sends updates to the head and queries to the tail, and learns their names."""
 
     def on_start(self) -> None:
         self.tail: str | None = None
@@ -42,7 +42,7 @@ class ChainClient(Client):
             super().on_redirect(src, msg)
 
     def learn(self, src: str, msg: Reply) -> None:
-        """Who replies is the tail, and says nothing of the head; redirects do."""
+        """Do nothing: a reply comes from the tail and does not name the head; redirects do."""
 
     def suspect(self, target: str) -> None:
         if self.tail == target:
@@ -61,9 +61,9 @@ class ChainReplication(LedSystem, StateMachineSystem):
     leader:
         The first head; None: the first server. The others follow in order.
     service_at:
-        The server at whose place the master stands; None: the first server of the middle.
+        The server at whose place the master runs; None: the first server of the middle.
     costs:
-        What operations cost the servers' processors; None: nothing (see `ServiceTimes`).
+        Processor time of operations at the servers; None: zero (see `ServiceTimes`).
     fencing:
         False (with ``unsafe``): a tail answers without a lease, as the paper's fail-stop servers may.
 
@@ -91,7 +91,7 @@ class ChainReplication(LedSystem, StateMachineSystem):
 
     @property
     def max_clock_drift(self) -> float | None:
-        """What the leases allow under which servers answer queries."""
+        """The drift allowed by the leases under which servers answer queries."""
         return MOST_DRIFT
 
     @property
@@ -143,10 +143,10 @@ class ChainReplication(LedSystem, StateMachineSystem):
         return invariants_of(self)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
-        """Up to where each server knows that all servers behind it have the history.
+        """For each server, the position up to which it knows that all its successors have the history.
 
-        Not how long its history is: a server that was taken out may have updates that the chain never had, and cuts
-        them when the master lets it come back.
+        Not the length of its history: a server that was removed may have updates that the chain never had, which it
+        truncates when the master lets it rejoin.
         """
         return positions(nodes, ChainNode, "acked")
 

@@ -1,4 +1,4 @@
-"""Reads that need not be answered by the primary: stale, of bounded staleness, or as fresh as a session's token.
+"""Reads that replicas other than the primary may answer: stale, of bounded staleness, or by a session's token.
 
 Session guarantees: Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994. The token is
 a position in the one log that all replicas apply; a replica that has applied as much serves read-your-writes and
@@ -35,20 +35,20 @@ class SessionReply(Reply):
 
 
 class ReadsAtBackups(ShippedLog):
-    """What a replica adds to answer reads from what it has applied."""
+    """The part of a replica that answers reads from its applied log."""
 
     role: str
     lease_until: float
 
     def start_reading(self) -> None:
-        """Nothing is known yet of how fresh the store is."""
+        """Reset the freshness of the store to unknown."""
         self.fresh = float("-inf")  # the store is at least as new as this, on the primary's wall clock
         self.view_start: float = float("inf")  # where the log of `log_view` began
         self.parked: list[tuple[str, SessionRequest]] = []
-        self.astray = False  # our own snapshot contradicts the primary
+        self.astray = False  # this replica's snapshot contradicts the primary's log
 
     def fresh_as_of(self, sent: float, commit: int) -> None:
-        """The primary said at ``sent`` that it had committed up to ``commit``."""
+        """Note the primary's statement at time ``sent`` (s) that the log is committed up to ``commit``."""
         if self.applied >= commit:
             self.fresh = max(self.fresh, sent)
 
@@ -62,7 +62,7 @@ class ReadsAtBackups(ShippedLog):
         if self.role == "primary":
             return (
                 self.monotonic < self.lease_until
-            )  # nobody else can have written; else the backups are asked
+            )  # no other replica can have written; else the backups are asked
         return bool(self.now - self.fresh <= bound)  # the clocks of two nodes: wall clocks
 
     def on_session_request(self, src: str, msg: SessionRequest) -> None:
@@ -74,10 +74,10 @@ class ReadsAtBackups(ShippedLog):
             self.parked.append((src, msg))
 
     def _has_reached(self, token: SessionRequest) -> bool:
-        """Whether the store holds all that the session has seen.
+        """Whether the store contains everything that the session has seen.
 
-        Positions of an older view count up to where this view began: a failover keeps what was acknowledged, or
-        (async) has lost it for good.
+        Positions of an older view count up to the start of this view: a failover keeps acknowledged writes, or
+        (async) has lost them.
         """
         if token.view < self.log_view and self.applied >= self.view_start:
             return True
@@ -103,7 +103,7 @@ class ReadsAtBackups(ShippedLog):
 
 
 class BackupReader(Client):
-    """Reads at the nearest replica, and at the primary when that one says that it is too far behind."""
+    """A client that reads at the nearest replica, and at the primary if the nearest is too far behind."""
 
     def on_start(self) -> None:
         self.reads: frozenset[str] = self.settings.system.application.reads
@@ -127,7 +127,7 @@ class BackupReader(Client):
 
 
 class SessionReader(BackupReader):
-    """Carries, per session, a token of what it has seen: reads your writes, at whichever replica is nearest."""
+    """A client with a token per session of what it has seen: read your writes at the nearest replica."""
 
     def on_start(self) -> None:
         self.tokens: dict[int, tuple[int, int]] = {}  # session -> (view, position)

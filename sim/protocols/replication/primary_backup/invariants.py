@@ -1,4 +1,4 @@
-"""What must always hold of primary-backup. Each invariant has a mutant that breaks it (tests/protocols).
+"""The invariants of primary-backup. Each invariant has a mutant that violates it (tests/protocols).
 
 Sources: the primary-backup line of the project's table of invariants; Budhiraja et al. 1993, section 8.2; Kafka
 KIP-101 (log matching by epoch and offset); MIT 6.824 lab 2 (promotion only of an initialised backup).
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
-    """The invariants that a system of these settings promises."""
+    """The invariants that hold for a system with these settings."""
     invariants: list[Invariant] = [
         OnePrimaryPerView(),
         NoAnswerFromThePast(
@@ -62,7 +62,7 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
     if system.services <= 1:
         invariants.append(promises(ViewIs, keeps="view", shown=knows_its_view))
     else:  # a Raft group keeps its decisions in its log
-        # The group has no clients: invariants of what clients saw are for the replicas' answers, and not for Raft's.
+        # The group has no clients: invariants of clients' answers apply to the replicas, not to the Raft group.
         group = BasicRaft(nodes=system.services).invariants()
         invariants += [
             invariant for invariant in group if type(invariant).on_acknowledged is Invariant.on_acknowledged
@@ -72,7 +72,7 @@ def invariants_of(system: PrimaryBackup) -> Iterable[Invariant]:
 
 @dataclass
 class OnePrimaryPerView(Invariant):
-    """A view has one primary, and one life of it: nothing that a view's number stands for is said twice."""
+    """A view has one primary, in one incarnation, so a view's number identifies one log."""
 
     title: ClassVar[str] = "one primary per view"
     primaries: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -96,18 +96,18 @@ class OnePrimaryPerView(Invariant):
 
 @dataclass
 class NoAnswerFromThePast(Invariant):
-    """Once a newer view has answered a client, no older view answers a question that arrived later.
+    """After a replica in a newer view has answered a client, no replica in an older view answers a later request.
 
-    A replica may still answer, in an old view, what it was asked before: all the replicas that it needs may have
-    confirmed that question before they obeyed the newer view. It may also answer a retry of a write that is in its log
-    already, because the outcome of that write is known since then. A replica that answers under a lease may do neither:
-    its lease has ended before a newer view begins.
+    A replica in an old view may still answer a request that arrived before: all replicas that it needs may have
+    confirmed the request before they followed the newer view. It may also answer a retry of a write that is already in
+    its log, because the outcome of this write is known. A replica that answers under a lease may do neither, because
+    its lease ended before the newer view began.
     """
 
     title: ClassVar[str] = "no answer of an old view"
     reads: frozenset[str] = field(kw_only=True)
-    stale_reads: bool = False  # the system answers reads anywhere
-    under_lease: bool = False  # nobody else confirms an answer
+    stale_reads: bool = False  # all replicas answer reads
+    under_lease: bool = False  # no other replica confirms an answer
     replicas: dict[str, PrimaryBackupNode] = field(default_factory=dict)
     newest: tuple[int, str] = (0, "")
     read: set[tuple[int, int]] = field(default_factory=set)
@@ -120,7 +120,7 @@ class NoAnswerFromThePast(Invariant):
             self.replicas[node.name] = node
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event == "restart":  # what it was asked before the crash is forgotten
+        if event == "restart":  # requests before the crash are forgotten
             for question in [question for question in self.asked if question[0] == node]:
                 del self.asked[question]
 
@@ -167,10 +167,10 @@ def holds(replica: PrimaryBackupNode, command: Command) -> bool:
 
 @dataclass
 class BackupIsPrefix(Invariant):
-    """The log of a member that holds a view's log is a prefix of what that view's primary has had.
+    """The log of a member that holds a view's log is a prefix of the log that the view's primary has had.
 
-    A primary may crash before anything of its view has left it, and lead the same view in another life: then the view
-    begins again (that nothing had left, `OnePrimaryPerView` sees to).
+    A primary may crash before it has sent any message in its view, and lead the same view in its next incarnation: then
+    the view begins again (`OnePrimaryPerView` checks that it had sent nothing).
     """
 
     title: ClassVar[str] = "backup log is a prefix of the primary's"
@@ -210,7 +210,7 @@ class BackupIsPrefix(Invariant):
         for position in range(max(since, self.origin[view]), node.last):
             ours, theirs = node.log[position - node.base], ghost.get(position + 1)
             if ours.view > view:
-                return  # it is on its way to the log of a later view, and will be held to that
+                return  # it is adopting the log of a later view, with which it will be compared
             if theirs != ours:
                 self.violated(
                     (node.name,),
@@ -221,14 +221,14 @@ class BackupIsPrefix(Invariant):
 
 @dataclass
 class ViewMonotone(Invariant):
-    """No node goes back behind a view that it has told anybody, restarts included."""
+    """A node's view never falls below a view that it has sent, also after restarts."""
 
     title: ClassVar[str] = "view numbers never go back"
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "restart" and detail.get("wiped"):
-            self.told.pop(node, None)  # a new machine under an old name
+            self.told.pop(node, None)  # a new machine with an old name
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__
@@ -253,7 +253,7 @@ class ViewMonotone(Invariant):
 def holds_what_it_says(stored: Stored, message: AppendOk, primary: str) -> bool:
     """Whether the disk of a backup has the view and the log that it acknowledges.
 
-    A later view may have cut the log while the message waited for the disk; it voids the message.
+    A later view may have truncated the log while the message waited for the disk; then the message has no effect.
     """
     if stored("view_number") > message.view:
         return True
@@ -272,7 +272,9 @@ class InitialisedPrimary(Invariant):
     """The primary of a view held the log of the last acknowledged view before it."""
 
     title: ClassVar[str] = "only initialised members are promoted"
-    held: dict[str, int] = field(default_factory=dict)  # the newest view whose log a member held, a step ago
+    held: dict[str, int] = field(
+        default_factory=dict
+    )  # the newest view whose log a member held before the last step
     led: dict[str, int] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
@@ -295,10 +297,14 @@ class AcknowledgedSurvives(Invariant):
     """An acknowledged write is in the log of the primary of every later view from its first moment on."""
 
     title: ClassVar[str] = "acknowledged writes are in every later view"
-    acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # command -> view that said so
+    acknowledged: dict[tuple[int, int], int] = field(
+        default_factory=dict
+    )  # command -> view that acknowledged it
     present: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # view -> commands of its primary
     inherited: dict[int, set[tuple[int, int]]] = field(default_factory=dict)  # those at its first moment
-    sessions: dict[int, dict[int, int]] = field(default_factory=dict)  # what its store had seen of them then
+    sessions: dict[int, dict[int, int]] = field(
+        default_factory=dict
+    )  # session -> last sequence in its store then
     seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
     views: dict[str, int] = field(default_factory=dict)
     node_of: dict[int, str] = field(default_factory=dict)
@@ -328,14 +334,14 @@ class AcknowledgedSurvives(Invariant):
         if not isinstance(message, Reply) or message.status != "ok" or src not in self.views:
             return
         if isinstance(message.result, Unreplicated):
-            return  # it says itself that a failover may lose it
+            return  # the reply states that a failover may lose it
         identity = (message.session, message.sequence)
         view = self.views[src]
         if identity not in self.present.get(view, ()):
             return  # a read
         self.acknowledged.setdefault(identity, view)
         for later in self.inherited:
-            if later > view:  # it stood still between the last backup's word and this answer
+            if later > view:  # it was paused between the last backup's confirmation and this answer
                 self._demand(identity, view, later)
 
     def _demand(self, identity: tuple[int, int], said: int, view: int) -> None:
@@ -377,7 +383,7 @@ class SameAnswer(Invariant):
 
 @dataclass
 class StoreIsLog(Invariant):
-    """At the end, each store is what its log says, applied in order and each command once."""
+    """At the end, each store is the result of applying its log in order, each command once."""
 
     title: ClassVar[str] = "the store is the log, applied once and in order"
     application: Application = field(kw_only=True)

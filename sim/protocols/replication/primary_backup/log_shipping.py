@@ -1,7 +1,7 @@
-"""How a primary ships its log to its peers, and what they do with it.
+"""Log shipping: a primary ships its log to its peers, which store it.
 
-One entry at a time goes to every peer that keeps up; a heartbeat finds out where the others are, and sends again
-what was lost. A backup that is behind what the log still holds gets a snapshot first.
+Each new entry is sent to every peer that is up to date. A heartbeat finds the positions of the others, and repeats
+lost entries. A backup that needs entries which the log no longer holds gets a snapshot first.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ BATCH = 256  # entries in one message at most, so that state transfer comes in p
 class Append:
     """The primary of ``view`` ships the ``entries`` that follow ``position`` (whose entry is of ``last_view``).
 
-    ``start``: the length of its log when the view began; what a backup has beyond it is of no view any more.
-    ``commit``: up to where commands have taken effect. ``probe``: to be echoed; confirms reads.
-    ``sent``: when, on the primary's wall clock.
+    ``start``: the length of its log when the view began; a backup's entries of older views beyond it are invalid.
+    ``commit``: the position up to which commands have taken effect. ``probe``: a number to echo; confirms reads.
+    ``sent``: time of sending (s) on the primary's wall clock.
     """
 
     view: int
@@ -49,9 +49,9 @@ class AppendOk:
 
 @message
 class Mismatch:
-    """The sender has no such entry; its own at ``position`` (which may be right) is of ``last_view``.
+    """The sender has no such entry; its own entry at ``position`` (which may be correct) is of ``last_view``.
 
-    A position of -1 asks for a snapshot: what the sender's own snapshot holds contradicts the primary's log.
+    A position of -1 requests a snapshot, because the sender's own snapshot contradicts the primary's log.
     """
 
     view: int
@@ -61,7 +61,7 @@ class Mismatch:
 
 @message
 class InstallSnapshot:
-    """The store after ``base`` entries, the last of ``base_view``: for one that is too far behind for the log."""
+    """The store after ``base`` entries, the last of ``base_view``, for a peer that is too far behind for the log."""
 
     view: int
     base: int
@@ -77,7 +77,7 @@ class StaleView:
 
 
 class LogShipping(ReadsAtBackups):
-    """A member of a view: its primary ships, the others (backups, and those on their way back) store."""
+    """A member of a view: its primary ships the log, the others (backups and recovering replicas) store it."""
 
     view_number = durable(0)  # the newest view that it has followed
     sealed = durable(0)  # it refuses all views before this one
@@ -88,10 +88,10 @@ class LogShipping(ReadsAtBackups):
     answered: dict[str, float]  # peer -> when it last answered (monotonic)
 
     def begin_shipping(self, known: dict[str, int]) -> None:
-        """As primary of a new view; ``known``: up to where peers held the log in the last one, if primary then."""
+        """Begin as primary of a new view. ``known``: peer -> position of its log in the last view, if primary then."""
         self.start = self.view_start = self.last
-        self.established = False  # that it leads this view is on its own disk
-        self.match: dict[str, int] = dict.fromkeys(self.members, -1)  # nothing is known of anybody's log
+        self.established = False  # whether this view's number is on its own disk
+        self.match: dict[str, int] = dict.fromkeys(self.members, -1)  # the logs of all members are unknown
         far = {peer: position for peer, position in known.items() if position >= 0}
         self.next = {peer: max(far.get(peer, self.start), self.base) for peer in self.peers}
         self.streaming = dict.fromkeys(self.peers, False)
@@ -103,7 +103,7 @@ class LogShipping(ReadsAtBackups):
     # The primary's side
 
     def ship(self, peer: str) -> None:
-        """Send a peer what it has not been sent yet (nothing: a heartbeat)."""
+        """Send a peer the entries not sent yet (none: a heartbeat)."""
         if self.next[peer] < self.base:
             snapshot = InstallSnapshot(self.view_number, self.base, self.base_view, self.snapshot)
             self.send(peer, snapshot, hold=not self.established)
@@ -116,18 +116,18 @@ class LogShipping(ReadsAtBackups):
     def _append(self, peer: str, position: int, entries: tuple[Entry, ...]) -> None:
         view, last_view = self.view_number, self.view_at(position)
         message = Append(view, self.start, position, last_view, entries, self.commit, self.probe, self.now)
-        # Nothing of a view may leave before its number is on disk: the view has one primary, and one life of it.
+        # No message of a view may leave before its number is on disk: a view has one primary, in one incarnation.
         self.send(peer, message, hold=not self.established)
 
     def nudge(self, peer: str) -> None:
-        """Send a heartbeat; if nothing has arrived since the last one, what was in flight is sent again."""
+        """Send a heartbeat; if nothing has arrived since the last one, send the entries in flight again."""
         if self.match[peer] == self.progress[peer] and self.match[peer] >= self.start:
             self.next[peer] = self.match[peer]
             self.streaming[peer] = self.match[peer] == self.last
         self.progress[peer] = self.match[peer]
         if self.monotonic - self.answered[peer] < self.settings.detection_timeout:
             self.ship(peer)
-        else:  # nothing but a question for one that may be dead
+        else:  # only a probe for a peer that may be down
             self._append(peer, max(self.next[peer], self.base), ())
 
     def on_append_ok(self, src: str, msg: AppendOk) -> None:
@@ -149,11 +149,11 @@ class LogShipping(ReadsAtBackups):
         if self.role != "primary" or msg.view != self.view_number:
             return
         assert self.view is not None
-        position = -1  # it has a snapshot of what is no more
+        position = -1  # it has a snapshot of entries that are no longer valid
         if msg.position <= self.last:
             position = self.step_back(msg.position, msg.last_view)
         if self.match[src] >= self.start and src in self.view.backups and position < self.match[src]:
-            return  # sent before what has matched since; or it lost its disk, and will be put out of the view
+            return  # outdated; or the sender lost its disk, and will be removed from the view
         self.answered[src] = self.monotonic
         self.match[src] = min(self.match[src], max(position, 0))
         self.next[src] = position
@@ -195,16 +195,16 @@ class LogShipping(ReadsAtBackups):
         self.send(src, AppendOk(msg.view, matched, msg.probe))
 
     def _agrees_below_base(self, msg: Append) -> bool:
-        """Whether entries that begin within our snapshot lead to where it ends."""
+        """Whether entries that begin within this replica's snapshot agree with its end."""
         index = self.base - msg.position - 1
         if index >= len(msg.entries):
-            return self.log_view == msg.view  # a late copy of what is long since in the snapshot
+            return self.log_view == msg.view  # a late copy of entries that are in the snapshot already
         return msg.entries[index].view == self.base_view
 
     def _mismatch(self, msg: Append) -> Mismatch:
         if msg.position < self.base:
             within = self.base - msg.position - 1 < len(msg.entries)
-            self.astray = True  # perhaps: the primary will see whether it has that position
+            self.astray = True  # perhaps: the primary will check whether it has that position
             return Mismatch(msg.view, -1 if within else self.base, self.base_view)
         if msg.position == self.base:
             self.astray = True  # the same position, another entry
@@ -213,27 +213,27 @@ class LogShipping(ReadsAtBackups):
         return Mismatch(msg.view, length, self.view_at(length))
 
     def on_install_snapshot(self, src: str, msg: InstallSnapshot) -> None:
-        # One that follows this view holds its log: a snapshot of less is a late copy.
+        # A replica that follows this view holds its log: a shorter snapshot is a late copy.
         if self._obeys(src, msg.view) and (
             msg.base > self.base or (self.astray and self.log_view < msg.view)
         ):
             self.astray = False
             self.install(msg.base, msg.base_view, msg.snapshot)
 
-    # What the protocol makes of it
+    # Hooks of the protocol
 
     def follow(self, view: int, primary: str | None) -> None:
         """Become, or remain, a backup in a newer view."""
         raise NotImplementedError
 
     def resign(self) -> None:
-        """Act as primary no more in this view."""
+        """Stop acting as primary in this view."""
         raise NotImplementedError
 
     def advance(self) -> None:
-        """More of the log is on more disks, or more peers have confirmed the view."""
+        """Called when more of the log is on disks, or more peers have confirmed the view."""
         raise NotImplementedError
 
     def take_effect(self, position: int) -> None:
-        """The log up to ``position`` is committed."""
+        """Commit the log up to ``position``."""
         raise NotImplementedError

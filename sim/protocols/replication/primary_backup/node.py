@@ -8,19 +8,19 @@ A command takes effect, and is acknowledged, when it is on the disk of the prima
 
 - ``sync``: every backup of the view;
 - ``semi-sync``: ``acks`` backups (MySQL's rpl_semi_sync_wait_for_replica_count); with a ``fallback`` time, after
-  which the primary goes on alone, as MySQL does, but says so in its replies (`Unreplicated`);
-- ``async``: nobody else. What it had not shipped when it failed is lost.
+  which the primary continues alone, as in MySQL, but marks its replies (`Unreplicated`);
+- ``async``: no other replica. Entries that a failed primary had not shipped are lost.
 
 The log is shipped by position (`sim.protocols.replication.shipped_log`); a backup cuts off only what contradicts
-the primary's log, never what it merely does not know to be committed (Kafka, KIP-101).
+the primary's log, never entries that it only does not know to be committed (Kafka, KIP-101).
 
-Fencing, that is, why an old primary acknowledges nothing once a new view is in force:
+Fencing, that is, why an old primary acknowledges nothing after a new view has begun:
 
 - sync: a write needs all backups of its view, and a read is confirmed by all of them in its view; the new primary
   was one of them, and a backup that knows a newer view refuses the old one. No clock is involved.
 - semi-sync: the same with ``acks`` backups, as the view service has all but ``acks - 1`` of them refuse the old
   view before it promotes the most advanced.
-- async, and the fallback: nobody else is asked, so the primary answers only under a lease of the view service.
+- async, and the fallback: no other replica is asked, so the primary answers only under a lease of the view service.
 
 Assumptions: crash faults; stable storage; where a lease is used, bounded clock rates. Departure: a view does not
 stall while a recovering member is brought up to date; it becomes a backup, in the next view, once it has caught up.
@@ -49,7 +49,7 @@ __all__ = ["PrimaryBackupNode", "Unreplicated"]
 
 @message
 class Unreplicated:
-    """In place of a reply's ``result``: the primary had to go on without its backups; a failover may lose it."""
+    """A reply's ``result`` if the primary continued without its backups: a failover may lose the write."""
 
     result: Any = None
 
@@ -147,7 +147,7 @@ class PrimaryBackupNode(LogShipping):
         self.record("role", role="backup", view=view)
 
     def resign(self) -> None:
-        """Act as primary no more in this view; clients had better ask elsewhere."""
+        """Stop acting as primary in this view, and redirect clients."""
         if self.role != "primary":
             return
         self.role, self.primary, self.view = "backup", None, None
@@ -157,11 +157,11 @@ class PrimaryBackupNode(LogShipping):
         self.reads.clear()
 
     def _may_answer(self) -> bool:
-        """Whether nobody else can have become primary without this one's knowing, or being asked."""
+        """Whether no other replica can have become primary without this one's knowledge."""
         return not self.settings.needs_lease or self.monotonic < self.lease_until
 
     def on_seal(self, src: str, msg: Seal) -> None:
-        """A new primary is being sought: promise to obey no older one, and say how far the log goes."""
+        """The service looks for a new primary: promise to follow no older view, and report the log's end."""
         if msg.view > self.view_number:
             self.sealed = max(self.sealed, msg.view)
             self.resign()
@@ -206,7 +206,7 @@ class PrimaryBackupNode(LogShipping):
         self._answer_reads()
 
     def answer(self, client: str, command: Command, result: Any) -> None:
-        # What has taken effect is on every disk that it needs to be on: nothing more to wait for.
+        # A command that has taken effect is on all required disks, so the reply need not wait.
         if result is None:
             return
         told = result.result
@@ -218,12 +218,12 @@ class PrimaryBackupNode(LogShipping):
     # Taking effect
 
     def _acks_needed(self) -> int:
-        """How many backups must have what takes effect."""
+        """How many backups must have a write before it takes effect."""
         assert self.view is not None
         return 0 if self.alone else self.settings.acks_of(len(self.view.backups))
 
     def replicated(self) -> int:
-        """Up to where the log is on all the disks that the mode asks for."""
+        """The position up to which the log is on all disks that the mode requires."""
         assert self.view is not None
         # A backup that does not hold the log with which the view began may yet contradict it.
         held = [self.match[b] for b in self.view.backups if self.match[b] >= self.start]
@@ -258,7 +258,7 @@ class PrimaryBackupNode(LogShipping):
         self.conclude(command, result)
 
     def _answer_reads(self) -> None:
-        """Answer the reads for which enough backups have confirmed, since they came, that the view stands."""
+        """Answer the reads for which enough backups have confirmed the view since the reads arrived."""
         assert self.view is not None
         if not self.reads or not self.established or self.commit < self.start:
             return
@@ -270,7 +270,7 @@ class PrimaryBackupNode(LogShipping):
         for _, client, command in ready:
             self.answer(client, command, self.store.execute(command))
 
-    # Semi-sync falls back to async, and returns
+    # Fallback of semi-sync to async, and return
 
     def _be_patient(self) -> None:
         assert self.settings.fallback is not None
@@ -292,7 +292,7 @@ class PrimaryBackupNode(LogShipping):
             self.set_timer("fallback", self.fallbacks[0][0] - self.monotonic)
 
     def _rejoin_backups(self) -> None:
-        """Ask for acknowledgements again once enough backups hold all that has taken effect."""
+        """Require acknowledgements again when enough backups hold everything that has taken effect."""
         assert self.view is not None
         held = sorted([self.match[b] for b in self.view.backups], reverse=True)
         needed = self.settings.acks_of(len(self.view.backups))

@@ -1,4 +1,4 @@
-"""A replica whose processor takes its time: what a primary-backup system with ``costs`` is made of (`ServiceTimes`)."""
+"""A replica with service times: the replica class of a primary-backup system with ``costs`` (`ServiceTimes`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PacedPrimaryBackupNode"]
 
 
 class PacedPrimaryBackupNode(PrimaryBackupNode, Paced):
-    """A replica whose processor takes its time."""
+    """A replica whose requests take processor time."""
 
     @property
     def _costs(self) -> ServiceTimes:

@@ -1,4 +1,4 @@
-"""Primary-backup as a system: settings, members and promises; see `sim.protocols.replication.primary_backup.node`."""
+"""Primary-backup as a system: settings, members and claims; see `sim.protocols.replication.primary_backup.node`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["PrimaryBackup"]
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryBackup(LedSystem, StateMachineSystem):
-    """Primary-backup over ``nodes`` replicas and a view service.
+    """Primary-backup with ``nodes`` replicas and a view service.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
         they have caught up; None: never, it waits.
     reads:
         ``"primary"``: at the primary, confirmed by as many backups as a write needs. ``"lease"``: at the primary
-        alone while it holds a lease. ``"backup"``: anywhere, however stale. ``"session"``: anywhere that has got
-        as far as all that the session has seen (read your writes, monotonic reads), by a token.
+        alone while it holds a lease. ``"backup"``: at any replica, possibly stale. ``"session"``: at any replica
+        that has applied everything that the session has seen (read your writes, monotonic reads), by a token.
     staleness:
         For ``reads="backup"``: a backup that may be further behind (seconds) than this sends readers to the
         primary; it trusts the primary's clock and its own. None: unbounded.
@@ -50,16 +50,16 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
     leader:
         The first primary; None: the first replica.
     service_at:
-        The replica at whose place the view service stands; None: the last replica that is not the first primary.
+        The replica at whose place the view service runs; None: the last replica that is not the first primary.
     services:
         Nodes of the view service: 1, or (not for semi-sync) a group that keeps its decisions by Raft, spread over
         the replicas' places.
     costs:
-        What operations cost the replicas' processors; None: nothing (see `ServiceTimes`).
+        Processor time of operations at the replicas; None: zero (see `ServiceTimes`).
     fencing:
-        False (with ``unsafe``): an async primary goes on without a lease, so that two may answer at a time.
+        False (with ``unsafe``): an async primary answers without a lease, so two primaries may answer at a time.
     detector:
-        When the view service finds silence suspicious (`FixedTimeout`, `PhiAccrual`); None: after the detection time.
+        The view service's failure detector (`FixedTimeout`, `PhiAccrual`); None: a timeout of the detection time.
         Only without leases, which rely on that time: sync, or semi-sync without fallback, and not with
         ``reads="lease"`` or a staleness.
 
@@ -123,31 +123,31 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
 
     @property
     def leases_matter(self) -> bool:
-        """Whether anybody relies on a lease."""
+        """Whether any node relies on a lease."""
         return self.needs_lease or self.reads == "lease" or self.staleness is not None
 
     def _has(self, setting: str) -> bool:
         return setting in (f'mode="{self.mode}"', f'reads="{self.reads}"')
 
     def acks_of(self, backups: int) -> int:
-        """How many of that many backups must have a write before it takes effect."""
+        """How many of ``backups`` backups must have a write before it takes effect."""
         return {"sync": backups, "semi-sync": self.acks, "async": 0}[self.mode]
 
     @property
     def needs_lease(self) -> bool:
-        """Whether a primary may answer without asking anybody, and so needs a lease."""
+        """Whether a primary may answer without asking other replicas, so that it needs a lease."""
         return self.fencing and (self.mode == "async" or self.fallback is not None)
 
     @property
     def max_clock_drift(self) -> float | None:
-        """What leases allow; a bound on staleness counts on right clocks; else time is only for timeouts."""
+        """The drift that leases allow; 0 with a bound on staleness; without either, time is used for timeouts only."""
         if self.staleness is not None:
             return 0.0
         return MOST_DRIFT if self.needs_lease or self.reads == "lease" else None
 
     @property
     def wall_clock_may_jump(self) -> bool:
-        """Not under a bound on staleness: a backup compares the primary's wall clock with its own."""
+        """False with a bound on staleness, because a backup compares the primary's wall clock with its own."""
         return self.staleness is None
 
     @property
@@ -219,7 +219,7 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
     @property
     def consistency(self) -> str | None:
         if self.mode == "async" or self.fallback is not None or self.unsafe:
-            return None  # a failover may take back what has been acknowledged, and read
+            return None  # a failover may undo acknowledged and read writes
         return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
