@@ -284,7 +284,7 @@ def _collect(cls: type, kind: type, table: str) -> dict[str, Any]:
     for base in reversed(cls.__mro__[1:]):
         found.update(base.__dict__.get(table, {}))
     found.update({k: v for k, v in cls.__dict__.items() if isinstance(v, kind)})
-    # A class may say anew what a name is: a field that is a plain value now is not on disk any more.
+    # A subclass may redeclare a name: a durable field that becomes a plain value is no longer on disk.
     return {k: v for k, v in found.items() if isinstance(inspect.getattr_static(cls, k, v), kind)}
 
 

@@ -33,7 +33,7 @@ class Playback(Value):
     delays, losses:
         The one-way latency (seconds) of each sample, and the probability that a message is lost.
     period:
-        Seconds after which the recording begins once more; None: the last sample counts for ever.
+        Seconds after which the recording begins once more; None: the last sample counts forever.
     """
 
     times: tuple[float, ...]
@@ -80,7 +80,7 @@ class Recording(Value):
         The time of the file at which the last sample ends.
     after:
         What comes after the end: ``"refuse"`` (a longer scenario is a ValueError), ``"hold"`` (the last samples count
-        for ever) or ``"repeat"`` (from ``start`` on once more).
+        forever) or ``"repeat"`` (from ``start`` on once more).
     """
 
     pairs: tuple[

@@ -136,7 +136,7 @@ def wan(
         With ``replay``: the time of the file (seconds) at which the run begins. None: its first time.
     after:
         With ``replay``: what comes after the last sample. ``"refuse"`` (the default): a longer scenario is a
-        ValueError; ``"hold"``: the last samples count for ever; ``"repeat"``: the recording, from ``start`` on, again.
+        ValueError; ``"hold"``: the last samples count forever; ``"repeat"``: the recording, from ``start`` on, again.
     loss_over:
         With ``replay``: None: after a lost round trip a link loses everything until the next sample. Else: the loss is
         the share of round trips lost within so many seconds around.

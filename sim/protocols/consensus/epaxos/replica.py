@@ -173,7 +173,7 @@ class EgalitarianReplica(Replica):
     # Fetching missed commits
 
     def fetch_soon(self) -> None:
-        """Set the timer of a fetch, because a missing commit may be in flight. Each fetch without news doubles the wait."""
+        """Set the timer of a fetch, as a missing commit may be in flight. Each fruitless fetch doubles the wait."""
         if not self.fetching and self.peers:
             self.fetching = True
             self.set_timer("fetch", self.fetches.wait(len(self.executed)))
