@@ -51,8 +51,8 @@ class Made:
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and _state(other) == _state(self)
 
-    def __hash__(self) -> int:
-        return object.__hash__(self)  # it may change: what nodes share is found by hashes of values
+    # It may change: with a hash of its own, `sim.values` would take it for immutable.
+    __hash__ = object.__hash__
 
 
 def _state(value: Any) -> dict[str, Any]:
