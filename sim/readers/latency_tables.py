@@ -280,7 +280,9 @@ def _cells(rows: dict[str, CsvLine], places: Sequence[str]) -> Iterator[PairFigu
     """The cells of a matrix; an empty cell, or a zero or a dash between a place and itself, was not measured."""
     for src, line in rows.items():
         for dst in places:
-            if line[dst] in ("", "-", "–", "n/a", "N/A") or (src == dst and number(line[dst]) == 0.0):
+            if line[dst] in ("", "-", "–", "n/a", "N/A"):
                 continue
-            value = 1e-3 * figure(line, dst, zero=False)
+            value = 1e-3 * figure(line, dst, zero=src == dst)
+            if value == 0.0:
+                continue
             yield PairFigures(src, dst, line.where, {0.5: value}, mean=value)

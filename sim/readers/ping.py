@@ -1,4 +1,4 @@
-"""The output of `ping`: of Linux (iputils), of macOS, and of Windows in English."""
+"""The output of `ping`: of Linux (iputils, BusyBox), of macOS, and of Windows in English."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sim.readers.note import Note, counted
 __all__ = ["HEADS", "read_ping"]
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
-HEADS = re.compile(r"(?:PING|Pinging) (?P<host>\S+)(?: [(\[][^)\]]*[)\]])?[ :(].*")
+HEADS = re.compile(r"(?:PING|Pinging) (?P<host>[^\s(\[]+)[ (:].*")
 """The first line of a ping."""
 _STAMP = re.compile(rf"\[{_NUMBER}\] ")
 _REPLY = re.compile(
-    rf"\d+ bytes from .*?icmp_seq=(?P<seq>\d+) .*?time=(?P<ms>{_NUMBER}) ?ms(?P<dup> \(DUP!\))?"
+    rf"\d+ bytes from .*?(?:icmp_)?seq=(?P<seq>\d+) .*?time=(?P<ms>{_NUMBER}) ?ms(?P<dup> \(DUP!\))?"
 )
 _WINDOWS = re.compile(rf"Reply from \S+: bytes=\d+ time(?P<sign>[=<])(?P<ms>{_NUMBER}) ?ms TTL=\d+")
 _LOST = re.compile(
@@ -63,7 +63,7 @@ class _Section:
             self.figures = least, mean, most, None
         elif _LOST.fullmatch(line):
             self.losses += 1
-        elif not _WORDLESS.fullmatch(line):
+        elif line and not _WORDLESS.fullmatch(line):
             raise ValueError(
                 f"{where}: a line of ping is needed (Linux, macOS, or Windows in English), not {line!r}"
             )
@@ -137,7 +137,7 @@ def read_ping(path: str | PathLike[str], text: str) -> Latencies:
         if head:
             sections.append(_Section(where, head["host"]))
         elif sections:
-            sections[-1].take(where, line.strip())
+            sections[-1].take(where, line.strip().removeprefix("^C").strip())
         elif line.strip():
             raise ValueError(f"{where}: a first line `PING HOST` is needed, not {line.strip()!r}")
     pairs = tuple(section.pair(src) for section in sections)

@@ -81,6 +81,7 @@ def test_events_in_edn_are_paired_and_integers_are_exact(tmp_path: Path) -> None
     assert list(frame["value"]) == [BIG, BIG, [BIG, 5], [9, 5]]
     assert frame["called"].iloc[0] == 1_700_000_000_000_000_001
     assert list(frame["returned"])[:2] == [1_700_000_000_000_000_004, 1_700_000_000_000_000_005]
+    assert frame["returned"].isna().tolist() == [False, False, True, False]  # an info may happen later
     assert "key" not in frame
     assert "1 event of nemesis" in frame.attrs["note"]
     assert check(frame).status == "valid"
@@ -121,6 +122,13 @@ def test_a_call_that_never_ends_may_have_happened(tmp_path: Path) -> None:
     frame = read(tmp_path, LOG.rpartition("INFO")[0])
     assert list(frame["status"]) == ["ok", "ok", "info"]
     assert frame["returned"].isna().iloc[-1]
+
+
+def test_unknown_times_are_not_times(tmp_path: Path) -> None:
+    """Jepsen writes -1 for a time that it does not know."""
+    frame = read(tmp_path, KV.replace("}", ", :time -1}"))
+    assert list(frame["called"]) == [1, 2, 5]
+    assert list(frame["returned"]) == [3, 4, 6]
 
 
 def test_the_form_of_this_project_is_not_taken_for_events() -> None:

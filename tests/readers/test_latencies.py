@@ -132,6 +132,21 @@ def test_ping_on_macos_and_windows(tmp_path: Path) -> None:
     assert samples(read(tmp_path, WINDOWS)).round_trips == pytest.approx((0.101, None, 0.0005))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINUX.replace("tokyo (198.51.100.7) 56(84)", "tokyo(tokyo (2001:db8::7)) 56 data"),
+        LINUX.replace("tokyo (198.51.100.7) 56", "tokyo (198.51.100.7) from 192.0.2.1 eth0: 56"),
+        LINUX.replace("--- tokyo", "^C\n--- tokyo").replace(
+            "tokyo (198.51.100.7): icmp_seq", "198.51.100.7: seq"
+        ),
+    ],
+    ids=["version 6", "interface", "busybox, interrupted"],
+)
+def test_variants_of_ping(tmp_path: Path, text: str) -> None:
+    assert samples(read(tmp_path, text)).round_trips == pytest.approx((0.1, 0.1025, None, 0.104, None))
+
+
 def test_a_quiet_ping_is_its_last_line(tmp_path: Path) -> None:
     pair = figures(read(tmp_path, QUIET))
     assert (pair.mean, pair.deviation, pair.least, pair.most) == pytest.approx((0.1, 0.002, 0.099, 0.112))
