@@ -29,7 +29,7 @@ scenario = Scenario(
     warmup=1.0,
 )
 
-SHORT = {"duration": 6.0, "LOADS": (0.5, 0.95), "SEEDS": 1}
+SHORT = {"duration": 4.0, "LOADS": (0.5, 0.95), "SEEDS": 1}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

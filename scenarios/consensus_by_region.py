@@ -34,7 +34,7 @@ scenario = Scenario(
     warmup=1.0,
 )
 
-SHORT = {"duration": 2.5}
+SHORT = {"duration": 1.5}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

@@ -65,7 +65,7 @@ scenario = Scenario(
     retry=Retry(timeout=30.0),
 )
 
-SHORT = {"duration": 1.5, "warmup": 0.3, "LOADS": (0.7, 0.95)}
+SHORT = {"duration": 1.2, "warmup": 0.3, "LOADS": (0.7, 0.95)}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

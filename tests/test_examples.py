@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import os
 import runpy
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.budget import mostly_nightly
 from tests.story_points import POINTS, Say
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +55,30 @@ def test_each_story_has_a_point_that_its_figures_must_make() -> None:
     assert sorted(POINTS) == [path.stem for path in SCENARIOS]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.stem != "consensus"], ids=lambda p: p.stem
+)
+def test_the_cells_of_a_notebook_run_and_draw(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the process of the test, as plain Python; warnings are errors here, too."""
+    from matplotlib import pyplot
+
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells), "notebooks are committed without outputs"
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        exec(compile("".join(cell["source"]), f"{path.name}, code cell {number}", "exec"), namespace)
+    assert pyplot.get_fignums()
+    pyplot.close("all")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "path", mostly_nightly(NOTEBOOKS, lambda path: path.stem == "consensus"), ids=lambda p: p.stem
+)
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
     import nbformat
     from nbclient import NotebookClient

@@ -18,7 +18,8 @@ RUNS = 3
 DEVIATION = {1: (0.015, 0.035, 1.4), 2: (0.0076, 0.035, 0.95), 3: (0.0031, 0.037, 1.3)}
 
 
-@pytest.mark.parametrize("k", mostly_nightly([1, 2, 3], lambda k: k == 1))
+@pytest.mark.nightly  # a thousand sites; the law below is what stands behind the table
+@pytest.mark.parametrize("k", [1, 2, 3])
 def test_residue_traffic_and_last_delivery_are_as_published_within_4_standard_errors(k: int) -> None:
     mean, _ = SCRIPT["table"](Mongering("push", k=k), runs=RUNS)
     # What is printed was rounded, and measured by the authors with an error of its own (unknown number of runs).

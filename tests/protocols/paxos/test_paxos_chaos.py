@@ -34,7 +34,7 @@ def test_paxos_is_safe_in_every_storm_and_decides_after_it(seeds: range, length:
         survive(paxos(seed), seed, length)
 
 
-@storms(10, 2.0)
+@storms(6, 2.0)
 def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(multi_paxos(seed), seed, length)

@@ -109,7 +109,7 @@ def sharded(seed: int) -> ShardedRaft:
     return ShardedRaft(group=group, groups=2)
 
 
-@storms(8, 1.5, longer=5.0, seeds=range(50, 1050))
+@storms(5, 1.5, longer=5.0, seeds=range(50, 1050))
 def test_many_groups_are_safe_in_storms_and_go_on_after_them(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(sharded(seed), seed, length, bound=BOUND)

@@ -88,7 +88,7 @@ def test_recovery_takes_2_delays(stage: Any) -> None:
 # Storms
 
 
-@storms(10, 6.0)
+@storms(5, 6.0)
 def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(ViewstampedReplication(nodes=3 + 2 * (seed % 2)), seed, length)
