@@ -1,4 +1,4 @@
-"""What all tests share: repeatable Hypothesis, a screenless matplotlib, golden files, fresh interpreters."""
+"""Common parts of all tests: repeatable Hypothesis, matplotlib without a screen, golden files, fresh interpreters."""
 
 from __future__ import annotations
 

@@ -36,6 +36,21 @@ TURNS = {
     "whilst": "while",
     "without further ado": "at once",
     "who answers, leads": "the replica that answers is the leader",
+    "former life": "earlier incarnation",
+    "another life": "another incarnation, a later incarnation",
+    "new life": "new incarnation",
+    "present life": "current incarnation",
+    "stood still": "was paused",
+    "see to it": "ensure",
+    "sees to it": "ensures",
+    "in its own words": "rephrased",
+    "must always hold in": "the invariants of",
+    "must always hold of": "the invariants of",
+    "not to be seen": "invisible, cannot be read",
+    "to be had": "available, reachable",
+    "is no use": "does not help",
+    "whatever came of": "also if it failed",
+    "how-manieth": "the number of",
 }
 _TURN = re.compile(r"\b(" + "|".join(turn.replace(" ", r"\s+") for turn in TURNS) + r")\b", re.IGNORECASE)
 

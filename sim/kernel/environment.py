@@ -176,7 +176,7 @@ class Environment(simpy.Environment):
 
 
 class _Crowds:
-    """Distinguishes a run that stands still from a run with many entries at one time.
+    """Distinguishes a run whose time does not advance from a run with many entries at one time.
 
     A crowd is `CROWD` entries processed in a row. In a burst (a thousand nodes receive messages from a thousand nodes
     at once), all entries were scheduled before the burst began. In a standstill, each crowd ends with an entry that

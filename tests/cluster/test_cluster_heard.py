@@ -45,7 +45,7 @@ class Counting(Node):
 
 @dataclass
 class SaidAtOnce(Invariant):
-    """What a node says is true of it when the invariants hear it."""
+    """A node's message is consistent with its state when invariants see the message."""
 
     node: Any = None
     times: list[float] = field(default_factory=list)

@@ -130,7 +130,7 @@ def test_a_crash_and_a_restart_from_the_disk_share_nothing() -> None:
 
 
 class Settings(Node):
-    """What the host gives may be kept."""
+    """A node may keep objects that its host provides."""
 
     def on_start(self) -> None:
         self.mine = self.settings

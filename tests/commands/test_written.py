@@ -1,4 +1,4 @@
-"""What is written on a command line means what it says: values, systems and lists of them, by one grammar."""
+"""One grammar for values, systems and lists on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What administrators ask: served by the system or refused with the scenario, and reported in the end."""
+"""Requests of administrators are served by the system or refused with the scenario, and reported at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario comes to is derived once, and everybody who runs, compares or reports asks that one value."""
+"""The resolved values of a scenario are derived once, and runs, comparisons and reports all use them."""
 
 from __future__ import annotations
 

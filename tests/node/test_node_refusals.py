@@ -1,4 +1,4 @@
-"""What a class of nodes, a message or a system may not say is refused when it is defined, with what to write."""
+"""Invalid definitions of nodes, messages and systems are refused at definition, with the correction."""
 
 from __future__ import annotations
 

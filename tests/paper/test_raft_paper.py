@@ -527,7 +527,7 @@ def test_a_leader_that_is_deposed_sends_its_waiting_clients_away_and_never_says_
 
 
 def test_reads_go_through_the_log() -> None:
-    """So that they are linearizable without a word about clocks or leadership."""
+    """Reads through the log are linearizable without assumptions on clocks or leadership."""
     bench = leader()
     bench.deliver("client", Request(Command(1, 1, "get", "x")))
     assert bench.node.log[-1].command.kind == "get"

@@ -85,7 +85,7 @@ def test_a_primary_that_is_late_but_within_the_detection_time_stays() -> None:
 
 
 def test_a_restarted_primary_is_treated_as_dead() -> None:
-    """It was primary in the view that it knows, and does not serve: a new view is needed at once."""
+    """A restarted primary does not serve in the view that it knows, so a new view is needed at once."""
     s = service()
     lead(s, "n0", 1)
     assert ping(s, "n0", 1, serving=False).number == 2

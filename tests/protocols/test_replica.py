@@ -1,4 +1,4 @@
-"""What every replica does for its clients: each command is answered as its session must see it, once applied."""
+"""The common part of replicas: each command is answered after it was applied, as its session must see it."""
 
 from __future__ import annotations
 

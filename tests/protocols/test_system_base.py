@@ -1,4 +1,4 @@
-"""What most systems have in common is said once: names, who leads, failure-detection times, settings out of bounds."""
+"""The common part of most systems: names, leader, failure-detection times, settings out of bounds."""
 
 from __future__ import annotations
 

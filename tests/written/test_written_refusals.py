@@ -1,4 +1,4 @@
-"""What a file may not say is refused with its path, before anything of it is imported or called."""
+"""Invalid contents of a file are refused with their path, before anything in the file is imported or called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operation does to an object, kind by kind."""
+"""The effect of each kind of operation on an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the latency charts draw is what the measures say."""
+"""The latency charts show the values of the measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of load balancing share: a lean source of requests, and statistics over seeds."""
+"""Common parts of the tests of load balancing: a simple source of requests, and statistics over seeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sim.system import Invariant, Member
 
 @dataclass(frozen=True)
 class Plan:
-    """What a source does: Poisson arrivals at ``rate`` per second, ``count`` of them, keys drawn from ``keys``."""
+    """The settings of a source: Poisson arrivals at ``rate`` per second, ``count`` of them, drawn from ``keys``."""
 
     rate: float
     count: int

@@ -1,4 +1,4 @@
-"""What the resilience values do in a running system."""
+"""The effects of the resilience values in a running system."""
 
 from __future__ import annotations
 

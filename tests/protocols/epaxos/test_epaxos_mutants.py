@@ -220,7 +220,7 @@ def test_a_storm_shows_it(mutant: type[EPaxosNode], invariant: str) -> None:
 
 
 def test_a_fast_quorum_of_a_majority_commits_what_a_recovery_cannot_find_again(stage: Any) -> None:
-    """What ``unsafe=True`` lets run: a fast quorum that the recovery of figure 3 cannot deal with."""
+    """``unsafe=True`` permits a fast quorum with which the recovery of figure 3 is incorrect."""
 
     def schedule(system: EPaxos) -> Any:
         world = stage(system)

@@ -259,7 +259,7 @@ def test_a_state_that_is_not_that_of_the_log_is_caught(stage: Staging) -> None:
 
 
 class ForgetsTheLog(MenciusNode):
-    """What is asked for is sent, and dropped."""
+    """A mutant that sends the requested commands, and drops them."""
 
     def tell(self, dst: str, first: int) -> None:
         super().tell(dst, first)

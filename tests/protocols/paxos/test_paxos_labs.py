@@ -1,4 +1,4 @@
-"""What public laboratory suites ask of a replicated state machine on Paxos (the DSLabs Paxos lab), in our words."""
+"""Requirements of public laboratory suites on a state machine replicated by Paxos (DSLabs Paxos lab), rephrased."""
 
 from __future__ import annotations
 

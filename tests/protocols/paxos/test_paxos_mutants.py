@@ -314,7 +314,7 @@ def test_px2_a_leader_that_forgets_its_ballot_is_caught(stage: Callable[..., Any
 
 
 class StartsOver(MultiPaxosNode):
-    """What is learnt is applied from its first slot on, applied or not."""
+    """A mutant that applies learnt commands from their first slot on, even if they were applied before."""
 
     def on_learned(self, src: str, msg: Learned) -> None:
         self.applied = msg.first - 1

@@ -82,7 +82,7 @@ class Stage(sim.testing.Stage):
         return float(self.client.answered[-1] - asked) if self.client.answered else float("nan")
 
     def leaders(self, names: Iterable[str] | None = None) -> list[str]:
-        """Who (among ``names``) believes to lead in the highest term of those who do."""
+        """The servers among ``names`` that are leaders in the highest term of any leader."""
         nodes = {n: self.node(n) for n in names or self.cluster.hosts if n != "client" and self.node(n)}
         leading = {name: node.current_term for name, node in nodes.items() if node.role == "leader"}
         return [name for name, term in leading.items() if term == max(leading.values())]

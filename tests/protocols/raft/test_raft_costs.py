@@ -1,4 +1,4 @@
-"""What Raft costs without failures, exactly: constant delay, free disk and CPU, no batching.
+"""Exact costs of Raft without failures: constant delay, free disk and CPU, no batching.
 
 The client is one delay away from every server, or stands at one. Heartbeats are excluded.
 """

@@ -84,7 +84,7 @@ def test_the_last_voter_neither_leaves_nor_is_demoted(stage: Any) -> None:
 
 
 def test_a_learner_grants_votes(stage: Any) -> None:
-    """It may have become a voter without knowing (etcd, TestLearnerCanVote)."""
+    """A learner may have become a voter without knowing it (etcd, TestLearnerCanVote)."""
     s = cluster(stage, 3, 1)
     assert done(s, "n0", Join("n3", voter=False))
     s.heartbeat("n0")
@@ -98,7 +98,7 @@ def test_a_learner_grants_votes(stage: Any) -> None:
 
 
 def test_a_learner_that_was_told_to_take_over_does_not(stage: Any) -> None:
-    """It was demoted while the message was on its way (etcd, demotion during a transfer)."""
+    """The transferee was demoted while the message was in flight (etcd, demotion during a transfer)."""
     s = cluster(stage, 3, 0, transfer=True)
     assert done(s, "n0", Join("n1", voter=False))
     s.heartbeat("n0")

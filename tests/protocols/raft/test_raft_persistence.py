@@ -1,4 +1,4 @@
-"""What survives crashes, and how the log is repaired: MIT 6.5840 labs B and C, etcd-io/raft, in our own words."""
+"""Persistence over crashes, and repair of the log: MIT 6.5840 labs B and C, etcd-io/raft, rephrased."""
 
 from __future__ import annotations
 

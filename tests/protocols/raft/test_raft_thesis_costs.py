@@ -1,4 +1,4 @@
-"""What the thesis' extensions cost and save without failures, exactly: constant delay, free disk and CPU."""
+"""Exact costs and savings of the thesis' extensions without failures: constant delay, free disk and CPU."""
 
 from __future__ import annotations
 

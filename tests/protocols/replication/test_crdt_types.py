@@ -126,7 +126,7 @@ class NetCounter(PnCounter):
 
 
 class LastToArrive(LwwRegister):
-    """What arrives last wins."""
+    """A mutant in which the last state to arrive wins."""
 
     def merge(self, other: Any) -> Any:
         return other

@@ -1,4 +1,4 @@
-"""What a failover loses is counted exactly, and what may be lost is flagged in what clients see."""
+"""The losses of a failover are counted exactly, and replies mark writes that may be lost."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ def test_promotion_of_a_member_without_state(stage: Any) -> None:
 
 
 class RepeatsItself(Sessions):
-    """It does not remember what sessions have had."""
+    """A mutant that does not remember the answers of sessions."""
 
     def apply(self, command: Command) -> Result | None:
         return self.execute(command)

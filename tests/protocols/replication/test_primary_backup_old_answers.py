@@ -1,4 +1,4 @@
-"""What a primary that has been replaced may still answer: what it was asked before, and writes that it knows already.
+"""A replaced primary may still answer requests that arrived before, and retries of writes that it knows already.
 
 Storms showed each schedule (sync seed 813, semi-sync seeds 621 and 954 of `tests/lab/test_lab_campaign.py`), when the
 invariant still accused them.

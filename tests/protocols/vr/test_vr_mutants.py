@@ -109,7 +109,7 @@ class AppendsOutOfOrder(ViewstampedNode):
 
 
 class ResendsTheFirst(ViewstampedNode):
-    """What is sent again as the last request is the first one."""
+    """A mutant that repeats the first request with the number of the last one."""
 
     def on_commit_timeout(self) -> None:
         super().on_commit_timeout()
