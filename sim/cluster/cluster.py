@@ -123,6 +123,12 @@ class Cluster:
         for hooks in (self.invariants, self._on_wait, self._on_send, self._on_deliver, self._on_step):
             hooks.clear()
 
+    def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:
+        """Of the invariants that are called now, go on with those that are ``wanted`` only."""
+        kept = [invariant for invariant in self.invariants if wanted(invariant)]
+        self.stop_watching()
+        self.watch(kept)
+
     def boot(self) -> None:
         """Start every member that is not a spare, in the order in which they were added."""
         for host in self.hosts.values():
