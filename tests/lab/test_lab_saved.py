@@ -111,7 +111,7 @@ def test_a_saved_sweep_comes_back_with_tables_and_charts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = SCENARIO.sweep(
-        {"system": [Raft(nodes=3), MultiPaxos()], "workload__rate": [10, 20]}, seeds=2, workers=1
+        {"system": [Raft(nodes=3), MultiPaxos()], "workload__rate": [10, 20]}, seeds=2, workers=1, frames=True
     )
     done.save(tmp_path)
     forbid(monkeypatch)
