@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -36,7 +37,7 @@ class ResultStore:
         Where its file is, or will be.
     use:
         ``"new"``: it must have no results yet. ``"resume"``: go on with those that it has; what was damaged is then
-        saved as far as it can be read. ``"read"``: it must be there, and is not changed.
+        saved as far as it can be read, with a warning. ``"read"``: it must be there, and is not changed.
 
     Raises `StoreError` for a file that is no store, is damaged, or cannot be written; ValueError where a new one has
     results already.
@@ -44,7 +45,6 @@ class ResultStore:
 
     def __init__(self, folder: Path | str, use: Literal["new", "resume", "read"] = "new") -> None:
         self.path = Path(folder) / FILE
-        self.saved: tuple[int, int] | None = None
         with speaking(self.path), ExitStack() as opened:
             if use == "read" and not self.path.exists():
                 raise StoreError(f"there is no {FILE} in {str(folder)!r}")
@@ -54,7 +54,7 @@ class ResultStore:
             if use != "read":
                 self._claims = opened.enter_context(closing(Claims(self.path.with_suffix(".claims"))))
                 if use == "resume" and damaged(self.path):
-                    self.saved = self._salvage()
+                    self._salvage()
                 self._claims.join()
             self._connection = opened.enter_context(closing(connect(self.path)))
             refuse_other(self.path, self._connection)
@@ -65,10 +65,14 @@ class ResultStore:
                 self._refuse_results()
             self._opened = opened.pop_all()
 
-    def _salvage(self) -> tuple[int, int]:
+    def _salvage(self) -> None:
         if self._claims is None or not self._claims.alone():
             raise StoreError(f"{self.path} is damaged, and another process is at it: end that one first")
-        return salvage(self.path)
+        saved, aside = salvage(self.path)
+        warnings.warn(
+            f"{self.path} was damaged: {saved} runs could be saved, the others are made again; it is kept as {aside}",
+            stacklevel=4,
+        )
 
     def claim(self, key: str, seed: int) -> bool:
         """Claim a run; False if another process is at it."""

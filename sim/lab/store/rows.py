@@ -47,7 +47,10 @@ class Row:
     def holds(self, frames: Mapping[str, bytes]) -> bool:
         """Whether these are the frames that the row was written with, by their digests."""
         wanted: dict[str, str] = json.loads(self.told).get("sha256", {})
-        return wanted == {name: sha256(csv).hexdigest() for name, csv in frames.items()}
+        found = {
+            name: sha256(csv).hexdigest() if isinstance(csv, bytes) else None for name, csv in frames.items()
+        }
+        return wanted == found
 
     def seal(self, key: str, seed: int) -> str:
         """A digest of the row, by which one that was damaged is found."""
@@ -91,9 +94,9 @@ def row_from(values: Mapping[str, Any]) -> Row | None:
         named = {name: math.nan if values[name] is None else float(values[name]) for name in wanted}
         parts = {name: values[name] for name in ("status", "error", "digest", "verdict", "told")}
         row = Row(**parts, measures=named, kept=bool(values["kept"]))
+        return row if row.seal(values["key"], values["seed"]) == values["sha256"] else None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return row if row.seal(values["key"], values["seed"]) == values["sha256"] else None
 
 
 def failed_row(reason: str) -> Row:

@@ -42,10 +42,10 @@ def damaged(path: Path) -> bool:
         connection.close()
 
 
-def salvage(path: Path) -> tuple[int, int]:
+def salvage(path: Path) -> tuple[int, Path]:
     """Move a damaged store aside, and write a new one with the rows that can be read.
 
-    Returns how many runs were saved, and how many places of runs were found damaged or gone.
+    Returns how many runs were saved, and where the damaged file is now.
     """
     aside = _free(path)
     for suffix in _WAL:
@@ -53,7 +53,7 @@ def salvage(path: Path) -> tuple[int, int]:
         if part.exists():
             os.replace(part, aside.with_name(aside.name + suffix))
     _fill(aside)
-    saved = lost = 0
+    saved = 0
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     target, source = (connect(file) for file in (new, aside))
@@ -62,7 +62,6 @@ def salvage(path: Path) -> tuple[int, int]:
         target.execute("BEGIN")
         for found in _rows(source):
             if found is None:
-                lost += 1
                 continue
             key, seed, row = found
             add_measures(target, row.measures)
@@ -73,7 +72,7 @@ def salvage(path: Path) -> tuple[int, int]:
         target.close()
         source.close()
     os.replace(new, path)
-    return saved, lost
+    return saved, aside
 
 
 def _free(path: Path) -> Path:

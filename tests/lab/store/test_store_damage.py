@@ -30,7 +30,8 @@ def row(seed: int) -> Row:
         verdict="valid",
         measures={"p50": seed / 7, "p99": math.inf, "lost": math.nan},
     )
-    told = json.dumps({"measures": list(made.measures), "sha256": {"operations": sha(frames["operations"])}})
+    digests = {"operations": sha(frames["operations"])}
+    told = json.dumps({"measures": list(made.measures), "sha256": digests, "more": f"{seed} " * 700})
     return Row(**{**vars(made), "told": told, "frames": frames, "kept": True})
 
 
@@ -131,28 +132,28 @@ def test_a_last_block_that_is_gone_is_said_and_resume_saves_the_rest(tmp_path: P
         StoreError, match=r"results.sqlite is damaged .*: going on with resume saves what can be read"
     ):
         readable(tmp_path, "read")
-    with ResultStore(tmp_path, "resume") as store:
-        assert store.saved is not None
-        saved, lost = store.saved
-    assert saved >= COUNT - 5
-    assert lost <= 5
-    assert len(readable(tmp_path)) == saved
+    with pytest.warns(UserWarning, match=r"was damaged: \d+ runs could be saved, the others are made again"):
+        saved = readable(tmp_path)
+    assert COUNT - 10 <= len(saved) < COUNT
+    assert readable(tmp_path) == saved
     assert (tmp_path / f"{FILE}.damaged-1").exists()
     fill(tmp_path)
     assert readable(tmp_path, "read") == list(range(COUNT))
 
 
+@pytest.mark.filterwarnings("ignore:.*was damaged")
 def test_bytes_that_changed_are_never_taken_for_results(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     fill(whole)
     size = (whole / FILE).stat().st_size
     stream = np.random.default_rng(3)
     kept = []
-    for at in stream.integers(100, size, 25):
+    for at in stream.integers(100, size, 40):
         folder = copied(whole, tmp_path / "copy")
         with (folder / FILE).open("r+b") as file:
             file.seek(int(at))
-            file.write(bytes(stream.integers(0, 256, 40, dtype=np.uint8)))
+            # Random bytes are seldom a text that can be read; digits among others are.
+            file.write(b"55555" if at % 2 else bytes(stream.integers(0, 256, 40, dtype=np.uint8)))
         kept.append(len(readable(folder)))
     assert max(kept) == COUNT
     assert min(kept) < COUNT

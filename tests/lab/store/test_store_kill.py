@@ -21,7 +21,10 @@ from sim.network import constant
 from sim.protocols import Raft
 from sim.workload import ClosedLoop, UniformKeys
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds workers in /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds workers in /proc"),
+    pytest.mark.filterwarnings("ignore:.*was damaged"),
+]
 
 SCENARIO = Scenario(
     system=Raft(nodes=3),

@@ -159,7 +159,7 @@ def notes_who_runs(folder: str, n: int) -> int:
             file.write(f"{len(others)}\n")
         running.unlink()
         os._exit(5)
-    time.sleep(0.1)
+    time.sleep(0.3)
     running.unlink()
     return n
 
