@@ -124,7 +124,7 @@ def rows(run: Run, frame: str) -> list[Any]:
 def test_a_full_trace_changes_nothing_and_the_parts_of_each_path_add_up_to_the_latency(
     system: System,
 ) -> None:
-    scenario = dataclasses.replace(chaos_scenario(system, 3, storm=0.5), trace=True)
+    scenario = dataclasses.replace(chaos_scenario(system, 3, storm=0.4, clients=3), trace=True)
     plain, full = scenario.run(3), dataclasses.replace(scenario, trace="full").run(3)
     assert plain.events_processed == full.events_processed
     for frame in COLUMNS:
@@ -274,11 +274,11 @@ def test_the_state_that_changes_add_up_to_is_that_of_a_simulation_stopped_at_tha
     system: System,
 ) -> None:
     scenario = chaos_scenario(
-        system, 2, storm=1.2, extra_faults=[Crash(system.members()[0].name, at=0.5, down=0.3)]
+        system, 2, storm=0.9, extra_faults=[Crash(system.members()[0].name, at=0.4, down=0.2)]
     )
     scenario = dataclasses.replace(scenario, trace="full")
     run, live = scenario.run(2), scenario.start(2)
-    for time in (0.0001, 0.3337, 0.7717, 1.1999):
+    for time in (0.0001, 0.3337, 0.6717, 0.8999):
         live.run(until=time)
         for name, host in live.cluster.hosts.items():
             expected = state_of(host) if host.is_up else None
