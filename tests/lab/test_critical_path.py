@@ -162,3 +162,26 @@ def test_an_operation_without_an_answer_has_no_path() -> None:
     unanswered = run.operations.index[run.operations["return_step"] < 0]
     with pytest.raises(ValueError, match=f"operation {unanswered[0]} was never answered"):
         run.critical_path(int(unanswered[0]))
+
+
+def test_what_another_operation_set_off_in_the_meantime_is_not_on_the_path() -> None:
+    """The timer was set after the call, but before the operation came to that node: by another client's request."""
+    messages = [
+        ("Request", "d", "n", 1.2, 1.5, 1, "[[9,1]]"),
+        ("Request", "c", "n", 1.0, 2.0, 0, "[[0,1]]"),
+        ("Reply", "n", "c", 5.0, 6.0, 4, "[[0,1]]"),
+    ]
+    steps = [
+        (1.0, "c", {"kind": "timer", "name": "wake", "after": -1}),
+        (1.2, "d", {"kind": "timer", "name": "wake", "after": -1}),
+        (1.5, "n", {"kind": "message", "id": 0}),
+        (2.0, "n", {"kind": "message", "id": 1}),
+        (5.0, "n", {"kind": "timer", "name": "batch", "after": 2}),
+        (6.0, "c", {"kind": "message", "id": 2}),
+    ]
+    operation = pd.Series(
+        {"process": 0, "sequence": 1, "client": "c", "called": 1.0, "call_step": 0, "return_step": 5}
+    )
+    path = Causes(*frames(steps, messages)).path(operation)
+    assert path["kind"].tolist() == ["link", "wait", "link"]
+    assert path["begin"].tolist() == [1.0, 2.0, 5.0]
