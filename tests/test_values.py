@@ -81,6 +81,12 @@ EXAMPLES: dict[str, Any] = {
     "rate": 10.0,
     "most": 2,
     "down": 1.0,
+    "times": (0.0, 1.0),
+    "delays": (0.01, 0.02),
+    "losses": (0.0, 0.1),
+    "pairs": (("lan", "lan", (0.0, 1.0), (0.01, 0.02), (0.0, 0.1)),),
+    "start": 0.0,
+    "end": 2.0,
 }
 NEVER_ALONE = {
     "Flaky": ("slowdown",),

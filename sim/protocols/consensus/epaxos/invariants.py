@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from sim.invariants import DurableBeforeSend, Stored, promises
 from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.command import NOOP, Command, Result
@@ -19,7 +20,7 @@ from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, PREACCEPTED, UNKNOWN, Instance
 from sim.system import Invariant
 
-__all__ = ["EPaxosSafety"]
+__all__ = ["EPaxosSafety", "epaxos_promises"]
 
 _VOUCHES = {
     "PreAcceptOk": PREACCEPTED,
@@ -35,6 +36,21 @@ Place = str | int
 """A key, `_WIDE` or `_ALL`."""
 _WIDE: Place = 0  # commands that touch all keys
 _ALL: Place = 1  # all commands that touch any key
+
+
+def epaxos_promises() -> DurableBeforeSend:
+    """What a message says of an instance, a crash of its sender cannot take back any more."""
+
+    def recorded(stored: Stored, message: Any, dst: str) -> bool:
+        record = stored("instances").get(message.instance)
+        least = _VOUCHES.get(type(message).__name__, COMMITTED)
+        ballot = getattr(message, "ballot", ZERO)
+        return record is not None and bool(record.promised >= ballot and record.status >= least)
+
+    names = {"Commit", *_VOUCHES}
+    return promises(
+        lambda kind: kind.__name__ in names and hasattr(kind, "instance"), keeps="instances", shown=recorded
+    )
 
 
 @dataclass
@@ -99,25 +115,12 @@ class EPaxosSafety(Invariant):
         if kind == "Request":
             self.requested[message.command.session, message.command.sequence] = message.command
         elif kind == "Commit":
-            self.check_disk(src, message.instance, COMMITTED, message)
             outcome = (message.command, getattr(message, "seq", None), message.deps)
             self.choose(src, message.instance, outcome)
         elif kind in _VOUCHES:
             self.check_vouch(src, message, _VOUCHES[kind])
         elif kind == "Reply" and src in self.replicas:
             self.check_reply(src, message)
-
-    def check_disk(self, src: str, instance: Instance, least: int, message: Any) -> None:
-        """Check that the status of an instance in a message is on its sender's disk."""
-        known = self.replicas.get(src)
-        if known is None or known.host.disk.instant:
-            return
-        record = known.host.disk.durable("instances", {}).get(instance)
-        ballot = getattr(message, "ballot", ZERO)
-        if record is None or record.promised < ballot or record.status < least:
-            self.violated(
-                (src,), f"it sends {message!r}", f"its disk has {record!r}", invariant="durable before send"
-            )
 
     def check_vouch(self, src: str, msg: Any, least: int) -> None:
         """The ballots that a replica answers, and in which it has accepted, only grow, also over restarts."""
@@ -129,7 +132,6 @@ class EPaxosSafety(Invariant):
                 (src,), f"it answered ballot {before}", f"it sends {msg!r}", invariant="ballots only grow"
             )
         self.promised[key] = ballot
-        self.check_disk(src, msg.instance, least, msg)
         record = getattr(msg, "record", None)
         if record is None:
             if least == ACCEPTED:

@@ -411,6 +411,6 @@ class EPaxos(EgalitarianSystem):
         return self.measured(EPaxosNode, OfInstances)
 
     def invariants(self) -> Iterable[Invariant]:
-        from sim.protocols.consensus.epaxos.invariants import EPaxosSafety
+        from sim.protocols.consensus.epaxos.invariants import EPaxosSafety, epaxos_promises
 
-        return (EPaxosSafety(application=self.application),)
+        return (EPaxosSafety(application=self.application), epaxos_promises())

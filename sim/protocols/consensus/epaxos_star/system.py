@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfInstances
-from sim.protocols.consensus.epaxos import EgalitarianSystem, EPaxosSafety
+from sim.protocols.consensus.epaxos import EgalitarianSystem, EPaxosSafety, epaxos_promises
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
 from sim.settings import Whole
 from sim.system import Invariant
@@ -79,4 +79,4 @@ class EPaxosStar(EgalitarianSystem):
         return self.measured(EPaxosStarNode, OfInstances)
 
     def invariants(self) -> Iterable[Invariant]:
-        return (EPaxosSafety(application=self.application, sequenced=False),)
+        return (EPaxosSafety(application=self.application, sequenced=False), epaxos_promises())
