@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from math import isfinite
 from os import PathLike
 from pathlib import Path
+from sys import intern
 from typing import Literal
 
 from sim.readers.note import Note, counted
@@ -43,20 +44,28 @@ _LOG_COLUMNS = {"time": "time", "op": "method", "key": "target"}
 
 @dataclass(frozen=True, slots=True)
 class TraceLine:
-    """One request: the cells by the names of `COLUMNS`, "" where there is none, and the time in seconds."""
+    """One request: its time in seconds, and its cells by the names of `COLUMNS` that the file has."""
 
     where: str
     time: float
     cells: Mapping[str, str]
-    line: CsvLine
+    separator: str
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests of a file, and what its reader says of it."""
+    """The requests of a file, and what its reader says of it. A million of them fit in memory, so they are columns."""
 
-    lines: tuple[TraceLine, ...]
+    names: tuple[str, ...]  # of the cells
+    wheres: list[str]
+    times: list[float]
+    cells: list[tuple[str, ...]]
+    separator: str
     note: Note
+
+    def lines(self) -> Iterator[TraceLine]:
+        for where, time, cells in zip(self.wheres, self.times, self.cells, strict=True):
+            yield TraceLine(where, time, dict(zip(self.names, cells, strict=True)), self.separator)
 
 
 def read_requests(
@@ -75,22 +84,28 @@ def read_requests(
     left: dict[str, int] = {}
     if _is_log(path):
         mapped = {**_LOG_COLUMNS, **columns}
-        rows = list(_log_lines(path, mapped, left))
+        rows = _log_lines(path, mapped, left)
         names = [name for name in _LOG.groupindex if name not in mapped.values()]
         form = "access log, by its first line"
     else:
         mapped, names, rows = _table(path, columns)
         form = "a table, by its header"
-    if not rows:
+    wheres: list[str] = []
+    values: list[float | datetime] = []
+    cells: list[tuple[str, ...]] = []
+    separator = ","
+    for row in rows:
+        wheres.append(row.where)
+        values.append(_value(row, mapped["time"]))
+        cells.append(tuple(intern(row[column]) for column in mapped.values()))
+        separator = row.separator
+    if not wheres:
         raise ValueError(f"{path}: a trace needs a header with time,op,key and at least one row")
-    times, told = _seconds(rows, mapped["time"], unit)
-    lines = tuple(
-        TraceLine(row.where, time, {name: row[column] for name, column in mapped.items()}, row)
-        for row, time in zip(rows, times, strict=True)
-    )
-    took = (counted(len(rows), "row"), told, *(f"{n} = {c}" for n, c in mapped.items() if n != c))
+    times, told = _seconds(wheres, values, mapped["time"], unit)
+    took = (counted(len(wheres), "row"), told, *(f"{n} = {c}" for n, c in mapped.items() if n != c))
     gone = (*(f"column {name!r}" for name in names), *(f"{n:,} {what}" for what, n in left.items()))
-    return Requests(lines, Note(Path(path).name, form, took, gone))
+    note = Note(Path(path).name, form, took, gone)
+    return Requests(tuple(mapped), wheres, times, cells, separator, note)
 
 
 def _is_log(path: str | PathLike[str]) -> bool:
@@ -103,8 +118,8 @@ def _is_log(path: str | PathLike[str]) -> bool:
 
 def _table(
     path: str | PathLike[str], columns: Mapping[str, str]
-) -> tuple[dict[str, str], list[str], list[CsvLine]]:
-    """Our name -> column, the columns that are not used, and the lines."""
+) -> tuple[dict[str, str], list[str], Iterator[CsvLine]]:
+    """Our name -> column, the columns that are not used (both known once the first line is read), and the lines."""
     mapped: dict[str, str] = {}
     others: list[str] = []
 
@@ -126,7 +141,7 @@ def _table(
             if meant:
                 raise ValueError(f"no column {name!r} is known; did you mean {meant[0]!r}?")
 
-    return mapped, others, list(read_csv(path, check))
+    return mapped, others, read_csv(path, check)
 
 
 def _log_lines(
@@ -155,16 +170,16 @@ def _log_lines(
 
 
 def _seconds(
-    rows: Sequence[CsvLine], column: str, unit: Literal["s", "ms", "us", "ns"] | None
+    wheres: Sequence[str],
+    values: Sequence[float | datetime],
+    column: str,
+    unit: Literal["s", "ms", "us", "ns"] | None,
 ) -> tuple[list[float], str]:
     """The times in seconds, and how they were understood."""
-    values = [_value(row, column) for row in rows]
     dated = [isinstance(value, datetime) for value in values]
     if all(dated):
         if unit is not None:
-            raise ValueError(
-                f"{rows[0].where}, column {column!r}: unit={unit!r} would have no effect on dates"
-            )
+            raise ValueError(f"{wheres[0]}, column {column!r}: unit={unit!r} would have no effect on dates")
         naive = any(isinstance(v, datetime) and v.tzinfo is None for v in values)
         made = [
             (v if v.tzinfo else v.replace(tzinfo=UTC)).timestamp() for v in values if isinstance(v, datetime)
@@ -172,11 +187,11 @@ def _seconds(
         return made, "dates as seconds since 1970" + (" (taken as UTC)" if naive else "")
     if any(dated):
         raise ValueError(
-            f"{rows[dated.index(True)].where}, column {column!r}: a date, but other rows have numbers"
+            f"{wheres[dated.index(True)]}, column {column!r}: a date, but other rows have numbers"
         )
     numbers = [v for v in values if isinstance(v, float)]
     if unit is None:
-        unit, told = _guess(rows[0].where, column, max(numbers))
+        unit, told = _guess(wheres[0], column, max(numbers))
     else:
         told = f"times in {unit}"
     return [_UNITS[unit] * value for value in numbers], told
