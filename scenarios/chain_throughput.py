@@ -36,7 +36,7 @@ scenario = Scenario(
     warmup=5.0,
 )
 
-SHORT = {"duration": 15.0, "READS": (1.0, 0.95, 0.5)}
+SHORT = {"duration": 11.0, "READS": (1.0, 0.95, 0.5)}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
