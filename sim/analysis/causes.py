@@ -96,6 +96,8 @@ class Causes:
             if before < call or not self._follows(before, call):
                 # What brought it about does not follow from the call. The operation was here already, and waited.
                 before = self._came(step, call, name)
+                if before < 0:
+                    raise ValueError(f"step {step} does not follow from the call of operation {name}")
                 what = self._told(step)
                 yield self._wait(step, before, "wait", what)
             elif self._cause[step]["kind"] == "message":
