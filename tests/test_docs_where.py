@@ -32,6 +32,7 @@ RUNS: dict[str, Callable[[Path], Any]] = {
     "faults": lambda folder: _run(faults=[CRASH]),
     "disk": lambda folder: _run(machines=Machine(disk=Disk(fsync=0.001)), faults=[CRASH]),
     "checked": lambda folder: _run(check=True),
+    "traced": lambda folder: _run(trace="full"),
     "quorums": lambda folder: _run(system=MultiPaxos(nodes=3)),
     "suspicion": lambda folder: _run(
         system=HeartbeatDetectors(nodes=3),
@@ -68,12 +69,17 @@ WHERE = {
     '"durable before send" is judged': ("checked",),
     "a run is kept, or found to be there already": ("sweep",),
     "a run gets its key": ("sweep",),
+    "a step gets its row in a full trace": ("traced",),
+    "a message that was changed under way is found out": ("checked",),
 }
-# A contract is never called. Other processes and clusters take seconds, and have tests of their own (tests/lab/work).
+# A contract is never called. The rest needs other processes, clusters, files or a trace, and has tests of its own.
 ELSEWHERE = {
     "a host promises something to its node",
     "a run gets a process, and a process that dies is replaced",
     "a run goes to a cluster",
+    "a file of another program is read",
+    "an incident is played back",
+    "a critical path is found",
 }
 ROWS = [row for row in where_rows() if row[0] not in ELSEWHERE]
 
