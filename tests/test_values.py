@@ -9,10 +9,10 @@ import inspect
 import pkgutil
 import re
 import textwrap
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf, nan
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
@@ -21,7 +21,7 @@ from sim import System
 from sim.network import Constant
 from sim.protocols import Raft, admin
 from sim.protocols.replica import Replica
-from sim.settings import Bounds, Value, hints
+from sim.settings import Bounds, Size, Value, described, hints
 from sim.workload import Arrival
 
 # What an instance of a class with required fields is made of.
@@ -227,6 +227,37 @@ def test_what_lies_beyond_the_declared_bounds_is_refused_with_field_and_value(cl
                     ValueError, match=re.escape(f"{name} must be {bounds.words}, not {value!r}")
                 ):
                     make(cls, **{name: value})
+
+
+def limits(hint: Any) -> str:
+    """What a field takes, in words, and each bound in figures, too."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return " ".join([limits(parts[0]), *(figures(part) for part in parts[1:])])
+    if origin in (Union, UnionType):
+        return " or ".join(limits(part) for part in parts)
+    if isinstance(origin, type) and origin is not Literal and issubclass(origin, tuple | Mapping | Sequence):
+        return f"{origin.__name__}[{', '.join('...' if part is ... else limits(part) for part in parts)}]"
+    return described(hint)
+
+
+def figures(limit: Bounds | Size) -> str:
+    if isinstance(limit, Size):
+        return f"(<= {limit.most:,})"
+    signs = {">=": limit.least, ">": limit.above, "<=": limit.most, "<": limit.below}
+    bounds = " and ".join(f"{sign} {value:g}" for sign, value in signs.items() if value is not None)
+    return f"({limit.words}: {bounds})"
+
+
+def test_what_each_field_takes_is_what_the_table_says(golden: Callable[[str, str], None]) -> None:
+    """The other tests of this file ask that what is declared holds; the table, that it is declared."""
+    lines = [
+        f"{cls.__name__}.{name}: {limits(hint)}"
+        for cls in CLASSES
+        for name, hint in hints(cls)
+        if name in checked_fields(cls)
+    ]
+    golden("fields.txt", "\n".join(sorted(lines)))
 
 
 def test_the_sweep_meets_bounds_everywhere() -> None:

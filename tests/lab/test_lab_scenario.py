@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from sim import Member, Node, Retry, Scenario
-from sim.cluster import CLOUD_MACHINE, Disk, Machine
+from sim.cluster import CLOUD_MACHINE, Machine
 from sim.faults import Crash, RandomCrashes
 from sim.kernel import StandstillError, environment
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
-from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, UniformKeys, Zipf
+from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, UniformKeys
 
 
 def scenario(**changes: Any) -> Scenario:
@@ -24,17 +24,8 @@ def scenario(**changes: Any) -> Scenario:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"system": "raft"}, "system must be a System, not 'raft'"),
-        ({"network": 0.01}, "network must be a Topology, not 0.01"),
-        ({"workload": 10}, "workload must be a Workload, not 10"),
-        ({"duration": 0}, "duration must be positive seconds, not 0"),
-        ({"duration": float("nan")}, "duration must be a finite number, not nan"),
-        ({"duration": "long"}, "duration must be a number, not 'long'"),
-        ({"faults": 3}, "faults must be a tuple of values, not 3"),
         ({"faults": ["crash"]}, "each entry of faults must be a Fault, not 'crash'"),
-        ({"check": "yes"}, "check must be True or False, not 'yes'"),
         ({"warmup": 2.0}, "warmup must be below the duration, or 'auto', not 2.0"),
-        ({"sample_every": 0}, "sample_every must be positive seconds, not 0"),
         (
             {"sample_every": 1e-9},
             "sample_every=1e-09 makes 2e.09 rows of each gauge in 2.0 s: at most 100,000,000",
@@ -43,7 +34,6 @@ def scenario(**changes: Any) -> Scenario:
         ({"faults": [RandomCrashes(1e-9, 1.0)]}, "mttf=1e-09 makes 2e.09 faults in 2.0 s"),
         ({"workload": Trace(arrivals=(Arrival(5.0, "get", "a"),))}, "1 of 1 rows lie outside a run of 2.0 s"),
         ({"machines": {"n9": Machine()}}, "machines names 'n9'; the members are n0, n1, n2"),
-        ({"machines": 3}, "machines must be a Machine or a mapping, not 3"),
         ({"workload": ClosedLoop(clients={"mars": 1})}, "mars"),
         ({"leader": "mars"}, "mars"),
         (
@@ -63,21 +53,10 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: ClosedLoop(clients=0), "clients must be at least 1, not 0"),
         (lambda: ClosedLoop(reads=1.5), "reads must be between 0 and 1, not 1.5"),
         (lambda: ClosedLoop(mix="Z"), "there is no YCSB workload 'Z'"),
-        (lambda: ClosedLoop(operations=0), "operations must be an integer of at least 1, not 0"),
-        (lambda: OpenLoop(rate=0), "rate must be positive operations per second, not 0"),
-        (lambda: OpenLoop(arrivals="bursty"), "arrivals must be 'poisson' or 'constant', not 'bursty'"),
         (lambda: Trace(), "a path or arrivals are needed"),
         (lambda: UniformKeys(0), "number of keys must be an integer of at least 1, not 0"),
-        (lambda: Zipf(10, -1.0), "exponent must be at least 0, not -1.0"),
         (lambda: Mix({"get": 0.0}), "each entry of weights must be positive, not 0.0"),
-        (lambda: Retry(timeout=0), "timeout must be positive seconds, not 0"),
         (lambda: Retry(backoff=2.0, backoff_max=1.0), "backoff <= backoff_max must hold, not 2.0, 1.0"),
-        (lambda: Machine(cores=0), "cores must be an integer of at least 1, not 0"),
-        (lambda: Machine(per_message=-1.0), "per_message must be at least 0 s, not -1.0"),
-        (lambda: Machine(discipline="lifo"), "discipline must be one of fifo"),  # type: ignore[arg-type]
-        (lambda: Disk(bandwidth=0), "bandwidth must be positive bytes per second .*, not 0"),
-        (lambda: Raft(nodes=0), "nodes must be an integer of at least 1, not 0"),
-        (lambda: Raft(nodes=3, heartbeat=-1.0), "heartbeat must be positive seconds, not -1.0"),
         (lambda: Raft(nodes=3, heartbeat=1.0, detection=0.5), "detection .0.5 s. must be longer than"),
         (lambda: Member("s", Node, place="x", colocated_with="n0"), "colocated_with.: give one of them"),
         (lambda: scenario().run(seed=-1), "a seed is an integer >= 0, not -1"),

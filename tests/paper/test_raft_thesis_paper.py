@@ -813,19 +813,10 @@ def test_joining_and_leaving_are_idempotent_and_the_unknown_is_refused() -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"snapshot_every": 0}, "snapshot_every must be an integer of at least 1, not 0"),
-        ({"pipeline": -1}, "pipeline must be an integer of at least 1, not -1"),
-        ({"batch": 0}, "batch must be an integer of at least 1, not 0"),
-        ({"batch_wait": -1.0}, "batch_wait must be at least 0 s, not -1.0"),
         ({"batch_wait": 0.1}, "batch_wait is 0.1 s, but a batch is one command"),
-        ({"reads": "psychic"}, "reads must be one of .*, not 'psychic'"),
         ({"lease": 1.0}, "lease is 1.0 s, but reads are 'log'"),
         ({"reads": "lease", "lease": 0.6, "heartbeat": 0.05}, "lease must be at most 0.5 s .* not 0.6 s"),
-        ({"reads": "lease", "clock_drift": 1.5}, r"clock_drift must be in \[0, 1\), not 1.5"),
-        ({"membership": "magic"}, "membership must be 'single' or 'joint', not 'magic'"),
-        ({"timeout_spread": 0.5}, "timeout_spread must be at least 1, not 0.5"),
         ({"spares": 2}, "2 spares cannot join while membership is fixed"),
-        ({"spares": -1, "membership": "single"}, "spares must be an integer of at least 0, not -1"),
         ({"heartbeat": 0.1, "detection": 0.05}, "detection .* must be longer than heartbeat"),
     ],
 )

@@ -176,7 +176,6 @@ def test_resilience_is_the_most_failures_that_always_leave_a_quorum(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Threshold(0), "not 0"),
         (lambda: Threshold(6).over(FIVE), "6 members cannot be had from 5"),
         (lambda: Weighted((1, -1)), "-1"),
         (lambda: Weighted((1, 1), 3), "not 3"),
@@ -184,7 +183,6 @@ def test_resilience_is_the_most_failures_that_always_leave_a_quorum(
         (lambda: Weighted((1, 1)).over(FIVE), "2 weights do not fit 5"),
         (lambda: Explicit(()), "at least one"),
         (lambda: Explicit((("n9",),)).over(FIVE), "'n9'"),
-        (lambda: Grid(0, 2), "not 0"),
         (lambda: Grid(2, 2).over(FIVE), "holds 4 members, not 5"),
         (lambda: as_quorums("most"), "'most'"),  # type: ignore[arg-type]
         (lambda: availability(Majority(), FIVE, 1.5), "1.5"),

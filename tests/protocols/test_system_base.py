@@ -60,6 +60,12 @@ def test_times_that_nobody_gave_are_those_of_the_one_rule(name: str) -> None:
     assert own.detection_timeout == own.with_timing(Timing()).detection == 10 * 0.07
 
 
+def test_a_detection_timeout_that_is_no_longer_than_the_heartbeat_is_refused() -> None:
+    for name in SYSTEMS:
+        with pytest.raises(ValueError, match=r"detection \(0.5 s\) must be longer than heartbeat \(1.0 s\)"):
+            getattr(protocols, name)(heartbeat=1.0, detection=0.5)
+
+
 def test_the_default_of_a_failure_detection_time_is_written_in_one_place() -> None:
     again = re.compile(
         r"(heartbeat|detection) or \d|heartbeat or 0\.|10 \* \(?(self|system)\.?\w*\.?heartbeat"

@@ -88,11 +88,6 @@ def test_servers_are_drained_when_the_load_is_gone(under_load: Load) -> None:
 @pytest.mark.parametrize(
     ("make", "value"),
     [
-        (lambda: Autoscale(target=0.0), "0.0"),
-        (lambda: Autoscale(target=1.5), "1.5"),
-        (lambda: Autoscale(every=0.0), "0.0"),
-        (lambda: Autoscale(start_delay=-1.0), "-1.0"),
-        (lambda: Autoscale(least=0), "0"),
         (lambda: Balanced(where="client", autoscale=Autoscale()), "Autoscale"),
     ],
 )

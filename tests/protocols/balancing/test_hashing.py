@@ -217,8 +217,6 @@ def test_only_policies_that_place_keys_can_be_asked_who_moves(policy: Policy) ->
         (lambda: Maglev(table=65536), "65536"),
         (lambda: Maglev(table=1), "1"),
         (lambda: Balanced(servers=12, policy=Maglev(table=11)), "11"),
-        (lambda: RingHash(points=0), "0"),
-        (lambda: BoundedLoad(c=1.0), "1.0"),
         (lambda: BoundedLoad(inner=RoundRobin()), "RoundRobin"),
         (lambda: Balanced(servers=12, policy=BoundedLoad(Maglev(table=11))), "11"),
     ],

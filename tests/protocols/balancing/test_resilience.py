@@ -347,16 +347,9 @@ def test_panic_is_a_property_of_the_pool() -> None:
 @pytest.mark.parametrize(
     ("make", "value"),
     [
-        (lambda: Timeout(attempt=0.0), "0.0"),
         (lambda: Timeout(attempt=2.0, total=1.0), "2.0"),
-        (lambda: Retries(most=0), "0"),
-        (lambda: Retries(backoff=-0.1), "-0.1"),
         (lambda: Retries(backoff=2.0, backoff_max=1.0), "1.0"),
         (lambda: Retries(on=("boredom",)), "boredom"),  # type: ignore[arg-type]
-        (lambda: RetryBudget(ratio=-0.1), "-0.1"),
-        (lambda: RetryBudget(burst=0.0), "0.0"),
-        (lambda: Hedge(after=-1.0), "-1.0"),
-        (lambda: Hedge(quantile=1.0), "1.0"),
         (lambda: Balanced(resilience=(Hedge(after=1.0), Timeout(total=0.5))), "1.0 s"),
         (lambda: Balanced(resilience=(Timeout(attempt=0.2), Hedge(after=0.2))), "0.2 s"),
         (lambda: Balanced(resilience=(Hedge(after=1.0), Tied())), "Tied"),
@@ -364,21 +357,9 @@ def test_panic_is_a_property_of_the_pool() -> None:
         (lambda: Balanced(resilience=(Timeout(total=1.0), Timeout(total=2.0))), "total=2.0"),
         (lambda: Balanced(resilience=("retry",)), "retry"),  # type: ignore[arg-type]
         (lambda: Balanced(resilience=(RetryBudget(),)), "RetryBudget"),
-        (lambda: CircuitBreaker(failures=0), "0"),
-        (lambda: CircuitBreaker(open_for=0.0), "0.0"),
         (lambda: HealthChecks(timeout=2.0), "2.0"),
-        (lambda: HealthChecks(panic=1.5), "1.5"),
-        (lambda: OutlierEjection(cap=2.0), "2.0"),
-        (lambda: RateLimit(rate=0.0), "0.0"),
-        (lambda: RateLimit(rate=1.0, burst=0.5), "0.5"),
-        (lambda: ConnectionLimit(most=0), "0"),
-        (lambda: SlowStart(0.0), "0.0"),
         (lambda: Codel(target=0.2, interval=0.1), "0.2"),
-        (lambda: Codel(law="boredom"), "boredom"),  # type: ignore[arg-type]
         (lambda: Server(codel=Codel()), "workers"),
-        (lambda: Server(errors=1.5), "1.5"),
-        (lambda: Server(cold=0.5), "0.5"),
-        (lambda: Server(workers=0), "0"),
         (lambda: Balanced(servers=(Server(spare=True),)), "spares"),
         (lambda: Balanced(priorities=("scan",)), "scan"),
     ],

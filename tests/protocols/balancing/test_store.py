@@ -106,7 +106,6 @@ def test_the_mutant_that_retries_under_a_new_number_is_caught(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("make", "value"),
     [
-        (lambda: BalancedStore(store=3), "3"),  # type: ignore[arg-type]
         (lambda: BalancedStore(store=BasicRaft(), resilience=(Tied(),)), "Tied"),
         (lambda: BalancedStore(store=BasicRaft(), policy=Prequal()), "Prequal"),
         (lambda: BalancedStore(store=BasicRaft(), policy=JoinIdleQueue()), "JoinIdleQueue"),

@@ -426,17 +426,7 @@ def test_a_member_that_never_denies_keeps_lists_from_agreeing() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"nodes": 1}, "nodes must be an integer of at least 2, not 1"),
-        ({"k": 0}, "k must be an integer of at least 1, not 0"),
-        ({"period": 0.0}, "period must be positive seconds, not 0.0"),
-        ({"timeout": -1.0}, "timeout must be positive seconds, not -1.0"),
         ({"period": 1.0, "timeout": 1.0}, r"timeout \(1.0 s\) must be shorter than the period \(1.0 s\)"),
-        ({"suspicion": 0.5}, "at least 1 period, or no denial could arrive, not 0.5"),
-        ({"retransmit": 0.0}, "retransmit must be positive, not 0.0"),
-        ({"piggyback": 0}, "piggyback must be an integer of at least 1, not 0"),
-        ({"sync_every": 0}, "sync_every must be an integer of at least 1, not 0"),
-        ({"order": "sorted"}, "order must be 'round-robin' or 'random', not 'sorted'"),
-        ({"spares": -1}, "spares must be an integer of at least 0, not -1"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) -> None:

@@ -228,12 +228,6 @@ def test_each_command_takes_effect_once_though_two_replicas_suggest_it(stage: Ca
     assert {r.result for r in s.replies} == {1}
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"nodes": 0}, "not 0"), ({"revoke_ahead": 0}, "not 0")])
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Mencius(**settings)
-
-
 # Storms
 
 

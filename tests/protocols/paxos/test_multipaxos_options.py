@@ -388,19 +388,12 @@ def test_a_replica_restarts_from_its_snapshot_sessions_included(stage: Callable[
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lease": -1.0}, "-1.0"),
         ({"lease": 0.6, "heartbeat": 0.05, "detection": 0.5}, "longer than the detection timeout of 0.5"),
         ({"lease": 0.49, "drift": 0.1, "heartbeat": 0.05, "detection": 0.5}, "longer than the detection"),
         ({"lease": 0.05, "heartbeat": 0.05, "detection": 0.5}, "before it is renewed"),
-        ({"drift": 1.0}, "1.0"),
-        ({"window": 0}, "not 0"),
-        ({"batch": 0}, "not 0"),
         ({"batch": 4}, "batch=4 never fills"),
         ({"linger": 0.1}, "batch=1 allows none"),
-        ({"linger": -0.1}, "-0.1"),
-        ({"snapshot_every": 0}, "not 0"),
         ({"retain": 5}, "needs snapshot_every"),
-        ({"snapshot_every": 5, "retain": -1}, "not -1"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:

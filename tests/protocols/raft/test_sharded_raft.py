@@ -162,14 +162,11 @@ def test_lost_writes_are_counted_group_by_group() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"groups": 0}, "groups must be an integer of at least 1, not 0"),
-        ({"leaders": "everywhere"}, "leaders must be 'spread' or 'pinned', not 'everywhere'"),
         ({"leader": "n0"}, "leader must be one of the machines m0, m1, m2, not 'n0'"),
         (
             {"group": Raft(nodes=3, leader="n1")},
             "group must be a Raft without a prefix and leader of its own",
         ),
-        ({"group": MultiPaxos(nodes=3)}, "group must be a BasicRaft"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:

@@ -342,20 +342,6 @@ def test_increments_that_one_actor_for_all_loses_are_counted() -> None:
 # Settings
 
 
-@pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [
-        ({"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
-        ({"kind": "tree"}, "kind must be one of .*, not 'tree'"),
-        ({"sync": "never"}, "sync must be 'state' or 'delta', not 'never'"),
-        ({"spread_every": 0}, "spread_every must be positive seconds, not 0"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        Crdt(**settings)
-
-
 def test_an_operation_that_the_type_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="does not support put"):
         Scenario(system=Crdt(kind="or-set"), workload=ClosedLoop(reads=0.5))

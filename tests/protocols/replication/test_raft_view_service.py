@@ -84,7 +84,6 @@ def test_a_leader_that_was_replaced_grants_no_lease(stage: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"services": 0}, "services must be an integer of at least 1, not 0"),
         (
             {"services": 3, "service_at": "n0"},
             "services=3 goes with mode 'sync' or 'async', and without service_at",
