@@ -23,7 +23,7 @@ from sim.protocols.system import StateMachineSystem
 from sim.settings import Seconds, Whole
 from sim.system import Invariant, Member
 
-__all__ = ["RpcClient", "RpcFront", "RpcLaws", "RpcServer", "RpcStore"]
+__all__ = ["RpcClient", "RpcFront", "RpcInvariants", "RpcServer", "RpcStore"]
 
 
 class _Configured(Node):
@@ -166,11 +166,11 @@ class RpcStore(StateMachineSystem):
         return "linearizable" if self.semantics == "at-most-once" and not self.front else None
 
     def invariants(self) -> Iterable[Invariant]:
-        return (RpcLaws(),) if self.semantics == "at-most-once" else ()
+        return (RpcInvariants(),) if self.semantics == "at-most-once" else ()
 
 
 @dataclass
-class RpcLaws(Invariant):
+class RpcInvariants(Invariant):
     """At most once: no callee answers a call with two executions, unless a crash undid the first one.
 
     And it does not answer a call that it has abandoned.

@@ -295,8 +295,8 @@ class MultiPrimary(ReplicatedSystem):
         for replica in replicas:
             for key, held in replica.versions.items():
                 every.setdefault(key, []).extend(held)
-            for write, transferee in replica.replaced.items():
-                heirs.setdefault(write, []).append(transferee)
+            for write, heir in replica.replaced.items():
+                heirs.setdefault(write, []).append(heir)
         rule = latest if self.conflicts == "lww" else siblings
         final = {version.write for versions in every.values() for version in rule(versions)}
         return sum(not _is_kept(write, final, heirs) for write in acknowledged)
@@ -309,10 +309,10 @@ def _is_kept(write: Write, final: set[Write], heirs: Mapping[Write, list[tuple[W
         here = line.pop()
         if here in final:
             return True
-        for transferee, blindly in heirs.get(here, ()):
+        for heir, blindly in heirs.get(here, ()):
             if blindly:
                 return True
-            if transferee is not None and transferee not in met:
-                met.add(transferee)
-                line.append(transferee)
+            if heir is not None and heir not in met:
+                met.add(heir)
+                line.append(heir)
     return False

@@ -21,7 +21,7 @@ from sim.protocols.consensus.raft.invariants.elections import (
     TermsNeverFall,
     durable_before_send,
 )
-from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftLaw
+from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftInvariant
 from sim.protocols.consensus.raft.invariants.logs import (
     AckedIsKept,
     LeaderAppendOnly,
@@ -44,7 +44,7 @@ __all__ = [
     "MatchIndex",
     "OneVotePerTerm",
     "RaftHistory",
-    "RaftLaw",
+    "RaftInvariant",
     "StateMachineSafety",
     "TermsNeverFall",
     "Validity",

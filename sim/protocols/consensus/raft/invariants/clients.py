@@ -10,14 +10,14 @@ from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.client import Reply, Request
 from sim.protocols.command import Result
-from sim.protocols.consensus.raft.invariants.history import RaftLaw
+from sim.protocols.consensus.raft.invariants.history import RaftInvariant
 from sim.protocols.consensus.raft.node import RaftNode
 
 __all__ = ["AcknowledgedIsCommitted", "ExactlyOnce"]
 
 
 @dataclass
-class ExactlyOnce(RaftLaw):
+class ExactlyOnce(RaftInvariant):
     """Each command takes effect once, and all replies to it are equal (section 8).
 
     The reference applies the committed entries in order, and skips duplicates by a set of its own.
@@ -90,7 +90,7 @@ class ExactlyOnce(RaftLaw):
 
 
 @dataclass
-class AcknowledgedIsCommitted(RaftLaw):
+class AcknowledgedIsCommitted(RaftInvariant):
     """A command that succeeded for a client is committed (and remains so, by leader completeness)."""
 
     title: ClassVar[str] = "acknowledged is committed"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sim.protocols.consensus.raft.invariants.history import RaftLaw
+from sim.protocols.consensus.raft.invariants.history import RaftInvariant
 from sim.protocols.consensus.raft.node import Entry, RaftNode
 
 __all__ = ["CommitRule", "LeaderCompleteness", "StateMachineSafety"]
 
 
 @dataclass
-class CommitRule(RaftLaw):
+class CommitRule(RaftInvariant):
     """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2)."""
 
     title: ClassVar[str] = "commit rule"
@@ -47,7 +47,7 @@ class CommitRule(RaftLaw):
 
 
 @dataclass
-class StateMachineSafety(RaftLaw):
+class StateMachineSafety(RaftInvariant):
     """No two servers commit, or apply, different entries at the same index (5.4.3)."""
 
     title: ClassVar[str] = "state machine safety"
@@ -94,7 +94,7 @@ class StateMachineSafety(RaftLaw):
 
 
 @dataclass
-class LeaderCompleteness(RaftLaw):
+class LeaderCompleteness(RaftInvariant):
     """An entry committed in a term is in the logs of the leaders of all higher terms (5.4.3)."""
 
     title: ClassVar[str] = "leader completeness"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, promises
-from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftLaw
+from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftInvariant
 from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
@@ -19,7 +19,7 @@ __all__ = ["ElectionSafety", "OneVotePerTerm", "TermsNeverFall", "durable_before
 
 
 @dataclass
-class ElectionSafety(RaftLaw):
+class ElectionSafety(RaftInvariant):
     """At most one leader can be elected in a given term (5.2)."""
 
     title: ClassVar[str] = "election safety"
@@ -41,7 +41,7 @@ class ElectionSafety(RaftLaw):
 
 
 @dataclass
-class OneVotePerTerm(RaftLaw):
+class OneVotePerTerm(RaftInvariant):
     """A server votes for at most one candidate in a given term, ever (5.2)."""
 
     title: ClassVar[str] = "one vote per server and term"
@@ -59,7 +59,7 @@ class OneVotePerTerm(RaftLaw):
 
 
 @dataclass
-class TermsNeverFall(RaftLaw):
+class TermsNeverFall(RaftInvariant):
     """A server's term never falls below a term that it has sent, also after restarts."""
 
     title: ClassVar[str] = "terms never fall"

@@ -12,7 +12,7 @@ from sim.protocols.consensus.raft.invariants import (
     AcknowledgedIsCommitted,
     CommitRule,
     ExactlyOnce,
-    RaftLaw,
+    RaftInvariant,
     raft_invariants,
 )
 from sim.protocols.consensus.raft.node import RaftNode
@@ -31,7 +31,7 @@ __all__ = [
 
 
 @dataclass
-class SnapshotIsFold(RaftLaw):
+class SnapshotIsFold(RaftInvariant):
     """A snapshot covers committed entries only, and its state (with sessions) is the result of applying them."""
 
     title: ClassVar[str] = "a snapshot is the fold of the log"
@@ -77,7 +77,7 @@ class SnapshotIsFold(RaftLaw):
 
 
 @dataclass
-class ReadsAreFresh(RaftLaw):
+class ReadsAreFresh(RaftInvariant):
     """A read sees every entry that was committed when the client requested it (6.4)."""
 
     title: ClassVar[str] = "reads are fresh"
@@ -118,7 +118,7 @@ class CommitRuleOfConfig(CommitRule):
 
 
 @dataclass
-class QuorumsIntersect(RaftLaw):
+class QuorumsIntersect(RaftInvariant):
     """Each quorum of a configuration intersects each quorum of the previous configuration (4.1, section 6).
 
     Quorums are determined by the servers' own test. Every split of the servers into two sets is tried, once for
@@ -150,7 +150,7 @@ class QuorumsIntersect(RaftLaw):
 
 
 @dataclass
-class OneChangeAtATime(RaftLaw):
+class OneChangeAtATime(RaftInvariant):
     """A leader changes the configuration only when the previous one and an entry of its own term are committed.
 
     Section 4.1, with the correction of 10 July 2015 (Ongaro, "bug in single-server membership changes", raft-dev).
@@ -179,7 +179,7 @@ class OneChangeAtATime(RaftLaw):
 
 
 @dataclass
-class LeaseIsExclusive(RaftLaw):
+class LeaseIsExclusive(RaftInvariant):
     """While a leader may answer under its lease, no other server commits a new entry (6.4.1).
 
     A former leader that was paused may later learn that its last entries are on a majority. These are not new: they

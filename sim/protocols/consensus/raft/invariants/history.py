@@ -14,7 +14,7 @@ from sim.protocols.consensus.raft.node import Entry, RaftNode
 from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant
 
-__all__ = ["RaftHistory", "RaftLaw", "ServerRecord"]
+__all__ = ["RaftHistory", "RaftInvariant", "ServerRecord"]
 
 
 @dataclass
@@ -136,15 +136,15 @@ class RaftHistory(Invariant):
 
 
 @dataclass
-class RaftLaw(Invariant):
+class RaftInvariant(Invariant):
     """An invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
     history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.check is not RaftLaw.check and cls.on_step is Invariant.on_step:
-            cls.on_step = RaftLaw._check_step  # type: ignore[assignment]
+        if cls.check is not RaftInvariant.check and cls.on_step is Invariant.on_step:
+            cls.on_step = RaftInvariant._check_step  # type: ignore[assignment]
 
     def _check_step(self, node: Node) -> None:
         if isinstance(node, RaftNode):

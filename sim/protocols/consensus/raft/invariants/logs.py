@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 from sim.node import Node
 from sim.protocols.client import Request
 from sim.protocols.command import Command
-from sim.protocols.consensus.raft.invariants.history import RaftLaw, ServerRecord
+from sim.protocols.consensus.raft.invariants.history import RaftInvariant, ServerRecord
 from sim.protocols.consensus.raft.node import AppendEntriesReply, Entry, RaftNode
 
 __all__ = ["AckedIsKept", "LeaderAppendOnly", "LogMatching", "MatchIndex", "Validity"]
 
 
 @dataclass
-class LeaderAppendOnly(RaftLaw):
+class LeaderAppendOnly(RaftInvariant):
     """A leader never overwrites or deletes entries in its log; it only appends new entries (5.3)."""
 
     title: ClassVar[str] = "leader append-only"
@@ -33,7 +33,7 @@ class LeaderAppendOnly(RaftLaw):
 
 
 @dataclass
-class LogMatching(RaftLaw):
+class LogMatching(RaftInvariant):
     """If two logs contain an entry with the same index and term, they are identical up to it (5.3).
 
     Checked by induction: an index and term identify one command and the term of the previous entry.
@@ -67,7 +67,7 @@ class LogMatching(RaftLaw):
 
 
 @dataclass
-class Validity(RaftLaw):
+class Validity(RaftInvariant):
     """A command in a log was sent by a client."""
 
     title: ClassVar[str] = "validity"
@@ -88,7 +88,7 @@ class Validity(RaftLaw):
 
 
 @dataclass
-class MatchIndex(RaftLaw):
+class MatchIndex(RaftInvariant):
     """An acknowledgement covers no more than the common prefix of the leader's and the follower's logs (5.3)."""
 
     title: ClassVar[str] = "acknowledged logs match"
@@ -120,7 +120,7 @@ class MatchIndex(RaftLaw):
 
 
 @dataclass
-class AckedIsKept(RaftLaw):
+class AckedIsKept(RaftInvariant):
     """Within a term, a follower never removes an entry that it has acknowledged."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
