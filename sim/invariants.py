@@ -55,19 +55,22 @@ class Stored:
         """
         for name in names:
             owner, declared = self._find(name)
-            if declared.field not in type(owner)._durables:
+            if declared.field not in owner.__class__._durables:
                 return name
+            if self._disk.last_change(name):
+                continue
             held = owner.__dict__[declared.field]
-            plain = not isinstance(held, DurableLog | Mapping)
-            if plain and not self._disk.last_change(name) and held != self(name):
+            if not isinstance(held, DurableLog | Mapping) and held != self(name):
                 return name
         return None
 
     def _find(self, name: str) -> tuple[Any, Durable]:
         """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
-        part, _, plain = name.rpartition(".")
-        owner = self.node.__dict__.get(part) if part else self.node
-        declared = getattr(type(owner), "_durables", {}).get(plain)
+        plain, owner = name, self.node
+        if "." in name:
+            part, _, plain = name.rpartition(".")
+            owner = self.node.__dict__.get(part)
+        declared = getattr(owner.__class__, "_durables", {}).get(plain)
         if declared is not None:
             return owner, declared
         if not hasattr(owner, plain):
@@ -146,6 +149,8 @@ class DurableBeforeSend(Invariant):
         self._said.setdefault(src, []).append(_Said(inside, dst, left=True))
 
     def on_step(self, node: Node) -> None:
+        if not self._said:  # nearly always
+            return
         said = self._said.pop(node.name, None)
         if said is None:
             return

@@ -135,9 +135,10 @@ class LinkSpec(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "latency", as_distribution(self.latency, "latency"))
         _check_line(self)
-        timeout = 0.2 + 2.0 * self.latency.median() if self.retransmit is None else self.retransmit
-        object.__setattr__(self, "retransmission_timeout", timeout)
-        derived = self.transport != "datagram" and self.coherence is None
+        streams = self.transport != "datagram"  # nothing is derived for datagrams: a link is made for each pair
+        timeout = 0.2 + 2.0 * self.latency.median() if streams and self.retransmit is None else self.retransmit
+        object.__setattr__(self, "retransmission_timeout", timeout or 0.0)
+        derived = streams and self.coherence is None
         kept = coherence_time(self.latency) if derived else self.coherence or 0.0
         object.__setattr__(self, "coherence_time", kept)
 

@@ -116,8 +116,8 @@ def test_nonsense_is_refused_with_the_value(make, words):
 
 
 def test_a_stream_first_sends_again_after_the_round_trip_and_200_ms():
-    assert LinkSpec(Constant(0.05)).retransmission_timeout == pytest.approx(0.3)
-    assert LinkSpec(Constant(0.05), retransmit=0.7).retransmission_timeout == 0.7
+    assert LinkSpec(Constant(0.05), transport="stream").retransmission_timeout == pytest.approx(0.3)
+    assert LinkSpec(Constant(0.05), transport="stream", retransmit=0.7).retransmission_timeout == 0.7
 
 
 # Bursts
