@@ -273,6 +273,8 @@ def _contained(value: Any, hint: Any, origin: Any) -> Any:
             raise _Misfit(described(hint))
         for item in value:
             _entry(item, parts[0])
+    elif issubclass(origin, Iterable) and (not isinstance(value, Iterable) or isinstance(value, str | bytes)):
+        raise _Misfit(described(hint))
     return value
 
 

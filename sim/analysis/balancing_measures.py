@@ -12,6 +12,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from sim.arguments import checked
+
 __all__ = [
     "amplification",
     "amplification_timeline",
@@ -21,6 +23,7 @@ __all__ = [
 ]
 
 
+@checked
 def gauge_by_node(samples: pd.DataFrame, gauge: str) -> pd.DataFrame:
     """One gauge as a table: one row per sampled time (index, seconds), one column per node.
 
@@ -41,6 +44,7 @@ def _good(operations: pd.DataFrame, within: float | None) -> pd.Series:
     return good if within is None else good & (operations["latency"].astype(float) <= within)
 
 
+@checked
 def goodput(
     operations: pd.DataFrame, *, duration: float, warmup: float = 0.0, within: float | None = None
 ) -> float:
@@ -56,6 +60,7 @@ def goodput(
     return float(_good(counted, within).sum()) / (duration - warmup)
 
 
+@checked
 def goodput_timeline(
     operations: pd.DataFrame, *, duration: float, width: float = 1.0, within: float | None = None
 ) -> pd.DataFrame:
@@ -72,6 +77,7 @@ def goodput_timeline(
     return pd.DataFrame({"time": edges[:-1], "offered": offered / width, "goodput": good / width})
 
 
+@checked
 def amplification(samples: pd.DataFrame) -> float:
     """The number of requests that servers received per request that arrived at the balancers, up to the last sample.
 
@@ -82,6 +88,7 @@ def amplification(samples: pd.DataFrame) -> float:
     return float(timeline["received"].sum()) / arrived if arrived else math.nan
 
 
+@checked
 def amplification_timeline(samples: pd.DataFrame) -> pd.DataFrame:
     """Retry amplification between samples.
 

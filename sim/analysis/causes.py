@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from sim.arguments import checked
+
 __all__ = ["PATH", "Causes", "state_at"]
 
 PATH = ("kind", "what", "node", "src", "dst", "begin", "end", "seconds", "step", "message")
@@ -217,6 +219,7 @@ class Causes:
         return pd.DataFrame(clocks, columns=nodes)
 
 
+@checked
 def state_at(
     steps: pd.DataFrame,
     events: pd.DataFrame,

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sim.arguments import checked
+
 __all__ = ["detection_summary", "detections", "informed", "messages_per_member_and_period", "mistakes"]
 
 _DOUBT = ("suspect", "confirm")
@@ -32,6 +34,7 @@ def _columns(events: pd.DataFrame) -> list[tuple[float, str, str, str]]:
     ]
 
 
+@checked
 def detections(
     events: pd.DataFrame, members: Sequence[str], *, duration: float, by: str = "suspect"
 ) -> pd.DataFrame:
@@ -86,6 +89,7 @@ def _opinion(
     return {"up": up, "doubts": doubts}
 
 
+@checked
 def mistakes(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     """One row for each time that an observer began to doubt a peer that was up.
 
@@ -119,6 +123,7 @@ def mistakes(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     return frame.sort_values(["start", "observer", "peer"], ignore_index=True)
 
 
+@checked
 def messages_per_member_and_period(
     links: pd.DataFrame, members: int, *, period: float, duration: float
 ) -> float:
@@ -127,6 +132,7 @@ def messages_per_member_and_period(
     return float(links.loc[between, "messages"].sum()) / members / (duration / period)
 
 
+@checked
 def detection_summary(
     events: pd.DataFrame, members: Sequence[str], *, duration: float, by: str = "suspect"
 ) -> pd.Series:
@@ -152,6 +158,7 @@ def detection_summary(
     )
 
 
+@checked
 def informed(events: pd.DataFrame, key: str, members: int) -> pd.DataFrame:
     """The spread of a rumour: one row for each member that learns of ``key`` for the first time, in order of time.
 

@@ -24,6 +24,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from sim.arguments import checked
 from sim.readers.histories import event_form, read_events
 
 __all__ = ["COLUMNS", "FILE_NAMES", "STATUSES", "HistoryError", "read_history", "write_history"]
@@ -64,6 +65,7 @@ class HistoryError(ValueError):
     """A history that cannot be read; the message starts with the line number."""
 
 
+@checked
 def read_history(source: str | Path | IO[str], *, progress: bool = False) -> pd.DataFrame:
     """Read a history from a path or an open text stream into an operations frame.
 
@@ -233,6 +235,7 @@ def _joined(name: str, parts: list[Any]) -> Any:
     return _objects(joined) if large else joined  # pandas turns integers into floats if a value is missing
 
 
+@checked
 def write_history(operations: pd.DataFrame, target: str | Path | IO[str]) -> None:
     """Write an operations frame as JSONL: only known columns; NaN and missing values become ``null``.
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from sim.arguments import checked
+
 __all__ = ["acknowledged_lost", "acknowledged_unreplicated", "conflicts", "lost_writes"]
 
 Identity = TypeVar("Identity", bound=Hashable)
@@ -22,6 +24,7 @@ _FLAG = "Unreplicated"
 _UNJUDGED = ("increment", "add", "remove", "enqueue", "dequeue")
 
 
+@checked
 def lost_writes(acknowledged: Iterable[Identity], surviving: Collection[Identity]) -> list[Identity]:
     """The acknowledged operations, in their order, whose identity is not among the surviving ones.
 
@@ -33,6 +36,7 @@ def lost_writes(acknowledged: Iterable[Identity], surviving: Collection[Identity
     return [identity for identity in dict.fromkeys(acknowledged) if identity not in kept]
 
 
+@checked
 def conflicts(events: pd.DataFrame) -> int:
     """The number of pairs of conflicting writes that replicas found: the client of neither had seen the other write.
 
@@ -42,6 +46,7 @@ def conflicts(events: pd.DataFrame) -> int:
     return len({(detail["key"], detail["writes"]) for detail in met})
 
 
+@checked
 def acknowledged_unreplicated(operations: pd.DataFrame) -> int:
     """The number of writes that were acknowledged with the warning that a failover may lose them.
 
@@ -117,6 +122,7 @@ def _lost_of_key(rows: pd.DataFrame, final: Any) -> list[Any]:
     ]
 
 
+@checked
 def acknowledged_lost(operations: pd.DataFrame, final: Mapping[Any, Any]) -> pd.DataFrame:
     """The acknowledged writes that are certainly lost, judged by the final value of each key.
 

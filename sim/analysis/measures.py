@@ -18,6 +18,7 @@ from sim.analysis.losses import acknowledged_unreplicated, conflicts
 from sim.analysis.outages import outages
 from sim.analysis.statistics import AT_LEAST
 from sim.analysis.survival import Bounded, Survival, survival
+from sim.arguments import checked
 
 __all__ = [
     "QUANTILES",
@@ -43,6 +44,7 @@ _NO_LINKS = pd.DataFrame({c: [] for c in ("src_role", "dst_role", "messages", "b
 _NO_NODES = pd.DataFrame({c: [] for c in ("utilisation", "queue_max")})
 
 
+@checked
 def quantile_name(q: float) -> str:
     """The column of a latency quantile: 0.5 → "p50", 0.999 → "p99.9"."""
     if not 0.0 < q <= 1.0:
@@ -64,6 +66,7 @@ def _window(warmup: float, duration: float) -> float:
     return duration - warmup
 
 
+@checked
 def in_window(operations: pd.DataFrame, duration: float, warmup: float = 0.0) -> pd.DataFrame:
     """The operations that were called in [warmup, duration)."""
     _window(warmup, duration)
@@ -72,6 +75,7 @@ def in_window(operations: pd.DataFrame, duration: float, warmup: float = 0.0) ->
     return operations[(call >= warmup) & (call < duration)]
 
 
+@checked
 def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     """The distribution of latencies of these operations, as seen by the clients.
 
@@ -84,6 +88,7 @@ def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     return survival(*observed(operations, duration), _weights(operations))
 
 
+@checked
 def weigh_clients(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
     """The operations with a column `weight`, so that each client (column `client`) has equal weight in the window.
 
@@ -102,6 +107,7 @@ def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
     return operations.loc[operations["status"] != "fail", "weight"].to_numpy(dtype=float)
 
 
+@checked
 def observed(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """For each operation that did not fail: how long it was observed (seconds), and whether it was then answered."""
     _require(operations, "operations", ("called", "returned", "status"))
@@ -122,6 +128,7 @@ def observed(operations: pd.DataFrame, duration: float) -> tuple[NDArray[np.floa
     return watched[~failed], ok[~failed]
 
 
+@checked
 def latency_cdf(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> pd.DataFrame:
     """The distribution of latency: columns `latency` (seconds, ascending) and `fraction` answered within that time.
 
@@ -149,6 +156,7 @@ def _latency_row(found: Survival, quantiles: Sequence[float]) -> dict[str, float
     return row
 
 
+@checked
 def latency_quantiles(
     operations: pd.DataFrame,
     *,
@@ -215,6 +223,7 @@ def unavailability(
     return found | {"": max(known, key=lambda bounded: (bounded.value, bounded.at_least))}
 
 
+@checked
 def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "messages") -> float:
     """Messages (or `column="bytes"`) sent between replicas per `ok` operation, over the whole run.
 
@@ -227,6 +236,7 @@ def per_operation(operations: pd.DataFrame, links: pd.DataFrame, column: str = "
     return float(links.loc[between, column].sum()) / done if done else math.nan
 
 
+@checked
 def commit_latencies(events: pd.DataFrame, *, duration: float, warmup: float = 0.0) -> NDArray[np.float64]:
     """The time (seconds) from the arrival of each command at its leading replica until its commitment, in the window.
 
@@ -242,6 +252,7 @@ def commit_latencies(events: pd.DataFrame, *, duration: float, warmup: float = 0
     return kept
 
 
+@checked
 def summary(
     operations: pd.DataFrame,
     events: pd.DataFrame,
@@ -305,6 +316,7 @@ def summary(
     return pd.Series(row, dtype=float)
 
 
+@checked
 def timeline(
     operations: pd.DataFrame,
     width: float,
@@ -365,6 +377,7 @@ def timeline(
     return pd.concat([frame, pd.DataFrame(rows)], axis=1)
 
 
+@checked
 def imbalance(loads: ArrayLike) -> pd.Series:
     """The imbalance of the load of servers: `max_over_mean`, `cv` (coefficient of variation), `jain` (Jain's index).
 

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sim.arguments import checked
+
 __all__ = ["ENDS", "fault_spans", "outages"]
 
 ENDS: dict[str, str] = {
@@ -75,6 +77,7 @@ def _mends(fault: _Event, mend: _Event) -> bool:
     return all(mend.detail.get(name, value) == value for name, value in fault.detail.items())
 
 
+@checked
 def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     """The start and the end of each fault.
 
@@ -126,6 +129,7 @@ def _gaps(times: NDArray[np.float64], operations: pd.DataFrame, duration: float)
     return frame
 
 
+@checked
 def outages(
     operations: pd.DataFrame, events: pd.DataFrame, *, duration: float, warmup: float = 0.0
 ) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
 from sim.analysis.statistics import Interval, bounded, check_confidence, mean_interval, measured, t_quantile
+from sim.arguments import checked
 
 __all__ = ["differences", "paired_difference", "paired_ratio", "ratios"]
 
@@ -32,6 +33,7 @@ def _pairs(values: ArrayLike, baseline: ArrayLike) -> tuple[NDArray[np.float64],
     return left[whole], right[whole]
 
 
+@checked
 def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
     """The mean of `values - baseline`, paired by position (same seed), with its Student t interval.
 
@@ -42,6 +44,7 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float 
     return mean_interval(left - right, confidence)
 
 
+@checked
 def paired_ratio(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Interval:
     """The mean of `values` over the mean of `baseline`, paired by position (same seed), with Fieller's interval.
 
@@ -71,6 +74,7 @@ def paired_ratio(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.9
     return Interval(ratio, (b - root) / a, (b + root) / a, n)
 
 
+@checked
 def differences(
     summaries: pd.DataFrame,
     baseline: str | Mapping[str, Any],
@@ -100,6 +104,7 @@ def differences(
     return _versus(summaries, baseline, measures, by, confidence, paired_difference, _difference_text)
 
 
+@checked
 def ratios(
     summaries: pd.DataFrame,
     baseline: str | Mapping[str, Any],

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sim.arguments import checked
+
 __all__ = ["Wars", "sampled", "wars", "wars_of_messages"]
 
 Floats = NDArray[np.float64]
@@ -39,6 +41,7 @@ class Wars(NamedTuple):
         return float((self.visible_after <= t).mean())
 
 
+@checked
 def wars(w: Any, a: Any, r: Any, s: Any, *, reads: int, writes: int) -> Wars:
     """Latencies and staleness of trials.
 
@@ -88,6 +91,7 @@ def sampled(
     return Wars(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
+@checked
 def wars_of_messages(
     messages: pd.DataFrame, *, writer: str, reader: str, replicas: list[str], kinds: tuple[str, str, str, str]
 ) -> tuple[Floats, Floats, Floats, Floats]:

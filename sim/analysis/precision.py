@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sim.analysis.statistics import mean_interval
+from sim.arguments import checked
 
 __all__ = ["FIRST_STAGE", "LEAST_STAGE", "Shortfall", "seeds_needed", "shortfalls"]
 
@@ -43,6 +44,7 @@ class Shortfall:
     relative: float
 
 
+@checked
 def seeds_needed(values: ArrayLike, precision: float, confidence: float = 0.95) -> int:
     """How many seeds in all make half the interval of the mean `precision` times the mean; those so far, if it is.
 
@@ -62,6 +64,7 @@ def seeds_needed(values: ArrayLike, precision: float, confidence: float = 0.95) 
     return max(least, math.ceil(min(ratio * len(array), 1e15)))
 
 
+@checked
 def shortfalls(
     summaries: pd.DataFrame, wanted: Mapping[str, float], by: Sequence[str] = ("run",)
 ) -> tuple[list[Shortfall], int]:

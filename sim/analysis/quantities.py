@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from sim.arguments import checked
 from sim.settings import field_path
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["QUANTITIES", "Quantity", "Scale", "column_of", "decimals_for", "quantity", "time_scale"]
 
 
+@checked
 def column_of(frame: pd.DataFrame, field: str) -> str:
     """The column of a swept field, which may be named ``system.nodes`` or ``system__nodes``."""
     return field if field in frame.columns else field_path(field)
@@ -79,6 +81,7 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
+@checked
 def quantity(name: str) -> Quantity:
     """The quantity in column `name`; names such as `p99.9` are latencies, other unknown names have no unit."""
     known = QUANTITIES.get(name)
@@ -91,6 +94,7 @@ def quantity(name: str) -> Quantity:
     return Quantity(name, name.replace("_", " "), least=-math.inf)
 
 
+@checked
 def time_scale(seconds: Iterable[float]) -> Scale:
     """The best unit (s, ms or µs) for these times, from their geometric mean."""
     logs = [math.log(abs(value)) for value in seconds if math.isfinite(value) and value != 0]
@@ -102,6 +106,7 @@ def time_scale(seconds: Iterable[float]) -> Scale:
     return Scale(1e3, "ms") if typical >= 1e-3 else Scale(1e6, "µs")
 
 
+@checked
 def decimals_for(values: Iterable[float], significant: int = 3, most: int = 3) -> int:
     """The number of decimals that shows the smallest non-zero value with `significant` digits; at most `most`.
 

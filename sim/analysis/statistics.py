@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sim.analysis.quantities import quantity
+from sim.arguments import checked
 
 __all__ = [
     "AT_LEAST",
@@ -123,12 +124,14 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
     return array[~np.isnan(array)]
 
 
+@checked
 def check_confidence(confidence: float) -> None:
     """Raise ValueError unless a confidence level is in (0, 1)."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
 
 
+@checked
 def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
     """The mean of independent values (one per seed) with its Student t interval; NaNs are left out.
 
@@ -147,6 +150,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, *, least: float =
     return Interval(mean, max(mean - half, least), mean + half, n)
 
 
+@checked
 def measured(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str] | None) -> list[str]:
     """The columns of the measures: `measures`, else all numeric ones. Raises ValueError for a missing column."""
     missing = [name for name in (*by, *(measures or ())) if name not in summaries.columns]
@@ -158,12 +162,14 @@ def measured(summaries: pd.DataFrame, by: Sequence[str], measures: Sequence[str]
     return [c for c in numeric if c not in (*by, "seed") and not c.endswith(AT_LEAST)]
 
 
+@checked
 def bounded(group: pd.DataFrame, measure: str) -> bool:
     """Whether at least one value of this measure is only a lower bound."""
     flag = measure + AT_LEAST
     return flag in group.columns and bool((group[flag].fillna(0) > 0).any())
 
 
+@checked
 def intervals(
     summaries: pd.DataFrame,
     measures: Sequence[str] | None = None,
@@ -207,6 +213,7 @@ def intervals(
 # ---- over time, within one run ------------------------------------------------------------------------------
 
 
+@checked
 def mser5(values: ArrayLike) -> int:
     """How many of the first values to drop as warm-up: the MSER-5 rule.
 
@@ -236,6 +243,7 @@ def mser5(values: ArrayLike) -> int:
     return 5 * int(np.argmax(spread <= spread.min() + 1e-12 * spread.max() + (1e-12 * level) ** 2))
 
 
+@checked
 def batch_means(values: ArrayLike, batches: int = 20, confidence: float = 0.95) -> Interval:
     """The mean of the correlated output of one long run, with an interval from the means of consecutive batches.
 

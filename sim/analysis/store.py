@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from sim.arguments import checked
 from sim.values import is_message
 from sim.written.tree import from_tree, to_tree
 
@@ -146,6 +147,7 @@ def _typed(column: pd.Series) -> pd.Series:
     return column
 
 
+@checked
 def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
     """Write one frame, without its index, as CSV or Parquet (by the suffix of `path`); returns the path.
 
@@ -165,11 +167,13 @@ def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
     return target
 
 
+@checked
 def csv_of(frame: pd.DataFrame) -> str:
     """A frame, without its index, as CSV."""
     return str(_encoded(frame).to_csv(index=False, lineterminator="\n"))
 
 
+@checked
 def write_frames(
     frames: Mapping[str, pd.DataFrame], folder: Path | str, *, parquet: bool | None = None
 ) -> list[Path]:
@@ -189,6 +193,7 @@ def write_frames(
     ]
 
 
+@checked
 def read_frame(path: Path | str) -> pd.DataFrame:
     """Read a frame that `write_frame` wrote.
 
@@ -203,6 +208,7 @@ def read_frame(path: Path | str) -> pd.DataFrame:
     return frame_of_csv(source)
 
 
+@checked
 def frame_of_csv(source: Path | IO[str]) -> pd.DataFrame:
     """The frame that `csv_of` wrote."""
     # Only an empty field is a missing value: a region may be called "NA". Numbers are read by Python's float, which
@@ -212,6 +218,7 @@ def frame_of_csv(source: Path | IO[str]) -> pd.DataFrame:
     return _decoded(frame.assign(**numbers))
 
 
+@checked
 def read_frames(folder: Path | str) -> dict[str, pd.DataFrame]:
     """All frames of a folder by name, from its CSV files.
 

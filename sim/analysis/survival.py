@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sim.arguments import checked
+
 __all__ = ["Bounded", "Survival", "survival"]
 
 # Fractions are ratios of counts. In any run that fits in memory they differ by at least 1e-9 or not at all; smaller
@@ -75,6 +77,7 @@ class Survival:
         return float(self.fractions[index - 1]) if index else 0.0
 
 
+@checked
 def survival(times: ArrayLike, answered: ArrayLike, weights: ArrayLike | None = None) -> Survival:
     """Estimate the distribution of latencies.
 

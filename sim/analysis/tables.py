@@ -9,6 +9,7 @@ import pandas as pd
 
 from sim.analysis.quantities import Scale, column_of, decimals_for, quantity, time_scale
 from sim.analysis.statistics import intervals
+from sim.arguments import checked
 from sim.settings import field_path
 
 __all__ = [
@@ -57,6 +58,7 @@ _IN_SECONDS = frozenset(
 _UNSAFE = "UNSAFE"
 
 
+@checked
 def comparison_table(
     summaries: pd.DataFrame,
     *,
@@ -100,6 +102,7 @@ def comparison_table(
     return pd.DataFrame(rows)
 
 
+@checked
 def with_lost(table: pd.DataFrame, lost: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """The table with rows of what has no run to measure, since all failed: no seed counts, and each measure is NaN."""
     if not lost:
@@ -121,6 +124,7 @@ def _measured(found: pd.DataFrame) -> dict[str, object]:
     return row
 
 
+@checked
 def sweep_table(
     summaries: pd.DataFrame,
     fields: Sequence[str],
@@ -150,6 +154,7 @@ def sweep_table(
     return pd.DataFrame(rows)
 
 
+@checked
 def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
     """Latency by region as text: one row per system, one column per region, cells "p50 / p99" (means over seeds).
 
@@ -185,6 +190,7 @@ def _some(rows: pd.DataFrame, flag: str) -> bool:
     return flag in rows.columns and bool((rows[flag].fillna(0) > 0).any())
 
 
+@checked
 def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
     """Whether a table shows this measure: at least one run has a value and, for a rare measure, a value above 0."""
     if measure in _RARE:
@@ -192,6 +198,7 @@ def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
     return measure not in summaries.columns or bool(summaries[measure].notna().any())
 
 
+@checked
 def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
     """The frame of `pairing.differences` as a table like that of `comparison_table`, for `render`."""
     rows = []
@@ -207,6 +214,7 @@ def difference_table(differences: pd.DataFrame, measures: Sequence[str] = MEASUR
     return pd.DataFrame(rows)
 
 
+@checked
 def ratio_lines(ratios: pd.DataFrame, measures: Sequence[str] = MEASURES) -> str:
     """The frame of `pairing.ratios` as text: one line for each system and measure with a ratio."""
     shown = ratios[ratios["measure"].isin(list(measures)) & ratios["value"].notna()]
@@ -311,6 +319,7 @@ def _lines(
     return [line(heads), line(rules), *rows]
 
 
+@checked
 def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False) -> str:
     """A comparison table as aligned text (or Markdown), with times in suitable units.
 

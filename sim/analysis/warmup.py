@@ -10,6 +10,7 @@ import pandas as pd
 from sim.analysis.measures import observed
 from sim.analysis.outages import ENDS
 from sim.analysis.statistics import mser5
+from sim.arguments import checked
 
 __all__ = ["WarmUp", "warm_up"]
 
@@ -25,6 +26,7 @@ class WarmUp:
     over: bool
 
 
+@checked
 def warm_up(operations: pd.DataFrame, events: pd.DataFrame, *, duration: float) -> WarmUp:
     """The warm-up of a run by MSER-5 (`statistics.mser5`) on the latencies of its operations, in order of call.
 

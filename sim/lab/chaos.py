@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from sim.arguments import checked
 from sim.cluster import Clock, Disk, Machine
 from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
@@ -47,6 +48,7 @@ _WEIGHTS = {
 }
 
 
+@checked
 def chaos_scenario(
     system: System,
     seed: int,
@@ -165,6 +167,7 @@ def _disturbances(system: System, stream: Stream, storm: float) -> list[Fault]:
     ]
 
 
+@checked
 def chaos(
     system: System,
     seed: int,

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sim.arguments import checked_but, checked_methods
 from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.fairness import fair, sized
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare", "outcome", "together"]
 
 
+@checked_but("systems", "scenario", "seeds")
 def compare(
     systems: System | Iterable[System] | Mapping[str, System],
     scenario: Scenario,
@@ -180,6 +182,7 @@ def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else runs[0].frames[name].assign(run="", seed=0)
 
 
+@checked_methods
 class Comparison:
     """Runs of several systems under the same seeds.
 

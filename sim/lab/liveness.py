@@ -37,6 +37,7 @@ from dataclasses import dataclass, replace
 from math import comb, inf, nan
 from typing import TYPE_CHECKING
 
+from sim.arguments import checked
 from sim.kernel import Streams
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
@@ -144,6 +145,7 @@ class Liveness:
         return table
 
 
+@checked
 def measure_liveness(
     system: System,
     seeds: Iterable[int],

@@ -10,6 +10,7 @@ from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from sim.arguments import checked_methods
 from sim.lab.labels import same, words
 from sim.settings import field_path
 from sim.written.texts import noted
@@ -29,6 +30,7 @@ Drawn = TypeVar("Drawn")
 _LOADS = ("rate", "clients")
 
 
+@checked_methods
 class RunPlots:
     """Charts of one run."""
 
@@ -88,6 +90,7 @@ class RunPlots:
         return _noted(drawn, self._run.scenario.name or self._run.label, [self._run])
 
 
+@checked_methods
 class ComparisonPlots:
     """Charts of several systems side by side."""
 
@@ -151,6 +154,7 @@ class ComparisonPlots:
         return _noted(drawn, title, comparison.runs)
 
 
+@checked_methods
 class SweepPlots:
     """Charts of a sweep: one field along the axis, and one line for each value of another field."""
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from sim.arguments import checked_methods
 from sim.lab.application_model import judge_by
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
@@ -74,6 +75,7 @@ class Check:
         return "\n".join(lines)
 
 
+@checked_methods
 class Run:
     """The result of a scenario under a seed. Frames are built at first use.
 

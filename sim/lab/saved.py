@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.arguments import checked
 from sim.lab.jobs import Failed, RunTask
 from sim.lab.reproduce.record import environment
 from sim.lab.run import Check, Run
@@ -42,11 +43,13 @@ PlainData = dict[str, Any]
 # Saving
 
 
+@checked
 def save_run(run: Run, folder: Path | str) -> list[Path]:
     """Write a run into a folder; returns the paths."""
     return _save("run", folder, [run], [None], run.frames, {}, {})
 
 
+@checked
 def save_comparison(comparison: Comparison, folder: Path | str) -> list[Path]:
     """Write a comparison into a folder; returns the paths."""
     more = {
@@ -60,6 +63,7 @@ def save_comparison(comparison: Comparison, folder: Path | str) -> list[Path]:
     return _save("comparison", folder, comparison.runs, comparison.checks, _frames(comparison), extra, more)
 
 
+@checked
 def save_sweep(sweep: Sweep, folder: Path | str) -> list[Path]:
     """Write a sweep into a folder; returns the paths."""
     points = [_point(point) for point in sweep.points]
@@ -126,6 +130,7 @@ def _save(
     return [*paths, home / _FILE]
 
 
+@checked
 def versions_of(folder: Path) -> dict[str, str]:
     """The versions that saved a folder."""
     return dict(_manifest(folder)["versions"])
@@ -158,6 +163,7 @@ def _noted(run: Run, scenarios: dict[str, PlainData]) -> str:
 # Loading
 
 
+@checked
 def load(folder: Path | str, *, allow: Collection[str] = ()) -> Run | Comparison | Sweep:
     """Load a result that `Run.save`, `Comparison.save` or `Sweep.save` saved in a folder; nothing is run.
 

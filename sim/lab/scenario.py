@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from sim.arguments import checked_methods
 from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Scenario"]
 
 
+@checked_methods
 @dataclass(frozen=True, kw_only=True)
 class Scenario(Value):
     """A system, a network, a workload and faults.
@@ -208,7 +210,7 @@ class Scenario(Value):
 
     def sweep(
         self,
-        varied: Mapping[str, Iterable[Any]] | None = None,
+        varied: Mapping[str, Any] | None = None,
         /,
         *,
         seeds: int | Iterable[int] | None = None,

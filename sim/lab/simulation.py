@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.core import EmptySchedule
 
+from sim.arguments import checked_methods
 from sim.cluster import Cluster, NodeHost
 from sim.faults import unleash
 from sim.lab.bars import TimeBar
@@ -33,6 +34,7 @@ def _check_function(owner: str, arguments: str, given: Any) -> None:
         raise ValueError(f"{owner}: a function of {arguments} is needed that says yes or no, not {given!r}")
 
 
+@checked_methods
 class Simulation:
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 

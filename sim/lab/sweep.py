@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sim.arguments import checked, checked_methods
 from sim.lab.compare import outcome, together
 from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.grid import SYSTEM, grid, plain_value
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
 
+@checked_methods
 class Sweep:
     """Runs of a scenario with varied fields.
 
@@ -253,9 +255,10 @@ def refuse_overwriting(fields: Sequence[str]) -> None:
                 )
 
 
+@checked
 def sweep(
     scenario: Scenario,
-    fields: Mapping[str, Iterable[Any]],
+    fields: Mapping[str, Any],
     *,
     seeds: int | Iterable[int] | None = None,
     precision: Precision | None = None,

@@ -45,6 +45,8 @@ def history_chart(
     if ax is None:
         lanes = len({_lane(history, r) for r in rows.tolist()})
         _, ax = plt.subplots(figsize=(10, 1.6 + 0.42 * max(2, lanes)), layout="constrained")
+    elif not hasattr(ax, "spines"):
+        raise ValueError(f"ax must be Axes of matplotlib, or None for a new figure, not {ax!r}")
     _Drawing(history, rows, start, end, verdict, ax).draw()
     return ax
 

@@ -21,10 +21,12 @@ from sim.analysis.plots.style import (
     one_axes,
     runs_of,
 )
+from sim.arguments import checked
 
 __all__ = ["goodput_by_load", "goodput_over_time", "keys_moved_bars", "server_shares"]
 
 
+@checked
 def goodput_over_time(
     timelines: pd.DataFrame, *, shade: tuple[float, float] | None = None, ax: Axes | None = None
 ) -> Axes:
@@ -71,6 +73,7 @@ def _edges(frame: pd.DataFrame) -> list[float]:
     return [*starts, starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else 1.0)]
 
 
+@checked
 def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: Axes | None = None) -> Axes:
     """Goodput against offered load, one line per run; on the diagonal, the whole offered load is served.
 
@@ -109,6 +112,7 @@ def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: 
     return ax
 
 
+@checked
 def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = None) -> Axes:
     """The load of each server relative to the mean: one row of dots per policy, with Jain's index beside it.
 
@@ -134,6 +138,7 @@ def server_shares(loads: Mapping[str, Sequence[float]], *, ax: Axes | None = Non
     return ax
 
 
+@checked
 def keys_moved_bars(moved: Mapping[str, float], *, share: float, ax: Axes | None = None) -> Axes:
     """The fraction of keys that moved when members changed, one bar per policy.
 

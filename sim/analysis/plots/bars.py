@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from sim.analysis.plots.style import GREY, colours, empty, label_of, one_axes, runs_of, scale_of
 from sim.analysis.quantities import decimals_for, quantity
 from sim.analysis.statistics import AT_LEAST, intervals
+from sim.arguments import checked
 
 __all__ = ["measure_bars", "unavailability"]
 
 
+@checked
 def measure_bars(
     summaries: pd.DataFrame,
     measure: str,
@@ -109,6 +111,7 @@ def _dots(ax: Axes, row: int, values: NDArray[np.float64], bounded: NDArray[np.b
         )
 
 
+@checked
 def unavailability(
     summaries: pd.DataFrame,
     *,

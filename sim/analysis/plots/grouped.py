@@ -7,10 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from sim.analysis.plots.style import colours, empty, legend, one_axes
+from sim.arguments import checked
 
 __all__ = ["grouped_bars"]
 
 
+@checked
 def grouped_bars(table: pd.DataFrame, ylabel: str, *, digits: int = 0, ax: Axes | None = None) -> Axes:
     """A group of bars for each row, a colour for each column, the number above each bar.
 

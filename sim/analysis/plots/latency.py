@@ -27,6 +27,7 @@ from sim.analysis.plots.style import (
 from sim.analysis.quantities import Quantity, quantity
 from sim.analysis.statistics import intervals
 from sim.analysis.survival import Survival
+from sim.arguments import checked
 
 __all__ = ["latency_cdf", "latency_percentiles"]
 
@@ -62,6 +63,7 @@ def _name(run: str, one: Survival) -> str:
     return f"{run} ({'< 0.1' if unanswered < 0.1 else format(unanswered, '.1f')} % unanswered)".strip()
 
 
+@checked
 def latency_cdf(
     operations: pd.DataFrame,
     *,
@@ -129,6 +131,7 @@ def latency_cdf(
     return ax
 
 
+@checked
 def latency_percentiles(
     summaries: pd.DataFrame,
     *,

@@ -21,10 +21,12 @@ from sim.analysis.plots.style import (
     one_axes,
     runs_of,
 )
+from sim.arguments import checked
 
 __all__ = ["detection_tradeoff", "residue_by_traffic", "share_informed"]
 
 
+@checked
 def share_informed(
     spreads: pd.DataFrame, theory: Mapping[str, pd.Series] | None = None, *, ax: Axes | None = None
 ) -> Axes:
@@ -60,6 +62,7 @@ def share_informed(
     return ax
 
 
+@checked
 def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """The share of members that never receive a rumour, against updates sent per member, with exp(-m) as a line.
 
@@ -99,6 +102,7 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@checked
 def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Detection time against false suspicions: one line per family of detectors, one labelled point per setting.
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from sim.analysis.plots.style import dress, empty, natural, one_axes
+from sim.arguments import checked
 
 __all__ = ["queue_heatmap", "sampled"]
 
@@ -38,6 +39,7 @@ def sampled(
     return np.array(rows)
 
 
+@checked
 def queue_heatmap(
     samples: pd.DataFrame,
     *,

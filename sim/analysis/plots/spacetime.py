@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sim.analysis.outages import fault_spans
 from sim.analysis.plots.style import GREY, PALETTE, empty, legend, natural, one_axes
 from sim.analysis.quantities import Scale
+from sim.arguments import checked
 
 __all__ = ["role_spans", "space_time"]
 
@@ -245,6 +246,7 @@ def _label_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> None:
         )
 
 
+@checked
 def space_time(
     messages: pd.DataFrame,
     events: pd.DataFrame,

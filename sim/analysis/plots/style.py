@@ -124,7 +124,9 @@ def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) ->
 
 
 def dress(ax: Axes) -> None:
-    """Give an Axes the common style: no box, light grid behind the data, small ticks."""
+    """Give an Axes the common style: no box, light grid behind the data, small ticks. ValueError: it is none."""
+    if not hasattr(ax, "spines"):  # not isinstance: matplotlib may not be imported yet
+        raise ValueError(f"ax must be Axes of matplotlib, or None for a new figure, not {ax!r}")
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -202,10 +204,10 @@ def legend(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> No
 def _figure_of(drawn: Any) -> Figure:
     if isinstance(drawn, Figure):
         return drawn
-    first = np.asarray(drawn, dtype=object).ravel()[0]
-    figure = first.get_figure(root=True)
+    first, *_ = [*np.asarray(drawn, dtype=object).ravel(), None]
+    figure = first.get_figure(root=True) if hasattr(first, "get_figure") else None
     if not isinstance(figure, Figure):
-        raise ValueError(f"cannot tell the figure of {drawn!r}")
+        raise ValueError(f"what is drawn must be Axes of matplotlib or their figure, not {drawn!r}")
     return figure
 
 

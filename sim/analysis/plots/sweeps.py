@@ -25,6 +25,7 @@ from sim.analysis.plots.style import (
 )
 from sim.analysis.quantities import column_of, quantity
 from sim.analysis.statistics import intervals
+from sim.arguments import checked
 
 __all__ = ["sweep_lines", "throughput_latency"]
 
@@ -62,6 +63,7 @@ def _mark_bounds(
         )  # fmt: skip
 
 
+@checked
 def sweep_lines(
     summaries: pd.DataFrame,
     field: str,
@@ -109,6 +111,7 @@ def sweep_lines(
     return ax
 
 
+@checked
 def throughput_latency(
     summaries: pd.DataFrame,
     load: str,

@@ -30,6 +30,7 @@ from sim.analysis.plots.style import (
 )
 from sim.analysis.quantities import Quantity, quantity
 from sim.analysis.statistics import AT_LEAST, mean_interval
+from sim.arguments import checked
 
 __all__ = ["nice_width", "shade_faults", "timeline"]
 
@@ -147,6 +148,7 @@ def _latency(ax: Axes, frame: pd.DataFrame, name: str, factor: float, colour: st
         ax.plot(middle[bounded], values[bounded], color=colour, marker="^", markersize=4, linestyle="none")
 
 
+@checked
 def timeline(
     operations: pd.DataFrame,
     events: pd.DataFrame,

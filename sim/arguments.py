@@ -1,0 +1,112 @@
+"""Checks the arguments of functions that users call against their annotations, as `sim.settings` checks fields.
+
+Without it, ``run.plot.latency_cdf(tail="no")`` would draw the tail, and ``run.check(3)`` would raise an AttributeError
+that names neither the argument nor the value.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, get_origin
+
+from sim.settings import check_type
+
+__all__ = ["checked", "checked_but", "checked_methods", "resolved_hints"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
+
+_DUCKS = ("ArrayLike", "NDArray", "_Frames")  # annotations that stand for too many types to be checked here
+
+
+def checked_but(*left: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`checked`, but for the arguments of these names, which the function checks with better words."""
+
+    def mark(function: Callable[P, R]) -> Callable[P, R]:
+        return _checked(function, left)
+
+    return mark
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Raise ValueError, with argument and value, when an argument does not fit its annotation; see `check_types`.
+
+    A frame that has not the columns that the function needs is a ValueError, too.
+
+    One-dimensional arrays are taken where a sequence is wanted. An annotation that only a type checker can resolve is
+    not checked, and neither is an argument that equals its default.
+    """
+    return _checked(function)
+
+
+def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, R]:
+    signature = inspect.signature(function)
+    hints: dict[str, Any] = {}
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs)
+        if not hints and len(signature.parameters):
+            hints.update(resolved_hints(function))
+        for name, value in given.arguments.items():
+            hint = Any if name in left else hints.get(name, Any)
+            if hint is not Any and value is not signature.parameters[name].default:
+                given.arguments[name] = check_type(function.__name__, name, _listed(value, hint), hint)
+        try:
+            return function(*given.args, **given.kwargs)
+        except KeyError as missing:
+            _require_columns(function.__name__, given.arguments, missing)
+            raise
+
+    return call
+
+
+def checked_methods(cls: C) -> C:
+    """A class all of whose public methods are `checked`."""
+    for name, member in list(vars(cls).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(member, classmethod):
+            setattr(cls, name, classmethod(checked(member.__func__)))
+        elif inspect.isfunction(member) and len(inspect.signature(member).parameters) > 1:
+            setattr(cls, name, checked(member))
+    return cls
+
+
+def resolved_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Parameter -> annotation; Any where it cannot be resolved. ``*args`` and ``**kwargs`` are left out."""
+    names = vars(sys.modules[function.__module__])
+    found: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        written = parameter.annotation
+        plain = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if not plain or written is parameter.empty or any(duck in str(written) for duck in _DUCKS):
+            continue
+        try:
+            found[name] = eval(written, dict(names)) if isinstance(written, str) else written
+        except (NameError, AttributeError, TypeError):
+            found[name] = Any
+    return found
+
+
+def _require_columns(function: str, arguments: Mapping[str, Any], missing: KeyError) -> None:
+    """Raise ValueError if a frame among the arguments has no column of the name that was looked up in vain."""
+    name = missing.args[0] if missing.args else None
+    for argument, frame in arguments.items():
+        columns = getattr(frame, "columns", None)
+        if isinstance(name, str) and columns is not None and name not in columns:
+            raise ValueError(
+                f"{function}: {argument} has no column {name!r}; its columns are {', '.join(map(str, columns))}"
+            ) from missing
+
+
+def _listed(value: Any, hint: Any) -> Any:
+    """A one-dimensional array (NumPy, pandas) as a list, where the annotation is or allows a sequence."""
+    options = getattr(hint, "__args__", ()) if get_origin(hint) not in (Sequence, tuple) else (hint,)
+    is_array = hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1
+    wanted = is_array and any(get_origin(option) in (Sequence, tuple) for option in options)
+    return value.tolist() if wanted else value
