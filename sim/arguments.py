@@ -10,7 +10,8 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, get_origin
+from math import isfinite
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from sim.settings import check_type
 
@@ -54,7 +55,11 @@ def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, 
             hints.update(resolved_hints(function))
         for name, value in given.arguments.items():
             hint = Any if name in left else hints.get(name, Any)
-            if hint is not Any and value is not signature.parameters[name].default:
+            if (
+                hint is not Any
+                and value is not signature.parameters[name].default
+                and not _endless(value, hint)
+            ):
                 given.arguments[name] = check_type(function.__name__, name, _listed(value, hint), hint)
         try:
             return function(*given.args, **given.kwargs)
@@ -102,6 +107,11 @@ def _require_columns(function: str, arguments: Mapping[str, Any], missing: KeyEr
             raise ValueError(
                 f"{function}: {argument} has no column {name!r}; its columns are {', '.join(map(str, columns))}"
             ) from missing
+
+
+def _endless(value: Any, hint: Any) -> bool:
+    """Whether this is an infinity or NaN where a number is wanted: the function itself knows what it means."""
+    return isinstance(value, float) and not isfinite(value) and float in (hint, *get_args(hint))
 
 
 def _listed(value: Any, hint: Any) -> Any:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sim.analysis.measures import in_window, observed
 from sim.analysis.survival import Bounded, Survival, survival
+from sim.arguments import checked
 
 __all__ = ["LatencySketch", "merged", "sketch_of"]
 
@@ -78,6 +79,7 @@ def sketch_of(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0)
     return LatencySketch(keys.astype(np.int32), ok, unknown)
 
 
+@checked
 def merged(sketches: Iterable[LatencySketch]) -> LatencySketch:
     """The sketch of all operations together; the order in which sketches are merged does not matter."""
     each = list(sketches)

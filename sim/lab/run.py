@@ -258,7 +258,7 @@ class Run:
             _ = self._frames  # frames are smaller to send between processes than rows
         return self.__dict__
 
-    def forget(self, measures: Mapping[str, float]) -> None:
+    def forget(self, measures: Mapping[str, Any]) -> None:
         """Drop the frames, the final values and the scenario; keep the digest, these measures and the sketch."""
         self.__dict__.pop("_frames", None)
         self._recorder = self.final = None
