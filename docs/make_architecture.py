@@ -44,6 +44,7 @@ LAYERS: list[tuple[str, list[tuple[str, str]]]] = [
             ("network", "links, topologies, WAN latencies"),
             ("recorder", "rows, then frames"),
             ("written", "values as JSON or TOML"),
+            ("readers", "latencies, traces and\nhistories of other tools"),
         ],
     ),
     (

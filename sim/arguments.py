@@ -73,12 +73,11 @@ def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, 
 def checked_methods(cls: C) -> C:
     """A class all of whose public methods are `checked`."""
     for name, member in list(vars(cls).items()):
-        if name.startswith("_"):
-            continue
-        if isinstance(member, classmethod):
-            setattr(cls, name, classmethod(checked(member.__func__)))
-        elif inspect.isfunction(member) and len(inspect.signature(member).parameters) > 1:
-            setattr(cls, name, checked(member))
+        function = member.__func__ if isinstance(member, classmethod) else member
+        if name.startswith("_") or not inspect.isfunction(function) or hasattr(function, "__wrapped__"):
+            continue  # private, no function, or marked by itself
+        if len(inspect.signature(function).parameters) > 1:
+            setattr(cls, name, checked(function) if function is member else classmethod(checked(function)))
     return cls
 
 
@@ -99,7 +98,7 @@ def resolved_hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _require_columns(function: str, arguments: Mapping[str, Any], missing: KeyError) -> None:
-    """Raise ValueError if a frame among the arguments has no column of the name that was looked up in vain."""
+    """Raise ValueError if a frame among the arguments has no column of the name that was looked for."""
     name = missing.args[0] if missing.args else None
     for argument, frame in arguments.items():
         columns = getattr(frame, "columns", None)

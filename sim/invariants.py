@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sim.durability import Durable, DurableLog
 from sim.node import Node
@@ -66,7 +66,7 @@ class Stored:
 
     def _find(self, name: str) -> tuple[Any, Durable]:
         """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
-        plain, owner = name, self.node
+        plain, owner = name, cast(Any, self.node)
         if "." in name:
             part, _, plain = name.rpartition(".")
             owner = self.node.__dict__.get(part)

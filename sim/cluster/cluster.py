@@ -56,7 +56,7 @@ class Cluster:
             self.env, self.streams, topology, self.recorder, tracing=bool(tracing), checking=checking
         )
         self.hosts: dict[str, NodeHost] = {}
-        self.invariants: list[Invariant] = []
+        self.invariants: tuple[Invariant, ...] = ()  # those of `watch`; their hooks are kept apart
         self._on_wait: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
         self._on_send: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
         self._on_deliver: list[Callable[[str, str, Any], None]] = []
@@ -109,7 +109,7 @@ class Cluster:
         """Call these invariants from now on (only with ``checking``)."""
         for invariant in invariants:
             invariant.now = lambda: float(self.env.now)
-            self.invariants.append(invariant)
+            self.invariants += (invariant,)
             self._on_wait += hooks_of([invariant], "on_wait")
             self._on_send += hooks_of([invariant], "on_send")
             self._on_deliver += hooks_of([invariant], "on_deliver")
@@ -120,7 +120,8 @@ class Cluster:
 
     def stop_watching(self) -> None:
         """Ask no invariant any more: one of them is broken."""
-        for hooks in (self.invariants, self._on_wait, self._on_send, self._on_deliver, self._on_step):
+        self.invariants = ()
+        for hooks in (self._on_wait, self._on_send, self._on_deliver, self._on_step):
             hooks.clear()
 
     def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:

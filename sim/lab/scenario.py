@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from sim.arguments import checked_methods
+from sim.arguments import checked_but, checked_methods
 from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
@@ -273,6 +273,7 @@ class Scenario(Value):
         return to_toml(self)
 
     @classmethod
+    @checked_but("tree", "allow")
     def from_dict(cls, tree: Mapping[str, Any], *, allow: Collection[str] = ()) -> Scenario:
         """The scenario described by plain data; it equals the one that was written.
 
@@ -283,12 +284,14 @@ class Scenario(Value):
         return made
 
     @classmethod
+    @checked_but("allow")
     def from_json(cls, text: str, *, allow: Collection[str] = ()) -> Scenario:
         """The scenario of a JSON text; see `from_dict`."""
         made: Scenario = from_json(text, cls, allow=allow)
         return made
 
     @classmethod
+    @checked_but("allow")
     def from_toml(cls, text: str, *, allow: Collection[str] = ()) -> Scenario:
         """The scenario of a TOML text; see `from_dict`."""
         made: Scenario = from_toml(text, cls, allow=allow)

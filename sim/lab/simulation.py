@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpy.core import EmptySchedule
 
-from sim.arguments import checked_methods
+from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
 from sim.faults import unleash
 from sim.lab.bars import TimeBar
@@ -465,6 +465,7 @@ class Simulation:
 
     # Holding messages back, for notebooks
 
+    @checked_but("matches")
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
         """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
         _check_function("hold", "(src, dst, message)", matches)
@@ -475,6 +476,7 @@ class Simulation:
         """The held messages, in order of arrival."""
         return self.cluster.network.held
 
+    @checked_but("chosen")
     def release(self, chosen: Callable[[Held], bool] | None = None, *, stop: bool = True) -> int:
         """Deliver held messages (all, or the chosen ones), and stop holding if ``stop``; returns how many."""
         if chosen is not None:

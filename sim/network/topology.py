@@ -135,8 +135,12 @@ class LinkSpec(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "latency", as_distribution(self.latency, "latency"))
         _check_line(self)
-        streams = self.transport != "datagram"  # nothing is derived for datagrams: a link is made for each pair
-        timeout = 0.2 + 2.0 * self.latency.median() if streams and self.retransmit is None else self.retransmit
+        streams = (
+            self.transport != "datagram"
+        )  # nothing is derived for datagrams: a link is made for each pair
+        timeout = (
+            0.2 + 2.0 * self.latency.median() if streams and self.retransmit is None else self.retransmit
+        )
         object.__setattr__(self, "retransmission_timeout", timeout or 0.0)
         derived = streams and self.coherence is None
         kept = coherence_time(self.latency) if derived else self.coherence or 0.0

@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         wars(ones, ones, ones, ones, reads=4, writes=1)
     for settings, complaint in (
         ({"waits": ()}, r"not \(\)"),
-        ({"waits": (-1.0,)}, r"not \(-1.0,\)"),
+        ({"waits": (-1.0,)}, "each entry of waits must be at least 0 s, not -1.0"),
         ({"trials": 0}, "not 0"),
         ({"every": 0.0}, "not 0.0"),
     ):

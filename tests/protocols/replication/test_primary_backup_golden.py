@@ -62,7 +62,7 @@ def test_a_primary_failover(stage: Any, golden: Callable[[str, str], None]) -> N
     s = stage(PrimaryBackup(nodes=3))
     narrator = Narrator()
     narrator.now = lambda: s.now
-    s.cluster.invariants.append(narrator)
+    s.cluster.watch([narrator])
     s.run(0.01)
     s.ask("n0", value="a")
     s.run(0.015)
