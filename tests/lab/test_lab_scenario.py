@@ -57,7 +57,6 @@ def test_a_scenario_that_cannot_work_is_refused_with_the_value(changes: dict[str
         (lambda: UniformKeys(0), "number of keys must be an integer of at least 1, not 0"),
         (lambda: Mix({"get": 0.0}), "each entry of weights must be positive, not 0.0"),
         (lambda: Retry(backoff=2.0, backoff_max=1.0), "backoff <= backoff_max must hold, not 2.0, 1.0"),
-        (lambda: Raft(nodes=3, heartbeat=1.0, detection=0.5), "detection .0.5 s. must be longer than"),
         (lambda: Member("s", Node, place="x", colocated_with="n0"), "colocated_with.: give one of them"),
         (lambda: scenario().run(seed=-1), "a seed is an integer >= 0, not -1"),
     ],

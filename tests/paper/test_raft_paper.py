@@ -532,11 +532,3 @@ def test_reads_go_through_the_log() -> None:
     bench.deliver("client", Request(Command(1, 1, "get", "x")))
     assert bench.node.log[-1].command.kind == "get"
     assert bench.take("client") == []
-
-
-# Settings
-
-
-def test_a_leader_that_is_no_server_is_refused() -> None:
-    with pytest.raises(ValueError, match="leader must be one of n0, n1, n2, not 'n7'"):
-        BasicRaft(nodes=3, leader="n7")

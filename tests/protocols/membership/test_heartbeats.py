@@ -276,7 +276,6 @@ def test_heartbeats_that_do_not_count_are_caught() -> None:
     ("settings", "complaint"),
     [
         ({"heartbeat": 1.0, "detector": FixedTimeout(0.5)}, "must be longer than the heartbeat"),
-        ({"heartbeat": 1.0, "detection": 0.5}, "detection .* must be longer than heartbeat"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) -> None:
