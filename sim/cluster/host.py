@@ -101,11 +101,11 @@ class NodeHost:
         return Stories(self)
 
     def to_wait(self, message: Any) -> Any:
-        """What the outbox keeps of a message, and hands to the way out when the disk is ready."""
+        """The form in which the outbox keeps a message until the disk is ready and it can be sent."""
         return message
 
     def leaving(self, what: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a core or card keeps of a message that it sends, and gives back when it has."""
+        """The form in which a core or card keeps a message while it sends it; it returns it afterwards."""
         return what
 
     @property

@@ -1,7 +1,7 @@
-"""A host whose node's steps are all written down, each with its cause (`sim.cluster.tracer`).
+"""A host that records all steps of its node, each with its cause (`sim.cluster.tracer`).
 
-It does what `NodeHost` does, at the same times and with the same events. What waits (a timer, work, a message on the
-cores, a part of a story) carries with it why it is there.
+It does what `NodeHost` does, at the same times and with the same events. Each waiting item (a timer, work, a message on
+the cores, a part of a story) carries its cause.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["TracedHost"]
 
 
 class _Told(tuple[Any, ...]):
-    """What is kept for later, with what the trace knows of it."""
+    """An item that waits, with the facts that the trace records about it."""
 
     letter: Letter
     row: MessageRow
@@ -59,7 +59,7 @@ class TracedHost(NodeHost):
         return _TracedStories(self)
 
     def because(self, cause: Cause | None, function: Callable[..., Any], *arguments: Any) -> None:
-        """Call something, which makes a step, and say why."""
+        """Call a function that makes a step, and record the cause of the step."""
         self.tracer.cause = cause
         try:
             function(*arguments)
@@ -107,7 +107,7 @@ class TracedHost(NodeHost):
         self.because(delivery.cause, super().handle, delivery)
 
     def _served(self, job: Job | None) -> dict[str, float]:
-        """When a core began with something, and when it was done."""
+        """When a core began to serve an item, and when it was done."""
         if job is None:
             return {}
         done = self.env._now
@@ -132,7 +132,7 @@ class TracedHost(NodeHost):
         self._with(cast(_Told, leaving).letter, super().on_its_way, leaving)
 
     def _with(self, letter: Letter, function: Callable[..., None], *arguments: Any) -> None:
-        """Let a message go on its way out, with its letter."""
+        """Send a message along its way out, with its letter."""
         before, self.network.letter = self.network.letter, letter
         try:
             function(*arguments)
@@ -182,7 +182,7 @@ def _keyed(key: Any) -> dict[str, Any]:
 
 
 class _Waiting:
-    """A message and its letter, until it is let go."""
+    """A message and its letter, until the message is sent."""
 
     __slots__ = ("letter", "message")
 
@@ -227,7 +227,7 @@ class _TracedAlarms(Alarms):
 
 
 class _TracedStories(Stories):
-    """Stories whose every part says what it waited for."""
+    """Stories that record, for each part, what it waited for."""
 
     def __init__(self, host: TracedHost) -> None:
         super().__init__(host)
@@ -242,7 +242,7 @@ class _TracedStories(Stories):
 
 
 class _TracedOwnSteps(OwnSteps):
-    """The node's next steps, each with what brought it about."""
+    """The node's next steps, each with its cause."""
 
     def __init__(self, host: TracedHost, stories: _TracedStories) -> None:
         super().__init__(host)

@@ -1,4 +1,4 @@
-"""Jobs: runs to be made, on many cores, with or without a store that keeps each as it comes."""
+"""Jobs: runs to make, on many cores, with or without a store that keeps each run as soon as it has ended."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class RunTask:
         return run, run.check() if self.judge else None
 
     def again(self, digest: str) -> Callable[[], dict[str, pd.DataFrame]]:
-        """What gives its frames, by running it once more.
+        """A function that gives the frames of the run by repeating it.
 
-        It raises ValueError where that gives another run than the one of this digest: the code has changed.
+        The function raises ValueError if the repeated run has another digest: the code has changed.
         """
 
         def frames() -> dict[str, pd.DataFrame]:
@@ -76,7 +76,7 @@ class RunTask:
 
 @dataclass(frozen=True)
 class Failed:
-    """A run that gave nothing: its ``label`` and ``seed``, why (``reason``), and its ``point`` in a sweep."""
+    """A run that failed: its ``label`` and ``seed``, why (``reason``), and its ``point`` in a sweep."""
 
     label: str
     seed: int
@@ -91,9 +91,9 @@ class Failed:
 
 @dataclass(frozen=True)
 class RunGrid:
-    """What is asked for: the ``kind`` (sweep, comparison, campaign), and of each job its label and its point.
+    """The plan of a study: its ``kind`` (sweep, comparison, campaign), and the label and the point of each job.
 
-    ``fields``: those that are varied. ``points``: their values, as they stand in frames.
+    ``fields``: the varied fields. ``points``: their values, as written in frames.
     """
 
     kind: str
@@ -110,7 +110,7 @@ RunResult = tuple[Run, Check | None] | Failure
 
 
 def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) -> list[RunResult]:
-    """What came of each job, in their order: its run and check, or a failure.
+    """Make the runs of jobs. Returns the result of each, in their order: the run and its check, or a failure.
 
     ``stage``: 0 for the first jobs of a study; those of later stages go into the store that the first has begun.
 
@@ -128,7 +128,7 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
 
 
 def _keeps_frames(grid: RunGrid, frames: bool | None) -> bool:
-    """Whether frames are kept; unless it is said, those of comparisons, whose charts need them."""
+    """Whether frames are kept; by default those of comparisons, because their charts need them."""
     return grid.kind == "comparison" if frames is None else frames
 
 
@@ -216,7 +216,7 @@ def _row(job: RunTask, frames: bool, code: Mapping[str, str]) -> Row:
 
 @contextmanager
 def _saying(store: ResultStore, grid: str, runs: int, out: Path) -> Iterator[None]:
-    """On Ctrl-C, and when an executor is gone: say how much is kept."""
+    """On Ctrl-C, and when an executor is lost: say how many runs are stored."""
     try:
         yield
     except (KeyboardInterrupt, ExecutorLost) as error:
@@ -242,7 +242,7 @@ def _result(
 def _reader(
     job: RunTask, run: tuple[str, int], row: Row, out: Path
 ) -> Callable[[Mapping[str, Any]], dict[str, pd.DataFrame]]:
-    """What gives the frames of a run: from the store, or, where they were not kept, by running it again."""
+    """A function that gives the frames of a run: from the store or, if they were not kept, by repeating the run."""
 
     def read(columns: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         from sim.lab.store import ResultStore, StoreError, read_frames
@@ -261,7 +261,7 @@ def _reader(
 
 
 def refuse_all_failed(results: Sequence[RunResult]) -> None:
-    """Where every run failed there is nothing to show: raise what the first one raised, or RuntimeError."""
+    """If every run failed, there is nothing to show: raise the error of the first one, or RuntimeError."""
     failures = [result for result in results if isinstance(result, Failure)]
     if len(failures) < len(results) or not failures:
         return

@@ -1,4 +1,4 @@
-"""Seeds added until measures are as precise as wanted: by a rule that is fixed before the first run.
+"""Adding seeds until measures are as precise as wanted, by a rule that is fixed before the first run.
 
 See `sim.analysis.precision` for the rule, and docs/measures.md for how often its intervals cover the truth.
 """
@@ -44,7 +44,7 @@ Precision = float | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Aim:
-    """How precise means are to be: measure -> half of its interval over the mean; and the most seeds to take for it."""
+    """The wanted precision: measure -> half of its interval over the mean; and the largest number of seeds."""
 
     wanted: Mapping[str, float]
     max_seeds: int
@@ -55,7 +55,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Stages:
-    """What came of an aim: the number of seeds after each stage, and what is less precise than wanted."""
+    """The result for an aim: the number of seeds after each stage, and the measures that are too imprecise."""
 
     aim: Aim
     sizes: tuple[int, ...]
@@ -63,7 +63,7 @@ class Stages:
 
     @property
     def reached(self) -> bool:
-        """Whether all is as precise as wanted."""
+        """Whether all measures are as precise as wanted."""
         return not self.short
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class Stages:
 
 
 def stages_told(stages: Sequence[Stages]) -> list[str]:
-    """What came of an aim at several points: a line for those that reached it, and one for each that did not."""
+    """The results for an aim at several points: one line for the points that reached it, one for each other point."""
     reached = [one for one in stages if one.reached]
     missed = [str(one) for one in stages if not one.reached]
     if len(reached) < 2:
@@ -90,13 +90,13 @@ def stages_told(stages: Sequence[Stages]) -> list[str]:
 
 
 def in_stage(work: Work, stage: int) -> Work:
-    """How the runs of a stage are made: its progress bar says which it is."""
+    """The settings for the runs of a stage: its progress bar names the stage."""
     title = work.get("progress")
     return work if title is None or stage == 0 else work | Work(progress=f"{title}, stage {stage + 1}")
 
 
 def stages_tree(stages: Sequence[Stages]) -> list[Any]:
-    """The written form of what came of an aim."""
+    """The written form of the results for an aim."""
     return [
         {
             "wanted": dict(one.aim.wanted),
@@ -109,7 +109,7 @@ def stages_tree(stages: Sequence[Stages]) -> list[Any]:
 
 
 def stages_of(trees: Sequence[Any]) -> list[Stages]:
-    """What `stages_tree` has written."""
+    """The results that `stages_tree` has written."""
     from sim.analysis.precision import Shortfall
 
     return [
@@ -138,7 +138,7 @@ def _missed(short: Shortfall) -> str:
 
 
 def aim(precision: Precision | None, max_seeds: int | None) -> Aim | None:
-    """What was asked for, checked. None where no precision was; ValueError for a ``max_seeds`` without one."""
+    """The wanted precision, checked; None if none is wanted. ValueError for ``max_seeds`` without a precision."""
     if precision is None:
         if max_seeds is not None:
             raise ValueError(
@@ -203,19 +203,19 @@ def in_stages(
     wanted: Aim | None,
     run: Callable[[list[tuple[int, int]], int], list[RunResult]],
 ) -> tuple[list[list[tuple[int, RunResult]]], list[Stages]]:
-    """Run scenarios under the first seeds, and under more until all is as precise as wanted.
+    """Run scenarios under the first seeds, then under more, until all measures are as precise as wanted.
 
     Parameters
     ----------
     names:
-        Those of the scenarios, which are numbered from 0 on.
+        The names of the scenarios. Scenarios are numbered from 0.
     groups:
         Numbers of scenarios that get the same seeds, so that they can be paired.
     run:
         Runs pairs (number of a scenario, seed); the second argument is the number of the stage.
 
-    Returns each scenario's seeds with their results, and the stages of each group (none without an aim). Raises what
-    the first run raised where all runs of the first stage fail.
+    Returns each scenario's seeds with their results, and the stages of each group (none without an aim). Raises the
+    error of the first run if all runs of the first stage fail.
     """
     results: list[list[tuple[int, RunResult]]] = [[] for _ in names]
     seeds: list[list[int]] = [[] for _ in groups]
@@ -263,7 +263,7 @@ def _judged(
 
 
 def _further(first: Sequence[int], have: Sequence[int], size: int) -> list[int]:
-    """The seeds that are to be added: first those given, then the integers above the largest of them."""
+    """The seeds to add: first those given, then the integers above the largest of them."""
     if not have:
         return list(first)
     begin = max(have) + 1

@@ -1,7 +1,7 @@
-"""The result store: one SQLite file that sweeps, comparisons and campaigns write as they go, and go on from.
+"""The result store: one SQLite file. Sweeps, comparisons and campaigns write each run to it, and resume from it.
 
-A run is known by a key (its scenario in the written form, and the code that ran it) and its seed: a changed scenario or
-version is another key, so that its runs are made again, and the earlier ones stay apart.
+A run is identified by a key (its scenario in the written form, and the code that ran it) and its seed. A changed
+scenario or version has another key: its runs are made again, and the earlier runs stay under their own key.
 """
 
 from sim.lab.store.database import FILE, ResultStore

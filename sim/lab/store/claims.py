@@ -1,7 +1,7 @@
-"""Claims: who is at which run, when two processes fill one store.
+"""Claims: which process makes which run, when two processes fill one store.
 
-A claim is a lock on one byte of a file beside the store. The system frees it when its process ends, however it ends, so
-that no claim outlives the one who made it.
+A claim is a lock on one byte of a file beside the store. The operating system frees it when its process ends, however
+it ends. So no claim remains without its process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PRESENCE = 2**60
 
 
 class Claims:
-    """The claims of this process. Where the system has no such locks (Windows) every claim is granted."""
+    """The claims of this process. If the system has no such locks (Windows), every claim is granted."""
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "a+b")  # noqa: SIM115 - kept open as long as the claims
@@ -27,11 +27,11 @@ class Claims:
         return self._locked(exclusive=True, place=_PRESENCE)
 
     def join(self) -> None:
-        """Say that this process fills the store, so that no other takes its file away."""
+        """Declare that this process fills the store, so that no other process replaces the file."""
         self._locked(exclusive=False, place=_PRESENCE)
 
     def claim(self, key: str, seed: int) -> bool:
-        """Claim a run; False if another process is at it."""
+        """Claim a run; False if another process has claimed it."""
         return self._locked(exclusive=True, place=_place(key, seed))
 
     def _locked(self, *, exclusive: bool, place: int) -> bool:

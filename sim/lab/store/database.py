@@ -1,7 +1,7 @@
-"""A store: one SQLite file in which each run stands as soon as it has finished.
+"""A store: one SQLite file. Each run is written to it as soon as it has finished.
 
-The file is in WAL mode, and each row is a transaction: whatever is killed, a row is there whole or not at all. Two
-processes may write to one store.
+The file is in WAL mode, and each row is a transaction: if a process is killed, a row is written completely or not at
+all. Two processes may write to one store.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class ResultStore:
     folder:
         Where its file is, or will be.
     use:
-        ``"new"``: it must have no results yet. ``"resume"``: go on with those that it has; what was damaged is then
-        saved as far as it can be read, with a warning. ``"read"``: it must be there, and is not changed.
+        ``"new"``: it must have no results yet. ``"resume"``: continue with its results; of a damaged store, the
+        readable rows are saved, with a warning. ``"read"``: it must exist, and is not changed.
 
-    Raises `StoreError` for a file that is no store, is damaged, or cannot be written; ValueError where a new one has
+    Raises `StoreError` for a file that is no store, is damaged, or cannot be written; ValueError if a new store has
     results already.
     """
 
@@ -75,7 +75,7 @@ class ResultStore:
         )
 
     def claim(self, key: str, seed: int) -> bool:
-        """Claim a run; False if another process is at it."""
+        """Claim a run; False if another process has claimed it."""
         return self._claims is not None and self._claims.claim(key, seed)
 
     def release(self, key: str, seed: int) -> None:
@@ -101,7 +101,7 @@ class ResultStore:
         points: Sequence[tuple[str, int, str, str]],
         grid: str,
     ) -> None:
-        """Note what a grid asks for.
+        """Write the plan of a grid: its runs.
 
         ``scenarios``: key -> its columns. ``points``: key, seed, label and point (JSON) of each run. Runs of it that
         had failed are forgotten, so that they run again.
@@ -126,9 +126,9 @@ class ResultStore:
     # Rows
 
     def keep(self, key: str, seed: int, row: Row) -> None:
-        """Write what came of a run. A run that is there already stays, unless this one brings its frames.
+        """Write the result of a run. If the run is stored already, that row stays, unless the new one has its frames.
 
-        Raises ValueError where a run of the same key and seed had another digest: it does not depend on its seed alone.
+        Raises ValueError if a run of the same key and seed had another digest: the run depends on more than its seed.
         """
         with speaking(self.path), self._transaction():
             found = self._connection.execute(
@@ -154,9 +154,9 @@ class ResultStore:
         return found is not None and (found[0] == "failed" or not frames or bool(found[1]))
 
     def row(self, key: str, seed: int) -> Row | None:
-        """What came of a run, without its frames; None where it has not finished.
+        """The row of a run, without its frames; None if the run has not finished.
 
-        Raises `StoreError` for a row that is not what was written.
+        Raises `StoreError` for a row that was changed after it was written.
         """
         with speaking(self.path):
             cursor = self._connection.execute("SELECT * FROM runs WHERE key = ? AND seed = ?", (key, seed))
@@ -179,7 +179,7 @@ class ResultStore:
             )
 
     def count(self, grid: str | None = None) -> int:
-        """How many runs have finished or failed; those of a grid, or all."""
+        """The number of runs that have finished or failed: those of a grid, or all."""
         with speaking(self.path):
             if grid is None:
                 found = self._connection.execute("SELECT count(*) FROM runs").fetchone()
@@ -192,7 +192,7 @@ class ResultStore:
         return _Transaction(self._connection)
 
     def close(self) -> None:
-        """Close it; the last one to do so leaves a single file."""
+        """Close the store; when the last process closes it, a single file remains."""
         self._opened.close()
 
     def __enter__(self) -> ResultStore:

@@ -1,4 +1,4 @@
-"""RunKeys: what stands for a scenario and the code that ran it. Equal keys and seeds mean equal runs.
+"""RunKeys: the identity of a scenario and of the code that ran it. Equal keys and seeds mean equal runs.
 
 A key is a digest of plain data: the written form, how it was run, the version of the package with the digest of its
 sources, and the digests of the user's own modules that the scenario names.
@@ -21,7 +21,7 @@ __all__ = ["RunKeys", "refuse_unstable"]
 
 
 class RunKeys:
-    """The keys of jobs, what the table ``scenarios`` tells of each, and the code that they name (see `code_of`)."""
+    """The keys of jobs, their rows of the table ``scenarios``, and the code that they name (see `code_of`)."""
 
     def __init__(self) -> None:
         self.told: dict[str, dict[str, str]] = {}
@@ -59,7 +59,7 @@ class RunKeys:
 
 
 def refuse_unstable(jobs: list[RunTask]) -> None:
-    """Raise ValueError for a scenario that cannot be told from a changed one later, so that nothing can be resumed."""
+    """Raise ValueError for a scenario that cannot be resumed, because a change of its code could not be detected."""
     for scenario in {id(job.scenario): job.scenario for job in jobs}.values():
         try:
             tree = to_dict(scenario)

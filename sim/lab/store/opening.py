@@ -1,4 +1,4 @@
-"""Opening the file of a store: what is none is refused before anything of it is changed."""
+"""Opening the file of a store: a file that is no store is refused before it is changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def log_ahead(connection: sqlite3.Connection) -> None:
-    """Have changes written to a log first (WAL): then a commit costs no sync, and a crash leaves whole rows."""
+    """Write changes to a log first (WAL): then a commit costs no sync, and a crash leaves complete rows."""
     for _ in range(_TRIES):
         try:
             connection.execute("PRAGMA journal_mode = WAL")

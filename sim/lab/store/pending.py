@@ -11,7 +11,7 @@ __all__ = ["RunsLeft"]
 
 
 class RunsLeft:
-    """The runs that are not in the store yet and that no other process is at (a `sim.lab.work.TaskSource`).
+    """The runs that are not in the store yet and that no other process has claimed (a `sim.lab.work.TaskSource`).
 
     ``runs``: key and seed of each. ``found``: called for each that another process has finished meanwhile.
     """
@@ -32,11 +32,11 @@ class RunsLeft:
 
     @property
     def left(self) -> bool:
-        """Whether some are not done, by us or by others."""
+        """Whether some runs are not done yet, by this process or another."""
         return bool(self._numbers)
 
     def take(self) -> int | None:
-        """Claim a run; None if all that is left is others' for now."""
+        """Claim a run; None if other processes have claimed all remaining runs."""
         for _ in range(len(self._numbers)):
             number = self._numbers.popleft()
             run = self._runs[number]

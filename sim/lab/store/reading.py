@@ -1,4 +1,4 @@
-"""Reading a store without what made it: a frame of all its runs, how far it is, and files for other programs."""
+"""Reading a store without its scenarios: a frame of all its runs, its progress, and files for other programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["GridProgress", "export", "progress", "results"]
 
 @dataclass(frozen=True)
 class GridProgress:
-    """How far a grid is: what it is, and how many of its runs finished or failed."""
+    """The progress of a grid: its kind and fields, and how many of its runs finished or failed."""
 
     kind: str
     fields: tuple[str, ...]
@@ -48,7 +48,7 @@ def _reading(folder: Path | str) -> Iterator[sqlite3.Connection]:
 
 
 def progress(folder: Path | str) -> list[GridProgress]:
-    """How far each sweep, comparison and campaign is that wrote to the store, the latest last."""
+    """The progress of each sweep, comparison and campaign that wrote to the store, the latest last."""
     with _reading(folder) as connection:
         rows = connection.execute(
             "SELECT kind, fields, count(*), count(status = 'ok' OR NULL), count(status = 'failed' OR NULL) "
@@ -61,7 +61,7 @@ def results(folder: Path | str) -> pd.DataFrame:
     """One row for each run in the store, of whatever version and scenario.
 
     Columns: the varied fields, ``run`` (label), ``seed, status, error, verdict, digest, version, finished, key`` and
-    each measure. Raises `StoreError` for a folder without a store, and for what is none.
+    each measure. Raises `StoreError` for a folder without a store, and for a file that is none.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Rows of a store: what came of one run, as plain values; and the run that a row describes."""
+"""Rows of a store: the result of one run, as plain values; and the run that a row describes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Row", "failed_row", "read_frames", "row_from", "row_of", "run_of_row
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a run.
+    """The result of a run.
 
     ``told``: all that a manifest says of it (see `sim.lab.told`), as JSON; ``measures``: by name; ``frames``: name ->
     compressed CSV; ``kept``: whether frames are; ``error``: why it failed, or None.
@@ -53,7 +53,7 @@ class Row:
         return wanted == found
 
     def seal(self, key: str, seed: int) -> str:
-        """A digest of the row, by which one that was damaged is found."""
+        """A digest of the row; it shows whether the row was damaged."""
         parts: list[Any] = [
             key,
             seed,
@@ -87,7 +87,7 @@ def row_of(run: Run, check: Check | None, frames: bool) -> Row:
 
 
 def row_from(values: Mapping[str, Any]) -> Row | None:
-    """The row of the columns of ``runs``; None if it is not what was written."""
+    """The row made from the columns of ``runs``; None if it was changed after it was written."""
     try:
         wanted = json.loads(values["told"]).get("measures", [])
         # SQLite keeps no nan, and gives NULL for it.

@@ -1,7 +1,7 @@
-"""Saving what can be read of a store that was damaged (a block of the disk is gone, say).
+"""Saving the readable rows of a damaged store (for instance after the loss of a disk block).
 
-The damaged file stays beside the new one. Each row carries a digest of itself, so that what is copied is what was
-written; what cannot be read is run again.
+The damaged file stays beside the new one. Each row carries a digest of its content, so only unchanged rows are copied;
+runs whose rows cannot be read are made again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WAL = ("", "-wal", "-shm")
 
 
 def damaged(path: Path) -> bool:
-    """Whether a store that is there cannot be read whole, or has a row or frames that are not what was written."""
+    """Whether an existing store cannot be read completely, or has rows or frames that were changed."""
     if not path.exists() or path.stat().st_size == 0:
         return False
     connection = connect(path)
@@ -45,7 +45,7 @@ def damaged(path: Path) -> bool:
 def salvage(path: Path) -> tuple[int, Path]:
     """Move a damaged store aside, and write a new one with the rows that can be read.
 
-    Returns how many runs were saved, and where the damaged file is now.
+    Returns the number of saved runs, and the new path of the damaged file.
     """
     aside = _free(path)
     for suffix in _WAL:
@@ -83,7 +83,7 @@ def _free(path: Path) -> Path:
 
 
 def _fill(path: Path) -> None:
-    """Give a file that was cut short its length again: SQLite opens no shorter one."""
+    """Extend a truncated file to its former length, because SQLite does not open a shorter one."""
     with path.open("r+b") as file:
         header = file.read(100)
         size = int.from_bytes(header[16:18], "big")
@@ -93,7 +93,7 @@ def _fill(path: Path) -> None:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[str, int, Row] | None]:
-    """The rows that are what was written; None for each that is not."""
+    """The rows that are unchanged; None for each row that is not."""
     try:
         names = [str(found[1]) for found in connection.execute("PRAGMA table_info(runs)")]
         numbers = list(_numbers(connection))
@@ -123,7 +123,7 @@ def _numbers(connection: sqlite3.Connection) -> Iterator[int]:
 
 
 def _most(connection: sqlite3.Connection) -> int:
-    """No fewer than the number of the last row, guessed where it cannot be asked."""
+    """An upper bound of the number of the last row; a guess if it cannot be read."""
     try:
         return int(connection.execute("SELECT max(rowid) FROM runs").fetchone()[0] or 0)
     except sqlite3.DatabaseError:
@@ -135,7 +135,7 @@ def _most(connection: sqlite3.Connection) -> int:
 def _frames(
     connection: sqlite3.Connection, values: dict[str, Any], row: Row | None
 ) -> dict[str, bytes] | None:
-    """The frames of a row; None where some are gone or damaged."""
+    """The frames of a row; None if some are lost or damaged."""
     if row is None:
         return None
     if not values["kept"]:

@@ -1,7 +1,7 @@
-"""The tables of a store, for whatever reads SQLite.
+"""The tables of a store, for any program that reads SQLite.
 
 ``runs`` has a row for each run that has finished; its measures are columns, added as they occur. ``scenarios`` says
-what a key stands for. ``grids`` and ``points`` say what a sweep, comparison or campaign asks for, in its order.
+what a key stands for. ``grids`` and ``points`` hold the plan of a sweep, comparison or campaign, in its order.
 ``frames`` has compressed CSV (zlib) of those runs whose frames are kept.
 """
 
@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS points (
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none yet."""
+    """Make the tables if there are none yet."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'points'").fetchone():
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -110,7 +110,7 @@ def measures_of(connection: sqlite3.Connection) -> list[str]:
 
 
 def add_measures(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Give each of these measures a column. Raises ValueError for one that is called as another column."""
+    """Give each of these measures a column. Raises ValueError for a measure with the name of another column."""
     known = set(measures_of(connection))
     for name in names:
         if name in COLUMNS:

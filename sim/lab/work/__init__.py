@@ -1,7 +1,8 @@
-"""Many tasks on many cores: worker processes of this machine, or one's own executor.
+"""Many tasks on many cores: worker processes of this machine, or an executor of the user.
 
-Tasks and results travel by cloudpickle, so classes defined in a notebook or a script work, by fork and by spawn. A task
-that raises, hangs, eats memory, kills its process or returns what cannot travel fails alone: see `Failure`.
+Tasks and results are sent by cloudpickle, so classes defined in a notebook or a script work, by fork and by spawn. If a
+task raises, hangs, uses too much memory, kills its process or returns an object that cannot be sent, only this task
+fails: see `Failure`.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ __all__ = [
 
 
 class Work(TypedDict, total=False):
-    """How runs are done, and where their results are kept: keywords of `compare`, `sweep` and `campaign`.
+    """How runs are made, and where their results are kept: keywords of `compare`, `sweep` and `campaign`.
 
     ``workers``: processes; None: one for each core; 1: in this process.
     ``executor``: any `concurrent.futures.Executor` instead (such as Dask's ``Client.get_executor()``).
     ``start_method``: ``"fork"``, ``"spawn"``, ``"forkserver"``; None: the platform's default.
     ``progress``: title of a progress bar; None: no bar.
-    ``run_timeout``: real seconds after which a run is given up. ``memory_limit``: megabytes that a run may take beyond
-    what its process has to begin with. Either has each run in a process of its own kind, also with one worker.
-    ``out``: folder of the store that keeps each result as it comes (see `sim.lab.store`); None: none.
-    ``resume``: go on with what that store has. ``frames``: keep the frames of each run, there or in memory; None: those
-    of comparisons only. Without them a run keeps measures, verdict, digest and a sketch of its latencies, and is made
-    again when its frames are used.
+    ``run_timeout``: real seconds after which a run is given up. ``memory_limit``: megabytes that a run may use beyond
+    the memory that its process has at its start. With either, runs are made in worker processes, even with one worker.
+    ``out``: folder of the store that keeps each result as soon as its run ends (see `sim.lab.store`); None: none.
+    ``resume``: continue with the runs of that store. ``frames``: keep the frames of each run, there or in memory; None:
+    those of comparisons only. Without them a run keeps measures, verdict, digest and a sketch of its latencies, and is
+    repeated when its frames are used.
     """
 
     workers: int | None
@@ -75,7 +76,7 @@ def refuse_work(
     frames: bool | None = None,
     **others: Any,
 ) -> None:
-    """Raise ValueError for settings of `Work` that cannot be followed, TypeError for what is none."""
+    """Raise ValueError for settings of `Work` that cannot work together, TypeError for keywords that are none."""
     for name in others:
         if name not in Work.__annotations__:
             hint = did_you_mean(name, Work.__annotations__)
@@ -122,11 +123,11 @@ def outcomes(
     run_timeout: float | None = None,
     memory_limit: float | None = None,
 ) -> Iterator[tuple[int, Any]]:
-    """The number and the outcome (a result or a `Failure`) of each ``function(*arguments[number])``, as they come.
+    """The number and the outcome (a result or a `Failure`) of each ``function(*arguments[number])``, as they end.
 
     ``source``: which numbers, in which order; None: all. See `Work` for the rest.
 
-    Raises ValueError for what `refuse_work` refuses. Closing the iterator ends what is under way.
+    Raises ValueError for what `refuse_work` refuses. Closing the iterator ends the running tasks.
     """
     refuse_work(
         workers=workers,

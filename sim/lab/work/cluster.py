@@ -1,7 +1,7 @@
 """Dask: workers on several machines. The scheduler and all workers must have this version of sim.
 
-Only this file knows Dask. For all others it is an executor that may be gone, and that says how many tasks it runs at a
-time.
+Only this file uses Dask. For all other files it is an executor that may be lost, and that says how many tasks it runs
+at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DESERTED = 60.0  # real seconds without any worker, after which a cluster count
 
 
 class ClusterWatch:
-    """Looks after a Dask client: its slots, and whether it is still there."""
+    """Watches a Dask client: its number of slots, and whether it is still connected."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -32,12 +32,12 @@ class ClusterWatch:
 
     @property
     def slots(self) -> int:
-        """How many tasks the workers run at a time; at least 1."""
+        """The number of tasks that the workers run at the same time; at least 1."""
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
 
     def lost(self) -> str | None:
-        """Why the cluster is gone; None while it is there."""
+        """Why the cluster is lost; None while it is connected."""
         if self._client.status != "running":
             return f"the scheduler is gone (the connection is {self._client.status})"
         if self._client.scheduler_info(n_workers=-1)["workers"]:
@@ -47,7 +47,7 @@ class ClusterWatch:
         return None
 
     def refuse_other_versions(self) -> None:
-        """Raise ValueError where the scheduler or a worker has another version of sim, or none."""
+        """Raise ValueError if the scheduler or a worker has another version of sim, or none."""
         here = version()
         found = {"the scheduler": _asked(self._client.run_on_scheduler)}
         answers = self._client.run(version, on_error="return")
@@ -80,7 +80,7 @@ def watch_of(executor: Executor) -> ClusterWatch | None:
 def connected(address: str) -> Iterator[Executor]:
     """The executor of the scheduler at an address (``tcp://host:8786``).
 
-    Raises ValueError without the extra ``cluster``, and where nothing answers.
+    Raises ValueError if the extra ``cluster`` is not installed, and if no scheduler answers.
     """
     if find_spec("distributed") is None:
         raise ValueError(f'--dask {address} needs Dask: pip install "quorumlab[cluster]"')

@@ -1,7 +1,7 @@
 """A crew: worker processes of this machine, each with one task at a time.
 
-A worker that dies, hangs or runs out of memory is replaced, and the others don't notice. The task that it had is run
-again alone, when no other runs: the system may have killed it for the memory that a neighbour took. If its worker
+A worker that dies, hangs or runs out of memory is replaced; the other workers go on. Its task is run again while no
+other task runs: the operating system may have killed the worker because of the memory of another one. If the worker
 dies again, the task is the cause, and fails.
 """
 
@@ -31,7 +31,7 @@ _PATIENCE = 0.1  # real seconds until a source that has nothing now is asked aga
 
 
 class _Worker:
-    """One process, the pipe to it, and what it is at."""
+    """One process, the pipe to it, and its current task."""
 
     def __init__(self, context: BaseContext, function: bytes, memory: int | None) -> None:
         self.connection: Connection
@@ -46,13 +46,13 @@ class _Worker:
         self.deadline: float | None = None
 
     def give(self, task: int, sent: bytes, seconds: float | None, alone: bool) -> None:
-        """Have it run a task. Raises OSError if it is dead."""
+        """Send it a task. Raises OSError if the process is dead."""
         self.task, self.alone = task, alone
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.connection.send_bytes(sent)
 
     def leave(self) -> None:
-        """Have it end by itself, so that it can tidy up; at once if it is at a task."""
+        """Let it end by itself, so that it can clean up; end it at once if it runs a task."""
         if self.task is not None:
             self.process.kill()
             return
@@ -60,12 +60,12 @@ class _Worker:
             self.connection.send_bytes(LEAVE)
 
     def end(self) -> int | None:
-        """End it at once; the exit code (negative: the signal that killed it)."""
+        """End it at once. Returns the exit code (negative: the signal that killed it)."""
         self.process.kill()
         return self.ended()
 
     def ended(self) -> int | None:
-        """Wait for its end, and close what belongs to it; the exit code."""
+        """Wait for its end, and close its pipe and process. Returns the exit code."""
         self.process.join()
         code = self.process.exitcode
         self.connection.close()
@@ -96,12 +96,12 @@ class _Crew:
 
     @property
     def room(self) -> bool:
-        """Whether another task can begin now: not while one runs alone."""
+        """Whether another task can begin now; not while a task must run alone."""
         busy = self.busy
         return len(busy) < self._most and not any(worker.alone for worker in busy)
 
     def begin(self, task: int, arguments: tuple[Any, ...], alone: bool = False) -> Failure | None:
-        """Give a task to an idle worker; a failure if it cannot be sent at all."""
+        """Give a task to an idle worker. Returns a failure if the task cannot be sent."""
         try:
             sent = bytes(cloudpickle.dumps(arguments))
         except Exception as error:
@@ -119,7 +119,7 @@ class _Crew:
                 worker.end()
 
     def wait(self) -> Iterator[tuple[int, Any]]:
-        """Wait for something to happen, at most until a run has taken too long; what has come of tasks."""
+        """Wait for a worker to report, at most until the next run times out. Returns the outcomes of tasks."""
         busy = self.busy
         now = time.monotonic()
         deadlines = [worker.deadline for worker in busy if worker.deadline is not None]
@@ -141,7 +141,7 @@ class _Crew:
                 yield task, outcome
 
     def _received(self, worker: _Worker) -> Any:
-        """What a worker sent; a failure if it died while it ran alone, and None if it died among others."""
+        """The outcome that a worker sent; a failure if it died while it ran alone; None if it died while others ran."""
         try:
             sent = worker.connection.recv_bytes() if worker.connection.poll() else None
         except (EOFError, OSError):
@@ -160,7 +160,7 @@ class _Crew:
         return worker.end() if kill else worker.ended()
 
     def close(self) -> None:
-        """End all workers: those that are at a task at once, since nobody wants it any more."""
+        """End all workers; those with a task at once, because its result is not needed any more."""
         for worker in self.workers:
             worker.leave()
         deadline = time.monotonic() + _LEAVING
@@ -191,7 +191,7 @@ def crew_outcomes(
     run_timeout: float | None = None,
     memory_limit: float | None = None,
 ) -> Iterator[tuple[int, Any]]:
-    """Run the tasks of a source in worker processes; number and outcome of each, as they come.
+    """Run the tasks of a source in worker processes; number and outcome of each, as they end.
 
     Closing the iterator ends all workers at once. ``run_timeout`` is in real seconds, ``memory_limit`` in megabytes.
     """

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class ExecutorLost(ConnectionError):
-    """The executor is gone, or takes no more tasks; what had finished has been given."""
+    """The executor is lost, or accepts no more tasks. The outcomes of finished tasks have been returned before."""
 
 
 class OtherVersion(ValueError):
@@ -37,8 +37,8 @@ class WorkerTraceback(Exception):
 class Failure:
     """Why a task gave no result.
 
-    Attributes: ``reason`` (in words, one line), ``error`` (what the task raised; None where it raised nothing, or
-    what cannot travel), ``trace`` (its traceback as text), ``exhausted`` (whether memory ran out).
+    Attributes: ``reason`` (in words, one line), ``error`` (the exception of the task; None if it raised none, or
+    one that cannot be sent), ``trace`` (its traceback as text), ``exhausted`` (whether memory ran out).
     """
 
     reason: str
@@ -69,7 +69,7 @@ def _in_words(error: BaseException) -> str:
 
 
 def packed(outcome: Any) -> bytes:
-    """An outcome as bytes; what cannot travel becomes a failure that says so."""
+    """An outcome as bytes; an outcome that cannot be sent becomes a failure that says so."""
     try:
         if isinstance(outcome, Failure):
             return bytes(
@@ -89,7 +89,7 @@ def _bytes(error: BaseException | None) -> bytes | None:
 
 
 def unpacked(sent: bytes) -> Any:
-    """The outcome that `packed` made; one that cannot be read back is a failure that says so."""
+    """The outcome in the bytes of `packed`; one that cannot be read becomes a failure that says so."""
     try:
         parts = cloudpickle.loads(sent)
     except Exception as error:

@@ -1,7 +1,7 @@
-"""An executor of the user's own, such as Dask's: tasks go there in chunks, since each journey costs milliseconds.
+"""An executor of the user, such as Dask's. Tasks are sent in chunks, because each transfer costs milliseconds.
 
-A chunk that is lost (its worker died, or a neighbour of that worker's) is run again, task by task, while nothing else
-is under way: then whatever dies has only itself to blame.
+If a chunk is lost (its worker died, or another task on that worker killed it), its tasks are run again one by one while
+no other task runs: a task whose worker dies then is the cause.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _chunk(
 ) -> tuple[str, float, list[bytes]]:
     """In a worker: its version, the seconds that it took, and an outcome for each task (none if versions differ).
 
-    ``number``: no two calls are alike, since Dask would answer the second with what became of the first.
+    ``number``: makes each call different, because Dask would answer an equal call with the result of the first.
     """
     here = version()
     if here != expected:
@@ -55,7 +55,7 @@ def _run(call: Callable[..., Any], task: bytes) -> Any:
 
 
 class _Flights:
-    """What is under way."""
+    """The chunks that are sent and not yet finished."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Flights:
         self.under_way: dict[Future[Any], list[int]] = {}
 
     def begin(self, tasks: Sequence[tuple[int, bytes]], alone: bool = False) -> None:
-        """Send a chunk off. Raises `ExecutorLost` where the executor takes none."""
+        """Send a chunk. Raises `ExecutorLost` if the executor accepts none."""
         try:
             self._number += 1
             future = self._executor.submit(
@@ -89,7 +89,7 @@ class _Flights:
         self.under_way[future] = [task for task, _ in tasks]
 
     def landed(self, future: Future[Any]) -> Iterator[tuple[int, Any]]:
-        """The outcomes of a chunk. Raises `ExecutorLost`, `OtherVersion`, and what became of it."""
+        """The outcomes of a chunk. Raises `ExecutorLost`, `OtherVersion`, and the error of a chunk that was lost."""
         tasks = self.under_way.pop(future)
         try:
             there, seconds, done = future.result()
@@ -115,10 +115,10 @@ def executor_outcomes(
     slots: int | None = None,
     lost: Callable[[], str | None] = lambda: None,
 ) -> Iterator[tuple[int, Any]]:
-    """Run the tasks of a source in an executor; number and outcome of each, as they come.
+    """Run the tasks of a source in an executor; number and outcome of each, as they end.
 
-    ``slots``: how many tasks it runs at a time, where it does not say. ``lost``: why it is gone; None while it is not.
-    Raises `ExecutorLost` when it is gone. Closing the iterator cancels what has not begun.
+    ``slots``: how many tasks it runs at the same time, if it does not say so. ``lost``: why it is lost, or None.
+    Raises `ExecutorLost` when the executor is lost. Closing the iterator cancels tasks that have not begun.
     """
     flights = _Flights(
         executor, function, slots or getattr(executor, "_max_workers", None) or _SLOTS, len(arguments), lost

@@ -1,4 +1,4 @@
-"""Where tasks come from: a list of numbers, or one that skips what others do at the same time."""
+"""Sources of tasks: a list of numbers, or one that skips the tasks that other processes do at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Listed", "TaskSource"]
 
 
 class TaskSource(Protocol):
-    """Gives the numbers of tasks that are to be done, one at a time."""
+    """Gives the numbers of the tasks to do, one at a time."""
 
     @property
     def left(self) -> bool:

@@ -16,7 +16,7 @@ from sim.lab.work.outcomes import Failure, attempt, packed
 __all__ = ["LEAVE", "limits_memory", "work"]
 
 LEAVE = b""
-"""What is sent instead of a task to have a worker end. Its siblings hold the pipe open, so closing it tells nothing."""
+"""Sent instead of a task; it ends the worker. Closing the pipe would not: other workers hold its end open."""
 
 _EXHAUSTED = 3  # exit code of a worker that leaves because its memory ran out
 
@@ -27,9 +27,9 @@ def limits_memory() -> bool:
 
 
 def work(connection: Connection, function: bytes, memory: int | None) -> None:
-    """Run the tasks that come, until the other end closes.
+    """Run the tasks that arrive, until the other end of the pipe closes.
 
-    ``function``: what each task calls. ``memory``: bytes that a run may take beyond what the worker has to begin with.
+    ``function``: called by each task. ``memory``: bytes that a run may use beyond the worker's memory at its start.
     """
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -63,7 +63,7 @@ def _done(call: object, task: bytes) -> object:
 
 
 def _end_with_the_parent() -> None:
-    """A parent that is killed cannot end its workers."""
+    """End this process when its parent ends: a parent that is killed cannot end its workers."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
