@@ -1,7 +1,7 @@
 """Balancing policies under load: random and round-robin from an idle to a nearly full system.
 
-Ten equal servers with exponential service times. Random splitting leaves each server an M/M/1 queue; round-robin
-smooths the arrivals of each server; the nearer to saturation, the larger the difference.
+Ten equal servers with exponential service times. Random splitting makes each server an M/M/1 queue. Round-robin makes
+the arrivals at each server more regular. The difference grows as the load comes near to saturation.
 """
 
 from pathlib import Path

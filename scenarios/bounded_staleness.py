@@ -1,8 +1,9 @@
 """Probabilistically bounded staleness: how long after a write nearly all readers see it, for each R and W.
 
-Three replicas that write to disks (LinkedIn's, as fitted in the paper), a client that writes, and one that reads the
-same key elsewhere a while after the write has returned. Quorums that do not meet are quick, and mostly fresh. Points
-are answers of our Dynamo, curves the model of Bailis et al. (PVLDB 5(8), 2012) with the same delays.
+Three replicas write to disks (LinkedIn's, as fitted in the paper). One client writes. Another client reads the same
+key at another replica, some time after the write has returned. Quorums that do not intersect are quick, and their
+reads are mostly fresh. Points are answers of our Dynamo; curves are the model of Bailis et al. (PVLDB 5(8), 2012) with
+the same delays.
 """
 
 import dataclasses

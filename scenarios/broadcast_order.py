@@ -1,7 +1,7 @@
 """What order costs: the price of broadcast guarantees.
 
-The same writes and reads in five regions, with a message in twenty lost, over each broadcast. How long does a
-message take to be delivered, how many messages does it cost, and what may clients rely on?
+The same writes and reads in five regions, with one message in twenty lost, run over each broadcast. How long does the
+delivery of a message take, how many messages does it cost, and which consistency do clients get?
 """
 
 import dataclasses
@@ -61,13 +61,13 @@ def deliveries(run: Any) -> pd.DataFrame:
 
 
 def judge(runs: list[Any], model: str) -> str:
-    """Whether clients saw nothing that the model forbids: kept, broken, or undecided where the search was cut short."""
+    """Whether the history satisfies the model: kept, broken, or undecided if the search used up its budget."""
     found = [run.check(model).status for run in runs]
     return "broken" if "invalid" in found else "kept" if set(found) == {"valid"} else "undecided"
 
 
 def draw(latency: pd.DataFrame, messages: pd.DataFrame, holds: pd.DataFrame, path: Path) -> None:
-    """Three panels above each other, a column an order."""
+    """Three panels above each other, with a column for each order."""
     _, axes = pyplot.subplots(
         3, 1, figsize=(8.6, 8.4), layout="constrained", gridspec_kw={"height_ratios": [3, 3, 2]}
     )

@@ -1,7 +1,7 @@
 """Chain replication against primary-backup: who carries the load.
 
-The primary orders all updates and answers all queries; a chain gives updates to its head and queries to its tail,
-and CRAQ gives queries to everybody. Costs per operation as in van Renesse & Schneider (OSDI 2004), section 5.1: 5 ms
+The primary orders all updates and answers all queries. A chain gives updates to its head and queries to its tail. CRAQ
+gives queries to all servers. Costs per operation are those of van Renesse & Schneider (OSDI 2004), section 5.1: 5 ms
 for a query, 50 ms for an update where it is computed, 20 ms where it is applied; 25 clients.
 """
 

@@ -1,8 +1,9 @@
 """Last writer wins, by whose clock? What a slow clock loses, and what a hybrid logical clock saves.
 
-Three replicas take writes. The clock of the one in Oregon is behind. By wall clocks its clients overwrite what they
-have seen and are told that all is well, and their writes are gone at once: they carry a timestamp below that of what
-they replaced. By hybrid clocks only writes that were made at the same time, on either side of a cable, are lost.
+Three replicas accept writes. The clock of the replica in Oregon is behind. With wall clocks, its clients overwrite
+values that they have read, and get the answer "ok"; but their writes are lost at once, because their timestamps are
+below those of the values that they replaced. With hybrid clocks, only concurrent writes at different replicas are
+lost.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ SEEDS = 3
 
 
 def lost_by(scenario: Scenario, clock: str, skew: float, seed: int) -> dict[str, float]:
-    """Of the acknowledged writes, which per cent were lost; and those of them that had seen what they lost to."""
+    """Per cent of acknowledged writes that were lost; and of those that had seen the write that replaced them."""
     system = MultiPrimary(nodes=3, clock=clock)  # type: ignore[arg-type]
     machines = {"n1": Machine(clock=Clock(offset=-skew)), "*": Machine()}
     run = dataclasses.replace(scenario, system=system, machines=machines).run(seed)

@@ -1,8 +1,9 @@
 """Which consensus is quickest where: five protocols on five measured regions, led from Virginia and from Tokyo.
 
-With a leader (Multi-Paxos, Raft, Viewstamped Replication) a region pays its way to the leader and the leader's way to a
-majority, whichever of the three it is. EPaxos pays each region's own way to a fast quorum. Mencius lets every region
-lead slots of its own, but a slot is executed only when all before it are known, so every region hears from all others.
+With a leader (Multi-Paxos, Raft, Viewstamped Replication) the latency of a region is its way to the leader and the
+leader's way to a majority; it is the same for the three protocols. With EPaxos it is the region's own way to a fast
+quorum. Mencius lets every region lead its own slots. But a slot is executed only when all slots before it are known,
+so every region must hear from all others.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ SHORT = {"duration": 1.5}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Those with a leader are run once for each place of it, the others once."""
+    """Run protocols with a leader once for each place of the leader, the others once."""
     cases = {
         f"{name} led from {place}": dataclasses.replace(scenario, system=system, leader=place)
         for place in LED_FROM

@@ -1,7 +1,8 @@
 """How wide should election timeouts be? Time to a new Raft leader against the spread of the timeouts.
 
-Too narrow a range splits votes, too wide a range waits. The leader crashes in many runs; each point is the time from
-the crash to the election of the next, for ranges of one to several times the detection timeout.
+If the range of timeouts is too narrow, votes are split; if it is too wide, servers wait too long. The leader crashes
+in many runs. Each point is the time from the crash to the election of the next leader, for ranges of one to several
+times the detection timeout.
 """
 
 import dataclasses

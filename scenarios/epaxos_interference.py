@@ -1,8 +1,8 @@
 """Without a leader: EPaxos on five regions, from no interference to every command on one key.
 
-Clients use the replica in their own region. With a leader in Virginia everybody pays the way there; with EPaxos
-each region pays the way to its own fast quorum, and a second round when commands interfere. The fast quorum of EPaxos
-has four of the five replicas, that of EPaxos* three.
+Clients use the replica in their own region. With a leader in Virginia, the requests of all regions travel there. With
+EPaxos they travel to the region's own fast quorum, and a second round follows when commands interfere. The fast quorum
+of EPaxos has four of the five replicas, that of EPaxos* has three.
 """
 
 import dataclasses

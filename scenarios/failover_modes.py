@@ -1,8 +1,8 @@
 """A primary fails over: what sync, semi-sync and async replication lose, and what they ask for it.
 
-The same crash under the same load. Sync waits for every backup, semi-sync for the fastest one; with a fallback it
-stops waiting after a while, and says so in its replies; async waits for nobody. For half a second before the crash
-the primary cannot reach its backups, as happens when things begin to break.
+The same crash under the same load. Sync waits for every backup, semi-sync for the fastest one. With a fallback,
+semi-sync stops waiting after a while, and says so in its replies. Async waits for no backup. For half a second before
+the crash the primary cannot reach its backups, as often happens at the beginning of a failure.
 """
 
 from pathlib import Path

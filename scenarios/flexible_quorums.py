@@ -1,8 +1,8 @@
 """Flexible quorums trade elections for writes: the fewer replicas a write needs, the more an election does.
 
-Multi-Paxos on five measured regions, the leader in Virginia. Majorities are but one way to let every phase-1 quorum
-meet every phase-2 quorum; any q1 + q2 = 6 will do (Howard, Malkhi, Spiegelman 2016). Latencies are measured in
-runs, the chance that enough replicas are up is computed.
+Multi-Paxos on five measured regions, with the leader in Virginia. Every phase-1 quorum must intersect every phase-2
+quorum. Majorities are one way to do that; any q1 + q2 = 6 is another (Howard, Malkhi, Spiegelman 2016). Latencies are
+measured in runs; the probability that enough replicas are up is computed.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ SHORT = {"duration": 5.0}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Run each split of the quorums; draw both latencies, and both chances of standing still."""
+    """Run each split of the quorums; draw both latencies, and both probabilities of having no quorum."""
     sizes = range(1, NODES + 1)
     writes, elections, stuck = [], [], []
     for size in sizes:

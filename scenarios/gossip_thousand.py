@@ -1,7 +1,8 @@
 """Gossip to 1,000 nodes: push, pull and both, against theory, and what is left over when rumours die.
 
-A client writes at one member; everybody else hears of it in a logarithmic number of cycles. Pulling ends quicker than
-pushing, as those who have not heard go and ask. Rumours that die leave somebody out: how many depends on the traffic.
+A client writes at one member. All other members learn of the write in a logarithmic number of cycles. Pulling ends
+quicker than pushing, because the members that do not know the update ask for it. When a rumour dies, some members have
+not received it; how many depends on the traffic.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ def spread(scenario: Scenario, mongering: Mongering, seed: int) -> Run:
 
 
 def by_cycle(run: Run, nodes: int) -> pd.DataFrame:
-    """The share that knows of the rumour at the end of each cycle, until nobody new hears of it."""
+    """The share that knows of the rumour at the end of each cycle, until no further member learns of it."""
     known = informed(run.events, "k0", nodes)
     # It was written in the middle of a cycle, and messages arrive right at the beginning of one.
     cycle = (known["time"] / CYCLE + 0.6).astype(int)
@@ -58,7 +59,7 @@ def by_cycle(run: Run, nodes: int) -> pd.DataFrame:
 
 
 def recurrence(style: str, nodes: int, cycles: int) -> pd.Series:
-    """Who knows by cycle if nobody ever loses interest (Demers et al. 1987, section 1.3), p being those who don't:
+    """The share that knows by cycle if no member loses interest (Demers et al. 1987, 1.3); p: the share that does not:
 
     p' = p exp(-(1 - p)) by push, p' = p^2 by pull, both factors by push-pull. It starts from one member.
     """
@@ -71,7 +72,7 @@ def recurrence(style: str, nodes: int, cycles: int) -> pd.Series:
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Spread rumours in every way; draw who knows by cycle, and the residue against traffic."""
+    """Spread rumours in every way; draw the share that knows by cycle, and the residue against traffic."""
     nodes = scenario.system.nodes  # type: ignore[attr-defined]
     frames, theory = [], {}
     for style in STYLES:

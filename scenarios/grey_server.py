@@ -1,7 +1,8 @@
 """A grey server is slow, not dead: some policies notice, others do not.
 
-Ten servers, one of which runs at a fifth of its speed from some moment on and passes every health check. Policies that
-count nothing keep sending it a tenth of the requests; those that look at requests in flight or at latency don't.
+Ten servers. From some moment on, one of them runs at a fifth of its speed, but passes every health check. Policies
+that measure nothing keep sending it a tenth of the requests. Policies that look at requests in flight or at latency do
+not.
 """
 
 import dataclasses

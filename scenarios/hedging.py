@@ -1,8 +1,8 @@
 """A hedged request cuts the tail: a second copy for the slowest one in twenty.
 
-Twenty servers that answer most requests in a few milliseconds and a few of them, for no reason of their own, a hundred
-times later. A copy goes to another server once a request has taken longer than 95 % of them do (Dean and Barroso,
-"The Tail at Scale", CACM 2013); tied requests queue at two servers at once.
+Twenty servers answer most requests in a few milliseconds, and a few requests, at random, a hundred times later. When a
+request has taken longer than 95 % of requests do, a copy is sent to another server (Dean and Barroso, "The Tail at
+Scale", CACM 2013). Tied requests wait in the queues of two servers at once.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """How tight is too tight: an incident played back against five election timeouts.
 
-Five round trips a second were measured between three sites, through a brownout around the leader's site (made up by
-incident/make_incident.py). Played back, slow and lost round trips come together, as they did. Drawn independently from
-the same samples, they don't, and no timeout looks too tight.
+Five round trips a second between three sites, through a brownout around the leader's site (made up by
+incident/make_incident.py). When the recording is played back, slow and lost round trips come together, as they did in
+the incident. When latencies are drawn independently from the same samples, they do not, and no timeout looks too
+tight.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What a new server costs a cache: the keys that move, and how evenly they lie.
 
 Ten servers become eleven. A hash policy must move one key in eleven; key modulo n moves nearly all of them. Then the
-same fleet under a skewed load, where bounded loads keep the most popular keys from drowning their server.
+same servers run under a skewed load, where bounded loads protect the server of the most popular keys from overload.
 """
 
 import dataclasses

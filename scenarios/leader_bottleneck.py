@@ -1,10 +1,11 @@
 """The leader is the bottleneck: throughput against latency when every message costs CPU, with batches and without.
 
-Open loops on a local network, one core a replica, 40 microseconds a message. A leader receives each request and each
-acknowledgement; without a leader the work is spread. Batches make few messages of many, so like is compared with like:
-Multi-Paxos and EPaxos send each command by itself; both leaders with batches collect for a millisecond. Figure 2's Raft
-stands between: one AppendEntries carries all that is not yet acknowledged. Once acknowledgements queue, Raft sends one
-for many commands. So Raft needs no setting to batch, but batches only when its leader is already full.
+Open loops on a local network, one core for each replica, 40 microseconds for each message. A leader receives each
+request and each acknowledgement; without a leader the work is spread. Batches turn many messages into few, so the
+comparison is between equals: Multi-Paxos and EPaxos send each command by itself; both leaders with batches collect
+commands for a millisecond. Figure 2's Raft is between these: one AppendEntries carries all entries that are not yet
+acknowledged. Once acknowledgements queue, Raft sends one message for many commands. So Raft needs no setting to batch,
+but it batches only when its leader is already saturated.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Where the leader stands decides who waits: Raft on five regions, led from each in turn, beside EPaxos.
 
-A client of a leader-based protocol pays its way to the leader and the leader's way to a majority. Without a leader
-every region pays its own way to a fast quorum.
+With a leader-based protocol, the latency of a client is its way to the leader and the leader's way to a majority.
+Without a leader it is the way of the client's region to a fast quorum.
 """
 
 import dataclasses

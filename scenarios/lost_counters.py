@@ -1,9 +1,9 @@
 """Counters that lose, and CRDT counters that do not.
 
-Clients in three regions count the same few things; Oregon's clock is half a second behind. Each replica adds one to
-what it holds and tells the others. Last writer wins keeps one of two concurrent sums; siblings with a resolver that
-takes the larger sum do hardly better; a counter that remembers who added how much adds up. All answer as fast, and
-all replicas agree in the end.
+Clients in three regions increment the same few counters. Oregon's clock is half a second behind. Each replica adds one
+to its value and sends the result to the others. Last writer wins keeps one of two concurrent sums. Siblings with a
+resolver that takes the larger sum do hardly better. A counter that remembers how much each replica added is exact. All
+of them answer equally fast, and all replicas agree in the end.
 """
 
 import dataclasses

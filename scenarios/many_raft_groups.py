@@ -1,7 +1,8 @@
 """Many Raft groups on the same machines: all leaders on one of them, or spread over all.
 
-Five machines with one core each, 100 microseconds a message, and five Raft groups that share the keys. A leader
-handles five messages a write and a follower one, so that where the leaders are decides which core is full first.
+Five machines with one core each, 100 microseconds for each message, and five Raft groups that share the keys. For each
+write a leader handles five messages and a follower one. So the placement of the leaders decides which core is
+saturated first.
 """
 
 from pathlib import Path

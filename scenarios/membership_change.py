@@ -1,8 +1,8 @@
 """Members change under load: three Raft servers become five and three again, one at a time and jointly.
 
-New servers catch up as learners before they vote; joint consensus changes all at once. A leader that leaves steps down
-when its removal is committed, and nobody leads until a timeout; or it hands over to another first. Clients go on all
-the while; invariants are asked after every event.
+New servers catch up as learners before they vote; joint consensus changes all members at once. When a leader that
+leaves steps down after the commit of its removal, there is no leader until a timeout; or it first hands leadership
+over to another server. Clients continue all the time. Invariants are checked after every event.
 """
 
 import dataclasses

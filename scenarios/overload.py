@@ -1,8 +1,8 @@
 """Overload: goodput collapses behind long queues, and shedding keeps it.
 
-Four servers are offered from half to twice what they can do; an answer after half a second is of no use. With
-unlimited queues everybody waits, and everybody waits too long. A short queue, controlled delay, a rate limit, or
-deadlines that are carried along let those who are served be served in time.
+Four servers get from half to twice the load that they can serve; an answer after half a second has no value. With
+unlimited queues all clients wait, and all wait too long. A short queue, controlled delay, a rate limit, or deadlines
+that requests carry make sure that the accepted requests are served in time.
 """
 
 import dataclasses

@@ -1,7 +1,8 @@
 """A deaf server keeps deposing leaders: Raft with and without PreVote and CheckQuorum under a one-way partition.
 
-Five servers; nothing reaches one of them, while what it sends gets through. Figure 2's Raft lets it campaign again
-and again with ever higher terms; PreVote asks first, and CheckQuorum lets servers that hear a leader refuse.
+Five servers. No message reaches one of them, but its own messages reach the others. Figure 2's Raft lets it campaign
+again and again with ever higher terms. PreVote makes it ask first, and with CheckQuorum the servers that hear a leader
+refuse.
 """
 
 import dataclasses

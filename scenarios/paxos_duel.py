@@ -1,8 +1,9 @@
 """Two Paxos proposers duel: each invalidates the other's ballot, until random backoff lets one through.
 
-Paxos Made Simple, section 2.4: two proposers that keep issuing ever higher ballots may never have anything chosen.
-Randomised waiting ends the duel; the wait is not lost, because the winner tells the other meanwhile. How long duels
-last is read off many seeds, for several longest waits after the first refusal (they double with each).
+Paxos Made Simple, section 2.4: if two proposers keep issuing ever higher ballots, it may happen that no value is ever
+chosen. Randomised waiting ends the duel. The wait is not lost, because the winner sends the other proposer the value
+meanwhile. Many seeds show how long duels last, for several longest waits after the first refusal (they double with
+each refusal).
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Balancing policies from 70 to 95 % load, with equal servers and with unequal ones.
 
-Equal: ten servers of one speed. Unequal: five are three times as fast as the other five, which the weighted policies
-know, and the others have to find out. What a policy knows matters the more, the fuller the servers are.
+Equal: ten servers of one speed. Unequal: five servers are three times as fast as the other five. The weighted policies
+know the speeds; the other policies must find them out. The fuller the servers are, the more this knowledge matters.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The price of linearizable reads in Raft: through the log, by read index, by lease, at followers, or stale.
 
-Reads are most of the load, clients stand in three regions, the leader in Virginia. What each way of reading costs is
-measured; whether it keeps the promise is judged from what the clients saw.
+Most operations are reads, clients are in three regions, and the leader is in Virginia. The latency of each way of
+reading is measured. Whether it is linearizable is judged from what the clients saw.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """The primary crashes: async replication loses what it acknowledged while its backups could not hear it.
 
-A crash does not recall what is on the wire. So a primary that dies on a whole network loses nothing, even if it waits
-for no backup. If its backups have not heard it for a while, an async primary has gone on acknowledging, and all of that
-is gone with it. A sync primary acknowledges nothing meanwhile, and loses nothing. Each point is a mean over crashes.
+A crash does not recall messages that are on the wire. So when a primary on a healthy network crashes, no write is
+lost, even if the primary waits for no backup. But if its backups cannot hear it for a while before the crash, an async
+primary continues to acknowledge writes, and all these writes are lost in the crash. A sync primary acknowledges
+nothing meanwhile, and loses nothing. Each point is a mean over crashes.
 """
 
 from pathlib import Path
@@ -28,7 +29,7 @@ SHORT = {"UNHEARD": (0.0, 0.5), "SEEDS": 1}
 
 
 def faults(unheard: float) -> list[Fault]:
-    """The primary dies; for so many seconds before, nothing that it sends reaches a backup."""
+    """The primary crashes; for so many seconds before, none of its messages reaches a backup."""
     cuts = [Cut("n0", backup, at=CRASH - unheard, duration=unheard + 1.0) for backup in ("n1", "n2")]
     return [*(cuts if unheard else []), Crash("n0", at=CRASH)]
 

@@ -1,7 +1,7 @@
 """Raft loses its leader: how long nobody is served, and what the election looks like.
 
-Five replicas on five measured EC2 regions; the leader crashes at 10 s and is back 5 s later. The space-time
-diagram shows the moment in which a follower gives up waiting, asks for votes and leads.
+Five replicas on five measured EC2 regions. The leader crashes at 10 s and restarts 5 s later. The space-time diagram
+shows the moment at which a follower's timeout ends, it asks for votes, and it becomes leader.
 """
 
 from pathlib import Path

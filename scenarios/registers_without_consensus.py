@@ -1,9 +1,9 @@
 """Registers without consensus: ABD against Raft, by region, and when the leader's region is cut off.
 
-Reads and writes of single keys need no agreement on an order of all commands. ABD's client asks a majority itself, once
-for a read and twice for a write, from wherever it stands; Raft's clients go to the leader, and the leader to a
-majority. When Virginia, with the leader, is cut off, Raft's other regions wait for an election; ABD has nobody to
-replace. What ABD cannot do is anything that depends on the value that it replaces: compare-and-set, increments, append.
+Reads and writes of single keys need no agreement on an order of all commands. ABD's client asks a majority itself,
+once for a read and twice for a write, from its own region. Raft's clients go to the leader, and the leader goes to a
+majority. When Virginia, with the leader, is cut off, Raft's other regions wait for an election; ABD has no leader to
+replace. ABD cannot serve operations that depend on the value that they replace: compare-and-set, increment, append.
 """
 
 from pathlib import Path

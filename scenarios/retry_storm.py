@@ -1,9 +1,9 @@
 """A retry storm outlives its trigger: servers stay drowned in retries after they have got well again.
 
-Four servers at 70 % load; a request that has not been answered in 250 ms is tried again, up to three times. For three
-seconds the servers run at a tenth of their speed. Afterwards each request comes four times, which is more than the
-servers can do, so that every attempt times out, and is retried: the storm feeds itself (a metastable failure;
-Bronson, Aghayev, Charapko, Zhu, HotOS 2021). A retry budget, a circuit breaker, and shedding each end it.
+Four servers at 70 % load. A request without an answer after 250 ms is retried, up to three times. For three seconds
+the servers run at a tenth of their speed. Afterwards each request arrives four times, which is more than the servers
+can serve; so every attempt times out and is retried: the storm feeds itself (a metastable failure; Bronson, Aghayev,
+Charapko, Zhu, HotOS 2021). A retry budget, a circuit breaker, and load shedding each end it.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ scenario = Scenario(
 
 
 def cures(system: Balanced) -> dict[str, Balanced]:
-    """The storm, and what is said to end it."""
+    """The storm, and the settings that should end it."""
 
     def with_(*values: object, **changes: object) -> Balanced:
         return dataclasses.replace(system, resilience=(TIMEOUT, *values), **changes)  # type: ignore[arg-type]

@@ -1,8 +1,9 @@
 """Deadlines: cancelled work saves the server.
 
-Clients call a front server, which calls a store that needs 10 ms for a request; an answer after half a second is of no
-use, and callers give up. A store that is not told goes on working for callers who are gone; a store that knows the
-deadline, or is told of the cancellation, works for those who still wait. Retries without a deadline make it worse.
+Clients call a front server, which calls a store that needs 10 ms for a request. An answer after half a second has no
+value, and callers give up. A store that does not know that goes on working for callers that have given up. A store
+that knows the deadline, or gets the cancellation, works only for callers that still wait. Retries without a deadline
+make it worse.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """A shopping cart with siblings: what is lost, what comes back, and a set that does neither.
 
-Two people share a cart, each at a replica of their own; the cable between the replicas is cut for a while. Dynamo
-(SOSP 2007, section 4.4) kept siblings and showed their union: nothing that was put into a cart is lost, but what was
-taken out may come back. Last writer wins loses both. An observed-remove set knows which adds a removal has seen.
+Two people share a cart, each at their own replica. The link between the replicas is cut for a while. Dynamo (SOSP
+2007, section 4.4) kept siblings and showed their union: no item that was put into a cart is lost, but an item that was
+taken out may come back. Last writer wins loses both kinds of changes. An observed-remove set knows which adds a
+removal has seen.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ TAKEN_OUT = 0.35  # of the times that a cart is not empty
 
 
 class Shopper:
-    """Looks into the cart, thinks, and puts something new into it or takes something out."""
+    """Reads the cart, thinks, and puts a new item into it or takes an item out."""
 
     def __init__(self, stream: Any, name: str, cart: str, whole: bool) -> None:
         self.stream, self.name, self.cart, self.whole = stream, name, cart, whole
@@ -52,7 +53,7 @@ class Shopper:
             client.set_timer("wake", self.stream.exponential(PAUSE))
 
     def change(self, cart: tuple[str, ...]) -> Operation:
-        """What to do with a cart of these things: as a whole, or with one element of it."""
+        """The next change of a cart with these items: of the whole cart, or of one item."""
         if cart and self.stream.chance(TAKEN_OUT):
             item = self.stream.choice(cart)
             rest = tuple(other for other in cart if other != item)
@@ -66,7 +67,7 @@ class Shopper:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shopping(Workload):
-    """Two shoppers a cart, in two regions. ``whole``: carts are written as a whole, not element by element."""
+    """Two shoppers for each cart, in two regions. ``whole``: a cart is written as a whole, not item by item."""
 
     carts: int = 40
     whole: bool = True
@@ -86,7 +87,7 @@ class Shopping(Workload):
 
 
 def union(carts: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """All that is in any of them."""
+    """All items that are in any of the carts."""
     return tuple(sorted({item for cart in carts for item in cart}))
 
 
@@ -108,7 +109,7 @@ SYSTEMS = {
 
 
 def intentions(run: Run) -> tuple[set[str], set[str]]:
-    """What was put in, and what was taken out of it again, as far as clients were told that it happened."""
+    """The items that were put in, and those taken out again, by operations that were acknowledged."""
     put_in, taken_out = set(), set()
     seen: dict[Any, set[str]] = {}
     for row in run.operations.sort_values("called", kind="stable").itertuples():
@@ -125,7 +126,7 @@ def intentions(run: Run) -> tuple[set[str], set[str]]:
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Shop with each of them; compare the carts with what people did."""
+    """Shop with each of them; compare the carts with the acknowledged operations."""
     rows = {}
     for name, system in SYSTEMS.items():
         workload = dataclasses.replace(scenario.workload, whole=isinstance(system, MultiPrimary))  # type: ignore[call-arg]

@@ -1,9 +1,9 @@
 """Sloppy quorums and hinted handoff in a partition: available, but not regular.
 
-Five nodes, three homes a key, R = W = 2; two of the nodes and half of the clients are cut off for eight seconds. With
-strict quorums a key is served on the side that has two of its homes. With sloppy ones the next nodes of the ring stand
-in for homes that don't answer, both sides serve every key, and a read may miss a write that had returned long before.
-When the cut heals, hints go home, and all homes agree again.
+Five nodes, three homes for each key, R = W = 2. Two of the nodes and half of the clients are cut off for eight
+seconds. With strict quorums a key is served on the side that has two of its homes. With sloppy quorums the next nodes
+of the ring take the place of homes that do not answer. So both sides serve every key, and a read may miss a write that
+had returned long before. When the partition heals, hints are sent to the homes, and all homes agree again.
 """
 
 import dataclasses
@@ -76,7 +76,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
 
 
 def contradiction(operations: pd.DataFrame) -> object:
-    """The operations that prove that the history is not regular, with others on the same key about that time."""
+    """The operations that prove that the history is not regular, with others on the same key around that time."""
     proof = check(operations, "regular").counterexample
     if proof:
         begin, end = min(op.called for op in proof) - 0.7, max(op.returned for op in proof) + 0.7

@@ -1,7 +1,7 @@
 """A follower comes back after five seconds: with the log kept whole it is sent all it missed, else a snapshot.
 
-Raft under a steady load of writes to few keys. Compaction bounds the log, and what a lagging follower is sent; how
-often a snapshot is taken is what it costs the disks.
+Raft under a steady load of writes to few keys. Compaction bounds the length of the log and the data that a lagging
+follower is sent. The disks pay for it: the more often a snapshot is taken, the more is written.
 """
 
 from pathlib import Path

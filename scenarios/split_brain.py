@@ -1,8 +1,8 @@
 """Split brain: a primary behind a partition, with and without fencing.
 
 Virginia, with the primary and some clients, is cut off from the rest for ten seconds. The view service promotes a
-backup on the other side. A fenced primary stops when its lease runs out; an unfenced one goes on answering its
-clients, and everything that it acknowledges is thrown away when the partition heals.
+backup on the other side. A primary with fencing stops when its lease ends. A primary without fencing continues to
+answer its clients, and all writes that it acknowledges are lost when the partition heals.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Old information makes the least loaded server a trap: everybody goes there.
 
-Four balancers ask sixteen servers for their queue lengths every so often, and go by the answers until they ask again.
-The fresher the reports, the better is the shortest queue of all; as they get older, all balancers run to the one
-server that was the shortest, while the better of two random choices hardly suffers (Mitzenmacher, "How Useful Is
-Old Information?", IEEE TPDS 2000).
+Four balancers ask sixteen servers for their queue lengths at regular intervals, and use the answers until they ask
+again. If the reports are fresh, the shortest queue of all is the best choice. As the reports get older, all balancers
+send to the one server that was the shortest, while the better of two random choices hardly suffers (Mitzenmacher, "How
+Useful Is Old Information?", IEEE TPDS 2000).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Stale reads are caught: what reading at the nearest backup saves, and the promise that it breaks.
 
-The same primary-backup group, read in four ways. The checker says which model each history satisfies, and shows
-the few operations that contradict linearizability; staleness is counted in versions and in seconds.
+The same primary-backup group is read in four ways. The checker says which model each history satisfies, and shows the
+few operations that contradict linearizability. Staleness is counted in versions and in seconds.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """Quorums that do not meet: of four replicas any two elect and any two accept, and two values are chosen.
 
-Flexible Paxos (Howard, Malkhi, Spiegelman 2016) needs one thing only: every phase-1 quorum meets every phase-2
-quorum. Two and two of four do not, so the system is refused; ``unsafe=True`` runs it all the same. A network cut
-in half is enough. With three to elect and two to accept, the same storm leaves the two halves waiting.
+Flexible Paxos (Howard, Malkhi, Spiegelman 2016) needs only one condition: every phase-1 quorum intersects every
+phase-2 quorum. Two and two of four replicas do not, so the system is refused; ``unsafe=True`` runs it all the same. A
+network cut in half is enough to break it. With three to elect and two to accept, the same storm only makes the two
+halves wait.
 """
 
 from pathlib import Path
@@ -32,7 +33,7 @@ scenario = Scenario(
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:
-    """Run the quorums that do not meet, then those that do, through the same cut."""
+    """Run the quorums that do not intersect, then those that do, through the same cut."""
     refused = ""
     try:
         Paxos(nodes=4, phase1=2, phase2=2)
@@ -52,7 +53,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
 
 
 def draw(run: Run) -> Axes:
-    """The messages until the invariant breaks, and those that are under way then."""
+    """The messages until the invariant breaks, and those that are in flight then."""
     axes = run.plot.space_time((0.0, run.ended + 0.0115), labels=False)
     if run.violation is not None:
         broken = run.violation

@@ -1,8 +1,8 @@
 """Consensus and replication compared on a wide area: who waits how long, from where.
 
-The same clients, the same measured latencies, the same seeds; leaders start in Virginia. A leader-based
-protocol costs a client the way to the leader and the leader's way to a majority; synchronous primary-backup
-waits for the farthest backup; asynchronous waits for nobody, and promises less.
+The same clients, the same measured latencies, the same seeds; leaders start in Virginia. With a leader-based protocol,
+the latency of a client is the way to the leader and the leader's way to a majority. Synchronous primary-backup waits
+for the farthest backup. Asynchronous primary-backup waits for no backup, and promises less.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Timeouts on a wide area whose tail exceeds the heartbeat: elections for nothing, with and without PreVote.
 
-Three regions around the Pacific on a stream transport that loses one segment in 200: it is sent again after a
-timeout, and whatever comes behind it waits. The timeouts that the Raft paper uses on a local network (150 to 300 ms)
-are shorter than such a wait; the derived ones follow the rule of thumb of ten round trips.
+Three regions around the Pacific on a stream transport that loses one segment in 200. A lost segment is sent again
+after a timeout, and all segments behind it wait. The timeouts that the Raft paper uses on a local network (150 to 300
+ms) are shorter than such a wait. The derived timeouts follow the rule of thumb of ten round trips.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Who is down? Fixed timeouts, expected arrivals, phi and SWIM on a network that loses, among members that stand still.
 
-A detector that is quicker is wrong more often; what differs is the price. Six members lose 3 % of their messages, stand
-still for 0.3 s on average every 15 s each (garbage collection, say), and one or another crashes every 20 s.
+A quicker detector is wrong more often; detectors differ in this trade-off. Six members lose 3 % of their messages,
+pause for 0.3 s on average every 15 s each (for instance for garbage collection), and one of them crashes every 20 s.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ SHORT = {"faults": faults(2), "duration": 40.0}
 
 
 def beating(rule: FixedTimeout | ExpectedArrival | PhiAccrual) -> HeartbeatDetectors:
-    """Heartbeats judged by a rule."""
+    """Heartbeat detectors with one rule."""
     return HeartbeatDetectors(nodes=NODES, heartbeat=HEARTBEAT, detector=rule)
 
 
