@@ -183,7 +183,15 @@ def load(folder: Path | str, *, allow: Collection[str] = ()) -> Run | Comparison
     try:
         return _loaded(home, manifest, tuple(allow) if not isinstance(allow, str) else allow)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"{home / _FILE} says what no manifest says: {error!r}") from error
+        lacking = (
+            f"has no entry {error.args[0]!r}"
+            if isinstance(error, KeyError)
+            else f"has a wrong entry ({error})"
+        )
+        saved, here = manifest["versions"].get("quorumlab"), environment()["quorumlab"]
+        raise ValueError(
+            f"{home / _FILE} {lacking}: saved by quorumlab {saved}, read by {here}; run what it describes again"
+        ) from error
 
 
 def _manifest(home: Path) -> PlainData:

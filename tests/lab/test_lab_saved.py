@@ -14,6 +14,7 @@ import sim
 import sim.protocols
 from sim import Comparison, Run, Scenario, Sweep, compare
 from sim.faults import Crash
+from sim.lab import saved as saving
 from sim.lab.chaos import chaos_scenario
 from sim.network import constant, wan
 from sim.protocols import MultiPaxos, MultiPrimary, Raft
@@ -188,4 +189,18 @@ def test_results_of_what_no_file_can_hold_are_saved_and_the_reason_told(tmp_path
     Scenario(system=system, duration=1.0).run(seed=1).save(tmp_path)
     assert (tmp_path / "operations.csv").exists()
     with pytest.raises(ValueError, match=r"could not be written .* scenario\.system\.resolver"):
+        sim.load(tmp_path)
+
+
+def test_a_manifest_of_another_form_is_refused_with_the_versions(tmp_path: Path) -> None:
+    run = Scenario(system=Raft(nodes=3), workload=ClosedLoop(clients=1), duration=0.5).run(seed=1)
+    run.save(tmp_path)
+    file = tmp_path / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["sha256"], manifest["runs"]
+    manifest["sha256"] = saving._own_digest(manifest)
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(
+        ValueError, match=r"manifest.json has no entry 'runs': saved by quorumlab .*; run what"
+    ):
         sim.load(tmp_path)
