@@ -223,9 +223,11 @@ def test_what_lies_beyond_the_declared_bounds_is_refused_with_field_and_value(cl
     for name, hint in hints(cls):
         for kind, bounds in declared_bounds(hint) if name in given else ():
             for value in beyond(kind, bounds):
-                with pytest.raises(
-                    ValueError, match=re.escape(f"{name} must be {bounds.words}, not {value!r}")
-                ):
+                words = f"{cls.__name__}: {name} must be {bounds.words}, not {value!r}"
+                with pytest.raises(ValueError, match=re.escape(words)):
+                    make(cls, **{name: value})
+            for value in (True, 2.5) if kind is int else (True,):
+                with pytest.raises(ValueError, match=f"{name} must be a.*, not {value!r}"):
                     make(cls, **{name: value})
 
 

@@ -1,17 +1,15 @@
-"""The common part of most systems: names, leader, failure-detection times, settings out of bounds."""
+"""The common part of most systems: names, leader, failure-detection times."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 
 from sim import System, protocols
 from sim.protocols.system import LedSystem, ReplicatedSystem
-from sim.settings import Bounds, hints
 from sim.system import Timing
 
 ROOT = Path(__file__).resolve().parents[2] / "sim"
@@ -74,38 +72,3 @@ def test_the_default_of_a_failure_detection_time_is_written_in_one_place() -> No
         f"{p.relative_to(ROOT)}: {m[0]}" for p in ROOT.rglob("*.py") for m in again.finditer(p.read_text())
     ]
     assert not found
-
-
-def outside(bounds: Bounds) -> float:
-    """A value beyond the first bound that there is."""
-    if bounds.least is not None:
-        return bounds.least - 1
-    if bounds.above is not None:
-        return bounds.above
-    return (bounds.most if bounds.most is not None else bounds.below or 0.0) + 1
-
-
-def bounded(kind: type) -> list[tuple[str, Bounds]]:
-    """The fields of a value that are declared with bounds."""
-    found = []
-    for field, hint in hints(kind):
-        parts: tuple[Any, ...] = (hint, *get_args(hint))
-        found += [
-            (field, b) for part in parts for b in getattr(part, "__metadata__", ()) if isinstance(b, Bounds)
-        ]
-    return found
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_every_field_with_bounds_refuses_what_is_beyond_them(name: str) -> None:
-    kind = getattr(protocols, name)
-    for field, bounds in bounded(kind):
-        value = outside(bounds)
-        with pytest.raises(
-            ValueError, match=f"{name}: {field} must be {re.escape(bounds.words)}.* not {value!r}"
-        ):
-            kind(**{field: value})
-
-
-def test_systems_declare_their_bounds() -> None:
-    assert sum(len(bounded(getattr(protocols, name))) for name in SYSTEMS) >= 30
