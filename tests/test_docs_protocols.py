@@ -11,6 +11,7 @@ import pytest
 
 from sim import System
 from sim.lab.chaos import chaos, chaos_scenario
+from tests.budget import mostly_nightly
 from tests.test_docs import PAGES, blocks
 
 STORMS = 30
@@ -41,7 +42,7 @@ def systems(page: Path, folder: Path) -> list[System]:
 
 
 @pytest.mark.parametrize("page", DEFINING, ids=lambda page: page.name)
-@pytest.mark.parametrize("seed", range(STORMS))
+@pytest.mark.parametrize("seed", mostly_nightly(range(STORMS), lambda seed: seed < 6))
 def test_a_protocol_of_the_docs_stands_storms(
     page: Path, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

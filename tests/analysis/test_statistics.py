@@ -22,10 +22,10 @@ from sim.analysis.statistics import (
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
 
-@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 9, 19, 29, 99, 999, 1e5, 0.5, 2.5])
 @pytest.mark.parametrize("p", [0.9, 0.95, 0.975, 0.99, 0.995, 0.9999, 0.6, 0.025, 0.3, 1e-9])
-def test_students_t_quantile_is_scipys(p: float, df: float) -> None:
-    assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-10)
+def test_students_t_quantile_is_scipys(p: float) -> None:
+    for df in (1, 2, 3, 4, 5, 9, 19, 29, 99, 999, 1e5, 0.5, 2.5):
+        assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-10), df
 
 
 def test_students_t_quantile_by_the_printed_tables() -> None:

@@ -123,8 +123,7 @@ AFTER: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("verb", AFTER)
-@pytest.mark.parametrize("fsync", [0.0, 0.01])
-@pytest.mark.parametrize("tracing", [False, True])
+@pytest.mark.parametrize(("fsync", "tracing"), [(0.0, False), (0.01, False), (0.0, True)])
 def test_a_dead_node_object_can_do_nothing(verb: str, fsync: float, tracing: bool) -> None:
     made = cluster(Machine(disk=Disk(fsync=fsync)), tracing=tracing)
     dead = node(made, "a")

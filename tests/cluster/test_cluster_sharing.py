@@ -74,9 +74,14 @@ SHARED: list[Callable[[], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("make", SHARED)
 @pytest.mark.parametrize(
-    "inside", [lambda v: v, lambda v: (1, v), lambda v: {"deep": [v]}, lambda v: Bump(v)]
+    ("make", "inside"),
+    [
+        *((make, lambda v: v) for make in SHARED),
+        (list, lambda v: (1, v)),
+        (list, lambda v: {"deep": [v]}),
+        (list, lambda v: Bump(v)),
+    ],
 )
 def test_a_mutable_object_in_two_nodes_is_an_error(
     make: Callable[[], Any], inside: Callable[[Any], Any]

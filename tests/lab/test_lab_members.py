@@ -85,15 +85,21 @@ class Plain:
     n: int = 1
 
 
+FREE = Machine()
+EVERY_PATH = [
+    (host, checking)
+    for host in (FREE, Machine(per_message=0.001), Machine(per_send=0.001))
+    for checking in (False, True)
+]
+
+
 @pytest.mark.parametrize(
-    "thing",
-    [{"a": 1}, Plain(), "text", 5, None, (1, 2), Ask, object()],
-    ids=lambda thing: type(thing).__name__,
+    ("thing", "host", "checking"),
+    [
+        *((thing, FREE, False) for thing in ({"a": 1}, Plain(), 5, None, (1, 2), object())),
+        *((thing, *path) for thing in ("text", Ask) for path in EVERY_PATH),
+    ],
 )
-@pytest.mark.parametrize(
-    "host", [Machine(), Machine(per_message=0.001), Machine(per_send=0.001)], ids=["free", "cpu", "send"]
-)
-@pytest.mark.parametrize("checking", [False, True])
 def test_what_is_no_message_is_refused_when_it_is_sent(thing: Any, host: Machine, checking: bool) -> None:
     made = Cluster(constant(0.010), checking=checking)
     for name in ("a", "b"):

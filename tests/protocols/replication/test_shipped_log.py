@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import pytest
@@ -23,9 +23,8 @@ def log_of(views: tuple[int, ...]) -> ShippedLog:
 LOGS = [views for length in range(5) for views in combinations_with_replacement((1, 2, 3, 4), length)]
 
 
-@pytest.mark.parametrize("behind", LOGS, ids=str)
-def test_stepping_back_in_turns_ends_where_both_hold_the_same_entry(behind: tuple[int, ...]) -> None:
-    for ahead in LOGS:
+def test_stepping_back_in_turns_ends_where_both_hold_the_same_entry() -> None:
+    for behind, ahead in product(LOGS, repeat=2):
         backup, primary = log_of(behind), log_of(ahead)
         position = primary.last
         for _ in range(12):
