@@ -43,7 +43,7 @@ def systems(page: Path, folder: Path) -> list[System]:
 
 @pytest.mark.parametrize("page", DEFINING, ids=lambda page: page.name)
 @pytest.mark.parametrize("seed", mostly_nightly(range(STORMS), lambda seed: seed < 6))
-def test_a_protocol_of_the_docs_stands_storms(
+def test_a_protocol_of_the_docs_keeps_its_invariants_in_storms(
     page: Path, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     defined = systems(page, tmp_path_factory.getbasetemp())

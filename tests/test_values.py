@@ -299,7 +299,7 @@ def test_bounds_are_declared_with_the_field_and_not_written_by_hand(cls: type) -
             )
 
 
-def test_a_bound_by_hand_is_told_from_other_conditions() -> None:
+def test_a_bound_by_hand_is_distinguished_from_other_conditions() -> None:
     def of(text: str) -> str | None:
         return by_hand(ast.parse(text, mode="eval").body, ["x", "y"])
 

@@ -36,7 +36,7 @@ def test_goodput_counts_what_was_answered_well() -> None:
     assert goodput(OPERATIONS, duration=2.0, warmup=1.0) == pytest.approx(1.0)
 
 
-def test_goodput_over_time_stands_beside_what_was_offered() -> None:
+def test_goodput_over_time_is_given_with_the_offered_load() -> None:
     timeline = goodput_timeline(OPERATIONS, duration=3.0, width=1.0, within=0.5)
     assert timeline["offered"].tolist() == [2.0, 3.0, 1.0]
     assert timeline["goodput"].tolist() == [1.0, 1.0, 1.0]

@@ -111,7 +111,7 @@ def test_messages_are_those_between_replicas() -> None:
     assert messages_per_member_and_period(links, 3, period=0.5, duration=5.0) == 2.0
 
 
-def test_who_is_informed_when() -> None:
+def test_informed_gives_members_and_times() -> None:
     events = pd.DataFrame(
         {
             "time": [1.0, 2.0, 2.5, 3.0, 4.0],

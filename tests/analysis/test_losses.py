@@ -23,7 +23,7 @@ def lost(frame: pd.DataFrame, final: Any) -> list[Any]:
     return acknowledged_lost(frame, {"x": final})["value"].tolist()
 
 
-def test_lost_writes_are_the_acknowledged_that_nobody_remembers() -> None:
+def test_lost_writes_are_the_acknowledged_ones_that_no_member_has() -> None:
     assert lost_writes([("c1", 2), ("c0", 1), ("c1", 1), ("c0", 1)], {("c1", 1)}) == [("c1", 2), ("c0", 1)]
     assert lost_writes([], {1}) == []
 

@@ -151,7 +151,7 @@ def test_a_run_without_operations_has_a_summary() -> None:
     assert found["unavailability"] == 0.0  # nobody asked
 
 
-def test_unavailability_is_told_by_kind_of_operation() -> None:
+def test_unavailability_is_given_by_kind_of_operation() -> None:
     """Reads go on while no write is answered from the crash at 1.0 to 3.1: a chain that has lost its head."""
     reads = [(t / 10, t / 10 + 0.05, "ok") for t in range(50) if t != 13]
     writes = [(0.2, 0.3, "ok"), (0.9, 3.1, "ok"), (3.2, 3.3, "ok"), (3.3, 4.9, "ok")]
@@ -174,7 +174,7 @@ def test_unavailability_is_told_by_kind_of_operation() -> None:
     assert all(math.isnan(one.value) for one in unavailability(frame, NO_EVENTS, duration=5.0).values())
 
 
-def test_the_summary_tells_the_longest_outage() -> None:
+def test_the_summary_gives_the_longest_outage() -> None:
     frame = operations((0.0, 0.1, "ok"), (0.1, 4.0, "ok"), (4.0, 4.1, "ok"), (4.1, math.nan, "info"))
     found = summary(frame, pd.DataFrame([crash(1.0)]), duration=5.0)
     assert found["unavailability"] == pytest.approx(3.0)

@@ -50,7 +50,7 @@ def test_gaps_before_the_fault_do_not_count() -> None:
     assert gap(busy(8.0, 10.5, 11.0, 11.5, 12.0, 13.0, 14.0, 15.0, 16, 17, 18, 19, 19.9), CRASH) == 1.0
 
 
-def test_time_in_which_nobody_waits_is_no_outage() -> None:
+def test_time_in_which_no_client_waits_is_no_outage() -> None:
     frame = operations((9.0, 9.5, "ok"), (14.0, 14.25, "ok"), (19.0, 19.5, "ok"))
     assert gap(frame, CRASH) == 0.5
 
@@ -112,7 +112,7 @@ HALVES = st.integers(0, 40).map(lambda n: n / 2)
     st.lists(HALVES, min_size=1, max_size=3),
 )
 @settings(max_examples=120)
-def test_it_is_the_longest_wait_for_an_ok_of_anyone_who_waits_after_the_first_fault(
+def test_it_is_the_longest_wait_for_an_ok_of_any_client_after_the_first_fault(
     rows: list[tuple[float, float, str]], faults: list[float]
 ) -> None:
     duration = 20.5

@@ -129,7 +129,7 @@ def test_how_many_seeds_are_needed() -> None:
     assert seeds_needed(gaps, mean_interval(gaps).half_width / 2) == pytest.approx(160, abs=1)
 
 
-def test_what_is_short_is_told_by_group_and_measure() -> None:
+def test_missing_precision_is_reported_by_group_and_measure() -> None:
     frame = pd.DataFrame(
         {
             "run": ["a"] * 10 + ["b"] * 10,

@@ -52,7 +52,7 @@ def test_a_table_holds_means_intervals_guarantees_and_marks() -> None:
     assert "messages_per_operation" not in table.columns  # no run has it
 
 
-def test_writes_acknowledged_unreplicated_are_shown_where_somebody_flagged_some() -> None:
+def test_writes_acknowledged_unreplicated_are_shown_where_a_system_flagged_some() -> None:
     measures = ["p50", "acknowledged_unreplicated"]
     assert "acknowledged_unreplicated" not in comparison_table(summaries(), measures=measures)
     none = summaries().assign(acknowledged_unreplicated=0.0)

@@ -179,7 +179,7 @@ def test_a_barrier_splits_what_one_handler_writes() -> None:
     assert outcomes == {(0, 0), (1, 0), (1, 1)}
 
 
-def test_without_a_barrier_what_one_handler_writes_is_kept_or_lost_whole() -> None:
+def test_without_a_barrier_the_writes_of_one_handler_are_kept_or_lost_together() -> None:
     class Whole(Node):
         first = durable(0)
         second = durable(0)

@@ -82,7 +82,7 @@ class Unread:
     number: int
 
 
-def test_a_message_that_nobody_handles_is_an_error_that_names_it() -> None:
+def test_an_unhandled_message_is_an_error_that_names_it() -> None:
     cluster = Cluster(constant(0.001))
     cluster.add(Member("a", Reader), place="lan")
     cluster.boot()

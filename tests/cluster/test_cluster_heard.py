@@ -69,7 +69,7 @@ class SaidAtOnce(Invariant):
     ],
     ids=["free", "cores", "card", "stream"],
 )
-def test_a_message_is_heard_once_and_when_it_is_said(
+def test_invariants_see_a_message_once_and_when_it_is_sent(
     machine: Machine, network: Topology, arrival: float | None
 ) -> None:
     cluster = Cluster(network, 0, checking=True)

@@ -246,7 +246,7 @@ def test_a_call_to_oneself_is_answered_at_once(options: dict[str, Any], profile:
 
 
 @both_paths
-def test_who_sends_to_itself_for_ever_is_told_so(
+def test_a_node_that_sends_to_itself_endlessly_is_an_error(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert own_steps.MOST_AT_ONCE == 1_000_000

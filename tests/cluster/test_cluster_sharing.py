@@ -114,7 +114,7 @@ def test_the_object_of_another_node_is_no_attribute() -> None:
         made.finish()
 
 
-def test_what_outlives_a_crash_without_the_disk_is_an_error() -> None:
+def test_state_that_survives_a_crash_without_the_disk_is_an_error() -> None:
     made = cluster(Counter)
     before = made.nodes["n0"].__dict__["own"]
     made.crash("n0")

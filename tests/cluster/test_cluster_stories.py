@@ -590,7 +590,7 @@ def test_spawn_takes_stories_only() -> None:
 
 
 @every_path
-def test_a_story_that_never_lets_time_go_on_is_told_so(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_story_that_never_lets_time_advance_is_an_error(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.cluster.own_steps.MOST_AT_ONCE", 1_000)
 
     def story(a: Any) -> Steps:

@@ -631,7 +631,7 @@ def test_a_bench_runs_handlers_that_yield_and_refuses_a_call_by_the_test_itself(
     assert bench.sent == [("a", Told(1))]
 
 
-def test_a_bench_tells_the_timers_of_a_node_from_those_of_its_parts() -> None:
+def test_a_bench_distinguishes_the_timers_of_a_node_from_those_of_its_parts() -> None:
     bench = Bench(Parts, "a", members=NAMES)
     assert {"tick", "left.tick"} == {name for name, _ in bench.timers}
     bench.fire("tick")
@@ -651,7 +651,7 @@ def test_a_bench_shows_a_call_and_takes_its_answer() -> None:
     assert [event for event, _ in bench.records] == [f"answered {Told(2)}", f"answered itself {Told(11)}"]
 
 
-def test_a_bench_keeps_what_the_node_sends_to_itself_when_told_to() -> None:
+def test_a_bench_keeps_messages_of_the_node_to_itself_on_request() -> None:
     bench = Bench(SendsToItself, "a", members=NAMES, keep_own=True)
     assert bench.sent == [("a", Note("to itself")), ("a", Wrapped(Note("and again")))]
     bench.deliver_self()

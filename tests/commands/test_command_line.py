@@ -345,7 +345,7 @@ def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
             os.kill(worker, 0)
 
 
-def test_compare_tells_sizes_apart_and_names_what_is_shared(tmp_path: Path) -> None:
+def test_compare_distinguishes_sizes_and_names_shared_settings(tmp_path: Path) -> None:
     done = sim("compare", "Raft(nodes=3)", "Raft(nodes=5)", "--seeds", "1", "--workers", "1",
                "--set", "duration=2", "--set", "faults=[]", "--out", str(tmp_path / "sizes"))  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -110,7 +110,7 @@ def test_random_crashes_keep_their_mean_times_and_never_exceed_max_down() -> Non
     assert (level, most) == (0, 1)
 
 
-def test_a_random_crash_of_one_member_does_not_depend_on_who_else_is_there() -> None:
+def test_a_random_crash_of_one_member_does_not_depend_on_the_other_members() -> None:
     def crashes_of_n1(*members: str) -> list[float]:
         one = scenario(RandomCrashes(mttf=1.0, mttr=0.3, members=members), duration=20.0)
         return [t for t, n, _ in events(one, "crash", "restart") if n == "n1"]
@@ -374,7 +374,7 @@ def test_members_join_leave_and_hand_over_when_the_administrator_asks() -> None:
     assert simulation.leader == "n3"
 
 
-def test_a_request_about_nobody_is_refused() -> None:
+def test_a_request_about_an_unknown_member_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no 'n9'"):
         scenario(Administer(Join("n9"), at=1.0))
 

@@ -214,7 +214,7 @@ def test_an_event_that_never_happens_is_an_error_that_names_it(env: Environment)
         env.run(until=env.event())
 
 
-def test_a_failed_event_that_nobody_handles_ends_the_run_with_a_copy_and_its_cause(env: Environment) -> None:
+def test_an_unhandled_failed_event_ends_the_run_with_a_copy_and_its_cause(env: Environment) -> None:
     failure = KeyError("lost")
     env.event().fail(failure)
     with pytest.raises(KeyError, match="lost") as raised:
@@ -390,7 +390,9 @@ def test_running_and_stepping_process_plain_calls_alike(
 # --- Time that stands still ---------------------------------------------------------------------------------
 
 
-def test_a_run_in_which_time_stands_still_says_so(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_in_which_time_does_not_advance_is_an_error(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(environment, "CROWD", 1000)
 
     def again(argument: Any) -> None:
@@ -415,7 +417,7 @@ def test_a_crowd_at_one_instant_is_no_standstill(env: Environment, monkeypatch: 
     assert len(seen) == 1500
 
 
-def test_whoever_overrides_step_hears_of_a_standstill_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_overrides_step_detects_a_standstill_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "CROWD", 1000)
 
     class Traced(Environment):

@@ -64,7 +64,7 @@ def test_an_earlier_deadline_wins_and_the_overtaken_entry_does_nothing(env: Envi
     assert env.now == 10  # the overtaken entry was still there
 
 
-def test_an_overtaken_entry_adds_none_when_it_finds_the_timer_armed_anew(env: Environment) -> None:
+def test_an_overtaken_entry_adds_none_when_the_timer_is_armed_again(env: Environment) -> None:
     fired = []
     timer = Timer(env, lambda _: fired.append(env.now))
     timer.arm_at(10)

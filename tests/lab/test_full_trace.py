@@ -227,7 +227,7 @@ def test_a_message_says_its_content_the_step_that_sent_it_and_the_operations_tha
     assert steps["handler"][first["return_step"]] == "on_reply"
 
 
-def test_the_fates_of_messages_are_told_apart() -> None:
+def test_the_fates_of_messages_are_distinguished() -> None:
     live = Scenario(
         system=Mine(),
         network=lan(0.010, loss=0.1, duplicate=0.2),

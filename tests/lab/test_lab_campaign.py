@@ -90,7 +90,7 @@ def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name:
 
 
 @pytest.mark.parametrize(("name", "seed"), [("EPaxos", 3), ("EPaxosStar", 1), ("Mencius", 1)])
-def test_replicas_that_are_slow_to_send_do_not_ask_each_other_for_ever(name: str, seed: int) -> None:
+def test_replicas_that_are_slow_to_send_stop_asking_each_other(name: str, seed: int) -> None:
     """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""
     campaign(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
 

@@ -58,7 +58,7 @@ class Leaderless(Raft):
         return (NoLeader(),)
 
 
-def test_what_broke_is_told_with_its_seed() -> None:
+def test_a_violation_is_reported_with_its_seed() -> None:
     done = campaign([Leaderless(nodes=3), Raft(nodes=3)], seeds=2, storm=short, workers=1, progress=None)
     assert not done.ok
     assert done.table()["invalid"].tolist() == [2, 0]

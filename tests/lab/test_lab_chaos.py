@@ -84,7 +84,7 @@ def test_clocks_are_as_wrong_as_the_system_allows_and_no_more() -> None:
     assert Raft().max_clock_drift is PrimaryBackup().max_clock_drift is None
 
 
-def test_nobody_crashes_where_nobody_may() -> None:
+def test_no_member_crashes_where_the_system_allows_no_crash() -> None:
     alone = ViewstampedReplication(nodes=1)
     assert alone.max_down == 0
     assert drawn(alone, RandomCrashes) == []

@@ -56,7 +56,7 @@ def caught(system: System, model: str, seeds: int, **changes: Any) -> Run | None
     ],
     ids=lambda s: s.label,
 )
-def test_reads_from_anybody_are_caught_when_they_should_be_linearizable(system: System) -> None:
+def test_reads_at_any_replica_are_caught_when_they_should_be_linearizable(system: System) -> None:
     run = caught(system, "linearizable", 3)
     assert run is not None
     assert system.consistency != "linearizable"

@@ -83,7 +83,7 @@ class Nobody(System):
         return tuple(Member(f"n{i}", Silent) for i in range(3))
 
 
-def test_a_run_in_which_nobody_was_answered_is_unknown() -> None:
+def test_a_run_without_answers_is_unknown() -> None:
     scenario = Scenario(system=Nobody(), workload=ClosedLoop(clients=2, keys=UniformKeys(2)), duration=1.0)
     assert scenario.run(1).check().status == "unknown"
     assert not scenario.run(1).check().ok
@@ -91,6 +91,6 @@ def test_a_run_in_which_nobody_was_answered_is_unknown() -> None:
     assert list(table["checked"]) == ["0/2 valid, 2 unknown", "2/2 valid"]
 
 
-def test_replicas_that_nobody_wrote_to_have_not_converged_but_done_nothing() -> None:
+def test_convergence_is_unknown_for_replicas_without_writes() -> None:
     scenario = Scenario(system=Crdt(), workload=NoLoad(), duration=0.5)
     assert scenario.run(1).check().status == "unknown"

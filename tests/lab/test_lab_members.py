@@ -56,7 +56,7 @@ def test_two_members_of_one_name_are_refused() -> None:
         Scenario(system=Small(names=("a", "b", "a")))
 
 
-def test_a_request_that_nobody_serves_is_refused() -> None:
+def test_a_request_without_a_handler_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"send Request, for which Deaf has no handler: write on_request\(self, src"
     ):

@@ -32,7 +32,7 @@ class Counted(Raft):
         return super().with_timing(timing)
 
 
-def test_a_scenario_is_resolved_once_whoever_asks() -> None:
+def test_a_scenario_is_resolved_once_for_all_callers() -> None:
     ASKED["with_timing"] = 0
     made = Scenario(system=Counted(nodes=3), network=TWO, duration=1.0)
     simulation = made.start(seed=1)
@@ -91,7 +91,7 @@ def test_a_system_without_members_is_refused_in_words() -> None:
         Scenario(system=Empty())
 
 
-def test_the_admin_client_asks_once_who_serves_a_request_however_often_it_tries() -> None:
+def test_the_admin_client_finds_the_server_of_a_request_once_for_all_attempts() -> None:
     made = Scenario(system=Counted(nodes=3, transfer=True), network=TWO, duration=30.0)
     simulation = made.start(seed=1)
     simulation.run(until=5.0)

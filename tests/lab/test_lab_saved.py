@@ -184,7 +184,7 @@ def test_a_system_of_ones_own_is_loaded_where_it_is_allowed(tmp_path: Path) -> N
     check(back, run)
 
 
-def test_results_of_what_no_file_can_hold_are_saved_and_the_reason_told(tmp_path: Path) -> None:
+def test_results_of_an_unwritable_scenario_are_saved_with_the_reason(tmp_path: Path) -> None:
     system = MultiPrimary(conflicts="siblings", resolver=lambda values: max(values, key=str))
     Scenario(system=system, duration=1.0).run(seed=1).save(tmp_path)
     assert (tmp_path / "operations.csv").exists()

@@ -182,7 +182,7 @@ def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
     assert operations["returned"].isna().all()
 
 
-def test_clients_that_ask_for_ever_at_one_instant_are_an_error_that_says_so(
+def test_clients_that_ask_endlessly_at_one_instant_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(environment, "CROWD", 10_000)

@@ -288,7 +288,7 @@ def test_a_client_at_a_node_reaches_it_without_delay_and_others_as_from_there() 
     assert made.nodes["b"].got == [(0.1, 1)]  # type: ignore[attr-defined]
 
 
-def test_sending_to_nobody_is_refused_with_both_names() -> None:
+def test_sending_to_an_unknown_node_is_refused_with_both_names() -> None:
     made = cluster(constant(0.001))
     with pytest.raises(LookupError, match="a sends to 'zz'"):
         made.nodes["a"].send("zz", Parcel(1))

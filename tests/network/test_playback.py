@@ -81,7 +81,7 @@ def test_start_shifts_the_recording_and_after_says_what_follows(file: Path) -> N
     assert arrivals(again, "a", "b", sent) == pytest.approx({0: 0.1, 1: 0.1, 3: 0.02, 4: 0.1})
 
 
-def test_a_run_beyond_the_recording_is_refused_unless_told(file: Path) -> None:
+def test_a_run_beyond_the_recording_is_refused_by_default(file: Path) -> None:
     def scenario(**options: Any) -> Scenario:
         network = wan(csv=file, replay=True, **options)
         return Scenario(system=Raft(nodes=3), network=network, workload=OpenLoop(), duration=4.5)

@@ -110,7 +110,7 @@ def test_the_latency_at_a_time_does_not_depend_on_the_traffic(some: list[float],
     assert [second(time) for time in some] == [busy[time] for time in some]
 
 
-def test_one_latency_is_kept_for_the_coherence_time_and_then_drawn_anew() -> None:
+def test_one_latency_is_kept_for_the_coherence_time_and_then_redrawn() -> None:
     latency = latency_over_time(Uniform(0.0, 1.0), 2.0, np.random.default_rng(1))
     times = np.arange(0.0, 4000.0, 0.1)
     values = np.array([latency(t) for t in times.tolist()])

@@ -91,7 +91,7 @@ def other_function_with_a_message_of_the_same_name() -> tuple[type, type[Node]]:
     return Ping, Local
 
 
-def test_messages_of_one_name_in_two_functions_are_told_apart() -> None:
+def test_messages_of_one_name_in_two_functions_are_distinguished() -> None:
     @message
     class Ping:
         text: str

@@ -52,7 +52,7 @@ def test_the_reply_for_every_request_is_generated_and_sent_by_the_tail() -> None
     assert s.take("client1") == [Reply(1, 1, "ok", "v")]
 
 
-def test_a_server_between_forwards_and_replies_to_nobody() -> None:
+def test_a_middle_server_forwards_and_sends_no_reply() -> None:
     s = server("n1")
     s.deliver("n0", Forward(1, 0, 0, 0, (update(1),)))
     assert [(dst, type(m)) for dst, m in s.sent] == [("n2", Forward)]
@@ -186,7 +186,7 @@ def test_a_server_that_its_predecessor_finds_silent_is_removed_when_its_lease_is
     assert m.node.chain.members == ("n0", "n1", "n2")
 
 
-def test_nobody_else_may_call_a_server_silent() -> None:
+def test_only_its_neighbours_may_report_a_server_as_silent() -> None:
     m = master()
     alive(m, "n0", silent=("n3",))
     for _ in range(12):

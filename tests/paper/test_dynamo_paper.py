@@ -102,7 +102,7 @@ def test_4_4_versions_that_are_causally_unrelated_are_all_returned_and_a_write_w
     assert one.merge(both).merge(other).shown == ("c",)
 
 
-def test_4_6_operations_go_to_the_first_n_healthy_nodes_with_a_hint_of_whose_place_they_take() -> None:
+def test_4_6_operations_go_to_the_first_n_healthy_nodes_with_a_hint_of_the_home_that_they_replace() -> None:
     bench = node(sloppy=True)
     bench.node.coordinator.suspect(HOMES[1])
     sent = writing(bench)
@@ -163,7 +163,7 @@ def test_4_7_roots_are_exchanged_first_and_children_only_where_they_differ() -> 
     assert mine.node.store[KEY] == theirs.node.store[KEY] == NEW
 
 
-def test_4_8_a_node_is_thought_failed_by_who_hears_nothing_of_it_and_asked_again_from_time_to_time() -> None:
+def test_4_8_a_node_that_does_not_answer_is_suspected_and_probed_from_time_to_time() -> None:
     bench = node()
     writing(bench)
     ticket = ticket_of(bench)
@@ -179,7 +179,7 @@ def test_4_8_a_node_is_thought_failed_by_who_hears_nothing_of_it_and_asked_again
     assert not bench.node.coordinator.suspected
 
 
-def test_5_after_the_reply_the_coordinator_waits_for_the_others_and_updates_who_was_behind() -> None:
+def test_5_after_the_reply_the_coordinator_waits_for_the_others_and_updates_stale_homes() -> None:
     bench = node(r=1, repair="background")
     reading(bench)
     ticket = ticket_of(bench)
@@ -190,7 +190,7 @@ def test_5_after_the_reply_the_coordinator_waits_for_the_others_and_updates_who_
     assert not bench.node.coordinator.operations
 
 
-def test_5_a_home_that_never_answers_does_not_keep_the_repair_of_the_others_waiting_for_ever() -> None:
+def test_5_a_home_that_never_answers_does_not_block_the_repair_of_the_others() -> None:
     bench = node(r=1, repair="background")
     reading(bench)
     ticket = ticket_of(bench)

@@ -183,7 +183,7 @@ def test_it_asks_everyone_with_a_higher_ballot(acceptor: Any) -> None:
     assert recovering(acceptor) == Ballot(1, "n1")
 
 
-def test_a_replica_promises_only_higher_ballots_and_tells_what_it_knew(acceptor: Any) -> None:
+def test_a_replica_promises_only_higher_ballots_and_reports_its_state(acceptor: Any) -> None:
     acceptor.deliver("n0", PreAccept((0, 1), DEFAULT, A, 1, ()))
     assert acceptor.deliver("n2", Prepare((0, 1), Ballot(2, "n2"))) == [
         ("n2", answer(Ballot(2, "n2"), pre_accepted()))
@@ -226,7 +226,7 @@ def test_if_f_others_than_the_leader_pre_accepted_alike_in_its_ballot_these_are_
     assert sent[0][1] == Accept((0, 1), ballot, A, 1, ())
 
 
-def test_if_the_leader_itself_answers_it_has_not_committed_and_phase_1_starts_anew(acceptor: Any) -> None:
+def test_if_the_leader_itself_answers_it_has_not_committed_and_phase_1_restarts(acceptor: Any) -> None:
     acceptor.deliver("n0", PreAccept((0, 1), DEFAULT, A, 1, ()))
     ballot = recovering(acceptor)
     acceptor.deliver("n2", answer(ballot, pre_accepted()))
@@ -234,7 +234,7 @@ def test_if_the_leader_itself_answers_it_has_not_committed_and_phase_1_starts_an
     assert sent[0][1] == PreAccept((0, 1), ballot, A, 1, ())
 
 
-def test_with_fewer_phase_1_starts_anew_and_the_fast_path_is_avoided(acceptor: Any) -> None:
+def test_with_fewer_phase_1_restarts_and_the_fast_path_is_avoided(acceptor: Any) -> None:
     acceptor.deliver("n0", PreAccept((0, 1), DEFAULT, A, 1, ()))
     ballot = recovering(acceptor)
     acceptor.deliver("n2", answer(ballot, NOTHING))
@@ -246,7 +246,7 @@ def test_with_fewer_phase_1_starts_anew_and_the_fast_path_is_avoided(acceptor: A
     assert sent[0][1] == Accept((0, 1), ballot, A, 1, ())
 
 
-def test_if_nobody_knows_the_command_a_no_op_takes_its_place(acceptor: Any) -> None:
+def test_if_no_replica_knows_the_command_a_no_op_takes_its_place(acceptor: Any) -> None:
     ballot = recovering(acceptor)
     acceptor.deliver("n2", answer(ballot, NOTHING))
     sent = acceptor.deliver("n3", answer(ballot, NOTHING))
@@ -330,7 +330,7 @@ def test_a_recovery_without_the_leader_takes_over_what_its_partner_pre_accepted(
     assert sent[0][1] == Accept((0, 1), ballot, A, *partners)
 
 
-def test_if_the_partner_has_pre_accepted_nothing_phase_1_starts_anew() -> None:
+def test_if_the_partner_has_pre_accepted_nothing_phase_1_restarts() -> None:
     bench, ballot = recovers_of_three("n2", to_three(9, ((2, 7),)))
     sent = bench.deliver("n1", answer(ballot, NOTHING))
     assert sent[0][1] == PreAccept((0, 1), ballot, A, 1, ())

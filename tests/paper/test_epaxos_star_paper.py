@@ -138,7 +138,7 @@ def test_n_minus_f_that_accept_commit(coordinator: Any) -> None:
 # Recovery (figure 5)
 
 
-def test_a_replica_joins_higher_ballots_only_and_tells_what_it_knew() -> None:
+def test_a_replica_joins_higher_ballots_only_and_reports_its_state() -> None:
     bench = replica("n2")
     bench.deliver("n0", PreAccept(ID, A, D))
     bench.take()
@@ -150,7 +150,7 @@ def test_a_replica_joins_higher_ballots_only_and_tells_what_it_knew() -> None:
     assert bench.node.instances[ID].accepted == ZERO
 
 
-def test_who_has_committed_says_so(recovering: Any) -> None:
+def test_a_replica_that_has_committed_reports_the_commit(recovering: Any) -> None:
     bench = replica("n2")
     bench.deliver("n0", Commit(ID, A, D))
     assert bench.deliver("n1", Recover(ID, BALLOT)) == [("n1", Commit(ID, A, D))]
@@ -188,7 +188,7 @@ def test_with_support_of_q_minus_e_the_quorum_validates(recovering: Any) -> None
     ]
 
 
-def test_who_validates_knows_the_command_from_now_on() -> None:
+def test_a_replica_that_validates_keeps_the_command() -> None:
     bench = replica("n2")
     bench.deliver("n1", Recover(ID, BALLOT))
     bench.take()
@@ -294,7 +294,7 @@ def test_the_wait_ends_with_a_no_op_when_the_first_coordinator_answers(waiting: 
     assert sent(waiting) == Accept(ID, BALLOT, NOOP, NO_DEPS)
 
 
-def test_the_wait_ends_with_what_somebody_outside_q_has_accepted(waiting: Any) -> None:
+def test_the_wait_ends_with_the_value_that_a_replica_outside_q_has_accepted(waiting: Any) -> None:
     recover(waiting, n4=Record(ACCEPTED, A, after((2, 1)), A, D, Ballot(0, "z"), Ballot(0, "z")))
     assert sent(waiting) == Accept(ID, BALLOT, A, after((2, 1)))
 
@@ -337,7 +337,7 @@ def test_a_recovery_without_the_coordinator_takes_over_what_its_partner_pre_acce
     assert sent(bench) == Accept(ID, ballot, A, NONE if recovers == "n1" else MORE)
 
 
-def test_if_the_partner_has_pre_accepted_nothing_a_no_op_is_safe_whoever_else_has() -> None:
+def test_if_the_partner_has_pre_accepted_nothing_a_no_op_is_safe_even_if_others_have() -> None:
     bench = of_three("n2")
     bench.deliver("n0", PreAccept(ID, A, NONE, "n1"))
     bench.take()

@@ -151,7 +151,7 @@ def test_2_2_a_proposer_must_not_use_responses_to_another_of_its_proposals() -> 
     assert bench.deliver("n2", Promise(Ballot(2, "n0"), None)) == []
 
 
-def test_2_2_it_abandons_a_proposal_when_told_of_a_higher_number_and_tries_above_that() -> None:
+def test_2_2_a_proposer_that_learns_of_a_higher_number_retries_above_it() -> None:
     bench = proposer()
     bench.deliver("c0", Request(put("a")))
     bench.deliver("n1", Nack(Ballot(1, "n0"), Ballot(7, "n2")))

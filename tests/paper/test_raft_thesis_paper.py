@@ -194,7 +194,7 @@ def test_pre_votes_are_refused_to_a_log_that_is_behind() -> None:
     assert bench.deliver("n1", PreVote(9, "n1", 5, 1)) == [("n1", PreVoteReply(2, False, 9))]
 
 
-def test_pre_votes_are_refused_while_a_leader_is_heard() -> None:
+def test_pre_votes_are_refused_while_a_leader_sends_heartbeats() -> None:
     bench = server(pre_vote=True)
     hears_leader(bench)
     assert bench.deliver("n2", PreVote(2, "n2", 5, 5)) == [("n2", PreVoteReply(1, False, 2))]
@@ -215,7 +215,7 @@ def test_a_rejected_pre_candidate_learns_a_higher_term() -> None:
     assert bench.node.current_term == 5
 
 
-def test_pre_votes_that_come_after_the_leader_has_been_heard_count_no_more() -> None:
+def test_pre_votes_that_arrive_after_a_heartbeat_of_the_leader_do_not_count() -> None:
     bench = server(pre_vote=True)
     bench.fire("election")
     hears_leader(bench, term=0)
@@ -226,7 +226,7 @@ def test_pre_votes_that_come_after_the_leader_has_been_heard_count_no_more() -> 
 # 3.10: leadership transfer
 
 
-def test_a_transfer_to_an_up_to_date_server_tells_it_to_time_out_now() -> None:
+def test_a_transfer_to_an_up_to_date_server_sends_timeout_now() -> None:
     bench = leader(transfer=True)
     assert bench.deliver("admin", Transfer("n1")) == [("n1", TimeoutNow(1))]
 
@@ -274,7 +274,7 @@ def test_a_transfer_that_takes_longer_than_an_election_timeout_is_given_up() -> 
 
 
 @pytest.mark.parametrize(("to", "done"), [("n0", True), ("n9", False)])
-def test_a_transfer_to_itself_is_done_and_to_nobody_is_refused(to: str, done: bool) -> None:
+def test_a_transfer_to_itself_is_done_and_to_an_unknown_server_is_refused(to: str, done: bool) -> None:
     bench = leader(transfer=True)
     ((_, answer),) = bench.deliver("admin", Transfer(to))
     assert answer.done is done
@@ -454,7 +454,7 @@ def test_what_is_refused_while_a_snapshot_travels_is_not_sent_again_and_again() 
     assert bench.deliver("n2", AppendEntriesReply(2, False, 3)) == []
 
 
-def test_a_snapshot_from_the_leader_is_a_sign_of_its_life() -> None:
+def test_a_snapshot_from_the_leader_resets_the_election_timeout() -> None:
     bench = server(snapshot_every=9, check_quorum=True)
     bench.time = 5.0
     bench.deliver("n1", InstallSnapshot(1, "n1", snapshot_of(3)))
@@ -462,7 +462,7 @@ def test_a_snapshot_from_the_leader_is_a_sign_of_its_life() -> None:
     assert bench.deliver("n2", RequestVote(9, "n2", 9, 9)) == []
 
 
-def test_a_rejection_that_names_its_conflict_is_a_sign_of_the_followers_life() -> None:
+def test_a_rejection_that_names_its_conflict_shows_that_the_follower_is_up() -> None:
     bench = leader(5, check_quorum=True, fast_backtracking=True)
     bench.time += 0.6
     for follower in ("n1", "n2"):
@@ -471,7 +471,7 @@ def test_a_rejection_that_names_its_conflict_is_a_sign_of_the_followers_life() -
     assert bench.node.role == "leader"
 
 
-def test_answers_of_an_older_term_are_no_sign_of_life() -> None:
+def test_answers_of_an_older_term_do_not_show_that_a_follower_is_up() -> None:
     bench = leader(3, check_quorum=True)
     bench.time += 0.6
     bench.deliver("n1", AppendEntriesReply(0, True, 0))

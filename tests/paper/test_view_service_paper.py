@@ -64,7 +64,7 @@ def test_the_first_view_has_the_first_primary_and_all_others_as_backups() -> Non
     assert ping(s, "n1", 1) == View(1, ("n0", "n1", "n2"))
 
 
-def test_a_view_stands_while_all_its_members_ping() -> None:
+def test_a_view_does_not_change_while_all_its_members_ping() -> None:
     s = service()
     pass_time(s, 5.0, "n0", "n1", "n2")
     assert s.node.view.number == 1
@@ -199,7 +199,7 @@ def test_view_numbers_grow_by_one_and_successive_views_differ() -> None:
     assert all(a.members != b.members for a, b in pairwise(seen))
 
 
-def test_the_view_survives_a_restart_and_nobody_is_deposed_by_a_service_that_slept() -> None:
+def test_the_view_survives_a_restart_and_a_service_that_was_down_removes_no_member() -> None:
     s = service()
     lead(s, "n0", 1)
     pass_time(s, 1.5, "n1", "n2")

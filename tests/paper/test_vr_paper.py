@@ -302,7 +302,7 @@ def test_a_response_to_an_earlier_recovery_does_not_count() -> None:
 # Crash-consistent quorums (DISC 2017)
 
 
-def test_a_do_view_change_of_a_life_that_has_ended_does_not_count() -> None:
+def test_a_do_view_change_of_an_earlier_incarnation_does_not_count() -> None:
     bench = in_view_change()
     bench.deliver("n2", do_view_change(1, (), 0))
     bench.deliver("n2", Recovery(1, (0, 0, 1, 0, 0)))  # n2 has lost its state since

@@ -83,7 +83,7 @@ def test_an_application_is_replicated_and_judged_by_itself(name: str, applicatio
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_who_applies_all_commands_in_one_order_claims_to_be_linearizable(name: str) -> None:
+def test_systems_that_apply_all_commands_in_one_order_claim_to_be_linearizable(name: str) -> None:
     assert SYSTEMS[name]().consistency == "linearizable"
 
 
@@ -271,7 +271,7 @@ def test_a_search_that_takes_too_long_ends_as_unknown_with_the_reason(
     )
 
 
-def test_a_failure_that_the_application_tells_is_judged() -> None:
+def test_a_failure_that_the_application_reports_is_judged() -> None:
     operations = run(Raft(nodes=3, application=Bank()), duration=0.1).operations
     row = operations.index[operations["status"] == "fail"][0]
     operations.loc[row, "result"] = "a0 holds 99"
@@ -306,7 +306,7 @@ SCANNING = [
 @pytest.mark.parametrize(
     "system", [*SCANNING, BroadcastStore(order="total", reads="ordered")], ids=lambda s: s.label
 )
-def test_who_serves_scans_answers_what_was_written(system: System) -> None:
+def test_systems_that_serve_scans_answer_with_written_values(system: System) -> None:
     """And is not accused by its invariants, which know what a read of several keys must see."""
     scans = ClosedLoop(clients=3, mix=Mix({"scan": 1, "put": 1}, UniformKeys(5)))
     done = Scenario(

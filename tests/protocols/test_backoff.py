@@ -35,7 +35,7 @@ def test_waits_double_while_nothing_comes_of_the_attempts_and_begin_again_when_s
     ]
 
 
-def test_a_client_that_nobody_answers_tries_for_as_long_as_the_run_lasts() -> None:
+def test_a_client_without_an_answer_retries_until_the_run_ends() -> None:
     scenario = Scenario(
         system=Raft(nodes=3),
         network=constant(0.0001),
@@ -56,7 +56,7 @@ BOUNDED = {
 }
 
 
-def test_nobody_doubles_a_wait_by_a_formula_of_his_own() -> None:
+def test_every_doubling_wait_uses_longest_wait() -> None:
     """``2.0 ** n`` overflows at 1,024, so a wait that doubles is the business of `longest_wait`."""
     found = {
         ast.unparse(node): path

@@ -47,7 +47,7 @@ def asked_until(leader: str, named: dict[str, str]) -> list[str]:
     ],
     ids=str,
 )
-def test_a_client_asks_everybody_before_it_asks_anybody_twice_of_its_own_accord(
+def test_a_client_asks_all_replicas_before_it_asks_one_twice_by_itself(
     named: dict[str, str],
 ) -> None:
     asked = asked_until("n4", named)

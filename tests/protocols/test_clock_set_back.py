@@ -83,7 +83,7 @@ def name_of(case: object) -> str:
 
 
 @pytest.mark.parametrize(("system", "holder"), CASES, ids=name_of)
-def test_a_wall_clock_that_is_set_back_changes_nothing_of_who_may_answer(
+def test_a_wall_clock_that_is_set_back_does_not_change_which_replica_may_answer(
     system: System, holder: tuple[str, str]
 ) -> None:
     who, place = holder

@@ -337,7 +337,7 @@ def fault_model(system: System) -> tuple[object, ...]:
     ],
     ids=lambda system: system.label,
 )
-def test_a_system_around_another_stands_what_that_one_stands(store: System) -> None:
+def test_a_system_around_another_has_the_fault_model_of_the_inner_one(store: System) -> None:
     assert fault_model(store) != fault_model(System())
     assert fault_model(BalancedStore(store=store)) == fault_model(store)
     if isinstance(store, Raft):

@@ -47,7 +47,7 @@ def subsets(members: tuple[str, ...]) -> list[tuple[str, ...]]:
         (Explicit((("n0", "n1"), ("n2", "n3", "n4"))), FIVE, ("n0", "n1", "n4"), ("n0", "n2", "n3")),
     ],
 )
-def test_who_is_a_quorum(
+def test_the_sets_that_are_quorums(
     system: QuorumSystem, members: tuple[str, ...], yes: tuple[str, ...], no: tuple[str, ...]
 ) -> None:
     assert system.over(members)(yes)

@@ -54,7 +54,7 @@ def test_a_new_command_is_ordered_and_answered_when_it_is_applied(bench: Bench[O
     assert sent(bench) == [], "nobody waits any more"
 
 
-def test_a_duplicate_of_what_is_under_way_is_answered_once_to_who_asked_last(bench: Bench[Ordering]) -> None:
+def test_a_duplicate_of_a_running_request_is_answered_once_to_the_last_sender(bench: Bench[Ordering]) -> None:
     ask(bench, 1)
     ask(bench, 1, "c1")
     assert bench.node.ordered == [command(1)]
@@ -87,7 +87,7 @@ def test_after_a_restart_a_duplicate_is_ordered_again_and_takes_effect_once(benc
     assert bench.node.store.application.data == {"x": 1}
 
 
-def test_a_no_op_answers_nobody(bench: Bench[Ordering]) -> None:
+def test_a_no_op_sends_no_answer(bench: Bench[Ordering]) -> None:
     ask(bench, 1)
     bench.node.take(NOOP)
     assert sent(bench) == []

@@ -41,7 +41,7 @@ def test_a_first_leader_that_is_no_replica_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LED)
-def test_nobody_leads_before_the_nodes_live_and_another_role_is_refused(name: str) -> None:
+def test_there_is_no_leader_before_the_nodes_start_and_another_role_is_refused(name: str) -> None:
     system = getattr(protocols, name)(nodes=3, **({"order": "total"} if name == "BroadcastStore" else {}))
     assert system.holder("leader", {}) is None
     with pytest.raises(LookupError, match="dancer"):
@@ -49,7 +49,7 @@ def test_nobody_leads_before_the_nodes_live_and_another_role_is_refused(name: st
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_times_that_nobody_gave_are_those_of_the_one_rule(name: str) -> None:
+def test_times_that_are_not_given_follow_the_one_rule(name: str) -> None:
     system = getattr(protocols, name)()
     assert (system.heartbeat_interval, system.detection_timeout) == dataclasses.astuple(Timing())
     slower = system.with_timing(Timing.of(0.2))

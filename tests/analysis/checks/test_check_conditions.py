@@ -234,7 +234,7 @@ def busy(seed: int = 1) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", ["linearizable", "sequential", "regular", "CC", "eventual"])
-def test_a_value_that_nobody_wrote_is_found_at_once(name: str) -> None:
+def test_a_value_that_no_client_wrote_is_found_at_once(name: str) -> None:
     frame = busy()
     frame.loc[frame.index[frame.kind == "read"][-1], "value"] = 99
     start = time.process_time()

@@ -135,7 +135,7 @@ def test_times_that_cannot_be_compared_are_refused() -> None:
         check(far)
 
 
-def test_large_values_are_told_apart() -> None:
+def test_large_values_are_distinguished() -> None:
     frame = stale()
     frame["value"] = pd.Series([2**53 + 1, 2**53, 2**53 + 1], dtype=object)
     verdict = check(frame)

@@ -104,7 +104,7 @@ def test_a_percentile_that_is_a_lower_bound_is_an_arrow(summaries: pd.DataFrame)
     assert any(text.get_text().startswith("≥") for text in ax.texts)
 
 
-def test_charts_draw_where_they_are_told_and_open_no_figure(
+def test_charts_draw_on_the_given_axes_and_open_no_figure(
     operations: pd.DataFrame, summaries: pd.DataFrame
 ) -> None:
     from matplotlib.figure import Figure

@@ -82,7 +82,7 @@ def test_throughput_and_latency_meet_in_order_of_load(sweep: pd.DataFrame) -> No
     assert ax.get_xlabel() == "throughput (op/s)"
 
 
-def test_colours_are_told_apart_and_go_round() -> None:
+def test_colours_differ_and_repeat_in_a_cycle() -> None:
     assert len(set(PALETTE)) == len(PALETTE)
     assert list(colours(f"r{i}" for i in range(8)).values()) == [*PALETTE, PALETTE[0]]
 

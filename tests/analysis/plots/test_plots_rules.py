@@ -192,7 +192,7 @@ def test_lines_that_coincide_are_both_seen(operations: pd.DataFrame, events: pd.
     assert list(dashes("abcdef").values()) == [*DASHES, DASHES[0]]
 
 
-def test_what_is_counted_in_bins_is_drawn_over_the_whole_bin(frames: Frames) -> None:
+def test_counts_in_bins_are_drawn_over_the_whole_bin(frames: Frames) -> None:
     one = frames["operations"][frames["operations"]["run"] == "Raft"]
     _, lower = timelines.timeline(one, frames["events"], duration=30.0, width=1.0, quantiles=(0.99,))
     (steps,) = [patch for patch in lower.patches if hasattr(patch, "get_data")]

@@ -58,9 +58,7 @@ def falsified(record: FigureRecord, change: Callable[[dict[str, Any]], Any], fol
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_picture_that_nobody_touched_is_identical(
-    compared: Comparison, suffix: str, tmp_path: Path
-) -> None:
+def test_an_unchanged_picture_is_identical(compared: Comparison, suffix: str, tmp_path: Path) -> None:
     file = save(compared.plot.latency_cdf(), tmp_path / f"figure{suffix}")
     answer = again(file)
     assert answer.status == "identical"
@@ -240,7 +238,7 @@ def test_what_states_nothing_is_refused_in_one_line(
     assert complaint in refused(tmp_path, name, content)
 
 
-def test_a_record_cannot_name_a_module_that_nobody_allowed(record: FigureRecord, tmp_path: Path) -> None:
+def test_a_record_cannot_name_a_module_that_is_not_allowed(record: FigureRecord, tmp_path: Path) -> None:
     (tmp_path / "trap.py").write_text("raise RuntimeError('imported')\n")
 
     def spring(tree: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def test_a_killed_writer_loses_no_row(killed: Path, tmp_path: Path) -> None:
     assert readable(copied(killed, tmp_path / "copy")) == list(range(COUNT))
 
 
-def test_a_row_that_was_written_by_half_is_gone_whole(killed: Path, tmp_path: Path) -> None:
+def test_a_half_written_row_is_lost_completely(killed: Path, tmp_path: Path) -> None:
     size = (killed / f"{FILE}-wal").stat().st_size
     stream = np.random.default_rng(1)
     known = set()

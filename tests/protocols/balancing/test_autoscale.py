@@ -37,7 +37,7 @@ def test_a_server_that_joins_under_load_takes_its_share(under_load: Load) -> Non
     assert run.node("s2").received == pytest.approx(600 / 3, abs=35)
 
 
-def test_one_balancer_that_is_told_tells_the_others(under_load: Load) -> None:
+def test_a_balancer_passes_a_change_of_servers_to_the_others(under_load: Load) -> None:
     system = Balanced(servers=(Server(), Server(spare=True)), balancers=3, service=0.001)
     run = under_load(system, 100.0, 400, delta=0.001)
     cluster = run.cluster

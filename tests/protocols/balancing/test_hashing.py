@@ -203,7 +203,7 @@ def test_a_key_stays_at_its_server_through_balancers(under_load: Load) -> None:
 
 
 @pytest.mark.parametrize("policy", [Random(), RoundRobin(random_start=False)], **ids)
-def test_only_policies_that_place_keys_can_be_asked_who_moves(policy: Policy) -> None:
+def test_keys_moved_accepts_only_policies_that_place_keys(policy: Policy) -> None:
     if isinstance(policy, Random):
         with pytest.raises(ValueError, match="choice"):
             keys_moved(policy, KEYS, names(3), names(4))

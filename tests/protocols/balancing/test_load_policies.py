@@ -158,7 +158,7 @@ def test_probing_costs_a_round_trip_more(under_load: Load, policy: Policy) -> No
     assert probed == 30 * ((4 if isinstance(policy, JoinShortestQueue) else 2) + 1)
 
 
-def test_with_probes_the_shortest_queue_is_found_whoever_sent_what_is_in_it(under_load: Load) -> None:
+def test_with_probes_the_shortest_queue_is_found_whichever_balancer_filled_it(under_load: Load) -> None:
     system = Balanced(servers=4, balancers=4, policy=JoinShortestQueue(by="probe"), service=100.0)
     run = under_load(system, 10.0, 80).run(until=50.0)
     assert [run.node(f"s{i}").requests for i in range(4)] == [20] * 4

@@ -130,7 +130,7 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_tried_elsewhere(under_lo
     assert run.node("s0").cancelled == run.node("s0").received == 10
 
 
-def test_a_deadline_that_is_not_carried_lets_servers_work_for_nobody(under_load: Load) -> None:
+def test_a_deadline_that_is_not_carried_lets_servers_do_useless_work(under_load: Load) -> None:
     wasted = {}
     for carried in (True, False):
         system = Balanced(

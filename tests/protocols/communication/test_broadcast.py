@@ -182,7 +182,7 @@ def test_an_origin_may_deliver_alone_unless_the_broadcast_is_uniform(stage: Any)
             play.finish()
 
 
-def test_the_sequencers_crash_delays_everybody_and_consensus_goes_on(stage: Any) -> None:
+def test_the_sequencers_crash_delays_all_members_and_consensus_continues(stage: Any) -> None:
     sequenced = stage(BroadcastStore(order="sequencer"), beside="n1")
     agreed = stage(BroadcastStore(order="total"), beside="n1")
     for play in (sequenced, agreed):

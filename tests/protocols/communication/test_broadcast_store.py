@@ -75,7 +75,7 @@ def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
 @pytest.mark.parametrize(
     ("order", "loses"), [("best-effort", True), ("causal", True), ("uniform", False), ("total", False)]
 )
-def test_what_is_acknowledged_before_anybody_else_has_it_dies_with_its_replica(
+def test_a_write_acknowledged_before_it_is_replicated_is_lost_with_its_replica(
     order: Any, loses: bool
 ) -> None:
     """The client's replica reaches no other, and crashes for good."""

@@ -75,7 +75,7 @@ def test_a_message_costs_one_delay_one_segment_and_one_acknowledgement(links: ty
     assert not a.links.outbox  # type: ignore[union-attr]
 
 
-def test_a_stubborn_link_repeats_for_ever_and_delivers_each_time_until_it_is_told_to_stop() -> None:
+def test_a_stubborn_link_repeats_and_delivers_each_time_until_forget() -> None:
     cluster = cluster_of(over(StubbornLinks), constant(DELTA))
     a, b = cluster.hosts["a"].node, cluster.hosts["b"].node
     a.links.send("b", Parcel(7))  # type: ignore[union-attr]

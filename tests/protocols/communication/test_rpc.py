@@ -166,7 +166,7 @@ def test_a_caller_gives_up_at_its_deadline_and_the_callees_work_ends(office: Cal
         assert o.b.dropped == ([] if node_class is Stubborn else ["a"])
 
 
-def test_a_deadline_is_heeded_by_a_callee_that_nobody_can_tell(office: Callable[..., Office]) -> None:
+def test_a_callee_keeps_a_deadline_when_no_cancellation_can_reach_it(office: Callable[..., Office]) -> None:
     o = office()
     o.a.ask("b", Job(1.0), deadline=0.3)
     o.run(0.1)
@@ -233,7 +233,7 @@ def test_a_call_in_the_service_of_one_that_is_over_is_cancelled_at_once(
     assert o.c.count == 0
 
 
-def test_orphans_of_a_former_life_are_stopped_by_the_first_call_of_the_new_one(
+def test_orphans_of_an_earlier_incarnation_are_stopped_by_the_first_call_of_the_new_one(
     office: Callable[..., Office],
 ) -> None:
     o = office()

@@ -330,7 +330,7 @@ def test_a_command_that_its_leader_left_behind_is_recovered_though_others_keep_c
 
 
 @pytest.mark.parametrize("system", [EPaxos(nodes=5), EPaxosStar(nodes=5)], ids=lambda s: s.label)
-def test_who_has_missed_many_commits_fetches_them_in_a_few_heartbeats(stage: Any, system: Any) -> None:
+def test_a_replica_that_missed_many_commits_fetches_them_in_a_few_heartbeats(stage: Any, system: Any) -> None:
     world = stage(system)
     world.isolate("n4")
     for second in range(1, 151):

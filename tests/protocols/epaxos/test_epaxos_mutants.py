@@ -129,7 +129,7 @@ def test_a_few_steps_show_it(
 
 
 @pytest.mark.parametrize("system", [EPaxos(nodes=5), EPaxosStar(nodes=5)], ids=lambda s: s.label)
-def test_a_fast_commit_that_a_crash_erases_was_told_to_nobody(stage: Any, system: Any) -> None:
+def test_a_fast_commit_that_a_crash_erases_was_sent_to_no_replica(stage: Any, system: Any) -> None:
     """n0 has decided, and crashes before that is on its disk: nobody may have heard of it, as others decide anew."""
     world = stage(system, fsync=0.005, beside="n0")
     world.ask("n0", value=1)

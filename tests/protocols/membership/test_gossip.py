@@ -102,7 +102,7 @@ def test_whether_a_contact_was_vain_is_judged_by_the_beginning_of_the_cycle() ->
     assert one.deliver("n3", Rumours((NEWS,), True)) == [("n3", Feedback((("k", False),)))]
 
 
-def test_pull_asks_every_cycle_and_is_told_what_is_hot() -> None:
+def test_pull_asks_every_cycle_and_receives_the_hot_rumours() -> None:
     one = bench(Mongering("pull", k=1))
     ((_, asked),) = cycle(one)
     assert asked == Pull()
@@ -112,7 +112,7 @@ def test_pull_asks_every_cycle_and_is_told_what_is_hot() -> None:
     assert [m for _, m in cycle(one)] == [Pull()]
 
 
-def test_a_cycle_is_useful_if_anyone_who_pulled_in_it_needed_the_update() -> None:
+def test_a_cycle_is_useful_if_any_member_that_pulled_in_it_needed_the_update() -> None:
     one = bench(Mongering("pull", k=1))
     one.deliver("n1", Rumours((NEWS,), True))
     cycle(one)
@@ -174,7 +174,7 @@ def test_anti_entropy_exchanges_what_one_of_two_lacks(style: Any, lacking: Any, 
     assert one.deliver("n1", Digest((("a", 1.0, "n0"), ("c", 1.0, "n0")), style)) == []
 
 
-def test_anti_entropy_alone_reaches_everybody_even_who_was_down() -> None:
+def test_anti_entropy_alone_reaches_all_members_even_those_that_were_down() -> None:
     scenario = Scenario(
         system=Gossip(nodes=8, mongering=None, anti_entropy=AntiEntropy(every=1.0)),
         network=constant(0.01),
@@ -260,7 +260,7 @@ def weathered(seed: int, storm: float) -> None:
 
 
 @storms(6, 2.0, seeds=range(1000))
-def test_everybody_has_everything_after_storms(seeds: range, length: float) -> None:
+def test_all_members_have_all_updates_after_storms(seeds: range, length: float) -> None:
     for seed in seeds:
         weathered(seed, length)
 

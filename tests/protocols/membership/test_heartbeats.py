@@ -49,7 +49,9 @@ def longest_timeout(rule: Rule) -> float:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.label)
-def test_who_crashes_is_suspected_by_all_within_its_patience_and_trusted_when_it_is_back(rule: Rule) -> None:
+def test_a_crashed_member_is_suspected_by_all_within_the_timeout_and_trusted_after_its_return(
+    rule: Rule,
+) -> None:
     run = scenario(rule, Crash("n2", at=5.0, down=2.5)).run(3)
     assert run.violation is None
     suspected = events(run, "suspect")
@@ -90,7 +92,7 @@ def test_heartbeats_cost_n_times_n_minus_1_messages_a_period() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.label)
 @pytest.mark.parametrize("length", [0.05, 0.4, 1.5, 4.0])
-def test_fd2_an_observer_that_stood_still_suspects_nobody_for_it(rule: Rule, length: float) -> None:
+def test_fd2_an_observer_that_was_paused_suspects_no_peer_for_it(rule: Rule, length: float) -> None:
     """Its peers do suspect it, while it is silent for longer than their timeout, and trust it afterwards."""
     run = scenario(rule, Pause("n1", at=3.0, duration=length)).run(2)
     assert run.violation is None
@@ -102,14 +104,14 @@ def test_fd2_an_observer_that_stood_still_suspects_nobody_for_it(rule: Rule, len
     assert len(events(run, "trust")) == len(about_it)
 
 
-def test_who_crashes_during_the_pause_of_an_observer_is_found_a_patience_after_it() -> None:
+def test_a_member_that_crashes_during_the_pause_of_an_observer_is_suspected_a_timeout_after_it() -> None:
     run = scenario(FixedTimeout(), Pause("n1", at=3.0, duration=2.0), Crash("n2", at=3.5)).run(2)
     found = [s for s in events(run, "suspect") if s[1:] == ("n1", "n2")]
     assert len(found) == 1
     assert found[0][0] == pytest.approx(5.0 + 1.0)
 
 
-def test_a_clock_that_jumps_makes_nobody_suspect() -> None:
+def test_a_clock_that_jumps_causes_no_suspicion() -> None:
     run = scenario(
         FixedTimeout(), ClockJump("n1", at=3.0, offset=100.0), ClockJump("n1", at=6.0, offset=0.0)
     ).run(2)
@@ -125,7 +127,7 @@ def test_a_partition_makes_both_sides_suspect_and_its_end_makes_them_trust() -> 
     assert sorted((n, p) for _, n, p in events(run, "trust")) == pairs
 
 
-def test_late_heartbeats_and_those_of_a_former_life_are_no_news() -> None:
+def test_late_heartbeats_and_those_of_an_earlier_incarnation_are_ignored() -> None:
     from sim.protocols.membership.heartbeats import Heartbeat
     from sim.testing import Bench
 
@@ -142,7 +144,7 @@ def test_late_heartbeats_and_those_of_a_former_life_are_no_news() -> None:
     assert bench.node.detector.watches["n1"].last == bench.node.monotonic
 
 
-def test_a_node_is_told_when_its_detector_changes_its_mind() -> None:
+def test_a_node_is_called_when_its_detector_changes_its_opinion() -> None:
     heard: list[tuple[str, str, str]] = []
 
     class Told(MonitorNode):
@@ -245,7 +247,7 @@ class Decays(FixedTimeout):
         return Decaying(now, detection)
 
 
-def test_who_never_looks_leaves_the_dead_trusted() -> None:
+def test_a_detector_that_never_checks_leaves_crashed_peers_trusted() -> None:
     run = scenario(FixedTimeout(), Crash("n2", at=5.0), system=broken(with_detector(Blind))).run(3)
     assert run.violation is not None
     assert run.violation.invariant == "a silent member is suspected"

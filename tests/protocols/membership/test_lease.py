@@ -247,7 +247,7 @@ def test_settings_that_cannot_work_are_refused(settings: Any, complaint: str) ->
         LeaderLease(**settings)
 
 
-def test_a_holder_is_told_when_it_gains_and_loses_the_lease() -> None:
+def test_a_holder_is_called_when_it_gains_and_loses_the_lease() -> None:
     heard: list[tuple[str, str]] = []
 
     class Told(LeaseHolder):

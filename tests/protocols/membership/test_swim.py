@@ -100,7 +100,7 @@ def test_a_relayed_ack_finds_its_way_over_the_end_of_the_relays_own_period() -> 
     assert ("n1", Ack(7)) in relay.deliver("n2", Ack(ping.number))
 
 
-def test_a_cut_link_between_two_suspects_nobody_as_others_ping_for_them() -> None:
+def test_a_cut_link_between_two_causes_no_suspicion_because_others_ping_for_them() -> None:
     run = scenario(Partition((("n0",), ("n1",)), at=5.0, duration=30.0)).run(1)
     assert not events(run, "suspect")
 
@@ -158,7 +158,7 @@ def test_without_suspicion_the_same_mistake_is_final_for_the_time_being() -> Non
     assert not events(run, "suspect")
 
 
-def test_a_member_that_stood_still_suspects_and_confirms_nobody_for_it() -> None:
+def test_a_member_that_was_paused_suspects_and_confirms_no_peer_for_it() -> None:
     for length in (0.5, 3.0, 10.0):
         run = scenario(Pause("n2", at=10.3, duration=length)).run(4)
         assert not [
@@ -234,7 +234,7 @@ def test_an_update_is_sent_lambda_log_n_times_and_those_sent_least_go_first() ->
     assert counts == dict.fromkeys(("n1", "n2", "n3"), 5)  # ceil(3 ln 4)
 
 
-def test_who_is_not_thought_alive_is_told_so_by_every_message() -> None:
+def test_a_member_that_is_not_believed_alive_learns_it_from_every_message() -> None:
     one = bench()
     one.node.known["n1"] = Update("n1", "dead", 3)
     for number in range(30):
@@ -265,7 +265,7 @@ def test_a_partition_in_two_halves_heals() -> None:
 # Joining and leaving
 
 
-def test_a_spare_joins_and_everybody_hears_of_it() -> None:
+def test_a_spare_joins_and_all_members_learn_of_it() -> None:
     system = Swim(nodes=5, spares=2, period=1.0, timeout=0.3)
     run = scenario(Administer(Join("n5"), at=5.0), system=system).run(1)
     assert sorted(n for _, n, p in events(run, "join") if p == "n5") == [f"n{i}" for i in range(5)]
@@ -273,7 +273,7 @@ def test_a_spare_joins_and_everybody_hears_of_it() -> None:
     assert [d["done"] for d in run.events[run.events["event"] == "admin"]["detail"]] == [True]
 
 
-def test_who_leaves_is_not_mourned_and_may_come_back() -> None:
+def test_a_member_that_leaves_is_not_suspected_and_may_come_back() -> None:
     simulation = scenario(
         Administer(Leave("n4"), at=5.0), Crash("n4", at=30.0), Restart("n4", at=31.0)
     ).start(1)

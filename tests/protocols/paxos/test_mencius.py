@@ -110,7 +110,7 @@ def test_an_overtaken_suggestion_still_tells_of_the_skips_before_it() -> None:
     assert sorted([*bench.node.decided, *range(1, bench.node.applied + 1)]) == [1, 7]
 
 
-def test_that_a_suggestion_was_chosen_may_be_heard_before_the_suggestion() -> None:
+def test_the_news_that_a_suggestion_was_chosen_may_arrive_before_the_suggestion() -> None:
     bench = replica("n1")
     bench.deliver("n0", Chosen(1))
     assert bench.node.applied == 0
@@ -152,7 +152,7 @@ def test_golden_trace_of_a_revocation(stage: Callable[..., Any], golden: Callabl
     golden("mencius_revocation.txt", "\n".join([s.trace(), "n0 has executed:", *log]))
 
 
-def test_rule_3_a_suggestion_that_somebody_accepted_is_recovered(stage: Callable[..., Any]) -> None:
+def test_rule_3_a_suggestion_that_a_replica_accepted_is_recovered(stage: Callable[..., Any]) -> None:
     s = stage(Mencius(nodes=3, heartbeat=0.2, detection=2.0))
     s.ask("n1", value="kept")
     s.run(2.5 * DELTA)  # the suggestion has arrived

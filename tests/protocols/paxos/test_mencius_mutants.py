@@ -180,7 +180,7 @@ class CountsRoundsAgain(MenciusNode):
         super().on_start()
 
 
-def test_a_ballot_of_two_lives_is_caught(stage: Staging) -> None:
+def test_a_ballot_of_two_incarnations_is_caught(stage: Staging) -> None:
     s = stage(SLOW, mutant=CountsRoundsAgain)
     s.step("n0", "revoke", "n1", 1)
     s.run(0.03)

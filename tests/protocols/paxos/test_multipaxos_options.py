@@ -296,7 +296,7 @@ def test_a_candidate_that_lags_behind_the_log_gets_the_snapshot_first(stage: Cal
     s.finish()
 
 
-def test_a_snapshot_that_reaches_one_who_leads_already_makes_it_forget_the_slots_that_it_covers(
+def test_a_snapshot_that_reaches_a_leader_makes_it_forget_the_covered_slots(
     stage: Callable[..., Any],
 ) -> None:
     """Its open slots were chosen by others: it neither asks for them again nor counts them in its window."""
@@ -323,7 +323,7 @@ def test_a_snapshot_that_reaches_one_who_leads_already_makes_it_forget_the_slots
     s.finish()
 
 
-def test_slots_that_a_new_leader_knew_to_be_chosen_may_be_compacted_while_they_are_proposed_anew(
+def test_slots_that_a_new_leader_knew_to_be_chosen_may_be_compacted_while_they_are_proposed_again(
     stage: Callable[..., Any],
 ) -> None:
     s = settled(stage, MultiPaxos(nodes=3, snapshot_every=3, retain=0, heartbeat=0.2, detection=2.0))

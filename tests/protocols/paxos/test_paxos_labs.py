@@ -74,7 +74,7 @@ def test_what_is_kept_of_the_log_stays_small_and_what_a_replica_missed_does_not_
     assert ("n4", "snapshot") in events
 
 
-def test_a_network_that_is_cut_anew_every_two_seconds_makes_nobody_wait_as_long_as_that() -> None:
+def test_with_a_new_cut_every_two_seconds_no_client_waits_that_long() -> None:
     draw = Random(7)
     faults = []
     for k in range(8):

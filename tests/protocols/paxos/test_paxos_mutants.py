@@ -75,7 +75,7 @@ class RestartsRounds(PaxosNode):
         self.__dict__["round"] = 0
 
 
-def test_px2_a_proposer_that_uses_a_ballot_in_two_lives_is_caught(stage: Callable[..., Any]) -> None:
+def test_px2_a_proposer_that_uses_a_ballot_in_two_incarnations_is_caught(stage: Callable[..., Any]) -> None:
     s = stage(Paxos(nodes=3), mutant=RestartsRounds)
     s.ask("n0", value="a")
     s.run(1.5 * DELTA)

@@ -76,7 +76,7 @@ def test_the_value_of_the_highest_vote_on_any_disk_is_proposed(many: bool) -> No
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["Paxos", "MultiPaxos"])
-def test_a_leader_that_does_not_heed_a_vote_that_was_never_told_is_caught(many: bool) -> None:
+def test_a_leader_that_ignores_a_vote_that_was_never_sent_is_caught(many: bool) -> None:
     ghost, say = ghost_after_a_power_failure(many)
     with pytest.raises(SafetyViolation, match=r"^P2c violated"):
         ghost.on_send("n0", "n1", say.accept(LAST, FIRST))

@@ -101,7 +101,7 @@ def test_a_partitioned_server_does_disturb_without_pre_vote(stage: Any) -> None:
     assert len(s.events("elected")) > 1
 
 
-def test_a_removed_server_that_has_not_heard_of_it_does_not_disturb(stage: Any) -> None:
+def test_a_removed_server_that_does_not_know_it_causes_no_election(stage: Any) -> None:
     """Thesis 4.2.3; hashicorp, partitioned removal."""
     s = live(stage, 4, membership="single")
     s.partition(["n3"], ["n0", "n1", "n2"])
@@ -278,7 +278,7 @@ def test_all_crash_and_come_back_from_their_snapshots(stage: Any) -> None:
         assert min(s.node(f"n{i}").last_applied for i in range(3)) >= applied
 
 
-def test_a_member_that_joined_long_ago_is_known_to_whoever_starts_from_a_snapshot(stage: Any) -> None:
+def test_a_server_that_starts_from_a_snapshot_knows_all_members(stage: Any) -> None:
     """hashicorp, peer change across a snapshot."""
     s = live(stage, snapshot_every=5, membership="joint", spares=1)
     s.cluster.hosts["n3"].boot()

@@ -95,7 +95,9 @@ def test_a_server_of_a_low_term_takes_part_in_an_election(stage: Any, options: d
 
 
 @pytest.mark.parametrize("options", [{}, {"pre_vote": True}, {"check_quorum": True}])
-def test_nobody_leads_without_a_majority_and_somebody_soon_after(stage: Any, options: dict[str, Any]) -> None:
+def test_there_is_no_leader_without_a_majority_and_one_soon_after(
+    stage: Any, options: dict[str, Any]
+) -> None:
     """MIT TestReElection; the bound is four of the longest election timeouts."""
     s = without_leader(stage, 3, **options)
     s.crash("n1")

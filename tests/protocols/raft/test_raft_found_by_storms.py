@@ -54,7 +54,7 @@ def test_a_server_whose_clock_is_set_votes_again_when_its_leader_is_gone(
     assert len(s.client.replies) == 1
 
 
-def test_the_only_member_that_is_left_is_found_by_who_asks_one_that_has_left(stage: Any) -> None:
+def test_a_client_that_asks_a_former_member_finds_the_last_member(stage: Any) -> None:
     """A client asked members that had left, for ever (storms 624 and 800): each names the one that leads."""
     s = stage(system=Raft(nodes=3, membership="single"), quiet=False)
     s.run(1.5)

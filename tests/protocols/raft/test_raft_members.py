@@ -63,9 +63,7 @@ def test_a_learner_is_promoted_and_a_voter_demoted(stage: Any, how: str) -> None
 
 
 @pytest.mark.parametrize("how", ["single", "joint"])
-def test_a_leader_that_is_demoted_steps_down_once_that_is_committed_and_stands_for_election_no_more(
-    stage: Any, how: str
-) -> None:
+def test_a_demoted_leader_steps_down_after_the_commit_and_does_not_campaign(stage: Any, how: str) -> None:
     s = cluster(stage, 3, 0, how)
     assert done(s, "n0", Join("n0", voter=False))
     assert s.node("n0").role == "follower"
@@ -97,7 +95,7 @@ def test_a_learner_grants_votes(stage: Any) -> None:
     assert s.node("n1").votes == {"n1", "n2", "n3"}
 
 
-def test_a_learner_that_was_told_to_take_over_does_not(stage: Any) -> None:
+def test_a_learner_does_not_take_over_on_timeout_now(stage: Any) -> None:
     """The transferee was demoted while the message was in flight (etcd, demotion during a transfer)."""
     s = cluster(stage, 3, 0, transfer=True)
     assert done(s, "n0", Join("n1", voter=False))

@@ -336,7 +336,7 @@ class InventsCommands(RaftNode):
         return super().append(command if command is NOOP else replace(command, value="invented"))
 
 
-def test_a_command_that_nobody_sent(stage: Any) -> None:
+def test_a_command_that_no_client_sent_is_caught(stage: Any) -> None:
     s = stage(3, node_class=InventsCommands)
     s.campaign("n0")
     with violation("validity"):

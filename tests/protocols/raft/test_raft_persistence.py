@@ -40,7 +40,7 @@ def agree(s: Any, session: int) -> None:
 # Crashes (lab C)
 
 
-def test_everybody_then_the_leader_then_a_follower_restarts(stage: Any) -> None:
+def test_all_servers_then_the_leader_then_a_follower_restart(stage: Any) -> None:
     """MIT TestPersist1."""
     s = live(stage)
     agree(s, 11)

@@ -125,7 +125,7 @@ def test_a_leader_that_hands_over_gives_its_lease_up_first(stage: Any) -> None:
     assert s.node("n0").role == "follower"
 
 
-def test_a_lease_that_is_kept_while_another_is_told_to_lead_is_caught(stage: Any) -> None:
+def test_a_lease_that_is_kept_during_a_transfer_is_caught(stage: Any) -> None:
     keeps = change(holds_lease=lambda self: self.monotonic < self.lease_until)
     with pytest.raises(SafetyViolation, match=r"^a lease excludes other leaders"):
         read_after_handing_over(stage, keeps)
@@ -175,7 +175,7 @@ def test_without_a_majority_a_lease_runs_out_and_reads_wait(stage: Any) -> None:
     assert len(s.leaders()) == 1
 
 
-def test_a_leader_that_stood_still_finds_its_entries_committed_and_breaks_nobodys_lease() -> None:
+def test_a_leader_after_a_pause_finds_its_entries_committed_and_breaks_no_lease() -> None:
     """Its commit index reaches what its successor has committed: nothing is committed by it that was not."""
     for seed in range(4):
         run = Scenario(

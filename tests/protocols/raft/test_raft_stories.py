@@ -75,7 +75,9 @@ def test_figure_8_d_the_entry_on_a_majority_is_overwritten_after_all(stage: Any)
     assert s.logs() == {key: [1, 2, 4] for key in ("n1", "n2", "n3", "n4")}
 
 
-def test_figure_8_e_once_an_entry_of_the_own_term_is_committed_nobody_without_it_can_win(stage: Any) -> None:
+def test_figure_8_e_once_an_entry_of_the_own_term_is_committed_no_server_without_it_can_win(
+    stage: Any,
+) -> None:
     s = stage(5)
     s.figure_8()
     s.heal()
@@ -131,7 +133,7 @@ def test_a_leader_may_be_put_at_a_place() -> None:
         Raft(nodes=3).with_leader("oregon", places)
 
 
-def test_acknowledged_writes_that_nobody_has_are_counted(stage: Any) -> None:
+def test_acknowledged_writes_that_no_server_has_are_counted(stage: Any) -> None:
     s = stage(3)
     s.campaign("n0")
     s.ask("n0")

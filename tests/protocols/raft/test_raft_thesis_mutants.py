@@ -76,7 +76,7 @@ def test_a_deposed_leader_answers_no_read(stage: Any) -> None:
     assert len(read_at_a_deposed_leader(stage, same).client.replies) == 1
 
 
-def test_rf8_a_leader_that_asks_nobody_whether_it_still_leads(stage: Any) -> None:
+def test_rf8_a_leader_that_reads_without_confirming_its_leadership_is_caught(stage: Any) -> None:
     """Jepsen on etcd and Consul, 2014."""
 
     def read(self: Any, asked: Any) -> None:

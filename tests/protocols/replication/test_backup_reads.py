@@ -124,7 +124,7 @@ def test_what_each_way_of_reading_claims() -> None:
 
 
 @pytest.mark.parametrize("reads", ["primary", "lease", "backup", "session"])
-def test_clients_find_whom_to_ask(reads: Any) -> None:
+def test_clients_find_the_replicas_to_ask(reads: Any) -> None:
     """In a quiet system everybody is answered, and reads at backups are answered by backups."""
     run = Scenario(
         system=PrimaryBackup(nodes=3, reads=reads, staleness=0.5 if reads == "backup" else None),

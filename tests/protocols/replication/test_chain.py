@@ -255,7 +255,7 @@ def test_all_down_then_an_initialised_server_first(stage: Any) -> None:
     assert write == pytest.approx(3)
 
 
-def test_a_server_that_lost_its_disk_is_fed_anew(stage: Any) -> None:
+def test_a_server_that_lost_its_disk_is_brought_up_to_date(stage: Any) -> None:
     s = stage(ChainReplication(nodes=3))
     s.run(0.02)
     s.latency("n0")

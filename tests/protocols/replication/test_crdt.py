@@ -47,7 +47,7 @@ def test_an_update_and_a_read_cost_2_delays(sync: Any) -> None:
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 5])
-def test_a_delta_is_sent_once_to_everyone_and_passed_on_to_all_but_who_sent_it(nodes: int) -> None:
+def test_a_delta_is_sent_once_to_all_and_passed_on_to_all_but_its_sender(nodes: int) -> None:
     """n - 1 messages from where it was made; each other replica passes it on to the n - 2 that it did not come from."""
     scenario = Scenario(
         system=Crdt(nodes=nodes, kind="or-set"),
@@ -134,7 +134,7 @@ def test_replicas_agree_after_storms(kind: Any, sync: Any, seeds: range, length:
 # Restarts
 
 
-def test_after_a_restart_the_whole_state_is_sent_and_old_acknowledgements_do_harm_no_more() -> None:
+def test_after_a_restart_the_whole_state_is_sent_and_old_acknowledgements_are_ignored() -> None:
     """Numbers of deltas are on disk: an acknowledgement of before the crash says nothing of what came after it."""
     bench = Bench(CrdtNode, members=("n0", "n1"), settings=Crdt(kind="or-set"))
     for n in range(3):
@@ -162,7 +162,7 @@ class VolatileCount(CrdtNode):
         self.__dict__["count"] = 0
 
 
-def test_with_numbers_in_memory_an_old_acknowledgement_keeps_an_update_back_for_ever() -> None:
+def test_with_numbers_in_memory_an_old_acknowledgement_blocks_an_update_forever() -> None:
     bench = Bench(VolatileCount, members=("n0", "n1"), settings=Crdt(kind="or-set"))
     for n in range(3):
         bench.deliver("c", Request(Command(1, n + 1, "add", "x", n)))

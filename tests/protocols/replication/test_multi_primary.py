@@ -45,7 +45,7 @@ SYSTEMS = [WALL, HYBRID, SIBLINGS, RESOLVED]
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
-def test_a_write_costs_2_delays_and_n_minus_1_messages_that_nobody_waits_for(system: MultiPrimary) -> None:
+def test_a_write_costs_2_delays_and_n_minus_1_asynchronous_messages(system: MultiPrimary) -> None:
     scenario = Scenario(
         system=dataclasses.replace(system, nodes=5, gossip_every=1e6),
         network=constant(DELTA),
@@ -574,7 +574,7 @@ def test_a_retried_write_is_answered_again_and_made_once() -> None:
     assert bench.deliver("c", ask) == []  # a late copy of what is long answered
 
 
-def test_who_is_asked_for_what_it_lacks_asks_back_for_what_it_lacks_itself() -> None:
+def test_a_replica_that_is_asked_for_missing_writes_asks_back_for_its_own_missing_ones() -> None:
     from sim.protocols.client import Request
     from sim.protocols.command import Command
 

@@ -107,7 +107,7 @@ def test_a_dead_backup_holds_writes_up_only_until_it_is_out_of_the_view(stage: A
     assert s.views() == [(2, "n0", ("n1",))]
 
 
-def test_a_backup_that_hears_only_the_service_leaves_the_view_and_comes_back(stage: Any) -> None:
+def test_a_backup_that_receives_only_the_service_leaves_the_view_and_returns(stage: Any) -> None:
     s = stage(PrimaryBackup(nodes=3))
     s.isolate(["n0"], ["n2"])
     write = s.ask("n0")
@@ -329,7 +329,7 @@ def test_what_it_claims() -> None:
     assert PrimaryBackup(mode="async").consistency is None
 
 
-def test_the_service_stands_beside_a_backup_unless_told() -> None:
+def test_the_service_is_placed_beside_a_backup_by_default() -> None:
     assert [m.colocated_with for m in PrimaryBackup(nodes=3).members()] == [None, None, None, "n2"]
     assert PrimaryBackup(nodes=3, leader="n2").members()[-1].colocated_with == "n1"
     assert PrimaryBackup(nodes=3, service_at="n0").members()[-1].colocated_with == "n0"

@@ -93,7 +93,7 @@ def test_each_write_takes_effect_once_though_a_fifth_of_all_messages_is_lost() -
     assert list(primary.store.application.data.values()) == [200]  # type: ignore[attr-defined]
 
 
-def test_while_the_primary_crashes_again_and_again_nobody_waits_for_five_seconds() -> None:
+def test_while_the_primary_crashes_repeatedly_no_client_waits_for_five_seconds() -> None:
     run = Scenario(
         system=PrimaryBackup(nodes=3),
         network=constant(DELTA),

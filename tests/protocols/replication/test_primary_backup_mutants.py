@@ -195,7 +195,7 @@ def primary_restarts(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNo
     s.run(0.06)
 
 
-def test_a_primary_with_two_lives_in_one_view(stage: Any) -> None:
+def test_a_primary_with_two_incarnations_in_one_view_is_caught(stage: Any) -> None:
     primary_restarts(stage)
     with violation("one primary per view"):
         primary_restarts(stage, LeadsAgain)

@@ -94,7 +94,7 @@ def test_the_most_advanced_backup_is_promoted(stage: Any, ahead: str) -> None:
     s.finish()
 
 
-def test_nobody_is_promoted_while_an_acknowledged_write_may_be_elsewhere(stage: Any) -> None:
+def test_no_backup_is_promoted_while_an_acknowledged_write_may_be_elsewhere(stage: Any) -> None:
     """The write is on n0 and n1 only; both die, and n2 alone must not lead. n1 comes back, and does."""
     s = stage(SEMI)
     s.run(0.02)
@@ -113,7 +113,7 @@ def test_nobody_is_promoted_while_an_acknowledged_write_may_be_elsewhere(stage: 
     assert s.answers(read) == [write]
 
 
-def test_one_that_answers_without_having_been_heard_lately_is_not_passed_over(stage: Any) -> None:
+def test_a_backup_that_answers_after_a_silence_is_not_passed_over(stage: Any) -> None:
     """Found by a storm: the service hears n0's answer before it hears a ping of it again."""
     s = stage(PrimaryBackup(nodes=5, mode="semi-sync", acks=2))
     s.run(0.02)
@@ -159,7 +159,7 @@ def test_sealed_backups_obey_the_old_primary_no_more(stage: Any) -> None:
     assert s.node("n0").role == "backup"
 
 
-def test_a_primary_that_was_only_cut_off_from_the_service_is_ahead_of_nobody(stage: Any) -> None:
+def test_a_primary_that_was_only_cut_off_from_the_service_has_no_extra_entries(stage: Any) -> None:
     """It may be promoted again: it holds everything, and was sealed like the others."""
     s = stage(SEMI)
     s.run(0.02)
@@ -289,7 +289,7 @@ class FallsBackSilently(PrimaryBackupNode):
         self.alone = alone
 
 
-def test_pb3_a_fallback_that_nobody_is_told_of(stage: Any) -> None:
+def test_pb3_a_fallback_without_a_flag_is_caught(stage: Any) -> None:
     with pytest.raises(SafetyViolation, match=r"^acknowledged writes are in every later view"):
         lost_tail(stage, FallsBackSilently)
 

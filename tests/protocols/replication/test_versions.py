@@ -66,7 +66,7 @@ def test_versions_that_arrive_in_any_order_leave_the_same(name: str, script: lis
 
 
 @given(script=steps)
-def test_siblings_are_all_that_nobody_who_had_seen_them_replaced(script: list[Any]) -> None:
+def test_siblings_are_the_versions_that_no_later_writer_replaced(script: list[Any]) -> None:
     held, written = replay(siblings, script)
     everything = merge(siblings, merge(siblings, held[0], held[1]), held[2])
     replaced = {(actor, n) for v in written for actor, last in v.past for n in range(last + 1)}
@@ -82,7 +82,7 @@ def test_a_lower_timestamp_loses_even_if_it_has_seen_the_higher() -> None:
     assert siblings((first, second)) == (second,)
 
 
-def test_equal_times_are_told_apart_by_who_wrote() -> None:
+def test_equal_times_are_ordered_by_the_writer() -> None:
     a = Version(("a", 1), (), HybridTime(5.0, 0), 1, False, (0, 1))
     b = Version(("b", 1), (), HybridTime(5.0, 0), 2, False, (1, 1))
     assert latest((a, b)) == latest((b, a)) == (b,)

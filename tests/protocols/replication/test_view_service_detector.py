@@ -64,7 +64,7 @@ def test_a_hasty_detector_costs_views_but_no_safety(rule: Rule, mode: Any) -> No
     ],
     ids=lambda s: s.label,
 )
-def test_fd2_a_service_that_stood_still_takes_nobody_out_for_it(system: Any) -> None:
+def test_fd2_a_service_that_was_paused_removes_no_member_for_it(system: Any) -> None:
     service = next(m.name for m in system.members() if m.role == "service")
     run = Scenario(
         system=dataclasses.replace(system, heartbeat=0.05, detection=0.5),

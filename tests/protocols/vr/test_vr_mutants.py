@@ -349,7 +349,7 @@ def test_a_replica_that_takes_part_again_with_nothing_is_caught(stage: Staging) 
     assert world.invariant_broken(lambda: world.restart("n1")) == KEPT
 
 
-def test_a_primary_that_leads_its_view_in_another_life_is_caught(stage: Staging) -> None:
+def test_a_primary_that_leads_its_view_in_another_incarnation_is_caught(stage: Staging) -> None:
     world = settled(stage, Amnesiac)
     world.crash("n0")
     world.restart("n0")
@@ -442,7 +442,7 @@ def reports_of_two_lives(stage: Staging, mutant: type[ViewstampedNode] | None) -
     return world
 
 
-def test_a_report_of_a_life_that_has_ended_is_caught(stage: Staging) -> None:
+def test_a_report_of_an_earlier_incarnation_is_caught(stage: Staging) -> None:
     world = reports_of_two_lives(stage, None)
     world.run(0.05)
     assert world.node("n1").reports.keys() == {"n1", "n2", "n3"}

@@ -106,7 +106,7 @@ def test_blocking_repair_does_not_wait_when_r_homes_hold_what_is_returned(play: 
 
 
 @pytest.mark.parametrize(("repair", "behind"), [("background", 0), ("off", 2)])
-def test_background_repair_costs_no_time_and_reaches_all_who_were_behind(
+def test_background_repair_costs_no_time_and_reaches_all_stale_homes(
     play: Play, repair: str, behind: int
 ) -> None:
     row, messages, holding = reading(play, repair, 2, (0,))
@@ -172,7 +172,7 @@ def test_a_coordinator_with_too_few_answers_says_so_and_the_next_one_is_asked(pl
     assert (run.messages["kind"] == "Unavailable").sum() == 2 * 3  # each round of waiting says so
 
 
-def test_without_handoff_nobody_else_is_asked(play: Play) -> None:
+def test_without_handoff_no_other_node_is_asked(play: Play) -> None:
     system = dataclasses.replace(QUIET, handoff=False)
     run = play(system, [(0.1, "put", WITH_N1, "lan")], faults=CUT).run(1)
     asked = run.messages.loc[run.messages["kind"] == "Put", "dst"]
@@ -437,7 +437,7 @@ def test_a_deletion_takes_away_what_its_session_has_seen_and_no_more(play: Play)
     assert rows.iloc[-1]["value"] == (5,)
 
 
-def test_acknowledged_writes_that_nobody_remembers_are_counted(play: Play) -> None:
+def test_acknowledged_writes_that_no_node_has_are_counted(play: Play) -> None:
     """W = 1 with everything else cut off, and the only node that has it is lost with its disk."""
     system = dataclasses.replace(QUIET, nodes=3, r=1, w=1, handoff=False)
     simulation = play(system, [(0.1, "put", "x", "n0"), (0.3, "put", "x", "n0")], duration=1.0).start(1)

@@ -45,13 +45,13 @@ def replica(name: str, life: int, *entries: Entry, view: int = 2) -> Any:
     return node
 
 
-def test_what_a_first_life_had_in_memory_only_binds_nobody() -> None:
+def test_entries_that_an_earlier_incarnation_had_in_memory_only_bind_no_replica() -> None:
     invariant = BackupIsPrefix()
     for node in (replica("n0", 0, A, B), replica("n0", 1), replica("n0", 1, C), replica("n1", 0, C)):
         invariant.on_step(node)
 
 
-def test_what_the_life_that_leads_does_not_have_is_found_in_a_backup() -> None:
+def test_a_backup_entry_that_the_leading_incarnation_lacks_is_caught() -> None:
     invariant = BackupIsPrefix()
     invariant.on_step(replica("n0", 0, A, B))
     invariant.on_step(replica("n0", 1, C))
@@ -59,8 +59,8 @@ def test_what_the_life_that_leads_does_not_have_is_found_in_a_backup() -> None:
         invariant.on_step(replica("n1", 0, A))
 
 
-def test_what_a_second_life_acknowledges_is_demanded_of_later_views() -> None:
-    """It stands where the first life had another entry."""
+def test_later_views_must_have_entries_that_a_second_incarnation_acknowledged() -> None:
+    """It has the position at which the first incarnation had another entry."""
     invariant = AcknowledgedSurvives()
     invariant.on_step(replica("n0", 0, A, B))
     invariant.on_step(replica("n0", 1, C))
