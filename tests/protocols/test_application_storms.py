@@ -21,10 +21,17 @@ from sim.protocols.sessions import Sessions
 from sim.testing.storms import survive
 from sim.workload import ClosedLoop, Mix
 from tests.budget import storms
-from tests.protocols.test_applications import PAIRS, SYSTEMS, run
+from tests.protocols.test_applications import APPLICATIONS, SYSTEMS, run
 
 if TYPE_CHECKING:
     from sim.node import RandomSource
+
+PAIRS = [
+    (name, application)
+    for name in SYSTEMS
+    for application in APPLICATIONS
+    if (name, application) != ("ShardedRaft", Bank())
+]
 
 
 @storms(1, 0.7, longer=4.0, seeds=range(1000, 1100))
