@@ -120,7 +120,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     return (
         f"Causal order delivers elsewhere after {causal['elsewhere']:.0f} ms and at its origin at once; a total order "
         f"by Raft after {total_order['elsewhere']:.0f} ms and {total_order['at its origin']:.0f} ms.\n"
-        f"Of {len(MODELS)} consistency models so many were kept: "
+        f"Of {len(MODELS)} consistency models, this many hold: "
         + "; ".join(f"{name} {kept}" for name, kept in strongest.items())
         + "."
     )

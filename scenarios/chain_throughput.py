@@ -1,4 +1,4 @@
-"""Chain replication against primary-backup: who carries the load.
+"""Chain replication against primary-backup: which servers carry the load.
 
 The primary orders all updates and answers all queries. A chain gives updates to its head and queries to its tail. CRAQ
 gives queries to all servers. Costs per operation are those of van Renesse & Schneider (OSDI 2004), section 5.1: 5 ms

@@ -71,8 +71,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     wall, wall_seen, hybrid, hybrid_seen = (means[name] for name in dict.fromkeys(points["run"]))
     return (
         f"With a clock {SKEWS[-1]:g} s behind, last writer wins by wall clocks loses {wall.iloc[-1]:.0f} % of "
-        f"acknowledged writes; {wall_seen.iloc[-1]:.0f} % were made by clients who had seen what they lost to.\n"
-        f"By hybrid clocks it is {hybrid.min():.1f} to {hybrid.max():.1f} % over all skews, and at most "
+        f"acknowledged writes; {wall_seen.iloc[-1]:.0f} % had seen the write that replaced them.\n"
+        f"By hybrid clocks it loses {hybrid.min():.1f} to {hybrid.max():.1f} % over all skews, and at most "
         f"{hybrid_seen.max():.0f} % had seen it: the others are conflicts, which siblings or merging would save."
     )
 

@@ -1,4 +1,4 @@
-"""A primary fails over: what sync, semi-sync and async replication lose, and what they ask for it.
+"""A primary fails over: what sync, semi-sync and async replication lose, and what they cost.
 
 The same crash under the same load. Sync waits for every backup, semi-sync for the fastest one. With a fallback,
 semi-sync stops waiting after a while, and says so in its replies. Async waits for no backup. For half a second before

@@ -1,4 +1,4 @@
-"""Gossip to 1,000 nodes: push, pull and both, against theory, and what is left over when rumours die.
+"""Gossip to 1,000 nodes: push, pull and both, against theory, and the members that a dying rumour misses.
 
 A client writes at one member. All other members learn of the write in a logarithmic number of cycles. Pulling ends
 quicker than pushing, because the members that do not know the update ask for it. When a rumour dies, some members have
@@ -102,8 +102,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     last = {s: int(spreads[spreads["run"] == s]["cycle"].max()) for s in STYLES}
     pushed = points[points["run"] == "push, feedback, counter"].set_index("k")
     return (
-        f"Of {nodes} members half know after {', '.join(f'{half[s]} ({s})' for s in STYLES)} cycles, the last to "
-        f"hear of it hears after {', '.join(f'{last[s]} ({s})' for s in STYLES)}.\n"
+        f"Of {nodes} members half know after {', '.join(f'{half[s]} ({s})' for s in STYLES)} cycles, all that "
+        f"learn of it know after {', '.join(f'{last[s]} ({s})' for s in STYLES)}.\n"
         f"A rumour pushed until k=1 or k=3 contacts in a row were unnecessary leaves out "
         f"{pushed.loc[1, 'residue']:.1%} or "
         f"{pushed.loc[3, 'residue']:.1%}, for {pushed.loc[1, 'traffic']:.1f} or "

@@ -60,8 +60,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         f"Hedging at the 95th percentile brings p99.9 from {tail['single'][1]:.0f} to "
         f"{tail['hedged at p95'][1]:.0f} ms for {extra['hedged at p95'] - 1:.1%} more requests; the median stays at "
         f"{tail['hedged at p95'][0]:.1f} ms.\n"
-        f"Tied requests reach {tail['tied'][1]:.0f} ms: they cure waiting behind a slow request, "
-        f"not being the slow one oneself."
+        f"Tied requests reach {tail['tied'][1]:.0f} ms: they help a request that waits behind a slow one, "
+        f"but not the slow request itself."
     )
 
 

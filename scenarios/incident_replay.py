@@ -61,7 +61,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     axes.set_xlabel("shortest election timeout")
     save(axes, folder / "incident.png")
     return (
-        f"No site was down. With timeouts from {listed(table.index)} s on, Raft elected for nothing "
+        f"No site was down. With timeouts from {listed(table.index)} s on, Raft elected needlessly "
         f"{listed(table['Raft, played back'])} times ({listed(table['Raft, drawn independently'])} where the same "
         f"samples are drawn independently); longest time without an answer {listed(table['outage'].round(1))} s.\n"
         f"Acknowledged writes lost: {listed(table['lost by Raft'])} by Raft, "

@@ -88,7 +88,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     return (
         f"From {SERVERS} to {SERVERS + 1} servers the ring moves {ring['moved']:.1%} of the keys, jump "
         f"{moved['jump']:.1%}, Maglev {moved['Maglev']:.1%}, modulo {moved['modulo']:.1%}; "
-        f"{1 / (SERVERS + 1):.1%} must.\n"
+        f"the minimum is {1 / (SERVERS + 1):.1%}.\n"
         f"With popular keys the ring's fullest server gets {ring['max_over_mean']:.2f} times its share (p99 "
         f"{1e3 * ring['p99']:.0f} ms); bounded loads bring that to {bounded['max_over_mean']:.2f} "
         f"(p99 {1e3 * bounded['p99']:.0f} ms)."

@@ -1,4 +1,4 @@
-"""Where the leader stands decides who waits: Raft on five regions, led from each in turn, beside EPaxos.
+"""The place of the leader decides which clients wait: Raft on five regions, led from each in turn, beside EPaxos.
 
 With a leader-based protocol, the latency of a client is its way to the leader and the leader's way to a majority.
 Without a leader it is the way of the client's region to a fast quorum.
@@ -45,7 +45,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     return (
         f"Mean over regions of the median write: {means[best]:.0f} ms {best}, {means[worst]:.0f} ms {worst}; "
         f"without a leader {shown['EPaxos'].mean():.0f} ms.\n"
-        f"Whose region the leader is in waits {_own(shown):.0f} ms on average, "
+        f"A client in the leader's region waits {_own(shown):.0f} ms on average, "
         f"all others {_others(shown):.0f} ms."
     )
 

@@ -73,9 +73,9 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     twice = points[points["offered"] == LOADS[-1] * CAPACITY].set_index("run")["goodput"] / CAPACITY
     others = ", ".join(f"{name} {share:.0%}" for name, share in twice.items() if name != "unlimited queues")
     return (
-        f"At {LOADS[-1]:.0f} times their capacity servers with unlimited queues answer {twice['unlimited queues']:.0%} "
-        f"of what they could in time.\n"
-        f"With these they stay useful: {others} of capacity."
+        f"At {LOADS[-1]:.0f} times their capacity servers with unlimited queues answer in time "
+        f"{twice['unlimited queues']:.0%} of their capacity.\n"
+        f"With these guards they keep their goodput: {others} of capacity."
     )
 
 

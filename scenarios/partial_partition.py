@@ -1,4 +1,4 @@
-"""A deaf server keeps deposing leaders: Raft with and without PreVote and CheckQuorum under a one-way partition.
+"""A server that hears nothing deposes leaders: Raft with and without PreVote and CheckQuorum under a one-way partition.
 
 Five servers. No message reaches one of them, but its own messages reach the others. Figure 2's Raft lets it campaign
 again and again with ever higher terms. PreVote makes it ask first, and with CheckQuorum the servers that hear a leader

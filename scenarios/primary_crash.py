@@ -63,7 +63,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     calm = summaries[summaries["unheard"] == 0.0].groupby("run")["p50"].mean()
     longest = UNHEARD[-1]
     return (
-        f"Async loses {lost['async', 0.0]:.1f} acknowledged writes when the primary dies on a whole network, and "
+        f"Async loses {lost['async', 0.0]:.1f} acknowledged writes when the primary crashes on a healthy network, and "
         f"{lost['async', longest]:.1f} when no backup has heard it for {longest:g} s "
         f"({WRITES * RATE:.0f} writes/s are asked for).\n"
         f"Sync loses {lost['sync', 0.0]:.1f} and {lost['sync', longest]:.1f}; for that, half of all operations take up "

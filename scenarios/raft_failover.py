@@ -1,4 +1,4 @@
-"""Raft loses its leader: how long nobody is served, and what the election looks like.
+"""Raft loses its leader: how long no client is served, and what the election looks like.
 
 Five replicas on five measured EC2 regions. The leader crashes at 10 s and restarts 5 s later. The space-time diagram
 shows the moment at which a follower's timeout ends, it asks for votes, and it becomes leader.

@@ -1,4 +1,4 @@
-"""A retry storm outlives its trigger: servers stay drowned in retries after they have got well again.
+"""A retry storm outlives its trigger: servers stay overloaded by retries after they have recovered.
 
 Four servers at 70 % load. A request without an answer after 250 ms is retried, up to three times. For three seconds
 the servers run at a tenth of their speed. Afterwards each request arrives four times, which is more than the servers

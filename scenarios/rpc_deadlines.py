@@ -74,9 +74,9 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     share = {name: f"{at.loc[name, 'goodput'] / CAPACITY:.0%}" for name in SYSTEMS}
     told, alone, again = SYSTEMS
     return (
-        f"At one and a half times its capacity a store that hears of deadlines and cancellations answers "
-        f"{share[told]} of what it could in time; one that does not answers {share[alone]}, and works just as hard "
-        f"({at.loc[alone, 'busy']:.0%} busy).\n"
+        f"At one and a half times its capacity a store that gets deadlines and cancellations answers "
+        f"{share[told]} of its capacity in time; one without them answers {share[alone]}, and is just as busy "
+        f"({at.loc[alone, 'busy']:.0%}).\n"
         f"When every attempt of a retried call is executed, less than half of the load is served in time from "
         f"{collapse(points, again)} on."
     )

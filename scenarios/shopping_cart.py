@@ -155,11 +155,11 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     save(ax, folder / "carts.png")
     lww, sibling, exact = (table.loc[name] for name in SYSTEMS)
     return (
-        f"Of {lww['put in']} things put into carts last writer wins loses {lww['missing']}, and {lww['back again']} of "
+        f"Of {lww['put in']} items put into carts, last writer wins loses {lww['missing']}, and {lww['back again']} of "
         f"{lww['taken out']} taken out come back; the union of siblings loses {sibling['missing']}, and "
         f"{sibling['back again']} of {sibling['taken out']} come back.\n"
         f"With an observed-remove set {exact['missing']} of {exact['put in']} are lost, and {exact['back again']} of "
-        f"{exact['taken out']} come back; a removal takes out what its shopper saw, and nothing else."
+        f"{exact['taken out']} come back; a removal takes out only what its shopper saw."
     )
 
 

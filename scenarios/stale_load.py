@@ -1,4 +1,4 @@
-"""Old information makes the least loaded server a trap: everybody goes there.
+"""Old information makes the least loaded server a trap: all balancers choose it.
 
 Four balancers ask sixteen servers for their queue lengths at regular intervals, and use the answers until they ask
 again. If the reports are fresh, the shortest queue of all is the best choice. As the reports get older, all balancers

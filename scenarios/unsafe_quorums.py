@@ -1,4 +1,4 @@
-"""Quorums that do not meet: of four replicas any two elect and any two accept, and two values are chosen.
+"""Quorums that do not intersect: of four replicas any two elect and any two accept, and two values are chosen.
 
 Flexible Paxos (Howard, Malkhi, Spiegelman 2016) needs only one condition: every phase-1 quorum intersects every
 phase-2 quorum. Two and two of four replicas do not, so the system is refused; ``unsafe=True`` runs it all the same. A

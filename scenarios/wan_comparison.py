@@ -1,4 +1,4 @@
-"""Consensus and replication compared on a wide area: who waits how long, from where.
+"""Consensus and replication compared on a wide area: latency by protocol and region.
 
 The same clients, the same measured latencies, the same seeds; leaders start in Virginia. With a leader-based protocol,
 the latency of a client is the way to the leader and the leader's way to a majority. Synchronous primary-backup waits

@@ -1,4 +1,4 @@
-"""Timeouts on a wide area whose tail exceeds the heartbeat: elections for nothing, with and without PreVote.
+"""Timeouts on a wide area whose tail exceeds the heartbeat: needless elections, with and without PreVote.
 
 Three regions around the Pacific on a stream transport that loses one segment in 200. A lost segment is sent again
 after a timeout, and all segments behind it wait. The timeouts that the Raft paper uses on a local network (150 to 300
@@ -49,7 +49,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     save(axes, folder / "elections.png")
     short, rule = table.index[0], "derived"
     return (
-        f"With timeouts from {short} on there are {table.loc[short, 'figure 2']:.1f} candidacies a minute for nothing, "
+        f"With timeouts from {short} on there are {table.loc[short, 'figure 2']:.1f} needless candidacies a minute, "
         f"{table.loc[short, 'PreVote']:.1f} with PreVote; with the derived {scenario.derived['detection']:.1f} s "
         f"{table.loc[rule, 'figure 2']:.1f}.\n"
         f"One operation in a hundred takes longer than {waits.loc[short, 'figure 2']:.2f} s, "

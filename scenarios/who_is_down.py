@@ -1,4 +1,4 @@
-"""Who is down? Fixed timeouts, expected arrivals, phi and SWIM on a network that loses, among members that stand still.
+"""Who is down? Fixed timeouts, expected arrivals, phi and SWIM on a lossy network, with members that pause.
 
 A quicker detector is wrong more often; detectors differ in this trade-off. Six members lose 3 % of their messages,
 pause for 0.3 s on average every 15 s each (for instance for garbage collection), and one of them crashes every 20 s.

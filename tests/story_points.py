@@ -73,9 +73,9 @@ def flexible_quorums(say: Say) -> None:
 
 
 def incident_replay(say: Say) -> None:
-    """Tight timeouts elect for nothing where samples are played back, and never where they are drawn."""
+    """Tight timeouts cause needless elections where samples are played back, and never where they are drawn."""
     five = "#, #, #, #, #"
-    played = say(f"elected for nothing {five} times")
+    played = say(f"elected needlessly {five} times")
     drawn = say(f"times ({five} where")
     assert played == sorted(played, reverse=True)
     assert played[0] >= 3
@@ -190,7 +190,7 @@ def wan_comparison(say: Say) -> None:
 
 def wan_tail_elections(say: Say) -> None:
     short, pre_vote, derived = say(
-        "there are # candidacies a minute for nothing, # with PreVote; with the derived 2.7 s #"
+        "there are # needless candidacies a minute, # with PreVote; with the derived 2.7 s #"
     )
     assert short > 10 * max(pre_vote, 0.1)
     assert derived == 0.0
@@ -245,7 +245,7 @@ def lost_counters(say: Say) -> None:
 
 def primary_crash(say: Say) -> None:
     whole, unheard, seconds, rate = say(
-        "loses # acknowledged writes when the primary dies on a whole network, "
+        "loses # acknowledged writes when the primary crashes on a healthy network, "
         "and # when no backup has heard it for # s (# writes/s"
     )
     assert whole < 0.1 * unheard
@@ -257,7 +257,7 @@ def primary_crash(say: Say) -> None:
 
 def shopping_cart(say: Say) -> None:
     put, lost, back, out = say(
-        "Of # things put into carts last writer wins loses #, and # of # taken out come back"
+        "Of # items put into carts, last writer wins loses #, and # of # taken out come back"
     )
     assert 0.02 * put < lost
     assert 0 < back < out
@@ -298,8 +298,10 @@ def stale_reads(say: Say) -> None:
 
 
 def clock_skew(say: Say) -> None:
-    wall, seen = say("wall clocks loses # % of acknowledged writes; # % were made by clients who had seen")
-    least, most, known = say("By hybrid clocks it is # to # % over all skews, and at most # % had seen it")
+    wall, seen = say(
+        "wall clocks loses # % of acknowledged writes; # % had seen the write that replaced them"
+    )
+    least, most, known = say("By hybrid clocks it loses # to # % over all skews, and at most # % had seen it")
     assert wall > 3 * most
     assert seen > 10
     assert known == 0
@@ -310,7 +312,7 @@ def clock_skew(say: Say) -> None:
 
 
 def gossip_thousand(say: Say) -> None:
-    push, pull, both = say("hears after # (push), # (pull), # (push-pull)")
+    push, pull, both = say("know after # (push), # (pull), # (push-pull)")
     assert both < pull < push
     one, three = say("leaves out #% or #%")
     assert one > 5 * three
@@ -340,7 +342,7 @@ def broadcast_order(say: Say) -> None:
 
 def rpc_deadlines(say: Say) -> None:
     told, untold, busy = say(
-        "answers #% of what it could in time; one that does not answers #%, and works just as hard (#% busy)"
+        "answers #% of its capacity in time; one without them answers #%, and is just as busy (#%)"
     )
     assert told > 70
     assert untold < 0.2 * told
@@ -377,7 +379,7 @@ def hedging(say: Say) -> None:
 
 def keys_moved(say: Say) -> None:
     ring, jump, maglev, modulo, must = say(
-        "the ring moves #% of the keys, jump #%, Maglev #%, modulo #%; #% must"
+        "the ring moves #% of the keys, jump #%, Maglev #%, modulo #%; the minimum is #%"
     )
     assert max(ring, jump, maglev) < 1.5 * must
     assert modulo > 80
@@ -389,7 +391,7 @@ def keys_moved(say: Say) -> None:
 
 
 def overload(say: Say) -> None:
-    assert say.one("unlimited queues answer #%") < 20
+    assert say.one("unlimited queues answer in time #%") < 20
     assert min(say("short queues #%, controlled delay #%, rate limit #%, deadlines carried #%")) > 60
 
 
