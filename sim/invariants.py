@@ -100,7 +100,7 @@ class _Said:
 
 @dataclass
 class DurableBeforeSend(Invariant):
-    """What a step of a node wrote to certain fields is on its disk before a message of that step leaves.
+    """The writes of a step to certain fields are on the disk of its node before a message of that step leaves.
 
     Made by `promises`. A subclass may override `is_shown` where the message says something that a ghost must explain.
     """

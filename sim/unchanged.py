@@ -21,11 +21,11 @@ from sim.values import PLAIN, is_message
 __all__ = ["Picture", "digest_of"]
 
 Parts = tuple[Any, ...]
-"""What an object refers to; of one without parts that could be looked at, texts that say what it holds."""
+"""The objects that an object refers to; for one without visible parts, texts that describe its content."""
 
 
 class Picture:
-    """What a message was when the picture was taken: the objects in it that can change, and what they held."""
+    """The state of a message when the picture was taken: its mutable objects, and their contents."""
 
     __slots__ = ("_message", "messages", "others")
 

@@ -46,7 +46,7 @@ class Story(Event):
 
     @property
     def name(self) -> str:
-        """What it is called: the name of the handler, or of the function that makes the generator."""
+        """Its name: that of the handler, or of the function that makes the generator."""
         return name_of(self.generator)
 
     def part(self, event: Event | None) -> None:

@@ -50,7 +50,7 @@ class Tracer:
         self._states: dict[str, _State] = {}
 
     def context(self) -> Cause:
-        """What brings about what is done now: the step under way, or what a timer outside of steps stands for."""
+        """The cause of the current action: the running step, or the cause that a timer outside of steps stands for."""
         return {"after": self.step} if self.step != NO_STEP else dict(self.cause or {"after": NO_STEP})
 
     def run(
@@ -160,7 +160,7 @@ class TracedEnvironment(Environment):
 
 
 def cause_of(event: Event | None) -> Cause | None:
-    """What brought an event about; of a condition, its first part that happened."""
+    """The cause of an event; for a condition, that of its first part that happened."""
     if isinstance(event, Condition):
         happened = [part for part in event._events if part.callbacks is None]
         return cause_of(happened[0]) if happened else None

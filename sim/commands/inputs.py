@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 SCRIPT = "sim_scenario_"
-"""What the names of modules begin with that are scenario scripts."""
+"""The prefix of the module names of scenario scripts."""
 
 
 def load_script(path: str) -> ModuleType:

@@ -69,7 +69,7 @@ def work_options(command: _Command) -> _Command:
 def work_of(
     name: str, *, out: Path | None, resume: bool, dask: str | None, **options: Any
 ) -> Iterator[tuple[Work, Path]]:
-    """What the options say, as keywords of `sweep` and `compare`, and the folder for results.
+    """The options, as keywords of `sweep` and `compare`, and the folder for results.
 
     ``name``: of the folder where none is given.
     """

@@ -32,7 +32,7 @@ def judge_by(application: Application, operations: pd.DataFrame, claim: str) -> 
 
 
 def model_of(application: Application, operations: pd.DataFrame) -> Model:
-    """What a checker steps through: the application's snapshots, changed by its own `apply`.
+    """The model for a checker: its states are the application's snapshots, changed by its own `apply`.
 
     Keys are judged one by one where each of the ``operations`` (the frame) touches no key but its own.
     """

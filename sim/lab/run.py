@@ -241,7 +241,7 @@ class Run:
         return self._causes.vector_clocks()
 
     def state(self, node: str, at: float | None = None, *, step: int | None = None) -> dict[str, Any] | None:
-        """What a node held, attribute by attribute as plain data; None while it was down. Needs ``trace="full"``.
+        """The attributes of a node as plain data, by name; None while it was down. Needs ``trace="full"``.
 
         ``at``: a time (seconds; after all steps up to it), by default the end. ``step``: instead, the id of a step
         (after it).

@@ -24,7 +24,7 @@ __all__ = ["Playback", "Recording", "recording_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playback(Value):
-    """What a directed link plays.
+    """The recorded latencies and losses of a directed link, played back.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Recording(Value):
             )
 
     def between(self, src: str, dst: str) -> Playback | None:
-        """What a link plays: the round trips measured from its source, else those measured from its other end."""
+        """The samples for a link: round trips measured from its source, else those measured from its other end."""
         known = {(a, b): samples for a, b, *samples in self.pairs}
         found = known.get((src, dst), known.get((dst, src)))
         if found is None:

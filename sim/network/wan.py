@@ -180,7 +180,7 @@ def _read(
     path: str | PathLike[str] | None,
     places: Mapping[str, str] | None,
 ) -> Latencies | None:
-    """What the one file that was given holds; None if none was given."""
+    """The latencies of the one given file; None if no file was given."""
     given = [
         (name, file) for name, file in (("csv", csv), ("json", json), ("path", path)) if file is not None
     ]

@@ -101,7 +101,7 @@ class Trace(Workload):
     read_digest: str | None = field(init=False, repr=False, compare=False)
     """The SHA-256 of the file that was read."""
     note: str = field(init=False, repr=False, compare=False)
-    """What was taken from the file and what was left; "" without a file."""
+    """A note on which parts of the file were used and which were left out; "" without a file."""
     begins: float = field(init=False, repr=False)
     """The time of the trace (seconds) at which the run begins."""
     rows: tuple[Arrival, ...] = field(init=False, repr=False)

@@ -18,11 +18,11 @@ Status = Literal["identical", "consistent", "different"]
 
 @dataclass(frozen=True)
 class Reproduced:
-    """Whether a figure came out again.
+    """Whether the repeated runs of a figure gave the same result.
 
-    ``identical``: the runs are the same, bit for bit, and so are the numbers. ``consistent``: versions or processor are
-    others, the runs differ, and every measure is within the interval that was stated. ``different``: neither;
-    ``reason`` says which run and which measure.
+    ``identical``: the runs are the same, bit for bit, and so are the numbers. ``consistent``: versions or processor
+    differ, the runs differ, and every measure is within the stated interval. ``different``: neither of these;
+    ``reason`` names the run and the measure.
     """
 
     name: str

@@ -39,7 +39,7 @@ _ALL: Place = 1  # all commands that touch any key
 
 
 def epaxos_promises() -> DurableBeforeSend:
-    """What a message says of an instance, a crash of its sender cannot take back any more."""
+    """A crash of the sender cannot undo what a message says about an instance."""
 
     def recorded(stored: Stored, message: Any, dst: str) -> bool:
         record = stored("instances").get(message.instance)
