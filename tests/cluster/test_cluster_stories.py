@@ -507,7 +507,7 @@ def plainly_in_a_spawned_story(a: Any) -> None:
     a.spawn(plainly_in_a_story(a))
 
 
-@every_path
+@pytest.mark.parametrize("path", STORIES)
 @pytest.mark.parametrize("caller", [plainly, plainly_kept, plainly_in_a_story, plainly_in_a_spawned_story])
 def test_a_plain_call_of_a_handler_that_yields_is_an_error_in_that_step(path: str, caller: Any) -> None:
     error = raising(path, caller)

@@ -193,17 +193,6 @@ def test_a_restarted_replica_replays_what_it_had_executed_from_its_own_disk(
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"nodes": 5, "phase1": 3, "phase2": 2}, "n0, n1, n2 and the phase-2 quorum n3, n4 do not meet"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        MultiPaxos(**settings)
-
-
-@pytest.mark.parametrize(
     ("phase1", "phase2", "pair"),
     [
         (3, 1, ("n0, n1, n2", "n3")),

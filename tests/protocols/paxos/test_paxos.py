@@ -129,9 +129,7 @@ def test_golden_trace_of_a_duel(stage: Callable[..., Any], golden: Callable[[str
     [
         ({"proposers": 2}, "both or not at all"),
         ({"learners": 2}, "learners=2"),
-        ({"nodes": 4, "phase1": 2, "phase2": 2}, "n0, n1 and the phase-2 quorum n2, n3 do not meet"),
         ({"nodes": 3, "phase2": 4}, "4 members cannot be had from 3"),
-        ({"nodes": 4, "phase1": Rows(2, 2), "phase2": Rows(2, 2)}, "do not meet"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
