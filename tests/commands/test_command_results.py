@@ -135,6 +135,7 @@ def test_what_fails_in_each_run_is_one_line(call: Call, tmp_path: Path) -> None:
             ("--dask", "tcp://127.0.0.1:1", "--run-timeout", "2"),
             "--run-timeout is for processes of this machine",
         ),
+        (("--dask", "foo"), "--dask foo: a scheduler's address is tcp://host:8786 (or tls://)"),
         (("--dask", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1"),
     ],
 )

@@ -7,6 +7,7 @@ at the same time.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -76,6 +77,9 @@ def watch_of(executor: Executor) -> ClusterWatch | None:
     return ClusterWatch(client) if type(executor).__module__.partition(".")[0] == "distributed" else None
 
 
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+:\d+")
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Executor]:
     """The executor of the scheduler at an address (``tcp://host:8786``).
@@ -84,6 +88,8 @@ def connected(address: str) -> Iterator[Executor]:
     """
     if find_spec("distributed") is None:
         raise ValueError(f'--dask {address} needs Dask: pip install "quorumlab[cluster]"')
+    if not _ADDRESS.fullmatch(address):  # Dask tries for seconds, and complains while Python ends
+        raise ValueError(f"--dask {address}: a scheduler's address is tcp://host:8786 (or tls://)")
     distributed: Any = import_module("distributed")
     logging.getLogger("distributed").setLevel(
         logging.CRITICAL
