@@ -36,7 +36,7 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     elected = events[events["event"] == "elected"]
     later = elected[elected["time"] > scenario.faults[0].at]
     if later.empty:
-        return f"Seed {seed}: nobody was elected after the crash.\nThe run ended at {run.ended:g} s."
+        return f"Seed {seed}: no leader was elected after the crash.\nThe run ended at {run.ended:g} s."
     won = later.iloc[0]
     candidacies = events[(events["event"] == "role") & (events["time"] <= won["time"])]
     began = max(row.time for row in candidacies.itertuples() if row.detail.get("role") == "candidate")

@@ -21,7 +21,7 @@ from sim.lab.version import version
 __all__ = ["ClusterWatch", "connected", "watch_of"]
 
 _CONNECT = 10.0  # real seconds to wait for a scheduler, and for a first worker
-_DESERTED = 60.0  # real seconds without any worker, after which a cluster counts as gone
+_DESERTED = 60.0  # real seconds without any worker, after which a cluster counts as lost
 
 
 class ClusterWatch:

@@ -26,8 +26,8 @@ from sim.lab.work.worker import LEAVE, work
 
 __all__ = ["crew_outcomes"]
 
-_LEAVING = 1.0  # real seconds that idle workers have to tidy up in the end
-_PATIENCE = 0.1  # real seconds until a source that has nothing now is asked again
+_LEAVING = 1.0  # real seconds that idle workers have to clean up at the end
+_PATIENCE = 0.1  # real seconds until a source without a task now is asked again
 
 
 class _Worker:

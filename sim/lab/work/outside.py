@@ -22,15 +22,15 @@ from sim.lab.work.source import TaskSource
 __all__ = ["executor_outcomes"]
 
 _SLOTS = 8  # workers of an executor that does not say how many it has
-_AHEAD = 2  # chunks under way for each worker: one that runs, and one that waits there
-_WORTH = 0.5  # real seconds of work that a chunk should hold: a journey of 10 ms is nothing beside it
-_LONGEST = 100  # tasks in a chunk: what one death sends back
-_LOOK = 1.0  # real seconds between two looks at whether the executor is still there
+_AHEAD = 2  # chunks in flight for each worker: one that runs, and one that waits there
+_WORTH = 0.5  # real seconds of work that a chunk should hold: a transfer of 10 ms is little beside it
+_LONGEST = 100  # tasks in a chunk: so many are repeated when a worker dies
+_LOOK = 1.0  # real seconds between two checks that the executor is connected
 _PATIENCE = 0.1
 
 _ONE_AT_A_TIME = (
     threading.Lock()
-)  # runs in one process don't get quicker by taking turns, and are not made for it
+)  # runs are not made to share a process at the same time, and would not be quicker
 
 
 def _chunk(
