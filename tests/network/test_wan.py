@@ -371,6 +371,7 @@ def test_a_fit_does_not_depend_on_the_unit():
     ("text", "words"),
     [
         (f"{HEADER}\na,b,0,10,11,13,20,40,80,90\n", ["line 2", "'mean_ms'", "'0'"]),
+        (f"{HEADER}\na,b,10,-1,11,13,20,40,80,90\n", ["line 2", "'p50_ms'", "'-1'"]),
         (f"{HEADER}\na,b,10,inf,11,13,20,40,80,90\n", ["line 2", "'p50_ms'", "'inf'"]),
         (f"{HEADER}\na,,{LINE}\n", ["line 2", "'dst'"]),
         (f"{HEADER}\na,b,{LINE}\na,b,{LINE}\n", ["line 3", "second line from 'a' to 'b'"]),
