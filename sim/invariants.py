@@ -133,11 +133,15 @@ class DurableBeforeSend(Invariant):
             message = getattr(message, inside)
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
+        if self._carried.get(message.__class__, "") is None:  # most messages: of no concern
+            return
         inside = self._inside(message)
         if inside is not None:
             self._said.setdefault(src, []).append(_Said(inside, dst, left=False))
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
+        if self._carried.get(message.__class__, "") is None:
+            return
         inside = self._inside(message)
         if inside is None:
             return
