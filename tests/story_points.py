@@ -312,7 +312,7 @@ def clock_skew(say: Say) -> None:
 
 
 def gossip_thousand(say: Say) -> None:
-    push, pull, both = say("know after # (push), # (pull), # (push-pull)")
+    push, pull, both = say("learn of it know after # (push), # (pull), # (push-pull)")
     assert both < pull < push
     one, three = say("leaves out #% or #%")
     assert one > 5 * three

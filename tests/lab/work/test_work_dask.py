@@ -263,10 +263,18 @@ def test_other_versions_are_refused() -> None:
             watch.refuse_other_versions()
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "no address"])
-def test_where_no_scheduler_answers_that_is_said(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("tcp://127.0.0.1:1", "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        ("no address", "--dask no address: a scheduler's address is tcp://host:8786"),
+    ],
+)
+def test_where_no_scheduler_answers_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, address: str, complaint: str
+) -> None:
     monkeypatch.setattr("sim.lab.work.cluster._CONNECT", 0.3)
-    with pytest.raises(ValueError, match=f"no Dask scheduler answers at {address}"), connected(address):
+    with pytest.raises(ValueError, match=complaint), connected(address):
         pass
 
 
