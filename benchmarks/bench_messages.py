@@ -1,7 +1,7 @@
 """Delivered messages per second, beside idiomatic SimPy and a bare heapq loop, in one run.
 
 One model: 5 nodes, a message under way for each of 1,000 tokens. Links have an exponential latency and lose one
-message in a thousand; a node that is down takes nothing in. Whoever gets a token sends it on to the next node.
+message in a thousand; a node that is down receives nothing. A node that gets a token sends it on to the next node.
 
 - SimPy's way: a Store as each node's mailbox and a process that serves it; a process for each message under way.
 - The bare loop only draws a delay (in blocks), pushes, pops and calls a function: no nodes, no links, no loss.

@@ -25,7 +25,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rewrite-golden", action="store_true", help="write tests/golden/ anew instead of comparing"
+        "--rewrite-golden", action="store_true", help="write tests/golden/ again instead of comparing"
     )
 
 

@@ -37,6 +37,8 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     yield "compare", compare
     for package in (sim.analysis, sim.analysis.plots):
         for found in pkgutil.iter_modules(package.__path__):
+            if found.name == "style":  # the helpers of charts
+                continue
             module = importlib.import_module(f"{package.__name__}.{found.name}")
             for name in getattr(module, "__all__", ()):
                 function = getattr(module, name)
@@ -46,29 +48,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 # Helpers of charts, which get what the charts have checked.
 INNER = {
-    *(
-        "colours",
-        "dashes",
-        "dress",
-        "empty",
-        "field_label",
-        "label_of",
-        "legend",
-        "log_ticks",
-        "natural",
-        "nice_width",
-    ),
-    *(
-        "one_axes",
-        "role_spans",
-        "runs_of",
-        "sampled",
-        "scale_of",
-        "shade_faults",
-        "stacked_axes",
-        "column_of",
-    ),
-    *("about", "tell", "save"),
+    *("nice_width", "role_spans", "sampled", "shade_faults", "column_of"),
     # These take open files, which have no class of their own, and refuse what is none.
     *("read_history", "frame_of_csv", "atomic"),
 }

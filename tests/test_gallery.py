@@ -1,4 +1,4 @@
-"""The gallery shows every story in scenarios/, as the stories are now. `make gallery` makes it anew."""
+"""The gallery shows every story in scenarios/, as the stories are now. `make gallery` makes it again."""
 
 from __future__ import annotations
 

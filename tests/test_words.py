@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("sim", "scenarios", "tests", "validation", "benchmarks", "examples", "docs", "notebooks")
 PAGES = [
     path
-    for pattern in ("sim/**/*.py", "scenarios/*.py", "docs/*.md", "notebooks/*.ipynb", "*.md")
+    for pattern in (
+        "*.md",
+        *(f"{part}/**/*{suffix}" for part in PARTS for suffix in (".py", ".md", ".ipynb")),
+    )
     for path in sorted(ROOT.glob(pattern))
-    if path.name not in {"CHANGELOG.md", "development.md"}
+    if path.name not in {"CHANGELOG.md", "development.md"} and path != Path(__file__).resolve()
 ]
 
 # A turn -> what to write instead.

@@ -42,7 +42,7 @@ def counted(self, *args, **kwargs):
 Environment.__init__ = counted
 simpy.Environment = simpy.core.Environment = Environment
 import simpy.rt
-importlib.reload(simpy.rt)  # defines RealtimeEnvironment anew, on our class
+importlib.reload(simpy.rt)  # defines RealtimeEnvironment again, on our class
 simpy.RealtimeEnvironment = simpy.rt.RealtimeEnvironment
 assert issubclass(simpy.RealtimeEnvironment, Environment)
 

@@ -1,4 +1,4 @@
-"""Faults do what they say, to whom they say, when they say; and those drawn at random keep their rates."""
+"""Each fault has its stated effect on its stated targets at its stated time; random faults keep their rates."""
 
 from __future__ import annotations
 

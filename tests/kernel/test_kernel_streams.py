@@ -91,7 +91,7 @@ print([streams[a].random() for a in ("x", "link/n0->n1/latency", "é")], streams
 
 
 def test_the_numbers_of_a_seed_stay_what_they_are() -> None:
-    """Whoever changes these changes every published run: say so in the CHANGELOG."""
+    """A change of these numbers changes every published run: the CHANGELOG must say so."""
     recorded = [0.9761324065077217, 0.923309949627376, 0.633468844642549]
     assert draw(Streams(1), "link/n0->n1/latency", 3) == recorded
 

@@ -30,7 +30,7 @@ class Vote:
 
 
 class Voter(Node):
-    """Votes for whoever asks first in a term. The first member asks for a vote in a new term for each request."""
+    """Votes for the first member that asks in a term. For each request, the first member asks in a new term."""
 
     term = durable(0)
     voted_for = durable("")

@@ -15,7 +15,7 @@ from sim.protocols.causality.hlc import BEGINNING, HybridTime
 SKEW = 5.0
 NODES = 3
 
-# What happens next, where; how far true time goes on first; how wrong the clock there is then; from whom.
+# The next event and its node; by how much true time advances first; the error of the clock there; the sender.
 scripts = st.lists(
     st.tuples(
         st.sampled_from(("local", "send", "receive")),

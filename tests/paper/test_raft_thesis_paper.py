@@ -208,7 +208,7 @@ def test_a_leader_refuses_pre_votes() -> None:
 
 
 def test_a_rejected_pre_candidate_learns_a_higher_term() -> None:
-    """RF22: a server with a long log and a low term could ask in vain for ever."""
+    """RF22: a server with a long log and a low term could ask forever without success."""
     bench = server(pre_vote=True, log=(1, 1))
     bench.fire("election")
     bench.deliver("n1", PreVoteReply(5, False, 2))

@@ -1,4 +1,4 @@
-"""Whom a client asks, and in which order: the one replica that leads is found, whatever the others say."""
+"""Which replicas a client asks, and in which order: it finds the leader, whatever the other replicas answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep that stopped goes on: nothing is lost, nothing is twice, and what has changed is made anew."""
+"""A sweep that stopped is resumed: no run is lost, none is stored twice, and changed ones are run again."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ def test_a_story_may_wait_for_the_end_of_a_call(office: Callable[..., Office]) -
 
 
 def test_at_most_once_is_a_promise_between_two_nodes_not_end_to_end(office: Callable[..., Office]) -> None:
-    """The one in the middle restarts, and calls anew what its former life had called already."""
+    """The node in the middle restarts, and repeats a call that its earlier incarnation had made."""
     o = office()
     o.cluster.network.cut([("c", "b")])  # c executes, b does not hear of it
     o.a.ask("b", Job(0.0, via="c"))

@@ -130,7 +130,7 @@ def test_a_few_steps_show_it(
 
 @pytest.mark.parametrize("system", [EPaxos(nodes=5), EPaxosStar(nodes=5)], ids=lambda s: s.label)
 def test_a_fast_commit_that_a_crash_erases_was_sent_to_no_replica(stage: Any, system: Any) -> None:
-    """n0 has decided, and crashes before that is on its disk: nobody may have heard of it, as others decide anew."""
+    """n0 decides, and crashes before its disk has the decision: it must not have told others, which decide again."""
     world = stage(system, fsync=0.005, beside="n0")
     world.ask("n0", value=1)
     world.run(

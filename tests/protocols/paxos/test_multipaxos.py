@@ -101,7 +101,7 @@ def leave_a_gap(s: Any) -> None:
 
 
 def test_a_gap_is_filled_with_a_no_op_and_what_lies_behind_it_is_kept(stage: Callable[..., Any]) -> None:
-    """Section 3: the new leader proposes 135 and 140 anew, and no-ops in between."""
+    """Section 3: the new leader proposes 135 and 140 again, and no-ops in between."""
     s = settled(stage, MultiPaxos(nodes=3, heartbeat=0.2, detection=2.0))
     leave_a_gap(s)
     s.step("n1", "campaign")

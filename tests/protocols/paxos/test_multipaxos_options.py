@@ -218,7 +218,7 @@ def test_commands_that_come_together_share_a_slot(stage: Callable[..., Any]) -> 
     s.ask("n0", "increment", 1, session=1)
     s.run(0.06)
     assert s.replies[-1].result == 17
-    assert s.client.answered[-1] - s.client.answered[-2] > 4 * DELTA + 0.004  # alone, it lingers in vain
+    assert s.client.answered[-1] - s.client.answered[-2] > 4 * DELTA + 0.004  # alone, it waits for more
     s.finish()
 
 

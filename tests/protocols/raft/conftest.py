@@ -1,4 +1,4 @@
-"""A stage for hand-made schedules of Raft: who campaigns, who hears whom, who crashes, is said line by line."""
+"""A stage for hand-made schedules of Raft: each line says which server campaigns, crashes, or receives from which."""
 
 from __future__ import annotations
 

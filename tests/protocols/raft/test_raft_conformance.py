@@ -109,7 +109,7 @@ def test_a_removed_server_that_does_not_know_it_causes_no_election(stage: Any) -
     assert s.client.admin[-1].done
     s.heal()
     s.run(5.0)
-    assert s.node("n3").current_term > 1  # it campaigns, in vain
+    assert s.node("n3").current_term > 1  # it campaigns without success
     assert [node for _, node, _ in s.events("elected")] == ["n0"]
     assert {s.node(name).current_term for name in ("n0", "n1", "n2")} == {1}
 

@@ -230,7 +230,7 @@ def test_a_change_goes_behind_the_commands_of_a_batch_that_waits(stage: Any) -> 
 def errata(stage: Any, mutant: Any = None, without_law: bool = False) -> Any:
     """Ongaro, "bug in single-server membership changes" (raft-dev, 10 July 2015), figure by figure.
 
-    n0 leads {n0 ... n3} and adds n4, which nobody but the two learns. n1 is elected by n2 and n3, and removes n0
+    n0 leads {n0 ... n3} and adds n4, which only these two learn. n1 is elected by n2 and n3, and removes n0
     before it has committed anything of its own term: n1 and n2 are a majority of the three that are left. n0
     comes back, and n3 and n4 make it a majority of five.
     """

@@ -411,7 +411,7 @@ def test_a_retried_command_takes_effect_twice(stage: Any) -> None:
 
 
 class VotesTwice(RaftNode):
-    """The vote is granted to whoever asks."""
+    """The vote is granted to every server that asks."""
 
     def on_request_vote(self, src: str, msg: RequestVote) -> None:
         self.adopt_term(msg.term)

@@ -1,4 +1,4 @@
-"""A stage for hand-made schedules of replicated stores with a view service: who is cut, who crashes, who asks whom."""
+"""A stage for hand-made schedules of stores with a view service: cuts, crashes, and requests to chosen members."""
 
 from __future__ import annotations
 

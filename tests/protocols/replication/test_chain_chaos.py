@@ -28,7 +28,7 @@ def test_chains_are_safe_in_storms_and_go_on_after_them(kind: Any, seeds: range,
 @storms(4, STORM, seeds=range(1000))
 @pytest.mark.parametrize("system", [ChainReplication(nodes=3), Craq(nodes=4), PrimaryBackup(nodes=3)])
 def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, length: float) -> None:
-    """Who loses its disk is brought up anew; where all disks of a view are lost, its clients may wait for ever."""
+    """A server that lost its disk gets the state again; if all disks of a view are lost, clients may wait forever."""
     wipes = (Crash("n1", at=0.6, down=0.2, wiped=True), Crash("n2", at=1.3, down=0.1, wiped=True))
     for seed in seeds:
         run = chaos(

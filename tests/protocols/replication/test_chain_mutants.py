@@ -122,7 +122,7 @@ def test_cr3_a_removed_tail_that_keeps_serving(stage: Any) -> None:
 
 
 class HeedsAnyone(ChainNode):
-    """Takes updates from whoever sends them, of whatever chain."""
+    """Takes updates from every sender, of any chain."""
 
     def _heeds(self, src: str, number: int) -> bool:
         return True
@@ -175,7 +175,7 @@ class ServesAtOnce(ChainNode):
 
 
 class TakesAnyoneIn(ConfigurationMaster):
-    """Extends the chain by whoever is alive."""
+    """Extends the chain by any live server."""
 
     def on_alive(self, src: str, msg: Alive) -> None:
         self.joined = tuple(m for m in self.heard if m not in self.chain.members)

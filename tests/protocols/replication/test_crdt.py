@@ -192,7 +192,7 @@ def test_a_peer_that_lost_its_disk_is_sent_everything_again() -> None:
     bench.fire("spread")
     bench.deliver("n1", SpreadAck("n1", 1))
     bench.deliver("n1", Spread("n1.1", 0, ()))
-    bench.deliver("n1", SpreadAck("n1", 1))  # of its former life
+    bench.deliver("n1", SpreadAck("n1", 1))  # of its earlier incarnation
     ((_, sent),) = bench.fire("spread")
     assert sent.states[0][1].value == ("a",)
 

@@ -210,7 +210,7 @@ def test_what_is_removed_with_no_concurrent_add_stays_removed(
     kind: Any, script: list[Any], element: int
 ) -> None:
     states, deltas = history(kind, script)
-    everything = states["a"].merge(states["b"]).merge(states["c"])  # whoever removes has seen all
+    everything = states["a"].merge(states["b"]).merge(states["c"])  # the replica that removes has seen all
     gone = everything.merge(everything.remove(element))
     for older in [*states.values(), *deltas]:
         gone = gone.merge(older)

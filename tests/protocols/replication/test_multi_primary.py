@@ -230,7 +230,7 @@ def test_by_wall_clocks_tombstones_are_kept(stage: Any) -> None:
 
 
 class CollectsByAge(MultiPrimaryNode):
-    """MM4: forgets a tombstone when it is old, whoever has not seen it."""
+    """MM4: forgets an old tombstone although some replicas have not seen it."""
 
     def is_stable(self, version: Any) -> bool:
         return bool(self.now - version.time.l > 2.0)
@@ -449,7 +449,7 @@ class DeafClock(MultiPrimaryNode):
 
 
 class VolatileClock(MultiPrimaryNode):
-    """A hybrid clock that begins anew after a crash."""
+    """A hybrid clock that begins again after a crash."""
 
     def on_start(self) -> None:
         super().on_start()

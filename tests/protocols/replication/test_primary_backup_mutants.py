@@ -262,7 +262,7 @@ def test_acknowledgements_and_views_that_do_not_wait_for_the_disk(stage: Any) ->
 
 
 class TakesAnyoneIn(ViewService):
-    """Whoever is alive is a backup, and may be promoted, initialised or not."""
+    """Every live server is a backup, and may be promoted, initialised or not."""
 
     def _without_dead_with_joined(self) -> tuple[str, ...]:
         others = [m for m in self.heard if m != self.view.primary and self.is_alive(m)]

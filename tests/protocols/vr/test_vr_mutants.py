@@ -43,7 +43,7 @@ def change_view(world: Any, *names: str) -> None:
 
 
 def hold(world: Any, kind: type, *, src: str | None = None, dst: str | None = None) -> None:
-    """Keep back messages of a class from and to whom they are."""
+    """Hold messages of a class, of a sender and to a receiver where these are given."""
     world.cluster.network.hold(
         lambda a, b, msg: isinstance(msg, kind) and src in (None, a) and dst in (None, b)
     )

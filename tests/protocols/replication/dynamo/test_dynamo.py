@@ -1,4 +1,4 @@
-"""Dynamo: exact costs, what stands in for whom, what repair and anti-entropy send, what is refused and claimed."""
+"""Dynamo: exact costs, stand-ins, messages of repair and anti-entropy, refusals and claims."""
 
 from __future__ import annotations
 
