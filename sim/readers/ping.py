@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from os import PathLike
 from pathlib import Path
 
@@ -106,19 +107,22 @@ class _Section:
 
 
 def _between(known: dict[int, float], numbers: range) -> tuple[float, ...]:
-    """The times of all numbers: linear between known ones, and at the average pace outside of them."""
+    """The times of all numbers: linear between known ones, and at the average pace outside of them.
+
+    ``known``: number -> time, in order of the numbers.
+    """
     keys = list(known)
     pace = (known[keys[-1]] - known[keys[0]]) / (keys[-1] - keys[0]) if len(keys) > 1 else 1.0
     times = []
     for n in numbers:
-        before = max((k for k in keys if k <= n), default=None)
-        after = min((k for k in keys if k >= n), default=None)
-        if before is None or after is None:
-            nearest = keys[0] if before is None else keys[-1]
-            times.append(known[nearest] + pace * (n - nearest))
-        elif before == after:
+        if n in known:
             times.append(known[n])
+        elif not keys[0] < n < keys[-1]:
+            nearest = keys[0] if n < keys[0] else keys[-1]
+            times.append(known[nearest] + pace * (n - nearest))
         else:
+            place = bisect_left(keys, n)
+            before, after = keys[place - 1], keys[place]
             part = (n - before) / (after - before)
             times.append(known[before] + part * (known[after] - known[before]))
     return tuple(times)

@@ -164,9 +164,8 @@ class Trace(Workload):
 
     def _named(self) -> list[str]:
         """The regions that rows name, in order of appearance."""
-        return list(
-            dict.fromkeys(place for a in self.rows if (place := _place(a, _places(self.rows))) is not None)
-        )
+        places = _places(self.rows)
+        return list(dict.fromkeys(place for a in self.rows if (place := _place(a, places)) is not None))
 
     def spots(self, regions: Sequence[str]) -> list[str]:
         places = _places(self.rows)
