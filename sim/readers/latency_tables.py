@@ -11,7 +11,7 @@ from pathlib import Path
 from sim.readers.buckets import from_buckets
 from sim.readers.figures import Latencies, PairFigures, PairSamples
 from sim.readers.note import Note, counted
-from sim.readers.tables import CsvLine, figure, number, read_csv
+from sim.readers.tables import CsvLine, figure, number, number_at, read_csv
 
 __all__ = ["TABLES", "read_latency_table"]
 
@@ -205,12 +205,13 @@ def _samples(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Lat
 
 
 def _time(line: CsvLine, column: str) -> float:
-    value = number(line[column], line.separator)
-    if not abs(value) < 1e300:
-        raise ValueError(
-            f"{line.where}, column {column!r}: a number of seconds is needed, not {line[column]!r}"
-        )
-    return value
+    return number_at(
+        f"{line.where}, column {column!r}",
+        line[column],
+        line.separator,
+        "a number of seconds",
+        lambda value: abs(value) < 1e300,
+    )
 
 
 def _lost(line: CsvLine, columns: _Columns) -> bool:

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from math import isfinite
 from os import PathLike
 from pathlib import Path
 from sys import intern
 from typing import Literal
 
 from sim.readers.note import Note, counted
-from sim.readers.tables import CsvLine, number, read_csv
+from sim.readers.tables import CsvLine, figure, read_csv
 from sim.readers.text import encoding_of
 
 __all__ = ["COLUMNS", "NEEDED", "Requests", "TraceLine", "read_requests"]
@@ -198,16 +197,15 @@ def _seconds(
 
 
 def _value(row: CsvLine, column: str) -> float | datetime:
-    text = row[column]
-    value = number(text, row.separator)
-    if isfinite(value) and value >= 0:
-        return value
-    for read in (datetime.fromisoformat, lambda text: datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z")):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    raise ValueError(f"{row.where}, column {column!r}: a number >= 0 is needed, not {text!r}")
+    try:
+        return figure(row, column)
+    except ValueError:
+        for read in (datetime.fromisoformat, lambda text: datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z")):
+            try:
+                return read(row[column])
+            except ValueError:
+                continue
+        raise
 
 
 def _guess(where: str, column: str, largest: float) -> tuple[Literal["s", "ms", "us", "ns"], str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sim.readers.text import encoding_of
 
-__all__ = ["CsvLine", "figure", "number", "read_csv", "separator_of"]
+__all__ = ["CsvLine", "figure", "number", "number_at", "read_csv"]
 
 _SEPARATORS = (",", ";", "\t")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
@@ -35,7 +35,7 @@ class CsvLine(dict[str, str]):
         self.separator = separator
 
 
-def separator_of(header: str) -> str:
+def _separator_of(header: str) -> str:
     """The separator of a header: comma, semicolon or tab, whichever is there most often."""
     return max(_SEPARATORS, key=header.count)
 
@@ -52,7 +52,7 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
         with Path(path).open(newline="", encoding=encoding_of(path)) as file:
             first = file.readline()
             told = re.fullmatch(r"sep=(.)\s*", first)
-            separator = told[1] if told else separator_of(first)
+            separator = told[1] if told else _separator_of(first)
             skipped = 1 if told else 0
             if not told:
                 file.seek(0)
@@ -103,12 +103,21 @@ def number(text: str, separator: str = ",") -> float:
 
 def figure(line: CsvLine, column: str, *, zero: bool = True) -> float:
     """The number in a column: finite and > 0, or >= 0 with ``zero``. Else raises ValueError with file and line."""
-    text = line[column]
-    needed = "a number >= 0" if zero else "a number > 0"
+    return number_at(
+        f"{line.where}, column {column!r}",
+        line[column],
+        line.separator,
+        "a number >= 0" if zero else "a number > 0",
+        lambda value: isfinite(value) and (value > 0.0 or (zero and value == 0.0)),
+    )
+
+
+def number_at(where: str, text: str, separator: str, needed: str, fits: Callable[[float], bool]) -> float:
+    """The number that a cell holds. Raises ValueError with ``where`` and ``needed`` unless it is one that fits."""
     try:
-        value = number(text, line.separator)
+        value = number(text, separator)
     except ValueError as error:
-        raise ValueError(f"{line.where}, column {column!r}: {needed} is needed; {error}") from None
-    if not (isfinite(value) and (value > 0.0 or (zero and value == 0.0))):
-        raise ValueError(f"{line.where}, column {column!r}: {needed} is needed, not {text!r}")
+        raise ValueError(f"{where}: {needed} is needed; {error}") from None
+    if not fits(value):
+        raise ValueError(f"{where}: {needed} is needed, not {text!r}")
     return value

@@ -14,7 +14,7 @@ from sim.distributions import as_distribution
 from sim.kernel import Streams
 from sim.protocols.client import Client, Outcome
 from sim.readers.requests import Requests, TraceLine, read_requests
-from sim.readers.tables import number
+from sim.readers.tables import number_at
 from sim.settings import MOST_ROWS, Members, Positive, Value, Wait, Whole
 from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds
@@ -347,7 +347,12 @@ def _whole(line: TraceLine, name: str) -> int | None:
     """The whole number in a column; None if it is empty or not there."""
     if not line.cells.get(name):
         return None
-    value = number(line.cells[name], line.separator)
-    if not value >= 0 or value != int(value):
-        raise ValueError(f"{line.where}, column {name!r}: a whole number is needed, not {line.cells[name]!r}")
-    return int(value)
+    return int(
+        number_at(
+            f"{line.where}, column {name!r}",
+            line.cells[name],
+            line.separator,
+            "a whole number",
+            lambda value: value >= 0 and value.is_integer(),
+        )
+    )

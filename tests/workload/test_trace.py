@@ -78,6 +78,12 @@ def test_rows_outside_the_run_are_refused_with_the_range_and_start_moves_them_in
     ("text", "message"),
     [
         ("time,op,key,bytes\n1,put,a,5.7\n", "line 2, column 'bytes': a whole number is needed, not '5.7'"),
+        ("time,op,key,bytes\n1,put,a,inf\n", "line 2, column 'bytes': a whole number is needed, not 'inf'"),
+        (
+            'time,op,key,bytes\n1,put,a,"1,234"\n',
+            "line 2, column 'bytes': .*may be a decimal comma or thousands",
+        ),
+        ('time,op,key\n"1,234",put,a\n', "line 2, column 'time': .*may be a decimal comma or thousands"),
         ("time,op,key\n1,put,a,x\n", "line 2: 3 cells are needed, not 4"),
         ("time,op,key\n1,put\n", "line 2: 3 cells are needed, not 2"),
         ("time,op,key,regoin\n1,put,a,x\n", "no column 'regoin' is known; did you mean 'region'"),
