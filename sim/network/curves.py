@@ -25,12 +25,8 @@ def mean_and_percentiles(pair: PairFigures | PairSamples) -> tuple[float, tuple[
     answered.
     """
     if isinstance(pair, PairSamples):
+        pair.require_answer()
         answered = pair.answered
-        if not answered:
-            raise ValueError(
-                f"{pair.where}: no round trip from {pair.src!r} to {pair.dst!r} was answered; "
-                f"{len(pair.round_trips):,} were lost"
-            )
         return float(np.mean(answered)), tuple(float(x) for x in np.quantile(answered, LEVELS))
     if pair.percentiles:
         percentiles = tuple(_at(level, pair) for level in LEVELS)

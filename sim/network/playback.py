@@ -182,13 +182,9 @@ def _losses(
 
 def _filled(pair: PairSamples, trips: list[float | None]) -> tuple[float, ...]:
     """The round trips; a lost one takes what the answered one before it took (the first ones: the one after them)."""
-    answered = [trip for trip in trips if trip is not None]
-    if not answered:
-        raise ValueError(
-            f"{pair.where}: no round trip from {pair.src!r} to {pair.dst!r} was answered; {len(trips):,} were lost"
-        )
+    pair.require_answer()
     filled = []
-    last = answered[0]
+    last = next(trip for trip in trips if trip is not None)
     for trip in trips:
         last = last if trip is None else trip
         filled.append(last)

@@ -55,6 +55,14 @@ class PairSamples:
     def answered(self) -> list[float]:
         return [trip for trip in self.round_trips if trip is not None]
 
+    def require_answer(self) -> None:
+        """Raise ValueError if no round trip was answered."""
+        if not self.answered:
+            raise ValueError(
+                f"{self.where}: no round trip from {self.src!r} to {self.dst!r} was answered; "
+                f"{len(self.round_trips):,} were lost"
+            )
+
     @property
     def loss(self) -> float:
         """The fraction of round trips that were lost."""
