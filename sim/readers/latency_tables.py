@@ -124,9 +124,10 @@ def _fraction(line: CsvLine, columns: _Columns) -> float:
     return value
 
 
-def _note(source: str, form: str, took: Iterable[str], columns: _Columns, left: Iterable[str] = ()) -> Note:
-    unknown = [f"column {name!r}" for name in columns.others]
-    return Note(source, form, tuple(took), (*unknown, *left))
+def _note(source: str, form: str, took: Iterable[str], columns: _Columns, spare: Iterable[str]) -> Note:
+    """``spare``: the known columns that this form does not use."""
+    left = (*columns.others, *(columns.plain[name] for name in spare if name in columns.plain))
+    return Note(source, form, tuple(took), tuple(f"column {name!r}" for name in left))
 
 
 def _percentiles(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Latencies:
@@ -164,17 +165,8 @@ def _percentiles(names: Sequence[str], source: str, lines: Iterable[CsvLine]) ->
         f"percentiles {told}",
         f"between them log-normal, above {highest} as {highest}" if len(levels) < 7 else "as they stand",
     ]
-    left = ["time", "lost", "count"]
-    return Latencies(
-        tuple(pairs.values()),
-        _note(
-            source,
-            "percentiles in CSV, by its columns",
-            took,
-            columns,
-            [f"column {columns.plain[name]!r}" for name in left if name in columns.plain],
-        ),
-    )
+    note = _note(source, "percentiles in CSV, by its columns", took, columns, ("time", "lost", "count"))
+    return Latencies(tuple(pairs.values()), note)
 
 
 def _samples(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Latencies:
@@ -195,13 +187,7 @@ def _samples(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Lat
     took = [counted(count, "sample"), counted(len(pairs), "pair"), f"column {columns.figures['rtt'][0]!r}"]
     if lost:
         took.append(f"{lost:,} lost: loss is their share, pair by pair")
-    spare = [columns.plain[name] for name in ("loss", "count") if name in columns.plain]
-    return Latencies(
-        pairs,
-        _note(
-            source, "samples in CSV, by its columns", took, columns, [f"column {name!r}" for name in spare]
-        ),
-    )
+    return Latencies(pairs, _note(source, "samples in CSV, by its columns", took, columns, ("loss", "count")))
 
 
 def _time(line: CsvLine, column: str) -> float:
@@ -240,17 +226,8 @@ def _buckets(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Lat
         found.setdefault(_ends(line, columns), []).append((line.where, bound, count))
     pairs = tuple(from_buckets(*ends, buckets) for ends, buckets in found.items())
     took = [counted(len(pairs), "pair"), "cumulative counts, linear inside a bucket"]
-    spare = [columns.plain[name] for name in ("time", "lost", "loss") if name in columns.plain]
-    return Latencies(
-        pairs,
-        _note(
-            source,
-            "buckets of histograms in CSV, by its columns",
-            took,
-            columns,
-            [f"column {name!r}" for name in spare],
-        ),
-    )
+    form = "buckets of histograms in CSV, by its columns"
+    return Latencies(pairs, _note(source, form, took, columns, ("time", "lost", "loss")))
 
 
 def _matrix(names: Sequence[str], source: str, lines: Iterable[CsvLine]) -> Latencies:
