@@ -16,6 +16,7 @@ from typing import Any
 
 from sim.readers.edn import Keyword, Symbol, Tagged, parse_edn
 from sim.readers.note import Note, counted
+from sim.readers.text import short
 
 __all__ = ["EVENT_FORMS", "Operations", "event_form", "read_events"]
 
@@ -143,7 +144,7 @@ def _event(where: str, line: int, tree: Any) -> _Event:
     missing = [name for name in ("process", "type", "f") if not isinstance(tree, dict) or name not in tree]
     if missing:
         raise ValueError(
-            f"{where}: an event with process, type, f and value is needed, not {_short(tree)}; "
+            f"{where}: an event with process, type, f and value is needed, not {short(tree)}; "
             f"known are {'; '.join(EVENT_FORMS)}"
         )
     kind, told = str(tree["f"]).lstrip(":"), str(tree["type"]).lstrip(":")
@@ -157,11 +158,6 @@ def _event(where: str, line: int, tree: Any) -> _Event:
     if kind not in _KINDS:
         raise ValueError(f"{where}: f {kind!r} is none of {', '.join(_KINDS)}")
     return _Event(line, process, told, kind, tree.get("value"), tree)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _paired(name: str, form: str, events: list[_Event], left: dict[str, int]) -> Operations:
@@ -253,7 +249,7 @@ def _is_keyed(name: str, events: list[_Event]) -> bool:
         return False
     if not telling:
         raise ValueError(
-            f"{name}, line {calls[0].line}: {_short(calls[0].value)} may be a key and its value, or one value; "
+            f"{name}, line {calls[0].line}: {short(calls[0].value)} may be a key and its value, or one value; "
             "give :key beside :value"
         )
     return all((e.value[1] is None if e.kind == "read" else isinstance(e.value[1], list)) for e in telling)

@@ -17,7 +17,7 @@ from sim.readers.note import Note
 from sim.readers.ping import HEADS, read_ping
 from sim.readers.text import read_text
 
-__all__ = ["FORMS", "form_of", "read_latencies"]
+__all__ = ["FORMS", "read_latencies"]
 
 FORMS = (
     *(f"CSV: {form}" for form in TABLES),
@@ -32,11 +32,11 @@ _PROMETHEUS = re.compile(r"# (HELP|TYPE) |[A-Za-z_:][\w:]*\{[A-Za-z_]\w*=\"")
 _Reader = Callable[[str | PathLike[str], str], Latencies]
 
 
-def form_of(text: str) -> tuple[str, _Reader]:
+def _form_of(text: str) -> tuple[str, _Reader]:
     """The name of the form of a text ("ping", "csv", ...), and its reader."""
     start = text.lstrip()
     line = start.partition("\n")[0].strip()
-    if start[:1] in "{[" and start:
+    if start.startswith(("{", "[")):
         return "json", read_latency_json
     if HEADS.fullmatch(line):
         return "ping", read_ping
@@ -60,7 +60,7 @@ def read_latencies(path: str | PathLike[str], kind: Literal["any", "csv", "json"
     text = read_text(path)
     if not text.strip():
         raise ValueError(f"{path}, line 1: nothing is in it; known are {', or '.join(FORMS)}")
-    name, reader = form_of(text)
+    name, reader = _form_of(text)
     if kind not in ("any", name):
         raise ValueError(f"{path}: this is not {kind.upper()}, it looks like {name}: read it with path=")
     return reader(path, text)

@@ -11,7 +11,7 @@ from typing import Any
 from sim.readers.figures import Latencies, PairFigures
 from sim.readers.mtr import read_mtr_json
 from sim.readers.note import Note, counted
-from sim.readers.text import parse_json
+from sim.readers.text import parse_json, short
 
 __all__ = ["TREES", "read_latency_json"]
 
@@ -31,7 +31,7 @@ def read_latency_json(path: str | PathLike[str], text: str) -> Latencies:
     tree = parse_json(path, text)
     source = Path(path).name
     if not isinstance(tree, dict) or not tree:
-        raise ValueError(f"{path}: {_known()}, not {_short(tree)}")
+        raise ValueError(f"{path}: {_known()}, not {short(tree)}")
     if "report" in tree:
         return read_mtr_json(path, tree)
     if "fio version" in tree:
@@ -48,16 +48,11 @@ def _known() -> str:
     return f"latencies in JSON are {', or '.join(TREES)}"
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _cloudping(path: str | PathLike[str], source: str, tree: dict[str, Any]) -> Latencies:
     about = tree["metadata"]
     unit = about.get("unit", "milliseconds") if isinstance(about, dict) else None
     if unit not in _UNITS:
-        raise ValueError(f"{path}, metadata.unit: {', '.join(_UNITS)} are known, not {_short(unit)}")
+        raise ValueError(f"{path}, metadata.unit: {', '.join(_UNITS)} are known, not {short(unit)}")
     pairs = tuple(_nested(path, "data.", tree["data"], _UNITS[unit]))
     took = [f"round trips in {unit}"]
     took += [f"{name} {about[name]}" for name in ("percentile", "timeframe") if name in about]
@@ -89,18 +84,18 @@ def _nested(path: str | PathLike[str], prefix: str, tree: Any, unit: float) -> I
     """The pairs of ``{src: {dst: figure}}``; null, and a zero between a place and itself, was not measured."""
     if not isinstance(tree, dict):
         raise ValueError(
-            f"{path}, {prefix.rstrip('.')}: {{src: {{dst: figure}}}} is needed, not {_short(tree)}"
+            f"{path}, {prefix.rstrip('.')}: {{src: {{dst: figure}}}} is needed, not {short(tree)}"
         )
     for src, row in tree.items():
         if not isinstance(row, dict):
             raise ValueError(
-                f"{path}, {prefix}{src}: {{dst: figure}} is needed, not {_short(row)}. {_known()}"
+                f"{path}, {prefix}{src}: {{dst: figure}} is needed, not {short(row)}. {_known()}"
             )
         for dst, value in row.items():
             if value is None or (src == dst and value == 0 and value is not False):
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not _positive(value):
-                raise ValueError(f"{path}, {prefix}{src}.{dst}: a number > 0 is needed, not {_short(value)}")
+                raise ValueError(f"{path}, {prefix}{src}.{dst}: a number > 0 is needed, not {short(value)}")
             yield PairFigures(
                 src, dst, f"{path}, {prefix}{src}.{dst}", {0.5: unit * value}, mean=unit * value
             )

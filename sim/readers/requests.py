@@ -14,7 +14,7 @@ from typing import Literal
 
 from sim.readers.note import Note, counted
 from sim.readers.tables import CsvLine, figure, read_csv
-from sim.readers.text import encoding_of
+from sim.readers.text import encoding_of, readable
 
 __all__ = ["COLUMNS", "NEEDED", "Requests", "TraceLine", "read_requests"]
 
@@ -108,11 +108,8 @@ def read_requests(
 
 
 def _is_log(path: str | PathLike[str]) -> bool:
-    try:
-        with Path(path).open(encoding=encoding_of(path), errors="replace") as file:
-            return _LOG_START.match(file.readline()) is not None
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
+    with readable(path), Path(path).open(encoding=encoding_of(path), errors="replace") as file:
+        return _LOG_START.match(file.readline()) is not None
 
 
 def _table(

@@ -14,7 +14,7 @@ from math import isfinite
 from os import PathLike
 from pathlib import Path
 
-from sim.readers.text import encoding_of
+from sim.readers.text import encoding_of, readable
 
 __all__ = ["CsvLine", "figure", "number", "number_at", "read_csv"]
 
@@ -49,7 +49,7 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
     """
     line = 0
     try:
-        with Path(path).open(newline="", encoding=encoding_of(path)) as file:
+        with readable(path), Path(path).open(newline="", encoding=encoding_of(path)) as file:
             first = file.readline()
             told = re.fullmatch(r"sep=(.)\s*", first)
             separator = told[1] if told else _separator_of(first)
@@ -76,10 +76,6 @@ def read_csv(path: str | PathLike[str], check: Callable[[Sequence[str]], None]) 
                 if len(cells) != len(columns):
                     raise ValueError(f"{where}: {len(columns)} cells are needed, not {len(cells)}: {raw!r}")
                 yield CsvLine(where, dict(zip(columns, cells, strict=True)), separator)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except UnicodeError as error:
-        raise ValueError(f"{path}: not text in UTF-8 ({error})") from None
     except csv.Error as error:
         raise ValueError(f"{path}, line {line + 1}: {error}") from None
 

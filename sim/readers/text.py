@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["encoding_of", "parse_json", "read_text"]
+__all__ = ["encoding_of", "parse_json", "read_text", "readable", "short"]
 
 
 def encoding_of(path: str | PathLike[str]) -> str:
@@ -20,12 +22,25 @@ def encoding_of(path: str | PathLike[str]) -> str:
 
 def read_text(path: str | PathLike[str]) -> str:
     """The whole text of a file. Raises ValueError, with the name of the file, if it cannot be read."""
-    try:
+    with readable(path):
         return Path(path).read_text(encoding=encoding_of(path))
+
+
+@contextmanager
+def readable(path: str | PathLike[str]) -> Iterator[None]:
+    """A context: errors of reading this file become ValueErrors with its name."""
+    try:
+        yield
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from error
     except UnicodeError as error:
         raise ValueError(f"{path}: not text in UTF-8 ({error})") from None
+
+
+def short(value: Any) -> str:
+    """A value for an error message, cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def parse_json(path: str | PathLike[str], text: str) -> Any:
