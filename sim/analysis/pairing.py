@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from sim.analysis.quantities import Scale, decimals_for, quantity, time_scale
+from sim.analysis.quantities import decimals_for, quantity, scale_of
 from sim.analysis.statistics import Interval, bounded, check_confidence, mean_interval, measured, t_quantile
 from sim.arguments import checked
 
@@ -205,11 +205,7 @@ def _difference_text(name: str, found: Interval, bound: str, baseline: str) -> s
     if math.isnan(found.mean):
         return "–"
     known = quantity(name)
-    scale = (
-        time_scale([np.nanmax(np.abs([found.mean, found.half_width]))])
-        if known.is_time
-        else Scale(1.0, known.unit)
-    )
+    scale = scale_of(known, [np.nanmax(np.abs([found.mean, found.half_width]))])
     mean, low, high = (part * scale.factor for part in (found.mean, found.low, found.high))
     scaled = Interval(mean, low, high, found.count)
     decimals = _decimals(scaled, most=4)

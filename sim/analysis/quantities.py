@@ -16,7 +16,16 @@ from sim.settings import field_path
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["QUANTITIES", "Quantity", "Scale", "column_of", "decimals_for", "quantity", "time_scale"]
+__all__ = [
+    "QUANTITIES",
+    "Quantity",
+    "Scale",
+    "column_of",
+    "decimals_for",
+    "quantity",
+    "scale_of",
+    "time_scale",
+]
 
 
 @checked
@@ -104,6 +113,12 @@ def time_scale(seconds: Iterable[float]) -> Scale:
     if typical >= 1.0:
         return Scale(1.0, "s")
     return Scale(1e3, "ms") if typical >= 1e-3 else Scale(1e6, "µs")
+
+
+@checked
+def scale_of(known: Quantity, values: Iterable[float]) -> Scale:
+    """The scale in which values of this quantity are shown."""
+    return time_scale(values) if known.is_time else Scale(1.0, known.unit)
 
 
 @checked

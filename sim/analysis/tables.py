@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from sim.analysis.quantities import Scale, column_of, decimals_for, quantity, time_scale
-from sim.analysis.statistics import intervals
+from sim.analysis.quantities import column_of, decimals_for, quantity, scale_of, time_scale
+from sim.analysis.statistics import bounded, intervals
 from sim.arguments import checked
 from sim.settings import field_path
 
@@ -178,16 +178,12 @@ def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
 
 def _pair(rows: pd.DataFrame, factor: float) -> str:
     values = [float(rows[name].mean()) * factor for name in ("p50", "p99")]
-    bounds = ["≥ " if _some(rows, f"{name}_at_least") else "" for name in ("p50", "p99")]
+    bounds = ["≥ " if bounded(rows, name) else "" for name in ("p50", "p99")]
     texts = [
         _NOTHING if math.isnan(value) else f"{bound}{value:,.{decimals_for([value], most=1)}f}"
         for value, bound in zip(values, bounds, strict=True)
     ]
     return " / ".join(texts)
-
-
-def _some(rows: pd.DataFrame, flag: str) -> bool:
-    return flag in rows.columns and bool((rows[flag].fillna(0) > 0).any())
 
 
 @checked
@@ -233,7 +229,7 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     """The head and the aligned cells ("≥ 12.3 ± 0.4") of one measure."""
     known = quantity(measure)
     means = [float(value) for value in table[measure]]
-    scale = time_scale(means) if known.is_time else Scale(1.0, known.unit)
+    scale = scale_of(known, means)
     # The upper half-width: the lower end of the interval of a non-negative measure may be cut off at zero.
     halves = [float(high) - mean for mean, high in zip(means, table[f"{measure}_high"], strict=True)]
     means, halves = [v * scale.factor for v in means], [v * scale.factor for v in halves]

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sim.analysis.plots.style import GREY, colours, empty, label_of, one_axes, runs_of, scale_of
-from sim.analysis.quantities import decimals_for, quantity
+from sim.analysis.plots.style import GREY, colours, empty, label_of, one_axes, runs_of
+from sim.analysis.quantities import decimals_for, quantity, scale_of
 from sim.analysis.statistics import AT_LEAST, intervals
 from sim.arguments import checked
 

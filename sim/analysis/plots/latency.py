@@ -22,9 +22,8 @@ from sim.analysis.plots.style import (
     log_ticks,
     one_axes,
     runs_of,
-    scale_of,
 )
-from sim.analysis.quantities import Quantity, quantity
+from sim.analysis.quantities import Quantity, quantity, scale_of
 from sim.analysis.statistics import intervals
 from sim.analysis.survival import Survival
 from sim.arguments import checked

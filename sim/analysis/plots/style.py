@@ -20,7 +20,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sim.analysis.quantities import Quantity, Scale, quantity, time_scale
+from sim.analysis.quantities import Quantity, Scale, quantity
 from sim.analysis.store import atomic
 from sim.settings import field_path
 
@@ -43,7 +43,6 @@ __all__ = [
     "one_axes",
     "runs_of",
     "save",
-    "scale_of",
     "stacked_axes",
     "tell",
 ]
@@ -136,11 +135,6 @@ def dress(ax: Axes) -> None:
     ax.tick_params(color=GREY, labelsize=_SMALL)
     ax.xaxis.label.set_fontsize(_TEXT)
     ax.yaxis.label.set_fontsize(_TEXT)
-
-
-def scale_of(known: Quantity, values: Iterable[float]) -> Scale:
-    """The scale in which values of this quantity are drawn."""
-    return time_scale(values) if known.is_time else Scale(1.0, known.unit)
 
 
 def label_of(known: Quantity, scale: Scale) -> str:

@@ -21,9 +21,8 @@ from sim.analysis.plots.style import (
     log_ticks,
     one_axes,
     runs_of,
-    scale_of,
 )
-from sim.analysis.quantities import column_of, quantity
+from sim.analysis.quantities import column_of, quantity, scale_of
 from sim.analysis.statistics import intervals
 from sim.arguments import checked
 

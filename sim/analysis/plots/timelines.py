@@ -25,10 +25,9 @@ from sim.analysis.plots.style import (
     legend,
     log_ticks,
     runs_of,
-    scale_of,
     stacked_axes,
 )
-from sim.analysis.quantities import Quantity, quantity
+from sim.analysis.quantities import Quantity, quantity, scale_of
 from sim.analysis.statistics import AT_LEAST, mean_interval
 from sim.arguments import checked
 
