@@ -407,9 +407,11 @@ class Network:
             return
         self._hand_over(receiver, link.src, message, sent, picture)
 
-    def _hand_over(self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture) -> None:
-        if picture is not None and not picture.is_true():
-            raise _changed(message, src, receiver.name)
+    def _hand_over(
+        self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture | None
+    ) -> None:
+        if picture is not None:
+            require_unchanged(message, picture, src, receiver.name)
         if self.tracing:
             fate = "delivered" if receiver.handlers else "crashed"
             self._trace(src, receiver.name, message, sent, self.env._now, fate)
@@ -447,14 +449,10 @@ class Network:
 def require_unchanged(message: Any, picture: Picture, src: str, dst: str) -> None:
     """Raise AssertionError if a message has changed since it was sent, when the picture was taken."""
     if not picture.is_true():
-        raise _changed(message, src, dst)
-
-
-def _changed(message: Any, src: str, dst: str) -> AssertionError:
-    return AssertionError(
-        f"{message!r} from {src} to {dst} was changed after it was sent: "
-        "messages carry values, not shared mutable state"
-    )
+        raise AssertionError(
+            f"{message!r} from {src} to {dst} was changed after it was sent: "
+            "messages carry values, not shared mutable state"
+        )
 
 
 def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
