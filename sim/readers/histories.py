@@ -81,7 +81,7 @@ def read_events(name: str, text: str, form: str) -> Operations:
     Raises ValueError with name, line, what stands there, and the known forms.
     """
     readers: dict[str, Callable[[str, str], Iterator[tuple[int, Any]]]] = {
-        "edn": _edn,
+        "edn": parse_edn,
         "json": _json,
         "log": _log,
     }
@@ -97,10 +97,6 @@ def read_events(name: str, text: str, form: str) -> Operations:
     if not events:
         raise ValueError(f"{name}: there is no event of a client in it")
     return _paired(name, form, events, left)
-
-
-def _edn(name: str, text: str) -> Iterator[tuple[int, Any]]:
-    yield from parse_edn(name, text)
 
 
 def _json(name: str, text: str) -> Iterator[tuple[int, Any]]:

@@ -19,7 +19,7 @@ from sim.settings import MOST_ROWS, Members, Positive, Value, Wait, Whole
 from sim.workload.load import ClientPlan, SessionPool, Workload, check_clients, observe, spread
 from sim.workload.mix import Mix, Source, served_kinds
 
-__all__ = ["Arrival", "Trace", "read_trace"]
+__all__ = ["Arrival", "Trace"]
 
 _SYNONYMS = {"read": "get", "write": "put", "update": "put", "insert": "put"}
 _KINDS = frozenset({"get", "put", "cas", "append", "increment", "delete", "scan"})
@@ -299,11 +299,6 @@ class _TraceDriver:
 def _digest(path: str | Path) -> str:
     """The SHA-256 of a file. Raises OSError where there is none."""
     return sha256(Path(path).read_bytes()).hexdigest()
-
-
-def read_trace(path: Path) -> list[Arrival]:
-    """The rows of a trace file with the usual columns. Raises ValueError naming the file, the line and the value."""
-    return _arrivals(read_requests(path, {}, None))
 
 
 def _arrivals(found: Requests) -> list[Arrival]:
