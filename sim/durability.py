@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
-from sim.values import is_immutable, shown
+from sim.values import PLAIN, is_immutable, shown
 
 __all__ = ["Durable", "DurableLog", "DurableMap", "durable", "durable_log", "durable_map"]
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
-
-_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def _refuse(what: str, value: Any) -> NoReturn:
@@ -61,7 +59,7 @@ class _DurableValue(Durable):
             )
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if value.__class__ not in _SCALARS and not is_immutable(value):
+        if value.__class__ not in PLAIN and not is_immutable(value):
             _refuse(f"durable field {self.field!r}", value)
         instance.__dict__[self.field] = value
         prefix = instance.__dict__.get("part_name")
@@ -130,7 +128,7 @@ class DurableLog(Generic[T]):
 
     def append(self, item: T) -> None:
         """Add an item at the end. Raises TypeError when the item is mutable."""
-        if item.__class__ not in _SCALARS and not is_immutable(item):
+        if item.__class__ not in PLAIN and not is_immutable(item):
             _refuse("a durable log", item)
         self.items.append(item)
         self._journal("append", item)
@@ -189,9 +187,9 @@ class DurableMap(dict[K, V]):
         self._journal = journal
 
     def __setitem__(self, key: K, value: V) -> None:
-        if value.__class__ not in _SCALARS and not is_immutable(value):
+        if value.__class__ not in PLAIN and not is_immutable(value):
             _refuse(f"a durable map, at {key!r}", value)
-        if key.__class__ not in _SCALARS and not is_immutable(key):
+        if key.__class__ not in PLAIN and not is_immutable(key):
             _refuse("a durable map, as a key", key)
         super().__setitem__(key, value)
         self._journal("put", (key, value))

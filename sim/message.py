@@ -28,7 +28,6 @@ C = TypeVar("C", bound=type)
 
 _WORD = 8  # bytes of a number on the wire
 _FIXED_SIZE = {"int", "float", "bool", "int | None", "float | None", "None"}
-_MISSING: Any = object()
 
 
 @dataclass_transform(frozen_default=True, eq_default=True)
