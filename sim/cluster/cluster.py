@@ -56,9 +56,10 @@ class Cluster:
             self.env, self.streams, topology, self.recorder, tracing=bool(tracing), checking=checking
         )
         self.hosts: dict[str, NodeHost] = {}
-        self.invariants: tuple[Invariant, ...] = ()  # those of `watch`; their hooks are kept apart
-        self._on_wait: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
-        self._on_send: list[Callable[[str, str, Any], None]] = []  # the hooks of invariants that have one
+        self.invariants: tuple[Invariant, ...] = ()  # those of `watch`
+        # The hooks of those that have one of their own:
+        self._on_wait: list[Callable[[str, str, Any], None]] = []
+        self._on_send: list[Callable[[str, str, Any], None]] = []
         self._on_deliver: list[Callable[[str, str, Any], None]] = []
         self._on_step: list[Callable[[Node], None]] = []
         self._groups: dict[str, list[str]] = {}

@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 Style = Literal["push", "pull", "push-pull"]
-STYLES = ("push", "pull", "push-pull")
 
 
 @message
