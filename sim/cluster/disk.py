@@ -7,15 +7,16 @@ writes of one handler are one record. A sync makes all records that were written
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from sim.cluster.profile import Disk
 from sim.hosting import NothingWaits
 from sim.kernel import Environment, Streams
 from sim.message import size_of
+from sim.node import Handlers, Part
 
-__all__ = ["InstantDisk", "SyncedDisk", "make_disk"]
+__all__ = ["InstantDisk", "SyncedDisk", "durable_state", "make_disk"]
 
 Change = tuple[str, str, Any]  # field, operation, argument
 
@@ -28,6 +29,26 @@ class _Owner(Protocol):
 
     def durable_fields(self) -> dict[str, Any]: ...
     def flush(self) -> None: ...
+
+
+def durable_state(owners: Iterable[Handlers]) -> dict[str, Any]:
+    """A copy of the durable state of a node and its parts: field -> value. Fields of a part are named ``part.field``.
+
+    Raises TypeError for a log or map that was replaced by another object.
+    """
+    fields: dict[str, Any] = {}
+    for owner in owners:
+        prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
+        for field, declared in type(owner)._durables.items():
+            value = owner.__dict__[field]
+            declared.require_in_place(value)
+            items = getattr(value, "items", None)
+            if isinstance(items, list):
+                value = list(items)
+            elif isinstance(value, dict):
+                value = dict(value)
+            fields[prefix + field] = value
+    return fields
 
 
 def apply_change(image: dict[str, Any], change: Change) -> None:

@@ -16,7 +16,7 @@ from sim.cluster.alarms import Alarms, stretch
 from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.dead_host import bury
-from sim.cluster.disk import make_disk
+from sim.cluster.disk import durable_state, make_disk
 from sim.cluster.own_steps import OwnStep
 from sim.cluster.profile import Machine
 from sim.cluster.rpc import Calls, Return
@@ -27,7 +27,7 @@ from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
 from sim.message import check_message
 from sim.network.links import require_unchanged
-from sim.node import Caller, Handlers, Node, Part
+from sim.node import Caller, Handlers, Node
 from sim.unchanged import Picture
 
 if TYPE_CHECKING:
@@ -262,15 +262,7 @@ class NodeHost:
 
     def durable_fields(self) -> dict[str, Any]:
         """The durable state of the live node: field -> value. The fields of a part are named ``part.field``."""
-        fields: dict[str, Any] = {}
-        for owner in self.owners:
-            prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
-            for field, declared in type(owner)._durables.items():
-                value = owner.__dict__[field]
-                declared.require_in_place(value)
-                items = getattr(value, "items", None)
-                fields[prefix + field] = list(items) if isinstance(items, list) else _copy_map(value)
-        return fields
+        return durable_state(self.owners)
 
     # Messages in
 
@@ -562,10 +554,6 @@ class Halt:
         self.timers: list[tuple[float, Timer]] = []  # when they are due
         self.late: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []  # delayed calls, in order
         self.own_steps: list[OwnStep] = []  # the node's own next steps when the pause began
-
-
-def _copy_map(value: Any) -> Any:
-    return dict(value) if isinstance(value, dict) else value
 
 
 if TYPE_CHECKING:

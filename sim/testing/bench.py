@@ -18,6 +18,7 @@ from simpy.events import Event
 from sim.cluster.alarms import Alarms
 from sim.cluster.clock import NodeClocks
 from sim.cluster.dead_host import bury
+from sim.cluster.disk import durable_state
 from sim.cluster.profile import Clock
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.story import Stories
@@ -156,16 +157,7 @@ class Bench(Generic[N]):
 
     def durable_fields(self) -> dict[str, Any]:
         """The durable state of the node: field -> value."""
-        fields: dict[str, Any] = {}
-        for owner in self._all_owners():
-            prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
-            for field, declared in type(owner)._durables.items():
-                value = owner.__dict__[field]
-                declared.require_in_place(value)
-                items = getattr(value, "items", None)
-                copied = list(items) if isinstance(items, list) else value
-                fields[prefix + field] = dict(copied) if isinstance(copied, dict) else copied
-        return fields
+        return durable_state(self._all_owners())
 
     def _all_owners(self) -> list[Handlers]:
         return [*(self.node.__dict__[name] for name in type(self.node)._parts), self.node]
