@@ -161,7 +161,8 @@ class DurableBeforeSend(Invariant):
         stored = Stored(node)
         lost = stored.volatile(self.keeps)
         if lost is not None:
-            held = told(getattr(stored._find(lost)[0], lost.rpartition(".")[2]))
+            owner, declared = stored._find(lost)
+            held = told(getattr(owner, declared.field))
             self.violated(
                 node.name,
                 f"it sends {said[0].message!r}",

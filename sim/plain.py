@@ -21,6 +21,7 @@ from sim.node import Handlers
 from sim.values import is_message
 
 __all__ = [
+    "DEEPEST",
     "HOSTS_OWN",
     "MOST_ITEMS",
     "attributes_of",
@@ -34,7 +35,7 @@ __all__ = [
 MOST_ITEMS = 10  # shown of one container
 _MOST_LETTERS = 400
 _MOST_VALUES = 500  # in one value, all levels together
-_DEEPEST = 8
+DEEPEST = 8  # levels that are shown
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -76,7 +77,7 @@ class _Plain:
         if isinstance(value, str):
             return str(value) if len(value) <= _MOST_LETTERS else _cut(value)
         self._left -= 1
-        if depth > _DEEPEST or self._left < 0:
+        if depth > DEEPEST or self._left < 0:
             return {"class": "cut", "of": kind.__name__}
         return self._inside(value, kind, depth + 1)
 

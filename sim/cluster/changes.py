@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sim.node import Handlers
-from sim.plain import HOSTS_OWN, MOST_ITEMS, attributes_of, last_pairs
+from sim.plain import DEEPEST, HOSTS_OWN, MOST_ITEMS, attributes_of, last_pairs
 from sim.values import PLAIN, is_message
 
 __all__ = ["references"]
 
-_DEEPEST = 8
 _LEAVES = (enum.Enum, type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, Handlers)
 
 _closed: dict[type, bool] = {}
@@ -71,7 +70,7 @@ def _walk(value: Any, found: list[Any], depth: int) -> None:
         length = len(items)
     found.append(_numbers.setdefault(length, length))
     found += items
-    if depth < _DEEPEST and not all(map(_is_closed, dict.fromkeys(map(type, items)))):
+    if depth < DEEPEST and not all(map(_is_closed, dict.fromkeys(map(type, items)))):
         for item in items:
             if not (
                 _is_closed(item.__class__)
