@@ -255,9 +255,13 @@ class System(Value):
             if f.name in {"heartbeat", "detection", "unsafe"} or not f.repr:
                 continue
             if value != default_of(f) or f.name in self.label_fields:
-                shown.append(f"{f.name}={getattr(value, 'label', getattr(value, '__name__', value))}")
+                shown.append(f"{f.name}={self._in_label(value)}")
         text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
         return f"UNSAFE {text}" if self.unsafe else text
+
+    def _in_label(self, value: Any) -> str:
+        """The value of a field as the label shows it."""
+        return str(getattr(value, "label", getattr(value, "__name__", value)))
 
     def with_timing(self, timing: Timing) -> Self:
         """A copy of this system in which ``timing`` fills in the failure-detection times that were not given."""

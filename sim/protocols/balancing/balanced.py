@@ -83,16 +83,8 @@ class Balancing(System):
             raise ValueError(f"{owner}: gossip={self.gossip!r}, but there is nobody to gossip with")
         _ = self.guards
 
-    @property
-    def label(self) -> str:
-        """Its name in tables and charts: the class and the fields that differ from their defaults, as short texts."""
-        shown = []
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if f.name not in {"heartbeat", "detection", "unsafe"} and value != default_of(f):
-                shown.append(f"{f.name}={brief(value)}")
-        text = type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
-        return f"UNSAFE {text}" if self.unsafe else text
+    def _in_label(self, value: Any) -> str:
+        return brief(value)
 
     # Used by the parts of a balancer
 
