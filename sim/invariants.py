@@ -49,7 +49,7 @@ class Stored:
         return record == 0 or record <= self._disk.synced
 
     def volatile(self, names: Iterable[str]) -> str | None:
-        """A field among these that a crash loses whatever is synced: not declared durable, or changed behind its back.
+        """A field among these that a crash loses even if all is synced: it is not durable, or was changed unwritten.
 
         Raises ValueError for a field that the node does not have at all.
         """
@@ -102,7 +102,7 @@ class _Said:
 class DurableBeforeSend(Invariant):
     """The writes of a step to certain fields are on the disk of its node before a message of that step leaves.
 
-    Made by `promises`. A subclass may override `is_shown` where the message says something that a ghost must explain.
+    Made by `promises`. A subclass may override `is_shown` if that test needs a ghost.
     """
 
     title: ClassVar[str] = "durable before send"
@@ -133,7 +133,7 @@ class DurableBeforeSend(Invariant):
             message = getattr(message, inside)
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
-        if self._carried.get(message.__class__, "") is None:  # most messages: of no concern
+        if self._carried.get(message.__class__, "") is None:  # most messages
             return
         inside = self._inside(message)
         if inside is not None:
@@ -177,7 +177,7 @@ class DurableBeforeSend(Invariant):
                 self._waiting.setdefault(node.name, []).append(one)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event == "crash":  # what waited is lost, and told nobody
+        if event == "crash":  # messages that waited are lost: no node has received them
             self._said.pop(node, None)
             self._waiting.pop(node, None)
 
@@ -195,7 +195,7 @@ def promises(
 
     A step is atomic, so what counts is what the fields hold at the end of the step that sends: a handler that answers
     first and writes afterwards breaks the promise, and so does a message sent with ``hold=False``, and a field that is
-    not durable. So name only the fields that the message vouches for.
+    not durable. So name only the fields that the message promises to keep.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def promises(
     keeps:
         Names of durable fields of the sender; ``"part.field"`` for those of a part.
     shown:
-        ``shown(stored, message, destination)``: whether the disk shows what the message says, where that can be told;
+        ``shown(stored, message, destination)``: whether the disk shows what the message says, if that can be tested;
         ``stored("current_term")`` is what the disk has. It must stay true while the node goes on.
 
     Raises ValueError for no field and for no class.

@@ -1,4 +1,4 @@
-"""Values that are no dataclasses, as they are copied and then change: what they were made of says what they are."""
+"""Values that are not dataclasses, because copies of them change: written as the arguments of their constructor."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def size_of(value: Any) -> int:
 
 
 _sizes: dict[type, int | Callable[[Any], int]] = {}
-"""Class -> the size of each of its objects, or what tells it."""
+"""Class -> the size of each of its objects, or the function that computes it."""
 
 
 def _size_by_class(kind: type) -> int | Callable[[Any], int]:

@@ -2,7 +2,7 @@
 
 It is the written form (`sim.written`) for reading only: it never fails, and nothing is made from it again. Tables say
 their ``class``; tuples and lists are arrays; a set says so and is in the order of its texts. What belongs to the host
-(streams, events, other nodes) is told by its name, never by an address. What is large is cut, and says so:
+(streams, events, other nodes) is shown by its name, never by an address. What is large is cut, and says so:
 ``{"class": "cut", "length": 1000, "last": [...]}``.
 """
 
@@ -183,7 +183,7 @@ def _cut(text: str) -> dict[str, Any]:
 def operations_in(message: Any) -> list[tuple[int, int]]:
     """The operations of clients that a message is about, as (session, sequence), each once, in order.
 
-    They are told by messages in it, or itself, that have fields of these names: commands, replies, redirects.
+    They are found in all messages with fields of these names, itself or within it: commands, replies, redirects.
     """
     found: dict[tuple[int, int], None] = {}
     _find_operations(message, found)

@@ -22,7 +22,7 @@ __all__ = ["references"]
 _LEAVES = (enum.Enum, type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, Handlers)
 
 _closed: dict[type, bool] = {}
-"""Class -> whether there is nothing in its objects to look for: they do not change, or belong to the host."""
+"""Class -> whether its objects need no look inside: they do not change, or belong to the host."""
 
 _numbers: dict[int, int] = {}  # so that equal lengths are the same object
 

@@ -120,13 +120,13 @@ class Cluster:
             self.network.rewire()
 
     def stop_watching(self) -> None:
-        """Ask no invariant any more: one of them is broken."""
+        """Call no invariant from now on: one of them is broken."""
         self.invariants = ()
         for hooks in (self._on_wait, self._on_send, self._on_deliver, self._on_step):
             hooks.clear()
 
     def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:
-        """Of the invariants that are called now, go on with those that are ``wanted`` only."""
+        """From now on, call only those of the present invariants that are ``wanted``."""
         kept = [invariant for invariant in self.invariants if wanted(invariant)]
         self.stop_watching()
         self.watch(kept)

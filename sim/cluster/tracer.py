@@ -50,7 +50,7 @@ class Tracer:
         self._states: dict[str, _State] = {}
 
     def context(self) -> Cause:
-        """The cause of the current action: the running step, or the cause that a timer outside of steps stands for."""
+        """The cause of the current action: the running step; outside of steps, the cause of the timer that fired."""
         return {"after": self.step} if self.step != NO_STEP else dict(self.cause or {"after": NO_STEP})
 
     def run(
@@ -149,7 +149,7 @@ def _name_of(handler: Any, cause: Cause | None) -> str:
 
 
 class TracedEnvironment(Environment):
-    """Notes on each event what brought it about."""
+    """Writes on each event what caused it."""
 
     tracer: Tracer
 

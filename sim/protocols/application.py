@@ -37,7 +37,7 @@ class Application(Made):
     """The kinds for which ``fail`` is an answer; for other kinds a failure does not count as progress."""
 
     several_keys: ClassVar[frozenset[str]] = frozenset()
-    """The kinds that may touch other keys than their own; all of them unless a subclass says it.
+    """The kinds that may touch other keys than their own; all kinds, unless a subclass sets it.
 
     An application whose keys are independent objects says ``several_keys = frozenset()``: then its history is judged
     key by key, keys may be spread over groups, and commands on different keys commute.
@@ -49,7 +49,7 @@ class Application(Made):
     ``"auto"``: the narrowest that knows the operations. A subclass does not inherit it: its meaning may differ.
     """
     not_judged: ClassVar[frozenset[str]] = frozenset()
-    """Reads that no history tells enough about to be judged: verdicts leave them out, and count them."""
+    """Reads that cannot be judged from a history: verdicts leave them out, and count them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -76,7 +76,7 @@ class Application(Made):
     def touches(self, command: Command) -> frozenset[str] | None:
         """The keys that a command reads or writes; None: everything. Two commands with no common key commute.
 
-        Its own key, or, of the kinds in ``several_keys``, everything: override it to say less.
+        Its own key, or, for the kinds in ``several_keys``, everything; an override may name fewer keys.
         """
         return None if command.kind in self.several_keys else frozenset({command.key})
 

@@ -11,7 +11,7 @@ duplicated and reordered, but a message that is sent infinitely often arrives in
   delivery between nodes that do not crash: a restart begins a new incarnation (*life*), which does not know what the
   old one had sent or received; late messages of an old incarnation are dropped.
 - `LoggedLinks` (section 2.4.5): what is not acknowledged, and what was received, is on disk; a message arrives exactly
-  once, whatever crashes and comes back. Delivery and what the handler writes are one record: both survive or neither.
+  once, also if nodes crash and restart. Delivery and the handler's writes are one record: both survive, or neither.
 - `FifoLinks`: logged, and in the order of sending.
 
 Departures: acknowledgements, which the book leaves to the implementation. Cost: a message and an acknowledgement,

@@ -59,7 +59,7 @@ class CancelCall:
 class CallOutcome:
     """The result of a call. ``status``: ok, deadline, exhausted (no attempts left) or cancelled.
 
-    Whatever it is but ok, the callee may have executed the call or not.
+    Unless it is ok, the callee may or may not have executed the call.
     """
 
     status: str

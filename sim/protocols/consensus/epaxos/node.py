@@ -25,7 +25,7 @@ Departures from the paper:
   takes the slow path if commands interfere; naming the partner keeps the paper's one round trip. The partner is the
   replica that answered the last command first (initially the next in the ring), so it is the nearest that is up.
 - Dependencies on executed commands are cut to the last write and the reads since (see `Interference`).
-- The application determines which keys commands touch (a scan touches all), and thereby which ones interfere.
+- The application determines which keys commands touch (a scan touches all), and so which ones interfere.
 """
 
 from __future__ import annotations

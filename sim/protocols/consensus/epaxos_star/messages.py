@@ -29,7 +29,7 @@ class Deps:
     """A set of dependencies: of each row everything up to ``prefix``, and ``others`` (sorted) beyond.
 
     The prefix is what the first coordinator had executed when it got the command, and the same in all dependencies
-    that are ever proposed for it. More dependencies than need be do no harm: they are all committed sometime.
+    that are ever proposed for it. Dependencies that are not needed do no harm: all of them will be committed.
     """
 
     prefix: tuple[int, ...]
@@ -70,7 +70,7 @@ class Record:
 class PreAccept:
     """A command, with the dependencies as its first coordinator sees them (ballot 0).
 
-    ``partner``, with three replicas: the one that makes up the fast quorum with the coordinator.
+    ``partner``, with three replicas: the replica that forms the fast quorum with the coordinator.
     """
 
     instance: Instance

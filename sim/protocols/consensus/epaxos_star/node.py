@@ -1,44 +1,48 @@
 """EPaxos* (Ryabinin, Gotsman, Sutra, "Making Democracy Work", OPODIS 2025, arXiv 2511.02743): simpler, and proved.
 
 The fast path needs n - e replicas, the least possible: with e = ceil((f+1)/2) these are F + floor((F+1)/2) of 2F + 1. A
-command is committed fast when so many pre-accept it with exactly the dependencies that its coordinator proposed; else
-their union is accepted by a second round (figure 3 of the paper). Committed commands are executed by strongly
-connected components, and inside one by instance: there are no sequence numbers.
+command is committed fast if n - e replicas pre-accept it with exactly the dependencies that its coordinator proposed;
+otherwise a second round accepts the union of their dependencies (figure 3 of the paper). Committed commands are
+executed by strongly connected components, and within a component by instance: there are no sequence numbers.
 
-Recovery (figure 5). A new coordinator joins a higher ballot with a quorum Q of n - f. What was accepted there is taken
-over. If the first coordinator is in Q, it has not committed fast and never will: a no-op is safe. Otherwise the command
-may have been committed fast with the dependencies D that it was proposed with, but only if |Q| - e of Q pre-accepted
-exactly D. Then Q *validates*: each replica makes the command known to later ones, and names the conflicting ones that
-are not in D and do not depend on it. If there is none, D may be accepted. One that is committed rules the fast commit
-out, as no two conflicting commands are ever committed without either knowing the other. What else rules it out:
+Recovery (figure 5). A new coordinator begins a higher ballot with a quorum Q of n - f replicas. If one of them has
+accepted dependencies, the coordinator adopts these. If the first coordinator is in Q, it has not committed fast and
+never will: a no-op is safe. Otherwise the command may have been committed fast with the dependencies D with which it
+was proposed, but only if |Q| - e replicas of Q pre-accepted exactly D. Then Q *validates* D: each replica makes the
+command known to later commands, and reports the conflicting commands that are not in D and do not depend on it. If
+there are none, D may be accepted. If one of them is committed, the command was not committed fast, because of two
+conflicting commands that are committed, at least one depends on the other. A fast commit is also impossible if
 
-- |Q| - e is all the support there is, so that all replicas outside Q must have been in the fast quorum, and one of them
-  coordinates an invalidating command that does not depend on this one: it pre-accepted that one first.
-- An invalidating command whose own recovery waits with support from more than n - f - e: these and its coordinator have
-  pre-accepted it before this one, too many for a fast quorum to be left.
+- only |Q| - e replicas of Q pre-accepted D, so that all replicas outside Q must have been in the fast quorum, but one
+  of them coordinates an invalidating command that does not depend on this one: it pre-accepted that command first; or
+- the recovery of an invalidating command waits, and more than n - f - e replicas support that command: they and its
+  coordinator pre-accepted it before this command, so too few replicas are left for a fast quorum.
 
 Otherwise the new coordinator *waits* until the invalidating commands are committed, or the first coordinator answers.
 
-With three replicas (f = e = 1) a fast quorum, n - e, is a majority, n - f. Then its union of dependencies is what a
-slow path would propose, and all that a fast commit needs is that a recovery finds the same. So the coordinator names
-its *partner* in PreAccept, and commits with the dependencies that this one answers with, in one round trip whatever
-conflicts, as in SOSP 2013. A recovery without the first coordinator has the partner in Q: if that has pre-accepted,
-its dependencies may have been committed fast, and are right in any case; if not, it never will, and a no-op is safe.
-Nothing is left to validate.
+With three replicas (f = e = 1) a fast quorum (n - e) is a majority (n - f). Then the union of its dependencies is what
+the slow path would propose, and a fast commit is safe if a recovery finds the same dependencies. So the coordinator
+names its *partner* in PreAccept, and commits with the dependencies in the partner's answer: one round trip, with or
+without conflicts, as in SOSP 2013. A recovery without the first coordinator has the partner in Q. If the partner has
+pre-accepted, its dependencies may have been committed fast, and are right in any case. If not, it never will, and a
+no-op is safe. Nothing is left to validate.
 
-Assumptions: n >= max(2e + f - 1, 2f + 1), at most f down at once. The paper's processes stop for good. Here they
-restart from disk; what they forget (who has answered them) is as if those messages were lost. Departures:
+Assumptions: n >= max(2e + f - 1, 2f + 1), and at most f replicas are down at once. In the paper, processes stop
+forever. Here they restart from disk; what they forget (which replicas have answered) has the same effect as if those
+messages had been lost. Departures:
 
-- Messages get lost here: they are sent again; an answer that a higher ballot exists (Nack) speeds that up; who is late
-  fetches commits (`sim.protocols.consensus.epaxos.replica`). A Commit is taken in any ballot: it is the same in all.
-- The paper counts, with three replicas too, any n - e that pre-accept exactly what was proposed. Both rules at once
-  would leave two candidates to a recovery. With the partner the fast path wants that one to answer, not any: if it is
-  down, one command takes the slow path, and the next one names another (who answered first, `epaxos.replica`).
-- *Thrifty* asks a fast quorum, and an accept quorum, first, and all others later. Recovery never assumes who was in the
-  fast quorum, so to it the others' messages are only late.
-- Dependencies are a prefix of each row, which the first coordinator has executed, and others (`Deps`).
-- The paper lets a no-op conflict with everything, as a replica that accepts one forgets the command. Here a replica
-  goes on to report the command that was first proposed (initCmd) until the no-op is committed.
+- Messages may be lost here, so they are sent again; a replica that is refused gets the higher ballot (Nack), and
+  stops. A replica that is behind fetches commits (`sim.protocols.consensus.epaxos.replica`). A Commit is accepted in
+  any ballot: it is the same in all.
+- With three replicas, too, the paper counts any n - e that pre-accept exactly what was proposed. Both rules together
+  would leave two candidates to a recovery. So the fast path needs the answer of the partner, not of any replica: if the
+  partner is down, one command takes the slow path, and the next one names the replica that answered first
+  (`epaxos.replica`).
+- *Thrifty* asks a fast quorum, and an accept quorum, first, and all others later. Recovery never assumes which replicas
+  were in the fast quorum, so for it the messages to the others are only late.
+- Dependencies are a prefix of each row, which the first coordinator has executed, and single instances (`Deps`).
+- In the paper a no-op conflicts with everything, because a replica that accepts a no-op forgets the command. Here a
+  replica continues to report the command that was first proposed (initCmd) until the no-op is committed.
 """
 
 from __future__ import annotations
@@ -188,8 +192,8 @@ class EPaxosStarNode(EgalitarianReplica):
             self.decide(msg.instance, led, may_wait=True)
 
     def decide(self, instance: Instance, led: _Led, *, may_wait: bool) -> None:
-        """With n - f: the slow path if anybody adds dependencies, or when timeout ends; the fast one with n - e."""
-        size = len(led.replies) + 1  # a replica that asks has written down what it asks: it counts itself
+        """With n - f: the slow path if a reply adds dependencies, or after the timeout; with n - e: the fast path."""
+        size = len(led.replies) + 1  # with its own: it has stored what it asks of others
         if size < self.n - self.f:
             return
         if led.partner in led.replies:
@@ -290,7 +294,7 @@ class EPaxosStarNode(EgalitarianReplica):
         self.stand_down(instance, ballot)
         led = self.led[instance] = _Led(ballot, "recover", None, NO_DEPS)
         led.replies[self.name] = known
-        self.be_patient(instance)  # with a quorum some of which has died, it begins again
+        self.be_patient(instance)  # if members of the quorum crash, it begins again
         self.promise(instance, ballot)
         self.broadcast(Recover(instance, ballot))
         self.await_answers(instance, led)
@@ -371,7 +375,7 @@ class EPaxosStarNode(EgalitarianReplica):
         known = self.record_of(msg.instance)
         if self.refuse(src, msg.instance, msg.ballot, known) or known.promised != msg.ballot:
             return
-        if known.status != ACCEPTED:  # else it is a repetition: the ballot has gone on to Accept
+        if known.status != ACCEPTED:  # else a repetition: the ballot is in its Accept phase already
             self.send(src, ValidateOk(msg.instance, msg.ballot, self.validate(msg)))
 
     def on_validate_ok(self, src: str, msg: ValidateOk) -> None:
