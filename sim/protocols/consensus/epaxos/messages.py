@@ -52,7 +52,7 @@ class Record:
 class PreAccept:
     """Phase 1: a command, with the attributes as its leader sees them.
 
-    ``partner``, with three replicas: the one that makes up the fast quorum with the leader.
+    ``partner``, with three replicas: the replica that forms the fast quorum with the leader.
     """
 
     instance: Instance

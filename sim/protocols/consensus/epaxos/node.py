@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.message import replace
 from sim.node import Node
 from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
@@ -300,11 +301,7 @@ class EPaxosNode(EgalitarianReplica):
 
     def promise(self, instance: Instance, ballot: Ballot) -> None:
         """Promise to take part in no lower ballot of this instance."""
-        known = self.record_of(instance)
-        self.remember(
-            instance,
-            Record(known.status, known.command, known.seq, known.deps, ballot, known.accepted, known.partner),
-        )
+        self.remember(instance, replace(self.record_of(instance), promised=ballot))
 
     def on_prepare(self, src: str, msg: Prepare) -> None:
         known = self.record_of(msg.instance)

@@ -49,6 +49,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.message import replace
 from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.epaxos import (
@@ -143,9 +144,7 @@ class EPaxosStarNode(EgalitarianReplica):
 
     def change(self, instance: Instance, **changes: Any) -> None:
         """Store changes of an instance's record."""
-        known = self.record_of(instance)
-        fields = {name: changes.get(name, getattr(known, name)) for name in Record._fields}  # type: ignore[attr-defined]
-        self.remember(instance, Record(**fields))
+        self.remember(instance, replace(self.record_of(instance), **changes))
 
     # The commit protocol (figure 3)
 
