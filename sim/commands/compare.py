@@ -19,6 +19,7 @@ from sim.commands.inputs import (
     precisions,
     refuse_allowed,
     seed_range,
+    settings_option,
 )
 from sim.commands.work import work_of, work_options
 
@@ -39,9 +40,7 @@ __all__ = ["command"]
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 5, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
-)
+@settings_option
 @click.option(
     "--baseline",
     metavar="SYSTEM",

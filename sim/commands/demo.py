@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sim.commands.inputs import processes
 from sim.commands.output import prepare, writable
 
 __all__ = ["command"]
@@ -13,7 +14,7 @@ __all__ = ["command"]
 
 @click.command("demo")
 @click.option("--seeds", type=click.IntRange(min=2), default=10, show_default=True, help="How many seeds.")
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
+@processes
 @click.option(
     "--out", type=click.Path(path_type=Path), callback=writable, default=Path("results"), show_default=True
 )

@@ -40,8 +40,11 @@ __all__ = [
     "parse_variation",
     "place_of",
     "precisions",
+    "processes",
     "refuse_allowed",
+    "scenario_of",
     "seed_range",
+    "settings_option",
     "story_folders",
 ]
 
@@ -104,19 +107,32 @@ def place_of(error: BaseException, file: Path) -> str:
 
 def load_scenario(path: str, allow: Sequence[str] = ()) -> Scenario:
     """The ``scenario`` of a script, or the scenario in a file of the written form (TOML, JSON)."""
-    from sim.lab import Scenario
-
     if is_written(path):
         scenario, seed = load_written(path, allow)
         if seed is not None:
             raise click.UsageError(f"{path}: seed = {seed} is for `sim run`; here --seeds says which")
         return scenario
     refuse_allowed(path, allow)
-    found = getattr(load_script(path), "scenario", None)
+    return scenario_of(load_script(path), path)
+
+
+def scenario_of(module: ModuleType, path: str) -> Scenario:
+    """The scenario that a script defines. ``path``: the script as the user named it, for the error."""
+    from sim.lab import Scenario
+
+    found = getattr(module, "scenario", None)
     if not isinstance(found, Scenario):
         raise click.UsageError(f"{path} defines no scenario (a module-level name `scenario`, a sim.Scenario)")
     return found
 
+
+processes = click.option(
+    "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."
+)
+
+settings_option = click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
+)
 
 allow_modules = click.option(
     "--allow-module",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sim.commands.inputs import allow_modules
+from sim.commands.inputs import allow_modules, processes
 
 __all__ = ["command"]
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 @click.command("reproduce", epilog="Example: sim reproduce results/compare/latency_cdf.png")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @allow_modules
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core.")
+@processes
 @click.option("--draw", is_flag=True, help="Draw the figures of a paper.toml into their files, instead.")
 @click.pass_context
 def command(

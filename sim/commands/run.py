@@ -17,6 +17,8 @@ from sim.commands.inputs import (
     network_file,
     place_of,
     refuse_allowed,
+    scenario_of,
+    settings_option,
 )
 from sim.commands.output import prepare, writable
 
@@ -36,9 +38,7 @@ _Found = tuple["Scenario", Any, str | None]
     default=None,
     help="Seed of the run; default: that of the file, or 1.",
 )
-@click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
-)
+@settings_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -98,13 +98,7 @@ def command(
 
 def _story(script: str) -> _Found:
     """The scenario of a script, its function ``tell`` (or the default one), and its docstring."""
-    from sim.lab import Scenario
     from sim.lab.story import tell_default
 
     module = load_script(script)
-    scenario = getattr(module, "scenario", None)
-    if not isinstance(scenario, Scenario):
-        raise click.UsageError(
-            f"{script} defines no scenario (a module-level name `scenario`, a sim.Scenario)"
-        )
-    return scenario, getattr(module, "tell", None) or tell_default, module.__doc__
+    return scenario_of(module, script), getattr(module, "tell", None) or tell_default, module.__doc__

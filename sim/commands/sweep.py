@@ -17,6 +17,7 @@ from sim.commands.inputs import (
     parse_variation,
     precisions,
     seed_range,
+    settings_option,
 )
 from sim.commands.work import work_of, work_options
 
@@ -30,9 +31,7 @@ __all__ = ["command"]
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 3, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
-)
+@settings_option
 @click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
 @precisions
 @network_file

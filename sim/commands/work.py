@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import cloudpickle
 
-from sim.commands.inputs import SCRIPT
+from sim.commands.inputs import SCRIPT, processes
 from sim.commands.output import prepare, writable
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ __all__ = ["work_of", "work_options"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option(
-        "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."
-    ),
+    processes,
     click.option(
         "--dask",
         default=None,
@@ -76,10 +74,11 @@ def work_of(
     from sim.lab.store import FILE
     from sim.lab.work import Work
 
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out: the folder with the results to go on with")
-    if resume and out is not None and not (out / FILE).exists():
-        raise click.UsageError(f"--resume: there is no {FILE} in {str(out)!r} to go on with")
+    if resume:
+        if out is None:
+            raise click.UsageError("--resume needs --out: the folder with the results to go on with")
+        if not (out / FILE).exists():
+            raise click.UsageError(f"--resume: there is no {FILE} in {str(out)!r} to go on with")
     for option in ("workers", "run_timeout", "memory_limit") if dask is not None else ():
         if options.get(option) is not None:
             raise click.UsageError(
