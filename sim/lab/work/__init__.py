@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 from sim.lab.work.crew import crew_outcomes
 from sim.lab.work.outcomes import ExecutorLost, Failure, WorkerTraceback, attempt
-from sim.lab.work.source import Listed, TaskSource
+from sim.lab.work.source import PATIENCE, Listed, TaskSource
 from sim.lab.work.worker import limits_memory
 from sim.written.names import did_you_mean
 
@@ -178,6 +178,6 @@ def _here(
     while source.left:
         task = source.take()
         if task is None:
-            time.sleep(0.1)
+            time.sleep(PATIENCE)
         else:
             yield task, attempt(function, arguments[task])

@@ -91,9 +91,8 @@ def connected(address: str) -> Iterator[Executor]:
     if not _ADDRESS.fullmatch(address):  # Dask tries for seconds, and complains while Python ends
         raise ValueError(f"--dask {address}: a scheduler's address is tcp://host:8786 (or tls://)")
     distributed: Any = import_module("distributed")
-    logging.getLogger("distributed").setLevel(
-        logging.CRITICAL
-    )  # a scheduler that is gone is said in one line, here
+    # One line here says that a scheduler is gone.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client: Any = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -21,13 +21,12 @@ from typing import Any
 import cloudpickle
 
 from sim.lab.work.outcomes import Failure, failed, unpacked
-from sim.lab.work.source import TaskSource
+from sim.lab.work.source import PATIENCE, TaskSource
 from sim.lab.work.worker import LEAVE, work
 
 __all__ = ["crew_outcomes"]
 
 _LEAVING = 1.0  # real seconds that idle workers have to clean up at the end
-_PATIENCE = 0.1  # real seconds until a source without a task now is asked again
 
 
 class _Worker:
@@ -208,6 +207,6 @@ def crew_outcomes(
                 suspect = crew.suspects.popleft()
                 crew.begin(suspect, arguments[suspect], alone=True)
             elif source.left:
-                time.sleep(_PATIENCE)
+                time.sleep(PATIENCE)
     finally:
         crew.close()

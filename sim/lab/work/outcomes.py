@@ -15,6 +15,7 @@ __all__ = [
     "OtherVersion",
     "WorkerTraceback",
     "attempt",
+    "attempt_sent",
     "failed",
     "packed",
     "unpacked",
@@ -55,6 +56,11 @@ def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return failed(error)
 
 
+def attempt_sent(function: Callable[..., Any], sent: bytes) -> Any:
+    """Like `attempt`, for arguments as bytes (of cloudpickle)."""
+    return attempt(lambda: function(*cloudpickle.loads(sent)), ())
+
+
 def failed(error: BaseException) -> Failure:
     """The failure of a task that raised an error."""
     exhausted = isinstance(error, MemoryError)
@@ -85,7 +91,7 @@ def _bytes(error: BaseException | None) -> bytes | None:
     try:
         return None if error is None else bytes(cloudpickle.dumps(error))
     except Exception:
-        return None  # its words travel all the same
+        return None  # its words are sent without it
 
 
 def unpacked(sent: bytes) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 import cloudpickle
 
 from sim.lab.version import version
-from sim.lab.work.outcomes import ExecutorLost, Failure, OtherVersion, attempt, failed, packed, unpacked
-from sim.lab.work.source import TaskSource
+from sim.lab.work.outcomes import ExecutorLost, Failure, OtherVersion, attempt_sent, failed, packed, unpacked
+from sim.lab.work.source import PATIENCE, TaskSource
 
 __all__ = ["executor_outcomes"]
 
@@ -26,11 +26,9 @@ _AHEAD = 2  # chunks in flight for each worker: one that runs, and one that wait
 _WORTH = 0.5  # real seconds of work that a chunk should hold: a transfer of 10 ms is little beside it
 _LONGEST = 100  # tasks in a chunk: so many are repeated when a worker dies
 _LOOK = 1.0  # real seconds between two checks that the executor is connected
-_PATIENCE = 0.1
 
-_ONE_AT_A_TIME = (
-    threading.Lock()
-)  # runs are not made to share a process at the same time, and would not be quicker
+# Runs are not made to share a process at the same time, and would not be faster.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def _chunk(
@@ -46,12 +44,8 @@ def _chunk(
     with _ONE_AT_A_TIME:
         begun = time.perf_counter()
         call = cloudpickle.loads(function)
-        done = [packed(attempt(_run, (call, task))) for task in tasks]
+        done = [packed(attempt_sent(call, task)) for task in tasks]
         return here, time.perf_counter() - begun, done
-
-
-def _run(call: Callable[..., Any], task: bytes) -> Any:
-    return call(*cloudpickle.loads(task))
 
 
 class _Flights:
@@ -137,7 +131,7 @@ def executor_outcomes(
                     suspect = suspects.popleft()
                     flights.begin([(suspect, bytes(cloudpickle.dumps(arguments[suspect])))], alone=True)
                 elif source.left:
-                    time.sleep(_PATIENCE)
+                    time.sleep(PATIENCE)
                 continue
             done, _ = wait(flights.under_way, timeout=_LOOK, return_when=FIRST_COMPLETED)
             if not done and (why := lost()) is not None:

@@ -6,7 +6,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["Listed", "TaskSource"]
+__all__ = ["PATIENCE", "Listed", "TaskSource"]
+
+PATIENCE = 0.1
+"""Real seconds until a source that has no task now is asked again."""
 
 
 class TaskSource(Protocol):

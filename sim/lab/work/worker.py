@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 
 import cloudpickle
 
-from sim.lab.work.outcomes import Failure, attempt, packed
+from sim.lab.work.outcomes import Failure, attempt_sent, packed
 
 __all__ = ["LEAVE", "limits_memory", "work"]
 
@@ -31,9 +31,8 @@ def work(connection: Connection, function: bytes, memory: int | None) -> None:
 
     ``function``: called by each task. ``memory``: bytes that a run may use beyond the worker's memory at its start.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all of a terminal; the parent knows what to do
+    # Ctrl-C reaches all processes of a terminal; the parent decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     call = cloudpickle.loads(function)
     if memory is not None:
@@ -45,21 +44,13 @@ def work(connection: Connection, function: bytes, memory: int | None) -> None:
             return
         if task == LEAVE:
             return
-        outcome = _done(call, task)
+        outcome = attempt_sent(call, task)
         if isinstance(outcome, Failure) and outcome.exhausted and memory is not None:
             outcome = Failure(f"it took more than {memory / 1e6:g} MB of memory", exhausted=True)
         connection.send_bytes(packed(outcome))
         if isinstance(outcome, Failure) and outcome.exhausted:
-            os._exit(
-                _EXHAUSTED
-            )  # what is left of the memory is anyone's guess: the next run gets a new process
-
-
-def _done(call: object, task: bytes) -> object:
-    def run() -> object:
-        return call(*cloudpickle.loads(task))  # type: ignore[operator]
-
-    return attempt(run, ())
+            # The state of the memory is unknown now: the next run gets a new process.
+            os._exit(_EXHAUSTED)
 
 
 def _end_with_the_parent() -> None:
