@@ -40,7 +40,7 @@ def told(run: Run, check: Check | None) -> PlainData:
         "violation": _broken(run.violation),
         "convergence": _verdict(run.convergence),
         "check": None if check is None else _checked(check),
-        "measures": to_tree(run.summary().to_dict()),
+        "measures": to_tree(run.measures()),
         "sketch": {name: getattr(run.sketch(), name).tolist() for name in _SKETCH},
         "frames": {
             name: {"rows": len(frame), "columns": {str(c): str(t) for c, t in frame.dtypes.items()}}
@@ -79,9 +79,7 @@ def _verdict(verdict: Any) -> PlainData | None:
         return None
     try:
         return to_dict(verdict)
-    except (
-        ValueError
-    ):  # an operation of the counterexample holds what no file can hold; the reason is told in words
+    except ValueError:  # an operation of the counterexample has no written form; the reason stays, as text
         return to_dict(dataclasses.replace(verdict, counterexample=()))
 
 

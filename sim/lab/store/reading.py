@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sim.lab.store.database import FILE
 from sim.lab.store.errors import StoreError, speaking
 from sim.lab.store.opening import connect, refuse_foreign, refuse_other
+from sim.lab.store.schema import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ def progress(folder: Path | str) -> list[GridProgress]:
 
 
 def results(folder: Path | str) -> pd.DataFrame:
-    """One row for each run in the store, of whatever version and scenario.
+    """One row for each run in the store, of all versions and scenarios.
 
     Columns: the varied fields, ``run`` (label), ``seed, status, error, verdict, digest, version, finished, key`` and
     each measure. Raises `StoreError` for a folder without a store, and for a file that is none.
@@ -83,7 +84,7 @@ def results(folder: Path | str) -> pd.DataFrame:
     names = ("seed", "status", "error", "verdict", "digest")
     told |= {name: found[name] for name in names}
     told |= {"version": found["key"].map(versions), "finished": found["finished"], "key": found["key"]}
-    measures = found.drop(columns=[*names, "finished", "key", "kept", "told", "sha256"])
+    measures = found.drop(columns=list(COLUMNS))
     return pd.concat([pd.DataFrame(told), measures.astype(float)], axis=1)
 
 

@@ -71,7 +71,7 @@ class Row:
 def row_of(run: Run, check: Check | None, frames: bool) -> Row:
     """The row of a run. ``frames``: with its frames."""
     said = told(run, check)
-    measures = run.summary().to_dict()
+    measures = run.measures()
     said["measures"] = list(measures)
     packed = {name: _packed(frame) for name, frame in run.frames.items() if len(frame)} if frames else {}
     said["sha256"] = {name: sha256(csv).hexdigest() for name, csv in packed.items()}
@@ -80,7 +80,7 @@ def row_of(run: Run, check: Check | None, frames: bool) -> Row:
         digest=run.digest(),
         verdict="not checked" if check is None else check.status,
         told=json_of(said, None),
-        measures={str(name): float(value) for name, value in measures.items()},
+        measures=measures,
         frames=packed,
         kept=frames,
     )

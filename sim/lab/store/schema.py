@@ -13,7 +13,7 @@ from typing import Any
 
 from sim.lab.store.rows import Row
 
-__all__ = ["APPLICATION", "COLUMNS", "FORM", "add_measures", "create", "insert", "measures_of", "quoted"]
+__all__ = ["APPLICATION", "COLUMNS", "FORM", "add_measures", "create", "insert"]
 
 APPLICATION = 0x514C4142
 """The application id in the header of the file ("QLAB"), by which a store is known."""
@@ -92,7 +92,7 @@ def insert(connection: sqlite3.Connection, key: str, seed: int, row: Row) -> Non
         "sha256": row.seal(key, seed),
         **row.measures,
     }
-    columns = ", ".join(map(quoted, values))
+    columns = ", ".join(map(_quoted, values))
     connection.execute(
         f"INSERT OR REPLACE INTO runs ({columns}) VALUES ({', '.join('?' * len(values))})",
         tuple(values.values()),
@@ -103,22 +103,16 @@ def insert(connection: sqlite3.Connection, key: str, seed: int, row: Row) -> Non
     )
 
 
-def measures_of(connection: sqlite3.Connection) -> list[str]:
-    """The measures that have a column."""
-    names = [str(row[1]) for row in connection.execute("PRAGMA table_info(runs)")]
-    return [name for name in names if name not in COLUMNS]
-
-
 def add_measures(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     """Give each of these measures a column. Raises ValueError for a measure with the name of another column."""
-    known = set(measures_of(connection))
+    known = {str(row[1]) for row in connection.execute("PRAGMA table_info(runs)")}
     for name in names:
         if name in COLUMNS:
             raise ValueError(f"a measure cannot be called {name!r}: the store has a column of that name")
         if name not in known:
-            connection.execute(f"ALTER TABLE runs ADD COLUMN {quoted(name)} REAL")
+            connection.execute(f"ALTER TABLE runs ADD COLUMN {_quoted(name)} REAL")
 
 
-def quoted(name: str) -> str:
+def _quoted(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
