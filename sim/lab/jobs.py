@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ class RunTask:
         """
 
         def frames() -> dict[str, pd.DataFrame]:
-            run = RunTask(self.scenario, self.seed, judge=False, storm=self.storm).run()[0]
+            run = replace(self, judge=False).run()[0]
             if run.digest() != digest:
                 raise ValueError(
                     f"{run.label}, seed {self.seed}: its frames were not kept, and running it again gives another run "

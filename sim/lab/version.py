@@ -1,4 +1,4 @@
-"""Which code ran: the version of the package, and digests of the sources of `sim` and of what a scenario names besides.
+"""Which code ran: the version of the package, and digests of the sources of `sim` and of other modules of a scenario.
 
 Results of other code are told apart by it (see `sim.lab.store`). Sources are read once in a process, as they were when
 they were first asked for.
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["code_of", "modules_named", "refuse_other_code", "source_digest", "unstable", "version"]
+__all__ = ["code_of", "modules_named", "refuse_other_code", "unstable", "version"]
 
 _CODE = (".py", ".pyx", ".pxd", ".so", ".pyd", ".csv", ".json")
 _ITSELF = "sim"
@@ -27,11 +27,10 @@ _ITSELF = "sim"
 def version() -> str:
     """The version of the package and of its sources: ``"0.1.0+3f9c2a41d0b7"``."""
     package = import_module(_ITSELF)
-    return f"{package.__version__}+{source_digest(Path(str(package.__file__)).parent)[:12]}"
+    return f"{package.__version__}+{_source_digest(Path(str(package.__file__)).parent)[:12]}"
 
 
-@cache
-def source_digest(place: Path) -> str:
+def _source_digest(place: Path) -> str:
     """A digest of a file, or of all code in a folder (names and contents)."""
     found = sha256()
     files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in _CODE)
@@ -125,8 +124,7 @@ def _loaded_digest(name: str, place: Path) -> str:
         or len(known[0]) != len(loads)
         or any(a is not b for a, b in zip(known[0], loads, strict=True))
     ):
-        source_digest.cache_clear()
-        known = _read[place] = (loads, source_digest(place))
+        known = _read[place] = (loads, _source_digest(place))
     return known[1]
 
 

@@ -13,7 +13,7 @@ from sim.lab.reproduce.record import FigureRecord, GroupRecord, environment, rec
 from sim.lab.scenario import Scenario
 from sim.lab.work import Failure, outcomes
 
-__all__ = ["record_again", "reproduce"]
+__all__ = ["read_record", "reproduce"]
 
 
 def reproduce(
@@ -43,7 +43,7 @@ def reproduce(
 
         return read_paper(place).reproduce(workers=workers, progress=progress)
     old = _stated_in(place, allow)
-    return [judged(str(file), old, record_again(old, allow=allow, workers=workers, progress=progress))]
+    return [judged(str(file), old, _record_again(old, allow=allow, workers=workers, progress=progress))]
 
 
 def _stated_in(place: Path, allow: Collection[str]) -> FigureRecord:
@@ -76,7 +76,7 @@ def _folder(place: Path, allow: Collection[str]) -> FigureRecord:
     return FigureRecord(versions_of(place), record.groups)
 
 
-def record_again(
+def _record_again(
     old: FigureRecord, *, allow: Collection[str], workers: int | None, progress: str | None
 ) -> FigureRecord:
     """Run the scenarios of a record again; returns the results. Raises ValueError for a scenario that is refused."""
