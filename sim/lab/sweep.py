@@ -98,16 +98,15 @@ class Sweep:
         groups: dict[str, list[Check | None]] = {}
         for point, run, check in zip(self.points, self.runs, self.checks, strict=True):
             groups.setdefault(repr(self._plain(point, run.label)), []).append(check)
-        lost = Counter(repr(self._plain(failed.point, failed.label)) for failed in self.failed)
-        checked = [outcome(group, lost[point]) for point, group in groups.items()]
+        lost = [self._plain(failed.point, failed.label) for failed in self.failed]
+        count = Counter(map(repr, lost))
+        checked = [outcome(group, count[point]) for point, group in groups.items()]
         table = sweep_table(self.summaries, self.fields, checked=checked, measures=chosen)
-        return with_lost(table, self._lost(list(groups)))
-
-    def _lost(self, ran: Sequence[str]) -> list[dict[str, Any]]:
-        """A row for each point where every run failed."""
-        points = [self._plain(failed.point, failed.label) for failed in self.failed]
-        lost = {repr(point): point for point in points if repr(point) not in ran}
-        return [{**point, "checked": outcome([], sum(p == point for p in points))} for point in lost.values()]
+        # A row for each point where every run failed.
+        alone = {repr(point): point for point in lost if repr(point) not in groups}
+        return with_lost(
+            table, [{**point, "checked": outcome([], count[key])} for key, point in alone.items()]
+        )
 
     def text(self, measures: Iterable[str] | None = None) -> str:
         """The table as text for a terminal, with notes for the reader."""
