@@ -19,7 +19,7 @@ from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
 from sim.kernel import Stream, Streams
 from sim.lab.progress import demand_progress, progress_bound
-from sim.lab.run import Run
+from sim.lab.run import Run, finish_broken
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
 from sim.network.topology import lan
@@ -203,11 +203,7 @@ def chaos(
         convergence = _demand_convergence(simulation)
         simulation.finish()
     except Violation as broken:
-        violation = broken
-        violation.seed, violation.scenario = seed, storm
-        violation.__traceback__ = None
-        simulation.cluster.stop_watching()
-        simulation.finish()
+        violation = finish_broken(simulation, broken)
     run = Run.of(simulation, violation, 0.0, convergence)
     run.storm = True
     return run

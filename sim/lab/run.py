@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 """The warm-up of a scenario that is to be found in each of its runs."""
 
-__all__ = ["AUTO", "Check", "Run", "execute"]
+__all__ = ["AUTO", "Check", "Run", "execute", "finish_broken"]
 
 
 @dataclass(frozen=True)
@@ -394,13 +394,14 @@ def execute(scenario: Scenario, seed: int) -> Run:
         simulation.finish()
         convergence = simulation.settle()
     except Violation as broken:
-        violation = broken
-        violation.__traceback__ = None
-        _finish_broken(simulation)
+        violation = finish_broken(simulation, broken)
     return Run.of(simulation, violation, time.perf_counter() - begun, convergence)
 
 
-def _finish_broken(simulation: Simulation) -> None:
+def finish_broken(simulation: Simulation, violation: Violation) -> Violation:
     """Finish the records of a run that ended early, without invariants: the first violation is the result."""
+    violation.seed, violation.scenario = simulation.seed, simulation.scenario
+    violation.__traceback__ = None
     simulation.cluster.stop_watching()
     simulation.finish()
+    return violation
