@@ -42,7 +42,7 @@ class MeasuresRow(Mapping[str, float]):
 def lighten(run: Run) -> Run:
     """The run with digest, measures and sketch worked out, and without frames, final values and scenario.
 
-    Who keeps it gives it its scenario, and a reader that makes its frames again (`Run.remember`).
+    The caller gives it its scenario back, and a reader that makes its frames again (`Run.remember`).
     """
     row = run.measures()
     run.sketch()
