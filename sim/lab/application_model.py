@@ -1,4 +1,4 @@
-"""An application as the model that a checker uses to judge its history."""
+"""The application of a system, and the model of it that a checker uses to judge its history."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.protocols.application import Application
 from sim.protocols.command import Command
+from sim.system import System
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,12 +14,19 @@ if TYPE_CHECKING:
     from sim.analysis.checks import Model
     from sim.analysis.checks.verdict import HistoryOperation, Verdict
 
-__all__ = ["LONGEST", "judge_by", "model_of"]
+__all__ = ["LONGEST", "LOOKS", "application_of", "judge_by", "model_of"]
 
 LONGEST = 1_000_000
 """Steps of a search by an application of one's own: some seconds. A longer one ends, and its verdict is unknown."""
 
-_LOOKS = frozenset({"dequeue"})  # like reads, of which ``value`` in a history is what came back
+LOOKS = frozenset({"dequeue"})
+"""The kinds that are no reads, and of which ``value`` in a history is what came back, as of reads."""
+
+
+def application_of(system: System) -> Application | None:
+    """The application that a system replicates; None if it has no attribute ``application``."""
+    found: Application | None = getattr(system, "application", None)
+    return found
 
 
 def judge_by(application: Application, operations: pd.DataFrame, claim: str) -> Verdict:
@@ -41,7 +49,7 @@ def model_of(application: Application, operations: pd.DataFrame) -> Model:
     from sim.analysis.checks.models import ILLEGAL
 
     machine = application.fresh()
-    looks = application.reads | _LOOKS
+    looks = application.reads | LOOKS
 
     def command(kind: str, key: str, value: Any) -> Command:
         """The frame's ``value`` is the argument, or what came back."""

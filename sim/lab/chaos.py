@@ -18,6 +18,7 @@ from sim.cluster import Clock, Disk, Machine
 from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
 from sim.kernel import Stream, Streams
+from sim.lab.application_model import application_of
 from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run, finish_broken
 from sim.lab.scenario import Scenario
@@ -107,7 +108,7 @@ def _power(system: System, stream: Stream, everywhere: str, storm: float) -> lis
 
 
 def _mix(system: System, keys: int) -> Mix:
-    application = getattr(system, "application", None)
+    application = application_of(system)
     kinds = system.operations - (KeyValueStore if application is None else application).not_judged
     usual = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in kinds)
     return Mix((*usual, *((kind, 1.0) for kind in sorted(kinds - _WEIGHTS.keys()))), UniformKeys(keys))

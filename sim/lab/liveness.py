@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from sim.arguments import checked
 from sim.kernel import Streams
+from sim.lab.application_model import application_of
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
 from sim.network.topology import Topology, constant
@@ -177,7 +178,7 @@ def measure_liveness(
 
 
 def _scenario(system: System, network: Topology) -> Scenario:
-    application = getattr(system, "application", None)
+    application = application_of(system)
     writes = sorted(system.operations - (READS if application is None else application.reads))
     if not writes:
         raise ValueError(

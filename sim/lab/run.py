@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sim.arguments import checked_methods
-from sim.lab.application_model import judge_by
+from sim.lab.application_model import application_of, judge_by
 from sim.lab.labels import describe
 from sim.lab.simulation import Simulation
 from sim.recorder import Recorder
@@ -296,7 +296,7 @@ class Run:
     def _measured(self) -> pd.Series:
         from sim.analysis import measures
 
-        application = getattr(self.scenario.system, "application", None)
+        application = application_of(self.scenario.system)
         row = measures.summary(
             self.weighed_operations,
             self.events,
@@ -358,7 +358,7 @@ class Run:
             found = self.convergence
             return None if found is None else with_evidence(found, len(self.operations), succeeded)
         operations = self.operations
-        application = getattr(self.scenario.system, "application", None)
+        application = application_of(self.scenario.system)
         if application is not None and model == "auto":
             return judge_by(application, operations, claim)
         return check(operations, claim, model=model)

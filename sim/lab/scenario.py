@@ -12,6 +12,7 @@ from sim.arguments import checked_but, checked_methods
 from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
 from sim.faults.fault import check_targets, check_times
+from sim.lab.application_model import application_of
 from sim.lab.membership import check_members
 from sim.lab.resolved import Resolved, resolve
 from sim.network.topology import Topology, lan
@@ -178,7 +179,7 @@ class Scenario(Value):
     @property
     def load(self) -> Workload:
         """The workload; if it has no mix of its own, with one that suits the application of the system."""
-        return self.workload.suited_to(getattr(self.system, "application", None))
+        return self.workload.suited_to(application_of(self.system))
 
     @cached_property
     def resolved(self) -> Resolved:

@@ -11,6 +11,7 @@ from simpy.core import EmptySchedule
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
 from sim.faults import unleash
+from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
 from sim.network.links import Held
 from sim.node import Node
@@ -56,10 +57,10 @@ class Simulation:
         self.streams = self.cluster.streams
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
         """Writes that a client saw succeed, by (session, sequence)."""
-        application = getattr(scenario.system, "application", None)
+        application = application_of(scenario.system)
         self.reads = READS if application is None else application.reads
         """The kinds of operation that change nothing."""
-        self.looks = self.reads | {"dequeue"}
+        self.looks = self.reads | LOOKS
         """The kinds of which ``value`` in a frame is what came back."""
         self._members = {member.name: member for member in self.resolved.members}
         self.ended: float | None = None
@@ -92,7 +93,7 @@ class Simulation:
             place = self.cluster.hosts[plan.where].place if beside else network.resolve(plan.where)
             member = Member(plan.name, self.system.client_class, group=plan.name, role="client")
             if hasattr(plan.driver, "source"):  # a user's driver may draw its operations in another way
-                plan.driver.source.application = getattr(self.system, "application", None)
+                plan.driver.source.application = application_of(self.system)
             turn = at_place[plan.where] = at_place.get(plan.where, -1) + 1
             settings = ClientSettings(
                 system=self.system,
