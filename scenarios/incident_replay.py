@@ -45,9 +45,9 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
         rows.append(
             {
                 "timeout": detection,
-                "Raft, played back": for_nothing(played),
-                "primary-backup, played back": for_nothing(backup),
-                "Raft, drawn independently": for_nothing(drawn),
+                "Raft, played back": needless_changes(played),
+                "primary-backup, played back": needless_changes(backup),
+                "Raft, drawn independently": needless_changes(drawn),
                 "outage": outage(played),
                 "lost by Raft": played.summary()["acknowledged_lost"],
                 "lost by primary-backup": backup.summary()["acknowledged_lost"],
@@ -56,9 +56,9 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     table = pd.DataFrame(rows).set_index("timeout")
     table.to_csv(folder / "incident.csv")
     axes = grouped_bars(
-        table[[name for name in table if "," in name]], "changes of leader for nothing", digits=0
+        table[[name for name in table if "," in name]], "needless changes of leader", digits=0
     )
-    axes.set_xlabel("shortest election timeout")
+    axes.set_xlabel("shortest election timeout (s)")
     save(axes, folder / "incident.png")
     return (
         f"No site was down. With timeouts from {listed(table.index)} s on, Raft elected needlessly "
@@ -69,8 +69,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     )
 
 
-def for_nothing(run: Run) -> int:
-    """Leaders elected after the first one: no node was down."""
+def needless_changes(run: Run) -> int:
+    """The number of leaders elected after the first one. No node was down, so none was needed."""
     return max(0, int((run.events["event"] == "elected").sum()) - 1)
 
 
