@@ -7,13 +7,12 @@ that names neither the argument nor the value.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import isfinite
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
-from sim.settings import check_type
+from sim.settings import check_type, resolved
 
 __all__ = ["checked", "checked_but", "checked_methods", "resolved_hints"]
 
@@ -83,17 +82,13 @@ def checked_methods(cls: C) -> C:
 
 def resolved_hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Parameter -> annotation; Any where it cannot be resolved. ``*args`` and ``**kwargs`` are left out."""
-    names = vars(sys.modules[function.__module__])
     found: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         written = parameter.annotation
         plain = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         if not plain or written is parameter.empty or any(duck in str(written) for duck in _DUCKS):
             continue
-        try:
-            found[name] = eval(written, dict(names)) if isinstance(written, str) else written
-        except (NameError, AttributeError, TypeError):
-            found[name] = Any
+        found[name] = resolved(written, function.__module__)
     return found
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "described",
     "field_path",
     "hints",
+    "resolved",
 ]
 
 _LARGEST = 2**63 - 1
@@ -183,11 +184,16 @@ def hints(cls: type) -> tuple[tuple[str, Any], ...]:
 
 
 def _resolved(cls: type, field: dataclasses.Field[Any]) -> Any:
-    if not isinstance(field.type, str):
-        return field.type
     owner = next((c for c in cls.__mro__ if field.name in get_annotations(c)), cls)
+    return resolved(field.type, owner.__module__)
+
+
+def resolved(annotation: Any, module: str) -> Any:
+    """The annotation, evaluated in its module if it is a string; Any if only a type checker can resolve it."""
+    if not isinstance(annotation, str):
+        return annotation
     try:
-        return eval(field.type, dict(vars(sys.modules[owner.__module__])))
+        return eval(annotation, dict(vars(sys.modules[module])))
     except (NameError, AttributeError, KeyError, TypeError, SyntaxError):
         return Any
 
