@@ -34,6 +34,7 @@ __all__ = [
     "summary",
     "timeline",
     "weigh_clients",
+    "weights_of",
 ]
 
 QUANTILES: tuple[float, ...] = (0.5, 0.95, 0.99)
@@ -85,7 +86,7 @@ def latencies(operations: pd.DataFrame, duration: float) -> Survival:
     until `duration`. A `fail` is a definite answer, but not a service: it is left out here, and counted separately.
     A column `weight` is the weight of each operation (see `weigh_clients`); without it all operations count equally.
     """
-    return survival(*observed(operations, duration), _weights(operations))
+    return survival(*observed(operations, duration), weights_of(operations))
 
 
 @checked
@@ -101,7 +102,9 @@ def weigh_clients(operations: pd.DataFrame, *, duration: float, warmup: float = 
     return operations.assign(weight=share)
 
 
-def _weights(operations: pd.DataFrame) -> NDArray[np.float64] | None:
+@checked
+def weights_of(operations: pd.DataFrame) -> NDArray[np.float64] | None:
+    """The weight of each operation that did not fail, in the order of `observed`; None: all are equal."""
     if "weight" not in operations.columns:
         return None
     return operations.loc[operations["status"] != "fail", "weight"].to_numpy(dtype=float)
@@ -363,7 +366,7 @@ def timeline(
     ordered = in_window(operations, duration, warmup).sort_values("called", kind="stable")
     ordered = ordered[ordered["status"] != "fail"]
     watched, answered = observed(ordered, duration)
-    weights = _weights(ordered)
+    weights = weights_of(ordered)
     cuts = np.searchsorted(ordered["called"].to_numpy(dtype=float), edges)
     rows = [
         _quantiles(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.analysis.measures import in_window, observed
+from sim.analysis.measures import in_window, observed, weights_of
 from sim.analysis.survival import Bounded, Survival, survival
 from sim.arguments import checked
 
@@ -69,9 +69,9 @@ def sketch_of(operations: pd.DataFrame, *, duration: float, warmup: float = 0.0)
     """The sketch of the operations called in the window, with their weights (see `sim.analysis.measures`)."""
     counted = in_window(operations, duration, warmup)
     watched, answered = observed(counted, duration)
-    weights = np.ones(len(watched))
-    if "weight" in counted.columns:
-        weights = counted.loc[counted["status"] != "fail", "weight"].to_numpy(dtype=float)
+    weights = weights_of(counted)
+    if weights is None:
+        weights = np.ones(len(watched))
     bucket = np.ceil(np.log(np.maximum(watched, _LEAST)) / _LOG).astype(np.int32)
     keys, place = np.unique(bucket, return_inverse=True)
     ok = np.bincount(place, weights * answered, len(keys)).astype(np.float32)

@@ -82,9 +82,14 @@ def comparison_table(
         Columns `system, guarantee, checked, unsafe` (bool: the label says UNSAFE), `seeds`, and for each measure its
         mean over seeds, with `<measure>_low`, `<measure>_high` and `<measure>_bound` ("≥": a lower bound, or "").
     """
+    runs = [str(run) for run in summaries["run"].unique()]
     for name in (*(guarantees or {}), *(checked or {})):
-        if name not in set(summaries["run"]):
-            raise ValueError(f"no run {name!r} among {list(dict.fromkeys(summaries['run']))}")
+        if name not in runs:
+            raise ValueError(f"no run {name!r} among {runs}")
+    for key, values in (settings or {}).items():
+        without = [run for run in runs if run not in values]
+        if without:
+            raise ValueError(f"settings: {key!r} has no value for run {without[0]!r}")
     kept = [name for name in measures if worth_showing(summaries, name)]
     found = intervals(summaries, kept, confidence=confidence)
     rows = []

@@ -52,6 +52,11 @@ def test_a_table_holds_means_intervals_guarantees_and_marks() -> None:
     assert "messages_per_operation" not in table.columns  # no run has it
 
 
+def test_a_setting_without_a_value_for_a_run_is_refused_as_such() -> None:
+    with pytest.raises(ValueError, match=r"settings: 'nodes' has no value for run 'UNSAFE Paxos\(q1=2\)'"):
+        comparison_table(summaries(), settings={"nodes": {"Raft": 3}}, measures=MEASURES)
+
+
 def test_writes_acknowledged_unreplicated_are_shown_where_a_system_flagged_some() -> None:
     measures = ["p50", "acknowledged_unreplicated"]
     assert "acknowledged_unreplicated" not in comparison_table(summaries(), measures=measures)
