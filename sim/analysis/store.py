@@ -154,23 +154,30 @@ def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
     Raises:
         ValueError: another suffix, or Parquet without pyarrow.
     """
-    target = Path(path)
+    return _write(_encoded(frame), Path(path))
+
+
+def _write(encoded: pd.DataFrame, target: Path) -> Path:
     if target.suffix not in {".csv", ".parquet"}:
         raise ValueError(f"frames are written as .csv or .parquet, not {target.name!r}")
     if target.suffix == ".parquet" and not has_parquet():
         raise ValueError(f"{target.name!r}: Parquet needs pyarrow (pip install quorumlab[parquet])")
     with atomic(target) as temporary:
         if target.suffix == ".csv":
-            temporary.write_text(csv_of(frame), encoding="utf-8")
+            temporary.write_text(_csv(encoded), encoding="utf-8")
         else:
-            _encoded(frame).to_parquet(temporary, index=False)
+            encoded.to_parquet(temporary, index=False)
     return target
 
 
 @checked
 def csv_of(frame: pd.DataFrame) -> str:
     """A frame, without its index, as CSV."""
-    return str(_encoded(frame).to_csv(index=False, lineterminator="\n"))
+    return _csv(_encoded(frame))
+
+
+def _csv(encoded: pd.DataFrame) -> str:
+    return str(encoded.to_csv(index=False, lineterminator="\n"))
 
 
 @checked
@@ -186,11 +193,11 @@ def write_frames(
     """
     wanted = has_parquet() if parquet is None else parquet
     suffixes = (".csv", ".parquet") if wanted else (".csv",)
-    return [
-        write_frame(frame, Path(folder) / f"{name}{suffix}")
-        for name, frame in frames.items()
-        for suffix in suffixes
-    ]
+    paths = []
+    for name, frame in frames.items():
+        encoded = _encoded(frame)
+        paths += [_write(encoded, Path(folder) / f"{name}{suffix}") for suffix in suffixes]
+    return paths
 
 
 @checked
