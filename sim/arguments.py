@@ -24,7 +24,7 @@ _DUCKS = ("ArrayLike", "NDArray", "_Frames")  # annotations that stand for too m
 
 
 def checked_but(*left: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """`checked`, but for the arguments of these names, which the function checks with better words."""
+    """`checked`, except for the arguments with these names, which the function checks itself with clearer messages."""
 
     def mark(function: Callable[P, R]) -> Callable[P, R]:
         return _checked(function, left)
@@ -35,7 +35,7 @@ def checked_but(*left: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Raise ValueError, with argument and value, when an argument does not fit its annotation; see `check_types`.
 
-    A frame that has not the columns that the function needs is a ValueError, too.
+    A frame without a column that the function needs is a ValueError, too.
 
     One-dimensional arrays are taken where a sequence is wanted. An annotation that only a type checker can resolve is
     not checked, and neither is an argument that equals its default.
@@ -104,7 +104,7 @@ def _require_columns(function: str, arguments: Mapping[str, Any], missing: KeyEr
 
 
 def _endless(value: Any, hint: Any) -> bool:
-    """Whether this is an infinity or NaN where a number is wanted: the function itself knows what it means."""
+    """Whether a number is wanted and this is infinity or NaN: the function itself decides what that means."""
     return isinstance(value, float) and not isfinite(value) and float in (hint, *get_args(hint))
 
 

@@ -1,8 +1,9 @@
 """Causes: what led to what in a run with a full trace (``Scenario(trace="full")``).
 
-A step of a node follows from what brought it about (a message, a timer, work that was done) and from all earlier
-steps of its node. From the first comes the *critical path* of an operation, the chain of waits from its call to its
-return; from both come vector clocks. They are pure functions of the frames ``operations``, ``messages`` and ``steps``.
+A step of a node follows from its cause (a message, a timer, work that was done) and from all earlier steps of its node.
+The causes give the *critical path* of an operation, the chain of waits from its call to its return; together with
+the earlier steps they give vector clocks. All of these are computed from the frames ``operations``, ``messages`` and
+``steps`` only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PATH = ("kind", "what", "node", "src", "dst", "begin", "end", "seconds", "step",
 
 
 class PathPart(NamedTuple):
-    """One wait on a critical path, which ends when ``step`` happens, or when it goes on towards it."""
+    """One wait on a critical path. It ends when ``step`` happens, or when the next wait for ``step`` begins."""
 
     kind: str
     what: str
@@ -58,7 +59,7 @@ class Causes:
         self._known: dict[str, list[int]] = {}
 
     def after(self, step: int) -> int:
-        """The step that brought a step about: that sent its message, set its timer ...; -1: none is known."""
+        """The step that caused a step: the one that sent its message, set its timer ...; -1: none is known."""
         cause = self._cause[step]
         if cause["kind"] == "message":
             return int(self._messages[cause["id"]][4])
@@ -86,7 +87,7 @@ class Causes:
         return [(*part[:7], part.end - part.begin, part.step, part.message) for part in parts]
 
     def _parts(self, operation: Any) -> Iterator[PathPart]:
-        """Backwards from the return: each step's waits since the step that brought it about."""
+        """Backwards from the return: each step's waits since the step that caused it."""
         call, step, client = (
             int(operation["call_step"]),
             int(operation["return_step"]),
@@ -96,7 +97,7 @@ class Causes:
         while step != call:
             before = self.after(step)
             if before < call or not self._follows(before, call):
-                # What brought it about does not follow from the call. The operation was here already, and waited.
+                # Its cause does not follow from the call: the operation was already here, and waited.
                 before = self._came(step, call, name)
                 if before < 0:
                     raise ValueError(f"step {step} does not follow from the call of operation {name}")

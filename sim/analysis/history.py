@@ -6,8 +6,8 @@ In a file the two times are named ``call`` and ``return``: this is the public fo
 are named ``called`` and ``returned``, because ``return`` is a keyword of Python; a file with these names is read, too.
 Times are seconds, or integers in any unit (such as nanoseconds since 1970), which stay exact. An operation that was
 never answered has no return (``null``). The index of a frame that was read is the line number (named ``line``), so that
-later error messages can name the line. `sim.readers.histories` reads events; what it took and left is then in the
-frame's ``attrs["note"]``, and ``attrs["initial"]`` is what a key holds before it is written.
+later error messages can name the line. `sim.readers.histories` reads events; its note on what it used and ignored
+is then in the frame's ``attrs["note"]``, and ``attrs["initial"]`` is the value of a key before its first write.
 """
 
 from __future__ import annotations

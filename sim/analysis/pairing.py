@@ -86,7 +86,7 @@ def differences(
     """Each group's paired difference from its baseline, seed by seed.
 
     Args:
-        summaries: one row a run and seed, a column a measure (`summary()` rows with `seed` and the columns `by`).
+        summaries: one row per run and seed, one column per measure (`summary()` rows with `seed` and the columns `by`).
         baseline: the label of a run; or values for some of the columns `by`. Each group is compared with the group that
             has these values and equals it in the other columns: another one at each point of a grid.
         measures: the columns of the measures; by default all numeric ones.

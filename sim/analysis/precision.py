@@ -1,12 +1,12 @@
 """How many seeds a wanted precision takes: a rule in stages, fixed before the first run.
 
 The first stage estimates how much a measure varies between seeds, and from that how many seeds are needed, as in
-Stein's two stages (1945,
-"A two-sample test for a linear hypothesis whose power is independent of the variance", Ann. Math.
-Stat. 16:243). Stein's interval keeps the deviation of the first stage: exact for normal values, but of skewed ones it
-covers as little as 79 %. Here the interval is that of all values, and stages follow until it is short enough, as in
-Chow and Robbins (1965, "On the asymptotic theory of fixed-width sequential confidence intervals", Ann. Math. Stat.
-36:457), with few looks. How often it covers the truth is counted in the tests, and stands in docs/measures.md.
+Stein's two stages (1945, "A two-sample test for a linear hypothesis whose power is independent of the variance", Ann.
+Math. Stat. 16:243). Stein's interval uses the deviation of the first stage only: it is exact for normal values, but for
+skewed values it covers the truth in as little as 79 % of the cases. Here the interval is that of all values, and stages
+follow until it is short enough, as in Chow and Robbins (1965, "On the asymptotic theory of fixed-width sequential
+confidence intervals", Ann. Math. Stat. 36:457), but with few stages. The tests count how often it covers the truth;
+docs/measures.md has the result.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["FIRST_STAGE", "LEAST_STAGE", "Shortfall", "seeds_needed", "shortfall
 FIRST_STAGE = 20
 """Seeds of the first stage where none are given."""
 LEAST_STAGE = 10
-"""A first stage of fewer seeds says too little of how much values vary: intervals would cover too seldom."""
+"""Fewer seeds in the first stage say too little about the variation: intervals would miss the truth too often."""
 
-_GROWTH = 0.1  # of the seeds so far: a stage adds no fewer, so that looks are few
+_GROWTH = 0.1  # a stage adds at least this fraction of the seeds so far, so that stages are few
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,10 @@ class Shortfall:
 
 @checked
 def seeds_needed(values: ArrayLike, precision: float, confidence: float = 0.95) -> int:
-    """How many seeds in all make half the interval of the mean `precision` times the mean; those so far, if it is.
+    """The estimated total of seeds that make half the interval of the mean at most `precision` times the mean.
 
-    `values`: one a seed, NaN where the measure does not apply. None at all (all NaN) need no more.
+    The number of seeds so far, if that is already so. `values`: one per seed, NaN where the measure does not apply. If
+    all are NaN, no more seeds are needed.
     """
     array = np.asarray(values, dtype=np.float64)
     found = mean_interval(array, confidence)
@@ -73,7 +74,7 @@ def shortfalls(
     A measure that does not apply to a group (all NaN) is left out, unless it applies to none.
 
     Returns:
-        The shortfalls, and how many seeds in all the neediest of them needs by `seeds_needed` (0: none needs more).
+        The shortfalls, and the largest `seeds_needed` among them (0: none needs more seeds).
     """
     found: list[Shortfall] = []
     most = 0

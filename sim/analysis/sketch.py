@@ -1,4 +1,4 @@
-"""Sketches of latency: what is kept of a run whose operations are not, and merged over many runs.
+"""Sketches of latency, for runs whose operations are not kept; the sketches of many runs can be merged.
 
 A DDSketch (Masson, Rim and Lee 2019, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error
 guarantees", VLDB 12:2195): latencies are counted in buckets whose bounds grow by a constant factor, so that the value
@@ -27,7 +27,7 @@ ACCURACY = 0.01
 """How far, relative to it, a latency may be from the value of its bucket."""
 
 _LOG = math.log((1 + ACCURACY) / (1 - ACCURACY))
-_LEAST = 1e-9  # seconds; what is shorter has the key of this
+_LEAST = 1e-9  # seconds; shorter latencies get the key of this one
 _SHORTEST = math.ceil(math.log(_LEAST) / _LOG)
 
 
@@ -35,7 +35,7 @@ _SHORTEST = math.ceil(math.log(_LEAST) / _LOG)
 class LatencySketch:
     """Counts of operations by bucket of latency: ``keys`` ascending, and for each the weight of both kinds.
 
-    ``answered``: those that took so long. ``unanswered``: those that were observed for so long without an answer.
+    ``answered``: operations that took this long. ``unanswered``: those observed for this long without an answer.
     """
 
     keys: NDArray[np.int32]
@@ -43,7 +43,7 @@ class LatencySketch:
     unanswered: NDArray[np.floating]
 
     def distribution(self) -> Survival:
-        """The distribution of latency; each time in it is within 1 % of the latencies that it stands for."""
+        """The distribution of latency; each time in it is within 1 % of the latencies that it represents."""
         values = 2.0 * np.exp(self.keys * _LOG) / (1.0 + math.exp(_LOG))
         values = np.where(self.keys <= _SHORTEST, 0.0, values)
         seen, unseen = self.answered > 0, self.unanswered > 0

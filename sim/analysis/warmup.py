@@ -30,7 +30,7 @@ class WarmUp:
 def warm_up(operations: pd.DataFrame, events: pd.DataFrame, *, duration: float) -> WarmUp:
     """The warm-up of a run by MSER-5 (`statistics.mser5`) on the latencies of its operations, in order of call.
 
-    Only operations called before the first fault count: a fault is what is to be measured, and no warm-up. Failed
+    Only operations called before the first fault count: the effects of a fault are not part of the warm-up. Failed
     operations are left out; those without an answer count with the time for which they were observed. At most half of
     the operations are cut.
     """

@@ -28,7 +28,7 @@ __all__ = [
 Play = Generator[Any, Any, None]
 Pairs = list[tuple[str, str]]
 
-_RETRY = 0.001  # seconds between two looks for the holder of a vacant role
+_RETRY = 0.001  # seconds between two searches for the holder of a vacant role
 
 
 class World(Protocol):

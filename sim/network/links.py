@@ -31,7 +31,7 @@ HEADER_BYTES = 54
 """Bytes of the headers: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
 
 MOST_RETRIES = 15
-"""Linux sends a segment again so often, and then gives up the connection (tcp_retries2)."""
+"""Linux sends a segment again at most this many times, and then closes the connection (tcp_retries2)."""
 
 Send = Callable[[Any], None]
 

@@ -1,10 +1,11 @@
 """Measured round trips played back: at time t, a link has the latency and the loss that were measured at t.
 
-Independent draws lose what decides elections: that slow round trips, and lost ones, come together. A recording keeps
-the samples of all pairs of a file with their times, so a brownout hits the links that it hit, when it hit them.
+Independent draws lose a property that decides elections: slow round trips and lost ones come together. A recording
+keeps the samples of all pairs of a file with their times, so a disturbance hits the same links at the same times as in
+the measurement.
 
 A sample counts from its own time until the next sample of its pair; before the first one, the first one counts; the
-last one counts as long as samples of its pair were apart (their median). Each way takes half of the round trip.
+last one counts for the median time between samples of its pair. Each way takes half of the round trip.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Playback(Value):
     delays, losses:
         The one-way latency (seconds) of each sample, and the probability that a message is lost.
     period:
-        Seconds after which the recording begins once more; None: the last sample counts forever.
+        Seconds after which the recording begins again; None: the last sample counts forever.
     """
 
     times: tuple[float, ...]
@@ -80,7 +81,7 @@ class Recording(Value):
         The time of the file at which the last sample ends.
     after:
         What comes after the end: ``"refuse"`` (a longer scenario is a ValueError), ``"hold"`` (the last samples count
-        forever) or ``"repeat"`` (from ``start`` on once more).
+        forever) or ``"repeat"`` (it begins again at ``start``).
     """
 
     pairs: tuple[

@@ -21,7 +21,7 @@ FATES = ("delivered", "duplicated", "released", "crashed", "lost", "cut", "held"
 """The possible fates of a message; docs/trace.md explains each."""
 
 MessageRow = list[Any]
-_DELIVERED, _FATE = 4, 5  # where these stand in a row
+_DELIVERED, _FATE = 4, 5  # the indices of these two in a row
 NAN = float("nan")
 
 
@@ -48,9 +48,7 @@ class TracedNetwork(Network):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._kept: dict[tuple[str, str], deque[Letter]] = {}
-        self._last: tuple[Any, Picture, str, str] | None = (
-            None  # the last message, and what was written of it
-        )
+        self._last: tuple[Any, Picture, str, str] | None = None  # the last message, and its written content
 
     # On the way out
 

@@ -26,7 +26,7 @@ def from_buckets(
 ) -> PairFigures:
     """The percentiles of one histogram.
 
-    ``buckets``: where it stands, upper bound in seconds, and the number of round trips up to the bound (cumulative).
+    ``buckets``: file and line, upper bound in seconds, and the number of round trips up to the bound (cumulative).
     ``total``: the sum of all round trips in seconds, if known. Within a bucket, round trips are taken to be spread
     evenly; above the largest finite bound nothing is known, so what lies there counts as that bound.
     """

@@ -1,7 +1,7 @@
 """A reader of EDN, the data notation of Clojure: numbers are exact, and an error names line and column.
 
-Source: github.com/edn-format/edn. The one kept library on PyPI, ``edn_format``, tells neither line nor column, and
-needs a parser generator; what histories use is small.
+Source: github.com/edn-format/edn. The only maintained library on PyPI, ``edn_format``, does not say the line and
+column of an error, and needs a parser generator; histories use only a small part of EDN.
 """
 
 from __future__ import annotations

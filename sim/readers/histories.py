@@ -78,7 +78,7 @@ def event_form(head: str) -> str | None:
 def read_events(name: str, text: str, form: str) -> Operations:
     """The operations of a history of events. ``form``: as `event_form` says.
 
-    Raises ValueError with name, line, what stands there, and the known forms.
+    Raises ValueError with name, line, the text found there, and the known forms.
     """
     readers: dict[str, Callable[[str, str], Iterator[tuple[int, Any]]]] = {
         "edn": parse_edn,

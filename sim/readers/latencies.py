@@ -52,8 +52,8 @@ def _form_of(text: str) -> tuple[str, _Reader]:
 def read_latencies(path: str | PathLike[str], kind: Literal["any", "csv", "json"] = "any") -> Latencies:
     """The round trips in a file, or in the files of a folder (`FORMS`).
 
-    ``kind``: "csv" or "json" refuses a file that is neither. Raises ValueError with file, line, column, what stands
-    there, and the forms that are known.
+    ``kind``: "csv" or "json" refuses a file that is neither. Raises ValueError with file, line, column, the text
+    found there, and the known forms.
     """
     if Path(path).is_dir():
         return _folder(Path(path), kind)

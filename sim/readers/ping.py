@@ -95,7 +95,7 @@ class _Section:
             number: (time, seconds) for number, time, seconds in sorted(self.replies, key=lambda r: r[0])
         }
         first = min(replies)
-        # Linux counts from 1, macOS and Windows from 0; `sent` tells of losses at the end.
+        # Linux counts from 1, macOS and Windows from 0; `sent` shows losses at the end.
         start = min(first, 1) if sent else first
         last = max(max(replies), start + sent - 1, start + len(replies) + self.losses - 1)
         numbers = range(start, last + 1)

@@ -23,14 +23,10 @@ COLUMNS = (*NEEDED, "region", "bytes", "client", "length")
 """The columns of a trace, as they are called here."""
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_EPOCHS = {
-    "s": 1e9,
-    "ms": 1e12,
-    "us": 1e15,
-    "ns": 1e18,
-}  # unit -> the times from 2001 to 2096 are 1 to 4 times so much
+# Unit -> a time in 2001, counted from 1970. Four times that number is a time in 2096.
+_EPOCHS = {"s": 1e9, "ms": 1e12, "us": 1e15, "ns": 1e18}
 _EPOCH_SPAN = 4.0
-_SMALL = 1e8  # more seconds than three years: no time since the beginning of a trace
+_SMALL = 1e8  # seconds, over three years: longer than any trace, so times since its beginning are smaller
 _LOG = re.compile(
     r'(?P<host>\S+) (?P<ident>\S+) (?P<user>.+?) \[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) (?P<target>\S+)'
     r'(?: (?P<protocol>\S+))?" (?P<status>\d{3}) (?P<bytes>\d+|-)'

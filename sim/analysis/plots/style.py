@@ -123,7 +123,7 @@ def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) ->
 
 
 def dress(ax: Axes) -> None:
-    """Give an Axes the common style: no box, light grid behind the data, small ticks. ValueError: it is none."""
+    """Give an Axes the common style: no box, light grid behind the data, small ticks. ValueError for other objects."""
     if not isinstance(ax, Axes):
         raise ValueError(f"ax must be Axes of matplotlib, or None for a new figure, not {ax!r}")
     for side in ("top", "right"):
