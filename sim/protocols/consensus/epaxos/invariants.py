@@ -257,7 +257,7 @@ class EPaxosSafety(Invariant):
         known.numbers = replica.next_number - 1
         fresh = len(replica.executed) - known.seen
         if fresh:
-            needed = 0 if node.host.disk.instant else node.host.disk.unsynced
+            needed = node.host.disk.unsynced
             newest = list(islice(reversed(replica.executed), fresh))
             known.pending.extend((needed, instance) for instance in reversed(newest))
             known.seen += fresh
@@ -267,7 +267,7 @@ class EPaxosSafety(Invariant):
         """Check the executions of a replica that are on its disk."""
         known = self.replicas[name]
         disk = known.host.disk
-        while known.pending and (disk.instant or known.pending[0][0] <= disk.synced):
+        while known.pending and known.pending[0][0] <= disk.synced:
             self.check_execution(known, known.host.node, known.pending.popleft()[1])
 
     def check_execution(self, known: _Replica, replica: Any, instance: Instance) -> None:

@@ -62,10 +62,6 @@ class ExactlyOnce(RaftInvariant):
             committed.append(node.entry_at(index))
         self.fold()
 
-    def is_read(self, kind: str) -> bool:
-        """Whether commands of this kind do not change the state."""
-        return kind in self.history.application.reads
-
     def compare(self, src: str, reply: Reply) -> None:
         """Compare a reply with the result of the command in the reference."""
         expected = self.results.get((reply.session, reply.sequence))
