@@ -34,11 +34,7 @@ class Stored:
 
     def __call__(self, name: str) -> Any:
         """The value of a field on disk, its default where it was never written; ``"part.field"`` of a part."""
-        owner, declared = self._find(name)
-        if self._disk.instant:
-            held = owner.__dict__[declared.field]
-            return held.items if isinstance(held, DurableLog) else held
-        return self._disk.durable(name, declared.empty)
+        return self._disk.durable(name, self._find(name)[1].empty)
 
     def unsynced(self, names: Iterable[str]) -> int:
         """The last record of the disk that changes one of these fields and is not synced; 0: there is none."""

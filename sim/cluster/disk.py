@@ -14,9 +14,9 @@ from sim.cluster.profile import Disk
 from sim.hosting import NothingWaits
 from sim.kernel import Environment, Streams
 from sim.message import size_of
-from sim.node import Handlers, Part
+from sim.node import DurableLog, Handlers, Part
 
-__all__ = ["InstantDisk", "SyncedDisk", "durable_state", "make_disk"]
+__all__ = ["InstantDisk", "SyncedDisk", "durable_state", "durable_value", "make_disk"]
 
 Change = tuple[str, str, Any]  # field, operation, argument
 
@@ -26,8 +26,8 @@ class _Owner(Protocol):
 
     name: str
     in_step: bool
+    owners: list[Handlers]
 
-    def durable_fields(self) -> dict[str, Any]: ...
     def flush(self) -> None: ...
 
 
@@ -49,6 +49,16 @@ def durable_state(owners: Iterable[Handlers]) -> dict[str, Any]:
                 value = dict(value)
             fields[prefix + field] = value
     return fields
+
+
+def durable_value(owners: Iterable[Handlers], field: str, default: Any) -> Any:
+    """The present value, not copied, of a durable field of a node or its parts; ``default``: there is no such field."""
+    part, _, name = field.rpartition(".")
+    for owner in owners:
+        if name in type(owner)._durables and (owner.part_name if isinstance(owner, Part) else "") == part:
+            value = owner.__dict__[name]
+            return value.items if isinstance(value, DurableLog) else value
+    return default
 
 
 def apply_change(image: dict[str, Any], change: Change) -> None:
@@ -91,11 +101,12 @@ class InstantDisk(NothingWaits):
 
     def durable(self, field: str, default: Any = None) -> Any:
         """The value of a field that would survive a crash at this moment."""
-        return self._owner.durable_fields().get(field, default)
+        owners = self._owner.owners
+        return durable_value(owners, field, default) if owners else self._image.get(field, default)
 
     def crash(self) -> None:
         """Keep the present durable fields of the node as the image."""
-        self._image = self._owner.durable_fields()
+        self._image = durable_state(self._owner.owners)
 
     def wipe(self) -> None:
         """Lose everything (the machine is replaced by a new one)."""

@@ -16,7 +16,7 @@ from sim.cluster.alarms import Alarms, stretch
 from sim.cluster.clock import NodeClocks
 from sim.cluster.cpu import Cpu, Job, make_cpu
 from sim.cluster.dead_host import bury
-from sim.cluster.disk import durable_state, make_disk
+from sim.cluster.disk import make_disk
 from sim.cluster.own_steps import OwnStep
 from sim.cluster.profile import Machine
 from sim.cluster.rpc import Calls, Return
@@ -259,10 +259,6 @@ class NodeHost:
             "random": self.cluster.streams[f"node/{self.name}"],
             "incarnation": self.incarnation,
         }
-
-    def durable_fields(self) -> dict[str, Any]:
-        """The durable state of the live node: field -> value. The fields of a part are named ``part.field``."""
-        return durable_state(self.owners)
 
     # Messages in
 

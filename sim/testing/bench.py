@@ -18,7 +18,7 @@ from simpy.events import Event
 from sim.cluster.alarms import Alarms
 from sim.cluster.clock import NodeClocks
 from sim.cluster.dead_host import bury
-from sim.cluster.disk import durable_state
+from sim.cluster.disk import durable_state, durable_value
 from sim.cluster.profile import Clock
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.story import Stories
@@ -36,8 +36,8 @@ N = TypeVar("N", bound=Node)
 class _Memory(NothingWaits):
     """A disk whose writes are durable at once."""
 
-    def __init__(self, held: Callable[[], dict[str, Any]]) -> None:
-        self._held = held
+    def __init__(self, owners: Callable[[], list[Handlers]]) -> None:
+        self._owners = owners
         self.image: dict[str, Any] = {}
         self.writes: list[tuple[str, str, Any]] = []
 
@@ -45,7 +45,7 @@ class _Memory(NothingWaits):
         return self.image.get(field, default)
 
     def durable(self, field: str, default: Any = None) -> Any:
-        return self._held().get(field, default)
+        return durable_value(self._owners(), field, default)
 
     def write(self, field: str, operation: str, argument: Any) -> None:
         self.writes.append((field, operation, argument))
@@ -86,7 +86,7 @@ class Bench(Generic[N]):
         self.is_paused = False
         self.in_step = False
         self.clocks = NodeClocks(self.env, Clock(), Streams(seed)[f"clock/{name}"])
-        self.disk = _Memory(self.durable_fields)
+        self.disk = _Memory(self._all_owners)
         self.sent: list[tuple[str, Any]] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.timers: dict[tuple[str, Any], float] = {}
@@ -143,7 +143,7 @@ class Bench(Generic[N]):
 
     def restart(self) -> N:
         """Crash the node, and start it again from its durable fields."""
-        self.disk.image = self.durable_fields()
+        self.disk.image = durable_state(self._all_owners())
         old, self.node = self.node, None  # type: ignore[assignment]
         assert old is not None
         self.sent.clear()
@@ -154,10 +154,6 @@ class Bench(Generic[N]):
         bury((old, *(old.__dict__[name] for name in type(old)._parts)), self)
         self._stories.close()
         return self.boot()
-
-    def durable_fields(self) -> dict[str, Any]:
-        """The durable state of the node: field -> value."""
-        return durable_state(self._all_owners())
 
     def _all_owners(self) -> list[Handlers]:
         return [*(self.node.__dict__[name] for name in type(self.node)._parts), self.node]

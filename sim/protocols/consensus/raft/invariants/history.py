@@ -110,14 +110,7 @@ class RaftHistory(Invariant):
 
     def on_disk(self, name: str, value: str, default: Any) -> Any:
         """The value of a field that a crash of the server now would leave; for a crashed server, the value left."""
-        server = self.servers[name]
-        node, disk = server.node, server.disk
-        if not disk.instant:
-            return disk.durable(value, default)
-        if node.host.disk is not disk:  # it is down
-            return disk.read(value, default)
-        kept = node.__dict__[value]
-        return kept.items if value == "log" else kept
+        return self.servers[name].disk.durable(value, default)
 
     def durable_term_at(self, name: str, index: int) -> int | None:
         """The term of the entry at ``index`` on a server's disk; None: there is no entry."""
