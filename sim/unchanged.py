@@ -139,7 +139,10 @@ def _look_at(kind: type) -> _Look:
 
 
 def _is_fixed(value: Any) -> bool:
-    """Whether nothing in a value can change: by its class, and by those of all that it holds."""
+    """Whether nothing in a value can change: by its class, and by those of all that it holds.
+
+    Stricter than `sim.values.is_immutable`, which believes annotations, and classes with a hash of their own.
+    """
     kind = type(value)
     if kind in PLAIN:
         return True
