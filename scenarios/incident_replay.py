@@ -3,7 +3,7 @@
 Five round trips a second between three sites, through a brownout around the leader's site (made up by
 incident/make_incident.py). When the recording is played back, slow and lost round trips come together, as they did in
 the incident. When latencies are drawn independently from the same samples, they do not, and no timeout looks too
-tight.
+tight for Raft.
 """
 
 import dataclasses
