@@ -25,7 +25,7 @@ from sim.workload.demand import Demand
 if TYPE_CHECKING:
     from sim.lab.simulation import Simulation
 
-__all__ = ["demand_progress", "progress_bound"]
+__all__ = ["demand_progress", "progress_bound", "run_until", "waiting"]
 
 _STEP = 0.1  # simulated seconds between two checks
 
@@ -47,10 +47,10 @@ def demand_progress(simulation: Simulation, limit: float) -> None:
     caught up ``limit`` seconds after that.
     """
     demands = _ask(simulation)
-    if not _await(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands)):
+    if not run_until(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands)):
         _stuck(simulation, limit, demands)
     goal = dict(simulation.system.progress(simulation.members) or {})
-    if not _await(simulation, limit, lambda: not _behind(simulation, goal)):
+    if not run_until(simulation, limit, lambda: not _behind(simulation, goal)):
         _never_caught_up(simulation, limit, goal)
 
 
@@ -60,7 +60,8 @@ def waiting(simulation: Simulation) -> list[str]:
     return [*clients, *simulation.system.unsettled(simulation.members)]
 
 
-def _await(simulation: Simulation, limit: float, over: Callable[[], bool]) -> bool:
+def run_until(simulation: Simulation, limit: float, over: Callable[[], bool]) -> bool:
+    """Run until something is over, for at most ``limit`` seconds; returns whether it was."""
     end = simulation.now + limit
     while not over():
         if simulation.now >= end:

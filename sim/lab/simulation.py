@@ -65,7 +65,6 @@ class Simulation:
         self._members = {member.name: member for member in self.resolved.members}
         self.ended: float | None = None
         """Simulated seconds at which `finish` was called; None before."""
-        self._finished = False
         self._calm = False
         self._add_members()
         self._add_clients()
@@ -200,9 +199,8 @@ class Simulation:
 
     def finish(self) -> None:
         """End recording: unanswered operations, counters of links and nodes, and invariants of the whole state."""
-        if self._finished:
+        if self.ended is not None:
             return
-        self._finished = True
         self.ended = self.now
         for host in self.cluster.hosts.values():
             if isinstance(host.node, Client):
@@ -233,11 +231,9 @@ class Simulation:
 
     def await_rest(self, limit: float) -> None:
         """Run until no client waits and all members have settled, for at most ``limit`` seconds."""
-        from sim.lab.progress import waiting
+        from sim.lab.progress import run_until, waiting
 
-        end = self.now + limit
-        while waiting(self) and self.now < end:
-            self.run(until=min(end, self.now + 0.1))
+        run_until(self, limit, lambda: not waiting(self))
 
     @property
     def settling_time(self) -> float:
@@ -265,7 +261,7 @@ class Simulation:
             self.await_rest(progress_bound(self.resolved))
             self.run(until=self.now + self.settling_time)
         finally:
-            if self._finished:
+            if self.ended is not None:
                 self.recorder.cut_back(rows)
                 self.acknowledged = acknowledged
         values = self.system.replica_values(self.members)
