@@ -66,7 +66,8 @@ def check(
 ) -> None:
     """Judge a history of client operations: FILE holds one JSON object a line; - is standard input.
 
-    Histories of events are read, too (Jepsen's and Knossos' EDN, Jepsen's JSON, Jepsen's log); the first lines tell.
+    Histories of events are read, too (EDN of Jepsen and Knossos, JSON and logs of Jepsen), recognised by their first
+    lines.
 
     \b
     {"process": 3, "kind": "cas", "key": "x", "value": [1, 2], "call": 0.1, "return": 0.2, "status": "ok"}

@@ -277,7 +277,7 @@ def _fraction(text: str) -> float:
 
 
 def first_seeds(seeds: int | None, by_default: int, precision: object, max_seeds: int | None) -> int:
-    """How many seeds to begin with, where the command line may not say."""
+    """How many seeds to begin with, if the command line does not say."""
     from sim.analysis.precision import FIRST_STAGE
 
     if seeds is not None:

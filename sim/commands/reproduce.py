@@ -1,4 +1,4 @@
-"""`sim reproduce`: whether a figure, a saved folder or a paper comes out again."""
+"""`sim reproduce`: run again what a figure, a saved folder or a paper states, and compare."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def work_of(
 ) -> Iterator[tuple[Work, Path]]:
     """The options, as keywords of `sweep` and `compare`, and the folder for results.
 
-    ``name``: of the folder where none is given.
+    ``name``: the name of the new folder if ``out`` is None.
     """
     from sim.lab.store import FILE
     from sim.lab.work import Work
@@ -98,7 +98,7 @@ def work_of(
 
 
 def _carry_scripts(far: bool) -> None:
-    """Have what a scenario script defines sent along to processes that cannot import it: spawned or far ones."""
+    """Send the definitions of scenario scripts to processes that cannot import them: spawned, or on other machines."""
     started = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     if far or started != "fork":
         for name in [name for name in sys.modules if name.startswith(SCRIPT)]:

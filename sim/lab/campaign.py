@@ -1,7 +1,7 @@
 """Campaigns: many storms, for one system or several, on all cores; what broke, and under which seed.
 
-Each storm is drawn from its seed and demands progress afterwards (`sim.lab.chaos`). With a store a campaign of a night
-can be interrupted, and goes on.
+Each storm is drawn from its seed and demands progress afterwards (`sim.lab.chaos`). With a store (``out=``) a
+campaign can be interrupted, and resumed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STATUSES = ("valid", "unknown", "no claim", "invalid")
 
 @dataclass(frozen=True)
 class Campaign:
-    """The storms of a campaign: ``runs`` and their ``checks``, and those that gave nothing (``failed``)."""
+    """The storms of a campaign: ``runs`` and their ``checks``, and those that gave no result (``failed``)."""
 
     labels: tuple[str, ...]
     runs: tuple[Run, ...]
@@ -86,9 +86,9 @@ def campaign(
     systems:
         One system, or several.
     seeds:
-        Those that draw the storms; a number n means the first n.
+        The seeds of the storms; a number n means the first n.
     storm:
-        What draws the storm of a system and a seed.
+        The function that makes the scenario of a system under a seed.
     work:
         See `sim.lab.work.Work`.
 

@@ -23,11 +23,11 @@ _Values = Mapping[str, list[Any]]
 
 @dataclass(frozen=True)
 class SweepGrid:
-    """The points of a sweep, the last field varying fastest, and what stands at each.
+    """The points of a sweep, the last field varying fastest, and the scenario at each.
 
-    ``points``: field -> value. ``scenarios``: one for each point. ``groups``: numbers of points that are alike but for
-    the system, or one point each where no system is swept. ``labels``: what each run of a point is called; swept
-    systems are called by what they differ in.
+    ``points``: field -> value. ``scenarios``: one for each point. ``groups``: numbers of points that differ only in the
+    system, or one point each if no system is swept. ``labels``: the label of the runs at each point; labels of
+    swept systems say how they differ.
     """
 
     fields: tuple[str, ...]
@@ -63,7 +63,7 @@ def grid(scenario: Scenario, fields: Mapping[str, Iterable[Any]]) -> SweepGrid:
         alone = [[number] for number in range(len(points))]
         labels = [describe(one.system) for one in scenarios]
         return SweepGrid(tuple(values), points, scenarios, alone, labels)
-    # Systems are made equal among those that meet the same values of all fields outside them.
+    # Systems get common sizes and times among those with the same values of all other fields.
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, index in enumerate(indices):
         outside = tuple(i for name, i in zip(values, index, strict=True) if not _of_system(name))
@@ -80,7 +80,7 @@ def grid(scenario: Scenario, fields: Mapping[str, Iterable[Any]]) -> SweepGrid:
 
 
 def _labels(scenario: Scenario, values: _Values, indices: list[tuple[int, ...]]) -> list[str]:
-    """Systems that are swept are labelled by what they differ in."""
+    """The labels of swept systems, which say how they differ."""
     each = label_all(sized(values[SYSTEM], scenario)).each
     at = list(values).index(SYSTEM)
     return [each[index[at]] for index in indices]

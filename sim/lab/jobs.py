@@ -194,7 +194,7 @@ def _in_store(
                     store.keep(*runs[number], row)
                     store.release(*runs[number])
                     bar.advance(failed=isinstance(outcome, Failure))
-                # Another process that resumes has failed runs made again, and forgets ours to do so.
+                # Another process that resumes deletes the rows of failed runs, to repeat them: ours, too.
                 missing = [n for n, run in enumerate(runs) if n not in errors and not store.has(*run, frames)]
         return [
             _result(store, job, run, errors.get(i), out)

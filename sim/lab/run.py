@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sim.lab.scenario import Scenario
 
 AUTO = "auto"
-"""The warm-up of a scenario that is to be found in each of its runs."""
+"""The value of ``Scenario.warmup`` for a warm-up that is found in each run."""
 
 __all__ = ["AUTO", "Check", "Run", "execute", "finish_broken"]
 

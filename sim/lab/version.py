@@ -76,7 +76,7 @@ def _file_of(module: ModuleType | None) -> Path | None:
 def code_of(modules: Iterable[str]) -> dict[str, str]:
     """The digest of the sources of each of these modules, and of what they use that is neither ``sim`` nor a library.
 
-    Of a package all files count. A module without a file counts as such.
+    Of a package all files count. A module without a file has the digest "no file".
     """
     found: dict[Path | str, str] = {}
     first = list(modules)
@@ -137,7 +137,7 @@ def _place(name: str) -> Path | None:
 
 
 def _used(module: ModuleType) -> Iterator[str]:
-    """The modules that a module's source imports when it is loaded, and nothing that others may load or not."""
+    """The modules that a module's source imports when it is loaded, so not those in functions."""
     file = _file_of(module)
     if file is None or file.suffix != ".py":
         return

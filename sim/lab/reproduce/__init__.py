@@ -1,4 +1,4 @@
-"""Reproduce: whether a figure, a saved folder or a paper comes out again as it was.
+"""Reproduce: run again what a figure, a saved folder or a paper states, and compare the results.
 
 `record_of` says what a figure shows (`sim.analysis.plots.save` writes it into the picture), `reproduce` reads that,
 runs it again, and compares.

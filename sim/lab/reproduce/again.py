@@ -1,4 +1,4 @@
-"""Runs what a file states, once more, and says whether it came out again."""
+"""Runs again what a file states, and compares the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a paper: what lies in it may be imported and run, and nothing else."""
+"""The folder of a paper. Only modules and scripts in this folder are imported and run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def modules_of(folder: Path, names: Sequence[str]) -> Iterator[None]:
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    # Of a file that was changed within a second, to the same length, Python would take the bytecode of before.
+    # If a file changes within a second and keeps its length, Python would use its old bytecode.
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         for name in names:

@@ -132,7 +132,7 @@ class Paper:
 
 
 def read_paper(file: Path | str) -> Paper:
-    """The paper of a ``paper.toml``. Raises ValueError, with the file and the entry, for what it cannot say."""
+    """The paper of a ``paper.toml``. Raises ValueError, with the file and the entry, for an entry that is refused."""
     place = Path(file)
     try:
         tree = parse_toml(place.read_text(encoding="utf-8"))

@@ -64,7 +64,7 @@ class FigureRecord:
 
     @classmethod
     def from_json(cls, text: str) -> FigureRecord:
-        """The record that a JSON text holds. Raises ValueError for what is none."""
+        """The record that a JSON text holds. Raises ValueError for a text that is no record."""
         tree = parse_json(text)
         if not isinstance(tree, dict) or tree.get("form") != _FORM:
             form = tree.get("form") if isinstance(tree, dict) else None

@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["Claims"]
 
 _PRESENCE = 2**60
-"""The byte that all who fill a store share; those of runs are below it."""
+"""The byte that all processes that fill a store lock together; the bytes of runs are below it."""
 
 
 class Claims:

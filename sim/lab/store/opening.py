@@ -46,8 +46,9 @@ def log_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             break
-        except sqlite3.OperationalError as error:  # another process does just that: SQLite does not wait here
+        except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
+            # Another process does the same now, and SQLite does not wait for it.
             time.sleep(0.05)
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -88,7 +88,7 @@ def connected(address: str) -> Iterator[Executor]:
     """
     if find_spec("distributed") is None:
         raise ValueError(f'--dask {address} needs Dask: pip install "quorumlab[cluster]"')
-    if not _ADDRESS.fullmatch(address):  # Dask tries for seconds, and complains while Python ends
+    if not _ADDRESS.fullmatch(address):  # Dask would try for seconds, and print errors at the exit
         raise ValueError(f"--dask {address}: a scheduler's address is tcp://host:8786 (or tls://)")
     distributed: Any = import_module("distributed")
     # One line here says that a scheduler is gone.
