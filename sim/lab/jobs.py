@@ -117,14 +117,10 @@ def perform(jobs: Sequence[RunTask], grid: RunGrid, work: Work, stage: int = 0) 
     Raises ValueError for what `refuse_work` refuses; KeyboardInterrupt, saying what is kept, on Ctrl-C.
     """
     refuse_work(**work)
-    out, resume, frames = work.get("out"), work.get("resume", False), work.get("frames")
+    out, frames = work.get("out"), work.get("frames")
     if out is None:
         return _in_memory(jobs, work, _keeps_frames(grid, frames))
-    if resume:
-        from sim.lab.store import refuse_unstable
-
-        refuse_unstable(list(jobs))
-    return _in_store(list(jobs), grid, work, Path(out), resume or stage > 0, _keeps_frames(grid, frames))
+    return _in_store(jobs, grid, work, Path(out), stage, _keeps_frames(grid, frames))
 
 
 def _keeps_frames(grid: RunGrid, frames: bool | None) -> bool:
@@ -168,13 +164,14 @@ def _outcomes(
 
 
 def _in_store(
-    jobs: list[RunTask], grid: RunGrid, work: Work, out: Path, resume: bool, frames: bool
+    jobs: Sequence[RunTask], grid: RunGrid, work: Work, out: Path, stage: int, frames: bool
 ) -> list[RunResult]:
     from sim.lab.store import ResultStore, RunKeys, RunsLeft, failed_row
 
-    keys = RunKeys()
+    resume = work.get("resume", False)
+    keys = RunKeys(resume)
     runs = [(keys.of(job), job.seed) for job in jobs]
-    with ResultStore(out, "resume" if resume else "new") as store:
+    with ResultStore(out, "resume" if resume or stage > 0 else "new") as store:
         points = [(*run, grid.labels[number], grid.noted(number)) for number, run in enumerate(runs)]
         name = _digest(grid, points)
         store.plan(grid.kind, grid.fields, keys.told, points, name)

@@ -6,7 +6,7 @@ scenario or version has another key: its runs are made again, and the earlier ru
 
 from sim.lab.store.database import FILE, ResultStore
 from sim.lab.store.errors import StoreError
-from sim.lab.store.keys import RunKeys, refuse_unstable
+from sim.lab.store.keys import RunKeys
 from sim.lab.store.pending import RunsLeft
 from sim.lab.store.reading import GridProgress, export, progress, results
 from sim.lab.store.rows import Row, failed_row, read_frames, row_of, run_of_row
@@ -23,7 +23,6 @@ __all__ = [
     "failed_row",
     "progress",
     "read_frames",
-    "refuse_unstable",
     "results",
     "row_of",
     "run_of_row",

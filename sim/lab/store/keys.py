@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,17 @@ from sim.written.tree import to_dict
 if TYPE_CHECKING:
     from sim.lab.jobs import RunTask
 
-__all__ = ["RunKeys", "refuse_unstable"]
+__all__ = ["RunKeys"]
 
 
 class RunKeys:
-    """The keys of jobs, their rows of the table ``scenarios``, and the code that they name (see `code_of`)."""
+    """The keys of jobs, their rows of the table ``scenarios``, and the code that they name (see `code_of`).
 
-    def __init__(self) -> None:
+    ``resume``: raise ValueError for a scenario that cannot be resumed, because a change of its code could not be seen.
+    """
+
+    def __init__(self, resume: bool = False) -> None:
+        self._resume = resume
         self.told: dict[str, dict[str, str]] = {}
         self.code: dict[str, str] = {"sim": version()}
         self._known: dict[tuple[int, bool, bool], str] = {}
@@ -46,8 +51,13 @@ class RunKeys:
         try:
             tree = to_dict(job.scenario)
         except ValueError as error:
+            if self._resume:
+                raise ValueError(f"resume needs a scenario with a written form: {error}") from error
             tree = {"class": "unwritten", "reason": str(error), "repr": repr(job.scenario)}
-        own = code_of(modules_named(tree))
+        modules = modules_named(tree)
+        if self._resume:
+            _refuse_unstable(modules)
+        own = code_of(modules)
         self.code |= own
         return {
             "version": " ".join([version(), *(f"{name}+{digest[:12]}" for name, digest in own.items())]),
@@ -58,16 +68,10 @@ class RunKeys:
         }
 
 
-def refuse_unstable(jobs: list[RunTask]) -> None:
-    """Raise ValueError for a scenario that cannot be resumed, because a change of its code could not be detected."""
-    for scenario in {id(job.scenario): job.scenario for job in jobs}.values():
-        try:
-            tree = to_dict(scenario)
-        except ValueError as error:
-            raise ValueError(f"resume needs a scenario with a written form: {error}") from error
-        module = unstable(modules_named(tree))
-        if module is not None:
-            raise ValueError(
-                f"resume needs systems whose source is a file: {module} has none that lasts, so that a change would "
-                "not be seen; put what it defines into a module and import it"
-            )
+def _refuse_unstable(modules: Iterable[str]) -> None:
+    module = unstable(modules)
+    if module is not None:
+        raise ValueError(
+            f"resume needs systems whose source is a file: {module} has none that lasts, so that a change would "
+            "not be seen; put what it defines into a module and import it"
+        )
