@@ -13,7 +13,17 @@ from sim.settings import Value, described, hints
 from sim.system import default_of
 from sim.values import is_message
 
-__all__ = ["Keywords", "fits", "implied", "item_hint", "keywords", "options", "value_hint", "wanted"]
+__all__ = [
+    "Keywords",
+    "fits",
+    "has_table",
+    "implied",
+    "item_hint",
+    "keywords",
+    "options",
+    "value_hint",
+    "wanted",
+]
 
 Keywords = dict[str, tuple[Any, Any]]
 """Keyword -> its annotation, and its default (`dataclasses.MISSING`: none)."""
@@ -54,6 +64,11 @@ def options(hint: Any) -> tuple[Any, ...]:
 
 def _is_value(cls: type) -> bool:
     return issubclass(cls, Value | Made) or is_message(cls)
+
+
+def has_table(cls: type) -> bool:
+    """Whether the written form of the instances of a class is a table."""
+    return dataclasses.is_dataclass(cls) or is_message(cls) or issubclass(cls, Made)
 
 
 def fits(cls: type, hint: Any) -> bool:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from sim.made import Made
-from sim.values import is_message
-from sim.written.hints import fits, item_hint, keywords, options, value_hint
+from sim.written.hints import fits, has_table, item_hint, keywords, options, value_hint
 from sim.written.names import ROOMS
 from sim.written.tree import MARKED
 
@@ -58,17 +56,12 @@ def _classes() -> dict[str, type]:
         module = importlib.import_module(room)
         for name in module.__all__:
             cls = getattr(module, name)
-            if not isinstance(cls, type) or not is_written(cls):
+            if not isinstance(cls, type) or not has_table(cls):
                 continue
             if cls in found.values():
                 continue
             found[name if name not in found else f"{cls.__module__}:{name}"] = cls
     return found
-
-
-def is_written(cls: type) -> bool:
-    """Whether the instances of a class have a written form as tables."""
-    return dataclasses.is_dataclass(cls) or is_message(cls) or issubclass(cls, Made)
 
 
 def _definition(name: str, cls: type, classes: Mapping[str, type]) -> dict[str, Any]:

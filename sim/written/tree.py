@@ -30,8 +30,18 @@ import numpy as np
 
 from sim.made import Made
 from sim.settings import Value
-from sim.values import is_message, shown
-from sim.written.hints import Keywords, fits, implied, item_hint, keywords, options, value_hint, wanted
+from sim.values import shown
+from sim.written.hints import (
+    Keywords,
+    fits,
+    has_table,
+    implied,
+    item_hint,
+    keywords,
+    options,
+    value_hint,
+    wanted,
+)
 from sim.written.names import ROOMS, did_you_mean, named_class, named_function, path_of
 
 __all__ = ["MARKED", "from_dict", "from_tree", "to_dict", "to_tree"]
@@ -65,7 +75,7 @@ def to_dict(value: Any, path: str | None = None) -> dict[str, Any]:
 
     Raises ValueError, with the path, for a part without written form: a lambda, a class inside a function, a node.
     """
-    if isinstance(value, type) or not _is_written_as_table(value):
+    if isinstance(value, type) or not has_table(type(value)):
         raise ValueError(f"only a value has a written form as a table, not {shown(value)}")
     kind = type(value).__name__
     tree: dict[str, Any] = _plain(value, Any, _Place(path or kind.lower()))
@@ -75,10 +85,6 @@ def to_dict(value: Any, path: str | None = None) -> dict[str, Any]:
 def to_tree(value: Any, field: str = "") -> Any:
     """Like `to_dict`, for any object with a written form; ``field``: the field of a scenario to which it belongs."""
     return _plain(value, Any, _Place(field or "value", field if field in ROOMS else ""))
-
-
-def _is_written_as_table(value: Any) -> bool:
-    return is_message(value) or dataclasses.is_dataclass(value) or isinstance(value, Made)
 
 
 def _plain(value: Any, hint: Any, at: _Place) -> Any:
@@ -102,7 +108,7 @@ def _plain(value: Any, hint: Any, at: _Place) -> Any:
         return {_CLASS: "function", "of": _importable(value, at)}
     if _is_scipy(value):
         return _scipy(value, at)
-    if not isinstance(value, type) and _is_written_as_table(value):
+    if not isinstance(value, type) and has_table(type(value)):
         return _table(value, hint, at)
     raise at.refused(f"{shown(value)} has no written form")
 
