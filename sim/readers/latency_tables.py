@@ -29,7 +29,7 @@ _ENDS = {
     "dst": ("dst", "destination", "target", "to", "region_to"),
 }
 _FIGURE = re.compile(r"(?P<name>mean|avg|min|max|std|rtt|le|p\d+(\.\d+)?)_(?P<unit>s|ms|us)")
-_ANSWERED = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_YES_OR_NO = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 class _Columns:
@@ -206,7 +206,7 @@ def _lost(line: CsvLine, columns: _Columns) -> bool:
     if "lost" not in columns.plain:
         return not line[rtt]
     column = columns.plain["lost"]
-    told = _ANSWERED.get(line[column].casefold())
+    told = _YES_OR_NO.get(line[column].casefold())
     if told is None:
         raise ValueError(f"{line.where}, column {column!r}: 0 or 1, true or false, not {line[column]!r}")
     if told == bool(line[rtt]):
