@@ -406,8 +406,8 @@ class NodeHost:
         self._own_steps.count()
         self._own_steps.add(self._from_self, (message, picture))
 
-    def _from_self(self, message: Any, picture: Picture) -> None:
-        if self.cluster.checking:
+    def _from_self(self, message: Any, picture: Picture | None) -> None:
+        if picture is not None:
             require_unchanged(message, picture, self.name, self.name)
             self.cluster.before_delivery(self.name, self.name, message)
         self.step(self._handler_of(self.name, message), (self.name, message))

@@ -46,7 +46,6 @@ class Explorer:
             for session in range(1, 2 + self.random.choice((2, 3, 4)))
         ]
         for name in names:
-            self.benches[name].disk.instant = True  # type: ignore[attr-defined]
             self.benches[name].boot()
             self.invariants.on_step(self.benches[name].node)
 
