@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import io
 import sys
+import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 
 from sim import Scenario
+from sim.faults import Fault
+from sim.faults.fault import Play, World
+from sim.kernel import Stream
 from sim.lab import bars
 from sim.lab.bars import RunsBar
 from sim.network import constant
 from sim.protocols import Raft
 
-LONG = Scenario(system=Raft(nodes=3), network=constant(0.001), duration=3.0)
+
+@dataclass(frozen=True)
+class TakeRealTime(Fault):
+    """Makes a run last: a quick machine would end it before the bar's thread has looked once."""
+
+    def play(self, world: World, stream: Stream) -> Play:
+        for _ in range(25):
+            yield world.env.timeout(0.1)
+            time.sleep(0.01)
+
+
+LONG = Scenario(system=Raft(nodes=3), network=constant(0.001), faults=(TakeRealTime(),), duration=3.0)
 
 
 class Terminal(io.StringIO):
