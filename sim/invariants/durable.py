@@ -1,4 +1,4 @@
-"""Invariants that cost the author of a protocol one declared line.
+"""Durable before send: what a message promises is on the disk of its sender when it leaves.
 
 >>> promises(RequestVoteReply, keeps=("current_term", "voted_for"))
 
