@@ -35,6 +35,7 @@ Examples:
   sim run scenarios/raft_failover.py --seed 7
   sim run scenarios/raft_failover.py --set duration=60 --set system.nodes=3
   sim compare Raft MultiPaxos "PrimaryBackup(mode='async')" --seeds 5
+  sim compare Raft MultiPaxos --network rtt.csv --fault 'Crash("leader", at=5, down=2)'
   sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night
   sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night --resume
   sim check history.jsonl --model register

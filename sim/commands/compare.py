@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.commands.changes import Changes, changes
 from sim.commands.inputs import (
     allow_modules,
-    apply_settings,
     first_seeds,
     load_scenario,
-    network_file,
     parse_precision,
     parse_system,
     precisions,
     refuse_allowed,
     seed_range,
-    settings_option,
 )
 from sim.commands.work import work_of, work_options
 
@@ -40,7 +36,7 @@ __all__ = ["command"]
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 5, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
-@settings_option
+@changes
 @click.option(
     "--baseline",
     metavar="SYSTEM",
@@ -48,7 +44,6 @@ __all__ = ["command"]
     help="Print how many times that of this system each measure is.",
 )
 @precisions
-@network_file
 @allow_modules
 @work_options
 @click.pass_context
@@ -59,8 +54,7 @@ def command(
     script: str | None,
     seeds: int | None,
     first_seed: int,
-    settings: tuple[str, ...],
-    network: Path | None,
+    changes: Changes,
     baseline: str | None,
     precision: tuple[str, ...],
     max_seeds: int | None,
@@ -82,8 +76,10 @@ def command(
     against = None if baseline is None else parse_system(baseline)
     if against is not None and not any(same(against, system) for system in chosen):
         raise click.UsageError(f"--baseline {baseline} is none of the systems compared: {', '.join(systems)}")
-    scenario = _default(chosen, allow) if script is None else load_scenario(script, allow)
-    scenario = apply_settings(scenario, settings, network=network)
+    if script is None:
+        scenario = _default(chosen[0], changes, allow)
+    else:
+        scenario = changes.applied(load_scenario(script, allow))
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)
@@ -101,13 +97,24 @@ def command(
     context.exit(1 if comparison.failed else 0)
 
 
-def _default(systems: Sequence[System], allow: tuple[str, ...]) -> Scenario:
+def _default(system: System, changes: Changes, allow: tuple[str, ...]) -> Scenario:
+    """Five measured regions where the leader crashes, with the changes of the command line.
+
+    ``system``: the first system that is compared. What the changes replace must fit it, such as the target of a fault.
+    """
+    from sim.lab.application_model import application_of
     from sim.lab.demo import failover_scenario
 
     refuse_allowed("the scenario by default", allow)
     scenario = failover_scenario()
-    try:
-        scenario.vary("system", systems[0])
-    except ValueError:  # another application has operations of its own, and draws its own keys
-        return scenario.vary_all({"workload__reads": None, "workload__keys": None})
-    return scenario
+    first: dict[str, Any] = {"system": system}
+    if changes.network is not None:
+        first["leader"] = None  # virginia is no place of another network
+    if changes.network is not None or changes.faults:
+        first["name"] = ""
+    if changes.load is None:
+        try:
+            scenario.workload.suited_to(application_of(system))
+        except ValueError:  # another application has operations of its own, and draws its own keys
+            first |= {"workload__reads": None, "workload__keys": None}
+    return changes.applied(scenario, first=first)

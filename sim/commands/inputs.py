@@ -6,7 +6,6 @@ import importlib.util
 import re
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -21,19 +20,16 @@ from sim.written.names import did_you_mean
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
-    from sim.network.topology import Topology
 
 __all__ = [
     "SCRIPT",
     "allow_modules",
-    "apply_settings",
     "find_script",
     "first_seeds",
     "is_written",
     "load_scenario",
     "load_script",
     "load_written",
-    "network_file",
     "parse_precision",
     "parse_setting",
     "parse_system",
@@ -44,7 +40,6 @@ __all__ = [
     "refuse_allowed",
     "scenario_of",
     "seed_range",
-    "settings_option",
     "story_folders",
 ]
 
@@ -130,10 +125,6 @@ processes = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."
 )
 
-settings_option = click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
-)
-
 allow_modules = click.option(
     "--allow-module",
     "allow",
@@ -191,49 +182,6 @@ def _split(text: str, complaint: str) -> tuple[str, str]:
     if not equals or not value.strip() or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
         raise click.UsageError(complaint)
     return name, value
-
-
-network_file = click.option(
-    "--network",
-    "network",
-    type=click.Path(exists=True, path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Your measured latencies: a table, a matrix, output of ping or mtr ..., or a folder of such files.",
-)
-
-
-def measured_network(path: Path) -> Topology:
-    """The network of ``--network``; says on standard error what was taken from the file and what was left."""
-    from sim.network import wan
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        network = wan(path=path)
-    click.echo(f"network: {network.note}", err=True)
-    for warning in caught:
-        click.echo(f"network: {warning.message}", err=True)
-    return network
-
-
-def apply_settings(
-    scenario: Scenario, settings: Sequence[str], varied: Sequence[str] = (), network: Path | None = None
-) -> Scenario:
-    """A scenario with the settings of the command line applied together, in the network of a file.
-
-    ``varied``: the fields that are varied afterwards. A setting that a later setting or ``varied`` would overwrite is
-    refused.
-    """
-    from sim.lab.sweep import refuse_overwriting
-
-    parsed = [parse_setting(setting) for setting in settings]
-    refuse_overwriting([*(name for name, _ in parsed), *varied])
-    if network is None:
-        return scenario.vary_all(dict(parsed))
-    if any(name == "network" for name in (*(name for name, _ in parsed), *varied)):
-        raise click.UsageError(f"--network {network} has no effect: network is set by another option, too")
-    # Two steps, because a setting may be a field of the measured network: network.loss=0.01.
-    return scenario.vary("network", measured_network(network)).vary_all(dict(parsed))
 
 
 def precisions(command: Any) -> Any:

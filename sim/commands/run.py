@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.commands.changes import Changes, changes
 from sim.commands.inputs import (
     allow_modules,
-    apply_settings,
     find_script,
     is_written,
     load_script,
     load_written,
-    network_file,
     place_of,
     refuse_allowed,
     scenario_of,
-    settings_option,
 )
 from sim.commands.output import prepare, writable
 
@@ -38,7 +36,7 @@ _Found = tuple["Scenario", Any, str | None]
     default=None,
     help="Seed of the run; default: that of the file, or 1.",
 )
-@settings_option
+@changes
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -46,7 +44,6 @@ _Found = tuple["Scenario", Any, str | None]
     default=None,
     help="Folder for charts and frames.",
 )
-@network_file
 @allow_modules
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
 @click.option(
@@ -58,8 +55,7 @@ _Found = tuple["Scenario", Any, str | None]
 def command(
     script: str,
     seed: int | None,
-    settings: tuple[str, ...],
-    network: Path | None,
+    changes: Changes,
     out: Path | None,
     allow: tuple[str, ...],
     check: bool | None,
@@ -78,7 +74,7 @@ def command(
         refuse_allowed(script, allow)
         story, named = _story(script), None
     scenario, tell, text = story
-    chosen: Scenario = apply_settings(scenario, settings, network=network)
+    chosen: Scenario = changes.applied(scenario)
     if check is not None:
         chosen = chosen.vary("check", check)
     if trace is not None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from sim.commands.changes import Changes, changes
 from sim.commands.inputs import (
     allow_modules,
-    apply_settings,
     first_seeds,
     load_scenario,
-    network_file,
     parse_precision,
     parse_variation,
     precisions,
     seed_range,
-    settings_option,
 )
 from sim.commands.work import work_of, work_options
 
@@ -31,10 +28,9 @@ __all__ = ["command"]
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 3, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
-@settings_option
+@changes
 @click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
 @precisions
-@network_file
 @allow_modules
 @work_options
 @click.pass_context
@@ -45,8 +41,7 @@ def command(
     varied: tuple[str, ...],
     seeds: int | None,
     first_seed: int,
-    settings: tuple[str, ...],
-    network: Path | None,
+    changes: Changes,
     frames: bool,
     precision: tuple[str, ...],
     max_seeds: int | None,
@@ -62,9 +57,7 @@ def command(
     from sim.lab.stages import aim
 
     fields = [parse_variation(text) for text in varied]
-    scenario = apply_settings(
-        load_scenario(script, allow), settings, [name for name, _ in fields], network=network
-    )
+    scenario = changes.applied(load_scenario(script, allow), [name for name, _ in fields])
     wanted = parse_precision(precision)
     aim(wanted, max_seeds)
     chosen_seeds = seed_range(first_seeds(seeds, 3, wanted, max_seeds), first_seed)

@@ -8,7 +8,10 @@ and quotes.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,11 +19,14 @@ import click
 from sim.written.names import ROOMS, did_you_mean, exported, import_path
 
 if TYPE_CHECKING:
+    from sim.faults import Fault
     from sim.system import System
+    from sim.workload import Workload
 
-__all__ = ["parse_system", "parse_value", "split_list"]
+__all__ = ["parse_fault", "parse_load", "parse_system", "parse_value", "split_list"]
 
 _PLACED = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
+_NAMED = re.compile(r"\s*(\w+)\s*(\(.*\))?\s*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
@@ -59,7 +65,7 @@ def parse_value(field: str, text: str) -> Any:
     """The value written for a field of a scenario (``system``, ``workload.rate``)."""
     rooms = ROOMS.get(field.partition(".")[0], ())
     if _PLACED.fullmatch(text):
-        return parse_system(text)
+        return _parsed(text, _LOAD if field == "workload" else _SYSTEM)
     if _WORD.fullmatch(text):
         return _word(field, text, rooms)
     try:
@@ -83,40 +89,97 @@ def _word(field: str, text: str, rooms: tuple[str, ...]) -> Any:
     return text if found is None else _made(found, text, [], {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What an option takes: objects of one class of the library, or of a class derived from it.
+
+    ``base``: the import path of that class. ``room``: the field of the scenario whose modules export such classes.
+    ``example``: how one is written. ``positional``: whether arguments may stand without their names.
+    """
+
+    word: str
+    base: str
+    room: str
+    example: str
+    positional: bool = True
+
+    def known(self) -> list[str]:
+        """The names of the library's classes of this kind."""
+        rooms = [importlib.import_module(room) for room in ROOMS[self.room]]
+        return [name for room in rooms for name in room.__all__ if self.made_by(getattr(room, name))]
+
+    def made_by(self, found: Any) -> bool:
+        """Whether calling an object makes a value of this kind. It is not called."""
+        base = import_path(self.base)
+        return isinstance(found, type) and issubclass(found, base) and found is not base
+
+
+_SYSTEM = _Kind("system", "sim.system:System", "system", "'Raft(nodes=3)'", positional=False)
+_FAULT = _Kind("fault", "sim.faults:Fault", "faults", "'Crash(\"leader\", at=5, down=2)'")
+_LOAD = _Kind("workload", "sim.workload:Workload", "workload", "'ClosedLoop(clients=10)'")
+
+
 def parse_system(text: str) -> System:
     """``Raft``, ``Raft(nodes=3)`` or ``package.module:Name(nodes=3)`` -> a system."""
-    from sim.system import System
+    system: System = _parsed(text, _SYSTEM)
+    return system
 
+
+def parse_fault(text: str) -> Fault:
+    """``Crash("leader", at=5)`` or ``package.module:Name(at=5)`` -> a fault."""
+    fault: Fault = _parsed(text, _FAULT)
+    return fault
+
+
+def parse_load(text: str) -> Workload:
+    """``ClosedLoop(clients=10)`` or ``package.module:Name(...)`` -> a workload."""
+    load: Workload = _parsed(text, _LOAD)
+    return load
+
+
+def _parsed(text: str, kind: _Kind) -> Any:
     placed = _PLACED.fullmatch(text)
-    named = re.fullmatch(r"\s*(\w+)\s*(\(.*\))?\s*", text, re.DOTALL) if placed is None else placed
+    named = _NAMED.fullmatch(text) if placed is None else placed
+    wrong = f"{text!r} is no {kind.word}: write {kind.example} or package.module:Name"
     if named is None:
-        raise click.UsageError(f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name")
+        raise click.UsageError(wrong)
     name, arguments = named.group(1), named.group(2)
-    found = _imported(name) if placed else _found(name, ROOMS["system"])
+    found = _imported(name) if placed else _found(name, ROOMS[kind.room])
     if found is None:
-        import sim.protocols
-
-        hint = "" if placed else did_you_mean(name, sim.protocols.__all__)
-        raise click.UsageError(f"there is no system {name!r}{hint}; `sim list` shows those that there are")
-    made = found if isinstance(found, System) else None
+        raise click.UsageError(f"there is no {kind.word} {name!r}{'' if placed else _instead(name, kind)}")
+    made = found if isinstance(found, import_path(kind.base)) else None
     if made is not None and arguments is None:
         return made
     # Checked before the object is called: `builtins:exit` is callable, too.
-    if made is None and not (isinstance(found, type) and issubclass(found, System) and found is not System):
-        raise click.UsageError(f"{name} is no system (a class derived from sim.System)")
+    if made is None and not kind.made_by(found):
+        raise click.UsageError(f"{name} is no {kind.word} (a class derived from {_public(kind.base)})")
     try:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call):
+            raise click.UsageError(wrong)
+        if call.args and not (kind.positional and made is None):
             raise click.UsageError(f"{text!r}: only keyword arguments; write Name(field=value)")
-        keywords = {str(k.arg): _evaluated(k.value, ROOMS["system"]) for k in call.keywords}
+        given = [_evaluated(argument, ROOMS[kind.room]) for argument in call.args]
+        keywords = _keywords(call, ROOMS[kind.room])
     except SyntaxError:
-        raise click.UsageError(
-            f"{text!r} is no system: write Raft, 'Raft(nodes=3)' or package.module:Name"
-        ) from None
+        raise click.UsageError(wrong) from None
     except _NoLiteral as error:
         raise click.UsageError(f"{text!r}: {error}") from None
-    system: System = _made(found if made is None else made.changed, text, [], keywords)
-    return system
+    if made is None:
+        return _made(found, text, given, keywords)
+    change = made.changed if isinstance(made, import_path(_SYSTEM.base)) else partial(replace, made)
+    return _made(change, text, [], keywords)
+
+
+def _instead(name: str, kind: _Kind) -> str:
+    """What there is instead of an unknown name: the nearest, and all, or where they are listed."""
+    known = kind.known()
+    there = "`sim list` shows those that there are" if kind is _SYSTEM else f"there are {', '.join(known)}"
+    return f"{did_you_mean(name, known)}; {there}"
+
+
+def _public(path: str) -> str:
+    return "sim.System" if path == _SYSTEM.base else path.replace(":", ".")
 
 
 def _imported(name: str) -> Any:
@@ -141,8 +204,8 @@ def _made(found: Any, text: str, arguments: list[Any], keywords: dict[str, Any])
 class _NoLiteral(Exception):
     """An expression that is neither a literal nor a call of a known name; ``call``: it is, or is inside, a call."""
 
-    def __init__(self, part: ast.expr, call: bool = False) -> None:
-        super().__init__(f"{ast.unparse(part)} is no literal value")
+    def __init__(self, part: ast.expr, call: bool = False, hint: str = "") -> None:
+        super().__init__(f"{ast.unparse(part)} is no literal value{hint}")
         self.call = call
 
 
@@ -154,11 +217,19 @@ def _evaluated(part: ast.expr, rooms: tuple[str, ...]) -> Any:
         return items if isinstance(part, ast.List) else tuple(items)
     if isinstance(part, ast.Dict) and all(key is not None for key in part.keys):
         keys = [_evaluated(key, rooms) for key in part.keys if key is not None]
-        return dict(zip(keys, (_evaluated(item, rooms) for item in part.values), strict=True))
+        return _dictionary(part, keys, [_evaluated(item, rooms) for item in part.values])
     try:
         return ast.literal_eval(part)
     except (ValueError, TypeError):
-        raise _NoLiteral(part) from None
+        raise _NoLiteral(part, hint=_hint(part, rooms)) from None
+
+
+def _hint(part: ast.expr, rooms: tuple[str, ...]) -> str:
+    """What was meant by a name: a class without its brackets, or a text whose quotes the shell has taken."""
+    if not isinstance(part, ast.Name):
+        return ""
+    called = _found(part.id, rooms) is not None
+    return f": write {part.id}()" if called else f": write it in quotes, '{part.id}'"
 
 
 def _called(call: ast.Call, name: str, rooms: tuple[str, ...]) -> Any:
@@ -167,8 +238,33 @@ def _called(call: ast.Call, name: str, rooms: tuple[str, ...]) -> Any:
         raise _NoLiteral(call, call=True)
     try:
         arguments = [_evaluated(argument, rooms) for argument in call.args]
-        keywords = {str(keyword.arg): _evaluated(keyword.value, rooms) for keyword in call.keywords}
+        keywords = _keywords(call, rooms)
     except _NoLiteral as error:
         error.call = True
         raise
     return _made(found, ast.unparse(call), arguments, keywords)
+
+
+def _keywords(call: ast.Call, rooms: tuple[str, ...]) -> dict[str, Any]:
+    """The keyword arguments of a call. Python's parser lets a name be given twice; this does not."""
+    found: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise _NoLiteral(keyword.value, call=True)
+        if keyword.arg in found:
+            raise click.UsageError(f"{ast.unparse(call).removeprefix('f')!r}: {keyword.arg} is given twice")
+        found[keyword.arg] = _evaluated(keyword.value, rooms)
+    return found
+
+
+def _dictionary(part: ast.Dict, keys: list[Any], values: list[Any]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key, value in zip(keys, values, strict=True):
+        try:
+            twice = key in found
+        except TypeError:  # a list cannot be a key
+            raise _NoLiteral(part) from None
+        if twice:
+            raise click.UsageError(f"{ast.unparse(part)!r}: {key!r} is given twice")
+        found[key] = value
+    return found

@@ -37,7 +37,9 @@ def read_fio(path: str | PathLike[str], job: str | None = None) -> Syncs:
     if len(found) != 1:
         names = ", ".join(repr(one.get("jobname")) for one in jobs if _count(one)) or "none"
         wanted = "one job with syncs (fio --fdatasync=1)" if job is None else f"a job {job!r} with syncs"
-        raise ValueError(f"{path}: {wanted} is needed; jobs with syncs: {names}. job= names one")
+        raise ValueError(
+            f"{path}: {wanted} is needed; jobs with syncs: {names}. job= names one (--disk FILE:JOB)"
+        )
     ((number, one),) = found
     where = f"{path}, jobs[{number}].sync.lat_ns"
     latency = one["sync"].get("lat_ns")

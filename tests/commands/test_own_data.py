@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,5 +102,5 @@ def test_the_page_on_own_data_runs_from_top_to_bottom(folder: Path, run: Run) ->
             exec(compile(body, str(PAGE), "exec"), names)
             continue
         for line in body.splitlines():
-            code, _, said = run(*line.split()[1:])
+            code, _, said = run(*shlex.split(line)[1:])
             assert code == 0, (line, said)
