@@ -23,6 +23,7 @@ __all__ = [
     "Invariant",
     "LivenessViolation",
     "Member",
+    "MessageHooks",
     "SafetyViolation",
     "System",
     "Timing",
@@ -478,12 +479,25 @@ class Invariant:
     """
 
     title: ClassVar[str] = "an unnamed invariant"
+    hears: ClassVar[tuple[type, ...]] = (object,)
+    """The classes of messages of which `on_wait`, `on_send` and `on_deliver` are told; by default all.
+
+    A subclass that overrides one of these hooks is told of all messages again, unless it declares ``hears``, too.
+    """
     now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
     """Set by the run: returns the simulated time in seconds."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_shared_state(cls, "runs")
+        if "hears" not in cls.__dict__ and any(hook in cls.__dict__ for hook in _MESSAGE_HOOKS):
+            cls.hears = Invariant.hears
+        if not isinstance(cls.hears, tuple) or not all(isinstance(kind, type) for kind in cls.hears):
+            raise TypeError(f"{cls.__name__}.hears is a tuple of classes of messages, not {cls.hears!r}")
+
+    def is_told_of(self, kind: type) -> bool:
+        """Whether its hooks are called with messages of this class; by default: with those that it ``hears``."""
+        return issubclass(kind, self.hears)
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         """A node has asked to send a message, which waits until all that was written before it is synced.
@@ -522,7 +536,27 @@ class Invariant:
         raise SafetyViolation(invariant or self.title, self.now(), who, facts)
 
 
+_MESSAGE_HOOKS = ("on_wait", "on_send", "on_deliver")
+
+MessageHook = Callable[[str, str, Any], None]
+"""A hook for messages: (source, destination, message)."""
+
+
 def hooks_of(invariants: Iterable[Invariant], name: str) -> list[Callable[..., None]]:
     """The hook ``name`` of those invariants that have one of their own: calling the others would do nothing."""
     empty = getattr(Invariant, name)
     return [getattr(each, name) for each in invariants if getattr(type(each), name) is not empty]
+
+
+class MessageHooks(dict[type, list[MessageHook]]):
+    """Class of messages -> the hooks of that name of the invariants that are told of it, found at its first message."""
+
+    def __init__(self, invariants: Iterable[Invariant], name: str) -> None:
+        super().__init__()
+        self._invariants = tuple(invariants)
+        self._name = name
+
+    def __missing__(self, kind: type) -> list[MessageHook]:
+        hooks = hooks_of((each for each in self._invariants if each.is_told_of(kind)), self._name)
+        self[kind] = hooks
+        return hooks

@@ -16,7 +16,7 @@ from sim.network.topology import Topology
 from sim.network.traced import TracedNetwork
 from sim.node import Node
 from sim.recorder import Recorder
-from sim.system import Invariant, Member, hooks_of
+from sim.system import Invariant, Member, MessageHooks, hooks_of
 
 __all__ = ["Cluster", "Tracing"]
 
@@ -57,11 +57,7 @@ class Cluster:
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: tuple[Invariant, ...] = ()  # those of `watch`
-        # The hooks of those that have one of their own:
-        self._on_wait: list[Callable[[str, str, Any], None]] = []
-        self._on_send: list[Callable[[str, str, Any], None]] = []
-        self._on_deliver: list[Callable[[str, str, Any], None]] = []
-        self._on_step: list[Callable[[Node], None]] = []
+        self._find_hooks()
         self._groups: dict[str, list[str]] = {}
         self._sharing = Sharing(self)
 
@@ -111,10 +107,7 @@ class Cluster:
         for invariant in invariants:
             invariant.now = lambda: float(self.env.now)
             self.invariants += (invariant,)
-            self._on_wait += hooks_of([invariant], "on_wait")
-            self._on_send += hooks_of([invariant], "on_send")
-            self._on_deliver += hooks_of([invariant], "on_deliver")
-            self._on_step += hooks_of([invariant], "on_step")
+        self._find_hooks()
         if self.checking and self.invariants:
             self.network.on_send = self._sent
             self.network.rewire()
@@ -122,8 +115,14 @@ class Cluster:
     def stop_watching(self) -> None:
         """Call no invariant from now on: one of them is broken."""
         self.invariants = ()
-        for hooks in (self._on_wait, self._on_send, self._on_deliver, self._on_step):
-            hooks.clear()
+        self._find_hooks()
+
+    def _find_hooks(self) -> None:
+        """Find the hooks of the invariants that have one of their own."""
+        self._on_wait, self._on_send, self._on_deliver = (
+            MessageHooks(self.invariants, name) for name in ("on_wait", "on_send", "on_deliver")
+        )
+        self._on_step: list[Callable[[Node], None]] = hooks_of(self.invariants, "on_step")
 
     def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:
         """From now on, call only those of the present invariants that are ``wanted``."""
@@ -201,7 +200,7 @@ class Cluster:
 
     def before_delivery(self, src: str, dst: str, message: Any) -> None:
         """Call the invariants with a message that ``dst`` is about to handle."""
-        for hear in self._on_deliver:
+        for hear in self._on_deliver[message.__class__]:
             hear(src, dst, message)
 
     def after_step(self, node: Node) -> None:
@@ -219,11 +218,11 @@ class Cluster:
 
     def waits(self, src: str, dst: str, message: Any) -> None:
         """Tell the invariants of a message that waits for its sender's disk."""
-        for hear in self._on_wait:
+        for hear in self._on_wait[message.__class__]:
             hear(src, dst, message)
 
     def _sent(self, src: str, dst: str, message: Any) -> None:
-        for hear in self._on_send:
+        for hear in self._on_send[message.__class__]:
             hear(src, dst, message)
 
     def sample(self, node: str, gauge: str, value: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, cast
 
 from sim.durability import Durable, DurableLog
@@ -31,6 +32,7 @@ class Stored:
     def __init__(self, node: Node) -> None:
         self.node = node
         self._disk = node.host.disk
+        self._found: dict[str, tuple[Any, Durable]] = {}
 
     def __call__(self, name: str) -> Any:
         """The value of a field on disk, its default where it was never written; ``"part.field"`` of a part."""
@@ -38,7 +40,7 @@ class Stored:
 
     def unsynced(self, names: Iterable[str]) -> int:
         """The last record of the disk that changes one of these fields and is not synced; 0: there is none."""
-        return max((self._disk.last_change(name) for name in names), default=0)
+        return max(map(self._disk.last_change, names), default=0)
 
     def has(self, record: int) -> bool:
         """Whether the disk has synced a record (0: none) and all before it."""
@@ -55,13 +57,19 @@ class Stored:
                 return name
             if self._disk.last_change(name):
                 continue
-            held = owner.__dict__[declared.field]
-            if not isinstance(held, DurableLog | Mapping) and held != self(name):
+            held, on_disk = owner.__dict__[declared.field], self(name)
+            if held is not on_disk and not isinstance(held, _CONTAINERS) and held != on_disk:
                 return name
         return None
 
     def _find(self, name: str) -> tuple[Any, Durable]:
         """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._look_up(name)
+        return found
+
+    def _look_up(self, name: str) -> tuple[Any, Durable]:
         plain, owner = name, cast(Any, self.node)
         if "." in name:
             part, _, plain = name.rpartition(".")
@@ -78,6 +86,8 @@ class Stored:
         absent.field = plain
         return owner, absent
 
+
+_CONTAINERS = (DurableLog, Mapping)  # they journal each change themselves
 
 Shown = Callable[[Stored, Any, str], bool]
 """Whether the disk of its sender shows what a message says: (stored, message, destination)."""
@@ -107,9 +117,7 @@ class DurableBeforeSend(Invariant):
     shown: Shown | None = None
 
     def __post_init__(self) -> None:
-        self._carried: dict[
-            type, str | None
-        ] = {}  # class -> "": concerned; an attribute: look there; None: not
+        self._stored: dict[str, Stored] = {}  # node -> what its present incarnation has on disk
         self._said: dict[str, list[_Said]] = {}  # node -> what the step that runs has sent
         self._waiting: dict[str, list[_Said]] = {}  # node -> what waits for its disk
 
@@ -117,27 +125,24 @@ class DurableBeforeSend(Invariant):
         """Whether the disk shows what the message says."""
         return self.shown is None or self.shown(stored, message, dst)
 
+    def is_told_of(self, kind: type) -> bool:
+        return self.concerns(kind) or hasattr(kind, "carries")
+
     def _inside(self, message: Any) -> Any:
-        """The message that is concerned, taken out of the envelope of a call or reply; None: it is none."""
-        while True:
-            kind = message.__class__
-            if kind not in self._carried:
-                self._carried[kind] = "" if self.concerns(kind) else getattr(kind, "carries", None)
-            inside = self._carried[kind]
-            if not inside:
-                return message if inside == "" else None
-            message = getattr(message, inside)
+        """The message that is concerned, taken out of the envelopes of calls and replies; None: it is none."""
+        while not self.concerns(message.__class__):
+            envelope = getattr(message.__class__, "carries", None)
+            if envelope is None:
+                return None
+            message = getattr(message, envelope)
+        return message
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
-        if self._carried.get(message.__class__, "") is None:  # most messages
-            return
         inside = self._inside(message)
         if inside is not None:
             self._said.setdefault(src, []).append(_Said(inside, dst, left=False))
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if self._carried.get(message.__class__, "") is None:
-            return
         inside = self._inside(message)
         if inside is None:
             return
@@ -149,12 +154,12 @@ class DurableBeforeSend(Invariant):
         self._said.setdefault(src, []).append(_Said(inside, dst, left=True))
 
     def on_step(self, node: Node) -> None:
-        if not self._said:  # nearly always
-            return
-        said = self._said.pop(node.name, None)
+        said = self._said.pop(node.name, None) if self._said else None
         if said is None:
             return
-        stored = Stored(node)
+        stored = self._stored.get(node.name)
+        if stored is None or stored.node is not node:
+            stored = self._stored[node.name] = Stored(node)
         lost = stored.volatile(self.keeps)
         if lost is not None:
             owner, declared = stored._find(lost)
@@ -216,6 +221,7 @@ def promises(
     classes = tuple(kind for kind in kinds if isinstance(kind, type))
     tests = tuple(kind for kind in kinds if not isinstance(kind, type))
 
+    @cache
     def concerns(kind: type) -> bool:
         return kind in classes or any(test(kind) for test in tests)
 

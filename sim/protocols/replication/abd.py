@@ -237,22 +237,23 @@ class Abd(ReplicatedSystem):
 class AbdSafety(Invariant):
     """A timestamp identifies one value; a server has stored what it acknowledges, and its timestamps only grow."""
 
+    hears = (Store,)
+
     def __post_init__(self) -> None:
         self.values: dict[tuple[str, Timestamp], Any] = {}
         self.acked: dict[tuple[str, str], Timestamp] = {}
         self.asked: dict[tuple[int, int], str] = {}
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if isinstance(message, Store):
-            self.asked[message.session, message.sequence] = message.key
-            known = self.values.setdefault((message.key, message.timestamp), message.value)
-            if known != message.value:
-                self.violated(
-                    src,
-                    f"{message.timestamp} of {message.key} stood for {known!r}",
-                    f"{src} stores {message.value!r} under it",
-                    invariant="a timestamp names one value",
-                )
+        self.asked[message.session, message.sequence] = message.key
+        known = self.values.setdefault((message.key, message.timestamp), message.value)
+        if known != message.value:
+            self.violated(
+                src,
+                f"{message.timestamp} of {message.key} stood for {known!r}",
+                f"{src} stores {message.value!r} under it",
+                invariant="a timestamp names one value",
+            )
 
     def is_stored(self, stored: Stored, ack: StoreAck, client: str) -> bool:
         """Whether every value that the server has acknowledged, or a newer one, would survive a crash now."""

@@ -15,7 +15,7 @@ an election moved to another machine is not moved back.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -30,7 +30,7 @@ from sim.protocols.consensus.raft.system import Raft
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.system import StateMachineSystem, names
 from sim.settings import Count
-from sim.system import Invariant, Member, Timing, hooks_of
+from sim.system import Invariant, Member, MessageHooks, Timing, hooks_of
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
 
@@ -97,35 +97,35 @@ class PerGroup(Invariant):
         assert self.system is not None
         self.group_of = self.system.group_of
         self.invariants = [list(group.invariants()) for group in self.system.each]
-        self._hooks = {
-            name: [hooks_of(invariants, name) for invariants in self.invariants]
-            for name in ("on_wait", "on_send", "on_deliver", "on_step")
-        }
+        self._on_wait, self._on_send, self._on_deliver = (
+            [MessageHooks(invariants, name) for invariants in self.invariants]
+            for name in ("on_wait", "on_send", "on_deliver")
+        )
+        self._on_step = [hooks_of(invariants, "on_step") for invariants in self.invariants]
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
 
-    def _hooks_of(self, name: str, *members: str) -> list[Callable[..., None]]:
-        """The hooks of that name in the group of the first of ``members`` that belongs to a group."""
-        for member in members:
-            if member in self.group_of:
-                return self._hooks[name][self.group_of[member]]
-        return []
-
     def on_wait(self, src: str, dst: str, message: Any) -> None:
-        for hear in self._hooks_of("on_wait", src, dst):
-            hear(src, dst, message)
+        self._tell(self._on_wait, src, dst, message)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for hear in self._hooks_of("on_send", src, dst):
-            hear(src, dst, message)
+        self._tell(self._on_send, src, dst, message)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        for hear in self._hooks_of("on_deliver", src, dst):
-            hear(src, dst, message)
+        self._tell(self._on_deliver, src, dst, message)
+
+    def _tell(self, hooks: list[MessageHooks], src: str, dst: str, message: Any) -> None:
+        """Call the hooks of the group of ``src`` or, if that is a client, of ``dst``."""
+        group = self.group_of.get(src, self.group_of.get(dst))
+        if group is not None:
+            for hear in hooks[group][message.__class__]:
+                hear(src, dst, message)
 
     def on_step(self, node: Node) -> None:
-        for hear in self._hooks_of("on_step", node.name):
-            hear(node)
+        group = self.group_of.get(node.name)
+        if group is not None:
+            for hear in self._on_step[group]:
+                hear(node)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         group = self.group_of.get(node)

@@ -89,6 +89,7 @@ class AcknowledgedEverywhere(Invariant):
     """An acknowledged update is in the history of every server of the chain, then and in every later chain."""
 
     title: ClassVar[str] = "acknowledged updates are in the whole chain"
+    hears = (Request, Reply)
     reads: frozenset[str] = field(kw_only=True)
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
@@ -154,6 +155,7 @@ class NeverOlderThanCommitted(Invariant):
     """
 
     title: ClassVar[str] = "reads are never older than what was committed"
+    hears = (Request, Reply)
     application: Application = field(kw_only=True)
     history: list[Command] = field(default_factory=list)
     versions: dict[tuple[str, str], list[tuple[int, Result]]] = field(
@@ -245,6 +247,7 @@ class ChainMonotone(Invariant):
     """A server's chain number never falls below one that it has sent, also after restarts."""
 
     title: ClassVar[str] = "chain numbers never go back"
+    hears = (Forward, Ack, Alive, ChainIs)
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:

@@ -47,11 +47,11 @@ class NoGaps(Invariant):
     """
 
     title: ClassVar[str] = "no gaps before a delta"
+    hears = (Spread,)
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        if isinstance(message, Spread):
-            self.touched[dst] = tuple(key for key, _ in message.states)
+        self.touched[dst] = tuple(key for key, _ in message.states)
 
     def on_step(self, node: Node) -> None:
         for key in self.touched.pop(node.name, ()):
@@ -67,10 +67,11 @@ class OneUpdatePerDot(Invariant):
     """A dot (or a last-writer-wins timestamp) identifies one update: its value is the same everywhere."""
 
     title: ClassVar[str] = "one update per dot"
+    hears = (Spread,)
     values: dict[tuple[str, Any], Any] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for key, state in message.states if isinstance(message, Spread) else ():
+        for key, state in message.states:
             for name, value in _named(state):
                 known = self.values.setdefault((key, name), value)
                 if known != value:

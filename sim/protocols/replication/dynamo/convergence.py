@@ -29,6 +29,7 @@ class Converged(Invariant):
     """
 
     title = "converged after healing"
+    hears = (Update, Put, Repair, *_HEALING)
     system: Dynamo
     safety: DynamoSafety
     last: float = 0.0

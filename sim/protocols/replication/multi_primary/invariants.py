@@ -52,12 +52,11 @@ class OneDotPerWrite(Invariant):
     """A dot identifies one version, the same everywhere; a client's write has one dot, even if it is retried."""
 
     title: ClassVar[str] = "one dot per write"
+    hears = (Update,)
     versions: dict[Dot, Version] = field(default_factory=dict)
     dots: dict[Write, Dot] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is not Update:
-            return
         for _, version in message.versions:
             known = self.versions.setdefault(version.dot, version)
             if known != version:
@@ -95,6 +94,7 @@ class ReplacedStaysReplaced(Invariant):
     """A replica that has seen a version holds no version that it replaced: deleted keys stay deleted."""
 
     title: ClassVar[str] = "replaced stays replaced"
+    hears = (Update, Digest)
     versions: dict[Dot, Version] = field(default_factory=dict)
     # key, actor -> (number, dot) in order: the version of this dot replaces what the actor wrote, up to this number
     later: dict[tuple[str, str], list[tuple[int, Dot]]] = field(default_factory=dict)
@@ -140,6 +140,7 @@ class NeverBehindItsCause(Invariant):
     """With hybrid clocks, a write has a higher timestamp than the versions it replaces (Kulkarni et al., theorem 1)."""
 
     title: ClassVar[str] = "a write is later than what it replaces"
+    hears = (Update,)
     times: dict[Dot, Any] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -149,7 +150,7 @@ class NeverBehindItsCause(Invariant):
             )
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for _, version in message.versions if message.__class__ is Update else ():
+        for _, version in message.versions:
             self.times[version.dot] = version.time
             for dot in version.past:
                 if dot in self.times and not self.times[dot] < version.time:
@@ -161,6 +162,7 @@ class OneAnswer(Invariant):
     """A resolver's result depends on its arguments only."""
 
     title: ClassVar[str] = "equal siblings, equal answer"
+    hears = (Update, Request)
     answers: dict[tuple[str, tuple[Dot, ...]], Any] = field(default_factory=dict)
     touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

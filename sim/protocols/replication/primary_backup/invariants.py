@@ -75,6 +75,7 @@ class OnePrimaryPerView(Invariant):
     """A view has one primary, in one incarnation, so a view's number identifies one log."""
 
     title: ClassVar[str] = "one primary per view"
+    hears = (Append,)
     primaries: dict[int, tuple[str, int]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
 
@@ -83,15 +84,14 @@ class OnePrimaryPerView(Invariant):
             self.epochs[node] = self.epochs.get(node, 0) + 1
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Append:
-            me = (src, self.epochs.get(src, 0))
-            first = self.primaries.setdefault(message.view, me)
-            if first != me:
-                self.violated(
-                    (first[0], src),
-                    f"{first[0]} (incarnation {first[1]}) led view {message.view}",
-                    f"{src} (incarnation {me[1]}) leads it, too",
-                )
+        me = (src, self.epochs.get(src, 0))
+        first = self.primaries.setdefault(message.view, me)
+        if first != me:
+            self.violated(
+                (first[0], src),
+                f"{first[0]} (incarnation {first[1]}) led view {message.view}",
+                f"{src} (incarnation {me[1]}) leads it, too",
+            )
 
 
 @dataclass
@@ -105,6 +105,7 @@ class NoAnswerFromThePast(Invariant):
     """
 
     title: ClassVar[str] = "no answer of an old view"
+    hears = (Request, Reply, Redirect)
     reads: frozenset[str] = field(kw_only=True)
     stale_reads: bool = False  # all replicas answer reads
     under_lease: bool = False  # no other replica confirms an answer
@@ -224,6 +225,7 @@ class ViewMonotone(Invariant):
     """A node's view never falls below a view that it has sent, also after restarts."""
 
     title: ClassVar[str] = "view numbers never go back"
+    hears = (Ping, Append, AppendOk, ViewIs)
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -297,6 +299,7 @@ class AcknowledgedSurvives(Invariant):
     """An acknowledged write is in the log of the primary of every later view from its first moment on."""
 
     title: ClassVar[str] = "acknowledged writes are in every later view"
+    hears = (Reply,)
     acknowledged: dict[tuple[int, int], int] = field(
         default_factory=dict
     )  # command -> view that acknowledged it
@@ -331,7 +334,7 @@ class AcknowledgedSurvives(Invariant):
                     self._demand(identity, said, view)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if not isinstance(message, Reply) or message.status != "ok" or src not in self.views:
+        if message.status != "ok" or src not in self.views:
             return
         if isinstance(message.result, Unreplicated):
             return  # the reply states that a failover may lose it
@@ -363,6 +366,9 @@ class SameAnswer(Invariant):
     reads: frozenset[str] = field(kw_only=True)
     answers: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
     kinds: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def is_told_of(self, kind: type) -> bool:
+        return hasattr(kind, "command") or issubclass(kind, Reply)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         command = getattr(message, "command", None)

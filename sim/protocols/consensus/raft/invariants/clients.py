@@ -24,6 +24,7 @@ class ExactlyOnce(RaftInvariant):
     """
 
     title: ClassVar[str] = "exactly once"
+    hears = (Request, Reply)
     model: Application = field(init=False)
     results: dict[tuple[int, int], Result] = field(default_factory=dict)
     folded: int = 0

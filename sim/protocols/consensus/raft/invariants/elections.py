@@ -23,14 +23,14 @@ class ElectionSafety(RaftInvariant):
     """At most one leader can be elected in a given term (5.2)."""
 
     title: ClassVar[str] = "election safety"
+    hears = (AppendEntries,)
 
     def check(self, node: RaftNode) -> None:
         if node.role == "leader":
             self._leads(node.name, node.current_term)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is AppendEntries:
-            self._leads(src, message.term)
+        self._leads(src, message.term)
 
     def _leads(self, name: str, term: int) -> None:
         other = self.history.leader_of.setdefault(term, name)
@@ -45,10 +45,11 @@ class OneVotePerTerm(RaftInvariant):
     """A server votes for at most one candidate in a given term, ever (5.2)."""
 
     title: ClassVar[str] = "one vote per server and term"
+    hears = (RequestVoteReply,)
     votes: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is RequestVoteReply and message.granted:
+        if message.granted:
             other = self.votes.setdefault((src, message.term), dst)
             if other != dst:
                 self.violated(

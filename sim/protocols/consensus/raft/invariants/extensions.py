@@ -81,6 +81,7 @@ class ReadsAreFresh(RaftInvariant):
     """A read sees every entry that was committed when the client requested it (6.4)."""
 
     title: ClassVar[str] = "reads are fresh"
+    hears = (Request, Reply)
     asked: dict[tuple[int, int], int] = field(default_factory=dict)  # read -> entries committed at its call
 
     def on_send(self, src: str, dst: str, message: Any) -> None:

@@ -100,11 +100,13 @@ class RaftHistory(Invariant):
         self.added = [(first + i, new[i]) for i in range(same, len(new))]
         old[same:] = new[same:]
 
+    def is_told_of(self, kind: type) -> bool:
+        return hasattr(kind, "term")
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
         server = self.servers.get(src)
-        term = getattr(message, "term", None)
-        if server is not None and term is not None and term > server.externalised:
-            server.externalised = term
+        if server is not None and message.term > server.externalised:
+            server.externalised = message.term
 
     # The contents of the disks
 

@@ -71,11 +71,11 @@ class Validity(RaftInvariant):
     """A command in a log was sent by a client."""
 
     title: ClassVar[str] = "validity"
+    hears = (Request,)
     proposed: set[Command] = field(default_factory=set)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is Request:
-            self.proposed.add(message.command)
+        self.proposed.add(message.command)
 
     def check(self, node: RaftNode) -> None:
         for index, entry in self.history.added:
@@ -92,9 +92,10 @@ class MatchIndex(RaftInvariant):
     """An acknowledgement covers no more than the common prefix of the leader's and the follower's logs (5.3)."""
 
     title: ClassVar[str] = "acknowledged logs match"
+    hears = (AppendEntriesReply,)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        if message.__class__ is not AppendEntriesReply or not message.success or src == dst:
+        if not message.success or src == dst:
             return
         history = self.history
         leader, follower = history.servers.get(dst), history.servers.get(src)
@@ -124,11 +125,12 @@ class AckedIsKept(RaftInvariant):
     """Within a term, a follower never removes an entry that it has acknowledged."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
+    hears = (AppendEntriesReply,)
     acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         server = self.history.servers.get(src)
-        if message.__class__ is not AppendEntriesReply or not message.success or server is None:
+        if not message.success or server is None:
             return
         if (message.term, message.index) > self.acked.get(src, (0, 0))[:2]:
             node, index = server.node, message.index
