@@ -20,6 +20,8 @@ _COMMANDS = {
     "check": "Judge a history (JSONL) by a consistency model.",
     "compare": "Run several systems in one scenario, under the same seeds.",
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
+    "describe": "Say in sentences what a scenario will run, and what was derived.",
+    "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, networks, workloads, faults and scenarios.",
     "new": "Begin a paper: protocol, baselines, figures, and what others need to run it again.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
@@ -32,6 +34,9 @@ _EXAMPLES = """
 \b
 Examples:
   sim demo
+  sim init mine.toml
+  sim describe mine.toml
+  sim run mine.toml
   sim run scenarios/raft_failover.py --seed 7
   sim run scenarios/raft_failover.py --set duration=60 --set system.nodes=3
   sim compare Raft MultiPaxos "PrimaryBackup(mode='async')" --seeds 5

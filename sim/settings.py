@@ -338,8 +338,8 @@ def described(hint: Any) -> str:
         # None is not mentioned beside a number, a string or a choice.
         return " or ".join(described(part) for part in parts if not (plain and part is NoneType))
     if origin is Literal:
-        two = f"{parts[0]!r} or {parts[-1]!r}"
-        return two if len(parts) == 2 else f"one of {', '.join(map(str, parts))}"
+        few = " or ".join(map(repr, parts))
+        return few if len(parts) <= 2 else f"one of {', '.join(map(str, parts))}"
     if hint in _WORDS:
         return _WORDS[hint]
     if isinstance(origin, type):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-__all__ = ["chart_file", "outlive_pipes", "prepare", "writable"]
+__all__ = ["chart_file", "new_file", "outlive_pipes", "prepare", "writable"]
 
 
 class _LenientFile(io.FileIO):
@@ -64,6 +65,22 @@ def prepare(out: Path) -> Path:
     except OSError as error:
         raise click.UsageError(f"nothing can be written to {str(out)!r}: {error.strerror}") from error
     return out
+
+
+def new_file(suffix: str) -> Callable[[click.Context, click.Parameter, Path], Path]:
+    """A callback for a file that a command writes: it refuses one that is there, and a name with another ending."""
+
+    def refuse(context: click.Context, option: click.Parameter, file: Path) -> Path:
+        if file.suffix != suffix:
+            raise click.UsageError(f"the name of {str(file)!r} must end in {suffix}")
+        if file.exists() or file.is_symlink():
+            raise click.UsageError(f"{str(file)!r} is there already: name a file that is not")
+        _refuse_closed(file.absolute().parent)
+        if not file.absolute().parent.is_dir():
+            raise click.UsageError(f"there is no folder {str(file.parent)!r}")
+        return file
+
+    return refuse
 
 
 def chart_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:

@@ -14,7 +14,7 @@ from typing import Any
 from sim.made import Made, arguments_of
 from sim.system import System, default_of
 
-__all__ = ["Labels", "describe", "label_all", "same", "words"]
+__all__ = ["Labels", "describe", "label_all", "same", "value_words", "words"]
 
 _SECONDS = frozenset({"heartbeat", "detection"})
 _SIZE = "nodes"
@@ -60,12 +60,13 @@ def _seconds(value: float) -> str:
     return f"{value * factor:.6g} {unit}"
 
 
-def _value(value: Any) -> str:
+def value_words(value: Any) -> str:
+    """A value in words, with its fields that differ from their defaults: "crash (target n0, at 5.0)"."""
     if isinstance(value, System):
         inner = describe(value)
         return f"({inner})" if ", " in inner else inner
     if isinstance(value, tuple | list):
-        return "(" + ", ".join(_value(v) for v in value) + ")"
+        return "(" + ", ".join(value_words(v) for v in value) + ")"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         told = [_phrase(f.name, getattr(value, f.name)) for f in _unusual(value)]
         named = getattr(value, "label", None)
@@ -99,7 +100,7 @@ def _phrase(name: str, value: Any, exact: bool = False) -> str:
         return f"{value} node{'s' if value != 1 else ''}"
     if name in _SECONDS and isinstance(value, int | float):
         return f"{words(name)} {_seconds(value)}"
-    return f"{words(name)} {_value(value)}"
+    return f"{words(name)} {value_words(value)}"
 
 
 def _settings(system: System) -> dict[str, Any]:

@@ -191,6 +191,12 @@ class Scenario(Value):
         """The derived times (seconds) and places, for printing with results."""
         return self.resolved.derived
 
+    def describe(self) -> str:
+        """What will be run and what was derived, in plain sentences: what `sim describe` prints."""
+        from sim.lab.described import sentences
+
+        return "\n".join(sentences(self))
+
     def __getstate__(self) -> dict[str, Any]:
         # Only the fields: another process derives the other values again.
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

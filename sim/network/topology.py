@@ -173,6 +173,24 @@ class Topology(Value):
 
     All links have the same loss, duplication, bandwidth, transport and bursts (see `LinkSpec`), so
     ``dataclasses.replace(topology, loss=0.01)`` is the same network with losses.
+
+    Parameters
+    ----------
+    regions:
+        The names of the places. Replicas and clients are placed there, round robin; a name may be repeated.
+    loss, duplicate:
+        Probability that a message is lost, or arrives twice.
+    bandwidth:
+        Bytes per second of each link; messages queue for it. None: infinite.
+    transport:
+        ``"datagram"``: messages may be lost and overtake each other. ``"fifo"``: they keep their order. ``"stream"`` is
+        like TCP: a lost message is sent again, and later messages wait for it.
+    burst:
+        Losses in bursts, in addition to ``loss``.
+    retransmit:
+        Seconds until a stream first sends a lost message again; None: the round trip plus 200 ms.
+    coherence:
+        Seconds for which a stream keeps one latency; None: see `LinkSpec`.
     """
 
     regions: tuple[str, ...]

@@ -27,7 +27,15 @@ __all__ = ["Wan", "deviations", "wan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wan(Topology):
-    """Places with measured round trips; the one-way latencies are fitted to them. See `wan`."""
+    """Places with measured round trips; the one-way latencies are fitted to them. See `wan`.
+
+    Parameters
+    ----------
+    table:
+        The measured round trips; default: EC2 regions in 2013 (Bailis), which come with the package.
+    recording:
+        Samples that are played back at the times at which they were measured; None: latencies are drawn.
+    """
 
     table: RttTable = field(default_factory=shipped_table)
     recording: Recording | None = field(default=None, repr=False)

@@ -20,7 +20,9 @@ __all__ = [
     "parse_toml",
     "to_json",
     "to_toml",
+    "toml_key",
     "toml_of",
+    "toml_value",
 ]
 
 _LONGEST = 100_000  # characters in a picture; a network of a million measured samples would be longer
@@ -114,9 +116,9 @@ def _section(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     sections = {key: item for key, item in tree.items() if len(path) < 2 and _is_section(item)}
     for key, item in tree.items():
         if key not in sections:
-            yield f"{_key(key)} = {_inline(item)}"
+            yield f"{toml_key(key)} = {toml_value(item)}"
     for key, item in sections.items():
-        head = ".".join(map(_key, (*path, key)))
+        head = ".".join(map(toml_key, (*path, key)))
         if isinstance(item, Mapping):
             yield from ("", f"[{head}]", *_section(item, (*path, key)))
         else:
@@ -130,19 +132,21 @@ def _is_section(item: Any) -> bool:
     return isinstance(item, list) and bool(item) and all(isinstance(entry, Mapping) for entry in item)
 
 
-def _inline(item: Any) -> str:
+def toml_value(item: Any) -> str:
+    """A part of a tree as TOML, in one line."""
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, str):
         return _quoted(item)
     if isinstance(item, Mapping):
-        return "{" + ", ".join(f"{_key(key)} = {_inline(part)}" for key, part in item.items()) + "}"
+        return "{" + ", ".join(f"{toml_key(key)} = {toml_value(part)}" for key, part in item.items()) + "}"
     if isinstance(item, list | tuple):
-        return "[" + ", ".join(map(_inline, item)) + "]"
+        return "[" + ", ".join(map(toml_value, item)) + "]"
     return repr(item)
 
 
-def _key(key: str) -> str:
+def toml_key(key: str) -> str:
+    """A key of TOML, in quotes where it needs them."""
     return key if _BARE.fullmatch(key) else _quoted(key)
 
 

@@ -30,7 +30,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
         The server whose first election timeout is immediate; None: n0.
     record_commits:
         See `RecordsCommits`.
-    heartbeat, detection, unsafe:
+    heartbeat, detection:
         See `sim.system.System`. Election timeouts are uniform in [detection, 2 x detection) seconds.
     """
 
