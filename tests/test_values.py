@@ -33,6 +33,7 @@ EXAMPLES: dict[str, Any] = {
     "writer": "lan",
     "reader": "lan",
     "at": 1.0,
+    "event": "elected",
     "duration": 1.0,
     "mttf": 1.0,
     "mttr": 1.0,

@@ -57,6 +57,8 @@ class Cluster:
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: tuple[Invariant, ...] = ()  # those of `watch`
+        self._events_heard: list[Callable[[str, str, dict[str, Any]], None]] = []  # by listeners
+        self._sends_heard: list[Callable[[str, str, Any], None]] = []
         self._find_hooks()
         self._groups: dict[str, list[str]] = {}
         self._sharing = Sharing(self)
@@ -109,8 +111,28 @@ class Cluster:
             self.invariants += (invariant,)
         self._find_hooks()
         if self.checking and self.invariants:
-            self.network.on_send = self._sent
-            self.network.rewire()
+            self._hear_sends()
+
+    def listen(
+        self,
+        *,
+        on_event: Callable[[str, str, dict[str, Any]], None] | None = None,
+        on_send: Callable[[str, str, Any], None] | None = None,
+    ) -> None:
+        """From now on call these functions like the hooks of an invariant, with checking or without.
+
+        They judge nothing, and change nothing at once.
+        """
+        if on_event is not None:
+            self._events_heard.append(on_event)
+            self._find_hooks()
+        if on_send is not None:
+            self._sends_heard.append(on_send)
+            self._hear_sends()
+
+    def _hear_sends(self) -> None:
+        self.network.on_send = self._sent_and_heard if self._sends_heard else self._sent
+        self.network.rewire()
 
     def stop_watching(self) -> None:
         """Call no invariant from now on: one of them is broken."""
@@ -123,6 +145,8 @@ class Cluster:
             MessageHooks(self.invariants, name) for name in ("on_wait", "on_send", "on_deliver")
         )
         self._on_step: list[Callable[[Node], None]] = hooks_of(self.invariants, "on_step")
+        judged = hooks_of(self.invariants, "on_event") if self.checking else []
+        self._on_event: list[Callable[[str, str, dict[str, Any]], None]] = [*judged, *self._events_heard]
 
     def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:
         """From now on, call only those of the present invariants that are ``wanted``."""
@@ -194,9 +218,8 @@ class Cluster:
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
         """Append a row to the frame ``events``, and call the invariants with it when checking is on."""
         self.recorder.events.append((self.env.now, node, event, detail))
-        if self.checking:
-            for invariant in self.invariants:
-                invariant.on_event(node, event, detail)
+        for hear in self._on_event:
+            hear(node, event, detail)
 
     def before_delivery(self, src: str, dst: str, message: Any) -> None:
         """Call the invariants with a message that ``dst`` is about to handle."""
@@ -223,6 +246,11 @@ class Cluster:
 
     def _sent(self, src: str, dst: str, message: Any) -> None:
         for hear in self._on_send[message.__class__]:
+            hear(src, dst, message)
+
+    def _sent_and_heard(self, src: str, dst: str, message: Any) -> None:
+        self._sent(src, dst, message)
+        for hear in self._sends_heard:
             hear(src, dst, message)
 
     def sample(self, node: str, gauge: str, value: float) -> None:

@@ -99,6 +99,16 @@ class InstantDisk(NothingWaits):
         """Count one change of a durable field; it is durable at once."""
         self.syncs += 1
 
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each change of a durable field. It must be called before the node boots."""
+        write = self.write
+
+        def write_and_tell(field: str, operation: str, argument: Any) -> None:
+            write(field, operation, argument)
+            listener()
+
+        self.write = write_and_tell  # type: ignore[method-assign]
+
     def durable(self, field: str, default: Any = None) -> Any:
         """The value of a field that would survive a crash at this moment."""
         owners = self._owner.owners
@@ -169,6 +179,16 @@ class SyncedDisk:
         self._changed[field] = self._written + 1
         if not self._owner.in_step:
             self.seal()
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each change of a durable field. It must be called before the node boots."""
+        write = self.write
+
+        def write_and_tell(field: str, operation: str, argument: Any) -> None:
+            write(field, operation, argument)
+            listener()
+
+        self.write = write_and_tell  # type: ignore[method-assign]
 
     def seal(self) -> None:
         """End the present record, and sync it as soon as the disk is free."""

@@ -4,8 +4,9 @@ from sim.faults.administration import Administer
 from sim.faults.crashes import Crash, RandomCrashes, Restart
 from sim.faults.disturbances import ClockJump, Flaky, Pause, RandomDisturbances, RandomPauses, Slow
 from sim.faults.fault import Fault, World
-from sim.faults.nemesis import unleash
+from sim.faults.nemesis import addresses, pinned, unleash
 from sim.faults.partitions import Cut, Partition, RandomPartitions
+from sim.faults.when import OnEvent, OnMessage, OnWrite, Trigger, When
 
 __all__ = [
     "Administer",
@@ -14,6 +15,9 @@ __all__ = [
     "Cut",
     "Fault",
     "Flaky",
+    "OnEvent",
+    "OnMessage",
+    "OnWrite",
     "Partition",
     "Pause",
     "RandomCrashes",
@@ -22,6 +26,10 @@ __all__ = [
     "RandomPauses",
     "Restart",
     "Slow",
+    "Trigger",
+    "When",
     "World",
+    "addresses",
+    "pinned",
     "unleash",
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from sim.faults.fault import Fault, Play, World, await_target, within
-from sim.kernel import Stream
+from sim.faults.fault import Fault, Play, Scene, World, begin, within
+from sim.faults.when import When
+from sim.kernel import BranchingStream
 from sim.settings import Count, Seconds, Share, Wait
 
 __all__ = ["Crash", "RandomCrashes", "Restart"]
@@ -13,13 +15,13 @@ __all__ = ["Crash", "RandomCrashes", "Restart"]
 
 @dataclass(frozen=True)
 class Crash(Fault):
-    """Crash ``target`` at time ``at``; restart it after ``down`` seconds (None: never).
+    """Crash ``target`` at ``at`` (seconds, or a trigger); restart it after ``down`` seconds (None: never).
 
     A region crashes as a whole. ``wiped``: it comes back with an empty disk.
     """
 
     target: str
-    at: Wait
+    at: When
     down: Wait | None = None
     wiped: bool = False
 
@@ -30,9 +32,9 @@ class Crash(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        found = yield from await_target(world, self.target)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
         victims = [name for name in found if world.is_up(name)]
         for name in victims:
             world.crash(name)
@@ -44,18 +46,29 @@ class Crash(Fault):
 
 @dataclass(frozen=True)
 class Restart(Fault):
-    """Restart ``target`` (a member or a region) at time ``at``; ``wiped``: with an empty disk."""
+    """Restart ``target`` at ``at`` (seconds, or a trigger); ``wiped``: with an empty disk. No effect on who is up.
+
+    ``target``: a member, a machine or a region, or ``"random"``: one of the members that are down. A member that
+    holds a role is up, so a role is refused.
+    """
+
+    takes_roles: ClassVar[bool] = False
 
     target: str
-    at: Wait
+    at: When
     wiped: bool = False
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        for name in world.find(self.target):
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        if self.target == "random":
+            down = [name for name in world.replicas if not world.is_up(name)]
+            found = tuple(stream.sample(down, min(1, len(down))))
+        else:
+            found = yield from scene.find(self.target)
+        for name in found:
             world.restart(name, wiped=self.wiped)
 
 
@@ -89,17 +102,15 @@ class RandomCrashes(Fault):
     def targets(self) -> tuple[str, ...]:
         return self.members
 
-    def play(self, world: World, stream: Stream) -> Play:
+    def play(self, world: World, stream: BranchingStream) -> Play:
         yield world.env.timeout(self.start)
-        named = [name for target in self.members for name in world.find(target)]
-        victims = tuple(named or world.replicas)
+        victims = (yield from Scene(world, stream).find_all(self.members)) or world.replicas
         for name in victims:
             # Each member has its own stream, so that its crashes do not depend on the other members.
-            world.env.process(
-                self._member(world, name, world.streams[f"faults/random-crashes/{name}"], victims)
-            )
+            world.env.process(self._member(world, name, stream.branch(name), victims))
 
-    def _member(self, world: World, name: str, stream: Stream, victims: tuple[str, ...]) -> Play:
+    def _member(self, world: World, name: str, stream: BranchingStream, victims: tuple[str, ...]) -> Play:
+        wipes = stream.branch("wiped")
         end = float("inf") if self.end is None else self.end
         while True:
             yield world.env.timeout(stream.exponential(self.mttf))
@@ -111,4 +122,4 @@ class RandomCrashes(Fault):
                 continue
             world.crash(name)
             yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))
-            world.restart(name, wiped=self.wiped > 0 and stream.chance(self.wiped))
+            world.restart(name, wiped=self.wiped > 0 and wipes.chance(self.wiped))

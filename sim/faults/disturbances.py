@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Play, World, await_target, within
+from sim.faults.fault import Fault, Pairs, Play, Scene, World, begin, within
 from sim.faults.partitions import between
-from sim.kernel import Stream
+from sim.faults.when import When
+from sim.kernel import BranchingStream, Stream
 from sim.settings import Drift, Positive, Rate, Seconds, Share, Wait
 
 __all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", "Slow"]
@@ -17,11 +18,11 @@ __all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", 
 class Flaky(Fault):
     """The links of ``target`` are slower by the factor ``slowdown`` and lose a further fraction ``loss`` of messages.
 
-    From ``at`` for ``duration`` seconds (None: until the end of the run).
+    From ``at`` (seconds, or a trigger) for ``duration`` seconds (None: until the end of the run).
     """
 
     target: str
-    at: Wait
+    at: When
     duration: Wait | None = None
     slowdown: Positive = 1.0
     loss: Share = 0.0
@@ -33,9 +34,9 @@ class Flaky(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        found = yield from await_target(world, self.target)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
         others = [n for n in world.everyone() if n not in found]
         pairs = between((found, tuple(others)))
         world.record(",".join(found), "flaky", {"slowdown": self.slowdown, "loss": self.loss})
@@ -48,19 +49,22 @@ class Flaky(Fault):
 
 @dataclass(frozen=True)
 class Slow(Fault):
-    """A grey failure: the cores of ``target`` run at ``speed`` (1 is normal) from ``at`` for ``duration`` seconds."""
+    """A grey failure: the cores of ``target`` run at ``speed`` (1 is normal).
+
+    From ``at`` (seconds, or a trigger) for ``duration`` seconds (None: until the end of the run).
+    """
 
     target: str
-    at: Wait
+    at: When
     duration: Wait | None = None
     speed: Positive = 0.1
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        found = yield from await_target(world, self.target)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
         for name in found:
             world.record(name, "slow", {"speed": self.speed})
             world.set_speed(name, self.speed)
@@ -73,22 +77,22 @@ class Slow(Fault):
 
 @dataclass(frozen=True)
 class Pause(Fault):
-    """The process of ``target`` is paused from ``at`` for ``duration`` seconds, as by SIGSTOP or garbage collection.
+    """The process of ``target`` is paused for ``duration`` seconds, as by SIGSTOP or garbage collection.
 
-    None of its code runs; its clocks continue. After the pause its timers fire late, before it handles the messages
-    that arrived during the pause.
+    ``at``: seconds, or a trigger. None of its code runs; its clocks continue. After the pause its timers fire late,
+    before it handles the messages that arrived during the pause.
     """
 
     target: str
-    at: Wait
+    at: When
     duration: Seconds
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        found = yield from await_target(world, self.target)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
         for name in found:
             world.pause(name)
         yield world.env.timeout(self.duration)
@@ -115,11 +119,10 @@ class RandomPauses(Fault):
     def targets(self) -> tuple[str, ...]:
         return self.members
 
-    def play(self, world: World, stream: Stream) -> Play:
+    def play(self, world: World, stream: BranchingStream) -> Play:
         yield world.env.timeout(self.start)
-        named = [name for target in self.members for name in world.find(target)]
-        for name in named or world.replicas:
-            world.env.process(self._member(world, name, world.streams[f"faults/random-pauses/{name}"]))
+        for name in (yield from Scene(world, stream).find_all(self.members)) or world.replicas:
+            world.env.process(self._member(world, name, stream.branch(name)))
 
     def _member(self, world: World, name: str, stream: Stream) -> Play:
         end = float("inf") if self.end is None else self.end
@@ -135,14 +138,14 @@ class RandomPauses(Fault):
 
 @dataclass(frozen=True)
 class ClockJump(Fault):
-    """At time ``at`` the wall clock of ``target`` jumps to ``offset`` seconds ahead of true time, and both its clocks
-    begin to drift by ``drift``.
+    """At ``at`` (seconds, or a trigger) the wall clock of ``target`` jumps to ``offset`` seconds ahead of true time,
+    and both its clocks begin to drift by ``drift``.
 
     Monotonic clocks drift, but never jump. None: no change of the offset, or of the drift.
     """
 
     target: str
-    at: Wait
+    at: When
     offset: float | None = None
     drift: Rate | None = None
 
@@ -153,9 +156,9 @@ class ClockJump(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        for name in (yield from await_target(world, self.target)):
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        for name in (yield from scene.find(self.target)):
             world.record(name, "clock", {"offset": self.offset, "drift": self.drift})
             world.set_clock(name, self.offset, self.drift)
 
@@ -188,7 +191,7 @@ class RandomDisturbances(Fault):
     def __post_init__(self) -> None:
         within("RandomDisturbances", self.start, self.end)
 
-    def play(self, world: World, stream: Stream) -> Play:
+    def play(self, world: World, stream: BranchingStream) -> Play:
         end = float("inf") if self.end is None else self.end
         clocks_are_right = self.max_clock_drift == 0 and not self.wall_clocks_jump
         ailments = [self._flaky, self._slow, self._pause] + ([] if clocks_are_right else [self._clock])

@@ -1,29 +1,25 @@
 """Faults as values: what goes wrong, when, and where.
 
 A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) that acts on a `World`. Targets are
-names of members, machines or regions, ``"random"``, or a role (``"leader"``, ``"primary"``, ``"head"``). The system
-resolves a role when the fault begins; while no member holds the role, the fault waits.
+names of members, machines or regions, ``"random"``, a role (``"leader"``, ``"primary"``, ``"head"``), or ``"there"``:
+the node at which the trigger of the fault (`sim.faults.when`) was reached. The system resolves a role when the fault
+begins; while no member holds the role, the fault waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+import dataclasses
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
-from sim.kernel import Environment, Stream, Streams
+from simpy.events import Event
+
+from sim.faults.when import Trigger, When
+from sim.kernel import BranchingStream, Environment
 from sim.settings import Value
 
-__all__ = [
-    "Fault",
-    "Pairs",
-    "Play",
-    "World",
-    "await_target",
-    "check_targets",
-    "check_times",
-    "within",
-]
+__all__ = ["Fault", "Pairs", "Play", "Scene", "World", "begin", "within"]
 
 Play = Generator[Any, Any, None]
 Pairs = list[tuple[str, str]]
@@ -35,7 +31,6 @@ class World(Protocol):
     """The interface of a running simulation that faults act on; `sim.lab.Simulation` implements it."""
 
     env: Environment
-    streams: Streams
 
     @property
     def replicas(self) -> tuple[str, ...]:
@@ -48,7 +43,13 @@ class World(Protocol):
         """Whether a member is alive and, if it has to recover from a restart, has done so."""
 
     def find(self, target: str) -> tuple[str, ...]:
-        """The members that a target means at this moment; empty for a vacant role."""
+        """The members that a name, a machine, a region or a role means at this moment; empty for a vacant role."""
+
+    def reached(self, trigger: Trigger) -> Event:
+        """The event of a trigger, whose value is the name of the node at which it was reached.
+
+        The trigger must be one of a fault of the scenario: others are not counted, and raise a LookupError.
+        """
 
     def crash(self, name: str) -> None:
         """Crash a member."""
@@ -87,18 +88,67 @@ class World(Protocol):
         """Let the admin client send a request (`sim.protocols.admin`) to the system, over the network."""
 
 
-def await_target(world: World, target: str) -> Generator[Any, Any, tuple[str, ...]]:
-    """Wait until ``target`` means at least one member; return the members."""
-    found = world.find(target)
-    while not found:
-        yield world.env.timeout(_RETRY)
-        found = world.find(target)
-    return found
+@dataclass(frozen=True)
+class Scene:
+    """A fault that has begun: its world, its random stream, and the node at which its trigger was reached."""
+
+    world: World
+    stream: BranchingStream
+    there: str = ""
+
+    def find(self, target: str) -> Generator[Any, Any, tuple[str, ...]]:
+        """Wait until ``target`` means at least one member; return the members."""
+        if target == "there":
+            return (self.there,)
+        if target == "random":
+            return (yield from self._any())
+        found = self.world.find(target)
+        while not found:
+            yield self.world.env.timeout(_RETRY)
+            found = self.world.find(target)
+        return found
+
+    def find_all(self, targets: Iterable[str]) -> Generator[Any, Any, tuple[str, ...]]:
+        """The members that several targets mean, each once."""
+        found: dict[str, None] = {}
+        for target in targets:
+            found.update(dict.fromkeys((yield from self.find(target))))
+        return tuple(found)
+
+    def _any(self) -> Generator[Any, Any, tuple[str, ...]]:
+        """A member that is up; there is one draw, also if it waits."""
+        draw = self.stream.random()
+        while not (alive := [name for name in self.world.replicas if self.world.is_up(name)]):
+            yield self.world.env.timeout(_RETRY)
+        return (alive[int(draw * len(alive))],)
+
+
+def begin(world: World, when: When, stream: BranchingStream) -> Generator[Any, Any, Scene]:
+    """Wait for the time, or for the trigger, at which a fault begins."""
+    if not isinstance(when, Trigger):
+        yield world.env.timeout(when)
+        return Scene(world, stream)
+    there: str = yield world.reached(when.condition)
+    yield world.env.timeout(when.delay)
+    return Scene(world, stream, there)
 
 
 @dataclass(frozen=True)
 class Fault(Value):
-    """Base of all faults. A fault of your own overrides `play`."""
+    """Base of all faults. A fault of your own overrides `play`.
+
+    Parameters
+    ----------
+    name:
+        Its random draws have an address that is made of its class, this name and its number among the faults with the
+        same class and name: see `sim.faults.nemesis.addresses`. Default: its targets. Its other fields are not part of
+        the address, so a change of one moves no draw of another fault.
+    """
+
+    name: str = field(default="", kw_only=True, repr=False)
+
+    takes_roles: ClassVar[bool] = True
+    """Whether its target may be a role."""
 
     def targets(self) -> tuple[str, ...]:
         """The targets that it names; before the run, the scenario checks that they exist."""
@@ -108,36 +158,23 @@ class Fault(Value):
         """The administrator's requests that it makes; the scenario checks beforehand that the system serves them."""
         return ()
 
+    def triggers(self) -> tuple[Trigger, ...]:
+        """The triggers that it waits for: those in its fields."""
+        values = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return tuple(value for value in values if isinstance(value, Trigger))
+
     @property
     def begins(self) -> float:
-        """The simulated time (seconds) at which it begins: its field ``at`` or ``start``, else 0."""
-        begins: float = getattr(self, "at", getattr(self, "start", 0.0))
-        return begins
+        """The simulated time (seconds) at which it begins at the earliest: its field ``at`` or ``start``, else 0."""
+        begins: When = getattr(self, "at", getattr(self, "start", 0.0))
+        return begins.delay if isinstance(begins, Trigger) else begins
 
-    def play(self, world: World, stream: Stream) -> Play:
-        """A process that acts on the world. ``stream``: the random stream of this fault."""
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        """A process that acts on the world. ``stream``: the random stream of this fault; others branch off from it."""
         raise NotImplementedError
-
-
-def check_times(faults: Iterable[Fault], duration: float) -> None:
-    """Raise ValueError for a fault that would begin after the end of the run. ``duration``: seconds."""
-    for fault in faults:
-        if fault.begins >= duration:
-            raise ValueError(
-                f"{fault!r} would never happen: it begins at {fault.begins!r} s, and the run ends at {duration!r} s"
-            )
 
 
 def within(owner: str, start: float, end: float | None) -> None:
     """Raise ValueError unless ``end`` is None or after ``start`` (seconds)."""
     if end is not None and not end > start:
         raise ValueError(f"{owner}: end must be after start ({start!r} s), not {end!r}")
-
-
-def check_targets(faults: Iterable[Fault], known: Mapping[str, Any], roles: Iterable[str]) -> None:
-    """Raise ValueError for a fault whose target is neither a known name, nor a role, nor ``"random"``."""
-    allowed = {*known, *roles, "random"}
-    for fault in faults:
-        for target in fault.targets():
-            if target not in allowed:
-                raise ValueError(f"{fault!r}: there is no {target!r}; there are {', '.join(sorted(allowed))}")

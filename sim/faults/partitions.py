@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim.faults.fault import Fault, Pairs, Play, World, await_target, within
-from sim.kernel import Stream
+from sim.faults.fault import Fault, Pairs, Play, World, begin, within
+from sim.faults.when import When
+from sim.kernel import BranchingStream, Stream
 from sim.settings import Seconds, Wait
 
 __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
@@ -14,7 +15,9 @@ __all__ = ["Cut", "Partition", "RandomPartitions", "between", "cut_for"]
 
 @dataclass(frozen=True)
 class Partition(Fault):
-    """Cut the network between groups of nodes at time ``at`` for ``duration`` seconds (None: until the end).
+    """Cut the network between groups of nodes at ``at`` for ``duration`` seconds (None: until the end).
+
+    ``at``: seconds, or a trigger.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ class Partition(Fault):
     """
 
     groups: tuple[tuple[str, ...], ...]
-    at: Wait
+    at: When
     duration: Wait | None = None
     one_way: bool = False
 
@@ -50,13 +53,13 @@ class Partition(Fault):
     def targets(self) -> tuple[str, ...]:
         return tuple(t for group in self.groups for t in group)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
         groups: list[tuple[str, ...]] = []
         for group in self.groups:
             names: dict[str, None] = {}
             for target in group:
-                found = world.everyone(target) or (yield from await_target(world, target))
+                found = world.everyone(target) or (yield from scene.find(target))
                 names.update(dict.fromkeys(name for name in found if all(name not in g for g in groups)))
             groups.append(tuple(names))
         if len(groups) == 1:
@@ -90,11 +93,14 @@ def cut_for(world: World, pairs: Pairs, duration: float | None, label: str) -> P
 
 @dataclass(frozen=True)
 class Cut(Fault):
-    """Cut the link between two targets at ``at`` for ``duration`` seconds; ``one_way``: only from src to dst."""
+    """Cut the link between two targets at ``at`` for ``duration`` seconds; ``one_way``: only from src to dst.
+
+    ``at``: seconds, or a trigger. ``duration`` None: until the end of the run.
+    """
 
     src: str
     dst: str
-    at: Wait
+    at: When
     duration: Wait | None = None
     one_way: bool = False
 
@@ -105,10 +111,10 @@ class Cut(Fault):
     def targets(self) -> tuple[str, ...]:
         return (self.src, self.dst)
 
-    def play(self, world: World, stream: Stream) -> Play:
-        yield world.env.timeout(self.at)
-        sources = yield from await_target(world, self.src)
-        targets = yield from await_target(world, self.dst)
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        sources = yield from scene.find(self.src)
+        targets = yield from scene.find(self.dst)
         arrow = "->" if self.one_way else "-"
         label = f"{','.join(sources)}{arrow}{','.join(targets)}"
         pairs = [(a, b) for a, b in between((sources, targets), self.one_way) if a != b]
@@ -131,7 +137,7 @@ class RandomPartitions(Fault):
     def __post_init__(self) -> None:
         within("RandomPartitions", self.start, self.end)
 
-    def play(self, world: World, stream: Stream) -> Play:
+    def play(self, world: World, stream: BranchingStream) -> Play:
         end = float("inf") if self.end is None else self.end
         yield world.env.timeout(self.start)
         while True:

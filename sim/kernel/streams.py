@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-__all__ = ["Stream", "Streams"]
+__all__ = ["BranchingStream", "Stream", "Streams"]
 
 T = TypeVar("T")
 
@@ -86,6 +86,21 @@ class Stream:
         return self.random() < probability
 
 
+class BranchingStream(Stream):
+    """A stream from which others branch off: their addresses begin with its own."""
+
+    __slots__ = ("_address", "_streams")
+
+    def __init__(self, streams: Streams, address: str) -> None:
+        super().__init__(streams.generator(address))
+        self._streams = streams
+        self._address = address
+
+    def branch(self, name: str) -> BranchingStream:
+        """The stream of this name below this one; the same object at each look-up."""
+        return self._streams.branch(f"{self._address}/{name}")
+
+
 class Streams:
     """All random streams of a run, by address.
 
@@ -100,6 +115,7 @@ class Streams:
             raise ValueError(f"a seed is an integer >= 0, not {seed!r}")
         self.seed = int(seed)
         self._streams: dict[str, Stream] = {}
+        self._branches: dict[str, BranchingStream] = {}
 
     def generator(self, address: str) -> np.random.Generator:
         """A fresh NumPy generator at the beginning of the stream with this address."""
@@ -113,6 +129,13 @@ class Streams:
         if stream is None:
             stream = self._streams[address] = Stream(self.generator(address))
         return stream
+
+    def branch(self, address: str) -> BranchingStream:
+        """The stream with this address, as one from which others branch off; the same object at each look-up."""
+        branch = self._branches.get(address)
+        if branch is None:
+            branch = self._branches[address] = BranchingStream(self, address)
+        return branch
 
     def uniforms(self, address: str) -> Callable[[], float]:
         """The draw function of the stream with this address."""

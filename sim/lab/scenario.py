@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
-from sim.faults.fault import check_targets, check_times
+from sim.faults.checks import check_names, check_targets, check_times, check_triggers
 from sim.lab.application_model import application_of
 from sim.lab.membership import check_members
 from sim.lab.resolved import Resolved, resolve
+from sim.lab.vocabulary import vocabulary_of
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
@@ -138,7 +139,10 @@ class Scenario(Value):
                 self.network.resolve(where)
         known = {**found.places, **found.residents, **dict.fromkeys(self.network.regions)}
         check_times(self.faults, self.duration)
+        check_names(self.faults)
         check_targets(self.faults, known, self.system.leader_roles)
+        if any(fault.triggers() for fault in self.faults):
+            check_triggers(self.faults, vocabulary_of(self), self.system.label)
         self._check_administration()
         if isinstance(self.machines, Mapping):
             for name in self.machines:

@@ -7,12 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from simpy.core import EmptySchedule
+from simpy.events import Event
 
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
-from sim.faults import unleash
+from sim.faults import Trigger, unleash
 from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
+from sim.lab.triggers import Triggers
 from sim.network.links import Held
 from sim.node import Node
 from sim.protocols.admin import Admin, AdminSettings
@@ -71,8 +73,9 @@ class Simulation:
         self._watch()
         if self.cluster.tracer is not None:
             self.cluster.tracer.listeners.append(self._note_calls)
+        self._triggers = Triggers(self.cluster, (t for fault in scenario.faults for t in fault.triggers()))
         self._boot()
-        unleash(self, scenario.faults)
+        unleash(self, scenario.faults, self.streams)
         if scenario.sample_every is not None:
             self.env.process(self._sampling(scenario.sample_every))
 
@@ -340,18 +343,19 @@ class Simulation:
         return found[0] if found else None
 
     def find(self, target: str) -> tuple[str, ...]:
-        """The members that a name, a machine, a region, a role or ``"random"`` means at this moment."""
+        """The members that a name, a machine, a region or a role means at this moment."""
         if target in self._members:
             return (target,)
         if target in self.resolved.residents:
             return self.resolved.residents[target]
         if target in self.system.leader_roles:
             return self._holder(target)
-        if target == "random":
-            alive = [name for name in self.replicas if self.is_up(name)]
-            return (self.streams["faults/random-target"].choice(alive),) if alive else ()
         place = self.scenario.network.resolve(target)
         return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
+
+    def reached(self, trigger: Trigger) -> Event:
+        """The event of a trigger of one of the scenario's faults; its value is the name of a node."""
+        return self._triggers.event(trigger)
 
     def _holder(self, role: str) -> tuple[str, ...]:
         try:
@@ -378,7 +382,7 @@ class Simulation:
             region in self._members
             or region in self.resolved.residents
             or region in self.system.leader_roles
-            or region == "random"
+            or region in ("random", "there")
         ):
             return ()
         place = self.scenario.network.resolve(region)

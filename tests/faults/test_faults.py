@@ -112,7 +112,7 @@ def test_random_crashes_keep_their_mean_times_and_never_exceed_max_down() -> Non
 
 def test_a_random_crash_of_one_member_does_not_depend_on_the_other_members() -> None:
     def crashes_of_n1(*members: str) -> list[float]:
-        one = scenario(RandomCrashes(mttf=1.0, mttr=0.3, members=members), duration=20.0)
+        one = scenario(RandomCrashes(mttf=1.0, mttr=0.3, members=members, name="a"), duration=20.0)
         return [t for t, n, _ in events(one, "crash", "restart") if n == "n1"]
 
     assert crashes_of_n1("n1") == crashes_of_n1("n1", "n2")

@@ -1,0 +1,102 @@
+"""What can happen in a scenario, as far as it is known before the run: nodes, events, messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from sim.cluster.rpc import Call, Return
+from sim.faults.checks import WORLD_EVENTS, Vocabulary
+from sim.kernel import Streams
+from sim.node import Node, Part, durable_fields
+from sim.system import Member
+
+if TYPE_CHECKING:
+    from sim.lab.scenario import Scenario
+
+__all__ = ["client_names", "vocabulary_of"]
+
+
+def client_names(scenario: Scenario) -> tuple[str, ...]:
+    """The names of the client nodes."""
+    return tuple(plan.name for plan in scenario.load.plan(scenario.network.regions, Streams(0)))
+
+
+def vocabulary_of(scenario: Scenario) -> Vocabulary:
+    """The nodes of a scenario, and what they can record, send and write."""
+    members = scenario.resolved.members
+    clients = client_names(scenario)
+    classes: list[Any] = list(dict.fromkeys((*(m.node_class for m in members), scenario.system.client_class)))
+    return Vocabulary(
+        nodes=(*(m.name for m in members), *clients),
+        writers=tuple(m.name for m in members if durable_fields(m.node_class)),
+        events=WORLD_EVENTS.union(*(_events(cls) for cls in classes)),
+        messages=frozenset(kind.__name__ for kind in (*_taken(members, scenario), Call, Return)),
+    )
+
+
+def _with_parts(node_class: Any) -> Iterator[Any]:
+    yield node_class
+    for declaration in node_class._parts.values():
+        yield declaration.cls
+
+
+def _taken(members: Iterable[Member], scenario: Scenario) -> Iterator[type]:
+    """The message classes that members and clients take."""
+    for member in (*members, Member("client", scenario.system.client_class)):
+        yield from member.handled
+
+
+@cache
+def _events(node_class: Any) -> frozenset[str]:
+    """The texts in the code of the packages of a node class, its bases and its parts.
+
+    The name of an event may be computed, or recorded by an object that the node holds: so any text may be a name.
+    """
+    bases = [
+        base for cls in _with_parts(node_class) for base in cls.__mro__ if base not in (Node, Part, object)
+    ]
+    packages = dict.fromkeys(_package(base.__module__) for base in bases)
+    modules = [m for name, m in list(sys.modules.items()) if _package(name) in packages]
+    return frozenset(text for module in modules for text in _texts(module))
+
+
+def _package(module: str) -> str:
+    return module.rpartition(".")[0] or module
+
+
+def _texts(module: Any) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if getattr(value, "__module__", None) == module.__name__:
+            members = vars(value).values() if isinstance(value, type) else [value]
+            for member in members:
+                yield from _in_function(member)
+        elif not name.startswith("__"):
+            yield from _in_constant(value)
+
+
+def _in_function(member: Any) -> Iterator[str]:
+    for function in (member, *(getattr(member, name, None) for name in ("fget", "__func__", "__wrapped__"))):
+        code = getattr(function, "__code__", None)
+        if isinstance(code, CodeType):
+            yield from _in_constant(code)
+
+
+def _in_constant(value: Any) -> Iterator[str]:
+    """The texts in a constant of a module, or in the constants of code."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, CodeType):
+        yield from _in_each(value.co_consts)
+    elif isinstance(value, tuple | list | frozenset):
+        yield from _in_each(value)
+    elif isinstance(value, dict):
+        yield from _in_each(value.values())
+
+
+def _in_each(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        yield from _in_constant(value)

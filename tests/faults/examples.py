@@ -1,0 +1,40 @@
+"""One fault of every class, and the same with other parameters: for tests that sweep over all of them."""
+
+from __future__ import annotations
+
+from sim.faults import (
+    Administer,
+    ClockJump,
+    Crash,
+    Cut,
+    Fault,
+    Flaky,
+    Partition,
+    Pause,
+    RandomCrashes,
+    RandomDisturbances,
+    RandomPartitions,
+    RandomPauses,
+    Restart,
+    Slow,
+)
+from sim.protocols.admin import Transfer
+
+__all__ = ["EVERY"]
+
+EVERY: tuple[tuple[Fault, Fault], ...] = (
+    (Administer(Transfer("n1"), at=1.0), Administer(Transfer("n1"), at=2.0)),
+    (ClockJump("n0", at=1.0, offset=1.0), ClockJump("n0", at=1.5, drift=0.1)),
+    (Crash("random", at=1.0, down=0.2), Crash("random", at=1.7, down=0.4)),
+    (Cut("n0", "n1", at=1.0, duration=0.2), Cut("n0", "n1", at=1.1, duration=0.4, one_way=True)),
+    (Flaky("n0", at=1.0, duration=0.2, loss=0.5), Flaky("n0", at=1.0, duration=0.3, slowdown=2.0)),
+    (Partition((("n0",),), at=1.0, duration=0.2), Partition((("n0",),), at=1.2, duration=0.5)),
+    (Pause("random", at=1.0, duration=0.2), Pause("random", at=1.4, duration=0.1)),
+    (RandomCrashes(0.5, 0.1), RandomCrashes(0.3, 0.2, max_down=1, wiped=0.5)),
+    (RandomDisturbances(0.5, 0.1), RandomDisturbances(0.2, 0.3, max_clock_drift=0.1)),
+    (RandomPartitions(0.5, 0.1), RandomPartitions(0.2, 0.2, start=0.5)),
+    (RandomPauses(0.5, 0.1), RandomPauses(0.2, 0.2, end=1.5)),
+    (Restart("random", at=1.0), Restart("random", at=1.2, wiped=True)),
+    (Slow("random", at=1.0, duration=0.5), Slow("random", at=1.1, duration=0.4, speed=0.5)),
+)
+"""(a fault, the same fault with other parameters)"""
