@@ -84,7 +84,7 @@ def survive_beside() -> Callable[..., Run]:
 def find_violation() -> Callable[..., str]:
     """``find_violation(system, seeds)``: the invariant that the first failing storm breaks; "" when none fails."""
 
-    def run(system: BroadcastStore, seeds: range = range(20)) -> str:
+    def run(system: BroadcastStore, seeds: range = range(40)) -> str:
         for seed in seeds:
             violation = storm(system, seed).violation
             if violation is not None:
