@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sim.analysis.ability import LeaderGroups
+from sim.analysis.leadership import leadership_measures
 from sim.analysis.losses import acknowledged_unreplicated, conflicts
 from sim.analysis.outages import outages
 from sim.analysis.statistics import AT_LEAST
@@ -267,6 +269,8 @@ def summary(
     quantiles: Sequence[float] = QUANTILES,
     lost: int | None = None,
     reads: Collection[str] = READS,
+    may_fail: Collection[str] = (),
+    led: LeaderGroups | None = None,
 ) -> pd.Series:
     """All measures of one run.
 
@@ -277,14 +281,18 @@ def summary(
         quantiles: the quantiles of latency, in (0, 1].
         lost: the number of acknowledged writes that were lost; None: not counted.
         reads: the kinds of operation that only read; all other kinds are writes.
+        may_fail: the kinds of operation for which `fail` is an answer (a cas that does not match), and no refusal.
+        led: the groups of members that each have a leader; None: the system has no leader.
 
     Returns:
         A series of floats: `throughput` (ok operations that returned in the window, per second), `p50`, `p95`,
         `p99`, `mean` (seconds), `unavailability`, `unavailability_reads`, `unavailability_writes` (seconds; NaN without
         a fault), `acknowledged_lost`, `acknowledged_unreplicated`, `conflicts` (see `losses`), `commit_p50` and so on
-        (`commit_latencies`; NaN if not recorded), `messages_per_operation`, `bytes_per_operation`,
-        `attempts_per_operation`, the number of `operations` called in the window, and of those with status `ok`, `fail`
-        and `info`, `utilisation_max`, `queue_max`; and `<measure>_at_least`: 1 if the value is only a lower bound.
+        (`commit_latencies`; NaN if not recorded), `elections`, `false_elections` (a day), `time_without_leader`
+        (seconds) and `writes_refused` (NaN for a system without a leader; see `leadership`), `messages_per_operation`,
+        `bytes_per_operation`, `attempts_per_operation`, the number of `operations` called in the window, and of those
+        with status `ok`, `fail` and `info`, `utilisation_max`, `queue_max`; and `<measure>_at_least`: 1 if the value is
+        only a lower bound.
     """
     span = _window(warmup, duration)
     _require(operations, "operations", ("called", "returned", "status"))
@@ -303,6 +311,8 @@ def summary(
     for q in quantiles:
         exact = np.quantile(committed, q, method="inverted_cdf") if len(committed) else math.nan
         row[f"commit_{quantile_name(q)}"] = float(exact)
+    row |= leadership_measures(events, led, duration=duration, warmup=warmup)
+    row["writes_refused"] = math.nan if led is None else float(_refused(called, (*reads, *may_fail)))
     links = _NO_LINKS if links is None else links
     row["messages_per_operation"] = per_operation(operations, links) if len(links) else math.nan
     row["bytes_per_operation"] = per_operation(operations, links, "bytes") if len(links) else math.nan
@@ -317,6 +327,13 @@ def summary(
     row["utilisation_max"] = float(nodes["utilisation"].astype(float).max())
     row["queue_max"] = float(nodes["queue_max"].astype(float).max())
     return pd.Series(row, dtype=float)
+
+
+def _refused(called: pd.DataFrame, others: Sequence[str]) -> int:
+    """How many of these operations are writes that were refused; `others`: the kinds that are not counted."""
+    if "kind" not in called.columns:
+        return 0
+    return int(((called["status"] == "fail") & ~called["kind"].isin(others)).sum())
 
 
 @checked

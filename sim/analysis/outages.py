@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.arguments import checked
 
-__all__ = ["ENDS", "fault_spans", "outages"]
+__all__ = ["ENDS", "EventRow", "events_named", "fault_spans", "outages"]
 
 ENDS: dict[str, str] = {
     "crash": "restart",
@@ -27,15 +27,17 @@ _OUTAGE = {"time": float, "fault": str, "start": float, "end": float, "gap": flo
 _SPAN = {"start": float, "end": float, "event": str, "label": str}
 
 
-class _Event(NamedTuple):
+class EventRow(NamedTuple):
+    """A row of the frame ``events``."""
+
     time: float
     node: str
     event: str
     detail: Mapping[str, Any]
 
 
-def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
-    """The events with these names, in order of time."""
+def events_named(events: pd.DataFrame, names: Collection[str]) -> list[EventRow]:
+    """The events with these names, in order of time; of equal times, in the order in which they were recorded."""
     missing = [column for column in ("time", "node", "event") if column not in events.columns]
     if missing:
         raise ValueError(f"the events frame has no column {missing[0]!r}; it has {list(events.columns)}")
@@ -43,7 +45,7 @@ def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
     details = chosen["detail"].tolist() if "detail" in chosen.columns else [None] * len(chosen)
     columns = (chosen["time"].tolist(), chosen["node"].tolist(), chosen["event"].tolist(), details)
     return [
-        _Event(
+        EventRow(
             float(time),
             node if isinstance(node, str) else "",
             event,
@@ -53,7 +55,7 @@ def _events(events: pd.DataFrame, names: Collection[str]) -> list[_Event]:
     ]
 
 
-def _label(fault: _Event) -> str:
+def _label(fault: EventRow) -> str:
     """The text for a fault event: "crash n0", "cut n0→n1", "partition"."""
     detail = fault.detail
     if "label" in detail:
@@ -70,7 +72,7 @@ def _joined(labels: Iterable[str], most: int = 3) -> str:
     return ", ".join(distinct)
 
 
-def _mends(fault: _Event, mend: _Event) -> bool:
+def _mends(fault: EventRow, mend: EventRow) -> bool:
     """Whether an event ends a fault: its name and node are right, and details that both have are equal."""
     if ENDS[fault.event] != mend.event or fault.node != mend.node or mend.time < fault.time:
         return False
@@ -88,9 +90,9 @@ def fault_spans(events: pd.DataFrame, *, duration: float) -> pd.DataFrame:
     Returns:
         Columns `start, end` (seconds), `event`, `label` (a readable text); in order of start.
     """
-    mends = _events(events, ENDS.values())
+    mends = events_named(events, ENDS.values())
     spans: dict[tuple[float, float, str], list[str]] = {}
-    for fault in _events(events, ENDS):
+    for fault in events_named(events, ENDS):
         if fault.time < duration:
             end = next((mend.time for mend in mends if _mends(fault, mend)), duration)
             spans.setdefault((fault.time, min(end, duration), fault.event), []).append(_label(fault))
@@ -152,7 +154,7 @@ def outages(
         `gap` (its length in seconds, 0 if no client waited), `at_least`.
     """
     labels: dict[float, list[str]] = {}
-    for fault in _events(events, ENDS):
+    for fault in events_named(events, ENDS):
         if fault.time < duration:
             labels.setdefault(max(fault.time, warmup), []).append(_label(fault))
     if not labels:

@@ -31,6 +31,10 @@ MEASURES: tuple[str, ...] = (
     "unavailability",
     "acknowledged_lost",
     "acknowledged_unreplicated",
+    "elections",
+    "false_elections",
+    "time_without_leader",
+    "writes_refused",
     "messages_per_operation",
     "warmup",
 )
@@ -41,14 +45,22 @@ _HEADS = {
     "p99": "p99",
     "acknowledged_lost": "acked lost",
     "acknowledged_unreplicated": "acked unreplicated",
+    "false_elections": "false elections",
+    "time_without_leader": "leaderless",
+    "writes_refused": "refused",
     "messages_per_operation": "msgs/op",
     "bytes_per_operation": "bytes/op",
     "attempts_per_operation": "attempts/op",
     "utilisation_max": "busiest",
     "queue_max": "longest queue",
 }
-_RARE = frozenset({"acknowledged_unreplicated", "warmup"})
-"""Measures that are 0 for most systems: shown only if a run has a value above 0."""
+_RARE = frozenset(
+    {
+        *("acknowledged_unreplicated", "warmup"),
+        *("elections", "false_elections", "time_without_leader", "writes_refused"),
+    }
+)
+"""Measures that are 0 in most scenarios: shown only if a run has a value above 0."""
 
 _NOTHING = "–"
 _IN_SECONDS = frozenset(

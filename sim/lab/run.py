@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sim.arguments import checked_methods
 from sim.lab.application_model import application_of, judge_by
 from sim.lab.labels import describe
+from sim.lab.led import leader_groups
 from sim.lab.simulation import Simulation
 from sim.recorder import Recorder
 from sim.system import Violation
@@ -306,6 +307,8 @@ class Run:
             warmup=self.warmup,
             lost=self.acknowledged_lost,
             reads=measures.READS if application is None else application.reads,
+            may_fail=self.scenario.system.may_fail,
+            led=leader_groups(self.scenario.resolved),
         )
         if self.scenario.warmup == AUTO:
             row["warmup"] = self.warmup

@@ -412,12 +412,12 @@ class Simulation:
         """Cut directed links."""
         if self._calm:
             return
-        self.record("", "cut", {"pairs": len(pairs), "label": _cut_label(pairs, label)})
+        self.record("", "cut", _cut_detail(pairs, label))
         self.cluster.network.cut(pairs)
 
     def heal(self, pairs: list[tuple[str, str]], label: str = "") -> None:
         """Take a cut back."""
-        self.record("", "heal", {"pairs": len(pairs), "label": _cut_label(pairs, label)})
+        self.record("", "heal", _cut_detail(pairs, label))
         self.cluster.network.heal(pairs)
 
     def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
@@ -483,6 +483,18 @@ class Simulation:
         if chosen is not None:
             _check_function("release", "(held message)", chosen)
         return self.cluster.network.release(chosen, stop=stop)
+
+
+def _cut_detail(pairs: list[tuple[str, str]], label: str) -> dict[str, Any]:
+    """What an event says of a cut. ``links``: (sources, targets) for each set of sources with the same targets."""
+    targets: dict[str, list[str]] = {}
+    for src, dst in pairs:
+        targets.setdefault(src, []).append(dst)
+    sources: dict[tuple[str, ...], list[str]] = {}
+    for src, found in targets.items():
+        sources.setdefault(tuple(found), []).append(src)
+    links = tuple((tuple(src), dst) for dst, src in sources.items())
+    return {"pairs": len(pairs), "label": _cut_label(pairs, label), "links": links}
 
 
 def _cut_label(pairs: list[tuple[str, str]], label: str) -> str:

@@ -142,15 +142,18 @@ class PrimaryBackupNode(LogShipping):
     def follow(self, view: int, primary: str | None) -> None:
         """Become, or remain, a backup in a newer view."""
         self.view_number = view
-        self.resign()
+        if self.role == "primary":
+            self.resign()
+        else:
+            self.record("role", role="backup", view=view)
         self.primary = primary
-        self.record("role", role="backup", view=view)
 
     def resign(self) -> None:
         """Stop acting as primary in this view, and redirect clients."""
         if self.role != "primary":
             return
         self.role, self.primary, self.view = "backup", None, None
+        self.record("role", role="backup", view=self.view_number)
         self.redirect_all()
         for _, client, command in self.reads:
             self.redirect(client, command)
