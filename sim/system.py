@@ -162,6 +162,8 @@ class System(Value):
     """Class name of an administrator's request -> the setting that enables it, for requests that need a setting."""
     no_application: ClassVar[str] = "it replicates no commands"
     """The reason why it takes no ``application``, for the error message, where it has no such field."""
+    product_table: ClassVar[str] = ""
+    """The module that holds the settings of products for `like` (see `sim.protocols.products`); "": there are none."""
     title: ClassVar[str] = ""
     """The name of this class in tables and charts; "" (the default): the class name, split into words."""
 
@@ -190,6 +192,18 @@ class System(Value):
             raise TypeError(f"write System.of(...), not {cls.__name__}.of(...)")
         # Imported by name: this module is in a layer below the protocols and must not import them.
         made: System = import_module("sim.protocols.of_node").system_of(node_class, consistency, **given)
+        return made
+
+    @classmethod
+    def like(cls, product: str, **given: Any) -> Self:
+        """A system with the settings that the documentation of a product states: ``Raft.like("etcd", nodes=5)``.
+
+        ``given``: fields that replace those of the product. `sim.protocols.products.products_of` has the page of each
+        value and what the model leaves out; so has docs/products.md. Raises ValueError for a product that this class
+        does not know, with those that it knows.
+        """
+        # Imported by name: this module is in a layer below the protocols and must not import them.
+        made: Self = import_module("sim.protocols.products").system_like(cls, product, given)
         return made
 
     @property

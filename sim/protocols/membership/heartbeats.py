@@ -192,6 +192,7 @@ class HeartbeatDetectors(ReplicatedSystem):
     nodes: Several = 5
     detector: Rule = field(default_factory=FixedTimeout)
 
+    product_table: ClassVar[str] = "sim.protocols.membership.products"
     node_class: ClassVar[type[Node]] = MonitorNode
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 

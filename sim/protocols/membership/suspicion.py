@@ -7,7 +7,8 @@
   Accrual Failure Detector", SRDS 2004. phi = -log10(P(a heartbeat comes even later)); inter-arrival times are assumed
   to be normal, with the mean and the standard deviation of a window of observed ones. Departures: the window begins
   with two artificial intervals (mean: the heartbeat interval, deviation: a quarter of it), as in Akka. The deviation
-  has a minimum; without it, any delay would be suspicious in a network without jitter.
+  has a minimum; without it, any delay would be suspicious in a network without jitter. A pause may be added to the
+  mean, as in Akka.
 
 A rule is a frozen value; ``rule.watch(...)`` makes the `Watch` of one peer. Times: seconds on the observer's monotonic
 clock.
@@ -21,7 +22,7 @@ from math import erfc, log, log10, pi, sqrt
 from statistics import NormalDist
 from typing import Annotated
 
-from sim.settings import Bounds, Seconds, Several, Value
+from sim.settings import Bounds, Seconds, Several, Value, Wait
 
 __all__ = ["PUNCTUAL", "ExpectedArrival", "FixedTimeout", "PhiAccrual", "Rule", "Watch", "phi_of", "z_of"]
 
@@ -168,6 +169,9 @@ class PhiAccrual(Rule):
         The number of remembered inter-arrival times (>= 2).
     min_std:
         The minimum of the standard deviation in seconds; None: a tenth of the heartbeat interval.
+    pause:
+        Seconds that are added to the mean: a silence of this length beyond it is expected (Akka's acceptable heartbeat
+        pause).
     """
 
     threshold: Annotated[
@@ -175,25 +179,27 @@ class PhiAccrual(Rule):
     ] = 8.0
     window: Several = 1000
     min_std: Seconds | None = None
+    pause: Wait = 0.0
 
     def watch(self, now: float, heartbeat: float, detection: float) -> Watch:
         least = heartbeat / 10 if self.min_std is None else self.min_std
-        return _PhiWatch(now, heartbeat, self.threshold, self.window, least)
+        return _PhiWatch(now, heartbeat, self, least)
 
     @property
     def label(self) -> str:
-        return f"phi {self.threshold:g}"
+        return f"phi {self.threshold:g}" + (f" + {self.pause:g} s" if self.pause else "")
 
 
 class _PhiWatch(Watch):
     """Mean and deviation of a window of inter-arrival times."""
 
-    def __init__(self, now: float, heartbeat: float, threshold: float, window: int, min_std: float) -> None:
-        self.threshold = threshold
-        self.z = z_of(threshold)
+    def __init__(self, now: float, heartbeat: float, rule: PhiAccrual, min_std: float) -> None:
+        self.threshold = rule.threshold
+        self.z = z_of(rule.threshold)
+        self.pause = rule.pause
         self.min_std = min_std
         self.origin = heartbeat  # sums are kept of differences from it, so that they lose no digits
-        self.sample: deque[float] = deque(maxlen=window)
+        self.sample: deque[float] = deque(maxlen=rule.window)
         self.total = self.squares = 0.0
         self.mean = self.std = 0.0
         self.fresh = True  # the next arrival does not end an interval
@@ -212,10 +218,10 @@ class _PhiWatch(Watch):
         self.squares += difference * difference
 
     def _estimate(self) -> float:
-        """The silence at which phi reaches the threshold: mu + z * sigma."""
+        """The silence at which phi reaches the threshold: mu + z * sigma; mu includes the pause."""
         count = len(self.sample)
         mean = self.total / count
-        self.mean = self.origin + mean
+        self.mean = self.origin + mean + self.pause
         self.std = max(sqrt(max(0.0, self.squares / count - mean * mean)), self.min_std)
         return max(self.mean + self.z * self.std, 1e-9)
 

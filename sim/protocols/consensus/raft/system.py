@@ -96,6 +96,8 @@ class Raft(BasicRaft):
         }
     )
 
+    product_table: ClassVar[str] = "sim.protocols.consensus.raft.products"
+
     timeout_spread: Annotated[float, Bounds("at least 1", least=1)] = 2.0
     pre_vote: bool = False
     check_quorum: bool = False

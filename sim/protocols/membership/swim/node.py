@@ -390,6 +390,7 @@ class Swim(ReplicatedSystem):
     piggyback: Count = 8
     sync_every: Count | None = 10
 
+    product_table: ClassVar[str] = "sim.protocols.membership.swim.products"
     node_class: ClassVar[type[Node]] = SwimNode
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 

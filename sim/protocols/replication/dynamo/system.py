@@ -103,6 +103,7 @@ class Dynamo(System):
     points: Count = 32
     proxies: Whole = 0
 
+    product_table: ClassVar[str] = "sim.protocols.replication.dynamo.products"
     no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete"})
 

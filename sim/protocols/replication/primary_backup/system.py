@@ -67,6 +67,7 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
     """
 
     title: ClassVar[str] = "Primary-Backup"
+    product_table: ClassVar[str] = "sim.protocols.replication.primary_backup.products"
 
     mode: Literal["sync", "semi-sync", "async"] = "sync"
     acks: Count = 1
