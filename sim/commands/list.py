@@ -1,4 +1,4 @@
-"""`sim list`: list systems, applications, networks, workloads, faults and scenarios."""
+"""`sim list`: list systems, products, applications, networks, workloads, faults and scenarios."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
     help="Folder of scenario scripts; default: scenarios/ here, and those that come with the package.",
 )
 def command(folder: Path | None) -> None:
-    """List systems, applications, networks, workloads, faults and scenarios."""
+    """List systems, products, applications, networks, workloads, faults and scenarios."""
     import sim.faults
     import sim.network
     import sim.protocols
@@ -29,6 +29,7 @@ def command(folder: Path | None) -> None:
     import sim.workload
     from sim.faults import Fault
     from sim.protocols.application import Application
+    from sim.protocols.products import all_products
     from sim.system import System
 
     def show(title: str, rows: list[tuple[str, str]]) -> None:
@@ -48,6 +49,10 @@ def command(folder: Path | None) -> None:
         ]
 
     show("Systems", classes(sim.protocols, System))
+    show(
+        "Products",
+        [(f'{system.__name__}.like("{product.name}")', product.title) for system, product in all_products()],
+    )
     show("Applications", classes(sim.protocols.applications, Application))
     show("Networks", [row for row in classes(sim.network, None) if row[0][0].islower()])
     show("Workloads", classes(sim.workload, sim.workload.Workload))

@@ -1,8 +1,8 @@
 """Values on the command line: literals, systems and other values of the library, and lists of them.
 
 One grammar for all options: ``3``, ``'a, b'``, ``(1, 2)``, ``Raft``, ``Raft(nodes=3)``, ``[Crash('leader', at=3)]``,
-``package.module:Name(nodes=3)``. Any other text is a string. A list of values is split at the commas outside brackets
-and quotes.
+``package.module:Name(nodes=3)``, ``Raft.like('etcd')``. Any other text is a string. A list of values is split at the
+commas outside brackets and quotes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = ["parse_fault", "parse_load", "parse_system", "parse_value", "split_li
 
 _PLACED = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _NAMED = re.compile(r"\s*(\w+)\s*(\(.*\))?\s*", re.DOTALL)
+_LIKE = re.compile(r"\s*(\w+)\.like\s*\(.*\)\s*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
@@ -120,9 +121,22 @@ _LOAD = _Kind("workload", "sim.workload:Workload", "workload", "'ClosedLoop(clie
 
 
 def parse_system(text: str) -> System:
-    """``Raft``, ``Raft(nodes=3)`` or ``package.module:Name(nodes=3)`` -> a system."""
-    system: System = _parsed(text, _SYSTEM)
+    """``Raft``, ``Raft(nodes=3)``, ``Raft.like("etcd")`` or ``package.module:Name(nodes=3)`` -> a system."""
+    like = _LIKE.fullmatch(text)
+    system: System = _parsed(text, _SYSTEM) if like is None else _like(text, like.group(1))
     return system
+
+
+def _like(text: str, name: str) -> Any:
+    """``Raft.like("etcd")`` -> the system of the class ``name`` with the settings of that product."""
+    if not _SYSTEM.made_by(_found(name, ROOMS["system"])):
+        raise click.UsageError(f"there is no system {name!r}{_instead(name, _SYSTEM)}")
+    try:
+        return _evaluated(ast.parse(text.strip(), mode="eval").body, ROOMS["system"])
+    except SyntaxError:
+        raise click.UsageError(f"{text!r} is no system: write 'Raft.like(\"etcd\", nodes=5)'") from None
+    except _NoLiteral as error:
+        raise click.UsageError(f"{text!r}: {error}") from None
 
 
 def parse_fault(text: str) -> Fault:
@@ -210,8 +224,8 @@ class _NoLiteral(Exception):
 
 
 def _evaluated(part: ast.expr, rooms: tuple[str, ...]) -> Any:
-    if isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
-        return _called(part, part.func.id, rooms)
+    if isinstance(part, ast.Call):
+        return _called(part, rooms)
     if isinstance(part, ast.List | ast.Tuple):
         items = [_evaluated(item, rooms) for item in part.elts]
         return items if isinstance(part, ast.List) else tuple(items)
@@ -232,8 +246,22 @@ def _hint(part: ast.expr, rooms: tuple[str, ...]) -> str:
     return f": write {part.id}()" if called else f": write it in quotes, '{part.id}'"
 
 
-def _called(call: ast.Call, name: str, rooms: tuple[str, ...]) -> Any:
-    found = _found(name, rooms)
+def _callee(function: ast.expr, rooms: tuple[str, ...]) -> Any:
+    """The class, or the method `like` of a class of systems, that an expression calls; None: it calls neither."""
+    if isinstance(function, ast.Name):
+        return _found(function.id, rooms)
+    if (
+        isinstance(function, ast.Attribute)
+        and function.attr == "like"
+        and isinstance(function.value, ast.Name)
+    ):
+        found = _found(function.value.id, rooms)
+        return found.like if found is not None and _SYSTEM.made_by(found) else None
+    return None
+
+
+def _called(call: ast.Call, rooms: tuple[str, ...]) -> Any:
+    found = _callee(call.func, rooms)
     if found is None or any(keyword.arg is None for keyword in call.keywords):
         raise _NoLiteral(call, call=True)
     try:

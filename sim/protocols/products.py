@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
-from sim.settings import Value
 from sim.system import System
 from sim.written.names import did_you_mean
 
-__all__ = ["Product", "Stated", "products_of", "system_like"]
+__all__ = ["FromPage", "Product", "all_products", "products_of", "system_like"]
 
 S = TypeVar("S", bound=System)
 
 
 @dataclass(frozen=True, slots=True)
-class Stated(Value):
+class FromPage:
     """The value of a field, and where the product states it.
 
     Attributes
@@ -37,7 +36,7 @@ class Stated(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Product(Value):
+class Product:
     """The settings of a product.
 
     Attributes
@@ -50,7 +49,7 @@ class Product(Value):
 
     name: str
     title: str
-    fields: Mapping[str, Stated]
+    fields: Mapping[str, FromPage]
     left_out: tuple[str, ...]
 
 
@@ -60,6 +59,14 @@ def products_of(system: type[System]) -> dict[str, Product]:
         return {}
     table: tuple[Product, ...] = import_module(system.product_table).PRODUCTS
     return {product.name: product for product in sorted(table, key=lambda product: product.name)}
+
+
+def all_products() -> list[tuple[type[System], Product]]:
+    """Each product with the class of the library that has its settings, sorted by class and name."""
+    library = import_module("sim.protocols")
+    exported = [getattr(library, name) for name in sorted(library.__all__)]
+    systems = [cls for cls in exported if isinstance(cls, type) and issubclass(cls, System)]
+    return [(system, product) for system in systems for product in products_of(system).values()]
 
 
 def system_like(system: type[S], product: str, given: Mapping[str, Any]) -> S:

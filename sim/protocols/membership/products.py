@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.protocols.membership.suspicion import PhiAccrual
-from sim.protocols.products import Product, Stated
+from sim.protocols.products import FromPage, Product
 
 __all__ = ["PRODUCTS"]
 
@@ -23,8 +23,8 @@ PRODUCTS = (
         "akka",
         "Akka Cluster",
         {
-            "heartbeat": Stated(1.0, "heartbeat-interval 1 s", _AKKA),
-            "detector": Stated(_PHI, _SAYS, _AKKA),
+            "heartbeat": FromPage(1.0, "heartbeat-interval 1 s", _AKKA),
+            "detector": FromPage(_PHI, _SAYS, _AKKA),
         },
         _LEFT_OUT,
     ),
@@ -32,8 +32,8 @@ PRODUCTS = (
         "pekko",
         "Pekko Cluster",
         {
-            "heartbeat": Stated(1.0, "heartbeat-interval 1 s", _PEKKO),
-            "detector": Stated(_PHI, _SAYS, _PEKKO),
+            "heartbeat": FromPage(1.0, "heartbeat-interval 1 s", _PEKKO),
+            "detector": FromPage(_PHI, _SAYS, _PEKKO),
         },
         _LEFT_OUT,
     ),

@@ -6,7 +6,7 @@ shortest one stands here.
 
 from __future__ import annotations
 
-from sim.protocols.products import Product, Stated
+from sim.protocols.products import FromPage, Product
 
 __all__ = ["PRODUCTS"]
 
@@ -34,13 +34,13 @@ PRODUCTS = (
         "etcd",
         "etcd 3.6",
         {
-            "heartbeat": Stated(0.1, "--heartbeat-interval 100 (ms)", _ETCD),
-            "detection": Stated(1.0, "--election-timeout 1000 (ms)", _ETCD),
-            "pre_vote": Stated(True, "--pre-vote true", _ETCD),
-            "check_quorum": Stated(True, "CheckQuorum: true", f"{_ETCD_SOURCE}bootstrap.go"),
-            "pipeline": Stated(512, "maxInflightMsgs = 4096 / 8", f"{_ETCD_SOURCE}raft.go"),
-            "snapshot_every": Stated(10_000, "--snapshot-count 10000", _ETCD),
-            "reads": Stated(
+            "heartbeat": FromPage(0.1, "--heartbeat-interval 100 (ms)", _ETCD),
+            "detection": FromPage(1.0, "--election-timeout 1000 (ms)", _ETCD),
+            "pre_vote": FromPage(True, "--pre-vote true", _ETCD),
+            "check_quorum": FromPage(True, "CheckQuorum: true", f"{_ETCD_SOURCE}bootstrap.go"),
+            "pipeline": FromPage(512, "maxInflightMsgs = 4096 / 8", f"{_ETCD_SOURCE}raft.go"),
+            "snapshot_every": FromPage(10_000, "--snapshot-count 10000", _ETCD),
+            "reads": FromPage(
                 "follower",
                 "linearizable by default: the member that is asked requests the read index",
                 f"{_ETCD_SOURCE}v3_server.go",
@@ -56,23 +56,23 @@ PRODUCTS = (
         "consul",
         "Consul, server defaults (raft_multiplier 5)",
         {
-            "heartbeat": Stated(
+            "heartbeat": FromPage(
                 0.5, "a tenth to a fifth of HeartbeatTimeout, 5 x 1000 ms", f"{_HASHICORP}replication.go"
             ),
-            "detection": Stated(5.0, "HeartbeatTimeout 5000 ms", _CONSUL),
-            "pre_vote": Stated(
+            "detection": FromPage(5.0, "HeartbeatTimeout 5000 ms", _CONSUL),
+            "pre_vote": FromPage(
                 True, "pre-vote, activated by default since 1.7.0", f"{_HASHICORP}CHANGELOG.md"
             ),
-            "check_quorum": Stated(
+            "check_quorum": FromPage(
                 True, "LeaderLeaseTimeout: the leader steps down", f"{_HASHICORP}config.go"
             ),
-            "pipeline": Stated(2, "DefaultMaxRPCsInFlight = 2", f"{_HASHICORP}net_transport.go"),
-            "reads": Stated(
+            "pipeline": FromPage(2, "DefaultMaxRPCsInFlight = 2", f"{_HASHICORP}net_transport.go"),
+            "reads": FromPage(
                 "lease",
                 "consistency mode default: the leader answers without asking others",
                 "https://developer.hashicorp.com/consul/api-docs/features/consistency",
             ),
-            "lease": Stated(2.5, "LeaderLeaseTimeout 2500 ms", _CONSUL),
+            "lease": FromPage(2.5, "LeaderLeaseTimeout 2500 ms", _CONSUL),
         },
         (
             (
@@ -87,18 +87,18 @@ PRODUCTS = (
         "hashicorp-raft",
         "HashiCorp's Raft library, DefaultConfig",
         {
-            "heartbeat": Stated(
+            "heartbeat": FromPage(
                 0.1, "a tenth to a fifth of HeartbeatTimeout, 1000 ms", f"{_HASHICORP}replication.go"
             ),
-            "detection": Stated(1.0, "HeartbeatTimeout 1000 ms", f"{_HASHICORP}config.go"),
-            "pre_vote": Stated(
+            "detection": FromPage(1.0, "HeartbeatTimeout 1000 ms", f"{_HASHICORP}config.go"),
+            "pre_vote": FromPage(
                 True, "pre-vote, activated by default since 1.7.0", f"{_HASHICORP}CHANGELOG.md"
             ),
-            "check_quorum": Stated(
+            "check_quorum": FromPage(
                 True, "LeaderLeaseTimeout: the leader steps down", f"{_HASHICORP}config.go"
             ),
-            "pipeline": Stated(2, "DefaultMaxRPCsInFlight = 2", f"{_HASHICORP}net_transport.go"),
-            "snapshot_every": Stated(8192, "SnapshotThreshold 8192", f"{_HASHICORP}config.go"),
+            "pipeline": FromPage(2, "DefaultMaxRPCsInFlight = 2", f"{_HASHICORP}net_transport.go"),
+            "snapshot_every": FromPage(8192, "SnapshotThreshold 8192", f"{_HASHICORP}config.go"),
         },
         (
             *_HASHICORP_LIMITS,
@@ -110,18 +110,18 @@ PRODUCTS = (
         "cockroachdb",
         "CockroachDB 25.2, one range",
         {
-            "nodes": Stated(3, "num_replicas 3", f"{_COCKROACH_DOCS}configure-replication-zones"),
-            "heartbeat": Stated(1.0, "RAFT_HEARTBEAT_INTERVAL_TICKS 2, of 500 ms", _COCKROACH),
-            "detection": Stated(2.0, "RAFT_ELECTION_TIMEOUT_TICKS 4, of 500 ms", _COCKROACH),
-            "timeout_spread": Stated(
+            "nodes": FromPage(3, "num_replicas 3", f"{_COCKROACH_DOCS}configure-replication-zones"),
+            "heartbeat": FromPage(1.0, "RAFT_HEARTBEAT_INTERVAL_TICKS 2, of 500 ms", _COCKROACH),
+            "detection": FromPage(2.0, "RAFT_ELECTION_TIMEOUT_TICKS 4, of 500 ms", _COCKROACH),
+            "timeout_spread": FromPage(
                 2.0,
                 "the election timeout times a random factor of 1 to 2",
                 f"{_COCKROACH_DOCS}architecture/replication-layer",
             ),
-            "check_quorum": Stated(True, "RAFT_ENABLE_CHECKQUORUM true", _COCKROACH),
-            "pre_vote": Stated(True, "CheckQuorum enables PreVote fully", _COCKROACH),
-            "pipeline": Stated(128, "RAFT_MAX_INFLIGHT_MSGS 128", _COCKROACH),
-            "reads": Stated(
+            "check_quorum": FromPage(True, "RAFT_ENABLE_CHECKQUORUM true", _COCKROACH),
+            "pre_vote": FromPage(True, "CheckQuorum enables PreVote fully", _COCKROACH),
+            "pipeline": FromPage(128, "RAFT_MAX_INFLIGHT_MSGS 128", _COCKROACH),
+            "reads": FromPage(
                 "lease", "the leaseholder serves reads", f"{_COCKROACH_DOCS}architecture/replication-layer"
             ),
         },
@@ -138,20 +138,20 @@ PRODUCTS = (
         "tikv",
         "TiKV 8, one region",
         {
-            "heartbeat": Stated(2.0, "raft-heartbeat-ticks 2, of 1s", _TIKV),
-            "detection": Stated(10.0, "raft-election-timeout-ticks 10, of 1s", _TIKV),
-            "timeout_spread": Stated(
+            "heartbeat": FromPage(2.0, "raft-heartbeat-ticks 2, of 1s", _TIKV),
+            "detection": FromPage(10.0, "raft-election-timeout-ticks 10, of 1s", _TIKV),
+            "timeout_spread": FromPage(
                 2.0, "raft-max-election-timeout-ticks 0: twice the election timeout", _TIKV
             ),
-            "pre_vote": Stated(True, "prevote true", _TIKV),
-            "check_quorum": Stated(
+            "pre_vote": FromPage(True, "prevote true", _TIKV),
+            "check_quorum": FromPage(
                 True,
                 "check_quorum: true",
                 "https://github.com/tikv/tikv/blob/master/components/raftstore/src/store/peer.rs",
             ),
-            "pipeline": Stated(256, "raft-max-inflight-msgs 256", _TIKV),
-            "reads": Stated("lease", "raft-store-max-leader-lease: how long a leader is trusted", _TIKV),
-            "lease": Stated(9.0, "raft-store-max-leader-lease 9s", _TIKV),
+            "pipeline": FromPage(256, "raft-max-inflight-msgs 256", _TIKV),
+            "reads": FromPage("lease", "raft-store-max-leader-lease: how long a leader is trusted", _TIKV),
+            "lease": FromPage(9.0, "raft-store-max-leader-lease 9s", _TIKV),
         },
         (
             "Hibernating regions send no heartbeats.",
@@ -163,9 +163,11 @@ PRODUCTS = (
         "kafka-kraft",
         "Kafka's controller quorum (KRaft)",
         {
-            "heartbeat": Stated(0.5, "MAX_FETCH_WAIT_MS = 500", f"{_KAFKA}KafkaRaftClient.java"),
-            "detection": Stated(2.0, "controller.quorum.fetch.timeout.ms 2000", f"{_KAFKA}QuorumConfig.java"),
-            "check_quorum": Stated(
+            "heartbeat": FromPage(0.5, "MAX_FETCH_WAIT_MS = 500", f"{_KAFKA}KafkaRaftClient.java"),
+            "detection": FromPage(
+                2.0, "controller.quorum.fetch.timeout.ms 2000", f"{_KAFKA}QuorumConfig.java"
+            ),
+            "check_quorum": FromPage(
                 True,
                 "controller.quorum.fetch.timeout.ms: without fetches of a majority a leader resigns",
                 f"{_KAFKA}QuorumConfig.java",
@@ -188,21 +190,21 @@ PRODUCTS = (
         "mongodb",
         "MongoDB, a replica set (protocol version 1), majority writes",
         {
-            "heartbeat": Stated(
+            "heartbeat": FromPage(
                 2.0, "heartbeats every two seconds", f"{_MONGODB}core/replica-set-elections/"
             ),
-            "detection": Stated(
+            "detection": FromPage(
                 10.0, "settings.electionTimeoutMillis 10000", f"{_MONGODB}reference/replica-configuration/"
             ),
-            "timeout_spread": Stated(
+            "timeout_spread": FromPage(
                 1.15,
                 "replElectionTimeoutOffsetLimitFraction 0.15",
                 f"{_MONGODB_SOURCE}repl_server_parameters.idl",
             ),
-            "pre_vote": Stated(
+            "pre_vote": FromPage(
                 True, "a candidate runs a dry-run election first", f"{_MONGODB_SOURCE}README.md"
             ),
-            "check_quorum": Stated(
+            "check_quorum": FromPage(
                 True,
                 "a primary that sees only a minority steps down",
                 f"{_MONGODB}core/replica-set-elections/",

@@ -1,4 +1,4 @@
-"""SWIM (Das, Gupta, Motivala, DSN 2002): node, invariants."""
+"""SWIM (Das, Gupta, Motivala, DSN 2002): node, invariants, products."""
 
 from sim.protocols.membership.swim.node import Swim
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.protocols.products import Product, Stated
+from sim.protocols.products import FromPage, Product
 
 __all__ = ["PRODUCTS"]
 
@@ -27,11 +27,11 @@ def _memberlist(
         name,
         title,
         {
-            "period": Stated(period, f"ProbeInterval {period:g} s", _MEMBERLIST),
-            "timeout": Stated(timeout_ms / 1000, f"ProbeTimeout {timeout_ms} ms", _MEMBERLIST),
-            "k": Stated(k, f"IndirectChecks {k}", _MEMBERLIST),
-            "suspicion": Stated(float(suspicion), f"SuspicionMult {suspicion}", _MEMBERLIST),
-            "sync_every": Stated(round(sync / period), f"PushPullInterval {sync} s", _MEMBERLIST),
+            "period": FromPage(period, f"ProbeInterval {period:g} s", _MEMBERLIST),
+            "timeout": FromPage(timeout_ms / 1000, f"ProbeTimeout {timeout_ms} ms", _MEMBERLIST),
+            "k": FromPage(k, f"IndirectChecks {k}", _MEMBERLIST),
+            "suspicion": FromPage(float(suspicion), f"SuspicionMult {suspicion}", _MEMBERLIST),
+            "sync_every": FromPage(round(sync / period), f"PushPullInterval {sync} s", _MEMBERLIST),
         },
         _LEFT_OUT,
     )

@@ -1,7 +1,7 @@
 """Quorum replication in the style of Dynamo: rings, N, R and W, hints, repair, anti-entropy, tombstones.
 
 Files: client, coordinator, replica and system; messages and versions; handoff, anti_entropy (by merkle trees) and
-tombstones; invariants and convergence.
+tombstones; invariants and convergence; products.
 """
 
 from sim.protocols.replication.dynamo.client import DynamoClient

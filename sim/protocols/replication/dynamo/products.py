@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.protocols.products import Product, Stated
+from sim.protocols.products import FromPage, Product
 
 __all__ = ["PRODUCTS"]
 
@@ -13,17 +13,19 @@ _RIAK = "https://docs.riak.com/riak/kv/2.2.3/developing/"
 _RIAK_PROPERTIES = f"{_RIAK}app-guide/replication-properties/"
 
 _CASSANDRA_FIELDS = {
-    "versions": Stated("lww", "last write wins", _LEVELS),
-    "stamps": Stated("client", "a timestamp from the client's clock", _LEVELS),
-    "sloppy": Stated(False, "a hint counts at level ANY only", _LEVELS),
-    "handoff": Stated(True, "hinted_handoff_enabled true", _HINTS),
-    "hint_expiry": Stated(10_800.0, "max_hint_window 3h", _HINTS),
-    "detection": Stated(2.0, "write_request_timeout 2000ms: then the coordinator stores a hint", _HINTS),
-    "heartbeat": Stated(1.0, "gossip every second", _LEVELS),
-    "repair": Stated("blocking", "read_repair BLOCKING", f"{_CASSANDRA}managing/operating/read_repair.html"),
-    "grace": Stated(864_000.0, "gc_grace_seconds 864000", f"{_CASSANDRA}developing/cql/ddl.html"),
-    "points": Stated(16, "num_tokens 16", f"{_CASSANDRA}managing/configuration/cass_yaml_file.html"),
-    "sync_every": Stated(None, "anti-entropy repair is a process that operators run", _HINTS),
+    "versions": FromPage("lww", "last write wins", _LEVELS),
+    "stamps": FromPage("client", "a timestamp from the client's clock", _LEVELS),
+    "sloppy": FromPage(False, "a hint counts at level ANY only", _LEVELS),
+    "handoff": FromPage(True, "hinted_handoff_enabled true", _HINTS),
+    "hint_expiry": FromPage(10_800.0, "max_hint_window 3h", _HINTS),
+    "detection": FromPage(2.0, "write_request_timeout 2000ms: then the coordinator stores a hint", _HINTS),
+    "heartbeat": FromPage(1.0, "gossip every second", _LEVELS),
+    "repair": FromPage(
+        "blocking", "read_repair BLOCKING", f"{_CASSANDRA}managing/operating/read_repair.html"
+    ),
+    "grace": FromPage(864_000.0, "gc_grace_seconds 864000", f"{_CASSANDRA}developing/cql/ddl.html"),
+    "points": FromPage(16, "num_tokens 16", f"{_CASSANDRA}managing/configuration/cass_yaml_file.html"),
+    "sync_every": FromPage(None, "anti-entropy repair is a process that operators run", _HINTS),
 }
 _CASSANDRA_LEFT_OUT = (
     (
@@ -39,9 +41,9 @@ PRODUCTS = (
         "cassandra-quorum",
         "Cassandra 4, reads and writes at QUORUM",
         {
-            "n": Stated(3, "replication factor 3, as in the page's example", _LEVELS),
-            "r": Stated(None, "QUORUM: n/2 + 1", _LEVELS),
-            "w": Stated(None, "QUORUM: n/2 + 1", _LEVELS),
+            "n": FromPage(3, "replication factor 3, as in the page's example", _LEVELS),
+            "r": FromPage(None, "QUORUM: n/2 + 1", _LEVELS),
+            "w": FromPage(None, "QUORUM: n/2 + 1", _LEVELS),
             **_CASSANDRA_FIELDS,
         },
         _CASSANDRA_LEFT_OUT,
@@ -50,9 +52,9 @@ PRODUCTS = (
         "cassandra-one",
         "Cassandra 4, reads and writes at ONE",
         {
-            "n": Stated(3, "replication factor 3, as in the page's example", _LEVELS),
-            "r": Stated(1, "ONE: a single replica", _LEVELS),
-            "w": Stated(1, "ONE: a single replica", _LEVELS),
+            "n": FromPage(3, "replication factor 3, as in the page's example", _LEVELS),
+            "r": FromPage(1, "ONE: a single replica", _LEVELS),
+            "w": FromPage(1, "ONE: a single replica", _LEVELS),
             **_CASSANDRA_FIELDS,
         },
         _CASSANDRA_LEFT_OUT,
@@ -61,11 +63,11 @@ PRODUCTS = (
         "riak",
         "Riak KV 2.2, a bucket type with its defaults",
         {
-            "n": Stated(3, "n_val 3", _RIAK_PROPERTIES),
-            "r": Stated(None, "r quorum", _RIAK_PROPERTIES),
-            "w": Stated(None, "w quorum", _RIAK_PROPERTIES),
-            "sloppy": Stated(True, "pr 0, pw 0: a sloppy quorum", _RIAK_PROPERTIES),
-            "versions": Stated("siblings", "allow_mult true", f"{_RIAK}usage/conflict-resolution/"),
+            "n": FromPage(3, "n_val 3", _RIAK_PROPERTIES),
+            "r": FromPage(None, "r quorum", _RIAK_PROPERTIES),
+            "w": FromPage(None, "w quorum", _RIAK_PROPERTIES),
+            "sloppy": FromPage(True, "pr 0, pw 0: a sloppy quorum", _RIAK_PROPERTIES),
+            "versions": FromPage("siblings", "allow_mult true", f"{_RIAK}usage/conflict-resolution/"),
         },
         (
             "notfound_ok: Riak takes the first replica without the key as an answer; here it counts as any other.",

@@ -6,7 +6,7 @@ holds a lease.
 
 from __future__ import annotations
 
-from sim.protocols.products import Product, Stated
+from sim.protocols.products import FromPage, Product
 
 __all__ = ["PRODUCTS"]
 
@@ -30,11 +30,11 @@ PRODUCTS = (
         "postgresql-any-1",
         "PostgreSQL, synchronous_standby_names = 'ANY 1 (...)'",
         {
-            "mode": Stated(
+            "mode": FromPage(
                 "semi-sync", "ANY num_sync (...): a commit waits for num_sync standbys", _POSTGRESQL
             ),
-            "acks": Stated(1, "ANY 1 (...)", _POSTGRESQL),
-            "reads": Stated("lease", "read-only transactions wait for no standby", _STANDBY),
+            "acks": FromPage(1, "ANY 1 (...)", _POSTGRESQL),
+            "reads": FromPage("lease", "read-only transactions wait for no standby", _STANDBY),
         },
         (
             _NO_FAILOVER,
@@ -49,9 +49,9 @@ PRODUCTS = (
         "patroni",
         "Patroni with PostgreSQL, asynchronous",
         {
-            "mode": Stated("async", "asynchronous by default", f"{_PATRONI}replication_modes.html"),
-            "heartbeat": Stated(10.0, "loop_wait 10 (s)", f"{_PATRONI}dynamic_configuration.html"),
-            "detection": Stated(30.0, "ttl 30 (s)", f"{_PATRONI}dynamic_configuration.html"),
+            "mode": FromPage("async", "asynchronous by default", f"{_PATRONI}replication_modes.html"),
+            "heartbeat": FromPage(10.0, "loop_wait 10 (s)", f"{_PATRONI}dynamic_configuration.html"),
+            "detection": FromPage(30.0, "ttl 30 (s)", f"{_PATRONI}dynamic_configuration.html"),
         },
         (
             (
@@ -66,11 +66,11 @@ PRODUCTS = (
         "mysql-semisync",
         "MySQL 8.4, semisynchronous replication",
         {
-            "mode": Stated(
+            "mode": FromPage(
                 "semi-sync", "rpl_semi_sync_source_enabled: a commit waits for acknowledgements", _MYSQL
             ),
-            "acks": Stated(1, "rpl_semi_sync_source_wait_for_replica_count 1", _MYSQL),
-            "fallback": Stated(10.0, "rpl_semi_sync_source_timeout 10000 (ms)", _MYSQL),
+            "acks": FromPage(1, "rpl_semi_sync_source_wait_for_replica_count 1", _MYSQL),
+            "fallback": FromPage(10.0, "rpl_semi_sync_source_timeout 10000 (ms)", _MYSQL),
         },
         (
             _NO_FAILOVER,
@@ -84,10 +84,10 @@ PRODUCTS = (
         "redis-sentinel",
         "Redis with three Sentinels",
         {
-            "mode": Stated("async", "asynchronous replication: acknowledged writes may be lost", _REDIS),
-            "services": Stated(3, "at least three Sentinel instances", _REDIS),
-            "heartbeat": Stated(1.0, "SENTINEL_PING_PERIOD 1000 (ms)", f"{_REDIS_SOURCE}src/sentinel.c"),
-            "detection": Stated(
+            "mode": FromPage("async", "asynchronous replication: acknowledged writes may be lost", _REDIS),
+            "services": FromPage(3, "at least three Sentinel instances", _REDIS),
+            "heartbeat": FromPage(1.0, "SENTINEL_PING_PERIOD 1000 (ms)", f"{_REDIS_SOURCE}src/sentinel.c"),
+            "detection": FromPage(
                 30.0, "down-after-milliseconds, default 30 seconds", f"{_REDIS_SOURCE}sentinel.conf"
             ),
         },
@@ -107,17 +107,17 @@ PRODUCTS = (
         "kafka-acks-all",
         "Kafka (KRaft), one partition, producers with acks=all",
         {
-            "mode": Stated(
+            "mode": FromPage(
                 "sync",
                 "acks=all: the leader waits for all in-sync replicas",
                 "https://kafka.apache.org/documentation/#producerconfigs_acks",
             ),
-            "heartbeat": Stated(
+            "heartbeat": FromPage(
                 2.0,
                 "broker.heartbeat.interval.ms 2000",
                 "https://kafka.apache.org/documentation/#brokerconfigs_broker.heartbeat.interval.ms",
             ),
-            "detection": Stated(
+            "detection": FromPage(
                 9.0,
                 "broker.session.timeout.ms 9000",
                 "https://kafka.apache.org/documentation/#brokerconfigs_broker.session.timeout.ms",
