@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         chaos,
         compare,
         compare_scenarios,
+        frontier,
         load,
         sweep,
     )
@@ -36,7 +37,7 @@ _HOMES = {
     "sim.cluster": ("Clock", "Disk", "Machine"),
     "sim.lab": (
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
-        *("chaos", "compare", "compare_scenarios", "load", "sweep"),
+        *("chaos", "compare", "compare_scenarios", "frontier", "load", "sweep"),
     ),
     "sim.node": ("Node", "Part", "durable", "durable_log", "durable_map", "part"),
     "sim.protocols.client": ("Retry",),
@@ -67,6 +68,7 @@ __all__ = [
     "durable",
     "durable_log",
     "durable_map",
+    "frontier",
     "load",
     "part",
     "sweep",

@@ -32,7 +32,7 @@ def test_the_names_of_the_top_level_are_these() -> None:
             "Part",
         ),
         *("Retry", "Run", "SafetyViolation", "Scenario", "Simulation", "Sweep", "System", "chaos", "compare"),
-        *("compare_scenarios", "durable", "durable_log", "durable_map", "load", "part", "sweep"),
+        *("compare_scenarios", "durable", "durable_log", "durable_map", "frontier", "load", "part", "sweep"),
     ]
     for name in sim.__all__:
         assert callable(getattr(sim, name)), name

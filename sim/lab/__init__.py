@@ -3,6 +3,7 @@
 from sim.lab.campaign import Campaign, campaign
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
+from sim.lab.decide import frontier
 from sim.lab.liveness import Liveness, measure_liveness
 from sim.lab.run import Check, Run
 from sim.lab.saved import load
@@ -24,6 +25,7 @@ __all__ = [
     "chaos_scenario",
     "compare",
     "compare_scenarios",
+    "frontier",
     "load",
     "measure_liveness",
     "sweep",

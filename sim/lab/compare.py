@@ -20,6 +20,7 @@ from sim.lab.labels import label_all, same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct
+from sim.lab.settings import MeasuredSettings
 from sim.lab.stages import Precision, Stages, aim, first_stage, in_stage, in_stages
 from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
@@ -183,7 +184,7 @@ def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
 
 
 @checked_methods
-class Comparison:
+class Comparison(MeasuredSettings):
     """Runs of several systems under the same seeds.
 
     Attributes: ``scenarios`` (label -> scenario that ran), ``systems`` (label -> system as it was given), ``runs``,
@@ -234,8 +235,13 @@ class Comparison:
         """All samples, with the columns ``run`` and ``seed``."""
         return self._together("samples")
 
+    @property
+    def distinguished_by(self) -> tuple[str, ...]:
+        """The column of the labels."""
+        return ("run",)
+
     @cached_property
-    def summaries(self) -> pd.DataFrame:
+    def summaries(self) -> pd.DataFrame:  # type: ignore[override]
         """One row per run: ``run``, ``seed`` and every measure."""
         import pandas as pd
 

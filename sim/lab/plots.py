@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sim.lab.compare import Comparison
     from sim.lab.run import Run
+    from sim.lab.settings import Better
     from sim.lab.sweep import Sweep
 
 __all__ = ["ComparisonPlots", "RunPlots", "SweepPlots"]
@@ -148,6 +149,23 @@ class ComparisonPlots:
 
         return self._note(plots.unavailability(self._comparison.summaries, of=of, ax=ax))
 
+    def frontier(
+        self,
+        *measures: str,
+        better: Mapping[str, Better] | None = None,
+        log: bool = False,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """The systems that no other one surely beats in these measures, and the others in grey.
+
+        The first measure is along x (``log``: on a logarithmic axis), the second along y, further ones in the legend.
+        See `sim.lab.frontier`.
+        """
+        from sim.analysis import plots
+
+        found = self._comparison.frontier(*measures, better=better)
+        return self._note(plots.frontier_chart(found, list(measures), log=log, ax=ax))
+
     def _note(self, drawn: Drawn) -> Drawn:
         comparison = self._comparison
         title = f"comparison of {', '.join(comparison.scenarios)}"
@@ -199,6 +217,23 @@ class SweepPlots:
         chosen = self._load() if load is None else self._swept(load)
         frame = self._by_line(chosen, self._points(where))
         return _noted(plots.throughput_latency(frame, chosen, latency=latency, ax=ax), *self._told())
+
+    def frontier(
+        self,
+        *measures: str,
+        better: Mapping[str, Better] | None = None,
+        log: bool = False,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """The points that no other one surely beats in these measures, and the others in grey.
+
+        The first measure is along x (``log``: on a logarithmic axis), the second along y, further ones in the legend.
+        See `sim.lab.frontier`.
+        """
+        from sim.analysis import plots
+
+        found = self._sweep.frontier(*measures, better=better)
+        return _noted(plots.frontier_chart(found, list(measures), log=log, ax=ax), *self._told())
 
     def _told(self) -> tuple[str, list[Run]]:
         return f"sweep over {' and '.join(map(_words, self._sweep.fields))}", self._sweep.runs

@@ -17,6 +17,7 @@ from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, pe
 from sim.lab.labels import same
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
+from sim.lab.settings import MeasuredSettings
 from sim.lab.stages import Precision, Stages, aim, first_stage, in_stage, in_stages, stages_told
 from sim.lab.work import Failure, Work
 from sim.recorder import COLUMNS
@@ -32,7 +33,7 @@ __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
 
 @checked_methods
-class Sweep:
+class Sweep(MeasuredSettings):
     """Runs of a scenario with varied fields.
 
     Attributes: ``fields`` (the names of the varied fields), ``points`` (a mapping field -> value for each run),
@@ -58,8 +59,13 @@ class Sweep:
         self.failed = tuple(failed)
         self.stages: list[Stages] = []
 
+    @property
+    def distinguished_by(self) -> tuple[str, ...]:
+        """The columns of the varied fields."""
+        return self.fields or ("run",)
+
     @cached_property
-    def summaries(self) -> pd.DataFrame:
+    def summaries(self) -> pd.DataFrame:  # type: ignore[override]
         """One row per run: the varied fields, ``run``, ``seed`` and every measure."""
         import pandas as pd
 

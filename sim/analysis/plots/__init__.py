@@ -9,6 +9,7 @@ coincide. If there is nothing to show (a run without operations), the Axes say s
 from __future__ import annotations
 
 from sim.analysis.plots.bars import measure_bars, unavailability
+from sim.analysis.plots.frontiers import frontier_chart
 from sim.analysis.plots.grouped import grouped_bars
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.queues import queue_heatmap
@@ -19,6 +20,7 @@ from sim.analysis.plots.timelines import timeline
 
 __all__ = [
     "about",
+    "frontier_chart",
     "grouped_bars",
     "latency_cdf",
     "latency_percentiles",
