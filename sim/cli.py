@@ -29,6 +29,7 @@ _COMMANDS = {
     "run": "Run a scenario script.",
     "schema": "Print the JSON Schema of scenario files, for editors.",
     "sweep": "Run a scenario with fields varied.",
+    "zoo": "List famous mistakes, or tell one.",
 }
 _EXAMPLES = """
 \b

@@ -46,6 +46,18 @@ FORBIDDEN = {
         "cli",
         "__main__",
     },
+    "zoo": {
+        "kernel",
+        "cluster",
+        "lab",
+        "analysis",
+        "network",
+        "recorder",
+        "workload",
+        "faults",
+        "cli",
+        "__main__",
+    },
     "lab": {"cli", "__main__"},
 }
 
@@ -285,7 +297,8 @@ def test_imports_run_one_way() -> None:
 
 def test_no_file_outside_the_folder_of_a_protocol_imports_its_inner_files() -> None:
     assert len(FOLDERS) >= 15
-    assert not offences(inner_imports, FILES)
+    # The zoo changes what a folder keeps for itself: that is what a mistake is.
+    assert not offences(inner_imports, [path for path in FILES if part_of(path) != "zoo"])
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

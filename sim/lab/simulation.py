@@ -68,6 +68,7 @@ class Simulation:
         self.ended: float | None = None
         """Simulated seconds at which `finish` was called; None before."""
         self._calm = False
+        self._broken_at_boot: Violation | None = None
         self._add_members()
         self._add_clients()
         self._watch()
@@ -131,6 +132,8 @@ class Simulation:
     def _boot(self) -> None:
         try:
             self.cluster.boot()
+        except Violation as broken:  # a result, like one of a later step: the first step to be made raises it
+            self._broken_at_boot = broken
         except Exception as error:
             raise self._explain(error) from None
 
@@ -178,6 +181,7 @@ class Simulation:
         if end <= self.now:
             return
         try:
+            self._raise_from_boot()
             with TimeBar(lambda: self.now, end):
                 self.env.run(until=end)
         except Exception as error:
@@ -186,12 +190,18 @@ class Simulation:
     def step(self) -> bool:
         """Process one event; False when no event is left."""
         try:
+            self._raise_from_boot()
             self.env.step()
         except EmptySchedule:
             return False
         except Exception as error:
             raise self._explain(error) from error.__cause__
         return True
+
+    def _raise_from_boot(self) -> None:
+        broken, self._broken_at_boot = self._broken_at_boot, None
+        if broken is not None:
+            raise broken
 
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, Violation):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from sim.distributions import Exponential, as_work
 from sim.node import Node
 from sim.protocols.balancing.autoscale import Autoscale, ScalerNode
+from sim.protocols.balancing.balanced_bounds import balancing_bounds
 from sim.protocols.balancing.balanced_invariants import WorkConserved
 from sim.protocols.balancing.balancer import BalancerNode, ResilientBalancerNode
 from sim.protocols.balancing.client import BalancedClient, BalancingClient, ResilientBalancingClient
@@ -258,7 +259,7 @@ class Balanced(Balancing):
         """None: servers have no state."""
 
     def invariants(self) -> Iterable[Invariant]:
-        return (WorkConserved(),)
+        return (WorkConserved(), *balancing_bounds(self.policy, self.guards, self.poll is not None))
 
     def check_machines(self, machines: Mapping[str, Any]) -> None:
         for name, server in zip(self.names, self.all_servers, strict=True):

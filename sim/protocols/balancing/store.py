@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from sim.node import Node, part
 from sim.protocols.balancing.balanced import Balancing
+from sim.protocols.balancing.balanced_bounds import balancing_bounds
 from sim.protocols.balancing.balancer import ResilientBalancerNode
 from sim.protocols.balancing.client import BalancedClient
 from sim.protocols.balancing.dispatcher import FAILURES
@@ -207,7 +208,8 @@ class BalancedStore(Balancing):
         return self.store.holder(role, nodes)
 
     def invariants(self) -> Iterable[Invariant]:
-        return self.store.invariants()
+        bounds = balancing_bounds(self.policy, self.guards, self.poll is not None)
+        return (*self.store.invariants(), *bounds)
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
         """That of the store."""

@@ -15,6 +15,7 @@ from sim.protocols.consensus.raft.invariants import (
     RaftInvariant,
     raft_invariants,
 )
+from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.sessions import Sessions
 from sim.system import Invariant
@@ -217,6 +218,8 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
             invariants.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.reads == "lease":
         invariants.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
+    if system.pre_vote or system.check_quorum:
+        invariants.append(LeaderIsKept(history=history))  # type: ignore[arg-type]
     if system.snapshot_every is not None:
         invariants.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     if system.membership is not None:
