@@ -23,7 +23,7 @@ _COMMANDS = {
     "describe": "Say in sentences what a scenario will run, and what was derived.",
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, networks, workloads, faults and scenarios.",
-    "new": "Begin a paper: protocol, baselines, figures, and what others need to run it again.",
+    "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",
     "run": "Run a scenario script.",
@@ -45,6 +45,7 @@ Examples:
   sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night
   sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night --resume
   sim check history.jsonl --model register
+  sim new protocol my_store
 """
 
 

@@ -99,7 +99,7 @@ def sim_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProces
             ["reproduce", "examples/paper/paper.toml", "--allow-module", "x"],
             "a paper names its modules itself",
         ),
-        (["new", "book", "x"], "'book' is not 'paper'"),
+        (["new", "book", "x"], "'book' is not one of 'paper', 'protocol'"),
         (["new", "paper", "docs"], "'docs' is not empty"),
         (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
