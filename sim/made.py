@@ -8,7 +8,7 @@ from typing import Any, Self, get_type_hints
 
 from sim.settings import check_type
 
-__all__ = ["Made", "arguments_of"]
+__all__ = ["Made", "arguments_of", "class_of"]
 
 
 class Made:
@@ -49,10 +49,16 @@ class Made:
         return f"{type(self).__name__}({', '.join(told)})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and _state(other) == _state(self)
+        return class_of(other) is class_of(self) and _state(other) == _state(self)
 
     # It may change: with a hash of its own, `sim.values` would take it for immutable.
     __hash__ = object.__hash__
+
+
+def class_of(value: Any) -> type:
+    """The class of a value, as its author knows it: a run that watches it has given it a subclass (``_watches``)."""
+    kind: type = getattr(type(value), "_watches", type(value))
+    return kind
 
 
 def _state(value: Any) -> dict[str, Any]:

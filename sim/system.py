@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
 from sim.refusals import refuse_shared_state
 from sim.settings import MOST_MEMBERS, Seconds, Value
@@ -381,6 +381,16 @@ class System(Value):
         """
         return ()
 
+    @property
+    def applied(self) -> Literal["final", "tentative", "unordered"]:
+        """What it means that a replica has applied a command to the application; checked by `sim.invariants.agreement`.
+
+        ``"final"``: every replica applies it in the same place of one order, also if this one crashes.
+        ``"tentative"``: it may be taken back, as when a replica applies what others do not have yet.
+        ``"unordered"``: replicas apply commands on one key in different orders.
+        """
+        return "final"
+
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
         """How far each live node that must hold the replicated data has come: name -> position.
 
@@ -512,6 +522,11 @@ class Invariant:
     def is_told_of(self, kind: type) -> bool:
         """Whether its hooks are called with messages of this class; by default: with those that it ``hears``."""
         return issubclass(kind, self.hears)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is one of `sim.invariants`, free or declared in one line: ``check="free"`` asks only such ones."""
+        return False
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         """A node has asked to send a message, which waits until all that was written before it is synced.

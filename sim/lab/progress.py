@@ -6,7 +6,8 @@ When all faults have ended, three things are required within a bound:
    workload, without a deadline. Otherwise a system that answers no client would pass, because its clients give up.
 2. The system has settled (`System.unsettled`): memberships agree, rumours have arrived.
 3. Each live replica has reached the position that the furthest replica had when the clients were done
-   (`System.progress`).
+   (`System.progress`), and has applied all that any replica has ever applied, also one that crashed since
+   (`sim.invariants.agreement`; for systems whose replicas take nothing back). What clients saw succeed is there.
 
 The method is that of TigerBeetle's simulator (``vopr``): check safety during the faults; heal; then demand progress.
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.lab.resolved import Resolved
 from sim.protocols.client import Client
-from sim.system import LivenessViolation
+from sim.system import LivenessViolation, System
 from sim.workload.demand import Demand
 
 if TYPE_CHECKING:
@@ -49,9 +50,43 @@ def demand_progress(simulation: Simulation, limit: float) -> None:
     demands = _ask(simulation)
     if not run_until(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands)):
         _stuck(simulation, limit, demands)
-    goal = dict(simulation.system.progress(simulation.members) or {})
+    goal = dict(_progress(simulation) or {})
     if not run_until(simulation, limit, lambda: not _behind(simulation, goal)):
         _never_caught_up(simulation, limit, goal)
+    if simulation.agreement is not None:
+        if not run_until(simulation, limit, lambda: not _lacking(simulation)):
+            _never_applied(simulation, limit)
+        simulation.demand_survival()
+
+
+def _progress(simulation: Simulation) -> Mapping[str, Any] | None:
+    """What the system says of its progress; nothing if only what comes free is asked."""
+    return None if simulation.scenario.check == "free" else simulation.system.progress(simulation.members)
+
+
+def _lacking(simulation: Simulation) -> dict[str, tuple[int, int]]:
+    """The live replicas that lack writes which a replica has applied: how many they have, and how many there are.
+
+    Left out are those that the system leaves out of its progress: all, or those that have left the group.
+    """
+    agreement, own = simulation.agreement, simulation.system.progress(simulation.members)
+    if agreement is None or (own is None and type(simulation.system).progress is not System.progress):
+        return {}
+    return agreement.behind({n: m for n, m in simulation.members.items() if own is None or n in own})
+
+
+def _never_applied(simulation: Simulation, limit: float) -> None:
+    lacking = _lacking(simulation)
+    told = ", ".join(f"{name} has applied {mine} of them" for name, (mine, _) in lacking.items())
+    raise LivenessViolation(
+        "every replica applies what one has applied",
+        simulation.now,
+        tuple(lacking),
+        (
+            f"{limit:g} s ago faults had ended, and {max(goal for _, goal in lacking.values())} writes were applied",
+            told,
+        ),
+    )
 
 
 def waiting(simulation: Simulation) -> list[str]:
@@ -109,7 +144,7 @@ def _behind(simulation: Simulation, goal: Mapping[str, Any]) -> list[str]:
     group = {member.name: member.group for member in simulation.resolved.members}
     return [
         name
-        for name, position in (simulation.system.progress(simulation.members) or {}).items()
+        for name, position in (_progress(simulation) or {}).items()
         if any(_less(position, goal[other]) for other in goal if group[other] == group[name])
     ]
 
@@ -122,7 +157,7 @@ def _less(position: Any, other: Any) -> bool:
 
 
 def _never_caught_up(simulation: Simulation, limit: float, goal: Mapping[str, Any]) -> None:
-    positions = simulation.system.progress(simulation.members) or {}
+    positions = _progress(simulation) or {}
     raise LivenessViolation(
         "every replica catches up",
         simulation.now,

@@ -346,7 +346,7 @@ class Run:
     def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
         """Judge the history by the consistency that the system claims, or by another consistency model."""
         claim = consistency if consistency is not None else self.scenario.resolved.system.consistency
-        return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
+        return Check(claim, self._judge(claim, model), self.violation, bool(self.scenario.check))
 
     def _judge(self, claim: str | None, model: str) -> Verdict | None:
         if claim is None:

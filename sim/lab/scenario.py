@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from sim.lab.stages import Precision
     from sim.lab.sweep import Sweep
 
-__all__ = ["Scenario"]
+__all__ = ["Checking", "Scenario"]
+
+Checking = bool | Literal["free"]
+"""Which invariants are checked: none, all, or only those that come free or are declared in one line."""
 
 
 @checked_methods
@@ -66,6 +69,8 @@ class Scenario(Value):
         How clients retry; a ``timeout`` of None is derived from the network.
     check:
         Check the invariants after every event, and raise an error if a message changes between send and delivery.
+        ``"free"``: only the invariants that every system has or declares in one line (`sim.invariants`), and not those
+        written by hand: shows what is found for a system that has no others.
     trace:
         True: record each message (the frame ``messages``). ``"full"``: also each step of a node, its cause and the
         change of its state (the frame ``steps``), and what messages say; see docs/trace.md.
@@ -86,7 +91,7 @@ class Scenario(Value):
     machines: Machine | Mapping[str, Machine] = field(default_factory=Machine)
     leader: str | None = None
     retry: Retry = field(default_factory=Retry)
-    check: bool = False
+    check: Checking = False
     trace: Tracing = False
     sample_every: Seconds | None = None
     name: str = ""

@@ -12,6 +12,7 @@ from simpy.events import Event
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
 from sim.faults import Trigger, unleash
+from sim.invariants import Agreement
 from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
 from sim.lab.triggers import Triggers
@@ -20,6 +21,7 @@ from sim.node import Node
 from sim.protocols.admin import Admin, AdminSettings
 from sim.protocols.client import Client, ClientSettings, Outcome
 from sim.protocols.kv import READS
+from sim.protocols.watching import watching
 from sim.recorder import Recorder
 from sim.system import Member, System, Violation, check_administration
 
@@ -54,7 +56,7 @@ class Simulation:
         self.seed = seed
         self.resolved = scenario.resolved
         self.system: System = self.resolved.system
-        self.cluster = Cluster(scenario.network, seed, tracing=scenario.trace, checking=scenario.check)
+        self.cluster = Cluster(scenario.network, seed, tracing=scenario.trace, checking=bool(scenario.check))
         self.env = self.cluster.env
         self.streams = self.cluster.streams
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
@@ -69,6 +71,8 @@ class Simulation:
         """Simulated seconds at which `finish` was called; None before."""
         self._calm = False
         self._broken_at_boot: Violation | None = None
+        self.agreement: Agreement | None = None
+        """With checking on: what the replicas have applied."""
         self._add_members()
         self._add_clients()
         self._watch()
@@ -126,12 +130,19 @@ class Simulation:
         return (*nearest[first:], *nearest[:first], *ordered[len(nearest) :])
 
     def _watch(self) -> None:
-        if self.scenario.check:
-            self.cluster.watch(self.system.invariants())
+        if not self.scenario.check:
+            return
+        groups = {name: member.group for name, member in self._members.items()}
+        self.agreement = Agreement(groups=groups, applied_is=self.system.applied)
+        asked = self.system.invariants()
+        if self.scenario.check == "free":
+            asked = [invariant for invariant in asked if invariant.is_free]
+        self.cluster.watch([self.agreement, *asked])
 
     def _boot(self) -> None:
         try:
-            self.cluster.boot()
+            with watching(self.agreement):
+                self.cluster.boot()
         except Violation as broken:  # a result, like one of a later step: the first step to be made raises it
             self._broken_at_boot = broken
         except Exception as error:
@@ -182,7 +193,7 @@ class Simulation:
             return
         try:
             self._raise_from_boot()
-            with TimeBar(lambda: self.now, end):
+            with TimeBar(lambda: self.now, end), watching(self.agreement):
                 self.env.run(until=end)
         except Exception as error:
             raise self._explain(error) from error.__cause__
@@ -191,7 +202,8 @@ class Simulation:
         """Process one event; False when no event is left."""
         try:
             self._raise_from_boot()
-            self.env.step()
+            with watching(self.agreement):
+                self.env.step()
         except EmptySchedule:
             return False
         except Exception as error:
@@ -247,6 +259,17 @@ class Simulation:
         from sim.lab.progress import run_until, waiting
 
         run_until(self, limit, lambda: not waiting(self))
+
+    def demand_survival(self) -> None:
+        """Raise SafetyViolation if a write that a client saw succeed is applied by no live replica.
+
+        Asked after all faults have ended, of a system that claims to be linearizable or sequential.
+        """
+        if self.agreement is not None and self.system.consistency in ("linearizable", "sequential"):
+            try:
+                self.agreement.demand_survival(self.members)
+            except Violation as error:
+                raise self._explain(error) from None
 
     @property
     def settling_time(self) -> float:
@@ -406,7 +429,8 @@ class Simulation:
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
         """Restart a crashed member; ``wiped``: with an empty disk."""
-        self.cluster.restart(name, wiped=wiped)
+        with watching(self.agreement):
+            self.cluster.restart(name, wiped=wiped)
 
     def pause(self, name: str) -> None:
         """Pause a member: it is alive, but none of its code runs."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sim.made import Made
 from sim.protocols.command import Command, Result
+from sim.protocols.watching import made
 from sim.refusals import refuse_shared_state
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class Application(Made):
     """
     not_judged: ClassVar[frozenset[str]] = frozenset()
     """Reads that cannot be judged from a history: verdicts leave them out, and count them."""
+
+    def __new__(cls, *arguments: Any, **given: Any) -> Self:
+        application = super().__new__(cls, *arguments, **given)
+        made(application)
+        return application
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -76,8 +76,9 @@ class KeyValueStore(Application):
 
 def on_value(value: Any, command: Command) -> tuple[Result, Any]:
     """The result of a command on a register with ``value`` (None: empty), and the register's new value."""
-    store = KeyValueStore()
-    if value is not None:
-        store.data[command.key] = value
-    result = store.apply(command)
-    return result, store.data.get(command.key)
+    _SCRATCH.data = {} if value is None else {command.key: value}
+    result = _SCRATCH.apply(command)
+    return result, _SCRATCH.data.get(command.key)
+
+
+_SCRATCH = KeyValueStore()  # to make one for each command would cost more than the command

@@ -192,6 +192,7 @@ def test_an_apply_that_draws_is_caught_by_the_invariants(name: str) -> None:
         "exactly once",
         "reads are never older than what was committed",
         "the store is the log, applied once and in order",
+        "replicas that applied the same hold the same",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node, part
 from sim.protocols.balancing.balanced import Balancing
@@ -210,6 +210,11 @@ class BalancedStore(Balancing):
     def invariants(self) -> Iterable[Invariant]:
         bounds = balancing_bounds(self.policy, self.guards, self.poll is not None)
         return (*self.store.invariants(), *bounds)
+
+    @property
+    def applied(self) -> Literal["final", "tentative", "unordered"]:
+        """As in the store."""
+        return self.store.applied
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
         """That of the store."""

@@ -165,6 +165,11 @@ class RpcStore(StateMachineSystem):
     def consistency(self) -> str | None:
         return "linearizable" if self.semantics == "at-most-once" and not self.front else None
 
+    @property
+    def applied(self) -> Literal["tentative"]:
+        """A crash undoes what is not on the server's disk yet."""
+        return "tentative"
+
     def invariants(self) -> Iterable[Invariant]:
         return (RpcInvariants(),) if self.semantics == "at-most-once" else ()
 

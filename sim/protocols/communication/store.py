@@ -288,6 +288,11 @@ class BroadcastStore(LedSystem, StateMachineSystem):
             return "linearizable"
         return _CLAIMS.get(self.order, "read-your-writes")
 
+    @property
+    def applied(self) -> Literal["final", "unordered"]:
+        """Without a total order, each replica applies the updates of a key in its order of delivery."""
+        return "final" if self.order in _ORDERED else "unordered"
+
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         return super().with_leader(place, places) if self.order in _ORDERED else self
 

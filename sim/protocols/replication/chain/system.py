@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.client import Client, Redirect, Reply
@@ -124,6 +124,11 @@ class ChainReplication(LedSystem, StateMachineSystem):
     @property
     def consistency(self) -> str | None:
         return None if self.unsafe else "linearizable"
+
+    @property
+    def applied(self) -> Literal["tentative"]:
+        """A server that is taken out of the chain may hold updates that its successors never had."""
+        return "tentative"
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:

@@ -223,6 +223,12 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
             return None  # a failover may undo acknowledged and read writes
         return {"backup": None, "session": "sequential"}.get(self.reads, "linearizable")
 
+    @property
+    def applied(self) -> Literal["final", "tentative"]:
+        """Tentative if a primary may apply what no backup has: a failover may undo it."""
+        alone = self.mode == "async" or self.fallback is not None or self.unsafe
+        return "tentative" if alone else "final"
+
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:
             raise LookupError(f"PrimaryBackup has no {role}")

@@ -71,4 +71,4 @@ def raft_invariants(application: Application | None = None) -> Iterable[Invarian
         ExactlyOnce,
         AcknowledgedIsCommitted,
     )
-    return [history, *(invariant(history=history) for invariant in invariants), *durable_before_send(history)]
+    return [history, *(invariant(history=history) for invariant in invariants), *durable_before_send()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, promises
-from sim.protocols.consensus.raft.invariants.history import RaftHistory, RaftInvariant
+from sim.protocols.consensus.raft.invariants.history import RaftInvariant
 from sim.protocols.consensus.raft.node import (
     AppendEntries,
     AppendEntriesReply,
@@ -73,7 +73,7 @@ class TermsNeverFall(RaftInvariant):
             )
 
 
-def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
+def durable_before_send() -> tuple[Invariant, ...]:
     """A server that has sent a term, a vote or an acknowledgement has it on disk.
 
     Once a later term is on disk, votes and acknowledgements of earlier terms no longer matter.
@@ -92,8 +92,7 @@ def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
         if message.index < node.floor() or node.current_term != message.term:
             return True  # in the snapshot; or the node follows a later leader, known in memory only
         known = node.term_at(message.index) if message.index <= node.last_index() else None
-        on_disk = history.durable_term_at(node.name, message.index)
-        return on_disk is not None and on_disk == known
+        return known is not None and _term_on_disk(stored, message.index) == known
 
     return (
         promises(lambda kind: hasattr(kind, "term"), keeps="current_term", shown=has_term),
@@ -109,3 +108,12 @@ def durable_before_send(history: RaftHistory) -> tuple[Invariant, ...]:
         ),
         promises(AppendEntriesReply, keeps=("current_term", "log"), shown=has_entry),
     )
+
+
+def _term_on_disk(stored: Stored, index: int) -> int | None:
+    """The term of the entry at ``index`` on a server's disk; None: there is no entry, or a snapshot replaced it."""
+    floor, term = stored("beginning") if "beginning" in type(stored.node)._durables else (0, 0)
+    log, at = stored("log"), index - floor - 1
+    if at == -1:
+        return int(term)
+    return log[at].term if 0 <= at < len(log) else None

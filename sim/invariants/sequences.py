@@ -1,0 +1,186 @@
+"""The order in which replicas apply commands, and how far in it each of them is.
+
+Commands that touch a common key interfere, and must be applied in one order everywhere; others commute (Lamport,
+"Generalized Consensus and Paxos", 2005). So there is one order for each key. A command that touches everything ends an
+*epoch*: it comes after all commands before it, on whatever key, and before all later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["Applied", "CommonSequence", "Disagreement", "LooseSequence", "Position", "Trail"]
+
+
+class Applied(NamedTuple):
+    """A command, its result, and the replica that was the first to apply it."""
+
+    command: Any
+    result: Any
+    node: str
+
+
+class Disagreement(Exception):
+    """Two replicas disagree: the name of the invariant, the replica that was first, and the facts."""
+
+    def __init__(self, invariant: str, other: str, *facts: str) -> None:
+        super().__init__(invariant, other, *facts)
+        self.invariant = invariant
+        self.other = other
+        self.facts = facts
+
+
+class Position:
+    """How far an application is.
+
+    Attributes: ``epoch``, the number of commands applied that touch everything; ``counts``, key -> how many that touch
+    it were applied since; ``total``, how many in all.
+    """
+
+    __slots__ = ("counts", "epoch", "total")
+
+    def __init__(self, epoch: int = 0, counts: Mapping[str, int] | None = None, total: int = 0) -> None:
+        self.epoch = epoch
+        self.counts: dict[str, int] = dict(counts or {})
+        self.total = total
+
+    def copy(self) -> Position:
+        """A position that moves on its own."""
+        return Position(self.epoch, self.counts, self.total)
+
+    @property
+    def key(self) -> Any:
+        """Equal for equal positions."""
+        return self.epoch, frozenset(self.counts.items())
+
+
+class Trail:
+    """What an application has applied, for replicas that may take it back: the last write, and the trail before it."""
+
+    __slots__ = ("before", "name", "total")
+
+    def __init__(self, name: Any = None, before: Trail | None = None) -> None:
+        self.name = name
+        self.before = before
+        self.total: int = 0 if before is None else before.total + 1
+
+    def copy(self) -> Trail:
+        """It never changes."""
+        return self
+
+    @property
+    def key(self) -> Any:
+        """The names of all writes, the latest first."""
+        names, here = [], self
+        while here.before is not None:
+            names.append(here.name)
+            here = here.before
+        return tuple(names)
+
+
+ONE_ORDER = "replicas apply the same commands in the same order"
+ONCE = "each command takes effect once"
+
+
+class CommonSequence:
+    """The order of a group of replicas: that of whoever applies a command first.
+
+    Attributes: ``first``, (session, sequence) -> how that command was applied first; ``total``, how many were.
+    """
+
+    final = True
+
+    def __init__(self) -> None:
+        self.first: dict[tuple[int, int], Applied] = {}
+        self.total = 0
+        self._epochs: list[dict[str, list[Applied]]] = [{}]
+        self._ends: list[tuple[Applied, dict[str, int]]] = []  # of each past epoch: what ended it, and when
+
+    def start(self) -> Any:
+        """The position of an application in its first state."""
+        return Position()
+
+    def apply(self, position: Any, command: Any, result: Any, keys: Iterable[str] | None, node: str) -> Any:
+        """A replica at a position applies a command: its next position. Raises `Disagreement`."""
+        if keys is None:
+            self._end_epoch(position, Applied(command, result, node))
+            return position
+        orders, counts = self._epochs[position.epoch], position.counts
+        fresh: list[list[Applied]] = []
+        known: Applied | None = None
+        for key in keys:
+            order = orders.get(key)
+            if order is None:
+                order = orders[key] = []
+            at = counts.get(key, 0)
+            if at == len(order):
+                fresh.append(order)
+            else:
+                known = order[at]
+                if known.command is not command and known.command != command:
+                    raise _disagreement(known, command, f"write number {at + 1} of {key}")
+            counts[key] = at + 1
+        if fresh:
+            if known is not None:
+                raise _disagreement(known, command, "this write, before all that touch its other keys")
+            if position.epoch < len(self._ends):
+                raise _disagreement(self._ends[position.epoch][0], command, "the next command")
+            applied = Applied(command, result, node)
+            self._is_new(applied)
+            for order in fresh:
+                order.append(applied)
+        position.total += 1
+        return position
+
+    def _end_epoch(self, position: Position, applied: Applied) -> None:
+        epoch = position.epoch
+        if epoch == len(self._ends):
+            for key, order in self._epochs[epoch].items():
+                if len(order) != position.counts.get(key, 0):
+                    raise _disagreement(
+                        order[position.counts.get(key, 0)], applied.command, "the next command"
+                    )
+            self._is_new(applied)
+            self._ends.append((applied, dict(position.counts)))
+            self._epochs.append({})
+        known, counts = self._ends[epoch]
+        if known.command != applied.command or counts != position.counts:
+            raise _disagreement(known, applied.command, f"the end of epoch {epoch + 1}")
+        position.epoch, position.counts = epoch + 1, {}
+        position.total += 1
+
+    def _is_new(self, applied: Applied) -> None:
+        command = applied.command
+        self.total += 1
+        if command.session < 0:
+            return
+        name = (command.session, command.sequence)
+        before = self.first.setdefault(name, applied)
+        if before is not applied:
+            raise Disagreement(
+                ONCE,
+                before.node,
+                f"{before.node} has applied {before.command!r}",
+                f"{applied.node} applies it after other writes: it stands in the order twice",
+            )
+
+
+class LooseSequence(CommonSequence):
+    """What replicas applied, where they may take it back, or need not have one order: nothing contradicts anything."""
+
+    final = False
+
+    def start(self) -> Any:
+        return Trail()
+
+    def apply(self, position: Any, command: Any, result: Any, keys: Iterable[str] | None, node: str) -> Any:
+        name = (command.session, command.sequence)
+        self.first.setdefault(name, Applied(command, result, node))
+        return Trail(name, position)
+
+
+def _disagreement(known: Applied, command: Any, where: str) -> Disagreement:
+    return Disagreement(
+        ONE_ORDER, known.node, f"{known.node} has applied {known.command!r} as {where}", f"now {command!r}"
+    )

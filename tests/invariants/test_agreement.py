@@ -1,0 +1,142 @@
+"""What comes free for any system with an application: agreement of replicas, seen through the application."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from sim import protocols
+from sim.invariants.sequences import CommonSequence, Disagreement
+from sim.lab import chaos, chaos_scenario
+from sim.node import Node
+from sim.protocols.command import Command, Result
+from sim.protocols.kv import KeyValueStore
+from sim.system import System
+from sim.testing import survive
+from tests.invariants import scribes
+
+
+def broken_by(node_class: type[Node], seeds: int = 12, storm: float = 3.0) -> dict[str, int]:
+    """The invariants that the storms of the first seeds break, with how many break each; only free ones are asked."""
+    system, found = System.of(node_class, consistency="linearizable"), dict[str, int]()
+    for seed in range(seeds):
+        scenario = dataclasses.replace(chaos_scenario(system, seed, storm=storm), check="free")
+        violation = chaos(system, seed, scenario=scenario).violation
+        if violation is not None:
+            found[violation.invariant] = found.get(violation.invariant, 0) + 1
+    return found
+
+
+ORDER = "replicas apply the same commands in the same order"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "invariant"),
+    [
+        ("Hasty", ORDER),
+        ("Forgetful", ORDER),
+        ("Ahead", ORDER),
+        ("Meddler", ORDER),
+        ("Twice", "each command takes effect once"),
+        ("Liar", "clients are told what came of their commands"),
+        ("Deaf", "every replica applies what one has applied"),
+        ("Shortcut", "acknowledged writes survive"),
+    ],
+)
+def test_each_mistake_of_a_foreign_node_class_breaks_an_invariant_that_nobody_declared(
+    mistake: str, invariant: str
+) -> None:
+    assert invariant in broken_by(getattr(scribes, mistake), seeds=5)
+
+
+def test_the_free_invariants_are_silent_on_the_correct_node_class() -> None:
+    for seed in range(5):
+        survive(System.of(scribes.Scribe, consistency="linearizable"), seed)
+
+
+class Bending(scribes.Scribe):
+    """A replica turns what it holds into something else, where no command notices it."""
+
+    def apply(self, line: scribes.Numbered) -> None:
+        super().apply(line)
+        if self.name == "n1":
+            self.shop.application.data["nobody asks for this key"] = self.done
+
+
+def test_replicas_at_one_position_hold_one_state() -> None:
+    assert set(broken_by(Bending, seeds=2)) == {"replicas that applied the same hold the same"}
+
+
+def test_a_state_that_was_tried_out_on_a_copy_is_not_judged() -> None:
+    class Trying(scribes.Scribe):
+        """Applies each command to a copy before it is in the book."""
+
+        def write(self, client: str, command: Command) -> None:
+            self.trial = self.shop.application.fresh()
+            self.trial.apply(command)
+            super().write(client, command)
+
+    assert not broken_by(Trying, seeds=3, storm=1.0)
+
+
+def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() -> None:
+    scenario = chaos_scenario(System.of(scribes.Scribe), 1, storm=0.5)
+    for check in (True, False):
+        simulation = dataclasses.replace(scenario, check=check).start(1)
+        simulation.run()
+        node: Any = simulation.members["n1"]
+        assert (type(node.shop.application) is KeyValueStore) is not check
+        assert node.shop.application == node.shop.application.fresh()  # whether watched or not
+    assert type(KeyValueStore()) is KeyValueStore
+
+
+def put(sequence: int, key: str = "x") -> Command:
+    return Command(0, sequence, "put", key, sequence)
+
+
+def test_commands_on_different_keys_commute_and_those_on_one_key_do_not() -> None:
+    order, done = CommonSequence(), Result("ok")
+    one, other = order.start(), order.start()
+    for command in (put(1, "x"), put(2, "y"), put(3, "x")):
+        order.apply(one, command, done, [command.key], "n0")
+    order.apply(other, put(2, "y"), done, ["y"], "n1")
+    order.apply(other, put(1, "x"), done, ["x"], "n1")
+    assert (one.total, other.total, order.total) == (3, 2, 3)
+    with pytest.raises(Disagreement, match="n0 has applied"):
+        order.apply(other, put(4, "x"), done, ["x"], "n1")
+
+
+@pytest.mark.parametrize("late", [("x",), ("x", "y")])
+def test_a_command_that_touches_everything_comes_after_all_before_it(late: tuple[str, ...]) -> None:
+    order, done = CommonSequence(), Result("ok")
+    one, other = order.start(), order.start()
+    order.apply(one, put(1, "x"), done, ["x"], "n0")
+    order.apply(one, put(2), done, None, "n0")
+    with pytest.raises(Disagreement):  # it lacks the write before
+        order.apply(other, put(2), done, None, "n1")
+    other = order.start()
+    order.apply(other, put(1, "x"), done, ["x"], "n1")
+    with pytest.raises(Disagreement):  # no other write came before
+        order.apply(other, put(3), done, late, "n1")
+
+
+def test_a_command_on_two_keys_has_its_place_among_the_writes_of_both() -> None:
+    order, done = CommonSequence(), Result("ok")
+    one, other = order.start(), order.start()
+    order.apply(one, put(1, "x"), done, ["x"], "n0")
+    order.apply(one, put(2), done, ["x", "y"], "n0")
+    with pytest.raises(Disagreement):
+        order.apply(other, put(2), done, ["x", "y"], "n1")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", sorted(protocols.__all__))
+def test_the_free_invariants_are_silent_on_every_system(name: str) -> None:
+    kind = getattr(protocols, name)
+    if not issubclass(kind, System):
+        pytest.skip("no system")
+    for seed in range(20):
+        run = chaos(kind(), seed, scenario=dataclasses.replace(chaos_scenario(kind(), seed), check="free"))
+        assert run.violation is None, f"seed {seed}: {run.violation}"
