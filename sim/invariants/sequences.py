@@ -84,7 +84,7 @@ ONCE = "each command takes effect once"
 
 
 class CommonSequence:
-    """The order of a group of replicas: that of whoever applies a command first.
+    """The order of a group of replicas: that of the replica that applies a command first.
 
     Attributes: ``first``, (session, sequence) -> how that command was applied first; ``total``, how many were.
     """
