@@ -22,11 +22,11 @@ _COMMANDS = {
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
     "describe": "Say in sentences what a scenario will run, and what was derived.",
     "init": "Write a scenario file with comments, to change and run.",
-    "list": "List systems, networks, workloads, faults and scenarios.",
+    "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",
-    "run": "Run a scenario script.",
+    "run": "Run a scenario: a script, or a file in TOML or JSON.",
     "schema": "Print the JSON Schema of scenario files, for editors.",
     "sweep": "Run a scenario with fields varied.",
     "zoo": "List famous mistakes, or tell one.",
@@ -102,7 +102,10 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="sim")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """A simulator for distributed systems: scenarios in, frames, verdicts and charts out."""
+    """A simulator for distributed systems: scenarios in, frames, verdicts and charts out.
+
+    `sim COMMAND --help` explains a command. `sim list` shows what a scenario can be made of.
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

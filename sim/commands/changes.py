@@ -94,7 +94,11 @@ def changes(command: _Command) -> Callable[..., Any]:
 
 _OPTIONS = (
     click.option(
-        "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Change a field of the scenario."
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Change a field of the scenario, such as system.nodes=3; may be repeated.",
     ),
     click.option(
         "--network",

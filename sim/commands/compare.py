@@ -32,6 +32,7 @@ __all__ = ["command"]
     "--scenario",
     "script",
     default=None,
+    metavar="SCENARIO",
     help="Script, TOML or JSON; default: five measured regions.",
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 5, or 20 with --precision.")

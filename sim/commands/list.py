@@ -12,7 +12,7 @@ from sim.commands.inputs import story_folders
 __all__ = ["command"]
 
 
-@click.command("list")
+@click.command("list", epilog="Example: sim list --scenarios scenarios")
 @click.option(
     "--scenarios",
     "folder",

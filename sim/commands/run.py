@@ -42,6 +42,7 @@ _Found = tuple["Scenario", Any, str | None]
     type=click.Path(path_type=Path),
     callback=writable,
     default=None,
+    metavar="FOLDER",
     help="Folder for charts and frames.",
 )
 @allow_modules

@@ -9,7 +9,7 @@ import click
 __all__ = ["command"]
 
 
-@click.command("schema")
+@click.command("schema", epilog="Example: sim schema > scenario.schema.json")
 def command() -> None:
     """Print the JSON Schema of scenario files (JSON and TOML), for editors and other programs.
 

@@ -24,7 +24,12 @@ __all__ = ["command"]
 @click.command("sweep", epilog="Example: sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7")
 @click.argument("script")
 @click.option(
-    "--vary", "varied", multiple=True, required=True, metavar="FIELD=A,B,C", help="Values of a field."
+    "--vary",
+    "varied",
+    multiple=True,
+    required=True,
+    metavar="FIELD=A,B,C",
+    help="Values of a field, such as system.nodes=3,5,7; of several fields: every combination.",
 )
 @click.option("--seeds", type=int, default=None, help="How many seeds; default: 3, or 20 with --precision.")
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")

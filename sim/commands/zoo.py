@@ -7,7 +7,7 @@ import click
 __all__ = ["command"]
 
 
-@click.command("zoo")
+@click.command("zoo", epilog="Example: sim zoo RF3")
 @click.argument("mistake", metavar="[MISTAKE]", required=False)
 def command(mistake: str | None) -> None:
     """List famous mistakes in distributed protocols, or tell one: `sim zoo RF3`.

@@ -129,9 +129,14 @@ def test_a_process_of_its_own_says_the_same(arguments: list[str], code: int) -> 
 def test_help_and_every_subcommands_help_have_an_example() -> None:
     overview = sim("--help")
     assert overview.returncode == 0
-    for name in ("run", "compare", "sweep", "list", "demo", "check", "reproduce", "new", "schema"):
-        assert name in overview.stdout
-        assert "Usage: sim " + name in sim(name, "--help").stdout
+    commands = re.findall(
+        r"^  (\w+) ", overview.stdout.partition("Commands:")[2].partition("Examples:")[0], re.M
+    )
+    assert len(commands) >= 13
+    for name in commands:
+        shown = sim(name, "--help").stdout
+        assert "Usage: sim " + name in shown
+        assert re.search(rf"Examples?: sim {name}\b", shown), name
     assert "sim run scenarios/raft_failover.py --seed 7" in overview.stdout
 
 
