@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
 from sim.refusals import refuse_shared_state
 from sim.settings import MOST_MEMBERS, Seconds, Value
+from sim.values import is_message
 
 if TYPE_CHECKING:
     from sim.node import Node
@@ -580,12 +581,25 @@ def hooks_of(invariants: Iterable[Invariant], name: str) -> list[Callable[..., N
 class MessageHooks(dict[type, list[MessageHook]]):
     """Class of messages -> the hooks of that name of the invariants that are told of it, found at its first message."""
 
-    def __init__(self, invariants: Iterable[Invariant], name: str) -> None:
+    def __init__(self, name: str, invariants: Iterable[Invariant] = ()) -> None:
         super().__init__()
-        self._invariants = tuple(invariants)
         self._name = name
+        self._listeners: list[MessageHook] = []
+        self.take_from(invariants)
+
+    def add_listener(self, hear: MessageHook) -> None:
+        """Call this, too, with messages of every class."""
+        self._listeners.append(hear)
+        self.clear()
+
+    def take_from(self, invariants: Iterable[Invariant]) -> None:
+        """From now on, have the hooks of these invariants."""
+        self._invariants = tuple(invariants)
+        self.clear()
 
     def __missing__(self, kind: type) -> list[MessageHook]:
-        hooks = hooks_of((each for each in self._invariants if each.is_told_of(kind)), self._name)
-        self[kind] = hooks
+        if not is_message(kind):
+            return []  # it is refused where it is sent
+        told = hooks_of((each for each in self._invariants if each.is_told_of(kind)), self._name)
+        hooks = self[kind] = [*told, *self._listeners]
         return hooks

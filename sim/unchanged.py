@@ -14,7 +14,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Iterable
 from operator import is_
-from typing import Any
+from typing import Any, NoReturn
 
 from sim.values import PLAIN, is_message
 
@@ -27,10 +27,10 @@ Parts = tuple[Any, ...]
 class Picture:
     """The state of a message when the picture was taken: its mutable objects, and their contents."""
 
-    __slots__ = ("_message", "messages", "others")
+    __slots__ = ("message", "messages", "others")
 
     def __init__(self, message: Any) -> None:
-        self._message = message
+        self.message = message
         self.messages: list[tuple[Any, Parts]] = []  # it, and those in it
         self.others: list[tuple[_Look, Any, Parts]] = []
         message._add_to(self)
@@ -46,7 +46,7 @@ class Picture:
         return True
 
     def _is_equal(self) -> bool:
-        return bool(digest_of(self._message) == _DigestThen(self)(self._message))
+        return bool(digest_of(self.message) == _DigestThen(self)(self.message))
 
     def add(self, value: Any) -> None:
         """Look at a value that is not `PLAIN`: a part of the message."""
@@ -84,12 +84,8 @@ def _fields(value: Any) -> Parts:
     return values
 
 
-def _message_is_same(value: Any, held: Parts) -> bool:
-    return bool(value._refers_to(held))
-
-
-def _tuple_is_same(value: Parts, held: Parts) -> bool:
-    return True  # it cannot change
+def _is_not_asked(value: Any, held: Parts) -> NoReturn:
+    raise AssertionError("a message compares itself, and a tuple cannot change")
 
 
 def _list_is_same(value: list[Any], held: Parts) -> bool:
@@ -115,8 +111,8 @@ def _reads_same(value: Any, held: Parts) -> bool:
     return _texts(value) == held
 
 
-_MESSAGE = _Look(_fields, _message_is_same)
-_TUPLE = _Look(tuple, _tuple_is_same)
+_MESSAGE = _Look(_fields, _is_not_asked)
+_TUPLE = _Look(tuple, _is_not_asked)
 _LIST = _Look(tuple, _list_is_same)
 _DICT = _Look(_items, _dict_is_same)
 _OTHER = _Look(_texts, _reads_same)

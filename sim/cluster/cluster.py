@@ -58,8 +58,8 @@ class Cluster:
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: tuple[Invariant, ...] = ()  # those of `watch`
         self._events_heard: list[Callable[[str, str, dict[str, Any]], None]] = []  # by listeners
-        self._sends_heard: list[Callable[[str, str, Any], None]] = []
-        self._find_hooks()
+        self.on_wait, self.on_send, self.on_deliver = map(MessageHooks, ("on_wait", "on_send", "on_deliver"))
+        self._call(())
         self._groups: dict[str, list[str]] = {}
         self._sharing = Sharing(self)
 
@@ -106,10 +106,10 @@ class Cluster:
 
     def watch(self, invariants: Iterable[Invariant]) -> None:
         """Call these invariants from now on (only with ``checking``)."""
-        for invariant in invariants:
+        watched = tuple(invariants)
+        for invariant in watched:
             invariant.now = lambda: float(self.env.now)
-            self.invariants += (invariant,)
-        self._find_hooks()
+        self._call((*self.invariants, *watched))
         if self.checking and self.invariants:
             self._hear_sends()
 
@@ -125,28 +125,30 @@ class Cluster:
         """
         if on_event is not None:
             self._events_heard.append(on_event)
-            self._find_hooks()
+            self._call(self.invariants)
         if on_send is not None:
-            self._sends_heard.append(on_send)
+            self.on_send.add_listener(on_send)
             self._hear_sends()
 
     def _hear_sends(self) -> None:
-        self.network.on_send = self._sent_and_heard if self._sends_heard else self._sent
+        self.network.on_send = self.on_send
         self.network.rewire()
 
     def stop_watching(self) -> None:
         """Call no invariant from now on: one of them is broken."""
-        self.invariants = ()
-        self._find_hooks()
+        self._call(())
 
-    def _find_hooks(self) -> None:
-        """Find the hooks of the invariants that have one of their own."""
-        self._on_wait, self._on_send, self._on_deliver = (
-            MessageHooks(self.invariants, name) for name in ("on_wait", "on_send", "on_deliver")
-        )
-        self._on_step: list[Callable[[Node], None]] = hooks_of(self.invariants, "on_step")
-        judged = hooks_of(self.invariants, "on_event") if self.checking else []
-        self._on_event: list[Callable[[str, str, dict[str, Any]], None]] = [*judged, *self._events_heard]
+    def _call(self, invariants: tuple[Invariant, ...]) -> None:
+        """From now on, call the hooks of these invariants (none without checking), and the listeners."""
+        self.invariants = invariants
+        called = invariants if self.checking else ()
+        for hooks in (self.on_wait, self.on_send, self.on_deliver):
+            hooks.take_from(called)
+        self._on_step: list[Callable[[Node], None]] = hooks_of(called, "on_step")
+        self._on_event: list[Callable[[str, str, dict[str, Any]], None]] = [
+            *hooks_of(called, "on_event"),
+            *self._events_heard,
+        ]
 
     def watch_only(self, wanted: Callable[[Invariant], bool]) -> None:
         """From now on, call only those of the present invariants that are ``wanted``."""
@@ -221,11 +223,6 @@ class Cluster:
         for hear in self._on_event:
             hear(node, event, detail)
 
-    def before_delivery(self, src: str, dst: str, message: Any) -> None:
-        """Call the invariants with a message that ``dst`` is about to handle."""
-        for hear in self._on_deliver[message.__class__]:
-            hear(src, dst, message)
-
     def after_step(self, node: Node) -> None:
         """Call the invariants after a handler of this node has run."""
         for hear in self._on_step:
@@ -238,20 +235,6 @@ class Cluster:
     def before_first_step(self, node: Node) -> None:
         """Called when checking is on and a node, whose parts exist already, is about to boot."""
         self._sharing.booted(node)
-
-    def waits(self, src: str, dst: str, message: Any) -> None:
-        """Tell the invariants of a message that waits for its sender's disk."""
-        for hear in self._on_wait[message.__class__]:
-            hear(src, dst, message)
-
-    def _sent(self, src: str, dst: str, message: Any) -> None:
-        for hear in self._on_send[message.__class__]:
-            hear(src, dst, message)
-
-    def _sent_and_heard(self, src: str, dst: str, message: Any) -> None:
-        self._sent(src, dst, message)
-        for hear in self._sends_heard:
-            hear(src, dst, message)
 
     def sample(self, node: str, gauge: str, value: float) -> None:
         """Append to the frame ``samples``."""

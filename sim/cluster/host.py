@@ -63,6 +63,7 @@ class NodeHost:
         self.name = member.name
         self.place = place
         self.profile = profile
+        self._messages_are_free = profile.messages_are_free
         self.settings = settings
         self.env = cluster.env
         self.node: Node | None = None
@@ -280,10 +281,10 @@ class NodeHost:
     def _take_in(self, delivery: Delivery) -> None:
         """Give a message to the cores, or to its handler if messages cost nothing."""
         self.messages_in += 1
-        profile = self.profile
-        if profile.messages_are_free:
+        if self._messages_are_free:
             self.handle(delivery)
         else:
+            profile = self.profile
             cost = profile.per_message
             if profile.per_byte:
                 cost += profile.per_byte * delivery[1].wire_bytes
@@ -300,8 +301,8 @@ class NodeHost:
             self.halt.late.append((self.handle, (delivery,)))
             return
         handler = self._handler_of(src, message)
-        if self.cluster.checking:
-            self.cluster.before_delivery(src, self.name, message)
+        for hear in self.cluster.on_deliver[message.__class__]:
+            hear(src, self.name, message)
         self.step(handler, (src, message))
 
     def dispatch(self, src: str, message: Any) -> None:
@@ -364,8 +365,8 @@ class NodeHost:
             needed = self.disk.unsynced
             if needed:
                 self._outbox.append((needed, dst, self.to_wait(message)))
-                if self.cluster.checking:
-                    self.cluster.waits(self.name, dst, message)
+                for hear in self.cluster.on_wait[message.__class__]:
+                    hear(self.name, dst, message)
                 return
         self.routes[dst](message)
 
@@ -399,17 +400,17 @@ class NodeHost:
     def to_self(self, message: Any) -> None:
         """Send a message to this node itself: it is the node's next step. Of the rest, only invariants see it."""
         check_message(message)
-        heard = self.cluster.network.on_send
-        if heard is not None:
-            heard(self.name, self.name, message)
+        for hear in self.cluster.on_send[message.__class__]:
+            hear(self.name, self.name, message)
         picture = Picture(message) if self.cluster.checking else None
         self._own_steps.count()
         self._own_steps.add(self._from_self, (message, picture))
 
     def _from_self(self, message: Any, picture: Picture | None) -> None:
         if picture is not None:
-            require_unchanged(message, picture, self.name, self.name)
-            self.cluster.before_delivery(self.name, self.name, message)
+            require_unchanged(picture, self.name, self.name)
+        for hear in self.cluster.on_deliver[message.__class__]:
+            hear(self.name, self.name, message)
         self.step(self._handler_of(self.name, message), (self.name, message))
 
     def reply(self, src: str, message: Any, hold: bool) -> None:

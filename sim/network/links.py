@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heappush
 from itertools import repeat
@@ -34,6 +34,7 @@ MOST_RETRIES = 15
 """Linux sends a segment again at most this many times, and then closes the connection (tcp_retries2)."""
 
 Send = Callable[[Any], None]
+Hear = Callable[[str, str, Any], None]
 
 
 class Receiver(Protocol):
@@ -184,7 +185,9 @@ class Network:
         self.checking = checking
         self.links: dict[tuple[str, str], Link] = {}
         self.places: dict[str, str] = {}
-        self.on_send: Callable[[str, str, Any], None] | None = None  # calls the invariants
+        self.on_send: Mapping[type, Iterable[Hear]] | None = (
+            None  # the invariants that hear a class of messages
+        )
         self._receivers: dict[str, Receiver] = {}
         self._routes: dict[tuple[str, bool], _Routes] = {}
         self._beside: dict[str, str] = {}  # client -> the node that it is placed at
@@ -194,6 +197,7 @@ class Network:
         self._held: list[Held] = []
         self._in_flight: dict[int, tuple[Any, ...]] = {}
         self._serial = 0
+        self._pictured: tuple[float, Picture] | None = None  # the last picture, and when it was taken
 
     # Hosts and routes
 
@@ -227,14 +231,13 @@ class Network:
         The invariants must see a message at the moment when its node sends it. Later delays (of a core or a network
         card, of a stream that is cut) take time, and in that time the state of the node changes.
         """
-        on_send = self.on_send
-        if on_send is None:
+        hooks = self.on_send
+        if hooks is None:
             return send
 
         def send_and_tell(message: Any) -> None:
-            if not getattr(message.__class__, "_is_message", False):
-                check_message(message)
-            on_send(src, dst, message)
+            for hear in hooks[message.__class__]:
+                hear(src, dst, message)
             send(message)
 
         return send_and_tell
@@ -400,18 +403,22 @@ class Network:
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
         """A message of a careful link has reached the other end."""
         link, receiver, message, sent, picture, serial = flight
-        if self.tracing:
+        if self._holding is not None or self.tracing:
             self._in_flight.pop(serial, None)
-        if self._holding is not None and self._holding(link.src, link.dst, message):
-            self._held.append(Held(link.src, link.dst, message, sent, picture))
+            if self._holding is not None and self._holding(link.src, link.dst, message):
+                self._held.append(Held(link.src, link.dst, message, sent, picture))
+                return
+            self._hand_over(receiver, link.src, message, sent, picture)
             return
-        self._hand_over(receiver, link.src, message, sent, picture)
+        if picture is not None and not picture.is_true():
+            require_unchanged(picture, link.src, receiver.name)
+        receiver.receive(link.src, message)
 
     def _hand_over(
         self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture | None
     ) -> None:
         if picture is not None:
-            require_unchanged(message, picture, src, receiver.name)
+            require_unchanged(picture, src, receiver.name)
         if self.tracing:
             fate = "delivered" if receiver.handlers else "crashed"
             self._trace(src, receiver.name, message, sent, self.env._now, fate)
@@ -420,7 +427,7 @@ class Network:
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
         """Schedule the arrival of a message of a careful link at a simulated time (seconds)."""
         env = self.env
-        picture = Picture(message) if self.checking else None
+        picture = self.picture_of(message) if self.checking else None
         serial = 0
         if self.tracing:
             serial = self._serial = self._serial + 1
@@ -428,6 +435,15 @@ class Network:
         if serial:
             self._in_flight[serial] = flight
         heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
+
+    def picture_of(self, message: Any) -> Picture:
+        """Its picture; a message that goes out several times at one instant (to many, or duplicated) has one."""
+        last, now = self._pictured, self.env._now
+        if last is not None and last[1].message is message and last[0] == now:
+            return last[1]
+        picture = Picture(message)
+        self._pictured = (now, picture)
+        return picture
 
     def drop(self, link: Link, message: Any, fate: str) -> None:
         """Count a message that will not arrive, and record it when tracing."""
@@ -446,11 +462,11 @@ class Network:
         self._in_flight.clear()
 
 
-def require_unchanged(message: Any, picture: Picture, src: str, dst: str) -> None:
+def require_unchanged(picture: Picture, src: str, dst: str) -> None:
     """Raise AssertionError if a message has changed since it was sent, when the picture was taken."""
     if not picture.is_true():
         raise AssertionError(
-            f"{message!r} from {src} to {dst} was changed after it was sent: "
+            f"{picture.message!r} from {src} to {dst} was changed after it was sent: "
             "messages carry values, not shared mutable state"
         )
 
@@ -517,7 +533,7 @@ def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
 def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     """A link with all features: transports, bandwidth, bursts, duplication, faults, tracing, checking."""
-    env, spec = network.env, link.spec
+    env, spec = network.env, link.spec  # a change of the link, by a fault or a cut, makes it again
     in_order = spec.transport in ("fifo", "stream")
     stream = spec.transport == "stream"
     limited = spec.bandwidth is not None
@@ -525,6 +541,9 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
 
     loss, burst, played = spec.loss, spec.burst, spec.playback
     draw_loss = link.draw_loss if loss else None
+    only_loss = not (played or burst or link.extra_loss)
+    duplicate, slowdown = spec.duplicate, link.slowdown
+    draw_duplicate = link.draw_duplicate if duplicate else None
 
     def is_lost(sent: float) -> bool:
         lost = draw_loss is not None and draw_loss() < loss
@@ -562,13 +581,14 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         else:
             latency = latency_at(env._now) if in_order else draw_latency()
         # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
-        arrival = env._now + waited + latency * link.slowdown
+        arrival = env._now + waited + latency * slowdown
         if in_order:
             arrival = link.last_arrival = max(arrival, link.last_arrival)
         put_on_its_way(link, receiver, message, arrival)
 
     def send(message: Any) -> None:
         if link.cuts and stream:
+            check_message(message)
             network.keep(link, message)
             return
         link.messages += 1
@@ -586,11 +606,12 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
             if delay < inf:
                 launch(message, waited + delay)
             return
-        if is_lost(env._now):
+        lost = (draw_loss is not None and draw_loss() < loss) if only_loss else is_lost(env._now)
+        if lost:
             network.drop(link, message, "lost")
         else:
             launch(message, waited)
-        if spec.duplicate and link.draw_duplicate() < spec.duplicate:
+        if draw_duplicate is not None and draw_duplicate() < duplicate:
             link.duplicated += 1
             launch(message, waited)
 

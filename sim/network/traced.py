@@ -54,7 +54,7 @@ class TracedNetwork(Network):
 
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
         env = self.env
-        picture = Picture(message) if self.checking else None
+        picture = self.picture_of(message) if self.checking else None
         row = self._row(link, message, "in flight")
         flight = (link, receiver, message, env._now, picture, row)
         heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
@@ -118,7 +118,7 @@ class TracedNetwork(Network):
         self, receiver: Receiver, src: str, message: Any, picture: Picture | None, row: MessageRow, fate: str
     ) -> None:
         if picture is not None:
-            require_unchanged(message, picture, src, receiver.name)
+            require_unchanged(picture, src, receiver.name)
         row[_DELIVERED] = self.env._now
         row[_FATE] = fate if receiver.handlers else "crashed"
         self.arriving = row

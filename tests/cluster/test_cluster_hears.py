@@ -116,7 +116,9 @@ def test_what_an_invariant_hears_is_a_tuple_of_classes() -> None:
 
 def test_hooks_are_found_once_for_each_class_of_messages() -> None:
     words, numbers = ListensToWords(), ListensToNumbers()
-    hooks = MessageHooks([words, numbers], "on_send")
+    hooks = MessageHooks("on_send", [words, numbers])
     assert [hook.__self__ for hook in hooks[Word]] == [words]  # type: ignore[attr-defined]
     assert [hook.__self__ for hook in hooks[Number]] == [numbers]  # type: ignore[attr-defined]
     assert hooks[Word] is hooks[Word]
+    hooks.take_from([numbers])
+    assert [len(hooks[kind]) for kind in (Word, Number)] == [0, 1]

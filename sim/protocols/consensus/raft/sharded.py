@@ -98,7 +98,7 @@ class PerGroup(Invariant):
         self.group_of = self.system.group_of
         self.invariants = [list(group.invariants()) for group in self.system.each]
         self._on_wait, self._on_send, self._on_deliver = (
-            [MessageHooks(invariants, name) for invariants in self.invariants]
+            [MessageHooks(name, invariants) for invariants in self.invariants]
             for name in ("on_wait", "on_send", "on_deliver")
         )
         self._on_step = [hooks_of(invariants, "on_step") for invariants in self.invariants]
