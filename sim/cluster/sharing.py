@@ -14,7 +14,7 @@ import dis
 import functools
 import inspect
 import types
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -40,7 +40,10 @@ _HOSTS_OWN = (
 )
 _LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
 
-Reached = tuple[str, Any]  # the path so far, and the object there
+Path = tuple[Any, ...]
+"""The way to an object: the path before the last step, and what the step adds; `_written` makes a text of it."""
+Reached = tuple[Path, Any]  # the path so far, and the object there
+Known = dict[int, Any]  # id -> the object, which stays alive with it: a look-up, never an order
 
 
 class Sharing:
@@ -80,22 +83,22 @@ class Sharing:
     def look(self) -> None:
         """Raise TypeError if two nodes share a mutable object, or if a global or attribute of a class has changed."""
         self._look_at_code()
-        found: dict[int, tuple[Any, Node, str]] = {}  # id of a mutable object: a look-up, never an order
-        given = self._given()
+        found: dict[int, tuple[Any, Node, Path]] = {}  # id of a mutable object: a look-up, never an order
+        known = self._given()
         for node in [*self._cluster.nodes.values(), *self._former.values()]:
-            for value, path in _reached(node, given):
+            for value, path in _reached(node, known):
                 first = found.setdefault(id(value), (value, node, path))
                 if first[1] is not node:
-                    raise TypeError(_message(value, first[1], first[2], node, path))
+                    raise TypeError(_message(value, first[1], _written(first[2]), node, _written(path)))
 
-    def _given(self) -> set[int]:
-        """The ids of all objects that can be reached from the attributes that hosts give their nodes."""
-        given: dict[int, Any] = {}
+    def _given(self) -> Known:
+        """All objects that can be reached from the attributes that hosts give their nodes."""
+        given: Known = {}
         for host in self._cluster.hosts.values():
-            roots = [("", value) for value in host.identity.values()]
-            for _ in _walk(roots, given, (), caches=True):
+            roots: list[Reached] = [((), value) for value in host.identity.values()]
+            for _ in _walk(roots, given, given, caches=True):
                 pass
-        return set(given)
+        return given
 
     def _look_at_code(self) -> None:
         for place, before in self._before.values():
@@ -146,35 +149,42 @@ def _stands_below(module: str) -> bool:
 # The objects that a node refers to
 
 
-def _reached(node: Node, given: set[int]) -> Iterator[tuple[Any, str]]:
-    """The mutable objects that a node refers to, directly or indirectly, each with the path to it."""
-    mine: dict[int, Any] = {id(node): node}
-    yield node, "self"
-    roots = []
+def _reached(node: Node, known: Known) -> Iterator[tuple[Any, Path]]:
+    """The mutable objects that a node refers to, directly or indirectly, each with the path to it.
+
+    Not those that are ``known``; immutable objects become known, because many nodes refer to the same ones.
+    """
+    mine: Known = {id(node): node}
+    yield node, ((), "self")
+    roots: list[Reached] = []
     for owner in _owners(node):
         prefix = f"{owner.part_name}." if isinstance(owner, Part) else ""
         mine[id(owner)] = owner
         roots += [
-            (f"{prefix}{name}", value) for name, value in vars(owner).items() if name not in Verbs.__dict__
+            (((), f"{prefix}{name}"), value)
+            for name, value in vars(owner).items()
+            if name not in Verbs.__dict__
         ]
-    yield from _walk(roots, mine, given)
+    yield from _walk(roots, mine, known)
 
 
 def _walk(
-    roots: list[Reached], seen: dict[int, Any], given: Collection[int], *, caches: bool = False
-) -> Iterator[tuple[Any, str]]:
-    """The mutable objects that can be reached from ``roots``, except those in ``seen`` or ``given``.
+    roots: list[Reached], seen: Known, known: Known, *, caches: bool = False
+) -> Iterator[tuple[Any, Path]]:
+    """The mutable objects that can be reached from ``roots``, except those in ``seen`` or ``known``.
 
     With ``caches``, also through values that immutable objects have cached (`functools.cached_property`).
     """
     stack = roots[::-1]
     while stack:
         path, value = stack.pop()
-        if id(value) in seen or id(value) in given or isinstance(value, _LEAVES):
+        address = id(value)
+        if address in known or address in seen or isinstance(value, _LEAVES):
             continue
         if is_immutable(value) and not (caches and hasattr(value, "__dict__")):
+            known[address] = value
             continue
-        seen[id(value)] = value
+        seen[address] = value
         if isinstance(value, types.MethodType):
             stack.append((path, value.__self__))
             continue
@@ -202,26 +212,37 @@ def _is_mutable(value: Any) -> bool:
     )
 
 
-def _steps_from(path: str, value: Any) -> Iterator[Reached]:
+def _steps_from(path: Path, value: Any) -> Iterator[Reached]:
     if isinstance(value, dict | types.MappingProxyType):
         for key, item in value.items():
             if item.__class__ not in PLAIN:
-                yield f"{path}[{shown(key)}]", item
+                yield (path, "[", key, "]"), item
             if key.__class__ not in PLAIN:
-                yield f"{path}, a key", key
+                yield (path, ", a key"), key
     elif isinstance(value, list | tuple | set | frozenset) or hasattr(type(value), "appendleft"):
         for item in value:
             if item.__class__ not in PLAIN:
-                yield f"{path}[...]", item
+                yield (path, "[...]"), item
     elif isinstance(value, functools.partial):
         yield path, (value.args, value.keywords, value.func)
     for name, item in getattr(value, "__dict__", {}).items():
-        yield f"{path}.{name}", item
+        yield (path, ".", name), item
     for base in type(value).__mro__:
         slots = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
-                yield f"{path}.{name}", getattr(value, name)
+                yield (path, ".", name), getattr(value, name)
+
+
+def _written(path: Path) -> str:
+    """A path as text. It is written only if it is shown: a search follows many thousand paths."""
+    steps = []
+    while path:
+        path, *step = path
+        if step[0] == "[":
+            step[1] = shown(step[1])
+        steps.append("".join(step))
+    return "".join(reversed(steps))
 
 
 # The variables that the code of a class refers to
