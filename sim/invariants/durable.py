@@ -36,7 +36,8 @@ class Stored:
 
     def __call__(self, name: str) -> Any:
         """The value of a field on disk, its default where it was never written; ``"part.field"`` of a part."""
-        return self._disk.durable(name, self._find(name)[1].empty)
+        _, declared = self._found.get(name) or self._find(name)
+        return self._disk.durable(name, declared.empty)
 
     def unsynced(self, names: Iterable[str]) -> int:
         """The last record of the disk that changes one of these fields and is not synced; 0: there is none."""
@@ -52,30 +53,25 @@ class Stored:
         Raises ValueError for a field that the node does not have at all.
         """
         for name in names:
-            owner, declared = self._find(name)
+            owner, declared = self._found.get(name) or self._find(name)
             if declared.field not in owner.__class__._durables:
                 return name
-            if self._disk.last_change(name):
+            held, on_disk = owner.__dict__[declared.field], self._disk.durable(name, declared.empty)
+            if held is on_disk or self._disk.last_change(name):
                 continue
-            held, on_disk = owner.__dict__[declared.field], self(name)
-            if held is not on_disk and not isinstance(held, _CONTAINERS) and held != on_disk:
+            if not isinstance(held, _CONTAINERS) and held != on_disk:
                 return name
         return None
 
     def _find(self, name: str) -> tuple[Any, Durable]:
         """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
-        found = self._found.get(name)
-        if found is None:
-            found = self._found[name] = self._look_up(name)
-        return found
-
-    def _look_up(self, name: str) -> tuple[Any, Durable]:
         plain, owner = name, cast(Any, self.node)
         if "." in name:
             part, _, plain = name.rpartition(".")
             owner = self.node.__dict__.get(part)
         declared = getattr(owner.__class__, "_durables", {}).get(plain)
         if declared is not None:
+            self._found[name] = owner, declared
             return owner, declared
         if not hasattr(owner, plain):
             known = ", ".join(type(self.node)._durables) or "none"
@@ -84,6 +80,7 @@ class Stored:
             )
         absent = Durable()
         absent.field = plain
+        self._found[name] = owner, absent
         return owner, absent
 
 
@@ -188,8 +185,8 @@ class DurableBeforeSend(Invariant):
             self._waiting.pop(node, None)
 
     def _leaves(self, src: str, said: _Said) -> None:
-        stored = said.stored
-        if not (stored.has(said.needed) and self.is_shown(stored, said.message, said.dst)):
+        stored, synced = said.stored, not said.needed or said.stored.has(said.needed)
+        if not (synced and self.is_shown(stored, said.message, said.dst)):
             held = ", ".join(f"{name}={told(stored(name))}" for name in self.keeps)
             self.violated(src, f"it sends {said.message!r} to {said.dst}", f"its disk has {held}")
 

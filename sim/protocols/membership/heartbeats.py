@@ -277,11 +277,13 @@ class DetectorSafety(Invariant):
             return
         self.hosts[node.name] = node.host
         self.intervals[node.name] = node.detector.interval
-        self.awake.setdefault(node.name, node.monotonic)
+        now = node.monotonic
+        self.awake.setdefault(node.name, now)
         for peer, watch in node.detector.watches.items():
-            level = watch.level(node.monotonic)
-            heard = (self.latest.get((node.name, peer)), watch.last)
-            last, before = self.levels.get((node.name, peer), (heard, level))
+            pair = (node.name, peer)
+            level = watch.level(now)
+            heard = (self.latest.get(pair), watch.last)
+            last, before = self.levels.get(pair, (heard, level))
             if last == heard and level < before - 1e-9:
                 self.violated(
                     node.name,
@@ -289,7 +291,7 @@ class DetectorSafety(Invariant):
                     f"it is at {level!r}",
                     invariant="suspicion grows with silence",
                 )
-            self.levels[node.name, peer] = (heard, level)
+            self.levels[pair] = (heard, level)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         for node in nodes.values():

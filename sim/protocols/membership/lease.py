@@ -287,19 +287,24 @@ class OneHolder(Invariant):
 
     def __post_init__(self) -> None:
         self.seekers: dict[str, LeaseSeeker] = {}
+        self.parts: dict[type[Node], str | None] = {}  # class of nodes -> the name of its part that seeks
 
     def on_step(self, node: Node) -> None:
-        seeker = next((p for p in node.__dict__.values() if isinstance(p, LeaseSeeker)), None)
-        if seeker is None:
+        kind = type(node)
+        if kind not in self.parts:
+            seeking = (name for name, part in kind._parts.items() if issubclass(part.cls, LeaseSeeker))
+            self.parts[kind] = next(seeking, None)
+        name = self.parts[kind]
+        if name is None:
             return
-        self.seekers[node.name] = seeker
+        seeker = self.seekers[node.name] = getattr(node, name)
         if seeker.held:
-            for name, other in self.seekers.items():
+            for peer, other in self.seekers.items():
                 if other is not seeker and other.held:
                     self.violated(
-                        (node.name, name),
+                        (node.name, peer),
                         f"{node.name} holds the lease until {seeker.until:.6f} s on its clock",
-                        f"{name} holds it until {other.until:.6f} s on its own, where it is {other.monotonic:.6f} s",
+                        f"{peer} holds it until {other.until:.6f} s on its own, where it is {other.monotonic:.6f} s",
                     )
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:

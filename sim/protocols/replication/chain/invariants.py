@@ -74,12 +74,13 @@ class UpdatePropagation(Invariant):
         if before is not node or earlier is not pred or number != node.view_number or node.last < length:
             length = 0
         for position in range(max(0, length - 1), node.last):  # the last one again: it may have been replaced
-            theirs = pred.log[position] if position < pred.last else None
-            if theirs != node.log[position]:
+            mine = node.log.items[position]
+            theirs = pred.log.items[position] if position < pred.last else None
+            if theirs is not mine and theirs != mine:
                 self.violated(
                     (pred.name, node.name),
                     f"{pred.name} comes before {node.name} and has {theirs!r} at position {position + 1}",
-                    f"{node.name} has {node.log[position]!r}",
+                    f"{node.name} has {mine!r}",
                 )
         self.checked[node.name] = (node, pred, node.last, node.view_number)
 
@@ -178,7 +179,7 @@ class NeverOlderThanCommitted(Invariant):
         if (node.view_number, node.incarnation, node.name) != self.head:
             self.head = (node.view_number, node.incarnation, node.name)
             self._rewrite()
-        for entry in node.log[len(self.history) :]:
+        for entry in node.log.items[len(self.history) :]:
             self._extend(entry.command)
 
     def _rewrite(self) -> None:

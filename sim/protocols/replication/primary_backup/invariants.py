@@ -201,7 +201,8 @@ class BackupIsPrefix(Invariant):
                 self.origin[view] = node.base
             ghost = self.ghost.setdefault(view, {})
             self.origin.setdefault(view, node.base)
-            for position in range(max(first, max(ghost, default=0)), node.last):
+            furthest = next(reversed(ghost), 0)  # positions are noted in order
+            for position in range(max(first, furthest), node.last):
                 ghost[position + 1] = node.log[position - node.base]
         if view in self.ghost:
             self._compare(node, view, first)
@@ -212,7 +213,7 @@ class BackupIsPrefix(Invariant):
             ours, theirs = node.log[position - node.base], ghost.get(position + 1)
             if ours.view > view:
                 return  # it is adopting the log of a later view, with which it will be compared
-            if theirs != ours:
+            if theirs is not ours and theirs != ours:
                 self.violated(
                     (node.name,),
                     f"at position {position + 1} of view {view} the primary had {theirs!r}",

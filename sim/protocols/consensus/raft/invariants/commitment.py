@@ -16,9 +16,10 @@ class CommitRule(RaftInvariant):
     """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2)."""
 
     title: ClassVar[str] = "commit rule"
+    after = "newly_committed"
 
     def check(self, node: RaftNode) -> None:
-        if not self.history.newly_committed or node.role != "leader":
+        if node.role != "leader":
             return
         index = node.commit_index
         term = node.term_at(index)

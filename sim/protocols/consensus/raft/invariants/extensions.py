@@ -109,10 +109,12 @@ class CommitRuleOfConfig(CommitRule):
     """The commit rule with membership changes. The quorum is of the configuration that was the latest when the step
     began, because the leader may append the next configuration in the same step."""
 
+    after = ""
     configs: dict[str, Any] = field(default_factory=dict)
 
     def check(self, node: RaftNode) -> None:
-        super().check(node)
+        if self.history.newly_committed:
+            super().check(node)
         self.configs[node.name] = node.config  # type: ignore[attr-defined]
 
     def is_quorum(self, node: Any, servers: set[str]) -> bool:
@@ -159,6 +161,7 @@ class OneChangeAtATime(RaftInvariant):
     """
 
     title: ClassVar[str] = "one change of members at a time"
+    after = "added"
 
     def check(self, node: Any) -> None:
         if node.role != "leader":

@@ -134,6 +134,8 @@ class RaftHistory(Invariant):
 class RaftInvariant(Invariant):
     """An invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
+    after: ClassVar[str] = ""
+    """The change after which `check` is called, by its name in the history; "" (the default): after every step."""
     history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -142,7 +144,7 @@ class RaftInvariant(Invariant):
             cls.on_step = RaftInvariant._check_step  # type: ignore[assignment]
 
     def _check_step(self, node: Node) -> None:
-        if isinstance(node, RaftNode):
+        if isinstance(node, RaftNode) and (not self.after or getattr(self.history, self.after)):
             self.check(node)
 
     def check(self, node: RaftNode) -> None:

@@ -20,10 +20,11 @@ class LeaderAppendOnly(RaftInvariant):
     """A leader never overwrites or deletes entries in its log; it only appends new entries (5.3)."""
 
     title: ClassVar[str] = "leader append-only"
+    after = "removed"
 
     def check(self, node: RaftNode) -> None:
         history = self.history
-        if history.removed and history.was_leading == node.current_term and node.role == "leader":
+        if history.was_leading == node.current_term and node.role == "leader":
             index, entry = history.removed[0]
             self.violated(
                 (node.name,),
@@ -40,6 +41,7 @@ class LogMatching(RaftInvariant):
     """
 
     title: ClassVar[str] = "log matching"
+    after = "added"
     known: dict[tuple[int, int], tuple[Command, int]] = field(default_factory=dict)
 
     def check(self, node: RaftNode) -> None:
@@ -71,6 +73,7 @@ class Validity(RaftInvariant):
     """A command in a log was sent by a client."""
 
     title: ClassVar[str] = "validity"
+    after = "added"
     hears = (Request,)
     proposed: set[Command] = field(default_factory=set)
 
@@ -125,6 +128,7 @@ class AckedIsKept(RaftInvariant):
     """Within a term, a follower never removes an entry that it has acknowledged."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
+    after = "removed"
     hears = (AppendEntriesReply,)
     acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
 
@@ -139,7 +143,7 @@ class AckedIsKept(RaftInvariant):
 
     def check(self, node: RaftNode) -> None:
         term, index, of_term = self.acked.get(node.name, (0, 0, 0))
-        if node.current_term != term or not self.history.removed:
+        if node.current_term != term:
             return
         if index < node.floor():
             return  # in the snapshot
