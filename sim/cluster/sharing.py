@@ -40,10 +40,10 @@ _HOSTS_OWN = (
 )
 _LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
 
-Path = tuple[Any, ...]
-"""The way to an object: the path before the last step, and what the step adds; `_written` makes a text of it."""
-Reached = tuple[Path, Any]  # the path so far, and the object there
-Known = dict[int, Any]  # id -> the object, which stays alive with it: a look-up, never an order
+Way = tuple[Any, ...]
+"""The path to an object: the path before the last step, and what the step adds; `_written` makes a text of it."""
+Reached = tuple[Way, Any]  # the path so far, and the object there
+Objects = dict[int, Any]  # id -> the object, which stays alive with it: a look-up, never an order
 
 
 class Sharing:
@@ -83,7 +83,7 @@ class Sharing:
     def look(self) -> None:
         """Raise TypeError if two nodes share a mutable object, or if a global or attribute of a class has changed."""
         self._look_at_code()
-        found: dict[int, tuple[Any, Node, Path]] = {}  # id of a mutable object: a look-up, never an order
+        found: dict[int, tuple[Any, Node, Way]] = {}  # id of a mutable object: a look-up, never an order
         known = self._given()
         for node in [*self._cluster.nodes.values(), *self._former.values()]:
             for value, path in _reached(node, known):
@@ -91,9 +91,9 @@ class Sharing:
                 if first[1] is not node:
                     raise TypeError(_message(value, first[1], _written(first[2]), node, _written(path)))
 
-    def _given(self) -> Known:
+    def _given(self) -> Objects:
         """All objects that can be reached from the attributes that hosts give their nodes."""
-        given: Known = {}
+        given: Objects = {}
         for host in self._cluster.hosts.values():
             roots: list[Reached] = [((), value) for value in host.identity.values()]
             for _ in _walk(roots, given, given, caches=True):
@@ -149,12 +149,12 @@ def _stands_below(module: str) -> bool:
 # The objects that a node refers to
 
 
-def _reached(node: Node, known: Known) -> Iterator[tuple[Any, Path]]:
+def _reached(node: Node, known: Objects) -> Iterator[tuple[Any, Way]]:
     """The mutable objects that a node refers to, directly or indirectly, each with the path to it.
 
     Not those that are ``known``; immutable objects become known, because many nodes refer to the same ones.
     """
-    mine: Known = {id(node): node}
+    mine: Objects = {id(node): node}
     yield node, ((), "self")
     roots: list[Reached] = []
     for owner in _owners(node):
@@ -169,8 +169,8 @@ def _reached(node: Node, known: Known) -> Iterator[tuple[Any, Path]]:
 
 
 def _walk(
-    roots: list[Reached], seen: Known, known: Known, *, caches: bool = False
-) -> Iterator[tuple[Any, Path]]:
+    roots: list[Reached], seen: Objects, known: Objects, *, caches: bool = False
+) -> Iterator[tuple[Any, Way]]:
     """The mutable objects that can be reached from ``roots``, except those in ``seen`` or ``known``.
 
     With ``caches``, also through values that immutable objects have cached (`functools.cached_property`).
@@ -212,7 +212,7 @@ def _is_mutable(value: Any) -> bool:
     )
 
 
-def _steps_from(path: Path, value: Any) -> Iterator[Reached]:
+def _steps_from(path: Way, value: Any) -> Iterator[Reached]:
     if isinstance(value, dict | types.MappingProxyType):
         for key, item in value.items():
             if item.__class__ not in PLAIN:
@@ -234,7 +234,7 @@ def _steps_from(path: Path, value: Any) -> Iterator[Reached]:
                 yield (path, ".", name), getattr(value, name)
 
 
-def _written(path: Path) -> str:
+def _written(path: Way) -> str:
     """A path as text. It is written only if it is shown: a search follows many thousand paths."""
     steps = []
     while path:
