@@ -8,12 +8,13 @@ enforced by ``__setattr__`` but by a comparison at delivery when checking is on 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, dataclass_transform
 
 from sim.values import PLAIN, is_immutable, is_message, is_stateless, shown
 
 __all__ = [
+    "carried",
     "check_message",
     "is_message",
     "message",
@@ -248,3 +249,11 @@ def snake(name: str) -> str:
         boundary = letter.isupper() and i > 0 and (not name[i - 1].isupper() or name[i + 1 : i + 2].islower())
         out.append(("_" if boundary else "") + letter.lower())
     return "".join(out)
+
+
+def carried(message: Any) -> Iterator[Any]:
+    """A message, and what it carries if it is an envelope (a class attribute ``carries`` names the field)."""
+    while message is not None:
+        yield message
+        field = getattr(message.__class__, "carries", None)
+        message = None if field is None else getattr(message, field)

@@ -330,6 +330,8 @@ class Node(Handlers):
     """The names of all members of this node's group, itself included, in order."""
     settings: Any
     """The settings that the system gave this member; for most protocols the frozen system itself."""
+    disk_damaged: tuple[str, ...]
+    """The durable fields of which records were damaged, and are absent, when this incarnation booted (``on_start``)."""
 
     def __init__(self, host: Any) -> None:
         self.__dict__.update(host.identity)

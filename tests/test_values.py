@@ -18,6 +18,7 @@ import pytest
 
 import sim
 from sim import System
+from sim.faults import Crash
 from sim.network import Constant
 from sim.protocols import Raft, admin
 from sim.protocols.replica import Replica
@@ -34,6 +35,10 @@ EXAMPLES: dict[str, Any] = {
     "reader": "lan",
     "at": 1.0,
     "event": "elected",
+    "until": 2.0,
+    "count": 2,
+    "pause": 0.5,
+    "fault": Crash("n0", at=1.0, down=0.5),
     "duration": 1.0,
     "mttf": 1.0,
     "mttr": 1.0,

@@ -20,6 +20,10 @@ ENDS: dict[str, str] = {
     "partition": "heal",
     "flaky": "steady",
     "slow": "steady",
+    "disk slow": "disk well",
+    "disk stalled": "disk well",
+    "disk full": "disk well",
+    "hold": "release",
 }
 """The events that begin a fault -> the event that ends it."""
 

@@ -177,14 +177,17 @@ class Cluster:
 
     # Faults
 
-    def crash(self, name: str) -> None:
-        """Crash a node: its object is thrown away, its disk remains. No effect on a node that is down."""
+    def crash(self, name: str, *, power: bool = False) -> None:
+        """Crash a node: its object is thrown away, its disk remains. No effect on a node that is down.
+
+        ``power``: its machine loses power, so that no write survives that is not synced.
+        """
         host = self._host(name)
         if host.is_up:
             self.record(name, "crash", {})
             if self.checking and host.node is not None:
                 self._sharing.crashed(host.node)
-            host.crash()
+            host.crash(power=power)
             self.network.reset(name)
 
     def restart(self, name: str, *, wiped: bool = False) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from sim.cluster.damage import drop_damaged
 from sim.cluster.profile import Disk
 from sim.hosting import NothingWaits
 from sim.kernel import Environment, Streams
@@ -29,6 +30,7 @@ class _Owner(Protocol):
     owners: list[Handlers]
 
     def flush(self) -> None: ...
+    def disk_failed(self) -> None: ...
 
 
 def durable_state(owners: Iterable[Handlers]) -> dict[str, Any]:
@@ -82,10 +84,27 @@ def apply_change(image: dict[str, Any], change: Change) -> None:
         raise AssertionError(f"unknown journal operation {operation!r}")
 
 
-class InstantDisk(NothingWaits):
+class _Damageable:
+    """The part of a disk that faults damage."""
+
+    _image: dict[str, Any]
+    _damages: list[float]
+
+    def damage(self, where: float) -> None:
+        """Damage a record. ``where``: a number in [0, 1) that chooses it when the node boots and finds the damage."""
+        self._damages.append(where)
+
+    def find_damage(self) -> tuple[str, ...]:
+        """The node boots: drop the damaged records; returns the names of the fields that lost something."""
+        found, self._damages = drop_damaged(self._image, self._damages), []
+        return found
+
+
+class InstantDisk(_Damageable, NothingWaits):
     """A disk whose writes are durable at once: the image is the durable state of the node when it crashes."""
 
     def __init__(self, owner: _Owner) -> None:
+        self._damages = []
         self._owner = owner
         self._image: dict[str, Any] = {}
         self.syncs = 0
@@ -114,7 +133,7 @@ class InstantDisk(NothingWaits):
         owners = self._owner.owners
         return durable_value(owners, field, default) if owners else self._image.get(field, default)
 
-    def crash(self) -> None:
+    def crash(self, *, power: bool = False) -> None:
         """Keep the present durable fields of the node as the image."""
         self._image = durable_state(self._owner.owners)
 
@@ -125,8 +144,30 @@ class InstantDisk(NothingWaits):
     def seal(self) -> None:
         """End a record: nothing to do on this disk."""
 
+    def slow(self, factor: float) -> None:
+        """Raise ValueError: there is nothing to slow down."""
+        self._refuse_unless(factor == 1.0)
 
-class SyncedDisk:
+    def stall(self, stalled: bool) -> None:
+        """Raise ValueError: there is nothing to stall."""
+        self._refuse_unless(not stalled)
+
+    def fail(self, failing: bool) -> None:
+        """Raise ValueError: a write that is durable at once has not failed."""
+        self._refuse_unless(not failing)
+
+    def _refuse_unless(self, well: bool) -> None:
+        if not well:
+            raise ValueError(
+                f"the disk of {self._owner.name} takes no time: give it one whose syncs do, such as Disk(fsync=0.001)"
+            )
+
+    def calm(self) -> None:
+        """End all faults of this disk."""
+        self._damages.clear()
+
+
+class SyncedDisk(_Damageable):
     """A disk whose syncs take time. A crash loses the records that are not synced, except a prefix of random length."""
 
     instant = False
@@ -151,6 +192,11 @@ class SyncedDisk:
         self.synced = 0  # records in the image
         self._syncing: int | None = None  # the last record that the present sync covers
         self._epoch = 0  # number of crashes; a crash ends the present sync
+        self._damages = []
+        self._factor = 1.0  # on the time of syncs
+        self._stalled = False
+        self._due: int | None = None  # the epoch of a sync that would be over, but for a stall
+        self._failing = False
         self.syncs = 0
         self.bytes = 0
 
@@ -207,7 +253,7 @@ class SyncedDisk:
         bandwidth = self._profile.bandwidth
         latency = self._longest() if self._draw_of else self._draw()
         duration = latency + (size / bandwidth if bandwidth else 0.0)
-        self._env.call_after(duration, self._synced, self._epoch)
+        self._env.call_after(duration * self._factor, self._synced, self._epoch)
 
     def _longest(self) -> float:
         """The latency (seconds) of a sync of the present records: the longest of the latencies of their fields."""
@@ -218,6 +264,12 @@ class SyncedDisk:
     def _synced(self, epoch: int) -> None:
         if epoch != self._epoch or self._syncing is None:
             return  # the node crashed during this sync
+        if self._stalled:
+            self._due = epoch
+            return
+        if self._failing:
+            self._owner.disk_failed()
+            return
         self._keep(self._syncing - self.synced)
         self._syncing = None
         self._owner.flush()
@@ -230,12 +282,42 @@ class SyncedDisk:
         del self._records[:count]
         self.synced += count
 
-    def crash(self) -> None:
-        """Lose the records that are not synced, except a prefix of them, whose length is drawn at random."""
+    def slow(self, factor: float) -> None:
+        """Syncs that begin from now on take ``factor`` times as long."""
+        self._factor = factor
+
+    def stall(self, stalled: bool) -> None:
+        """Whether syncs do not end; the one that is due ends with the stall."""
+        self._stalled = stalled
+        if not stalled and self._due is not None:
+            due, self._due = self._due, None
+            self._synced(due)
+
+    def fail(self, failing: bool) -> None:
+        """Whether syncs fail when they should end: then the node crashes."""
+        self._failing = failing
+
+    def calm(self) -> None:
+        """End all faults of this disk."""
+        self._damages.clear()
+        self._factor, self._failing = 1.0, False
+        self.stall(False)
+
+    def crash(self, *, power: bool = False) -> None:
+        """Lose the records that are not synced, except a prefix of them, whose length is drawn at random.
+
+        ``power``: the machine has lost power: all of them are lost. If records are not atomic, a part of the first one
+        that is lost may be on the disk all the same.
+        """
         self._current = []
         self._epoch += 1
         self._syncing = None
-        self._keep(self._survivors.below(len(self._records) + 1))
+        survivors = self._survivors.below(len(self._records) + 1)  # drawn in any case
+        self._keep(0 if power else survivors)
+        if not self._profile.atomic_records and self._records:
+            torn = self._records[0]
+            for change in torn[: self._survivors.below(len(torn))]:
+                apply_change(self._image, change)
         self._records = []
         self._written = self.synced
         self._changed.clear()

@@ -69,6 +69,7 @@ class NodeHost:
         self.node: Node | None = None
         self.incarnation = -1
         self.in_step = False
+        self.disk_damaged: tuple[str, ...] = ()  # see `Node.disk_damaged`
         self.disk = make_disk(self, profile.disk, cluster.env, cluster.streams)
         self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
         self.nic = Nic(profile.nic, cluster.env) if nic is None and profile.nic is not None else nic
@@ -91,6 +92,7 @@ class NodeHost:
         self.owners: list[Handlers] = []  # the node and its parts
         self._calls = Calls(self)
         self.halt: Halt | None = None  # not None while the process is paused
+        self._disk_failures: list[Event] = []  # to be told of the next
         self.routes = ways_out(self, cluster.network.routes(self.name))
 
     def make_alarms(self) -> Alarms:
@@ -148,6 +150,7 @@ class NodeHost:
             raise RuntimeError(f"{self.name} is already up")
         self.incarnation += 1
         self.clocks.begin()
+        self.disk_damaged = self.disk.find_damage()
         node = self.member.node_class(self)
         self.node = node
         self.owners = [node, *(node.__dict__[name] for name in type(node)._parts)]
@@ -167,13 +170,13 @@ class NodeHost:
         """The verbs that take the place of an owner's own, because they are quicker."""
         return quick_verbs(self, owner)
 
-    def crash(self) -> None:
-        """Throw the node away; only what is on the disk survives."""
+    def crash(self, *, power: bool = False) -> None:
+        """Throw the node away; only what is on the disk survives. ``power``: see `Cluster.crash`."""
         if self.node is None:
             return
         self.crashes += 1
         self.halt = None
-        self.disk.crash()
+        self.disk.crash(power=power)
         for timer in self.timers.values():
             timer.cancel()
         self.timers.clear()
@@ -195,6 +198,19 @@ class NodeHost:
         self.owners = []
         self.node = None
         self.stories.close()  # last: verbs that stories call while they close (`finally`) reach a dead host
+
+    def disk_failed(self) -> None:
+        """A sync has failed: the node crashes, as etcd does, because it cannot say what is on its disk."""
+        self.cluster.record(self.name, "disk failed", {})
+        self.cluster.crash(self.name, power=True)  # nothing of what failed survives
+        failures, self._disk_failures = self._disk_failures, []
+        for failure in failures:
+            failure.succeed()
+
+    def disk_failure(self) -> Event:
+        """An event that happens when the next sync fails."""
+        self._disk_failures.append(self.env.event())
+        return self._disk_failures[-1]
 
     def pause(self) -> None:
         """Pause the process (as if stopped, or collecting garbage): none of its handlers, timers and stories runs.
@@ -259,6 +275,7 @@ class NodeHost:
             "settings": self.settings,
             "random": self.cluster.streams[f"node/{self.name}"],
             "incarnation": self.incarnation,
+            "disk_damaged": self.disk_damaged,
         }
 
     # Messages in

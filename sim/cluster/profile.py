@@ -41,16 +41,24 @@ class Disk(Value):
         longest of them. A name that no member has is a ValueError when the scenario is built.
     bandwidth:
         Bytes per second written during a sync; None: infinite.
+    atomic_records:
+        Whether what one step of a node writes is on the disk as a whole or not at all after a crash, as checksums make
+        sure. False: a crash may tear it, so that the first of its changes survive and the others do not.
     """
 
     fsync: Any = 0.0
     bandwidth: Annotated[float, Bounds("positive bytes per second (None: infinite)", above=0)] | None = None
     fsync_of: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
+    atomic_records: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fsync", as_distribution(self.fsync))
         kinds = tuple((field, as_distribution(time)) for field, time in dict(self.fsync_of).items())
         object.__setattr__(self, "fsync_of", kinds)  # a tuple, so that the value can be hashed
+        if not self.atomic_records and self.instant:
+            raise ValueError(
+                "Disk: atomic_records=False tears writes that are not synced, but with fsync=0.0 all are synced at once"
+            )
 
     @classmethod
     def from_fio(

@@ -66,11 +66,11 @@ class TracedHost(NodeHost):
         finally:
             self.tracer.cause = None
 
-    def crash(self) -> None:
+    def crash(self, *, power: bool = False) -> None:
         for row in self._inside.values():
             row[5] = "crashed"
         self._inside.clear()
-        super().crash()
+        super().crash(power=power)
 
     # Messages in
 

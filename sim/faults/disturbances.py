@@ -1,4 +1,4 @@
-"""Partial failures: flaky links, slow cores, pauses, wrong clocks; at given times, or at random."""
+"""Partial failures of members: slow cores, pauses, wrong clocks; at given times, or at random."""
 
 from __future__ import annotations
 
@@ -6,45 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sim.faults.fault import Fault, Pairs, Play, Scene, World, begin, within
-from sim.faults.partitions import between
 from sim.faults.when import When
 from sim.kernel import BranchingStream, Stream
-from sim.settings import Drift, Positive, Rate, Seconds, Share, Wait
+from sim.network.disturbances import Disturbance
+from sim.settings import Drift, Positive, Rate, Seconds, Wait
 
-__all__ = ["ClockJump", "Flaky", "Pause", "RandomDisturbances", "RandomPauses", "Slow"]
-
-
-@dataclass(frozen=True)
-class Flaky(Fault):
-    """The links of ``target`` are slower by the factor ``slowdown`` and lose a further fraction ``loss`` of messages.
-
-    From ``at`` (seconds, or a trigger) for ``duration`` seconds (None: until the end of the run).
-    """
-
-    target: str
-    at: When
-    duration: Wait | None = None
-    slowdown: Positive = 1.0
-    loss: Share = 0.0
-
-    def __post_init__(self) -> None:
-        if self.slowdown == 1 and self.loss == 0:
-            raise ValueError("Flaky: a slowdown other than 1.0 or a loss above 0.0 is needed")
-
-    def targets(self) -> tuple[str, ...]:
-        return (self.target,)
-
-    def play(self, world: World, stream: BranchingStream) -> Play:
-        scene = yield from begin(world, self.at, stream)
-        found = yield from scene.find(self.target)
-        others = [n for n in world.everyone() if n not in found]
-        pairs = between((found, tuple(others)))
-        world.record(",".join(found), "flaky", {"slowdown": self.slowdown, "loss": self.loss})
-        world.disturb(pairs, self.slowdown, self.loss)
-        if self.duration is not None:
-            yield world.env.timeout(self.duration)
-            world.disturb(pairs, 1.0, 0.0)
-            world.record(",".join(found), "steady", {})
+__all__ = ["ClockJump", "Pause", "RandomDisturbances", "RandomPauses", "Slow"]
 
 
 @dataclass(frozen=True)
@@ -212,11 +179,12 @@ class RandomDisturbances(Fault):
         inwards: Pairs = [(n, name) for n in others]
         pairs = stream.choice((inwards, outwards, inwards + outwards))
         slowdown, loss = stream.choice(((20.0, 0.0), (1.0, 0.5), (5.0, 0.2), (1.0, 1.0)))
+        disturbance = Disturbance(slowdown=slowdown, loss=loss)
         world.record(name, "flaky", {"slowdown": slowdown, "loss": loss, "links": len(pairs)})
-        world.disturb(pairs, slowdown, loss)
+        world.disturb(pairs, disturbance)
 
         def recover() -> None:
-            world.disturb(pairs, 1.0, 0.0)
+            world.relieve(pairs, disturbance)
             world.record(name, "steady", {})
 
         return recover

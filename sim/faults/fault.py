@@ -1,9 +1,9 @@
 """Faults as values: what goes wrong, when, and where.
 
 A fault is a frozen value; the nemesis plays it as a SimPy process (`Fault.play`) that acts on a `World`. Targets are
-names of members, machines or regions, ``"random"``, a role (``"leader"``, ``"primary"``, ``"head"``), or ``"there"``:
-the node at which the trigger of the fault (`sim.faults.when`) was reached. The system resolves a role when the fault
-begins; while no member holds the role, the fault waits.
+names of nodes, machines or regions, ``"all"`` (all members), ``"random"``, a role (``"leader"``, ``"primary"``,
+``"head"``), or ``"there"``: the node at which the trigger of the fault (`sim.faults.when`) was reached. The system
+resolves a role when the fault begins; while no member holds the role, the fault waits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from simpy.events import Event
 
 from sim.faults.when import Trigger, When
 from sim.kernel import BranchingStream, Environment
+from sim.network.detention import Detention
+from sim.network.disturbances import Disturbance
 from sim.settings import Value
 
 __all__ = ["Fault", "Pairs", "Play", "Scene", "World", "begin", "within"]
@@ -51,41 +53,34 @@ class World(Protocol):
         The trigger must be one of a fault of the scenario: others are not counted, and raise a LookupError.
         """
 
-    def crash(self, name: str) -> None:
-        """Crash a member."""
-
-    def restart(self, name: str, *, wiped: bool = False) -> None:
-        """Restart a crashed member."""
-
-    def pause(self, name: str) -> None:
-        """Pause a member; no effect if it is down."""
-
-    def resume(self, name: str) -> None:
-        """Resume a paused member."""
-
     def everyone(self, region: str | None = None) -> tuple[str, ...]:
         """All nodes, clients included; of one region if ``region`` is given."""
-
-    def cut(self, pairs: Pairs, label: str) -> None:
-        """Cut directed links."""
-
-    def heal(self, pairs: Pairs, label: str) -> None:
-        """Take a cut back."""
-
-    def disturb(self, pairs: Pairs, slowdown: float, loss: float) -> None:
-        """Multiply the latency of links by ``slowdown`` and add ``loss`` to their loss; 1.0 and 0.0 end this."""
-
-    def set_speed(self, name: str, speed: float) -> None:
-        """Change the speed of a member's cores."""
-
-    def set_clock(self, name: str, offset: float | None, drift: float | None) -> None:
-        """Change a member's clock."""
 
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
         """Append to the frame ``events``."""
 
     def administer(self, request: Any) -> None:
         """Let the admin client send a request (`sim.protocols.admin`) to the system, over the network."""
+
+    # The rest is described in `sim.lab.disturbable`.
+
+    def crash(self, name: str, *, power: bool = False) -> None: ...
+    def restart(self, name: str, *, wiped: bool = False) -> None: ...
+    def pause(self, name: str) -> None: ...
+    def resume(self, name: str) -> None: ...
+    def set_speed(self, name: str, speed: float) -> None: ...
+    def set_clock(self, name: str, offset: float | None, drift: float | None) -> None: ...
+    def cut(self, pairs: Pairs, label: str) -> None: ...
+    def heal(self, pairs: Pairs, label: str) -> None: ...
+    def disturb(self, pairs: Pairs, disturbance: Disturbance) -> None: ...
+    def relieve(self, pairs: Pairs, disturbance: Disturbance) -> None: ...
+    def detain(self, detention: Detention) -> None: ...
+    def let_go(self, detention: Detention) -> None: ...
+    def slow_disk(self, name: str, factor: float) -> None: ...
+    def stall_disk(self, name: str, stalled: bool) -> None: ...
+    def fail_disk(self, name: str, failing: bool) -> None: ...
+    def disk_failure(self, name: str) -> Event: ...
+    def damage_disk(self, name: str, where: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,8 @@ class Scene:
         """Wait until ``target`` means at least one member; return the members."""
         if target == "there":
             return (self.there,)
+        if target == "all":
+            return self.world.replicas
         if target == "random":
             return (yield from self._any())
         found = self.world.find(target)
@@ -156,6 +153,14 @@ class Fault(Value):
 
     def requests(self) -> tuple[Any, ...]:
         """The administrator's requests that it makes; the scenario checks beforehand that the system serves them."""
+        return ()
+
+    def parts(self) -> tuple[Fault, ...]:
+        """Itself, or the faults that it is made of."""
+        return (self,)
+
+    def message_kinds(self) -> tuple[str, ...]:
+        """The message classes that it names; before the run, the scenario checks that some node takes them."""
         return ()
 
     def triggers(self) -> tuple[Trigger, ...]:

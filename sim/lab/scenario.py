@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Disk, Machine, Tracing
 from sim.faults import Fault
-from sim.faults.checks import check_names, check_targets, check_times, check_triggers
 from sim.lab.application_model import application_of
+from sim.lab.fault_checks import check_faults
 from sim.lab.membership import check_members
 from sim.lab.resolved import Resolved, resolve
-from sim.lab.vocabulary import vocabulary_of
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
 from sim.settings import MOST_ROWS, Seconds, Value, Wait, field_path
-from sim.system import System, check_administration
+from sim.system import System
 from sim.workload import OpenLoop, Workload
 from sim.written import from_dict, from_json, from_toml, to_dict, to_json, to_toml
 
@@ -117,14 +116,6 @@ class Scenario(Value):
                 f"Scenario: heartbeat={self.system.heartbeat!r} makes {self.duration / self.system.heartbeat:.3g} "
                 f"heartbeats in {self.duration!r} s: at most {MOST_ROWS:,}"
             )
-        for fault in self.faults:
-            for name in ("mttf", "every"):
-                mean = getattr(fault, name, None)
-                if mean is not None and self.duration / mean > MOST_ROWS:
-                    raise ValueError(
-                        f"{fault!r}: {name}={mean!r} makes {self.duration / mean:.3g} faults in {self.duration!r} s: "
-                        f"at most {MOST_ROWS:,}"
-                    )
 
     def _check_operations(self) -> None:
         self.workload.check_duration(self.duration)
@@ -142,13 +133,7 @@ class Scenario(Value):
         for where in dict.fromkeys(self.workload.spots(self.network.regions)):
             if where not in found.places:
                 self.network.resolve(where)
-        known = {**found.places, **found.residents, **dict.fromkeys(self.network.regions)}
-        check_times(self.faults, self.duration)
-        check_names(self.faults)
-        check_targets(self.faults, known, self.system.leader_roles)
-        if any(fault.triggers() for fault in self.faults):
-            check_triggers(self.faults, vocabulary_of(self), self.system.label)
-        self._check_administration()
+        check_faults(self)
         if isinstance(self.machines, Mapping):
             for name in self.machines:
                 if name != "*" and name not in found.places and name not in found.residents:
@@ -171,17 +156,6 @@ class Scenario(Value):
                         f"Scenario: Disk(fsync_of=...) names {kind!r}, which no member of {self.system.label} writes; "
                         f"durable are {', '.join(fields) or 'no fields'}"
                     )
-
-    def _check_administration(self) -> None:
-        places = self.resolved.places
-        for fault in self.faults:
-            for request in fault.requests():
-                check_administration(self.system, request)
-                for name in request.named:
-                    if name not in places:
-                        raise ValueError(
-                            f"{fault!r}: {name!r} is no member; the members are {', '.join(places)}"
-                        )
 
     # Derived values
 

@@ -12,9 +12,11 @@ from simpy.events import Event
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
 from sim.faults import Trigger, unleash
+from sim.faults.checks import WORDS
 from sim.invariants import Agreement
 from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
+from sim.lab.disturbable import Disturbable
 from sim.lab.triggers import Triggers
 from sim.network.links import Held
 from sim.node import Node
@@ -40,7 +42,7 @@ def _check_function(owner: str, arguments: str, given: Any) -> None:
 
 
 @checked_methods
-class Simulation:
+class Simulation(Disturbable):
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 
     State is an attribute (``leader``, ``members``, ``held``); everything that acts, or takes an argument, is a method.
@@ -248,8 +250,13 @@ class Simulation:
         self.cluster.network.calm()
         for name in self.replicas:
             self.set_speed(name, 1.0)
+            self.cluster.hosts[name].disk.calm()
             # Setting a wall clock right is a jump. If it must not jump, only its rate is set right.
             self.set_clock(name, 0.0 if self.system.wall_clock_may_jump else None, 0.0)
+        for name in [
+            *self.replicas,
+            *(name for name, host in self.cluster.hosts.items() if host.member.role == "client"),
+        ]:
             self.restart(name)
             self.resume(name)
         self.stop_clients()
@@ -367,7 +374,7 @@ class Simulation:
     def is_well(self, name: str) -> bool:
         """Whether a member is alive and, if it has to recover from a restart, has done so."""
         node = self.cluster.hosts[name].node
-        return node is not None and self.system.has_recovered(node)
+        return node is not None and (name not in self._members or self.system.has_recovered(node))
 
     @property
     def leader(self) -> str | None:
@@ -377,7 +384,7 @@ class Simulation:
 
     def find(self, target: str) -> tuple[str, ...]:
         """The members that a name, a machine, a region or a role means at this moment."""
-        if target in self._members:
+        if target in self.cluster.hosts:
             return (target,)
         if target in self.resolved.residents:
             return self.resolved.residents[target]
@@ -385,6 +392,13 @@ class Simulation:
             return self._holder(target)
         place = self.scenario.network.resolve(target)
         return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
+
+    def crash(self, name: str, *, power: bool = False) -> None:
+        """Crash a member or a client. ``power``: its machine loses power, so that only synced writes survive."""
+        node = self.cluster.hosts[name].node
+        if isinstance(node, Client) and not self._calm:
+            node.abandon()
+        super().crash(name, power=power)
 
     def reached(self, trigger: Trigger) -> Event:
         """The event of a trigger of one of the scenario's faults; its value is the name of a node."""
@@ -412,70 +426,19 @@ class Simulation:
         if region is None:
             return tuple(self.cluster.hosts)
         if (
-            region in self._members
+            region in self.cluster.hosts
             or region in self.resolved.residents
             or region in self.system.leader_roles
-            or region in ("random", "there")
+            or region in WORDS
         ):
             return ()
         place = self.scenario.network.resolve(region)
         return tuple(name for name, host in self.cluster.hosts.items() if host.place == place)
 
-    def crash(self, name: str) -> None:
-        """Crash a member."""
-        if self._calm:
-            return
-        self.cluster.crash(name)
-
     def restart(self, name: str, *, wiped: bool = False) -> None:
-        """Restart a crashed member; ``wiped``: with an empty disk."""
+        """Restart a crashed node; ``wiped``: with an empty disk."""
         with watching(self.agreement):
-            self.cluster.restart(name, wiped=wiped)
-
-    def pause(self, name: str) -> None:
-        """Pause a member: it is alive, but none of its code runs."""
-        if self._calm:
-            return
-        self.cluster.pause(name)
-
-    def resume(self, name: str) -> None:
-        """Resume a paused member."""
-        self.cluster.resume(name)
-
-    def cut(self, pairs: list[tuple[str, str]], label: str = "") -> None:
-        """Cut directed links."""
-        if self._calm:
-            return
-        self.record("", "cut", _cut_detail(pairs, label))
-        self.cluster.network.cut(pairs)
-
-    def heal(self, pairs: list[tuple[str, str]], label: str = "") -> None:
-        """Take a cut back."""
-        self.record("", "heal", _cut_detail(pairs, label))
-        self.cluster.network.heal(pairs)
-
-    def disturb(self, pairs: list[tuple[str, str]], slowdown: float, loss: float) -> None:
-        """Multiply the latency of links by ``slowdown`` and add ``loss`` to their loss; 1.0 and 0.0 end this."""
-        if self._calm:
-            return
-        for src, dst in pairs:
-            self.cluster.network.disturb(src, dst, slowdown=slowdown, loss=loss)
-
-    def set_speed(self, name: str, speed: float) -> None:
-        """Change the speed of a member's cores (1 is normal)."""
-        if self._calm and speed != 1.0:
-            return
-        self.cluster.hosts[name].cpu.set_speed(speed)
-
-    def set_clock(self, name: str, offset: float | None = None, drift: float | None = None) -> None:
-        """Set a member's wall clock ``offset`` seconds ahead of true time, or the drift of both its clocks."""
-        if self._calm and (offset or drift):
-            return
-        self.cluster.hosts[name].set_clock(offset=offset, drift=drift)
-
-    def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
-        """Append to the frame ``events``."""
-        self.cluster.record(node, event, detail)
+            super().restart(name, wiped=wiped)
 
     def administer(self, request: Any) -> None:
         """Let the admin client, which is in the first region, send a request to the system.
@@ -517,22 +480,3 @@ class Simulation:
         if chosen is not None:
             _check_function("release", "(held message)", chosen)
         return self.cluster.network.release(chosen, stop=stop)
-
-
-def _cut_detail(pairs: list[tuple[str, str]], label: str) -> dict[str, Any]:
-    """What an event says of a cut. ``links``: (sources, targets) for each set of sources with the same targets."""
-    targets: dict[str, list[str]] = {}
-    for src, dst in pairs:
-        targets.setdefault(src, []).append(dst)
-    sources: dict[tuple[str, ...], list[str]] = {}
-    for src, found in targets.items():
-        sources.setdefault(tuple(found), []).append(src)
-    links = tuple((tuple(src), dst) for dst, src in sources.items())
-    return {"pairs": len(pairs), "label": _cut_label(pairs, label), "links": links}
-
-
-def _cut_label(pairs: list[tuple[str, str]], label: str) -> str:
-    """The text of a cut in events and charts; it says whether the cut is one-way."""
-    both = frozenset(pairs)
-    one_way = any((b, a) not in both for a, b in pairs)
-    return f"{'one-way cut' if one_way else 'cut'} {label or pairs}"

@@ -10,6 +10,7 @@ from simpy.events import URGENT, Event
 from sim.cluster import Cluster
 from sim.faults import OnEvent, OnMessage, OnWrite, Trigger
 from sim.kernel import Environment
+from sim.message import carried
 
 __all__ = ["Triggers"]
 
@@ -77,13 +78,10 @@ class Triggers:
     def _on_send(self, src: str, dst: str, message: Any) -> None:
         if src == dst:
             return
-        while message is not None:  # an envelope, and what it carries
-            kind = message.__class__
-            for (sender, receiver), count in self._messages.get(kind.__name__, ()):
+        for part in carried(message):
+            for (sender, receiver), count in self._messages.get(part.__class__.__name__, ()):
                 if sender in (None, src) and receiver in (None, dst):
                     count.add(src)
-            field = getattr(kind, "carries", None)
-            message = None if field is None else getattr(message, field)
 
 
 def _each(counts: Iterable[_Count], name: str) -> Callable[[], None]:

@@ -20,6 +20,8 @@ from typing import Any, Protocol
 from sim.distributions import Constant
 from sim.kernel import Environment, Streams
 from sim.message import check_message
+from sim.network.detention import Detention
+from sim.network.disturbances import Disturbance, together
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
@@ -82,14 +84,14 @@ class Link:
         self.cuts = 0  # number of cuts in force
         self.waiting: deque[Any] = deque()  # messages of a stream, while it is cut
         self.bad = False  # state of the burst process
-        self.slowdown = 1.0  # factor on latency, set by faults
-        self.extra_loss = 0.0  # loss added by faults
+        self.disturbances: list[Disturbance] = []  # set by faults
         self.draw_latency: Callable[[], float] = lambda: 0.0
         self.latency_at: Callable[[float], float] = lambda now: 0.0  # for ordered transports
         self._streams: Streams  # of the run
         self._loss: Callable[[], float] | None = None
         self._burst: Callable[[], float] | None = None
         self._duplicate: Callable[[], float] | None = None
+        self._corrupt: Callable[[], float] | None = None
 
     def open_streams(self, streams: Streams) -> None:
         """Give the link its own random streams; each random decision has its own address."""
@@ -130,6 +132,13 @@ class Link:
         if self._duplicate is None:
             self._duplicate = self._uniforms("duplicate")
         return self._duplicate
+
+    @property
+    def draw_corrupt(self) -> Callable[[], float]:
+        """A uniform number that decides whether the next message is garbled."""
+        if self._corrupt is None:
+            self._corrupt = self._uniforms("corrupt")
+        return self._corrupt
 
     def _uniforms(self, what: str) -> Callable[[], float]:
         return self._streams.uniforms(f"link/{self.src}->{self.dst}/{what}")
@@ -194,6 +203,7 @@ class Network:
         self._machines: dict[str, str] = {}  # host -> the machine that it shares with others
         self._cuts: dict[tuple[str, str], int] = {}
         self._holding: Callable[[str, str, Any], bool] | None = None
+        self._detentions: list[Detention] = []
         self._held: list[Held] = []
         self._in_flight: dict[int, tuple[Any, ...]] = {}
         self._serial = 0
@@ -273,11 +283,11 @@ class Network:
 
     def _is_plain(self, link: Link) -> bool:
         spec = link.spec
-        busy = self.tracing or self.checking or self.on_send is not None or self._holding is not None
+        busy = self.tracing or self.checking or self.on_send is not None or self._holds
         special = (
             spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram" or spec.playback
         )
-        changed = link.cuts or link.extra_loss or link.slowdown != 1.0
+        changed = link.cuts or link.disturbances
         return not (busy or special or changed)
 
     def rewire(self) -> None:
@@ -309,14 +319,15 @@ class Network:
             self._resume(link)
 
     def heal_all(self) -> None:
-        """Take back all cuts, slow-downs and added losses."""
+        """Take back all cuts and disturbances."""
         for link in self.links.values():
-            link.slowdown = 1.0
-            link.extra_loss = 0.0
+            link.disturbances.clear()
         self.heal([pair for pair, count in self._cuts.items() for _ in range(count)])
 
     def calm(self) -> None:
-        """End all cuts and disturbances; from now on no link loses or duplicates messages."""
+        """End all cuts, disturbances and detentions; from now on no link loses or duplicates messages."""
+        for detention in [*self._detentions]:
+            self.let_go(detention)
         self.topology = self.topology.calmed()
         for link in self.links.values():
             link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None, playback=None)
@@ -345,19 +356,44 @@ class Network:
                 while link.waiting:
                     link.messages += 1
                     self.drop(link, link.waiting.popleft(), "crashed")
+        for detention in self._detentions:
+            for held in [*detention.held]:
+                if name in (held.src, held.dst) and self.links[held.src, held.dst].spec.transport == "stream":
+                    detention.held = [other for other in detention.held if other is not held]
+                    self.lose_held(held)
 
     def is_cut(self, src: str, dst: str) -> bool:
         """Whether a directed link is cut now."""
         return self._cuts.get((src, dst), 0) > 0
 
-    def disturb(self, src: str, dst: str, *, slowdown: float = 1.0, loss: float = 0.0) -> None:
-        """Multiply a link's latency, and add to its loss, until `disturb` is called again."""
-        if not slowdown > 0 or not 0 <= loss <= 1:
-            raise ValueError(f"cannot disturb {src}->{dst} with slowdown={slowdown!r}, loss={loss!r}")
-        self.routes(src)[dst]  # makes the link if it does not exist
-        link = self.links[src, dst]
-        link.slowdown, link.extra_loss = slowdown, loss
+    def disturb(self, pairs: Iterable[tuple[str, str]], disturbance: Disturbance) -> None:
+        """Disturb directed links, besides the disturbances that they have, until `relieve`."""
+        for src, dst in pairs:
+            self.routes(src)[dst]  # makes the link if it does not exist
+            self.links[src, dst].disturbances.append(disturbance)
         self.rewire()
+
+    def relieve(self, pairs: Iterable[tuple[str, str]], disturbance: Disturbance) -> None:
+        """Take back one such disturbance of each of these links; no effect where there is none."""
+        for pair in pairs:
+            link = self.links.get(pair)
+            if link is not None and disturbance in link.disturbances:
+                link.disturbances.remove(disturbance)
+        self.rewire()
+
+    def detain(self, detention: Detention) -> None:
+        """Keep back the messages of a detention that are sent from now on, until `let_go`."""
+        self._detentions.append(detention)
+        self.rewire()
+
+    def let_go(self, detention: Detention) -> None:
+        """End a detention: its messages arrive now, in order."""
+        if detention in self._detentions:
+            self._detentions.remove(detention)
+            self.rewire()
+        for held in detention.held:
+            self.env.call_after(0.0, self.deliver_held, held)
+        detention.held = []
 
     # Holding messages back, for live sessions
 
@@ -403,16 +439,33 @@ class Network:
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
         """A message of a careful link has reached the other end."""
         link, receiver, message, sent, picture, serial = flight
-        if self._holding is not None or self.tracing:
+        if self._holds or self.tracing:
             self._in_flight.pop(serial, None)
-            if self._holding is not None and self._holding(link.src, link.dst, message):
-                self._held.append(Held(link.src, link.dst, message, sent, picture))
+            if self._holds and self._holds_back(
+                link, message, Held(link.src, link.dst, message, sent, picture)
+            ):
                 return
             self._hand_over(receiver, link.src, message, sent, picture)
             return
         if picture is not None and not picture.is_true():
             require_unchanged(picture, link.src, receiver.name)
         receiver.receive(link.src, message)
+
+    @property
+    def _holds(self) -> bool:
+        """Whether any message may be held back."""
+        return self._holding is not None or bool(self._detentions)
+
+    def _holds_back(self, link: Link, message: Any, held: Held) -> bool:
+        """Whether an arriving message is held back; then ``held`` is kept."""
+        if self._holding is not None and self._holding(link.src, link.dst, message):
+            self._held.append(held)
+            return True
+        for detention in self._detentions:
+            if detention.takes(link, message):
+                detention.held.append(held)
+                return True
+        return False
 
     def _hand_over(
         self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture | None
@@ -456,9 +509,13 @@ class Network:
         self.recorder.messages.append((type(message).__name__, src, dst, sent, delivered, fate, size))
 
     def trace_in_flight(self) -> None:
-        """At the end of a traced run, record the messages that are still in flight."""
+        """At the end of a traced run, record the messages that are still in flight, or held back."""
+        if not self.tracing:
+            return
         for link, _, message, sent, _, _ in self._in_flight.values():
             self._trace(link.src, link.dst, message, sent, float("nan"), "in flight")
+        for held in (*self._held, *(one for detention in self._detentions for one in detention.held)):
+            self._trace(held.src, held.dst, held.message, held.sent, float("nan"), "held")
         self._in_flight.clear()
 
 
@@ -536,31 +593,37 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     env, spec = network.env, link.spec  # a change of the link, by a fault or a cut, makes it again
     in_order = spec.transport in ("fifo", "stream")
     stream = spec.transport == "stream"
-    limited = spec.bandwidth is not None
+    disturbed = together(link.disturbances)
+    limits = [each for each in (spec.bandwidth, disturbed.bandwidth) if each is not None]
+    bandwidth = min(limits, default=0.0)
     draw_latency, latency_at, put_on_its_way = link.draw_latency, link.latency_at, network.launch
 
     loss, burst, played = spec.loss, spec.burst, spec.playback
     draw_loss = link.draw_loss if loss else None
-    only_loss = not (played or burst or link.extra_loss)
-    duplicate, slowdown = spec.duplicate, link.slowdown
+    only_loss = not (played or burst or disturbed.loss)
+    duplicate, slowdown, extra_delay = spec.duplicate, disturbed.slowdown, disturbed.delay
+    corrupted = disturbed.corrupted
     draw_duplicate = link.draw_duplicate if duplicate else None
 
     def is_lost(sent: float) -> bool:
         lost = draw_loss is not None and draw_loss() < loss
         if played is not None:
             lost = link.draw_loss() < played.loss(sent) or lost
-        if link.extra_loss:
-            lost = link.draw_burst() < link.extra_loss or lost
+        if disturbed.loss:
+            lost = link.draw_burst() < disturbed.loss or lost
         if burst is not None:
             lost = burst.is_lost(link, link.draw_burst) or lost
         return lost
+
+    def is_corrupted() -> bool:
+        return corrupted > 0 and link.draw_corrupt() < corrupted
 
     def retransmission_delay() -> float:
         """Seconds of retransmissions until a segment of a stream gets through; the timeout doubles at each loss
         (RFC 6298), up to 60 s. On a link that plays back, inf if it does not in as many tries as Linux makes.
         """
         timeout, delay, tries = spec.retransmission_timeout, 0.0, 0
-        while is_lost(env._now + delay):
+        while is_lost(env._now + delay) or is_corrupted():
             link.lost += 1
             tries += 1
             if played is not None and tries > MOST_RETRIES:
@@ -570,9 +633,8 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         return delay
 
     def queueing_delay(message: Any) -> float:
-        assert spec.bandwidth is not None
         start = max(env._now, link.free_at)
-        link.free_at = start + (HEADER_BYTES + message.wire_bytes) / spec.bandwidth
+        link.free_at = start + (HEADER_BYTES + message.wire_bytes) / bandwidth
         return link.free_at - env._now
 
     def launch(message: Any, waited: float) -> None:
@@ -581,7 +643,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         else:
             latency = latency_at(env._now) if in_order else draw_latency()
         # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
-        arrival = env._now + waited + latency * slowdown
+        arrival = env._now + waited + latency * slowdown + extra_delay
         if in_order:
             arrival = link.last_arrival = max(arrival, link.last_arrival)
         put_on_its_way(link, receiver, message, arrival)
@@ -600,7 +662,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         if link.cuts:
             network.drop(link, message, "cut")
             return
-        waited = queueing_delay(message) if limited else 0.0
+        waited = queueing_delay(message) if bandwidth else 0.0
         if stream:
             delay = retransmission_delay()
             if delay < inf:
@@ -609,6 +671,8 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         lost = (draw_loss is not None and draw_loss() < loss) if only_loss else is_lost(env._now)
         if lost:
             network.drop(link, message, "lost")
+        elif corrupted and is_corrupted():
+            network.drop(link, message, "corrupted")
         else:
             launch(message, waited)
         if draw_duplicate is not None and draw_duplicate() < duplicate:

@@ -17,7 +17,7 @@ from sim.unchanged import Picture
 
 __all__ = ["FATES", "Letter", "MessageRow", "TracedNetwork"]
 
-FATES = ("delivered", "duplicated", "released", "crashed", "lost", "cut", "held", "in flight")
+FATES = ("delivered", "duplicated", "released", "crashed", "lost", "corrupted", "cut", "held", "in flight")
 """The possible fates of a message; docs/trace.md explains each."""
 
 MessageRow = list[Any]
@@ -105,9 +105,10 @@ class TracedNetwork(Network):
 
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, Any]) -> None:
         link, receiver, message, sent, picture, row = flight
-        if self._holding is not None and self._holding(link.src, link.dst, message):
+        if self._holds and self._holds_back(
+            link, message, Held(link.src, link.dst, message, sent, picture, row)
+        ):
             row[_FATE] = "held"
-            self._held.append(Held(link.src, link.dst, message, sent, picture, row))
             return
         self._deliver(receiver, link.src, message, picture, row, "duplicated" if row[-1] else "delivered")
 

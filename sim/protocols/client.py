@@ -11,7 +11,7 @@ from this class and overrides `Client.target` or the handlers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
@@ -152,7 +152,8 @@ class ClientSettings:
 
     ``contacts``: the members to which it may send requests, nearest first; clients at one place begin with different
     members among those at the same distance. ``report``: called with each finished `Outcome`. ``new_session``: returns
-    the number of a new session.
+    the number of a new session. ``sequences``: session -> the number of its last operation; a client that restarts goes
+    on with its sessions, which have no operation outstanding then.
     """
 
     system: Any
@@ -161,6 +162,7 @@ class ClientSettings:
     driver: Driver
     report: Callable[[Outcome], None]
     new_session: Callable[[], int]
+    sequences: dict[int, int] = field(default_factory=dict)
 
 
 class Pending:
@@ -185,7 +187,7 @@ class Client(Node):
     def on_start(self) -> None:
         self.leader: str | None = None
         self.pending: dict[int, Pending] = {}
-        self._sequences: dict[int, int] = {}
+        self._sequences = self.settings.sequences
         self.timeout = self.settings.retry.timeout or 1.0
         self._avoided: dict[str, float] = {}  # contact -> monotonic time (seconds) until which it is avoided
         self._at_a_loss: dict[str, None] = {}  # `Pending.at_a_loss` of the present operation
@@ -319,6 +321,14 @@ class Client(Node):
         pending = self.pending.get(session)
         if pending is not None:
             self.finish(session, pending.outcome)
+
+    def abandon(self) -> None:
+        """The client is about to crash: the outcome of its open operations stays unknown."""
+        driver = self.settings.driver
+        stopped, driver.stopped = driver.stopped, True
+        for session in list(self.pending):
+            self.finish(session, self.pending[session].outcome)
+        driver.stopped = stopped
 
     def finish(self, session: int, outcome: Outcome) -> None:
         del self.pending[session]

@@ -130,6 +130,7 @@ class Bench(Generic[N]):
             "settings": self.settings,
             "random": self._random,
             "incarnation": self.incarnation,
+            "disk_damaged": (),
         }
 
     def boot(self) -> N:

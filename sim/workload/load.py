@@ -241,7 +241,7 @@ class _ClosedDriver:
         self.stopped = False
 
     def begin(self, client: Client) -> None:
-        client.set_timer("wake", self._start, "go")
+        client.set_timer("wake", max(0.0, self._start - client.now), "go")
 
     def wake(self, client: Client, key: Any) -> None:
         if self.stopped or self._left == 0:
@@ -352,8 +352,8 @@ class _OpenDriver:
         self.stopped = False
 
     def begin(self, client: Client) -> None:
-        self._due = self._start + self._gap()
-        client.set_timer("wake", self._due)
+        self._due = max(self._start, client.now) + self._gap()
+        client.set_timer("wake", self._due - client.now)
 
     def wake(self, client: Client, key: Any) -> None:
         if self.stopped or self._left == 0:

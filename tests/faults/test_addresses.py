@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sim.faults
 from sim import Scenario
+from sim.cluster import Disk, Machine
 from sim.faults import Crash, Fault, Pause, RandomCrashes, RandomPauses, addresses, pinned
 from sim.network import constant
 from sim.protocols import Raft
@@ -68,9 +69,10 @@ def test_leaving_out_one_pinned_fault_moves_no_draw_of_any_other(faults: list[Fa
 
 def scenario(*faults: Fault) -> Scenario:
     return Scenario(
-        system=Raft(nodes=3, transfer=True),
+        system=Raft(nodes=5, transfer=True),
         network=constant(0.005),
         workload=NoLoad(),
+        machines=Machine(disk=Disk(fsync=0.001)),
         faults=faults,
         duration=3.0,
     )
@@ -100,7 +102,7 @@ def test_two_faults_with_random_targets_choose_apart_from_each_other() -> None:
     both = struck("pause", first, second)
     assert [*struck("pause", first), *struck("pause", second)] == both
     many = struck("pause", *(Pause("random", at=0.1 * k, duration=0.05) for k in range(1, 20)))
-    assert len({node for _, node in many}) == 3
+    assert len({node for _, node in many}) == 5
 
 
 def test_two_random_pauses_of_one_member_are_apart_from_each_other() -> None:

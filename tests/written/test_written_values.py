@@ -18,7 +18,7 @@ import sim
 from sim import Clock, Disk, Machine, Retry, Scenario
 from sim.distributions import Constant, Distribution, Empirical, LogNormal, Mixture, PercentileTable, Scipy
 from sim.distributions import Exponential as ExponentialTime
-from sim.faults import Administer, Crash, Fault, Partition, RandomCrashes
+from sim.faults import Administer, Crash, Fault, OnEvent, Partition, RandomCrashes, Repeated
 from sim.network import GilbertElliott, Topology, constant, lan, matrix, wan
 from sim.network.playback import Recording
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
@@ -118,6 +118,7 @@ EXAMPLES: tuple[Any, ...] = (
     LogNormal(median=0.2, sigma=1),
     Mixture(((0.25, Constant(1)), (0.75, Constant(2.0)))),
     Administer(Join("n3", voter=False), at=1),
+    Repeated(Crash("n0", at=OnEvent("elected", nth=2), down=1.0), count=3, pause=0.5),
     Scenario(system=Raft()),
     wan("oregon", "oregon", "tokyo"),
     Recording(pairs=(("a", "b", (0.0, 1.0), (0.02, 0.5), (0.0, 1.0)),), start=0.5, end=2.0, after="hold"),

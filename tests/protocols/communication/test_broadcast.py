@@ -11,6 +11,7 @@ import pytest
 from sim.cluster import Cluster
 from sim.message import replace
 from sim.network import constant
+from sim.network.disturbances import Disturbance
 from sim.node import Node, message, part
 from sim.protocols.communication import (
     ANY,
@@ -231,7 +232,7 @@ def test_an_answer_that_overtakes_its_question_waits(
     for i in range(3):
         cluster.add(Member(f"n{i}", Replier), place="lan")
     cluster.boot()
-    cluster.network.disturb("n0", "n2", slowdown=5.0)
+    cluster.network.disturb([("n0", "n2")], Disturbance(slowdown=5.0))
 
     def describe(msg: Any) -> str:
         past = " ".join(f"{name}:{n}" for name, n in msg.past if n)

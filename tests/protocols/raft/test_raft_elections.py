@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sim.network.disturbances import Disturbance
 from sim.protocols import Raft
 
 TIMING = {"heartbeat": 0.05, "detection": 0.25}
@@ -33,7 +34,7 @@ def test_votes_that_are_late_delay_no_more_than_a_few_elections(
         for other in FIVE:
             if other != name:
                 pair = (other, name) if inwards else (name, other)
-                s.cluster.network.disturb(*pair, slowdown=100.0)
+                s.cluster.network.disturb([pair], Disturbance(slowdown=100.0))
     s.run(5.0)
     (leader,) = s.leaders(FIVE[1:])
     terms = [detail["term"] for _, node, detail in s.events("elected") if node != "n0"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sim.cluster import Clock, Machine
+from sim.network.disturbances import Disturbance
 from sim.protocols import Raft
 from sim.protocols.admin import Reconfigure
 from sim.protocols.consensus.raft.extensions.elections import PreVoteReply, TimeoutNow, TransferVote
@@ -126,7 +127,7 @@ def slow_answers(stage: Any, mutant: Callable[[type], type]) -> None:
     s = stage(system=system, mutant=mutant, quiet=False, delta=0.01)
     s.run(0.1)
     for follower in ("n1", "n2"):
-        s.cluster.network.disturb(follower, "n0", slowdown=40.0)
+        s.cluster.network.disturb([(follower, "n0")], Disturbance(slowdown=40.0))
     s.run(0.5)
     s.cut(["n0"], ["n1", "n2"])
     s.node("n2").cancel_timer("election")

@@ -1,0 +1,136 @@
+"""Faults of disks: slow, stalled, full, a write that fails, a record that is damaged.
+
+A disk that is lost is ``Crash(wiped=True)``. All but the damage need disks whose syncs take time: a write that is
+durable at once cannot be late and has not failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sim.faults.fault import Fault, Play, World, begin
+from sim.faults.when import When
+from sim.kernel import BranchingStream
+from sim.settings import Positive, Seconds, Wait
+
+__all__ = ["DamagedDisk", "FailedWrite", "FullDisk", "OfDisk", "SlowDisk", "StalledDisk"]
+
+
+@dataclass(frozen=True)
+class OfDisk(Fault):
+    """Base of the faults of the disks of ``target``. ``at``: seconds, or a trigger."""
+
+    target: str
+    at: When
+
+    needs_slow_disks: ClassVar[bool] = True
+
+    def targets(self) -> tuple[str, ...]:
+        return (self.target,)
+
+
+@dataclass(frozen=True)
+class SlowDisk(OfDisk):
+    """Syncs of ``target`` take ``factor`` times as long, from ``at`` (seconds, or a trigger) for ``duration`` seconds.
+
+    ``duration`` None: until the end of the run.
+    """
+
+    duration: Wait | None = None
+    factor: Positive = 10.0
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
+        for name in found:
+            world.record(name, "disk slow", {"factor": self.factor})
+            world.slow_disk(name, self.factor)
+        if self.duration is not None:
+            yield world.env.timeout(self.duration)
+            for name in found:
+                world.slow_disk(name, 1.0)
+                world.record(name, "disk well", {})
+
+
+@dataclass(frozen=True)
+class StalledDisk(OfDisk):
+    """No sync of ``target`` ends, from ``at`` (seconds, or a trigger) for ``duration`` seconds. The process runs on."""
+
+    duration: Seconds
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
+        for name in found:
+            world.record(name, "disk stalled", {})
+            world.stall_disk(name, True)
+        yield world.env.timeout(self.duration)
+        for name in found:
+            world.stall_disk(name, False)
+            world.record(name, "disk well", {})
+
+
+@dataclass(frozen=True)
+class FullDisk(OfDisk):
+    """Every sync of ``target`` fails, from ``at`` (seconds, or a trigger) for ``duration`` seconds.
+
+    The node crashes at the first that fails, as etcd does, and what it wrote is lost. At the end, it restarts.
+    """
+
+    duration: Seconds
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        found = yield from scene.find(self.target)
+        for name in found:
+            world.record(name, "disk full", {})
+            world.fail_disk(name, True)
+        failures = [(name, world.disk_failure(name)) for name in found]
+        yield world.env.timeout(self.duration)
+        for name, failure in failures:
+            world.fail_disk(name, False)
+            world.record(name, "disk well", {})
+            if failure.triggered:
+                world.restart(name)
+
+
+@dataclass(frozen=True)
+class FailedWrite(OfDisk):
+    """The next sync of ``target`` after ``at`` (seconds, or a trigger) fails: the node crashes, and the write is lost.
+
+    It restarts ``down`` seconds later (None: never).
+    """
+
+    down: Wait | None = None
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        for name in (yield from scene.find(self.target)):
+            world.env.process(self._fail(world, name))
+
+    def _fail(self, world: World, name: str) -> Play:
+        world.fail_disk(name, True)
+        yield world.disk_failure(name)
+        world.fail_disk(name, False)
+        if self.down is not None:
+            yield world.env.timeout(self.down)
+            world.restart(name)
+
+
+@dataclass(frozen=True)
+class DamagedDisk(OfDisk):
+    """A record on the disk of ``target`` is damaged at ``at`` (seconds, or a trigger).
+
+    Nothing happens until the node restarts. Then a checksum shows the damage, the record is absent (in a log, the later
+    ones, too), and the node has the name of the field in `Node.disk_damaged`. The record is drawn from all that the
+    disk holds then.
+    """
+
+    needs_slow_disks: ClassVar[bool] = False
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        scene = yield from begin(world, self.at, stream)
+        for name in (yield from scene.find(self.target)):
+            world.record(name, "disk damaged", {})
+            world.damage_disk(name, stream.branch(name).random())

@@ -1,0 +1,48 @@
+"""Messages of one kind that a fault keeps back for a time, such as an old message that arrives after an election."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from sim.message import carried
+
+if TYPE_CHECKING:
+    from sim.network.links import Held, Link
+
+__all__ = ["Detention"]
+
+Nodes = Collection[str] | None
+
+
+class Detention:
+    """Keeps back ``count`` (None: all) arriving messages of a class from nodes ``src`` to nodes ``dst`` (None: any).
+
+    Over a link that keeps the order, later messages wait behind those that are kept back.
+    """
+
+    def __init__(self, kind: str, src: Nodes, dst: Nodes, count: int | None) -> None:
+        self._kind = kind
+        self._src = src
+        self._dst = dst
+        self._left = count
+        self.held: list[Held] = []
+
+    def takes(self, link: Link, message: Any) -> bool:
+        """Whether it keeps back a message that arrives over a link."""
+        if self._left == 0 or not self._is_meant(link, message):
+            return self._waits_behind(link)
+        if self._left is not None:
+            self._left -= 1
+        return True
+
+    def _is_meant(self, link: Link, message: Any) -> bool:
+        if not (self._src is None or link.src in self._src) or not (
+            self._dst is None or link.dst in self._dst
+        ):
+            return False
+        return any(part.__class__.__name__ == self._kind for part in carried(message))
+
+    def _waits_behind(self, link: Link) -> bool:
+        in_order = link.spec.transport != "datagram"
+        return in_order and any((held.src, held.dst) == (link.src, link.dst) for held in self.held)
