@@ -16,8 +16,9 @@ venv: $(VENV)/.ready-dev  ## install everything needed for developing into .venv
 demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames go to results/
 	$(BIN)/sim demo
 
+# The tests start many processes: compiled modules are kept, or each of these would compile all of sim again.
 test: $(VENV)/.ready-dev  ## run all tests but the nightly campaigns (TESTS="tests/kernel ...": some of them)
-	$(BIN)/python -m pytest -n auto -m "not nightly" $(TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto -m "not nightly" $(TESTS)
 
 nightly: $(VENV)/.ready-dev  ## run the long campaigns
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m nightly

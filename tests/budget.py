@@ -11,8 +11,18 @@ from typing import Any
 
 import pytest
 
+from sim.lab.work import Work
+
 SHORT = 50
 """So many storms of the usual length each case goes through in all; `make test` runs the first few of them."""
+
+
+WORKERS: dict[str, Work] = {
+    "fork": {"start_method": "fork", "workers": 2},
+    "spawn": {"start_method": "spawn", "workers": 1, "run_timeout": 300.0},
+}
+"""Processes of both kinds for a sweep. A spawned one imports all again, which costs a second: one is enough. (A limit
+asks for a process where there is one worker.)"""
 
 
 def storms(

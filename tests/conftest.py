@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write tests/golden/ again instead of comparing"
     )
+
+
+def pytest_collection_finish() -> None:
+    """What is there after collection stays to the end: the collector need not look through it during each test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def runs_are_made_in_the_process_of_the_test() -> Iterator[None]:
+    """Unless a test asks for workers: pytest's own processes keep the cores busy, and starting others costs more."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sim.lab.work.default_workers", lambda: 1)
+        yield
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ from sim.kernel import Streams
 streams = Streams(42)
 print([streams[a].random() for a in ("x", "link/n0->n1/latency", "é")], streams["x"].sample("abcdef", 4))
 """
-    said = {fresh_python(code, hash_seed=seed) for seed in (0, 1, 4711)}
+    said = {fresh_python(code, hash_seed=seed) for seed in (0, 4711)}
     streams = Streams(42)
     here = [streams[address].random() for address in ("x", "link/n0->n1/latency", "é")]
     assert said == {f"{here} {streams['x'].sample('abcdef', 4)}\n"}

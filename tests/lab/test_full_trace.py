@@ -153,15 +153,6 @@ def test_a_run_without_a_full_trace_has_no_steps_and_says_what_is_needed() -> No
             ask()
 
 
-def test_a_full_trace_is_the_same_in_every_process(fresh_python: Any) -> None:
-    code = (
-        "from sim.lab import chaos_scenario; from sim.protocols import EPaxos; import dataclasses\n"
-        "s = dataclasses.replace(chaos_scenario(EPaxos(), 5, storm=0.4), trace='full')\nprint(s.run(5).digest())"
-    )
-    here = dataclasses.replace(chaos_scenario(protocols.EPaxos(), 5, storm=0.4), trace="full").run(5)
-    assert fresh_python(code, hash_seed=1).strip() == here.digest()
-
-
 # What it says
 
 SLOW = Machine(per_message=0.0002, disk=Disk(fsync=0.003))

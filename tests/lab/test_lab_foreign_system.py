@@ -12,6 +12,7 @@ from sim import Scenario, compare, sweep
 from sim.network import constant
 from sim.protocols import Raft
 from sim.workload import ClosedLoop, UniformKeys
+from tests.budget import WORKERS
 from tests.command import sim
 
 PACKAGE = '''
@@ -85,7 +86,7 @@ def test_it_is_compared_and_checked(lone: type) -> None:
     assert comparison.scenarios["Lone, 1 node"].run(0).check().status == "valid"
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", WORKERS)
 def test_it_is_swept_in_worker_processes(
     lone: type, start_method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +95,7 @@ def test_it_is_swept_in_worker_processes(
         scenario(lone()),
         {"workload__clients": [1, 2]},
         seeds=range(2),
-        workers=2,
-        start_method=start_method,
+        **WORKERS[start_method],
         progress=None,
     )
     summaries = done.summaries
@@ -104,7 +104,7 @@ def test_it_is_swept_in_worker_processes(
     assert summaries["ok"].tolist() == pytest.approx([500, 500, 1000, 1000], abs=2)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", WORKERS)
 def test_a_class_that_no_module_holds_travels_to_workers_too(start_method: str) -> None:
     space: dict[str, object] = {"__name__": "__main__"}
     exec(compile(PACKAGE, "<notebook cell>", "exec"), space)
@@ -112,8 +112,7 @@ def test_a_class_that_no_module_holds_travels_to_workers_too(start_method: str) 
     done = sweep(
         scenario(lone()),  # type: ignore[operator]
         {"duration": [0.5, 1.0]},
-        workers=2,
-        start_method=start_method,
+        **WORKERS[start_method],
         progress=None,
     )
     assert [run.check().status for run in done.runs] == ["valid", "valid"]

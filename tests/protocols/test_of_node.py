@@ -13,6 +13,7 @@ from sim import Node, Scenario, System, compare, sweep
 from sim.protocols import Raft
 from sim.protocols.replica import Replica
 from sim.workload import ClosedLoop, UniformKeys
+from tests.budget import WORKERS
 from tests.command import sim
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "first_protocol.md"
@@ -71,12 +72,10 @@ def test_it_is_compared_like_any_other(page: dict[str, Any]) -> None:
     assert [len(s.system.members()) for s in comparison.scenarios.values()] == [5, 5], "nobody gave a size"
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", WORKERS)
 def test_its_class_travels_to_worker_processes(start_method: str) -> None:
     store = space(PROTOCOL)["store"]
-    done = sweep(
-        Scenario(system=store), {"duration": [0.5, 1.0]}, workers=2, start_method=start_method, progress=None
-    )
+    done = sweep(Scenario(system=store), {"duration": [0.5, 1.0]}, **WORKERS[start_method], progress=None)
     assert [run.check().status for run in done.runs] == ["valid", "valid"]
 
 

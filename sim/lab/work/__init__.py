@@ -36,7 +36,7 @@ __all__ = [
 class Work(TypedDict, total=False):
     """How runs are made, and where their results are kept: keywords of `compare`, `sweep` and `campaign`.
 
-    ``workers``: processes; None: one for each core; 1: in this process.
+    ``workers``: processes; None: one for each core. One, asked for or for the only core: in this process.
     ``executor``: any `concurrent.futures.Executor` instead (such as Dask's ``Client.get_executor()``).
     ``start_method``: ``"fork"``, ``"spawn"``, ``"forkserver"``; None: the platform's default.
     ``progress``: title of a progress bar; None: no bar.
@@ -140,13 +140,14 @@ def outcomes(
     limited = run_timeout is not None or memory_limit is not None
     if executor is not None:
         return _outside(executor, function, arguments, chosen)
-    if workers == 1 and not limited:
+    wanted = workers or default_workers()
+    if wanted == 1 and not limited:
         return _here(function, arguments, chosen)
     return crew_outcomes(
         function,
         arguments,
         chosen,
-        workers=min(workers or default_workers(), max(1, len(arguments))),
+        workers=min(wanted, max(1, len(arguments))),
         start_method=start_method,
         run_timeout=run_timeout,
         memory_limit=memory_limit,
