@@ -21,6 +21,7 @@ _COMMANDS = {
     "compare": "Run several systems in one scenario, under the same seeds.",
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
     "describe": "Say in sentences what a scenario will run, and what was derived.",
+    "frontier": "Name the settings of a sweep between which the choice is open, and draw them.",
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",

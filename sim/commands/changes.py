@@ -1,7 +1,7 @@
 """The options that change a scenario on the command line, the same for every command that runs one.
 
-``--set`` changes a field. ``--network``, ``--fault``, ``--load`` and ``--disk`` bring your own data and your own
-incident, without Python: each replaces that part of the scenario.
+``--set`` changes a field. ``--network`` (``--replay``), ``--fault``, ``--load`` and ``--disk`` bring your own data and
+your own incident, without Python: each replaces that part of the scenario.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -36,6 +36,7 @@ class Changes:
 
     settings: tuple[str, ...] = ()
     network: Path | None = None
+    replay: Literal["refuse", "hold", "repeat"] | None = None
     faults: tuple[str, ...] = ()
     load: str | None = None
     disk: str | None = None
@@ -64,7 +65,11 @@ class Changes:
         found: dict[str, Any] = {}
         if self.network is not None:
             _refuse_undone("--network", self.network, "network", named)
-            found["network"] = _network(self.network)
+            found["network"] = _network(self.network, self.replay)
+        elif self.replay is not None:
+            raise click.UsageError(
+                f"--replay {self.replay} has no effect without --network: it plays a file back"
+            )
         if self.faults:
             _refuse_undone("--fault", self.faults[0], "faults", named)
             found["faults"] = tuple(parse_fault(text) for text in self.faults)
@@ -108,6 +113,13 @@ _OPTIONS = (
         help="Your measured latencies: a table, a matrix, output of ping or mtr ..., or a folder of such files.",
     ),
     click.option(
+        "--replay",
+        type=click.Choice(["refuse", "hold", "repeat"]),
+        default=None,
+        help="Play the samples of --network back at the times at which they were measured. After the last one: "
+        "refuse a longer run, hold it, or repeat all.",
+    ),
+    click.option(
         "--fault",
         "faults",
         multiple=True,
@@ -144,12 +156,12 @@ def _refuse_undone(option: str, value: object, field: str, named: Sequence[str])
         )
 
 
-def _network(path: Path) -> Topology:
+def _network(path: Path, replay: Literal["refuse", "hold", "repeat"] | None) -> Topology:
     from sim.network import wan
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        network = wan(path=path)
+        network = wan(path=path, replay=replay is not None, after=replay)
     _told("network", network.note, caught)
     return network
 

@@ -19,7 +19,8 @@ _LINES = 20  # lines of a counterexample that are printed
 
 @click.command(
     "check",
-    epilog="Example: sim check history.jsonl --model register. Exit code: 0 valid, 1 invalid, 3 unknown (budget spent, the question does not apply, or no operation "
+    epilog="Example: sim check history.jsonl --model register. "
+    "Exit code: 0 valid, 1 invalid, 3 unknown (budget spent, the question does not apply, or no operation "
     "succeeded), 2 bad input.",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sim.commands.changes import Changes, changes
 from sim.commands.inputs import parse_system
 from sim.commands.output import new_file
 
@@ -19,14 +20,18 @@ __all__ = ["command"]
 @click.option(
     "--system", "text", metavar="SYSTEM", default=None, help="The system; default: 'Raft(nodes=3)'."
 )
-def command(file: Path, text: str | None) -> None:
+@changes
+def command(file: Path, text: str | None, changes: Changes) -> None:
     """Write a scenario with comments to FILE (.toml; default: scenario.toml), and overwrite nothing.
 
-    The file has every field, with its meaning, its unit and its default, and runs as it is.
+    The file has every field, with its meaning, its unit and its default, and runs as it is. What the options bring
+    stands in it: measured latencies as a table, a trace by its path.
     """
-    from sim.lab.begin import first_file
+    from sim.lab.begin import first_file, first_scenario
 
-    written = first_file(None if text is None else parse_system(text))
+    scenario = first_scenario(None if text is None else parse_system(text))
+    first = {"name": ""} if changes.network is not None or changes.faults else {}
+    written = first_file(changes.applied(scenario, first=first))
     with file.open("x", encoding="utf-8") as out:
         out.write(written)
     click.echo(f"{file}\nnext: sim describe {file}, then sim run {file}")

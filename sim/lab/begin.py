@@ -63,6 +63,6 @@ def _load(system: System) -> Workload:
     return replace(load, mix=Mix(tuple((kind, 1.0) for kind in sorted(system.operations))))
 
 
-def first_file(system: System | None = None) -> str:
-    """`first_scenario` as TOML, with every field, its meaning, its unit and its default in comments."""
-    return commented_toml(first_scenario(system), [_HEAD])
+def first_file(scenario: Scenario) -> str:
+    """A scenario as TOML, with every field, its meaning, its unit and its default in comments."""
+    return commented_toml(scenario, [_HEAD])

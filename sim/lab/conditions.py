@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.lab.scenario import Scenario
-from sim.workload import ClosedLoop, OpenLoop, Workload
+from sim.workload import ClosedLoop, OpenLoop, Trace, Workload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequ
         *([_replicas(sizes[0])] if len(sizes) == 1 and sizes[0] else []),
         f"silence suspected after {_times(detections)}",
         f"clients ask again after {_times(timeouts)}",
-        *(loads if len(loads) == 1 else []),
+        *(loads if len(loads) == 1 and loads[0] else []),
         _seeds(min(seeds), max(seeds)),
     ]
     title = f"{first.name}: " if first.name else ""
@@ -62,6 +62,8 @@ def _load(workload: Workload) -> str:
         return f"open loop, {workload.rate:g} op/s"
     if isinstance(workload, ClosedLoop):
         return "closed loop"
+    if isinstance(workload, Trace):
+        return f"a trace of {len(workload.rows):,} operations"
     return ""
 
 

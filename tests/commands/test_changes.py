@@ -198,3 +198,39 @@ def test_what_is_read_is_what_python_would_have_made() -> None:
     )
     assert made.faults == (RandomCrashes(3.0, 1.0),)
     assert made.workload == ClosedLoop(clients=2)
+
+
+INCIDENT = "time,src,dst,rtt_ms\n0,a,b,20\n0,a,c,30\n0,b,c,25\n1,a,b,\n1,a,c,\n2,a,b,20\n2,a,c,30\n2,b,c,25\n"
+
+
+def test_an_incident_is_played_back(folder: Path) -> None:
+    (folder / "incident.csv").write_text(INCIDENT)
+    told = command("describe", "small.toml", "--network", "incident.csv", "--replay", "hold", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    assert "The measured samples are played back" in told.stdout
+    longer = ("--network", "incident.csv", "--set", "duration=9", "--replay")
+    refused = command("describe", "small.toml", *longer, "refuse", cwd=folder)
+    assert refused.returncode == 2
+    assert "hold" in refused.stderr  # the recording is shorter than the run: what would do is named
+    assert command("describe", "small.toml", *longer, "repeat", cwd=folder).returncode == 0
+    for options, complaint in (
+        (["--replay", "hold"], "--replay hold has no effect without --network"),
+        (["--network", "rtt.csv", "--replay", "hold"], "rtt.csv"),
+        (["--network", "incident.csv", "--replay", "ever"], "'ever' is not one of"),
+    ):
+        done = command("describe", "small.toml", *options, cwd=folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert complaint in done.stderr.splitlines()[-1]
+
+
+def test_a_scenario_file_is_written_with_own_data_in_it(folder: Path) -> None:
+    done = command(
+        "init", "own.toml", "--system", "Raft(nodes=3)", "--network", "rtt.csv", "--set", "leader=b",
+        "--load", "Trace('trace.csv', start='first')", "--fault", "Crash('leader', at=1)", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder / "rtt.csv").unlink()  # the latencies stand in the file
+    told = command("describe", "own.toml", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    assert "from 20 ms (a - b) to 30 ms (a - c)" in told.stdout
+    assert "They play 2 rows of trace.csv" in " ".join(told.stdout.split())
