@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,7 +87,12 @@ def command(
     chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)
     with work_of("compare", **options) as (work, out):
         comparison = compare(
-            chosen, scenario, seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
+            _named(systems, chosen),
+            scenario,
+            seeds=chosen_seeds,
+            precision=wanted,
+            max_seeds=max_seeds,
+            **work,
         )
     click.echo(comparison.text())
     if against is not None:
@@ -96,6 +102,19 @@ def command(
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")
     click.echo(f"charts and frames: {out}")
     context.exit(1 if comparison.failed else 0)
+
+
+def _named(texts: Sequence[str], systems: Sequence[System]) -> Sequence[System] | dict[str, System]:
+    """The systems; with names if one is written as a product, because its many settings would be its name."""
+    from sim.lab.labels import describe
+
+    if not any(".like(" in text for text in texts):
+        return systems
+    named = {
+        text if ".like(" in text else describe(system): system
+        for text, system in zip(texts, systems, strict=True)
+    }
+    return named if len(named) == len(systems) else systems
 
 
 def _default(system: System, changes: Changes, allow: tuple[str, ...]) -> Scenario:

@@ -374,3 +374,16 @@ def test_a_sweep_prints_units_and_verdicts(tmp_path: Path) -> None:
     assert "p50 [ms]" in done.stdout
     assert "checked" in done.stdout
     assert "nan" not in done.stdout.lower()
+
+
+def test_a_product_is_named_as_it_was_written(tmp_path: Path) -> None:
+    few = ("--set", "duration=2", "--set", "faults=[]", "--seeds", "1", "--workers", "1")
+    written = "Raft.like('etcd', nodes=3)"
+    done = sim("compare", written, "Raft(nodes=3)", *few, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines() if line.startswith("Raft")] == [
+        written,
+        "Raft, 3 nodes",
+    ] * 2
+    twice = sim("compare", written, written, *few)
+    assert (twice.returncode, "the same system is given twice" in twice.stderr) == (2, True)

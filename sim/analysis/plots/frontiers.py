@@ -18,6 +18,7 @@ from sim.arguments import checked
 __all__ = ["frontier_chart"]
 
 _WIDE, _HIGH = 12.0, 9.0  # the room that a number takes, in points
+_LINE = 0.17  # the height of a line of the legend, in inches
 
 
 @checked
@@ -42,7 +43,7 @@ def frontier_chart(
         return empty(one_axes(ax), "no setting has a value of each measure")
     known = [quantity(name) for name in measures]
     scales = [scale_of(one, shown[one.name]) for one in known]
-    ax = one_axes(ax, height=4.2)
+    ax = one_axes(ax, height=3.4 + _LINE * len(shown))
     for status, style in (("dominated", {"color": GREY, "alpha": 0.7}), ("frontier", {"color": PALETTE[0]})):
         rows = shown[shown["status"] == status]
         if len(rows):

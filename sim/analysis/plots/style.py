@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -159,11 +160,14 @@ def log_ticks(axis: Axis) -> None:
 
 def _fitting(letters: Sequence[int], width: float) -> int:
     """The number of legend columns that fit into `width` inches; `letters`: the lengths of the entries."""
-    for rows in range(1, len(letters)):
-        heads = range(0, len(letters), rows)  # columns are filled one after the other
+    for columns in range(len(letters), 1, -1):
+        # As matplotlib fills them: one after the other, the first ones with one entry more.
+        rows, longer = divmod(len(letters), columns)
+        heads = [column * rows + min(column, longer) for column in range(columns + 1)]
+        longest = [max(letters[head:after]) for head, after in pairwise(heads)]
         # A letter of 8 points is about 0.062 inches wide; line and gaps take as much as seven.
-        if sum(0.062 * (max(letters[head : head + rows]) + 7) for head in heads) <= width:
-            return len(heads)
+        if sum(0.062 * (most + 7) for most in longest) <= width:
+            return columns
     return 1
 
 
