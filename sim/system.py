@@ -181,18 +181,27 @@ class System(Value):
         return made
 
     @classmethod
-    def of(cls, node_class: type[Node], consistency: str | None = None, **given: Any) -> System:
+    def of(
+        cls,
+        node_class: type[Node],
+        consistency: str | None = None,
+        invariants: Iterable[Invariant] = (),
+        **given: Any,
+    ) -> System:
         """A system of equal members of one node class: ``System.of(MyNode, nodes=3, consistency="linearizable")``.
 
         Its members are n0, n1, ...; its clients send requests to any member and follow redirects. ``nodes`` (default
-        3), ``heartbeat``, ``detection`` and ``unsafe`` are the fields of every system. Any other keyword becomes a
+        3), ``heartbeat``, ``detection`` and ``unsafe`` are the fields of every system; ``invariants`` are those of
+        `sim.invariants`, or of your own. Any other keyword becomes a
         setting for the nodes: ``quorum=2`` is ``self.settings.quorum``. Raises ValueError for a setting that is
         mutable, that the node class never reads, or that hides an attribute of `System`.
         """
         if cls is not System:
             raise TypeError(f"write System.of(...), not {cls.__name__}.of(...)")
         # Imported by name: this module is in a layer below the protocols and must not import them.
-        made: System = import_module("sim.protocols.of_node").system_of(node_class, consistency, **given)
+        made: System = import_module("sim.protocols.of_node").system_of(
+            node_class, consistency, invariants, **given
+        )
         return made
 
     @classmethod
@@ -528,6 +537,9 @@ class Invariant:
     def is_free(self) -> bool:
         """Whether it is one of `sim.invariants`, free or declared in one line: ``check="free"`` asks only such ones."""
         return False
+
+    def begin(self, members: Iterable[Member]) -> None:
+        """Called before a run with the members of the system. Raises ValueError for what none of them has."""
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         """A node has asked to send a message, which waits until all that was written before it is synced.

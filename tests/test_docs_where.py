@@ -66,6 +66,7 @@ WHERE = {
     "a replica answers a client, or finds a request a duplicate": ("plain", "quorums"),
     "a fault strikes": ("faults",),
     "an invariant is checked": ("checked",),
+    "agreement of replicas is judged": ("checked",),
     '"durable before send" is judged': ("checked",),
     "a run is kept, or found to be there already": ("sweep",),
     "a run gets its key": ("sweep",),

@@ -2,9 +2,34 @@
 
 - `agreement`: replicas apply the same commands in the same order; free for every system with an application.
 - `durable`: what is on the disk of a node before a message leaves it (`promises`).
+- `declared`: what one member holds (`exclusive`), never goes back (`monotone`), is made once (`once`).
 """
 
 from sim.invariants.agreement import Agreement
+from sim.invariants.declared import (
+    Exclusive,
+    Monotone,
+    Once,
+    OnceRecorded,
+    OnceSent,
+    exclusive,
+    monotone,
+    once,
+)
 from sim.invariants.durable import DurableBeforeSend, Shown, Stored, promises
 
-__all__ = ["Agreement", "DurableBeforeSend", "Shown", "Stored", "promises"]
+__all__ = [
+    "Agreement",
+    "DurableBeforeSend",
+    "Exclusive",
+    "Monotone",
+    "Once",
+    "OnceRecorded",
+    "OnceSent",
+    "Shown",
+    "Stored",
+    "exclusive",
+    "monotone",
+    "once",
+    "promises",
+]

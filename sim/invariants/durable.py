@@ -14,8 +14,9 @@ from functools import cache
 from typing import Any, ClassVar, cast
 
 from sim.durability import Durable, DurableLog
+from sim.invariants.declared import names_of, require_attributes
 from sim.node import Node
-from sim.system import Invariant
+from sim.system import Invariant, Member
 from sim.values import shown as told
 
 __all__ = ["DurableBeforeSend", "Shown", "Stored", "promises"]
@@ -84,6 +85,14 @@ class Stored:
         return owner, absent
 
 
+class Held(Stored):
+    """The durable fields of a node as it has them, whether they are synced or not."""
+
+    def __call__(self, name: str) -> Any:
+        owner, declared = self._find(name)
+        return getattr(owner, declared.field)
+
+
 _CONTAINERS = (DurableLog, Mapping)  # they journal each change themselves
 
 Shown = Callable[[Stored, Any, str], bool]
@@ -115,6 +124,10 @@ class DurableBeforeSend(Invariant):
 
     def __post_init__(self) -> None:
         self._stored: dict[str, Stored] = {}  # node -> what its present incarnation has on disk
+        self._kept: dict[str, dict[tuple[type, str], Any]] = {}  # node -> the last that it said of each class
+        self._boots: dict[
+            str, int
+        ] = {}  # node -> how many steps of its restart are to come: one for each part, too
         self._said: dict[str, list[_Said]] = {}  # node -> what the step that runs has sent
         self._waiting: dict[str, list[_Said]] = {}  # node -> what waits for its disk
 
@@ -122,6 +135,9 @@ class DurableBeforeSend(Invariant):
     def is_free(self) -> bool:
         """Yes, unless ``shown`` is a method of another invariant, whose ghost it needs."""
         return not isinstance(getattr(self.shown, "__self__", None), Invariant)
+
+    def begin(self, members: Iterable[Member]) -> None:
+        require_attributes("promises: keeps", self.keeps, members)
 
     def is_shown(self, stored: Stored, message: Any, dst: str) -> bool:
         """Whether the disk shows what the message says."""
@@ -156,6 +172,8 @@ class DurableBeforeSend(Invariant):
         self._said.setdefault(src, []).append(_Said(inside, dst, left=True))
 
     def on_step(self, node: Node) -> None:
+        if self._boots and node.name in self._boots:
+            self._boot(node)
         said = self._said.pop(node.name, None) if self._said else None
         if said is None:
             return
@@ -183,12 +201,37 @@ class DurableBeforeSend(Invariant):
         if event == "crash":  # messages that waited are lost: no node has received them
             self._said.pop(node, None)
             self._waiting.pop(node, None)
+        elif event == "restart" and node in self._kept:
+            if detail.get("wiped"):
+                del self._kept[node]
+            else:
+                self._boots[node] = -1
+
+    def _boot(self, node: Node) -> None:
+        """A step of a restart: after the last one the fields must still show what the node said before."""
+        name, stored = node.name, Held(node)
+        left = self._boots.pop(name)
+        left = len(type(node)._parts) if left < 0 else left - 1
+        if left:
+            self._boots[name] = left
+            return
+        for (_, dst), message in self._kept[name].items():
+            if not self.is_shown(stored, message, dst):
+                held = ", ".join(f"{field}={told(stored(field))}" for field in self.keeps)
+                self.violated(
+                    name,
+                    f"it has sent {message!r} to {dst} before its restart",
+                    f"after it, it has {held}",
+                    invariant="a restart takes nothing back",
+                )
 
     def _leaves(self, src: str, said: _Said) -> None:
         stored, synced = said.stored, not said.needed or said.stored.has(said.needed)
         if not (synced and self.is_shown(stored, said.message, said.dst)):
             held = ", ".join(f"{name}={told(stored(name))}" for name in self.keeps)
             self.violated(src, f"it sends {said.message!r} to {said.dst}", f"its disk has {held}")
+        if self.shown is not None:
+            self._kept.setdefault(src, {})[said.message.__class__, said.dst] = said.message
 
 
 def promises(
@@ -208,13 +251,12 @@ def promises(
         Names of durable fields of the sender; ``"part.field"`` for those of a part.
     shown:
         ``shown(stored, message, destination)``: whether the disk shows what the message says, if that can be tested;
-        ``stored("current_term")`` is what the disk has. It must stay true while the node goes on.
+        ``stored("current_term")`` is what the disk has. It must stay true while the node goes on, and after a restart,
+        when it is asked again of the last message of each class to each destination.
 
     Raises ValueError for no field and for no class.
     """
-    fields = (keeps,) if isinstance(keeps, str) else tuple(keeps)
-    if not fields or not all(isinstance(name, str) and name for name in fields):
-        raise ValueError(f"promises: keeps must name the fields that must be on disk, not {keeps!r}")
+    fields = names_of("promises: keeps", keeps)
     for kind in kinds:
         if not callable(kind):
             raise ValueError(f"promises: {kind!r} is no class of messages")

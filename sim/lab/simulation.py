@@ -136,9 +136,11 @@ class Simulation(Disturbable):
             return
         groups = {name: member.group for name, member in self._members.items()}
         self.agreement = Agreement(groups=groups, applied_is=self.system.applied)
-        asked = self.system.invariants()
+        asked = list(self.system.invariants())
         if self.scenario.check == "free":
             asked = [invariant for invariant in asked if invariant.is_free]
+        for invariant in asked:
+            invariant.begin(self.resolved.members)
         self.cluster.watch([self.agreement, *asked])
 
     def _boot(self) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from sim.node import Node, Part
+from sim.mentions import mentions
+from sim.node import Node
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.command import Command
 from sim.settings import Count
-from sim.system import Member, System
+from sim.system import Invariant, Member, System
 from sim.values import is_immutable
 
 __all__ = ["AnyReplicaClient", "NodeSystem", "system_of"]
@@ -43,6 +43,7 @@ class NodeSystem(System):
     nodes: Count = 3
     promises: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    declared: tuple[Invariant, ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +56,8 @@ class NodeSystem(System):
         )
         if not pairs:
             raise ValueError(f"NodeSystem: options must be pairs of a name and a value, not {self.options!r}")
+        for invariant in self.declared:
+            invariant.begin(self.members())
 
     def __getattr__(self, name: str) -> Any:
         for option, value in self.__dict__.get("options", ()):
@@ -78,6 +81,10 @@ class NodeSystem(System):
     def members(self) -> tuple[Member, ...]:
         return tuple(Member(f"n{number}", self.node_class) for number in range(self.nodes))
 
+    def invariants(self) -> Iterable[Invariant]:
+        """Those that were given, without what they remember of earlier runs."""
+        return tuple(dataclasses.replace(invariant) for invariant in self.declared)
+
     @property
     def client_class(self) -> type[Node]:
         return AnyReplicaClient
@@ -97,7 +104,9 @@ class NodeSystem(System):
 _FIELDS = ("nodes", "heartbeat", "detection", "unsafe")
 
 
-def system_of(node_class: type[Node], consistency: str | None = None, **given: Any) -> NodeSystem:
+def system_of(
+    node_class: type[Node], consistency: str | None = None, invariants: Iterable[Invariant] = (), **given: Any
+) -> NodeSystem:
     """See `System.of`. Raises ValueError for a setting without effect, and for a mutable setting."""
     if not (isinstance(node_class, type) and issubclass(node_class, Node)):
         raise ValueError(f"System.of: the first argument must be a class of nodes, not {node_class!r}")
@@ -108,11 +117,23 @@ def system_of(node_class: type[Node], consistency: str | None = None, **given: A
         )
     fields = {name: given.pop(name) for name in _FIELDS if name in given}
     _check_options(node_class, given)
-    return NodeSystem(node_class=node_class, promises=consistency, options=tuple(given.items()), **fields)
+    declared = (invariants,) if isinstance(invariants, Invariant) else tuple(invariants)
+    for invariant in declared:
+        if not isinstance(invariant, Invariant):
+            raise ValueError(
+                f"System.of: invariants must be objects of Invariant, such as exclusive(...), not {invariant!r}"
+            )
+    return NodeSystem(
+        node_class=node_class,
+        promises=consistency,
+        options=tuple(given.items()),
+        declared=declared,
+        **fields,
+    )
 
 
 def _check_options(node_class: type[Node], options: Mapping[str, Any]) -> None:
-    mentioned = set(_mentioned(node_class))
+    mentioned = mentions(node_class)
     for name, value in options.items():
         if hasattr(System, name):
             raise ValueError(
@@ -128,29 +149,3 @@ def _check_options(node_class: type[Node], options: Mapping[str, Any]) -> None:
                 f"System.of: {node_class.__name__} never reads self.settings.{name}, so {name}={value!r} would do "
                 "nothing"
             )
-
-
-def _mentioned(node_class: type) -> Iterator[str]:
-    """The names and strings in the code of a class, of its bases and of its parts."""
-    for cls in node_class.__mro__:
-        if cls in (Node, Part, object):
-            continue
-        for member in vars(cls).values():
-            for function in (
-                member,
-                *(getattr(member, name, None) for name in ("fget", "__func__", "__wrapped__")),
-            ):
-                code = getattr(function, "__code__", None)
-                if code is not None:
-                    yield from _names(code)
-        for declaration in getattr(cls, "_parts", {}).values():
-            yield from _mentioned(declaration.cls)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, types.CodeType):
-            yield from _names(constant)

@@ -247,13 +247,15 @@ def test_what_the_message_says_may_be_compared_with_the_disk() -> None:
 
 
 def test_a_promise_without_meaning_is_refused() -> None:
-    with pytest.raises(ValueError, match="keeps must name the fields"):
+    with pytest.raises(ValueError, match="keeps must be a name"):
         promises(Vote, keeps=())
     with pytest.raises(ValueError, match="name the class of messages"):
         promises(keeps="term")
     with pytest.raises(ValueError, match="3 is no class of messages"):
         promises(3, keeps="term")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Voter has no such field; durable are term, voted_for, history"):
+    with pytest.raises(
+        ValueError, match="Voter has no attribute 'votedfor'; its durable fields are: term, voted_for"
+    ):
         run(keeps=("votedfor",))
 
 
