@@ -15,11 +15,13 @@ from sim.values import is_message
 
 __all__ = [
     "Keywords",
+    "Limits",
     "fits",
     "has_table",
     "implied",
     "item_hint",
     "keywords",
+    "limited_options",
     "options",
     "value_hint",
     "wanted",
@@ -27,6 +29,9 @@ __all__ = [
 
 Keywords = dict[str, tuple[Any, Any]]
 """Keyword -> its annotation, and its default (`dataclasses.MISSING`: none)."""
+
+Limits = tuple[Any, ...]
+"""What ``Annotated`` says of an alternative besides its type."""
 
 
 def keywords(cls: type) -> Keywords:
@@ -54,12 +59,17 @@ def keywords(cls: type) -> Keywords:
 
 def options(hint: Any) -> tuple[Any, ...]:
     """The alternatives of a union, without the limits of ``Annotated``."""
-    origin = get_origin(hint)
+    return tuple(option for option, _ in limited_options(hint))
+
+
+def limited_options(hint: Any) -> tuple[tuple[Any, Limits], ...]:
+    """The alternatives of a union, each with its limits (`Bounds` and `Size` of ``Annotated``)."""
+    origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return options(get_args(hint)[0])
+        return tuple((option, inner + parts[1:]) for option, inner in limited_options(parts[0]))
     if origin in (Union, UnionType):
-        return tuple(option for part in get_args(hint) for option in options(part))
-    return (hint,)
+        return tuple(found for part in parts for found in limited_options(part))
+    return ((hint, ()),)
 
 
 def _is_value(cls: type) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from sim.written.hints import fits, has_table, item_hint, keywords, options, value_hint
+from sim.settings import Bounds, Size
+from sim.written.hints import Limits, fits, has_table, item_hint, keywords, limited_options, value_hint
 from sim.written.names import ROOMS
 from sim.written.tree import MARKED
 
@@ -23,6 +24,13 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     NoneType: _NONE,
     None: _NONE,
 }
+_WORDS = {
+    "least": "minimum",
+    "above": "exclusiveMinimum",
+    "most": "maximum",
+    "below": "exclusiveMaximum",
+}
+"""A field of `Bounds` -> its keyword in the schema."""
 
 
 def schema() -> dict[str, Any]:
@@ -81,10 +89,25 @@ def _definition(name: str, cls: type, classes: Mapping[str, type]) -> dict[str, 
 
 
 def _of(hint: Any, classes: Mapping[str, type]) -> dict[str, Any]:
-    found = [one for option in options(hint) for one in _one(option, classes)]
+    found = [
+        one | _range(limits) for option, limits in limited_options(hint) for one in _one(option, classes)
+    ]
     if {} in found:
         return {}
     return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _range(limits: Limits) -> dict[str, float]:
+    """The limits of a number, by the words of JSON Schema."""
+    said: dict[str, float] = {}
+    for limit in limits:
+        if isinstance(limit, Size):
+            said["maximum"] = limit.most
+        elif isinstance(limit, Bounds):
+            said |= {
+                word: bound for name, word in _WORDS.items() if (bound := getattr(limit, name)) is not None
+            }
+    return said
 
 
 def _one(hint: Any, classes: Mapping[str, type]) -> list[dict[str, Any]]:
@@ -100,7 +123,8 @@ def _one(hint: Any, classes: Mapping[str, type]) -> list[dict[str, Any]]:
     if origin is tuple or (isinstance(origin, type) and len(get_args(hint)) == 1):
         parts = get_args(hint)
         if origin is tuple and parts and parts[-1] is not Ellipsis:
-            return [{"type": "array", "prefixItems": [_of(part, classes) for part in parts]}]
+            items = [_of(part, classes) for part in parts]
+            return [{"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}]
         return [{"type": "array", "items": _of(item_hint(hint, 0), classes)}]
     if isinstance(hint, type):
         refs = [{"$ref": f"#/$defs/{name}"} for name, cls in classes.items() if fits(cls, hint)]

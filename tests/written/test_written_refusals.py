@@ -191,7 +191,7 @@ def test_a_system_alone_has_a_written_form() -> None:
 def test_the_schema_knows_every_class_and_field() -> None:
     made = schema()
     raft = made["$defs"]["Raft"]
-    assert raft["properties"]["nodes"] == {"type": "integer"}
+    assert raft["properties"]["nodes"] == {"type": "integer", "minimum": 1}
     assert raft["properties"]["leader"]["anyOf"][0] == {"type": "string"}
     assert made["required"] == ["system"]
     assert {"$ref": "#/$defs/Raft"} in made["properties"]["system"]["anyOf"]
