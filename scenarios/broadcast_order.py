@@ -42,7 +42,7 @@ scenario = Scenario(
     leader="virginia",
 )
 
-SHORT = {"duration": 0.8, "SEEDS": 2}
+SHORT = {"duration": 0.8, "SEEDS": 1}
 SEEDS = 6
 
 

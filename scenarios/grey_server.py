@@ -63,7 +63,7 @@ scenario = Scenario(
     sample_every=0.5,
 )
 
-SHORT = {"duration": 3.0}
+SHORT = {"duration": 2.2}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

@@ -29,7 +29,7 @@ scenario = Scenario(
     duration=120.0,
 )
 
-SHORT = {"duration": 90.0}
+SHORT = {"duration": 60.0}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

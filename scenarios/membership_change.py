@@ -38,7 +38,7 @@ scenario = Scenario(
     check=True,
 )
 
-SHORT = {"workload": OpenLoop(clients=10, rate=100.0, keys=UniformKeys(100))}
+SHORT = {"workload": OpenLoop(clients=10, rate=50.0, keys=UniformKeys(100)), "duration": 11.0}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

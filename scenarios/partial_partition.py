@@ -25,13 +25,25 @@ CASES = {
     "both": {"pre_vote": True, "check_quorum": True},
 }
 
+
+def unheard(duration: float) -> Partition:
+    """For so many seconds n4 hears no other server."""
+    return Partition((("n0", "n1", "n2", "n3"), ("n4",)), at=5.0, duration=duration, one_way=True)
+
+
 scenario = Scenario(
     system=Raft(nodes=5),
     network=lan(Exponential(0.005)),
     workload=OpenLoop(clients=10, rate=150.0, keys=UniformKeys(100)),
-    faults=[Partition((("n0", "n1", "n2", "n3"), ("n4",)), at=5.0, duration=20.0, one_way=True)],
+    faults=[unheard(20.0)],
     duration=30.0,
 )
+
+SHORT = {
+    "workload": OpenLoop(clients=10, rate=60.0, keys=UniformKeys(100)),
+    "faults": (unheard(12.0),),
+    "duration": 20.0,
+}
 
 
 def tell(scenario: Scenario, seed: int, folder: Path) -> str:

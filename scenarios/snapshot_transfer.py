@@ -32,6 +32,8 @@ scenario = Scenario(
     trace=True,
 )
 
+SHORT = {"workload": OpenLoop(rate=200.0, mix=Mix((("put", 1.0),), UniformKeys(50)))}
+
 EVERY = {"log kept whole": None, "snapshot every 500": 500, "snapshot every 50": 50}
 
 

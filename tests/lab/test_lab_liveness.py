@@ -30,7 +30,7 @@ from sim.protocols.consensus.raft.node import RaftNode
 TWO_ELECTIONS, ONE_ELECTION, VIEW_SERVICE = (5.0, 7.0), (3.0, 5.0), (2.0, 4.0)
 """Within so many election timeouts: a leader, a write. Derived in `sim.lab.liveness`."""
 
-FEW, MANY = 25, 500
+FEW, MANY = 12, 500
 
 SPLITTING = {
     "BasicRaft 3": BasicRaft(nodes=3),

@@ -130,8 +130,8 @@ def agree(name: str, seeds: range) -> tuple[Counter[str], int]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_no_condition_contradicts_the_oracle_and_many_wrong_histories_break_one(name: str) -> None:
-    told, invalid = agree(name, range(600))
-    assert invalid > 60
+    told, invalid = agree(name, range(400))
+    assert invalid > 40
     assert told.total() > invalid / 3, (told, invalid)
     assert len(told) >= 2, told
 
@@ -274,7 +274,7 @@ CODE = re.compile(
 @pytest.mark.parametrize("odd", [False, True])
 def test_reasons_are_in_plain_words_for_every_data_model_and_consistency(name: str, odd: bool) -> None:
     invalid = 0
-    for seed in range(40):
+    for seed in range(20):
         frame = frames(name, seed)
         if odd and name not in {"counter", "key-value"}:
             for at in frame.index:
@@ -287,7 +287,7 @@ def test_reasons_are_in_plain_words_for_every_data_model_and_consistency(name: s
             invalid += verdict.valid is False
             told = [verdict.reason, *map(str, verdict.counterexample)]
             assert not [text for text in told if CODE.search(text)], told
-    assert invalid > 10
+    assert invalid > 5
 
 
 # Which model: by what reads saw
