@@ -22,9 +22,11 @@ _COMMANDS = {
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",
     "describe": "Say in sentences what a scenario will run, and what was derived.",
     "frontier": "Name the settings of a sweep between which the choice is open, and draw them.",
+    "fuzz": "Run a system in storms until something breaks, and shrink what broke.",
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",
+    "replay": "Play a replay file of `sim fuzz` again.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",
     "run": "Run a scenario: a script, or a file in TOML or JSON.",
@@ -47,6 +49,7 @@ Examples:
   sim sweep scenarios/raft_failover.py --vary system.nodes=3,5,7 --seeds 5 --out night --resume
   sim check history.jsonl --model register
   sim new protocol my_store
+  sim fuzz "Raft(nodes=3)" --runs 200
 """
 
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Invariant",
+    "Limit",
     "LivenessViolation",
     "Member",
     "MessageHooks",
@@ -425,6 +427,10 @@ class System(Value):
         """New invariants for one run; when checking is on, the simulator calls them after every event."""
         return ()
 
+    def limits(self) -> Iterable[Limit]:
+        """Numbers that each run keeps within limits; `sim fuzz` judges them, and reports a run that does not."""
+        return ()
+
     @property
     def converges_within(self) -> float | None:
         """The time (seconds, without message delays) until all replicas agree, after the last write and the last fault.
@@ -469,6 +475,36 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
     """
     made: Any = field.default_factory
     return field.default if isinstance(made, type(dataclasses.MISSING)) else made()
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number that each run of a system keeps between ``least`` and ``most``, storms included.
+
+    ``measure(run)`` gives the number; a run has the frames ``operations``, ``events``, ``nodes`` ... (`sim.lab.Run`).
+    ``title``: what it is, in words: "leader changes a minute after calm".
+    """
+
+    title: str
+    measure: Callable[[Any], float]
+    least: float = -inf
+    most: float = inf
+
+    def __post_init__(self) -> None:
+        if not self.least < self.most or (self.least == -inf and self.most == inf):
+            raise ValueError(
+                f"Limit {self.title!r}: least and most must leave a range, not {self.least!r} and {self.most!r}"
+            )
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is within the limit; a number that is nan (nothing was measured) is."""
+        return not (value < self.least or value > self.most)
+
+    def __str__(self) -> str:
+        bounds = [f"at least {self.least:g}"] * (self.least > -inf) + [f"at most {self.most:g}"] * (
+            self.most < inf
+        )
+        return f"{self.title}: {' and '.join(bounds)}"
 
 
 class Violation(Exception):

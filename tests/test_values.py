@@ -18,12 +18,12 @@ import pytest
 
 import sim
 from sim import System
-from sim.faults import Crash
-from sim.network import Constant
+from sim.faults import Act, Crash
+from sim.network import Constant, constant
 from sim.protocols import Raft, admin
 from sim.protocols.replica import Replica
 from sim.settings import Bounds, Size, Value, described, hints
-from sim.workload import Arrival
+from sim.workload import Arrival, ClosedLoop
 
 # What an instance of a class with required fields is made of.
 EXAMPLES: dict[str, Any] = {
@@ -93,12 +93,20 @@ EXAMPLES: dict[str, Any] = {
     "pairs": (("lan", "lan", (0.0, 1.0), (0.01, 0.02), (0.0, 0.1)),),
     "start": 0.0,
     "end": 2.0,
+    "acts": (Act("crash", ("n0",)),),
+    "verb": "administer",
+    "client": "c0",
+    "of": ClosedLoop(clients=2),
+    "network": constant(0.01),
+    "lost": True,
+    "invariant": "x",
 }
 NEVER_ALONE = {
     "Flaky": ("slowdown",),
     "ClockJump": ("offset",),
     "Crash": (),
     "Trace": ("arrivals",),
+    "Fate": ("lost",),
     "OpenLoop": (),
 }
 # Nothing that a field of any type holds, but for those of type Any.

@@ -39,6 +39,10 @@ class Cluster:
         Call the invariants after every event, and raise an error if a message changes between send and delivery.
     """
 
+    plain_host: type[NodeHost] = NodeHost
+    plain_network: type[Network] = Network
+    """Those of a run without a full trace."""
+
     def __init__(
         self, topology: Topology, seed: int = 0, *, tracing: Tracing = False, checking: bool = False
     ) -> None:
@@ -50,8 +54,8 @@ class Cluster:
         self.tracer: Tracer | None = None
         if isinstance(self.env, TracedEnvironment):
             self.tracer = self.env.tracer = Tracer(self.env, self.recorder)
-        self.host_class = TracedHost if full else NodeHost
-        network_class = TracedNetwork if full else Network
+        self.host_class = TracedHost if full else self.plain_host
+        network_class = TracedNetwork if full else self.plain_network
         self.network = network_class(
             self.env, self.streams, topology, self.recorder, tracing=bool(tracing), checking=checking
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.node import Handlers, Node
     from sim.recorder import Recorder
 
-__all__ = ["TracedEnvironment", "Tracer", "state_of"]
+__all__ = ["TracedEnvironment", "Tracer", "handler_name", "state_of"]
 
 Cause = dict[str, Any]
 """``kind`` (message, timer, work, start, own, story, outside), what it is, and ``after``: the step that led to it."""
@@ -61,7 +61,7 @@ class Tracer:
             inner(handler, arguments)
             return
         cause, self.cause = self.cause, None
-        name = _name_of(handler, cause)
+        name = handler_name(handler, cause)
         if cause is None:
             cause = {"kind": "start" if name.endswith("on_start") else "outside", "after": NO_STEP}
         self.step = len(self._rows)
@@ -134,7 +134,7 @@ def state_of(host: NodeHost) -> dict[str, Any]:
     return {name: json.loads(text_of(value)[0]) for name, value in _attributes(host.owners)}
 
 
-def _name_of(handler: Any, cause: Cause | None) -> str:
+def handler_name(handler: Any, cause: Cause | None = None) -> str:
     """The name of the handler that a step calls: ``on_prepare``, ``part.on_check_timeout``, or that of a story."""
     if cause is not None and "handler" in cause:
         return str(cause.pop("handler"))

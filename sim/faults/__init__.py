@@ -10,9 +10,11 @@ from sim.faults.nemesis import addresses, pinned, unleash
 from sim.faults.partitions import Cut, Partition, RandomPartitions
 from sim.faults.restarts import PowerFailure, Repeated, RollingRestart
 from sim.faults.shapes import BridgeCut, ChainedCut, ConstrainedElection, QuorumLoss, RingCut
+from sim.faults.strike import Act, Strike
 from sim.faults.when import OnEvent, OnMessage, OnWrite, Trigger, When
 
 __all__ = [
+    "Act",
     "Administer",
     "BridgeCut",
     "ChainedCut",
@@ -44,6 +46,7 @@ __all__ = [
     "Slow",
     "SlowDisk",
     "StalledDisk",
+    "Strike",
     "Trigger",
     "When",
     "World",

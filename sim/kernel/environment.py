@@ -16,19 +16,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import repeat
-from math import inf, nan
+from math import inf, nan, nextafter
 from typing import Any, NoReturn
 
 import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
 from simpy.events import NORMAL, URGENT, Event, EventPriority
 
-__all__ = ["CROWD", "Environment", "StandstillError"]
+__all__ = ["CROWD", "Environment", "StandstillError", "delay_until"]
 
 CROWD = 1_000_000
 """How many entries the environment processes between two checks that simulated time advances."""
 
 _AT_ONCE = EventPriority(-1)  # before everything else: SimPy reschedules an interrupted event this way, too
+
+
+def delay_until(now: float, then: float) -> float:
+    """The delay (seconds) that added to ``now`` gives exactly ``then``, if there is one; at least 0."""
+    delay = then - now
+    if now + delay != then:
+        nearby = (nextafter(delay, -inf), nextafter(delay, inf))
+        delay = next((one for one in nearby if now + one == then), delay)
+    return max(0.0, delay)
 
 
 class StandstillError(ValueError):

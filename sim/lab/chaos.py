@@ -32,7 +32,7 @@ from sim.workload import ClosedLoop, Mix, UniformKeys
 if TYPE_CHECKING:
     from sim.analysis.checks import Verdict
 
-__all__ = ["chaos", "chaos_scenario", "progress_bound"]
+__all__ = ["chaos", "chaos_scenario", "progress_bound", "weather"]
 
 _STORM = 8.0  # simulated seconds of faults
 _STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
@@ -191,17 +191,27 @@ def chaos(
         converge after some time.
     """
     storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
-    limit = progress_bound(storm.resolved) if bound is None else bound
-    simulation = Simulation(storm, seed)
+    return weather(Simulation(storm, seed), bound=bound, settle=settle)
+
+
+def weather(
+    simulation: Simulation, *, bound: float | None = None, settle: float = 0.0, calm: bool = True
+) -> Run:
+    """Run a simulation to the end of its storm, end all faults, and demand progress; see `chaos`.
+
+    ``calm=False``: end with the storm, and demand nothing.
+    """
+    limit = progress_bound(simulation.resolved) if bound is None else bound
     violation: Violation | None = None
     convergence: Verdict | None = None
     try:
         simulation.run()
-        simulation.calm()
-        demand_progress(simulation, limit)
-        if settle:
-            simulation.run(until=simulation.now + settle)
-        convergence = _demand_convergence(simulation)
+        if calm:
+            simulation.calm()
+            demand_progress(simulation, limit)
+            if settle:
+                simulation.run(until=simulation.now + settle)
+            convergence = _demand_convergence(simulation)
         simulation.finish()
     except Violation as broken:
         violation = finish_broken(simulation, broken)

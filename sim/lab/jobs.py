@@ -46,6 +46,11 @@ class RunTask:
     judge: bool = True
     storm: bool = False
 
+    @property
+    def how(self) -> dict[str, bool]:
+        """How the run is made, as a part of the key under which a store keeps it."""
+        return {"judge": self.judge, "storm": self.storm}
+
     def run(self) -> tuple[Run, Check | None]:
         """Run it."""
         if self.storm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +89,7 @@ class Run:
         system does not promise convergence.
     final: the values that each live replica held then, name -> key -> value; None if the system does not show them.
     storm: whether progress was demanded at the end (`sim.lab.chaos`).
+    notes: what else is kept with the run, as plain data (a fuzzed run: its coverage, and what broke).
     has_frames: whether the frames are at hand; otherwise the run is made again when they are used.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.
     """
@@ -127,6 +128,7 @@ class Run:
         self._digest = digest
         self._measures = measures
         self.storm = False
+        self.notes: dict[str, Any] = {}
         self._reader = reader
         self._sketch = sketch
         self.has_frames = has_frames
@@ -253,6 +255,21 @@ class Run:
             raise ValueError('there is no full trace: run the scenario with trace="full"')
         when = self.ended if at is None and step is None else at
         return state_at(self.steps, self.events, node, time=when, step=step)
+
+    def story(self, end: Sequence[str] | None = None, *, width: int = 140) -> str:
+        """What happened, as text: one line an event, one column a node. Needs ``Scenario(trace="full")``.
+
+        ``end``: the lines at the end; None: the violation, or that nothing broke. ``width``: letters in a line.
+        See `sim.analysis.story`.
+        """
+        from sim.analysis.story import tell
+
+        last = end
+        if last is None:
+            found = self.violation
+            last = ["Nothing broke."] if found is None else [f"BROKEN: {found}"]
+        nodes = [str(name) for name in self.nodes["node"]] or sorted({*self.events["node"]} - {""})
+        return tell(self._frames, nodes, end=last, width=width)
 
     def __getstate__(self) -> dict[str, Any]:
         if self.has_frames:

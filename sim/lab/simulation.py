@@ -11,7 +11,7 @@ from simpy.events import Event
 
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Cluster, NodeHost
-from sim.faults import Trigger, unleash
+from sim.faults import Trigger, World, unleash
 from sim.faults.checks import WORDS
 from sim.invariants import Agreement
 from sim.lab.application_model import LOOKS, application_of
@@ -53,12 +53,16 @@ class Simulation(Disturbable):
     nodes: the live nodes by name. now: simulated seconds. recorder: the rows so far.
     """
 
+    cluster_class: type[Cluster] = Cluster
+
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self.scenario = scenario
         self.seed = seed
         self.resolved = scenario.resolved
         self.system: System = self.resolved.system
-        self.cluster = Cluster(scenario.network, seed, tracing=scenario.trace, checking=bool(scenario.check))
+        self.cluster = self.cluster_class(
+            scenario.network, seed, tracing=scenario.trace, checking=bool(scenario.check)
+        )
         self.env = self.cluster.env
         self.streams = self.cluster.streams
         self.acknowledged: dict[tuple[int, int], Outcome] = {}
@@ -82,11 +86,15 @@ class Simulation(Disturbable):
             self.cluster.tracer.listeners.append(self._note_calls)
         self._triggers = Triggers(self.cluster, (t for fault in scenario.faults for t in fault.triggers()))
         self._boot()
-        unleash(self, scenario.faults, self.streams)
+        unleash(self._as_world(), scenario.faults, self.streams)
         if scenario.sample_every is not None:
             self.env.process(self._sampling(scenario.sample_every))
 
     # Construction
+
+    def _as_world(self) -> World:
+        """The world on which the faults act."""
+        return self
 
     def _add_members(self) -> None:
         for name, member in self._members.items():

@@ -41,6 +41,7 @@ def told(run: Run, check: Check | None) -> PlainData:
         "convergence": _verdict(run.convergence),
         "check": None if check is None else _checked(check),
         "measures": to_tree(run.measures()),
+        **({"notes": run.notes} if run.notes else {}),
         "sketch": {name: getattr(run.sketch(), name).tolist() for name in _SKETCH},
         "frames": {
             name: {"rows": len(frame), "columns": {str(c): str(t) for c, t in frame.dtypes.items()}}
@@ -119,6 +120,7 @@ def run_of(
         has_frames=has_frames,
     )
     run.storm = row["storm"]
+    run.notes = row.get("notes", {})
     return run
 
 

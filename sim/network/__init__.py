@@ -14,6 +14,7 @@ from sim.distributions import (
     Uniform,
     as_distribution,
 )
+from sim.network.fates import Fate, Quiet
 from sim.network.topology import GilbertElliott, LinkSpec, Topology, constant, lan, matrix
 from sim.network.wan import wan
 
@@ -22,6 +23,7 @@ __all__ = [
     "Distribution",
     "Empirical",
     "Exponential",
+    "Fate",
     "Gamma",
     "GilbertElliott",
     "LinkSpec",
@@ -29,6 +31,7 @@ __all__ = [
     "Mixture",
     "Pareto",
     "PercentileTable",
+    "Quiet",
     "Scipy",
     "Topology",
     "Uniform",

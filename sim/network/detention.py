@@ -22,6 +22,8 @@ class Detention:
     """
 
     def __init__(self, kind: str, src: Nodes, dst: Nodes, count: int | None) -> None:
+        self.said = (kind, None if src is None else tuple(src), None if dst is None else tuple(dst), count)
+        """What it was made of."""
         self._kind = kind
         self._src = src
         self._dst = dst

@@ -22,6 +22,7 @@ from sim.kernel import Environment, Streams
 from sim.message import check_message
 from sim.network.detention import Detention
 from sim.network.disturbances import Disturbance, together
+from sim.network.fates import FateBook, Quiet, fated_link
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
@@ -92,6 +93,12 @@ class Link:
         self._burst: Callable[[], float] | None = None
         self._duplicate: Callable[[], float] | None = None
         self._corrupt: Callable[[], float] | None = None
+
+    def queueing_delay(self, now: float, message: Any, bandwidth: float) -> float:
+        """Queue a message for a bandwidth (bytes per second): the seconds until all of it is sent."""
+        start = max(now, self.free_at)
+        self.free_at = start + (HEADER_BYTES + message.wire_bytes) / bandwidth
+        return self.free_at - now
 
     def open_streams(self, streams: Streams) -> None:
         """Give the link its own random streams; each random decision has its own address."""
@@ -197,6 +204,7 @@ class Network:
         self.on_send: Mapping[type, Iterable[Hear]] | None = (
             None  # the invariants that hear a class of messages
         )
+        self.book = FateBook(topology.fates) if isinstance(topology, Quiet) else None
         self._receivers: dict[str, Receiver] = {}
         self._routes: dict[tuple[str, bool], _Routes] = {}
         self._beside: dict[str, str] = {}  # client -> the node that it is placed at
@@ -266,6 +274,8 @@ class Network:
             link = self.links[src, dst] = Link(src, dst, self._spec(src, dst))
             link.cuts = self._cuts.get((src, dst), 0)
             link.open_streams(self.streams)
+        if self.book is not None:
+            return fated_link(self, link, self._receivers[dst], self.book)
         if self._is_plain(link):
             return _plain_link(self.env, link, self._receivers[dst])
         return _careful_link(self, link, self._receivers[dst])
@@ -632,11 +642,6 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
             timeout = min(2 * timeout, 60.0)
         return delay
 
-    def queueing_delay(message: Any) -> float:
-        start = max(env._now, link.free_at)
-        link.free_at = start + (HEADER_BYTES + message.wire_bytes) / bandwidth
-        return link.free_at - env._now
-
     def launch(message: Any, waited: float) -> None:
         if played is not None:
             latency = played.delay(env._now + waited)  # that of the try that gets through
@@ -662,7 +667,7 @@ def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         if link.cuts:
             network.drop(link, message, "cut")
             return
-        waited = queueing_delay(message) if bandwidth else 0.0
+        waited = link.queueing_delay(env._now, message, bandwidth) if bandwidth else 0.0
         if stream:
             delay = retransmission_delay()
             if delay < inf:

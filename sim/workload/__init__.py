@@ -4,6 +4,7 @@ from sim.workload.keys import HotSpot, Keys, Latest, UniformKeys, Zipf
 from sim.workload.load import ClosedLoop, NoLoad, OpenLoop, Workload
 from sim.workload.mix import YCSB, Mix
 from sim.workload.probe import ReadAfterWrite
+from sim.workload.script import Script, ScriptedCall
 from sim.workload.trace import Arrival, Trace
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "NoLoad",
     "OpenLoop",
     "ReadAfterWrite",
+    "Script",
+    "ScriptedCall",
     "Trace",
     "UniformKeys",
     "Workload",

@@ -18,8 +18,8 @@ import sim
 from sim import Clock, Disk, Machine, Retry, Scenario
 from sim.distributions import Constant, Distribution, Empirical, LogNormal, Mixture, PercentileTable, Scipy
 from sim.distributions import Exponential as ExponentialTime
-from sim.faults import Administer, Crash, Fault, OnEvent, Partition, RandomCrashes, Repeated
-from sim.network import GilbertElliott, Topology, constant, lan, matrix, wan
+from sim.faults import Act, Administer, Crash, Fault, OnEvent, Partition, RandomCrashes, Repeated, Strike
+from sim.network import Fate, GilbertElliott, Quiet, Topology, constant, lan, matrix, wan
 from sim.network.playback import Recording
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
@@ -38,6 +38,8 @@ from sim.workload import (
     NoLoad,
     OpenLoop,
     ReadAfterWrite,
+    Script,
+    ScriptedCall,
     Trace,
     UniformKeys,
     Workload,
@@ -119,6 +121,13 @@ EXAMPLES: tuple[Any, ...] = (
     Mixture(((0.25, Constant(1)), (0.75, Constant(2.0)))),
     Administer(Join("n3", voter=False), at=1),
     Repeated(Crash("n0", at=OnEvent("elected", nth=2), down=1.0), count=3, pause=0.5),
+    Act("restart", ("n0",), after=0.5, options={"wiped": True}),
+    Strike(
+        (Act("cut", ((("n0", "n1"),), "n0->n1")), Act("record", ("n0", "x", {"y": 1.0}))),
+        at=OnEvent("elected"),
+    ),
+    Quiet(lan(Constant(0.01)), fates=(Fate("n0", "n1", "Append", 3, lost=True),)),
+    Script(of=ClosedLoop(clients=2), calls=(ScriptedCall("c0", 0.5, "put", "x", 1, nth=2),), clients=("c0",)),
     Scenario(system=Raft()),
     wan("oregon", "oregon", "tokyo"),
     Recording(pairs=(("a", "b", (0.0, 1.0), (0.02, 0.5), (0.0, 1.0)),), start=0.5, end=2.0, after="hold"),

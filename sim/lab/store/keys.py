@@ -31,11 +31,11 @@ class RunKeys:
         self._resume = resume
         self.told: dict[str, dict[str, str]] = {}
         self.code: dict[str, str] = {"sim": version()}
-        self._known: dict[tuple[int, bool, bool], str] = {}
+        self._known: dict[tuple[int, str], str] = {}
 
     def of(self, job: RunTask) -> str:
         """The key of a job."""
-        same = (id(job.scenario), job.judge, job.storm)
+        same = (id(job.scenario), json.dumps(job.how))
         if same not in self._known:
             columns = self._columns(job)
             key = sha256(
@@ -63,7 +63,7 @@ class RunKeys:
             "version": " ".join([version(), *(f"{name}+{digest[:12]}" for name, digest in own.items())]),
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "how": json.dumps({"judge": job.judge, "storm": job.storm}),
+            "how": json.dumps(job.how),
             "written": json.dumps(tree, sort_keys=True, ensure_ascii=False),
         }
 

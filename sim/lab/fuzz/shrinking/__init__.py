@@ -1,0 +1,50 @@
+"""Shrinking: the smallest schedule that the budget finds in which the same invariant breaks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sim.lab.fuzz.playing import play
+from sim.lab.fuzz.shrinking.passes import PASSES, fewer_strikes_elsewhere
+from sim.lab.fuzz.shrinking.quiet import make_quiet, make_quiet_at_last
+from sim.lab.fuzz.shrinking.search import Search, Spent
+
+if TYPE_CHECKING:
+    from sim.lab.scenario import Scenario
+
+__all__ = ["RUNS", "SECONDS", "shrink_schedule"]
+
+RUNS, SECONDS = 500, 60.0
+"""The budget by default: runs, and seconds of processor time."""
+
+
+def shrink_schedule(
+    scenario: Scenario, seed: int, *, runs: int = RUNS, seconds: float = SECONDS
+) -> Search | None:
+    """Shrink a storm, or a schedule, in which something breaks; None if nothing does. Returns the search at its end."""
+    first = play(scenario, seed, messages=True)
+    if first.broken is None:
+        return None
+    search = Search(scenario, seed, first.broken, runs, time.process_time() + seconds)
+    search.keep(first, seed)
+    try:
+        is_quiet = make_quiet(search)
+        _all_passes(search)
+        if not is_quiet and make_quiet_at_last(search):
+            _all_passes(search)
+    except Spent:
+        pass
+    search.trim()
+    return search
+
+
+def _all_passes(search: Search) -> None:
+    """All steps, again and again while they find something."""
+    before = None
+    while search.scenario != before:
+        before = search.scenario
+        for shorten in PASSES:
+            shorten(search)
+        if search.scenario == before:
+            fewer_strikes_elsewhere(search)

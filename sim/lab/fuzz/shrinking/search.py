@@ -1,0 +1,168 @@
+"""The search for a smaller schedule: candidates are played, and the best so far is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sim.faults.strike import Strike
+from sim.faults.when import When
+from sim.lab.fuzz.judging import Breakage
+from sim.lab.fuzz.playing import Played, play
+from sim.lab.fuzz.strikes import triggers_of
+from sim.network.fates import Fate, Quiet
+from sim.workload.script import Script, ScriptedCall
+
+if TYPE_CHECKING:
+    from sim.lab.scenario import Scenario
+
+__all__ = ["Search", "Spent"]
+
+T = TypeVar("T")
+
+_SLACK = 0.3
+"""Seconds by which a candidate runs on after the moment at which something broke in the best schedule."""
+_JUST_AFTER = 1e-6
+"""The same in the result."""
+
+
+class Spent(Exception):
+    """The budget is spent: the best schedule so far is the result."""
+
+
+@dataclass
+class Search:
+    """The best schedule so far, and the budget.
+
+    Attributes
+    ----------
+    scenario, seed: the best schedule so far. broken: what broke in it. triggers: for each of its strikes, the triggers
+    that were reached shortly before.
+    runs: how many more runs may be made. until: the time (of `time.process_time`) at which the search ends.
+    made: how many runs were made. last: the run of the best schedule.
+    in_storm: whether it broke before all faults ended; then candidates end with the storm.
+    """
+
+    scenario: Scenario
+    seed: int
+    broken: Breakage
+    runs: int
+    until: float
+    triggers: tuple[tuple[When, ...], ...] = ()
+    made: int = 0
+    in_storm: bool = False
+    last: Played | None = None
+
+    @property
+    def strikes(self) -> tuple[Strike, ...]:
+        """The faults of the best schedule."""
+        return tuple(fault for fault in self.scenario.faults if isinstance(fault, Strike))
+
+    @property
+    def calls(self) -> tuple[ScriptedCall, ...]:
+        """The operations of the best schedule."""
+        return self.script.calls
+
+    @property
+    def script(self) -> Script:
+        """The workload of the best schedule."""
+        assert isinstance(self.scenario.workload, Script)
+        return self.scenario.workload
+
+    @property
+    def fates(self) -> tuple[Fate, ...]:
+        """The fates of messages in the best schedule."""
+        network = self.scenario.network
+        return network.fates if isinstance(network, Quiet) else ()
+
+    def attempt(self, change: Callable[[Scenario], Scenario], seed: int | None = None) -> bool:
+        """Play a changed form of the best schedule; keep it if the same invariant breaks.
+
+        A change that makes no scenario (a fault of a node that is not there any more) is no better. Raises `Spent` when
+        the budget is spent.
+        """
+        try:
+            candidate = change(self.scenario)
+        except (ValueError, LookupError, TypeError):
+            return False
+        played = self.play(candidate, self.seed if seed is None else seed)
+        if played is None or played.broken is None or played.broken.invariant != self.broken.invariant:
+            return False
+        self.keep(played, self.seed if seed is None else seed)
+        return True
+
+    def play(self, candidate: Scenario, seed: int) -> Played | None:
+        """Play a candidate; None if it cannot be played."""
+        if self.runs <= 0 or time.process_time() > self.until:
+            raise Spent
+        self.runs -= 1
+        self.made += 1
+        try:
+            return play(candidate, seed, messages=True, in_storm=self.in_storm)
+        except Exception:  # what a user's code raises where no node runs, such as in `System.members`
+            return None
+
+    def keep(self, played: Played, seed: int) -> None:
+        """Keep the schedule of a run, without what did not happen in it, as the best one."""
+        simulation, broken = played.simulation, played.broken
+        assert broken is not None
+        recorded = simulation.recorded()
+        book = simulation.cluster.network.book
+        if book is not None and isinstance(recorded.network, Quiet):
+            recorded = replace(recorded, network=replace(recorded.network, fates=tuple(book.met)))
+        triggers = triggers_of(simulation.deeds, recorded.duration)
+        self.in_storm = broken.time is not None and simulation.calmed is None
+        self.scenario, self.seed, self.broken, self.triggers = recorded, seed, broken, triggers
+        self.last = played
+        self.trim(_SLACK)
+
+    def trim(self, slack: float = _JUST_AFTER) -> None:
+        """End the best schedule ``slack`` seconds after something broke in it, if that was during the storm."""
+        if self.in_storm and self.broken.time is not None:
+            end = self.broken.time + slack
+            if end < self.scenario.duration:
+                self.scenario = replace(self.scenario, duration=end)
+
+    # Changes of one part
+
+    def with_strikes(self, strikes: Sequence[Strike]) -> Callable[[Scenario], Scenario]:
+        """The change to these faults."""
+        return lambda scenario: replace(scenario, faults=tuple(strikes))
+
+    def with_calls(self, calls: Sequence[ScriptedCall]) -> Callable[[Scenario], Scenario]:
+        """The change to these operations."""
+        script = replace(self.script, calls=tuple(calls))
+        return lambda scenario: replace(scenario, workload=script)
+
+    def with_fates(self, fates: Sequence[Fate]) -> Callable[[Scenario], Scenario]:
+        """The change to these fates of messages."""
+
+        def change(scenario: Scenario) -> Scenario:
+            assert isinstance(scenario.network, Quiet)
+            return replace(scenario, network=replace(scenario.network, fates=tuple(fates)))
+
+        return change
+
+    def reduce(
+        self, read: Callable[[], Sequence[T]], change: Callable[[Sequence[T]], Callable[[Scenario], Any]]
+    ) -> bool:
+        """Leave out as many items as possible: all, then halves, quarters ... single ones; the last ones first.
+
+        ``read`` gives the items of the best schedule. Returns whether any was left out.
+        """
+        before = len(read())
+        if before and self.attempt(change(())):
+            return True
+        size = len(read()) // 2
+        while size >= 1:
+            end = len(read())
+            while end > 0:
+                items = read()
+                end = min(end, len(items))
+                begin = max(0, end - size)
+                self.attempt(change([*items[:begin], *items[end:]]))
+                end = begin
+            size //= 2
+        return len(read()) < before

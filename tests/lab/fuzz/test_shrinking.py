@@ -1,0 +1,51 @@
+"""Shrinking: a failing storm becomes a schedule of a few faults and operations in which the same invariant breaks."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.lab.chaos import chaos_scenario
+from sim.lab.fuzz.playing import play
+from sim.lab.fuzz.shrinking import shrink_schedule
+from sim.network import Quiet
+from sim.protocols import BasicRaft
+from sim.system import System
+from tests.lab.fuzz.mutants import Eager, HastyBackup, TwoVotesRaft
+
+
+@pytest.mark.parametrize(
+    ("system", "seed"),
+    [
+        (TwoVotesRaft(), 2),
+        (Eager(), 1),
+        pytest.param(TwoVotesRaft(), 0, marks=pytest.mark.nightly),
+        pytest.param(HastyBackup(), 6, marks=pytest.mark.nightly),
+        pytest.param(HastyBackup(), 14, marks=pytest.mark.nightly),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, System) else str(x),
+)
+def test_a_failing_storm_shrinks_to_a_few_faults_and_operations(system: System, seed: int) -> None:
+    scenario = chaos_scenario(system, seed)
+    before = play(scenario, seed)
+    assert before.broken is not None
+    found = shrink_schedule(scenario, seed, runs=150)
+    assert found is not None
+    after = play(found.scenario, found.seed)
+    assert after.broken is not None
+    assert after.broken.invariant == before.broken.invariant
+    assert len(found.strikes) <= 4
+    assert len(found.calls) <= 6
+    assert isinstance(found.scenario.network, Quiet)
+    assert found.made <= 150
+
+
+def test_the_budget_is_kept_and_the_best_so_far_is_the_result() -> None:
+    system, seed = TwoVotesRaft(), 2
+    found = shrink_schedule(chaos_scenario(system, seed), seed, runs=3)
+    assert found is not None
+    assert found.made == 3
+    assert play(found.scenario, found.seed).broken is not None
+
+
+def test_there_is_nothing_to_shrink_where_nothing_breaks() -> None:
+    assert shrink_schedule(chaos_scenario(BasicRaft(nodes=3), 0, storm=0.5), 0) is None
