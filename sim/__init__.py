@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         load,
         sweep,
     )
+    from sim.measure import Measure
     from sim.node import Node, Part, durable, durable_log, durable_map, part
+    from sim.prices import Prices
     from sim.protocols.client import Retry
     from sim.system import Invariant, LivenessViolation, Member, SafetyViolation, System
 
@@ -39,6 +41,8 @@ _HOMES = {
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
         *("chaos", "compare", "compare_scenarios", "frontier", "load", "sweep"),
     ),
+    "sim.measure": ("Measure",),
+    "sim.prices": ("Prices",),
     "sim.node": ("Node", "Part", "durable", "durable_log", "durable_map", "part"),
     "sim.protocols.client": ("Retry",),
     "sim.system": ("Invariant", "LivenessViolation", "Member", "SafetyViolation", "System"),
@@ -52,9 +56,11 @@ __all__ = [
     "Invariant",
     "LivenessViolation",
     "Machine",
+    "Measure",
     "Member",
     "Node",
     "Part",
+    "Prices",
     "Retry",
     "Run",
     "SafetyViolation",

@@ -19,6 +19,7 @@ from sim.settings import MOST_MEMBERS, Seconds, Value
 from sim.values import is_message
 
 if TYPE_CHECKING:
+    from sim.measure import Measure
     from sim.node import Node
 
 __all__ = [
@@ -167,6 +168,8 @@ class System(Value):
     """The reason why it takes no ``application``, for the error message, where it has no such field."""
     product_table: ClassVar[str] = ""
     """The module that holds the settings of products for `like` (see `sim.protocols.products`); "": there are none."""
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """Measures of its own (`sim.measure`), which every run of it has: what its nodes record or count."""
     title: ClassVar[str] = ""
     """The name of this class in tables and charts; "" (the default): the class name, split into words."""
 

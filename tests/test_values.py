@@ -20,12 +20,13 @@ import sim
 from sim import System
 from sim.faults import Act, Crash
 from sim.network import Constant, constant
+from sim.prices import Prices
 from sim.protocols import Raft, admin
 from sim.protocols.replica import Replica
 from sim.settings import Bounds, Size, Value, described, hints
 from sim.workload import Arrival, ClosedLoop
 
-# What an instance of a class with required fields is made of.
+# What an instance of a class with required fields is made of: field, or class and field -> a value.
 EXAMPLES: dict[str, Any] = {
     "node_class": Replica,
     "target": "n0",
@@ -58,6 +59,10 @@ EXAMPLES: dict[str, Any] = {
     "arrivals": (Arrival(0.5, "get", "a"),),
     "time": 0.5,
     "kind": "get",
+    "gauge": "backlog",
+    "name": "own",
+    "Measure.of": len,
+    "prices": Prices(),
     "key": "a",
     "inner": Constant(0.01),
     "value": 1.0,
@@ -135,8 +140,9 @@ def value_classes() -> list[type]:
 def make(cls: type, **changes: Any) -> Any:
     parameters = inspect.signature(cls).parameters
     needed = [name for name, p in parameters.items() if p.default is inspect.Parameter.empty]
+    mine = {name: f"{cls.__name__}.{name}" for name in (*needed, *NEVER_ALONE.get(cls.__name__, ()))}
     known = {
-        name: EXAMPLES[name] for name in (*needed, *NEVER_ALONE.get(cls.__name__, ())) if name in EXAMPLES
+        name: EXAMPLES.get(own, EXAMPLES.get(name)) for name, own in mine.items() if {name, own} & {*EXAMPLES}
     }
     return cls(**{**known, **changes})
 

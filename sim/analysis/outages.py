@@ -40,6 +40,7 @@ class EventRow(NamedTuple):
     detail: Mapping[str, Any]
 
 
+@checked
 def events_named(events: pd.DataFrame, names: Collection[str]) -> list[EventRow]:
     """The events with these names, in order of time; of equal times, in the order in which they were recorded."""
     missing = [column for column in ("time", "node", "event") if column not in events.columns]

@@ -6,8 +6,11 @@ Tables and charts use this module, so that a measure has the same name, label an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from sim.arguments import checked
@@ -22,6 +25,7 @@ __all__ = [
     "Scale",
     "column_of",
     "decimals_for",
+    "known_quantities",
     "quantity",
     "scale_of",
     "time_scale",
@@ -94,10 +98,25 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
+_NONE: Mapping[str, Quantity] = MappingProxyType({})
+_OWN: ContextVar[Mapping[str, Quantity]] = ContextVar("own quantities", default=_NONE)
+
+
+@checked
+@contextmanager
+def known_quantities(own: Iterable[Quantity]) -> Iterator[None]:
+    """A context in which `quantity` knows these, too: the measures that a user has added."""
+    token = _OWN.set({**_OWN.get(), **{one.name: one for one in own}})
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
+
+
 @checked
 def quantity(name: str) -> Quantity:
     """The quantity in column `name`; names such as `p99.9` are latencies, other unknown names have no unit."""
-    known = QUANTITIES.get(name)
+    known = QUANTITIES.get(name) or _OWN.get().get(name)
     if known is not None:
         return known
     if name.startswith("commit_p"):

@@ -83,7 +83,7 @@ def command(
     else:
         scenario = changes.applied(load_scenario(script, allow))
     wanted = parse_precision(precision)
-    aim(wanted, max_seeds)
+    aim(wanted, max_seeds, scenario.own_measures)
     chosen_seeds = seed_range(first_seeds(seeds, 5, wanted, max_seeds), first_seed)
     with work_of("compare", **options) as (work, out):
         comparison = compare(

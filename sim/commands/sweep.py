@@ -64,7 +64,7 @@ def command(
     fields = [parse_variation(text) for text in varied]
     scenario = changes.applied(load_scenario(script, allow), [name for name, _ in fields])
     wanted = parse_precision(precision)
-    aim(wanted, max_seeds)
+    aim(wanted, max_seeds, scenario.own_measures)
     chosen_seeds = seed_range(first_seeds(seeds, 3, wanted, max_seeds), first_seed)
     with work_of("sweep", frames=frames, **options) as (work, out):
         done = sweep(

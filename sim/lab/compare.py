@@ -17,18 +17,21 @@ from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.fairness import fair, sized
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import label_all, same
+from sim.lab.own import in_own_words, measures_of
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import distinct
 from sim.lab.settings import MeasuredSettings
 from sim.lab.stages import Precision, Stages, aim, first_stage, in_stage, in_stages
 from sim.lab.work import Failure, Work
+from sim.measure import Measure
 from sim.recorder import COLUMNS
 from sim.system import System
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.quantities import Quantity
     from sim.lab.plots import ComparisonPlots
 
 __all__ = ["Comparison", "compare", "outcome", "together"]
@@ -43,6 +46,7 @@ def compare(
     precision: Precision | None = None,
     max_seeds: int | None = None,
     judge: bool = True,
+    measures: Iterable[Measure] = (),
     **work: Unpack[Work],
 ) -> Comparison:
     """Run each system in the scenario under each seed.
@@ -65,6 +69,8 @@ def compare(
         The largest number of seeds for a precision; None: 1000.
     judge:
         Check each history against the consistency that the system claims.
+    measures:
+        Measures of your own, added to those of the scenario (see `sim.measure`).
     work:
         See `sim.lab.work.Work`.
 
@@ -75,6 +81,7 @@ def compare(
     named = isinstance(systems, Mapping)
     chosen = [systems] if isinstance(systems, System) else list(_values(systems))
     _check(chosen, scenario)
+    scenario = scenario.measuring(measures)
     labels = label_all(sized(chosen, scenario))
     names = [str(name) for name in systems] if isinstance(systems, Mapping) else list(labels.each)
     comparison = compare_scenarios(
@@ -125,7 +132,7 @@ def compare_scenarios(
     if not scenarios:
         raise ValueError("nothing to compare: give at least one scenario")
     distinct("scenario", list(scenarios.values()))
-    wanted = aim(precision, max_seeds)
+    wanted = aim(precision, max_seeds, measures_of(scenarios.values()))
     chosen = first_stage(seeds, wanted, range(10))
     labels, each = list(scenarios), list(scenarios.values())
     whole = Work(progress="comparing") | work
@@ -184,6 +191,7 @@ def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
 
 
 @checked_methods
+@in_own_words
 class Comparison(MeasuredSettings):
     """Runs of several systems under the same seeds.
 
@@ -235,6 +243,9 @@ class Comparison(MeasuredSettings):
         """All samples, with the columns ``run`` and ``seed``."""
         return self._together("samples")
 
+    def own_quantities(self) -> tuple[Quantity, ...]:
+        return tuple(measure.quantity for measure in measures_of(self.scenarios.values()))
+
     @property
     def distinguished_by(self) -> tuple[str, ...]:
         """The column of the labels."""
@@ -262,7 +273,7 @@ class Comparison(MeasuredSettings):
             guarantees={label: claim for label, claim in guarantees.items() if label in ran},
             checked={label: said for label, said in checked.items() if label in ran},
             settings=differing,
-            measures=MEASURES if measures is None else measures,
+            measures=(*MEASURES, *self.own_names()) if measures is None else measures,
         )
         lost = [
             {"system": label, "guarantee": guarantees.get(label, "none"), "checked": checked[label]}

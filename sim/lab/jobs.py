@@ -59,6 +59,8 @@ class RunTask:
             run = chaos(self.scenario.system, self.seed, scenario=self.scenario)
         else:
             run = self.scenario.run(self.seed)
+            if self.scenario.own_measures:
+                run.measures()  # a measure that cannot be worked out costs this run, and no other one
         return run, run.check() if self.judge else None
 
     def again(self, digest: str) -> Callable[[], dict[str, pd.DataFrame]]:

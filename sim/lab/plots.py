@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sim.arguments import checked_methods
 from sim.lab.labels import same, words
+from sim.lab.own import in_own_words
 from sim.settings import field_path
 from sim.written.texts import noted
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from sim.analysis.quantities import Quantity
     from sim.lab.compare import Comparison
     from sim.lab.run import Run
     from sim.lab.settings import Better
@@ -92,6 +94,7 @@ class RunPlots:
 
 
 @checked_methods
+@in_own_words
 class ComparisonPlots:
     """Charts of several systems side by side."""
 
@@ -101,6 +104,10 @@ class ComparisonPlots:
             "duration": max(run.ended for run in comparison.runs),
             "warmup": max(run.warmup for run in comparison.runs),
         }
+
+    def own_quantities(self) -> tuple[Quantity, ...]:
+        """Those of the comparison."""
+        return self._comparison.own_quantities()
 
     def latency_cdf(self, *, tail: bool = False, ax: Axes | None = None) -> Axes:
         """The distribution of latency of each system, all seeds together."""
@@ -173,11 +180,16 @@ class ComparisonPlots:
 
 
 @checked_methods
+@in_own_words
 class SweepPlots:
     """Charts of a sweep: one field along the axis, and one line for each value of another field."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
+
+    def own_quantities(self) -> tuple[Quantity, ...]:
+        """Those of the sweep."""
+        return self._sweep.own_quantities()
 
     def lines(
         self,

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from sim.analysis.causes import Causes
     from sim.analysis.checks import Verdict
+    from sim.analysis.costs import RunCost
     from sim.analysis.sketch import LatencySketch
     from sim.analysis.warmup import WarmUp
     from sim.lab.plots import RunPlots
     from sim.lab.scenario import Scenario
+    from sim.prices import Prices
 
 AUTO = "auto"
 """The value of ``Scenario.warmup`` for a warm-up that is found in each run."""
@@ -308,8 +310,28 @@ class Run:
     def measures(self) -> dict[str, float]:
         """Its `summary` as a mapping, worked out once."""
         if self._measures is None:
-            self._measures = {str(name): float(value) for name, value in self._measured().items()}
+            found = {str(name): float(value) for name, value in self._measured().items()}
+            try:
+                self._measures = found  # a measure of one's own may be made of the others
+                for measure in self.scenario.own_measures:
+                    found[measure.name] = measure.value_of(self)
+            except Exception:
+                self._measures = None
+                raise
         return dict(self._measures)
+
+    def cost(self, prices: Prices) -> RunCost:
+        """What it costs at these prices, by part, and an hour, a month and a million operations (`sim.analysis.costs`).
+
+        Raises ValueError for a machine or a traffic without a price, and for a price of what is not there.
+        """
+        from sim.analysis.costs import cost
+
+        prices.check(self.scenario)
+        residents = self.scenario.resolved.residents
+        shared = {name: machine for machine, names in residents.items() for name in names}
+        frames = self.operations, self.links, self.nodes
+        return cost(*frames, prices, duration=self.ended, machines=shared)
 
     def _measured(self) -> pd.Series:
         from sim.analysis import measures

@@ -14,7 +14,8 @@ from sim.faults import Fault
 from sim.lab.application_model import application_of
 from sim.lab.fault_checks import check_faults
 from sim.lab.membership import check_members
-from sim.lab.resolved import Resolved, resolve
+from sim.lab.resolved import Resolved, nested, resolve
+from sim.measure import Measure, without_clash
 from sim.network.topology import Topology, lan
 from sim.node import durable_fields
 from sim.protocols.client import Retry
@@ -75,6 +76,8 @@ class Scenario(Value):
         change of its state (the frame ``steps``), and what messages say; see docs/trace.md.
     sample_every:
         Seconds between samples of the gauges that nodes offer (the frame ``samples``); None: no samples.
+    measures:
+        Measures of your own (see `sim.measure`), beside those of every run and those that the system declares.
     name:
         The name for titles.
 
@@ -93,6 +96,7 @@ class Scenario(Value):
     check: Checking = False
     trace: Tracing = False
     sample_every: Seconds | None = None
+    measures: Sequence[Measure] = ()
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -103,6 +107,9 @@ class Scenario(Value):
         check_members(self.system)
         self._check_operations()
         self._check_places()
+        object.__setattr__(self, "measures", tuple(self.measures))
+        for measure in self.own_measures:
+            measure.check(self)
 
     def _check_sizes(self) -> None:
         """Raise ValueError for a scenario that would take too much memory, or that would not end in any useful time."""
@@ -184,6 +191,17 @@ class Scenario(Value):
         # Only the fields: another process derives the other values again.
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
+    @property
+    def own_measures(self) -> tuple[Measure, ...]:
+        """The measures that the system, and the systems in it, declare; and those of this scenario."""
+        declared: list[Measure] = []
+        waiting = [self.system]
+        while waiting:
+            system = waiting.pop(0)
+            declared += system.measures
+            waiting += [inner for _, inner in nested(system)]
+        return without_clash([*declared, *self.measures])
+
     # Running
 
     def start(self, seed: int = 0) -> Simulation:
@@ -191,6 +209,11 @@ class Scenario(Value):
         from sim.lab.simulation import Simulation
 
         return Simulation(self, seed)
+
+    def measuring(self, measures: Iterable[Measure]) -> Scenario:
+        """A copy with these measures, too; ValueError where a name is that of another one."""
+        added = tuple(measures)
+        return self.vary("measures", (*self.measures, *added)) if added else self
 
     def run(self, seed: int = 0) -> Run:
         """Run it to its end under a seed (an integer >= 0)."""
@@ -215,6 +238,7 @@ class Scenario(Value):
         out: Path | str | None = None,
         resume: bool = False,
         frames: bool | None = None,
+        measures: Iterable[Measure] = (),
         **fields: Iterable[Any],
     ) -> Sweep:
         """Run it for every combination of values of the given fields, and every seed.
@@ -223,7 +247,8 @@ class Scenario(Value):
         field of a value in it, written with a dot (``"system.nodes"``) or with two underscores (``system__nodes``).
         ``seeds``: the seeds to run under; a number n means the first n; None: seed 0. ``precision``, ``max_seeds``:
         add seeds until measures are as precise as wanted (see `sim.lab.sweep.sweep`). ``judge``: check each history.
-        The other keywords say how the runs are made and where the results are kept: see `sim.lab.work.Work`.
+        ``measures``: measures of your own, added to those of the scenario. The other keywords say how the runs are made
+        and where the results are kept: see `sim.lab.work.Work`.
         """
         from sim.lab.sweep import sweep
 
@@ -231,8 +256,9 @@ class Scenario(Value):
         both = [name for name in given if field_path(name) in fields]
         if both:
             raise ValueError(f"{both[0]} is given twice, in the mapping and by name")
+        scenario = self.measuring(measures)
         return sweep(
-            self,
+            scenario,
             {**given, **fields},
             seeds=seeds,
             precision=precision,

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from sim.arguments import checked_methods
+from sim.lab.own import in_own_words
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sim.analysis.quantities import Quantity
 
 __all__ = ["Better", "MeasuredSettings"]
 
@@ -16,6 +19,7 @@ Better = Literal["lower", "higher"]
 
 
 @checked_methods
+@in_own_words
 class MeasuredSettings:
     """Settings that were measured under several seeds: the base of comparisons and sweeps."""
 
@@ -25,6 +29,14 @@ class MeasuredSettings:
     def distinguished_by(self) -> tuple[str, ...]:
         """The columns of ``summaries`` that distinguish the settings."""
         raise NotImplementedError(f"{type(self).__name__} does not say what distinguishes its settings")
+
+    def own_quantities(self) -> tuple[Quantity, ...]:
+        """The names, units and directions of the measures that the scenarios add."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which measures it has")
+
+    def own_names(self) -> tuple[str, ...]:
+        """The names of the measures that the scenarios add to those of every run."""
+        return tuple(one.name for one in self.own_quantities())
 
     def frontier(
         self, *measures: str, better: Mapping[str, Better] | None = None, confidence: float = 0.95

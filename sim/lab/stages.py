@@ -6,7 +6,7 @@ See `sim.analysis.precision` for the rule, and docs/measures.md for how often it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from sim.written.tree import from_tree, to_tree
 
 if TYPE_CHECKING:
     from sim.analysis.precision import Shortfall
+    from sim.measure import Measure
 
 __all__ = [
     "MOST_SEEDS",
@@ -137,8 +138,11 @@ def _missed(short: Shortfall) -> str:
     )
 
 
-def aim(precision: Precision | None, max_seeds: int | None) -> Aim | None:
-    """The wanted precision, checked; None if none is wanted. ValueError for ``max_seeds`` without a precision."""
+def aim(precision: Precision | None, max_seeds: int | None, own: Iterable[Measure] = ()) -> Aim | None:
+    """The wanted precision, checked; None if none is wanted. ValueError for ``max_seeds`` without a precision.
+
+    ``own``: the measures of the scenarios, beside those of every run.
+    """
     if precision is None:
         if max_seeds is not None:
             raise ValueError(
@@ -153,7 +157,7 @@ def aim(precision: Precision | None, max_seeds: int | None) -> Aim | None:
         wanted = dict(precision)
     else:
         wanted = dict.fromkeys(_BY_DEFAULT, precision)
-    known = _known()
+    known = _known() | dict.fromkeys(measure.name for measure in own)
     for name, part in wanted.items():
         if name not in known:
             raise ValueError(f"precision: there is no measure {name!r}{did_you_mean(str(name), known)}")
@@ -254,7 +258,10 @@ def _judged(
 
     rows = [
         {"run": name}
-        | {m: math.nan if isinstance(one, Failure) else one[0].measures()[m] for m in wanted.wanted}
+        | {
+            m: math.nan if isinstance(one, Failure) else one[0].measures().get(m, math.nan)
+            for m in wanted.wanted
+        }
         for name, each in results.items()
         for _, one in each
     ]

@@ -15,6 +15,7 @@ from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.grid import SYSTEM, grid, plain_value
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
 from sim.lab.labels import same
+from sim.lab.own import in_own_words, measures_of
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.settings import MeasuredSettings
@@ -27,12 +28,14 @@ from sim.system import System
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.quantities import Quantity
     from sim.lab.plots import SweepPlots
 
 __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
 
 @checked_methods
+@in_own_words
 class Sweep(MeasuredSettings):
     """Runs of a scenario with varied fields.
 
@@ -58,6 +61,9 @@ class Sweep(MeasuredSettings):
         self.checks = list(checks)
         self.failed = tuple(failed)
         self.stages: list[Stages] = []
+
+    def own_quantities(self) -> tuple[Quantity, ...]:
+        return tuple(measure.quantity for measure in measures_of(self.scenarios))
 
     @property
     def distinguished_by(self) -> tuple[str, ...]:
@@ -100,7 +106,7 @@ class Sweep(MeasuredSettings):
         """One row per point: its values, result of the checks, and each measure with its 95 % interval over seeds."""
         from sim.analysis.tables import MEASURES, sweep_table, with_lost
 
-        chosen = MEASURES if measures is None else tuple(measures)
+        chosen = (*MEASURES, *self.own_names()) if measures is None else tuple(measures)
         groups: dict[str, list[Check | None]] = {}
         for point, run, check in zip(self.points, self.runs, self.checks, strict=True):
             groups.setdefault(repr(self._plain(point, run.label)), []).append(check)
@@ -292,9 +298,9 @@ def sweep(
     or a seed that is given twice; and what the first run raised where all fail.
     """
     refuse_overwriting(list(fields))
-    wanted = aim(precision, max_seeds)
-    chosen = first_stage(seeds, wanted, (0,))
     swept = grid(scenario, fields)
+    wanted = aim(precision, max_seeds, measures_of(swept.scenarios))
+    chosen = first_stage(seeds, wanted, (0,))
     values = _values_of(swept.fields, swept.points)
     plain = [_written(point, label, values) for point, label in zip(swept.points, swept.labels, strict=True)]
     whole = Work(progress="sweeping") | work

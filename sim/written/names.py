@@ -31,6 +31,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "faults": ("sim.faults", "sim.protocols.admin"),
     "machines": ("sim.cluster", *_NETWORK),
     "retry": ("sim",),
+    "measures": ("sim.measure", "sim.prices"),
 }
 """Field of a scenario -> the modules whose exported names may be written there."""
 

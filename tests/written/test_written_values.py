@@ -19,8 +19,10 @@ from sim import Clock, Disk, Machine, Retry, Scenario
 from sim.distributions import Constant, Distribution, Empirical, LogNormal, Mixture, PercentileTable, Scipy
 from sim.distributions import Exponential as ExponentialTime
 from sim.faults import Act, Administer, Crash, Fault, OnEvent, Partition, RandomCrashes, Repeated, Strike
+from sim.measure import Measure, Sampled
 from sim.network import Fate, GilbertElliott, Quiet, Topology, constant, lan, matrix, wan
 from sim.network.playback import Recording
+from sim.prices import CostOf, Prices
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, BoundedLoad, Codel, Hedge, RingHash, Server
@@ -132,6 +134,8 @@ EXAMPLES: tuple[Any, ...] = (
     wan("oregon", "oregon", "tokyo"),
     Recording(pairs=(("a", "b", (0.0, 1.0), (0.02, 0.5), (0.0, 1.0)),), start=0.5, end=2.0, after="hold"),
     BalancedStore(store=Raft(nodes=3)),
+    Measure("log_lag", Sampled("lag", "max"), unit="entries", better="lower"),
+    CostOf(Prices(machine={"virginia": 0.1, "*": 0.2}, between=0.02), "month"),
     Trace(arrivals=(Arrival(0.1, "put", "a"),), until=4),
 )
 """Values of classes whose fields are too particular to be drawn."""
