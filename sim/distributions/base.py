@@ -74,7 +74,7 @@ class Distribution(Value):
         draws, size = self.draws(rng), _FIRST_BLOCK
         while True:
             yield draws(size).tolist()
-            size = min(2 * size, _LARGEST_BLOCK)
+            size = min(4 * size, _LARGEST_BLOCK)  # a block costs more than its numbers
 
     def draw(self, random: Uniforms) -> float:
         """The next draw from the stream of a node, in seconds; by inversion unless a subclass overrides it."""

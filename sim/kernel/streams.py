@@ -29,7 +29,7 @@ def _blocks(generator: np.random.Generator) -> Iterator[list[float]]:
     size = _FIRST_BLOCK
     while True:
         yield generator.random(size).tolist()
-        size = min(2 * size, _LARGEST_BLOCK)
+        size = min(4 * size, _LARGEST_BLOCK)
 
 
 class Stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator
 from math import inf, nan
 from typing import Any
@@ -443,3 +444,26 @@ def test_the_notes_of_an_exception_come_out_of_the_run_with_it() -> None:
     with pytest.raises(KeyError) as raised:
         env.run()
     assert raised.value.__notes__ == ["on n0 at 1 s"]
+
+
+def test_a_run_has_the_garbage_collector_look_seldom_and_gives_its_settings_back() -> None:
+    before = gc.get_threshold()
+    seen: list[tuple[int, int, int]] = []
+
+    def fail(_: None) -> None:
+        raise RuntimeError("it fails")
+
+    try:
+        for chosen, during in (((700, 10, 5), 10_000), ((0, 10, 10), 0), ((50_000, 3, 3), 50_000)):
+            gc.set_threshold(*chosen)
+            env = Environment()
+            env.call_after(1.0, lambda _: seen.append(gc.get_threshold()))
+            env.call_after(2.0, fail)
+            env.run(until=1.5)
+            assert seen.pop() == (during, *chosen[1:])
+            assert gc.get_threshold() == chosen
+            with pytest.raises(RuntimeError, match="it fails"):
+                env.run()
+            assert gc.get_threshold() == chosen
+    finally:
+        gc.set_threshold(*before)
