@@ -449,7 +449,7 @@ class Network:
     def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
         """A message of a careful link has reached the other end."""
         link, receiver, message, sent, picture, serial = flight
-        if self._holds or self.tracing:
+        if self.tracing or self._holding is not None or self._detentions:
             self._in_flight.pop(serial, None)
             if self._holds and self._holds_back(
                 link, message, Held(link.src, link.dst, message, sent, picture)
