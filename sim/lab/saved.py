@@ -23,7 +23,7 @@ from sim.lab.stages import stages_of, stages_tree
 from sim.lab.store import FILE as STORE
 from sim.lab.store import progress
 from sim.lab.told import check_of, frame_of, run_of, told
-from sim.written.texts import json_of, parse_json
+from sim.written.texts import json_of, parse_json, reason_unwritten, unwritten
 from sim.written.tree import from_dict, from_tree, to_dict, to_tree
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _tree(value: Any, field: str) -> Any:
     try:
         return to_dict(value) if isinstance(value, Scenario) else to_tree(value, field)
     except ValueError as error:
-        return {"class": "unwritten", "reason": str(error)}
+        return unwritten(error)
 
 
 def _noted(run: Run, scenarios: dict[str, PlainData]) -> str:
@@ -255,8 +255,9 @@ def _loaded(home: Path, manifest: PlainData, allow: Collection[str]) -> Run | Co
 
 
 def _written(home: Path, tree: Any) -> Any:
-    if isinstance(tree, dict) and tree.get("class") == "unwritten":
-        raise ValueError(f"{home}: what ran could not be written when it was saved: {tree['reason']}")
+    why = reason_unwritten(tree)
+    if why is not None:
+        raise ValueError(f"{home}: what ran could not be written when it was saved: {why}")
     return tree
 
 

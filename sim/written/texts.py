@@ -18,14 +18,17 @@ __all__ = [
     "noted",
     "parse_json",
     "parse_toml",
+    "reason_unwritten",
     "to_json",
     "to_toml",
     "toml_key",
     "toml_of",
     "toml_value",
+    "unwritten",
 ]
 
 _LONGEST = 100_000  # characters in a picture; a network of a million measured samples would be longer
+_UNWRITTEN = "unwritten"  # no class has this name
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -92,16 +95,24 @@ def noted(values: Sequence[Any]) -> str:
     text = json_of(trees[0] if len(trees) == 1 else trees, indent=None)
     if len(text) <= _LONGEST:
         return text
-    return json_of(
-        {"class": "unwritten", "reason": "too long", "sha256": sha256(text.encode()).hexdigest()}, None
-    )
+    return json_of(unwritten("too long", sha256=sha256(text.encode()).hexdigest()), None)
 
 
 def _tree_or_reason(value: Any) -> Any:
     try:
         return to_dict(value)
     except ValueError as error:
-        return {"class": "unwritten", "reason": str(error)}
+        return unwritten(error)
+
+
+def unwritten(why: ValueError | str, **more: str) -> dict[str, str]:
+    """The mark in the place of a written form that a value does not have: the reason, and facts that tell it apart."""
+    return {"class": _UNWRITTEN, "reason": str(why), **more}
+
+
+def reason_unwritten(tree: Any) -> str | None:
+    """The reason in such a mark; None for any other tree."""
+    return str(tree["reason"]) if isinstance(tree, Mapping) and tree.get("class") == _UNWRITTEN else None
 
 
 # TOML

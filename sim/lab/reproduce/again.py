@@ -12,6 +12,7 @@ from sim.lab.reproduce.pictures import PICTURES, record_in
 from sim.lab.reproduce.record import FigureRecord, GroupRecord, environment, record_of, stated
 from sim.lab.scenario import Scenario
 from sim.lab.work import Failure, outcomes
+from sim.written.texts import reason_unwritten
 
 __all__ = ["read_record", "reproduce"]
 
@@ -106,10 +107,9 @@ def _record_again(
 
 
 def _written(group: GroupRecord) -> dict[str, object]:
-    if group.scenario.get("class") == "unwritten":
-        raise ValueError(
-            f"{group.label} had no written form when it was saved: {group.scenario.get('reason')}"
-        )
+    why = reason_unwritten(group.scenario)
+    if why is not None:
+        raise ValueError(f"{group.label} had no written form when it was saved: {why}")
     return dict(group.scenario)
 
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sim.lab.version import code_of, modules_named, unstable, version
+from sim.written.texts import unwritten
 from sim.written.tree import to_dict
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RunKeys:
         except ValueError as error:
             if self._resume:
                 raise ValueError(f"resume needs a scenario with a written form: {error}") from error
-            tree = {"class": "unwritten", "reason": str(error), "repr": repr(job.scenario)}
+            tree = unwritten(error, repr=repr(job.scenario))
         modules = modules_named(tree)
         if self._resume:
             _refuse_unstable(modules)

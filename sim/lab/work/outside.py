@@ -165,5 +165,6 @@ def _taken(
         try:
             chunk.append((task, bytes(cloudpickle.dumps(arguments[task]))))
         except Exception as error:
-            unsent.append((task, Failure(f"it cannot be sent to another process: {failed(error).reason}")))
+            why = f"it cannot be sent to another process: {failed(error).reason}"
+            unsent.append((task, Failure(why, error)))
     return chunk, unsent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario, compare
-from sim.lab.work import ExecutorLost, Failure, outcomes
+from sim.lab.work import ExecutorLost, Failure, Work, outcomes
 from sim.lab.work.outcomes import OtherVersion
 from sim.network import constant
 from sim.protocols import PrimaryBackup, Raft
@@ -56,6 +57,19 @@ def test_each_task_has_its_outcome_in_whatever_executor() -> None:
         assert isinstance(found[13], Failure)
         assert found[13].reason == "ValueError: 13 is unlucky"
         assert [n for n in range(30) if found[n] != n * n] == [13]
+
+
+def test_a_task_that_cannot_be_sent_keeps_its_exception_in_whatever_executor() -> None:
+    for given in ({"executor": Inline()}, {"workers": 2}):
+        found = dict(outcomes(square, [(2,), (threading.Lock(),)], **given))
+        assert found[0] == 4
+        assert isinstance(found[1], Failure)
+        assert found[1].reason.startswith("it cannot be sent to another process: TypeError: cannot pickle")
+        assert isinstance(found[1].error, TypeError)
+
+
+def test_a_sweep_takes_every_keyword_that_says_how_runs_are_made() -> None:
+    assert Work.__annotations__.keys() <= inspect.signature(Scenario.sweep).parameters.keys()
 
 
 def test_quick_tasks_travel_together() -> None:
