@@ -12,7 +12,7 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -114,18 +114,10 @@ def _decode(text: Any) -> Any:
     return from_tree(tree) if isinstance(tree, dict | list) else tree
 
 
-def _encoded(frame: pd.DataFrame) -> pd.DataFrame:
+def _converted(frame: pd.DataFrame, convert: Callable[[Any], Any]) -> pd.DataFrame:
+    """The frame, with every cell of the columns for values of any type converted."""
     columns = {
-        name: pd.Series([_encode(value) for value in frame[name]], index=frame.index, dtype=object)
-        for name in frame.columns
-        if name in ANY_VALUE
-    }
-    return frame.assign(**columns)
-
-
-def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = {
-        name: pd.Series([_decode(text) for text in frame[name]], index=frame.index, dtype=object)
+        name: pd.Series([convert(cell) for cell in frame[name]], index=frame.index, dtype=object)
         for name in frame.columns
         if name in ANY_VALUE
     }
@@ -154,7 +146,7 @@ def write_frame(frame: pd.DataFrame, path: Path | str) -> Path:
     Raises:
         ValueError: another suffix, or Parquet without pyarrow.
     """
-    return _write(_encoded(frame), Path(path))
+    return _write(_converted(frame, _encode), Path(path))
 
 
 def _write(encoded: pd.DataFrame, target: Path) -> Path:
@@ -173,7 +165,7 @@ def _write(encoded: pd.DataFrame, target: Path) -> Path:
 @checked
 def csv_of(frame: pd.DataFrame) -> str:
     """A frame, without its index, as CSV."""
-    return _csv(_encoded(frame))
+    return _csv(_converted(frame, _encode))
 
 
 def _csv(encoded: pd.DataFrame) -> str:
@@ -195,7 +187,7 @@ def write_frames(
     suffixes = (".csv", ".parquet") if wanted else (".csv",)
     paths = []
     for name, frame in frames.items():
-        encoded = _encoded(frame)
+        encoded = _converted(frame, _encode)
         paths += [_write(encoded, Path(folder) / f"{name}{suffix}") for suffix in suffixes]
     return paths
 
@@ -209,7 +201,7 @@ def read_frame(path: Path | str) -> pd.DataFrame:
     """
     source = Path(path)
     if source.suffix == ".parquet":
-        return _decoded(pd.read_parquet(source))
+        return _converted(pd.read_parquet(source), _decode)
     if source.suffix != ".csv":
         raise ValueError(f"frames are read from .csv or .parquet, not {source.name!r}")
     return frame_of_csv(source)
@@ -222,7 +214,7 @@ def frame_of_csv(source: Path | IO[str]) -> pd.DataFrame:
     # restores every bit; the readers of pandas differ between versions.
     frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
     numbers = {name: _typed(frame[name]) for name in frame.columns if name not in TEXT | ANY_VALUE}
-    return _decoded(frame.assign(**numbers))
+    return _converted(frame.assign(**numbers), _decode)
 
 
 @checked

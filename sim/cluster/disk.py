@@ -100,7 +100,23 @@ class _Damageable:
         return found
 
 
-class InstantDisk(_Damageable, NothingWaits):
+class _Telling:
+    """The part of a disk that tells of writes; `write` is given by the disk."""
+
+    write: Callable[[str, str, Any], None]
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each change of a durable field. It must be called before the node boots."""
+        write = self.write
+
+        def write_and_tell(field: str, operation: str, argument: Any) -> None:
+            write(field, operation, argument)
+            listener()
+
+        self.write = write_and_tell
+
+
+class InstantDisk(_Telling, _Damageable, NothingWaits):
     """A disk whose writes are durable at once: the image is the durable state of the node when it crashes."""
 
     def __init__(self, owner: _Owner) -> None:
@@ -117,16 +133,6 @@ class InstantDisk(_Damageable, NothingWaits):
     def write(self, field: str, operation: str, argument: Any) -> None:
         """Count one change of a durable field; it is durable at once."""
         self.syncs += 1
-
-    def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after each change of a durable field. It must be called before the node boots."""
-        write = self.write
-
-        def write_and_tell(field: str, operation: str, argument: Any) -> None:
-            write(field, operation, argument)
-            listener()
-
-        self.write = write_and_tell  # type: ignore[method-assign]
 
     def durable(self, field: str, default: Any = None) -> Any:
         """The value of a field that would survive a crash at this moment."""
@@ -167,7 +173,7 @@ class InstantDisk(_Damageable, NothingWaits):
         self._damages.clear()
 
 
-class SyncedDisk(_Damageable):
+class SyncedDisk(_Telling, _Damageable):
     """A disk whose syncs take time. A crash loses the records that are not synced, except a prefix of random length."""
 
     instant = False
@@ -225,16 +231,6 @@ class SyncedDisk(_Damageable):
         self._changed[field] = self._written + 1
         if not self._owner.in_step:
             self.seal()
-
-    def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after each change of a durable field. It must be called before the node boots."""
-        write = self.write
-
-        def write_and_tell(field: str, operation: str, argument: Any) -> None:
-            write(field, operation, argument)
-            listener()
-
-        self.write = write_and_tell  # type: ignore[method-assign]
 
     def seal(self) -> None:
         """End the present record, and sync it as soon as the disk is free."""

@@ -59,9 +59,9 @@ def model_of(application: Application, operations: pd.DataFrame) -> Model:
         machine.restore(state)
         result = machine.apply(command(operation.kind, operation.key, operation.value))
         if operation.known:
-            told = operation.value if operation.kind in looks else operation.result
+            shown = operation.value if operation.kind in looks else operation.result
             reply = result.value if operation.kind in looks else result.result
-            if result.status != operation.status or freeze(reply) != told:
+            if result.status != operation.status or freeze(reply) != shown:
                 return ILLEGAL
         return machine.snapshot()
 

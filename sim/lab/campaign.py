@@ -64,8 +64,8 @@ class Campaign:
 
     def text(self) -> str:
         """The table, and a line for each storm that broke something or failed."""
-        told = [f"{run.label}, seed {run.seed}: {_first(run, check)}" for run, check in self.broken]
-        return "\n".join([self.table().to_string(index=False), *told, *map(str, self.failed)])
+        lines = [f"{run.label}, seed {run.seed}: {_first(run, check)}" for run, check in self.broken]
+        return "\n".join([self.table().to_string(index=False), *lines, *map(str, self.failed)])
 
 
 def _first(run: Run, check: Check) -> str:

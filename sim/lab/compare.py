@@ -311,13 +311,15 @@ class Comparison(MeasuredSettings):
         if regions["region"].nunique() > 1:
             blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
         precision = [] if self.stages is None else [str(self.stages)]
-        told = [
+        lines = [
             *precision,
             *warmups(self.summaries),
             *notes(list(self.scenarios.values())),
             *map(str, self.failed),
         ]
-        return "\n".join([blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if told else []), *told])
+        return "\n".join(
+            [blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if lines else []), *lines]
+        )
 
     @property
     def heading(self) -> str:

@@ -25,7 +25,7 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequ
     detections = sorted({s.resolved.detection for s in scenarios})
     timeouts = sorted({s.resolved.client_timeout for s in scenarios})
     loads = list(dict.fromkeys(_load(s.workload) for s in scenarios))
-    told = [
+    lines = [
         *(text for text in shared if text != _replicas(sizes[0])),
         *([_replicas(sizes[0])] if len(sizes) == 1 and sizes[0] else []),
         f"silence suspected after {_times(detections)}",
@@ -34,7 +34,7 @@ def conditions(scenarios: Sequence[Scenario], shared: Sequence[str], seeds: Sequ
         _seeds(min(seeds), max(seeds)),
     ]
     title = f"{first.name}: " if first.name else ""
-    return title + "; ".join(told) + "."
+    return title + "; ".join(lines) + "."
 
 
 def _distinct(scenarios: Sequence[Scenario]) -> list[Scenario]:
@@ -73,20 +73,22 @@ def warmups(summaries: pd.DataFrame) -> list[str]:
         return []
     found = summaries["warmup"].dropna()
     unsure = int(summaries["warmup_at_least"].sum())
-    told = f"warm-up found by MSER-5 in each run and cut: {found.min():.3g} to {found.max():.3g} s"
-    return [told + (f"; in {unsure} of {len(found)} runs it may last longer: run longer" if unsure else "")]
+    sentence = f"warm-up found by MSER-5 in each run and cut: {found.min():.3g} to {found.max():.3g} s"
+    return [
+        sentence + (f"; in {unsure} of {len(found)} runs it may last longer: run longer" if unsure else "")
+    ]
 
 
 def notes(scenarios: Sequence[Scenario]) -> list[str]:
     """Notes that prevent wrong conclusions from the table, one line each."""
     scenarios = _distinct(scenarios)
-    told = []
+    lines = []
     if any(isinstance(s.workload, ClosedLoop) for s in scenarios):
-        told.append(
+        lines.append(
             "closed loop: a client that waits asks nothing, so percentiles may not show an outage, and a quick "
             "system is asked more; each client counts equally"
         )
     free = [what for what in ("cores", "disk") if all(what in s.resolved.free_of_charge for s in scenarios)]
     if free:
-        told.append(f"free: {', '.join(free)}")
-    return told
+        lines.append(f"free: {', '.join(free)}")
+    return lines

@@ -55,7 +55,7 @@ def sentences(scenario: Scenario, seed: int | None = None) -> list[str]:
 def _system(scenario: Scenario) -> list[str]:
     found = scenario.resolved
     claim = scenario.system.consistency
-    told = [
+    lines = [
         f"The system is {describe(scenario.system)}.",
         f"Its claim: {claim}." if claim else "It claims no consistency.",
     ]
@@ -64,10 +64,10 @@ def _system(scenario: Scenario) -> list[str]:
         placed = [
             f"{m.name} in {found.places[m.name]}{' (off until it joins)' if m.off else ''}" for m in mine
         ]
-        told.append(f"{_count(len(mine), role)}: {_listed(placed)}.")
+        lines.append(f"{_count(len(mine), role)}: {_listed(placed)}.")
     for machine, residents in found.residents.items():
-        told.append(f"Machine {machine} is shared by {_listed(residents)}.")
-    return told
+        lines.append(f"Machine {machine} is shared by {_listed(residents)}.")
+    return lines
 
 
 def _leader(scenario: Scenario) -> list[str]:
@@ -85,22 +85,22 @@ def _leader(scenario: Scenario) -> list[str]:
 
 def _network(network: Topology) -> list[str]:
     places = list(dict.fromkeys(network.regions))
-    told = [f"The network ({words(type(network).__name__).lower()}) has {_count(len(places), 'place')}."]
+    lines = [f"The network ({words(type(network).__name__).lower()}) has {_count(len(places), 'place')}."]
     pairs = [(a, b) for a, b in combinations_with_replacement(places, 2) if a != b or len(places) == 1]
     trips = sorted((network.median_rtt(a, b), f"{a} - {b}") for a, b in pairs)
     (least, near), (most, far) = trips[0], trips[-1]
     if len(trips) == 1:
-        told.append(f"The median round trip is {_time(least)} ({near}).")
+        lines.append(f"The median round trip is {_time(least)} ({near}).")
     else:
-        told.append(f"Median round trips are from {_time(least)} ({near}) to {_time(most)} ({far}).")
+        lines.append(f"Median round trips are from {_time(least)} ({near}) to {_time(most)} ({far}).")
     if isinstance(network, Wan):
-        told += [f"Source: {network.note}."] if network.note else []
+        lines += [f"Source: {network.note}."] if network.note else []
         if network.recording is not None:
-            told.append("The measured samples are played back at the times at which they were measured.")
+            lines.append("The measured samples are played back at the times at which they were measured.")
     usual = defaults_of(network)
     line = ("loss", "duplicate", "bandwidth", "transport", "burst", "retransmit", "coherence")
     given = [f"{name} {value_words(getattr(network, name))}" for name in line if name not in usual]
-    return [*told, *([f"All links have {', '.join(given)}."] if given else [])]
+    return [*lines, *([f"All links have {', '.join(given)}."] if given else [])]
 
 
 # Times
@@ -109,17 +109,17 @@ def _network(network: Topology) -> list[str]:
 def _timing(scenario: Scenario) -> list[str]:
     given, found = _inmost(scenario.system), _inmost(scenario.resolved.system)
     heartbeat, detection = found.heartbeat_interval, found.detection_timeout
-    told = []
+    lines = []
     if given.heartbeat is None:
         rule = "max(50 ms, the largest median round trip between members)"
-        told.append(f"A heartbeat every {_time(heartbeat)}: derived, {rule}.")
+        lines.append(f"A heartbeat every {_time(heartbeat)}: derived, {rule}.")
     else:
-        told.append(f"A heartbeat every {_time(heartbeat)}, as the system says.")
+        lines.append(f"A heartbeat every {_time(heartbeat)}, as the system says.")
     if given.detection is None:
-        told.append(f"A node is suspected after {_time(detection)} of silence: derived, 10 heartbeats.")
+        lines.append(f"A node is suspected after {_time(detection)} of silence: derived, 10 heartbeats.")
     else:
-        told.append(f"A node is suspected after {_time(detection)} of silence, as the system says.")
-    return told
+        lines.append(f"A node is suspected after {_time(detection)} of silence, as the system says.")
+    return lines
 
 
 def _inmost(system: System) -> System:
@@ -151,14 +151,14 @@ def _span(scenario: Scenario, seed: int | None) -> list[str]:
         cut = f"Measures leave out the first {_time(scenario.warmup)}."
     else:
         cut = "Measures count from the start."
-    told = [f"A run takes {_time(scenario.duration)} of simulated time.", cut]
-    told += ["Invariants are checked after every event."] if scenario.check else []
+    lines = [f"A run takes {_time(scenario.duration)} of simulated time.", cut]
+    lines += ["Invariants are checked after every event."] if scenario.check else []
     if scenario.trace:
-        told.append(f"The trace holds {'each step' if scenario.trace == 'full' else 'each message'}.")
+        lines.append(f"The trace holds {'each step' if scenario.trace == 'full' else 'each message'}.")
     if scenario.sample_every is not None:
-        told.append(f"Gauges are sampled every {_time(scenario.sample_every)}.")
+        lines.append(f"Gauges are sampled every {_time(scenario.sample_every)}.")
     named = "`sim run` takes seed 1, or --seed" if seed is None else f"The seed is {seed}, as the file says"
-    return [*told, f"{named}; the same seed gives the same run, bit for bit."]
+    return [*lines, f"{named}; the same seed gives the same run, bit for bit."]
 
 
 # The load and what goes wrong
@@ -170,13 +170,13 @@ def _clients(scenario: Scenario) -> list[str]:
     if not spots:
         return ["There are no clients."]
     placed = _listed([f"{count} in {where}" for where, count in spots.items()])
-    told = [f"{_count(sum(spots.values()), 'client')}: {placed}.", *_issued(load, scenario.duration)]
+    lines = [f"{_count(sum(spots.values()), 'client')}: {placed}.", *_issued(load, scenario.duration)]
     if isinstance(load, Mixed):
         mix = load.resolved_mix()
         total = sum(weight for _, weight in mix.weights)
         shares = _listed([f"{weight / total:.3g} of {kind}" for kind, weight in mix.weights])
-        told.append(f"Shares of the operations: {shares}; keys: {value_words(mix.keys)}.")
-    return told
+        lines.append(f"Shares of the operations: {shares}; keys: {value_words(mix.keys)}.")
+    return lines
 
 
 def _issued(load: Workload, duration: float) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _faults(scenario: Scenario) -> list[str]:
 
 def _machines(scenario: Scenario) -> list[str]:
     found = scenario.resolved.machines
-    told = []
+    lines = []
     for machine in dict.fromkeys(found.values()):
         mine = [name for name, other in found.items() if other == machine]
         who = (
@@ -220,13 +220,13 @@ def _machines(scenario: Scenario) -> list[str]:
             if len(mine) == len(found)
             else f"{_listed(mine)} {'run' if mine[1:] else 'runs'}"
         )
-        told.append(f"{who} on {'the default machine' if machine == Machine() else value_words(machine)}.")
+        lines.append(f"{who} on {'the default machine' if machine == Machine() else value_words(machine)}.")
     free = scenario.resolved.free_of_charge
     if "cores" in free:
-        told.append("Messages cost no core time, so that no load saturates a member.")
+        lines.append("Messages cost no core time, so that no load saturates a member.")
     if "disk" in free:
-        told.append("What is written is durable at once.")
-    return told
+        lines.append("What is written is durable at once.")
+    return lines
 
 
 # What is left
@@ -241,8 +241,8 @@ def _defaults(scenario: Scenario) -> str:
         *((f"fault {i} ({type(fault).__name__})", fault) for i, fault in enumerate(scenario.faults, 1)),
         ("clients' retry", scenario.retry),
     ]
-    told = [f"{what}: {', '.join(usual)}" for what, part in parts if (usual := defaults_of(part))]
-    return f"Left at their defaults: {'; '.join(told)}."
+    lines = [f"{what}: {', '.join(usual)}" for what, part in parts if (usual := defaults_of(part))]
+    return f"Left at their defaults: {'; '.join(lines)}."
 
 
 # Words

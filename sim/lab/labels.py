@@ -68,19 +68,19 @@ def value_words(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "(" + ", ".join(value_words(v) for v in value) + ")"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told = [_phrase(f.name, getattr(value, f.name)) for f in _unusual(value)]
+        phrases = [_phrase(f.name, getattr(value, f.name)) for f in _unusual(value)]
         named = getattr(value, "label", None)
         own = isinstance(named, str) and not named.startswith(type(value).__name__)
-        return str(named) if own else _joined(words(type(value).__name__).lower(), told)
+        return str(named) if own else _joined(words(type(value).__name__).lower(), phrases)
     if isinstance(value, Made):
         usual = arguments_of(type(value))
-        told = [_phrase(name, held) for name, held in value.made_of().items() if held != usual[name][1]]
-        return _joined(words(type(value).__name__).lower(), told)
+        phrases = [_phrase(name, held) for name, held in value.made_of().items() if held != usual[name][1]]
+        return _joined(words(type(value).__name__).lower(), phrases)
     return str(getattr(value, "__name__", value))
 
 
-def _joined(head: str, told: Sequence[str]) -> str:
-    return f"{head} ({', '.join(told)})" if told else head
+def _joined(head: str, phrases: Sequence[str]) -> str:
+    return f"{head} ({', '.join(phrases)})" if phrases else head
 
 
 def _unusual(value: Any) -> list[dataclasses.Field[Any]]:
@@ -123,8 +123,8 @@ def describe(system: System) -> str:
     return _with_mark(system, [_phrase(name, settings[name]) for name in settings if name in shown])
 
 
-def _with_mark(system: System, told: Sequence[str]) -> str:
-    text = ", ".join([_kind(system), *told])
+def _with_mark(system: System, phrases: Sequence[str]) -> str:
+    text = ", ".join([_kind(system), *phrases])
     return f"UNSAFE {text}" if system.unsafe else text
 
 
@@ -174,7 +174,7 @@ def _texts(
     index: int, systems: Sequence[System], settings: Sequence[Mapping[str, Any]], shown: set[str]
 ) -> str:
     mine = settings[index]
-    told = []
+    phrases = []
     for name in mine:
         if name in shown:
             plain = _phrase(name, mine[name])
@@ -185,8 +185,8 @@ def _texts(
                 and _phrase(name, s[name]) == plain
                 for other, s in zip(systems, settings, strict=True)
             )
-            told.append(_phrase(name, mine[name], exact=alike))
-    return _with_mark(systems[index], told)
+            phrases.append(_phrase(name, mine[name], exact=alike))
+    return _with_mark(systems[index], phrases)
 
 
 def _numbered(texts: Sequence[str]) -> tuple[str, ...]:

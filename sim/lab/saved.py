@@ -18,11 +18,11 @@ from sim.arguments import checked
 from sim.lab.jobs import Failed, RunTask
 from sim.lab.reproduce.record import environment
 from sim.lab.run import Check, Run
+from sim.lab.run_record import check_of, frame_of, record_of, run_of
 from sim.lab.scenario import Scenario
 from sim.lab.stages import stages_of, stages_tree
 from sim.lab.store import FILE as STORE
 from sim.lab.store import progress
-from sim.lab.told import check_of, frame_of, run_of, told
 from sim.written.texts import json_of, parse_json, reason_unwritten, unwritten
 from sim.written.tree import from_dict, from_tree, to_dict, to_tree
 
@@ -111,7 +111,7 @@ def _save(
     paths = write_frames({name: frame for name, frame in {**frames, **extra}.items() if len(frame)}, home)
     scenarios: dict[str, PlainData] = {}
     rows = [
-        {**told(run, check), "scenario": _noted(run, scenarios)}
+        {**record_of(run, check), "scenario": _noted(run, scenarios)}
         for run, check in zip(runs, checks, strict=True)
     ]
     numbers = {key: number for number, key in enumerate(scenarios)}

@@ -86,8 +86,8 @@ def stages_told(stages: Sequence[Stages]) -> list[str]:
         return [*map(str, reached), *missed]
     sizes = [one.sizes[-1] for one in reached]
     where = f"at {len(reached)} of {len(stages)} places " if missed else ""
-    told = f"precision wanted: {reached[0].aim}; reached {where}with {min(sizes)} to {max(sizes)} seeds"
-    return [told, *missed]
+    line = f"precision wanted: {reached[0].aim}; reached {where}with {min(sizes)} to {max(sizes)} seeds"
+    return [line, *missed]
 
 
 def in_stage(work: Work, stage: int) -> Work:
@@ -224,7 +224,7 @@ def in_stages(
     results: list[list[tuple[int, RunResult]]] = [[] for _ in names]
     seeds: list[list[int]] = [[] for _ in groups]
     sizes: list[tuple[int, ...]] = [()] * len(groups)
-    told: dict[int, Stages] = {}
+    stages: dict[int, Stages] = {}
     target = [len(first)] * len(groups)
     stage = 0
     while unfinished := [g for g, size in enumerate(target) if size > len(seeds[g])]:
@@ -244,9 +244,9 @@ def in_stages(
             break
         for g in unfinished:
             short, needed = _judged(wanted, {names[number]: results[number] for number in groups[g]})
-            told[g] = Stages(wanted, sizes[g], short)
+            stages[g] = Stages(wanted, sizes[g], short)
             target[g] = min(needed, wanted.max_seeds)
-    return results, [told[g] for g in sorted(told)]
+    return results, [stages[g] for g in sorted(stages)]
 
 
 def _judged(

@@ -124,7 +124,7 @@ class Sweep(MeasuredSettings):
         """The table as text for a terminal, with notes for the reader."""
         from sim.analysis.tables import render
 
-        told = [
+        lines = [
             *stages_told(self.stages),
             *warmups(self.summaries),
             *notes(self.scenarios),
@@ -134,7 +134,7 @@ class Sweep(MeasuredSettings):
             repr(self._plain(point, run.label)) for point, run in zip(self.points, self.runs, strict=True)
         )
         heading = conditions(self.scenarios, (), list(seeds.values()))
-        return "\n".join([heading, "", render(self.table(measures)), *([""] if told else []), *told])
+        return "\n".join([heading, "", render(self.table(measures)), *([""] if lines else []), *lines])
 
     def pooled(self, quantiles: Sequence[float] = (0.5, 0.95, 0.99, 0.999)) -> pd.DataFrame:
         """At each point: quantiles of the latencies of all its runs together, each within 1 %, from their sketches.

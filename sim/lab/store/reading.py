@@ -79,13 +79,13 @@ def results(folder: Path | str) -> pd.DataFrame:
         return found
     known = [where.get(run, ("", {})) for run in zip(found["key"], found["seed"], strict=True)]
     fields = list(dict.fromkeys(name for _, point in known for name in point))
-    told: dict[str, Any] = {name: [point.get(name) for _, point in known] for name in fields}
-    told["run"] = [label for label, _ in known]
+    table: dict[str, Any] = {name: [point.get(name) for _, point in known] for name in fields}
+    table["run"] = [label for label, _ in known]
     names = ("seed", "status", "error", "verdict", "digest")
-    told |= {name: found[name] for name in names}
-    told |= {"version": found["key"].map(versions), "finished": found["finished"], "key": found["key"]}
+    table |= {name: found[name] for name in names}
+    table |= {"version": found["key"].map(versions), "finished": found["finished"], "key": found["key"]}
     measures = found.drop(columns=list(COLUMNS))
-    return pd.concat([pd.DataFrame(told), measures.astype(float)], axis=1)
+    return pd.concat([pd.DataFrame(table), measures.astype(float)], axis=1)
 
 
 def _records(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.run import Check, Run
-from sim.lab.told import check_of, frame_of, run_of, told
+from sim.lab.run_record import check_of, frame_of, record_of, run_of
 from sim.written.texts import json_of
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ __all__ = ["Row", "failed_row", "read_frames", "row_from", "row_of", "run_of_row
 class Row:
     """The result of a run.
 
-    ``told``: all that a manifest says of it (see `sim.lab.told`), as JSON; ``measures``: by name; ``frames``: name ->
-    compressed CSV; ``kept``: whether frames are; ``error``: why it failed, or None.
+    ``told``: all that a manifest says of it (see `sim.lab.run_record`), as JSON; ``measures``: by name; ``frames``:
+    name -> compressed CSV; ``kept``: whether frames are; ``error``: why it failed, or None.
     """
 
     status: str
@@ -70,7 +70,7 @@ class Row:
 
 def row_of(run: Run, check: Check | None, frames: bool) -> Row:
     """The row of a run. ``frames``: with its frames."""
-    said = told(run, check)
+    said = record_of(run, check)
     measures = run.measures()
     said["measures"] = list(measures)
     packed = {name: _packed(frame) for name, frame in run.frames.items() if len(frame)} if frames else {}

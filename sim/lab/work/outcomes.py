@@ -70,8 +70,8 @@ def failed(error: BaseException) -> Failure:
 
 def _in_words(error: BaseException) -> str:
     notes = "; ".join(getattr(error, "__notes__", ()))
-    told = f"{type(error).__name__}: {error}".rstrip(": ")
-    return " ".join(f"{told}{f' ({notes})' if notes else ''}".split())
+    sentence = f"{type(error).__name__}: {error}".rstrip(": ")
+    return " ".join(f"{sentence}{f' ({notes})' if notes else ''}".split())
 
 
 def packed(outcome: Any) -> bytes:

@@ -151,11 +151,13 @@ class BroadcastInvariants(Invariant):
         del self.sequences.setdefault(node, [])[kept:]
         own = self.latest.get(node, [])
         for dot in own[sent:]:
-            told = [other for other, places in self.places.items() if dot in places]
-            if told:
+            # Not by `promises` (sim/invariants/durable.py), which would need the fields and envelopes of each order. A
+            # broadcast promises that its name is never used again: a delivery elsewhere shows that it may be.
+            having = [other for other, places in self.places.items() if dot in places]
+            if having:
                 self.violated(
                     node,
-                    f"{told[0]} has delivered {dot}",
+                    f"{having[0]} has delivered {dot}",
                     f"{node} has forgotten it",
                     invariant="durable before send",
                 )

@@ -282,16 +282,16 @@ class DetectorSafety(Invariant):
         for peer, watch in node.detector.watches.items():
             pair = (node.name, peer)
             level = watch.level(now)
-            heard = (self.latest.get(pair), watch.last)
-            last, before = self.levels.get(pair, (heard, level))
-            if last == heard and level < before - 1e-9:
+            arrival = (self.latest.get(pair), watch.last)
+            last, before = self.levels.get(pair, (arrival, level))
+            if last == arrival and level < before - 1e-9:
                 self.violated(
                     node.name,
                     f"it was at {before!r} about {peer}",
                     f"it is at {level!r}",
                     invariant="suspicion grows with silence",
                 )
-            self.levels[pair] = (heard, level)
+            self.levels[pair] = (arrival, level)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         for node in nodes.values():

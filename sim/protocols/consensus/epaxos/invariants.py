@@ -58,7 +58,7 @@ class _Replica:
     """The ghost's record of the current incarnation of one replica."""
 
     host: Any
-    life: int = -1
+    incarnation: int = -1
     seen: int = 0  # executed instances that have been checked
     numbers: int = 0  # own instances that have been checked
     pending: deque[tuple[int, Instance]] = field(
@@ -245,7 +245,7 @@ class EPaxosSafety(Invariant):
             return
         replica: Any = node
         known = self.replicas.get(node.name)
-        if known is None or known.life != node.incarnation:
+        if known is None or known.incarnation != node.incarnation:
             known = self.replicas[node.name] = _Replica(node.host, node.incarnation)
             known.numbers = replica.next_number - 1
         for number in range(known.numbers + 1, replica.next_number):

@@ -63,8 +63,8 @@ class MenciusSafety(MultiPaxosSafety):
 
     def check_learnt(self, node: Node) -> None:
         log = node.log  # type: ignore[attr-defined]
-        life, before = self.applied.get(node.name, (-1, 0))
-        if life != node.incarnation:
+        incarnation, before = self.applied.get(node.name, (-1, 0))
+        if incarnation != node.incarnation:
             before = 0
         elif len(log) < before:
             self.violated(
@@ -136,12 +136,12 @@ class MenciusSafety(MultiPaxosSafety):
 
     def check_slot(self, src: str, slot: int, ballot: Ballot) -> None:
         """An acceptor's ballots in a slot never decrease."""
-        told = self.slot_promises.get((src, slot), ZERO)
-        if ballot < told:
+        highest = self.slot_promises.get((src, slot), ZERO)
+        if ballot < highest:
             self.violated(
-                src, f"in slot {slot} it promised {told}", f"it answers {ballot}", invariant="promise kept"
+                src, f"in slot {slot} it promised {highest}", f"it answers {ballot}", invariant="promise kept"
             )
-        self.slot_promises[src, slot] = max(told, ballot)
+        self.slot_promises[src, slot] = max(highest, ballot)
 
     def voted(self, src: str, slot: int, msg: Any) -> None:
         """An acceptor's vote in one slot; a coordinator without peers sends no suggestion."""

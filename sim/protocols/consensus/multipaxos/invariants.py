@@ -40,8 +40,8 @@ class MultiPaxosSafety(PaxosSafety):
         applied = getattr(node, "applied", None)
         if applied is None:
             return
-        life, before = self.applied.get(node.name, (node.incarnation, 0))
-        if life == node.incarnation:
+        incarnation, before = self.applied.get(node.name, (node.incarnation, 0))
+        if incarnation == node.incarnation:
             if applied == before:
                 return
             if applied < before:

@@ -10,17 +10,17 @@ quorums that differ between the phases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.consensus.ballot import ZERO, Ballot
+from sim.protocols.consensus.by_message import ByMessage
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.quorums import QuorumTest
-from sim.system import Invariant
 
 __all__ = ["PaxosSafety"]
 
@@ -29,7 +29,7 @@ ONLY_SLOT: Slot = 0
 
 
 @dataclass
-class PaxosSafety(Invariant):
+class PaxosSafety(ByMessage):
     """Agreement, P1a, P2c, one value and one incarnation of a proposer per ballot.
 
     For clients: only commands that clients sent are proposed, and replies agree with the chosen values.
@@ -58,17 +58,8 @@ class PaxosSafety(Invariant):
         self.asked_after: dict[
             tuple[int, int], Any
         ] = {}  # request -> the chosen value when it was first sent
-        self._told: dict[type, Callable[[str, Any], None] | None] = {}
 
     # Hooks
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        kind = message.__class__
-        if kind not in self._told:
-            self._told[kind] = getattr(self, f"sent_{kind.__name__.lower()}", None)
-        told = self._told[kind]
-        if told is not None:
-            told(src, message)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "restart":
@@ -78,10 +69,10 @@ class PaxosSafety(Invariant):
         promised = getattr(node, "promised", None)
         if promised is not None:
             self.hosts[node.name] = node.host
-            told = self.promised.get(node.name, ZERO)
-            if promised < told:
+            before = self.promised.get(node.name, ZERO)
+            if promised < before:
                 self.violated(
-                    node.name, f"it promised {told}", f"it now holds {promised}", invariant="promise kept"
+                    node.name, f"it promised {before}", f"it now holds {promised}", invariant="promise kept"
                 )
         self.check_learnt(node)
 
@@ -95,7 +86,7 @@ class PaxosSafety(Invariant):
 
     def sent_prepare(self, src: str, msg: Any) -> None:
         """A ballot belongs to one incarnation of one proposer, and a new one is above its last one (section 2.5)."""
-        life = (src, self.epochs.get(src, 0))
+        user = (src, self.epochs.get(src, 0))
         if msg.ballot not in self.owners:
             latest = self.latest.get(src, ZERO)
             if msg.ballot < latest:
@@ -103,12 +94,12 @@ class PaxosSafety(Invariant):
                     src, f"it has used {latest}", f"now it uses {msg.ballot}", invariant="ballots grow"
                 )
             self.latest[src] = msg.ballot
-        owner = self.owners.setdefault(msg.ballot, life)
-        if owner != life or msg.ballot.proposer != src:
+        owner = self.owners.setdefault(msg.ballot, user)
+        if owner != user or msg.ballot.proposer != src:
             self.violated(
                 src,
-                f"{msg.ballot} is of {owner[0]}, life {owner[1]}",
-                f"life {life[1]} uses it",
+                f"{msg.ballot} is of {owner[0]}, incarnation {owner[1]}",
+                f"incarnation {user[1]} of {src} uses it",
                 invariant="ballot used once",
             )
 
@@ -233,9 +224,9 @@ class PaxosSafety(Invariant):
 
     def check_promise_kept(self, src: str, ballot: Ballot, what: str) -> None:
         """An acceptor never promises or accepts a ballot below one that it promised or accepted before."""
-        told = self.promised.get(src, ZERO)
-        if ballot < told:
-            self.violated(src, f"it promised {told}", f"it {what} {ballot}", invariant="promise kept")
+        before = self.promised.get(src, ZERO)
+        if ballot < before:
+            self.violated(src, f"it promised {before}", f"it {what} {ballot}", invariant="promise kept")
         self.promised[src] = ballot
 
     def check_p2c(self, src: str, slot: Slot, ballot: Ballot, command: Any) -> None:

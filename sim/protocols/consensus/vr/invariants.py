@@ -10,7 +10,7 @@ crash-consistent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.command import Command
+from sim.protocols.consensus.by_message import ByMessage
 from sim.protocols.consensus.client_ghost import ClientGhost
 from sim.protocols.consensus.vr.messages import (
     Commit,
@@ -28,13 +29,12 @@ from sim.protocols.consensus.vr.messages import (
     StartView,
 )
 from sim.protocols.consensus.vr.replica import NORMAL
-from sim.system import Invariant
 
 __all__ = ["ViewstampedSafety"]
 
 
 @dataclass
-class ViewstampedSafety(Invariant):
+class ViewstampedSafety(ByMessage):
     """One history; committed operations are in every later view; no replica loses an operation that it acknowledged.
 
     Parameters: the names of the replicas, in order; the view in which the run begins; the replicated application.
@@ -63,17 +63,8 @@ class ViewstampedSafety(Invariant):
             tuple[str, int], int
         ] = {}  # replica, incarnation -> operations of its commit checked
         self.reports: dict[int, dict[str, DoViewChange]] = {}  # view -> reports that its primary received
-        self._told: dict[type, Callable[[str, Any], None] | None] = {}
 
     # Hooks
-
-    def on_send(self, src: str, dst: str, message: Any) -> None:
-        kind = message.__class__
-        if kind not in self._told:
-            self._told[kind] = getattr(self, f"sent_{kind.__name__.lower()}", None)
-        told = self._told[kind]
-        if told is not None:
-            told(src, message)
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
         if isinstance(message, DoViewChange):
@@ -85,8 +76,8 @@ class ViewstampedSafety(Invariant):
         replica: Any = node
         name = node.name
         self.nodes[name] = replica
-        life, view = self.views.get(name, (replica.incarnation, 0))
-        if life == replica.incarnation and replica.view < view:
+        incarnation, view = self.views.get(name, (replica.incarnation, 0))
+        if incarnation == replica.incarnation and replica.view < view:
             self.violated(
                 name, f"it was in view {view}", f"it is in view {replica.view}", invariant="views only grow"
             )

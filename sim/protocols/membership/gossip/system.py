@@ -93,8 +93,8 @@ class Gossip(ReplicatedSystem):
         return {m: {k: u.value for k, u in node.epidemic.updates.items()} for m, node in members.items()}
 
     def invariants(self) -> Iterable[Invariant]:
-        told = promises(lambda kind: hasattr(kind, "updates"), keeps="epidemic.updates", shown=_holds)
-        return (GossipSafety(), told)
+        promised = promises(lambda kind: hasattr(kind, "updates"), keeps="epidemic.updates", shown=_holds)
+        return (GossipSafety(), promised)
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
         """The members that lack an update of another one; none without anti-entropy, as rumours may not reach all."""

@@ -102,11 +102,11 @@ class SwimSafety(Invariant):
         """Check the entry of a member in a node's list after the node received updates about it."""
         name, known = node.name, node.known[member]
         pair = (name, member)
-        told = self.told.get(pair, 0)
-        if known.incarnation < told:
+        highest = self.told.get(pair, 0)
+        if known.incarnation < highest:
             self.violated(
                 name,
-                f"it has been told of incarnation {told} of {member}",
+                f"it has been told of incarnation {highest} of {member}",
                 f"it knows {known}",
                 invariant="the highest incarnation is remembered",
             )

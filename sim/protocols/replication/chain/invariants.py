@@ -270,5 +270,5 @@ class ChainMonotone(Invariant):
         else:
             return
         if number < self.told.get(node.name, 0):
-            told = self.told[node.name]
-            self.violated((node.name,), f"{node.name} had told chain {told}", f"it is at chain {number}")
+            highest = self.told[node.name]
+            self.violated((node.name,), f"{node.name} had told chain {highest}", f"it is at chain {number}")

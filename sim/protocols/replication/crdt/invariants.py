@@ -31,10 +31,10 @@ class StatesGrow(DurableBeforeSend):
     def is_shown(self, stored: Stored, message: Spread, dst: str) -> bool:
         """Whether the disk contains everything that this actor has ever sent about these keys."""
         for key, state in message.states:
-            told = self.sent.get((message.actor, key))
-            told = self.sent[message.actor, key] = state if told is None else told.merge(state)
+            latest = self.sent.get((message.actor, key))
+            latest = self.sent[message.actor, key] = state if latest is None else latest.merge(state)
             held = stored("states").get(key)
-            if held is None or held.merge(told) != held:
+            if held is None or held.merge(latest) != held:
                 return False
         return True
 

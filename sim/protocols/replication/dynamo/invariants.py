@@ -97,6 +97,11 @@ class DynamoSafety(Invariant):
         hints = disk.durable("handoff.hints", {}).get(key, ())
         return any(hint[0] == home and covers(hint[1], version) for hint in hints)
 
+    # `promises` (sim/invariants/durable.py) does not fit: it asks whether what a step wrote is synced. An
+    # acknowledgement of Dynamo is about one version, which the message does not name: the ghost finds it by the ticket.
+    # A node that acknowledges without writing anything must be caught, and a version that is no longer on disk is no
+    # fault where its tombstone was purged or its hint was handed over.
+
     def must_hold(self, node: str, key: str, version: Any) -> None:
         """Check that a version that a node acknowledges is on its disk."""
         if not self.holds(node, key, version):

@@ -98,7 +98,7 @@ class ReplacedStaysReplaced(Invariant):
     versions: dict[Dot, Version] = field(default_factory=dict)
     # key, actor -> (number, dot) in order: the version of this dot replaces what the actor wrote, up to this number
     later: dict[tuple[str, str], list[tuple[int, Dot]]] = field(default_factory=dict)
-    told: dict[str, Context] = field(default_factory=dict)
+    declared: dict[str, Context] = field(default_factory=dict)
     nodes: dict[str, MultiPrimaryNode] = field(default_factory=dict)
 
     def on_step(self, node: Node) -> None:
@@ -112,9 +112,9 @@ class ReplacedStaysReplaced(Invariant):
                 for actor, number in version.past:
                     insort(self.later.setdefault((key, actor), []), (number, version.dot))
         if message.__class__ in (Update, Digest) and message.seen is not None:
-            told = self.told.get(src, EMPTY)
-            if not told.covers(message.seen):
-                self.told[src] = told.union(message.seen)
+            declared = self.declared.get(src, EMPTY)
+            if not declared.covers(message.seen):
+                self.declared[src] = declared.union(message.seen)
                 self.check(self.nodes[src])
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
@@ -124,13 +124,13 @@ class ReplacedStaysReplaced(Invariant):
 
     def check(self, node: MultiPrimaryNode) -> None:
         """Compare the versions that a replica holds with those that it has declared as seen."""
-        told = self.told.get(node.name, EMPTY)
+        declared = self.declared.get(node.name, EMPTY)
         for key, held in node.versions.items():
             for version in held:
                 actor, number = version.dot
                 later = self.later.get((key, actor), [])
                 for _, dot in later[bisect_left(later, (number,)) :]:
-                    if told.has(dot):
+                    if declared.has(dot):
                         facts = f"it has seen {self.versions[dot]} of {key}", f"it holds {version}"
                         self.violated((node.name,), *facts)
 

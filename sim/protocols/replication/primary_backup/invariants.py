@@ -175,7 +175,7 @@ class BackupIsPrefix(Invariant):
     """
 
     title: ClassVar[str] = "backup log is a prefix of the primary's"
-    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, its incarnation
     ghost: dict[int, dict[int, Entry]] = field(
         default_factory=dict
     )  # view -> position -> what its primary had
@@ -194,9 +194,9 @@ class BackupIsPrefix(Invariant):
         self.checked[node.name] = (node.incarnation, view, node.last)
         first = max(last, node.base)
         if node.role == "primary":
-            life = (node.name, node.incarnation)
-            if self.epochs.setdefault(view, life) != life:
-                self.epochs[view] = life
+            leads = (node.name, node.incarnation)
+            if self.epochs.setdefault(view, leads) != leads:
+                self.epochs[view] = leads
                 self.ghost[view] = {}
                 self.origin[view] = node.base
             ghost = self.ghost.setdefault(view, {})
@@ -312,16 +312,16 @@ class AcknowledgedSurvives(Invariant):
     seen: dict[int, int] = field(default_factory=dict)  # view -> entries looked at
     views: dict[str, int] = field(default_factory=dict)
     node_of: dict[int, str] = field(default_factory=dict)
-    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, which life of it
+    epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, its incarnation
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, PrimaryBackupNode) or node.role != "primary":
             return
         view = self.views[node.name] = node.view_number
-        life = (node.name, node.incarnation)
-        begins = self.epochs.get(view) != life
+        leads = (node.name, node.incarnation)
+        begins = self.epochs.get(view) != leads
         if begins:  # also when it led this view before it crashed: it has what its disk has kept
-            self.epochs[view], self.present[view], self.seen[view] = life, set(), 0
+            self.epochs[view], self.present[view], self.seen[view] = leads, set(), 0
         present = self.present[view]
         for entry in node.log.items[max(0, self.seen.get(view, 0) - node.base) :]:
             present.add((entry.command.session, entry.command.sequence))

@@ -96,8 +96,8 @@ class LogShipping(ReadsAtBackups):
         self.next = {peer: max(far.get(peer, self.start), self.base) for peer in self.peers}
         self.streaming = dict.fromkeys(self.peers, False)
         self.confirmed = dict.fromkeys(self.peers, 0)
-        heard = self.answered if known else {}
-        self.answered = {peer: heard.get(peer, self.monotonic) for peer in self.peers}
+        answers = self.answered if known else {}
+        self.answered = {peer: answers.get(peer, self.monotonic) for peer in self.peers}
         self.progress = dict.fromkeys(self.peers, -2)  # match at the last heartbeat
 
     # The primary's side

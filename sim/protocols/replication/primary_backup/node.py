@@ -212,10 +212,10 @@ class PrimaryBackupNode(LogShipping):
         # A command that has taken effect is on all required disks, so the reply need not wait.
         if result is None:
             return
-        told = result.result
+        shown = result.result
         if self.role == "primary" and self.alone and command.kind not in self.store.reads:
-            told = Unreplicated(told)
-        reply = self.reply_for(command, result.status, result.value, told)
+            shown = Unreplicated(shown)
+        reply = self.reply_for(command, result.status, result.value, shown)
         self.send(client, reply, hold=False)
 
     # Taking effect

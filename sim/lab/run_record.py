@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from sim.analysis.sketch import LatencySketch
     from sim.lab.scenario import Scenario
 
-__all__ = ["check_of", "frame_of", "run_of", "told"]
+__all__ = ["check_of", "frame_of", "record_of", "run_of"]
 
 _VIOLATIONS = {kind.__name__: kind for kind in (Violation, SafetyViolation, LivenessViolation)}
 
 PlainData = dict[str, Any]
 
 
-def told(run: Run, check: Check | None) -> PlainData:
+def record_of(run: Run, check: Check | None) -> PlainData:
     """All that is told of a run but its scenario: label, seed, digest, cost, verdicts, measures, columns of frames."""
     return {
         "label": run.label,
@@ -54,12 +54,12 @@ _SKETCH = {"keys": "int32", "answered": "float32", "unanswered": "float32"}
 """The arrays of a sketch of latencies, and the types of their numbers."""
 
 
-def _sketch(told: Mapping[str, Any]) -> LatencySketch:
+def _sketch(record: Mapping[str, Any]) -> LatencySketch:
     import numpy as np
 
     from sim.analysis.sketch import LatencySketch
 
-    return LatencySketch(**{name: np.array(told[name], dtype=kind) for name, kind in _SKETCH.items()})
+    return LatencySketch(**{name: np.array(record[name], dtype=kind) for name, kind in _SKETCH.items()})
 
 
 def _broken(violation: Violation | None) -> PlainData | None:
