@@ -28,7 +28,9 @@ __all__ = [
     "mean_interval",
     "measured",
     "mser5",
+    "quantile_interval",
     "t_quantile",
+    "values_needed",
 ]
 
 AT_LEAST = "_at_least"
@@ -208,6 +210,47 @@ def intervals(
             found = mean_interval(group[name].to_numpy(dtype=float), confidence, least=quantity(name).least)
             rows.append((*keys, name, found.mean, found.low, found.high, found.count, bounded(group, name)))
     return pd.DataFrame(rows, columns=[*by, "measure", "mean", "low", "high", "count", "at_least"])
+
+
+@checked
+def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> Interval:
+    """The quantile `q` of independent values, with an interval from their order statistics; NaNs are left out.
+
+    The number of values below the true quantile is binomial, whatever the distribution is. So the interval from the
+    l-th to the u-th value covers the quantile with a probability that follows from l, u and n alone. The part beyond
+    each end is at most half of what the confidence leaves; where n is too small for that, the end is NaN
+    (`values_needed`). With equal values or counts the coverage is larger. The estimate is the smallest value with a
+    fraction of at least `q` at or below it.
+    """
+    check_confidence(confidence)
+    _check_quantile(q)
+    ordered = np.sort(_finite(values))
+    n = len(ordered)
+    if not n:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    tail = (1 - confidence) / 2
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n)]
+    k = np.arange(n)
+    below = np.cumsum(np.exp(np.array(logs) + k * math.log(q) + (n - k) * math.log1p(-q)))  # P(B <= k)
+    first = int(np.searchsorted(below, tail, side="right"))  # how many of the smallest values may be left out
+    last = int(np.searchsorted(below, 1 - tail, side="left"))  # the place of the upper end
+    low = float(ordered[first - 1]) if first else math.nan
+    high = float(ordered[last]) if last < n else math.nan
+    return Interval(float(ordered[max(math.ceil(q * n - 1e-9), 1) - 1]), low, high, n)
+
+
+@checked
+def values_needed(q: float, confidence: float = 0.95) -> int:
+    """How many values give both ends of the interval of the quantile `q` (0 < q < 1): 6 for p50, 36 for p90."""
+    check_confidence(confidence)
+    _check_quantile(q)
+    tail = (1 - confidence) / 2
+    return math.ceil(math.log(tail) / math.log(max(q, 1 - q)))
+
+
+def _check_quantile(q: float) -> None:
+    if not 0.0 < q < 1.0:
+        raise ValueError(f"a quantile must be in (0, 1), got {q!r}")
 
 
 # ---- over time, within one run ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.commands.advice import advice_option, print_advice
 from sim.commands.changes import Changes, changes
 from sim.commands.inputs import (
     allow_modules,
@@ -45,6 +46,7 @@ __all__ = ["command"]
     default=None,
     help="Print how many times that of this system each measure is.",
 )
+@advice_option
 @precisions
 @allow_modules
 @work_options
@@ -58,6 +60,7 @@ def command(
     first_seed: int,
     changes: Changes,
     baseline: str | None,
+    advice: bool,
     precision: tuple[str, ...],
     max_seeds: int | None,
     allow: tuple[str, ...],
@@ -97,6 +100,8 @@ def command(
     click.echo(comparison.text())
     if against is not None:
         click.echo(f"\n{ratio_lines(comparison.ratio(against))}")
+    if advice:
+        print_advice(comparison)
     comparison.save(out)
     save(comparison.plot.latency_cdf(), out / "latency_cdf.png")
     save(comparison.plot.latency_percentiles(), out / "latency_percentiles.png")

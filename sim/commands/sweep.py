@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sim.commands.advice import advice_option, print_advice
 from sim.commands.changes import Changes, changes
 from sim.commands.inputs import (
     allow_modules,
@@ -35,6 +36,7 @@ __all__ = ["command"]
 @click.option("--first-seed", type=int, default=0, show_default=True, help="The first seed.")
 @changes
 @click.option("--frames", is_flag=True, help="Keep operations, events and the other frames of each run, too.")
+@advice_option
 @precisions
 @allow_modules
 @work_options
@@ -48,6 +50,7 @@ def command(
     first_seed: int,
     changes: Changes,
     frames: bool,
+    advice: bool,
     precision: tuple[str, ...],
     max_seeds: int | None,
     allow: tuple[str, ...],
@@ -71,6 +74,8 @@ def command(
             scenario, dict(fields), seeds=chosen_seeds, precision=wanted, max_seeds=max_seeds, **work
         )
     click.echo(done.text())
+    if advice:
+        print_advice(done)
     done.save(out)
     click.echo(f"results: {out}")
     context.exit(1 if done.failed else 0)

@@ -40,12 +40,13 @@ class MeasuresRow(Mapping[str, float]):
 
 
 def lighten(run: Run) -> Run:
-    """The run with digest, measures and sketch worked out, and without frames, final values and scenario.
+    """The run with digest, measures, failovers and sketch worked out, and without frames, final values and scenario.
 
     The caller gives it its scenario back, and a reader that makes its frames again (`Run.remember`).
     """
     row = run.measures()
     run.sketch()
+    run.each_failover()
     run.digest()
     measures = MeasuresRow(tuple(row), array("d", row.values()).tobytes())
     run.forget(measures)

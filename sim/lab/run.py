@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sim.analysis.causes import Causes
     from sim.analysis.checks import Verdict
     from sim.analysis.costs import RunCost
+    from sim.analysis.failovers import Failover
     from sim.analysis.sketch import LatencySketch
     from sim.analysis.warmup import WarmUp
     from sim.lab.plots import RunPlots
@@ -113,6 +114,7 @@ class Run:
         digest: str | None = None,
         measures: Mapping[str, float] | None = None,
         sketch: LatencySketch | None = None,
+        failovers: Sequence[Failover] | None = None,
         reader: Callable[[], dict[str, pd.DataFrame]] | None = None,
         has_frames: bool = True,
     ) -> None:
@@ -133,6 +135,7 @@ class Run:
         self.notes: dict[str, Any] = {}
         self._reader = reader
         self._sketch = sketch
+        self._failovers = failovers
         self.has_frames = has_frames
 
     @classmethod
@@ -300,6 +303,31 @@ class Run:
 
             self._sketch = sketch_of(self.weighed_operations, duration=self.ended, warmup=self.warmup)
         return self._sketch
+
+    def failovers(self) -> pd.DataFrame:
+        """Each crash of a leader: the time (seconds) to the next leader, and to the first answered write.
+
+        Columns: see `sim.analysis.failovers.Failover`. Empty for a system without a leader.
+        """
+        from sim.analysis.failovers import failover_frame
+
+        return failover_frame(self.each_failover())
+
+    def each_failover(self) -> Sequence[Failover]:
+        """The rows of `failovers`; they are kept where the frames of a run are not."""
+        if self._failovers is None:
+            from sim.analysis.failovers import failovers
+            from sim.analysis.measures import READS
+
+            application = application_of(self.scenario.system)
+            self._failovers = failovers(
+                self.operations,
+                self.events,
+                leader_groups(self.scenario.resolved),
+                duration=self.ended,
+                reads=READS if application is None else application.reads,
+            )
+        return self._failovers
 
     def summary(self) -> pd.Series:
         """Throughput, latency quantiles, unavailability, messages per operation (see `sim.analysis.measures`)."""

@@ -6,7 +6,7 @@ Manifests of saved results (`sim.lab.saved`) and rows of stores (`sim.lab.store`
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.run import Check, Run
@@ -16,6 +16,7 @@ from sim.written.tree import from_dict, from_tree, to_dict, to_tree
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.failovers import Failover
     from sim.analysis.sketch import LatencySketch
     from sim.lab.scenario import Scenario
 
@@ -42,6 +43,7 @@ def record_of(run: Run, check: Check | None) -> PlainData:
         "check": None if check is None else _checked(check),
         "measures": to_tree(run.measures()),
         **({"notes": run.notes} if run.notes else {}),
+        "failovers": [list(row) for row in to_tree(tuple(map(tuple, run.each_failover())))],
         "sketch": {name: getattr(run.sketch(), name).tolist() for name in _SKETCH},
         "frames": {
             name: {"rows": len(frame), "columns": {str(c): str(t) for c, t in frame.dtypes.items()}}
@@ -60,6 +62,12 @@ def _sketch(record: Mapping[str, Any]) -> LatencySketch:
     from sim.analysis.sketch import LatencySketch
 
     return LatencySketch(**{name: np.array(record[name], dtype=kind) for name, kind in _SKETCH.items()})
+
+
+def _failovers(told: Sequence[Any]) -> list[Failover]:
+    from sim.analysis.failovers import Failover
+
+    return [Failover(*from_tree(row)) for row in told]
 
 
 def _broken(violation: Violation | None) -> PlainData | None:
@@ -116,6 +124,7 @@ def run_of(
         digest=row["digest"],
         measures=from_tree(row["measures"]),
         sketch=_sketch(row["sketch"]),
+        failovers=_failovers(row["failovers"]),
         reader=frames,
         has_frames=has_frames,
     )
