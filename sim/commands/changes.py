@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from sim.commands.inputs import parse_setting
-from sim.commands.written import parse_fault, parse_load
+from sim.commands.written import parse_fault, parse_load, parse_prices
 
 if TYPE_CHECKING:
     from sim.cluster import Disk, Machine
@@ -40,6 +40,7 @@ class Changes:
     faults: tuple[str, ...] = ()
     load: str | None = None
     disk: str | None = None
+    prices: str | None = None
 
     def applied(
         self, scenario: Scenario, varied: Sequence[str] = (), first: Mapping[str, Any] | None = None
@@ -54,10 +55,10 @@ class Changes:
         parsed = [parse_setting(setting) for setting in self.settings]
         named = [*(name for name, _ in parsed), *varied]
         refuse_overwriting(named)
-        own = self._own(scenario.machines, named)
+        own = self._own(scenario, named)
         return scenario.vary_all({**(first or {}), **own, **dict(parsed)})
 
-    def _own(self, machines: Machine | Mapping[str, Machine], named: Sequence[str]) -> dict[str, Any]:
+    def _own(self, scenario: Scenario, named: Sequence[str]) -> dict[str, Any]:
         """Field -> value, for the options that read a file or an expression.
 
         Settings of parts come after them: ``--network table.csv --set network.loss=0.01``.
@@ -79,7 +80,10 @@ class Changes:
         if self.disk is not None:
             _refuse_undone("--disk", self.disk, "machines", named)
             _refuse_undone("--disk", self.disk, "machines__disk", named)
-            found["machines"] = _with_disk(machines, _disk(self.disk))
+            found["machines"] = _with_disk(scenario.machines, _disk(self.disk))
+        if self.prices is not None:
+            _refuse_undone("--prices", self.prices, "measures", named)
+            found["measures"] = (*scenario.measures, parse_prices(self.prices).measure("month"))
         return found
 
 
@@ -138,6 +142,12 @@ _OPTIONS = (
         default=None,
         metavar="FILE[:JOB]",
         help="Your measured disk: how long syncs take, by fio --fdatasync=1 --output-format=json.",
+    ),
+    click.option(
+        "--prices",
+        default=None,
+        metavar="PRICES",
+        help="Adds the measure cost (a month): 'Prices(machine=0.12, within=0.01, between=0.02)', an hour and a GB.",
     ),
 )
 

@@ -20,13 +20,14 @@ from sim.written.names import ROOMS, did_you_mean, exported, import_path
 
 if TYPE_CHECKING:
     from sim.faults import Fault
+    from sim.prices import Prices
     from sim.system import System
     from sim.workload import Workload
 
-__all__ = ["parse_fault", "parse_load", "parse_system", "parse_value", "split_list"]
+__all__ = ["parse_fault", "parse_load", "parse_prices", "parse_system", "parse_value", "split_list"]
 
 _PLACED = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
-_NAMED = re.compile(r"\s*(\w+)\s*(\(.*\))?\s*", re.DOTALL)
+_NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*(\(.*\))?\s*", re.DOTALL)
 _LIKE = re.compile(r"\s*(\w+)\.like\s*\(.*\)\s*", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
@@ -95,7 +96,8 @@ class _Kind:
     """What an option takes: objects of one class of the library, or of a class derived from it.
 
     ``base``: the import path of that class. ``room``: the field of the scenario whose modules export such classes.
-    ``example``: how one is written. ``positional``: whether arguments may stand without their names.
+    ``example``: how one is written. ``positional``: whether arguments may stand without their names. ``abstract``:
+    whether that class itself is none that can be made.
     """
 
     word: str
@@ -103,6 +105,7 @@ class _Kind:
     room: str
     example: str
     positional: bool = True
+    abstract: bool = True
 
     def known(self) -> list[str]:
         """The names of the library's classes of this kind."""
@@ -112,11 +115,19 @@ class _Kind:
     def made_by(self, found: Any) -> bool:
         """Whether calling an object makes a value of this kind. It is not called."""
         base = import_path(self.base)
-        return isinstance(found, type) and issubclass(found, base) and found is not base
+        return isinstance(found, type) and issubclass(found, base) and not (self.abstract and found is base)
 
 
 _SYSTEM = _Kind("system", "sim.system:System", "system", "'Raft(nodes=3)'", positional=False)
 _FAULT = _Kind("fault", "sim.faults:Fault", "faults", "'Crash(\"leader\", at=5, down=2)'")
+_PRICES = _Kind(
+    "prices",
+    "sim.prices:Prices",
+    "measures",
+    "'Prices(machine=0.1, between=0.02)'",
+    positional=False,
+    abstract=False,
+)
 _LOAD = _Kind("workload", "sim.workload:Workload", "workload", "'ClosedLoop(clients=10)'")
 
 
@@ -149,6 +160,12 @@ def parse_load(text: str) -> Workload:
     """``ClosedLoop(clients=10)`` or ``package.module:Name(...)`` -> a workload."""
     load: Workload = _parsed(text, _LOAD)
     return load
+
+
+def parse_prices(text: str) -> Prices:
+    """``Prices(machine=0.1, between=0.02)`` -> prices of machines and traffic."""
+    prices: Prices = _parsed(text, _PRICES)
+    return prices
 
 
 def _parsed(text: str, kind: _Kind) -> Any:

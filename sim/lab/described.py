@@ -157,6 +157,9 @@ def _span(scenario: Scenario, seed: int | None) -> list[str]:
         lines.append(f"The trace holds {'each step' if scenario.trace == 'full' else 'each message'}.")
     if scenario.sample_every is not None:
         lines.append(f"Gauges are sampled every {_time(scenario.sample_every)}.")
+    if scenario.own_measures:
+        own = [f"{one.name} ({one.unit})" if one.unit else one.name for one in scenario.own_measures]
+        lines.append(f"Further measures: {_listed(own)}.")
     named = "`sim run` takes seed 1, or --seed" if seed is None else f"The seed is {seed}, as the file says"
     return [*lines, f"{named}; the same seed gives the same run, bit for bit."]
 

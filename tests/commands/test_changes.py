@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,12 @@ BAD = [
     (["--disk", "fio.json:other"], "a job 'other' with syncs is needed; jobs with syncs: 'slow', 'quick'"),
     (["--disk", "fio.json:slow", "--set", "machines.disk=Disk()"], "--disk fio.json:slow has no effect"),
     (["--network", "none.csv"], "'none.csv' does not exist"),
+    (["--prices", "3"], "'3' is no prices: write 'Prices(machine=0.1, between=0.02)'"),
+    (["--prices", "Prices(0.1)"], "only keyword arguments"),
+    (["--prices", "Prices(machine=-1)"], "Prices: machine must be at least 0, not -1"),
+    (["--prices", "Prices(machine={'mars': 1})"], "Prices: machine names 'mars'; the scenario has"),
+    (["--prices", "Recorded('x')"], "Recorded is no prices"),
+    (["--prices", "Prices(machine=1)", "--set", "measures=[]"], "--prices Prices(machine=1) has no effect"),
 ]  # fmt: skip
 
 
@@ -234,3 +241,12 @@ def test_a_scenario_file_is_written_with_own_data_in_it(folder: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "from 20 ms (a - b) to 30 ms (a - c)" in told.stdout
     assert "They play 2 rows of trace.csv" in " ".join(told.stdout.split())
+
+
+def test_prices_add_what_a_month_costs(folder: Path) -> None:
+    done = command(*COMMANDS["sweep"], "--prices", "Prices(machine=0.1)", "--out", "out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "cost [$/month]" in done.stdout
+    assert re.search(r"\b219\b", done.stdout), done.stdout  # three machines, 730 hours, 0.1 an hour
+    told = command("describe", "small.toml", "--prices", "Prices(machine=0.1)", cwd=folder)
+    assert "Further measures: cost ($/month)." in told.stdout
