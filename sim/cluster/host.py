@@ -317,7 +317,7 @@ class NodeHost:
         if self.halt is not None:
             self.halt.late.append((self.handle, (delivery,)))
             return
-        handler = self._handler_of(src, message)
+        handler = self.handlers.get(message.__class__) or self._handler_of(src, message)
         for hear in self.cluster.on_deliver[message.__class__]:
             hear(src, self.name, message)
         self.step(handler, (src, message))
