@@ -19,7 +19,7 @@ C = TypeVar("C", bound=type)
 
 
 class _Knows(Protocol):
-    def own_quantities(self) -> tuple[Quantity, ...]: ...
+    def _own_quantities(self) -> tuple[Quantity, ...]: ...
 
 
 def measures_of(scenarios: Iterable[Scenario]) -> tuple[Measure, ...]:
@@ -37,7 +37,7 @@ def measures_of(scenarios: Iterable[Scenario]) -> tuple[Measure, ...]:
 
 
 def in_own_words(cls: C) -> C:
-    """A class whose public methods run while `quantity` knows what its method ``own_quantities`` gives.
+    """A class whose public methods run while `quantity` knows what its method ``_own_quantities`` gives.
 
     Stands below `checked_methods`, so that arguments are checked first.
     """
@@ -50,7 +50,7 @@ def in_own_words(cls: C) -> C:
 def _knowing(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: _Knows, *args: Any, **kwargs: Any) -> Any:
-        with known_quantities(self.own_quantities()):
+        with known_quantities(self._own_quantities()):
             return method(self, *args, **kwargs)
 
     del call.__wrapped__  # by which `checked_methods`, which comes after, knows what is checked already

@@ -105,7 +105,7 @@ class ComparisonPlots:
             "warmup": max(run.warmup for run in comparison.runs),
         }
 
-    def own_quantities(self) -> tuple[Quantity, ...]:
+    def _own_quantities(self) -> tuple[Quantity, ...]:
         """Those of the comparison."""
         return self._comparison.own_quantities()
 
@@ -168,10 +168,7 @@ class ComparisonPlots:
         The first measure is along x (``log``: on a logarithmic axis), the second along y, further ones in the legend.
         See `sim.lab.frontier`.
         """
-        from sim.analysis import plots
-
-        found = self._comparison.frontier(*measures, better=better)
-        return self._note(plots.frontier_chart(found, list(measures), log=log, ax=ax))
+        return self._note(_frontier(self._comparison, measures, better, log, ax))
 
     def _note(self, drawn: Drawn) -> Drawn:
         comparison = self._comparison
@@ -187,7 +184,7 @@ class SweepPlots:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
 
-    def own_quantities(self) -> tuple[Quantity, ...]:
+    def _own_quantities(self) -> tuple[Quantity, ...]:
         """Those of the sweep."""
         return self._sweep.own_quantities()
 
@@ -242,10 +239,7 @@ class SweepPlots:
         The first measure is along x (``log``: on a logarithmic axis), the second along y, further ones in the legend.
         See `sim.lab.frontier`.
         """
-        from sim.analysis import plots
-
-        found = self._sweep.frontier(*measures, better=better)
-        return _noted(plots.frontier_chart(found, list(measures), log=log, ax=ax), *self._told())
+        return _noted(_frontier(self._sweep, measures, better, log, ax), *self._told())
 
     def _told(self) -> tuple[str, list[Run]]:
         return f"sweep over {' and '.join(map(_words, self._sweep.fields))}", self._sweep.runs
@@ -307,6 +301,25 @@ class SweepPlots:
         values = frame[rest[0]]
         named = values.astype(str) if rest[0] == "system" else f"{_words(rest[0])} " + values.astype(str)
         return frame.assign(run=named)
+
+
+def _frontier(
+    results: Comparison | Sweep,
+    measures: Sequence[str],
+    better: Mapping[str, Better] | None,
+    log: bool,
+    ax: Axes | None,
+) -> Axes:
+    """The chart of a frontier; one that says so where no run has a value of a measure."""
+    from sim.analysis.plots.frontiers import frontier_chart
+    from sim.analysis.plots.style import empty, one_axes
+    from sim.analysis.quantities import quantity
+
+    summaries = results.summaries
+    for name in measures:
+        if name in summaries.columns and not summaries[name].notna().any():
+            return empty(one_axes(ax), f"no {quantity(name).label}: no run has it")
+    return frontier_chart(results.frontier(*measures, better=better), list(measures), log=log, ax=ax)
 
 
 def _is_number(value: Any) -> bool:

@@ -37,6 +37,9 @@ class MeasuredSettings:
         """The names, units and directions of the measures that the scenarios add."""
         raise NotImplementedError(f"{type(self).__name__} does not say which measures it has")
 
+    def _own_quantities(self) -> tuple[Quantity, ...]:
+        return self.own_quantities()
+
     def own_names(self) -> tuple[str, ...]:
         """The names of the measures that the scenarios add to those of every run."""
         return tuple(one.name for one in self.own_quantities())

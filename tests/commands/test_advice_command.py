@@ -1,4 +1,4 @@
-"""`--advice` of `sim sweep` and `sim compare`: sentences where the intervals leave no doubt, else why there are none."""
+"""`--advice` of `sim sweep` and `sim compare`: sentences where intervals leave no doubt, else why there are none."""
 
 from __future__ import annotations
 

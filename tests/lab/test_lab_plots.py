@@ -102,7 +102,8 @@ def charts(plots: Any, **arguments: Any) -> dict[str, Any]:
             given = {
                 key: value for key, value in arguments.items() if key in inspect.signature(method).parameters
             }
-            found[name] = method(**given)
+            measures = ("p50", "p99") if name == "frontier" else ()
+            found[name] = method(*measures, **given)
     return found
 
 
