@@ -17,6 +17,7 @@ from sim.commands.output import outlive_pipes
 __all__ = ["main"]
 
 _COMMANDS = {
+    "calibrate": "Fit the machines of a scenario to a measured throughput-latency curve.",
     "check": "Judge a history (JSONL) by a consistency model.",
     "compare": "Run several systems in one scenario, under the same seeds.",
     "demo": "Compare real protocols on measured networks, with a leader crash in the middle.",

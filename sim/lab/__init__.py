@@ -1,5 +1,6 @@
 """The lab: scenarios, runs, comparisons, sweeps. What a user calls."""
 
+from sim.lab.calibrate import Calibration, calibrate
 from sim.lab.campaign import Campaign, campaign
 from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
@@ -12,6 +13,7 @@ from sim.lab.simulation import Simulation
 from sim.lab.sweep import Sweep, sweep
 
 __all__ = [
+    "Calibration",
     "Campaign",
     "Check",
     "Comparison",
@@ -20,6 +22,7 @@ __all__ = [
     "Scenario",
     "Simulation",
     "Sweep",
+    "calibrate",
     "campaign",
     "chaos",
     "chaos_scenario",

@@ -90,12 +90,12 @@ STEPS = re.compile(r"^```(sh|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_the_page_on_own_data_runs_from_top_to_bottom(folder: Path, run: Run) -> None:
     text = PAGE.read_text(encoding="utf-8")
     files = FILES.findall(text)
-    assert len(files) == 6
+    assert len(files) == 8
     for name, content in files:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
     steps = STEPS.findall(text)
-    assert [kind for kind, _ in steps] == ["sh", "py", "py", "py", "sh"]
+    assert [kind for kind, _ in steps] == ["sh", "py", "py", "py", "sh", "sh"]
     names: dict[str, object] = {}
     for kind, body in steps:
         if kind == "py":
