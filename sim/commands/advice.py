@@ -18,10 +18,10 @@ advice_option = click.option(
 )
 
 
-def print_advice(results: MeasuredSettings) -> None:
+def print_advice(results: MeasuredSettings, *measures: str) -> None:
     """Print the sentences, or why there are none."""
     from sim.analysis.advice import LEAST_SEEDS
 
-    found = results.advice()
+    found = results.advice(*measures)
     none = f"none: intervals overlap, or there are fewer than {LEAST_SEEDS} seeds of each setting"
     click.echo("\n".join(["", "advice:", *(f"- {one}" for one in found)]) if found else f"\nadvice: {none}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.commands.advice import advice_option, print_advice
 from sim.commands.inputs import allow_modules
 from sim.commands.output import chart_file
 
@@ -39,6 +40,7 @@ __all__ = ["command"]
     metavar="MEASURE=lower|higher",
     help="Which way a measure is better, where that is not known; may be repeated.",
 )
+@advice_option
 @allow_modules
 def command(
     folder: Path,
@@ -46,6 +48,7 @@ def command(
     chart: Path | None,
     log: bool,
     better: tuple[str, ...],
+    advice: bool,
     allow: tuple[str, ...],
 ) -> None:
     """Say which settings of the sweep or comparison saved in FOLDER no other one surely beats in all MEASURES.
@@ -61,6 +64,8 @@ def command(
     directions = dict(_direction(text, measures) for text in better)
     found = results.frontier(*measures, better=directions)
     click.echo(render(found.drop(columns=[name for name in results.distinguished_by if name in found])))
+    if advice:
+        print_advice(results, *measures)
     if chart is not None:
         save(results.plot.frontier(*measures, better=directions, log=log), chart)
         click.echo(f"chart: {chart}")

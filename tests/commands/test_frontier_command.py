@@ -21,7 +21,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         system=Raft(nodes=3), network=constant(0.005), workload=OpenLoop(rate=40.0),
         faults=[Crash("leader", at=1.0)], duration=6.0,
     )  # fmt: skip
-    done = sweep(scenario, {"system.detection": [0.2, 1.5]}, seeds=3, workers=1, progress=None)
+    done = sweep(scenario, {"system.detection": [0.2, 1.5]}, seeds=5, workers=1, progress=None)
     done.save(home / "sweep")
     done.runs[0].save(home / "run")
     return home
@@ -36,6 +36,14 @@ def test_what_is_surely_worse_is_named_with_what_beats_it(saved: Path, tmp_path:
     assert rows[1].count("detection 0.2") == 1
     assert "detection 1.5" in rows[1]
     assert chart.stat().st_size > 10_000
+
+
+def test_advice_is_of_the_measures_that_are_named(saved: Path) -> None:
+    done = sim("frontier", "sweep", "unavailability", "p99", "--advice", cwd=saved)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split("advice:\n")[1].splitlines()
+    assert "detection 0.2 is never worse than detection 1.5: better in unavailability" in said[0]
+    assert "messages" not in said[0]
 
 
 def test_the_way_of_a_measure_can_be_told(saved: Path) -> None:

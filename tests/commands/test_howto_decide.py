@@ -38,11 +38,16 @@ def follow(folder: Path, changed: dict[str, str]) -> dict[str, Done]:
     return done
 
 
+def quoted() -> list[str]:
+    """What the page quotes, each quotation in one line."""
+    found = re.findall(r"^> .*?(?=\n\n)", PAGE, re.MULTILINE | re.DOTALL)
+    return [" ".join(re.sub(r"^>", "", text, flags=re.MULTILINE).split()) for text in found]
+
+
 def check_what_the_page_says(folder: Path, done: dict[str, Done], monkeypatch: pytest.MonkeyPatch) -> None:
     told = " ".join(done["describe"].stdout.split())
-    for quoted in re.findall(r"^> .*?(?=\n\n)", PAGE, re.MULTILINE | re.DOTALL):
-        for sentence in " ".join(quoted.replace(">", "").split()).split(" ... "):
-            assert sentence in told, sentence
+    for sentence in quoted()[0].split(" ... "):
+        assert sentence in told, sentence
     assert (folder / "frontier.png").stat().st_size > 20_000
     monkeypatch.chdir(folder)  # the trace is named by its path
     rows = load("results/incident").table(("unavailability", "false_elections", "acknowledged_lost"))
@@ -82,6 +87,9 @@ def test_the_commands_of_the_page_run_and_its_reasons_hold(
 def test_the_page_says_the_figures_of_eight_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = follow(tmp_path, {})
     check_what_the_page_says(tmp_path, done, monkeypatch)
+    advice = " ".join(done["frontier"].stdout.split())
+    for line in re.split(r"(?:^| )- ", quoted()[1])[1:]:
+        assert line in advice, line
     usual = load("results/usual").table(("p50", "unavailability", "time_without_leader")).to_dict("records")
     rows = re.findall(r"^\|[^|]+\| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
     assert [tuple(map(float, row)) for row in rows] == [
