@@ -109,10 +109,15 @@ class Cluster:
         return None
 
     def watch(self, invariants: Iterable[Invariant]) -> None:
-        """Call these invariants from now on (only with ``checking``)."""
+        """Call these invariants from now on (only with ``checking``).
+
+        Raises ValueError for one that needs what no member has.
+        """
         watched = tuple(invariants)
+        members = [host.member for host in self.hosts.values() if host.member.role != "client"]
         for invariant in watched:
             invariant.now = lambda: float(self.env.now)
+            invariant.begin(members)
         self._call((*self.invariants, *watched))
         if self.checking and self.invariants:
             self._hear_sends()

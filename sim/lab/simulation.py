@@ -147,8 +147,6 @@ class Simulation(Disturbable):
         asked = list(self.system.invariants())
         if self.scenario.check == "free":
             asked = [invariant for invariant in asked if invariant.is_free]
-        for invariant in asked:
-            invariant.begin(self.resolved.members)
         self.cluster.watch([self.agreement, *asked])
 
     def _boot(self) -> None:

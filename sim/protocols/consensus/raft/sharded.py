@@ -105,6 +105,15 @@ class PerGroup(Invariant):
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
 
+    def begin(self, members: Iterable[Member]) -> None:
+        by_group: list[list[Member]] = [[] for _ in self.invariants]
+        for member in members:
+            if member.name in self.group_of:
+                by_group[self.group_of[member.name]].append(member)
+        for invariants, mine in zip(self.invariants, by_group, strict=True):
+            for invariant in invariants:
+                invariant.begin(mine)
+
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         self._tell(self._on_wait, src, dst, message)
 

@@ -1,0 +1,130 @@
+"""What is asked of a solution: its system, its storms, and the points. Nothing here knows how a server is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from sim.faults import Crash, Cut, Fault, Hold, OnEvent, OnMessage
+from sim.invariants import once
+from sim.kernel import Streams
+from sim.lab import Liveness, chaos, chaos_scenario, measure_liveness
+from sim.lab.scenario import Scenario
+from sim.network import constant
+from sim.node import Node
+from sim.system import Invariant, Member, System
+
+AGREEMENT = (
+    "replicas apply the same commands in the same order",
+    "replicas that applied the same hold the same",
+)
+CLIENTS = (
+    "each command takes effect once",
+    "clients are told what came of their commands",
+    "what is applied was asked for",
+    "linearizable",
+)
+POINTS: dict[str, tuple[str, ...]] = {
+    "at most one leader in a term": ("one elected for each term", "one Vote for each term and src"),
+    "servers agree": AGREEMENT,
+    "clients see one store": CLIENTS,
+    "nothing is lost": ("acknowledged writes survive", "every replica applies what one has applied"),
+    "storms end": ("progress after healing",),
+    "elections end": ("elections end",),
+}
+"""Point -> the invariants that it stands for."""
+
+
+def system(server: type[Node], nodes: int = 5, **times: float) -> System:
+    """A group of servers. It claims to be linearizable; a term has one leader, and one vote of each server."""
+    claims: list[Invariant] = [once("elected", per="term")]
+    votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
+    claims += [once(kind, per=("term", "src"), value="dst", when=_is_granted) for kind in votes]
+    return System.of(server, nodes=nodes, consistency="linearizable", invariants=claims, **times)
+
+
+def _is_granted(vote: Any) -> bool:
+    return bool(vote.granted)
+
+
+def storm(server: type[Node], seed: int, length: float = 6.0) -> Scenario:
+    """The storm of a seed: that of `chaos_scenario`, and faults aimed at elections.
+
+    Leaders crash or fall silent soon after they are elected, servers crash just after a vote, messages are late by an
+    election. Each seed draws how much there is of each.
+    """
+    group, stream = system(server, detection=0.25, heartbeat=0.05), Streams(seed)["raft lab"]
+    crash, cut, forget = (stream.choice((0.0, 0.3, 0.6)) for _ in range(3))
+    faults: list[Fault] = []
+    for nth in range(1, 25):
+        name = f"{nth}"
+        if stream.chance(crash):
+            when = OnEvent("elected", nth=nth, delay=stream.exponential(0.1))
+            faults.append(Crash("there", at=when, down=stream.uniform(0.02, 0.6), name=f"leader {name}"))
+        if stream.chance(cut):
+            when = OnEvent("elected", nth=nth, delay=stream.choice((0.0, 0.05, 0.2)))
+            silent = stream.uniform(0.2, 1.0)
+            faults.append(
+                Cut("there", "all", at=when, duration=silent, one_way=stream.chance(0.5), name=name)
+            )
+        if stream.chance(forget):
+            vote = OnMessage("Vote", nth=2 * nth, delay=stream.choice((0.0, 0.003)))
+            faults.append(Crash("there", at=vote, down=stream.uniform(0.005, 0.1), name=f"voter {name}"))
+    faults += _late(group, seed, length)
+    return dataclasses.replace(
+        chaos_scenario(group, seed, storm=length, extra_faults=faults), check="free", name=f"raft lab {seed}"
+    )
+
+
+def _late(group: System, seed: int, length: float) -> list[Fault]:
+    """Messages of one class that arrive up to a few elections late."""
+    stream = Streams(seed)["raft lab/late"]
+    every, now = stream.choice((0.2, 0.5, 2.0)), 0.0
+    kinds = sorted({kind.__name__ for m in group.members() for kind in m.handled} - {"Request"})
+    found: list[Fault] = []
+    while kinds and (now := now + stream.exponential(every)) < length:
+        to = stream.choice((None, *(member.name for member in group.members())))
+        late, count = stream.uniform(0.1, 1.5), stream.choice((1, 5, None))
+        found.append(
+            Hold(
+                stream.choice(kinds),
+                at=now,
+                until=now + late,
+                dst=to,
+                count=count,
+                name=f"late {len(found)}",
+            )
+        )
+    return found
+
+
+def weather(server: type[Node], seeds: range) -> Counter[str]:
+    """The invariants that break in the storms of some seeds, with how many break each."""
+    found: Counter[str] = Counter()
+    for seed in seeds:
+        scenario = storm(server, seed)
+        run = chaos(scenario.system, seed, scenario=scenario)
+        if run.violation is not None:
+            found[run.violation.invariant] += 1
+        elif run.check().status == "invalid":
+            found["linearizable"] += 1
+    return found
+
+
+def elections(server: type[Node], seeds: range = range(100)) -> Liveness:
+    """Whether elections end, where a message takes a fifth of the shortest election timeout d.
+
+    Votes of five servers split with a probability of at most 0.06 (r = 0.2, by the formula in `sim.lab.liveness`): two
+    elections are enough in 99 % of the runs. They begin within 4d, and take a round trip of 0.4d each; the client needs
+    a timeout more. So the claim is a write within 6d, in 95 % of the runs.
+    """
+    group = system(server, detection=0.1, heartbeat=0.02)
+    slow = constant(0.02)
+    return measure_liveness(group, seeds, network=slow, leader_within=6.0, write_within=6.0, share=0.95)
+
+
+def lost_points(broken: Counter[str]) -> list[str]:
+    """The points that broken invariants cost; an invariant in no point costs the one of agreement."""
+    known = {invariant: point for point, invariants in POINTS.items() for invariant in invariants}
+    return list(dict.fromkeys(known.get(invariant, "servers agree") for invariant in broken))
