@@ -154,9 +154,7 @@ def _without(
         spans = [
             (start, end)
             for reign in mine
-            for start, end, state in able.spans(
-                reign.node, max(reign.start, warmup), min(reign.end, duration)
-            )
+            for start, end, state in able.spans(reign.node, reign.start, min(reign.end, duration))
             if not state
         ]
         first = max(warmup, mine[0].start) if mine else warmup

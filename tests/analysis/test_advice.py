@@ -137,6 +137,15 @@ def test_nothing_is_said_of_nines_that_are_not_proved_or_cost_nothing(settings: 
     assert nines(settings, seeds=2) == []
 
 
+def test_a_nine_whose_price_overlaps_is_not_sold() -> None:
+    frame = summaries(
+        {3: answering(0.995, 0.3), 5: answering(0.9995, 0.4)}, spread=0.0, field="system__nodes"
+    )
+    assert len(said(frame, "one more nine")) == 1
+    varied = frame.assign(cost=frame["cost"] + 0.2 * (frame["seed"] - 2))
+    assert said(varied, "one more nine") == []
+
+
 def test_operations_without_a_failure_prove_no_more_nines_than_their_number_allows() -> None:
     """None of 2,000 operations failed: up to 3 / 2,000 of all may, which is no third nine."""
     assert nines({3: answering(0.995, 0.3, 400), 5: answering(1.0, 0.5, 400)}) == []
