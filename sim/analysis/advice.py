@@ -23,7 +23,13 @@ from sim.settings import field_path
 
 __all__ = ["DECIDING", "LEAST_SEEDS", "Advice", "advice"]
 
-DECIDING: tuple[str, ...] = ("p99", "unavailability", "acknowledged_lost", "messages_per_operation")
+DECIDING: tuple[str, ...] = (
+    "p99",
+    "unavailability",
+    "acknowledged_lost",
+    "false_elections",
+    "messages_per_operation",
+)
 """The measures by which settings are compared where none are given; those of one's own with a direction are added."""
 
 LEAST_SEEDS = 5

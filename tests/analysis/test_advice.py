@@ -66,6 +66,13 @@ def test_nothing_is_never_worse_where_it_is_not_sure(frame: pd.DataFrame) -> Non
     assert said(frame, "never worse") == []
 
 
+def test_a_setting_with_more_false_elections_is_not_never_worse_however_quick_it_is() -> None:
+    hasty = QUICK | {"false_elections": 100.0}
+    assert said(summaries({0.5: hasty, 1.0: SLOW | {"false_elections": 0.0}}), "never worse") == []
+    leaderless = SLOW | {"false_elections": float("nan")}  # what does not apply to all is left out
+    assert len(said(summaries({0.5: hasty, 1.0: leaderless}), "never worse")) == 1
+
+
 TIGHT = {"false_elections": 120.0, "unavailability": 1.0}
 LOOSE = {"false_elections": 0.0, "unavailability": 3.0}
 
