@@ -150,6 +150,8 @@ def _tighter_text(name: str, values: tuple[float, float], both: tuple[pd.DataFra
         return ""
     told = f"a {name} of {values[0]:g} s instead of {values[1]:g} s costs "
     told += f"{cost.mean:,.0f} ± {cost.half_width:,.0f} false elections a day more"
+    if not all("unavailability" in one.columns and one["unavailability"].notna().any() for one in both):
+        return f"{told}."  # without a fault there is no unavailability
     gain = _paired("unavailability", *both)
     if gain.high < 0:
         saved = _value("unavailability", -gain.mean, gain.half_width)

@@ -90,6 +90,14 @@ def test_a_tighter_timeout_that_gains_nothing_is_told_to() -> None:
     assert found.endswith("; it does not surely shorten the unavailability after a fault.")
 
 
+def test_without_a_fault_nothing_is_said_of_the_unavailability() -> None:
+    quiet = {0.3: {"false_elections": 120.0}, 0.5: {"false_elections": 0.0}}
+    (found,) = said(summaries(quiet), "tighter timeout")
+    assert found == "a detection of 0.3 s instead of 0.5 s costs 120 ± 2 false elections a day more."
+    nothing = {level: values | {"unavailability": float("nan")} for level, values in quiet.items()}
+    assert said(summaries(nothing), "tighter timeout") == [found]
+
+
 def test_neighbouring_timeouts_are_compared_within_the_same_values_of_other_fields() -> None:
     frame = pd.concat(
         [summaries({0.3: TIGHT, 0.5: LOOSE}).assign(system__nodes=nodes) for nodes in (3, 5)],
