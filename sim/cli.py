@@ -24,6 +24,7 @@ _COMMANDS = {
     "describe": "Say in sentences what a scenario will run, and what was derived.",
     "frontier": "Name the settings of a sweep between which the choice is open, and draw them.",
     "fuzz": "Run a system in storms until something breaks, and shrink what broke.",
+    "grade": "Grade submissions of the Raft lab.",
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lab import elections, system, weather
 from raft import Server
 
 from sim import Scenario
 from sim.faults import Crash, OnEvent
+from sim.lab.grading.raft import elections, system, weather
 from sim.workload import ClosedLoop
 
 

@@ -6,6 +6,17 @@ from typing import Any
 
 from tests.labs.solution import Canvass, Copy, Server
 
+__all__ = [
+    "CommitsOldTerm",
+    "FixedTimeouts",
+    "ForgottenVote",
+    "Minority",
+    "NoTruncation",
+    "StaleReplies",
+    "TimerNotResetOnVote",
+    "VoteWithoutLogCheck",
+]
+
 
 class ForgottenVote(Server):
     """The vote is not on disk: a server that restarts votes a second time in an era."""

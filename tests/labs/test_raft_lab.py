@@ -5,19 +5,18 @@ No invariant here knows a server: they come free, or are claims of the hand-out.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from sim import Scenario
 from sim.lab import Simulation
+from sim.lab.grading import raft as lab
 from sim.network import constant
 from sim.node import Node
 from sim.protocols.client import Request
@@ -27,18 +26,6 @@ from tests.labs import mistakes, solution
 
 LAB = Path(__file__).resolve().parents[2] / "labs" / "raft"
 
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"labs_raft_{name}", LAB / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-lab: Any = load("lab")
 
 ONE_LEADER = "at most one leader in a term"
 
@@ -154,8 +141,7 @@ def test_a_mistake_loses_its_point_in_its_schedule(schedule: Any, mistake: type[
 
 
 def public_tests(folder: Path, server: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    for name in ("lab.py", "test_raft.py"):
-        shutil.copy(LAB / name, folder)
+    shutil.copy(LAB / "test_raft.py", folder)
     shutil.copy(server, folder / "raft.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)

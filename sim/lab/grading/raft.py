@@ -1,19 +1,39 @@
-"""What is asked of a solution: its system, its storms, and the points. Nothing here knows how a server is written."""
+"""The lab `labs/raft`: a solution's system, its storms, and the points. Nothing here knows how a server is written."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from sim.faults import Crash, Cut, Fault, Hold, OnEvent, OnMessage
 from sim.invariants import once
 from sim.kernel import Streams
 from sim.lab import Liveness, chaos, chaos_scenario, measure_liveness
 from sim.lab.scenario import Scenario
+from sim.mentions import mentions
 from sim.network import constant
 from sim.node import Node
 from sim.system import Invariant, Member, System
+from sim.workload import ClosedLoop
+
+if TYPE_CHECKING:
+    from sim.lab.fuzz.judging import Breakage
+
+__all__ = [
+    "POINTS",
+    "WORTH",
+    "elections",
+    "is_working",
+    "lost_points",
+    "point_of",
+    "quiet_answers",
+    "server_of",
+    "storm",
+    "system",
+    "weather",
+]
 
 AGREEMENT = (
     "replicas apply the same commands in the same order",
@@ -34,6 +54,51 @@ POINTS: dict[str, tuple[str, ...]] = {
     "elections end": ("elections end",),
 }
 """Point -> the invariants that it stands for."""
+
+WORTH: dict[str, int] = {
+    "at most one leader in a term": 20,
+    "servers agree": 25,
+    "clients see one store": 15,
+    "nothing is lost": 15,
+    "storms end": 15,
+    "elections end": 10,
+}
+"""Point -> what it is worth."""
+
+_POINT_OF = {invariant: point for point, invariants in POINTS.items() for invariant in invariants}
+_ENOUGH = 20  # answers in five quiet seconds to two clients, who could get about 150
+
+
+def server_of(module: ModuleType) -> type[Node]:
+    """The server that a submission hands in. Raises ValueError for what the hand-out asks for and it lacks."""
+    server = getattr(module, "Server", None)
+    if not (isinstance(server, type) and issubclass(server, Node)):
+        raise ValueError("it has no class Server that is a Node")
+    if "elected" not in mentions(server):
+        raise ValueError('its Server never says self.record("elected", term=...)')
+    votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
+    if not votes or not {"term", "granted"} <= set(votes[0]._fields):  # type: ignore[attr-defined]
+        raise ValueError("its Server handles no message Vote with the fields term and granted")
+    return server
+
+
+def quiet_answers(server: type[Node]) -> int:
+    """How many operations are answered in five seconds in which nothing fails."""
+    load = ClosedLoop(clients=2, think=0.05)
+    run = Scenario(system=system(server), workload=load, duration=5.0, check="free").run(1)
+    return int((run.operations["status"] == "ok").sum())
+
+
+def is_working(server: type[Node]) -> bool:
+    """Whether clients get answers at all: a server that does nothing breaks nothing, and gets no points for that."""
+    return quiet_answers(server) >= _ENOUGH
+
+
+def point_of(broken: Breakage) -> str:
+    """The point that something which broke in a storm costs."""
+    if broken.kind == "liveness" and broken.invariant not in _POINT_OF:
+        return "storms end"
+    return _POINT_OF.get(broken.invariant, "servers agree")
 
 
 def system(server: type[Node], nodes: int = 5, **times: float) -> System:
@@ -126,5 +191,4 @@ def elections(server: type[Node], seeds: range = range(100)) -> Liveness:
 
 def lost_points(broken: Counter[str]) -> list[str]:
     """The points that broken invariants cost; an invariant in no point costs the one of agreement."""
-    known = {invariant: point for point, invariants in POINTS.items() for invariant in invariants}
-    return list(dict.fromkeys(known.get(invariant, "servers agree") for invariant in broken))
+    return list(dict.fromkeys(_POINT_OF.get(invariant, "servers agree") for invariant in broken))

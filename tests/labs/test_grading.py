@@ -1,0 +1,125 @@
+"""`sim grade`: points and stories for a submission, and a wild submission costs only itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.lab.grading import grade, grade_here
+from sim.lab.grading.raft import POINTS, WORTH
+from tests.command import ROOT, sim
+from tests.labs import mistakes
+
+SOLUTION = str(ROOT / "tests" / "labs" / "solution.py")
+SKELETON = str(ROOT / "labs" / "raft" / "raft.py")
+
+
+def write(folder: Path, name: str, code: str) -> str:
+    file = folder / f"{name}.py"
+    file.write_text(code, encoding="utf-8")
+    return str(file)
+
+
+def test_each_point_is_worth_something_and_all_make_a_hundred() -> None:
+    assert WORTH.keys() == POINTS.keys()
+    assert sum(WORTH.values()) == 100
+
+
+def test_the_solution_gets_all_points() -> None:
+    graded = grade_here(SOLUTION, storms=2)
+    assert (graded.points, graded.lost, graded.error) == (100, (), ""), graded.text()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", mistakes.__all__)
+def test_each_mistake_loses_a_point_in_the_storms_of_a_grade(tmp_path: Path, name: str) -> None:
+    graded = grade_here(write(tmp_path, name, f"from tests.labs.mistakes import {name} as Server\n"))
+    assert graded.points < 100, graded.text()
+
+
+def test_a_submission_that_loops_allocates_prints_raises_or_leaves_costs_only_itself(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path, "loops", "while True: pass"),
+        write(tmp_path, "allocates", "x = [0] * 10**10"),
+        write(tmp_path, "raises", "1 / 0"),
+        write(tmp_path, "leaves", "import os; os._exit(7)"),
+        write(tmp_path, "lacks", "x = 1"),
+        write(tmp_path, "prints", "from tests.labs.solution import *\nprint('noise')\n"),
+    ]
+    grades = list(grade(files, storms=1, workers=2, timeout=8.0, memory=2000.0))
+    assert [graded.file for graded in grades] == files
+    errors = [graded.error for graded in grades]
+    assert [graded.points for graded in grades] == [0, 0, 0, 0, 0, 100], errors
+    assert "8 s" in errors[0]
+    assert "memory" in errors[1].lower()
+    assert "ZeroDivisionError" in errors[2]
+    assert "7" in errors[3]
+    assert "no class Server" in errors[4]
+    assert errors[5] == ""
+
+
+SILENT = """
+from sim.node import Node, message
+from sim.protocols.client import Request
+
+@message
+class Vote:
+    term: int
+    granted: bool
+
+class Server(Node):
+    def on_start(self):
+        if self.incarnation < 0:
+            self.record("elected", term=1)
+    def on_request(self, src, msg: Request): pass
+    def on_vote(self, src, msg: Vote): pass
+"""
+
+
+def test_a_server_that_does_nothing_breaks_nothing_and_gets_no_points(tmp_path: Path) -> None:
+    graded = grade_here(write(tmp_path, "silent", SILENT), storms=1)
+    assert (graded.points, graded.error) == (0, "clients get no answers, although nothing fails")
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("Server = 3", "no class Server that is a Node"),
+        (SILENT.replace("elected", "chosen"), r"never says self\.record\(\"elected\", term=\.\.\.\)"),
+        (SILENT.replace("granted", "yes"), "no message Vote with the fields term and granted"),
+    ],
+)
+def test_what_the_hand_out_asks_for_and_a_submission_lacks_is_named(
+    tmp_path: Path, code: str, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        grade_here(write(tmp_path, "lacks", code), storms=1)
+
+
+def test_a_lost_point_is_told_as_a_story_and_a_row(tmp_path: Path) -> None:
+    file = write(tmp_path, "minority", "from tests.labs.mistakes import Minority as Server\n")
+    done = sim("grade", file, "--storms", "2", "--workers", "1", "--csv", str(tmp_path / "points.csv"))
+    assert done.returncode == 0, done.stderr
+    assert "-20 at most one leader in a term" in done.stdout
+    assert "BROKEN" in done.stdout
+    table = pd.read_csv(tmp_path / "points.csv")
+    assert table.columns.to_list() == ["file", "point", "points", "most", "reason"]
+    assert table["most"].sum() == 100
+    assert table.loc[table["point"] == "at most one leader in a term", "points"].item() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nothing.py"], "there is no file 'nothing.py'"),
+        ([SKELETON, "--storms", "0"], "0 is not in the range x>=1"),
+        ([], "Missing argument 'FILE...'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(arguments: list[str], complaint: str) -> None:
+    done = sim("grade", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
