@@ -202,6 +202,14 @@ class Agreement(Invariant):
     def _copies_of(self, node: str) -> list[_Copy]:
         return [copy for copy in self._copies.values() if copy.node == node]
 
+    def _watched(self, nodes: Mapping[str, Node]) -> list[_Copy]:
+        """The applications of these nodes of which all is known: nothing was applied outside the run."""
+        return [
+            copy
+            for copy in self._copies.values()
+            if copy.node in nodes and hasattr(type(copy.application), "_watches")
+        ]
+
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "crash":
             for copy in self._copies_of(node):
@@ -248,39 +256,40 @@ class Agreement(Invariant):
     def behind(self, nodes: Mapping[str, Node]) -> dict[str, tuple[int, int]]:
         """The live replicas that have not applied all that was ever applied: name -> writes that each has, and all."""
         furthest: dict[str, int] = {}
-        for copy in self._copies.values():
-            if copy.node in nodes and copy.position is not None and self._group(copy.node).order.final:
+        for copy in self._watched(nodes):
+            if copy.position is not None and self._group(copy.node).order.final:
                 furthest[copy.node] = max(copy.position.total, furthest.get(copy.node, 0))
         goals = {name: self._group(name).order.total for name in furthest}
         return {name: (at, goals[name]) for name, at in furthest.items() if at < goals[name]}
 
     def demand_survival(self, nodes: Mapping[str, Node]) -> None:
-        """What clients saw succeed is applied by a live replica."""
-        if any(copy.position is None for copy in self._copies.values() if copy.node in nodes):
-            return  # the position of one is not known
+        """What clients saw succeed is applied by a live replica. Nothing is said where the position of one is unknown."""
+        copies = self._watched(nodes)
+        hidden = sum(copy.node in nodes for copy in self._copies.values()) - len(copies)
+        if not copies or hidden or any(copy.position is None for copy in copies):
+            return
         held: dict[Any, None] = {}
-        for copy in self._copies.values():
-            if copy.node not in nodes:
-                continue
+        for copy in copies:
             order = self._group(copy.node).order
             if not order.final:
                 held.update(dict.fromkeys(copy.position.key))
             elif copy.position.total == order.total:
                 held.update(dict.fromkeys(order.first))
         lost = [operation for name, operation in self._told.items() if name not in held]
-        if self._of and lost:
+        if lost:
+            others = f", nor {len(lost) - 1} more" if len(lost) > 1 else ""
             self.violated(
-                (lost[0].client, *dict.fromkeys(copy.node for copy in self._copies.values())),
+                (lost[0].client, *dict.fromkeys(copy.node for copy in copies)),
                 f"{lost[0].client} saw {lost[0].operation!r} succeed",
-                f"no live replica has applied it, nor {len(lost) - 1} others",
+                f"no live replica has applied it{others}",
                 invariant="acknowledged writes survive",
             )
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """Replicas at one position hold one state."""
         first: dict[tuple[Any, ...], _Copy] = {}
-        for copy in self._copies.values():
-            if copy.position is None or copy.node not in nodes:
+        for copy in self._watched(nodes):
+            if copy.position is None:
                 continue
             other = first.setdefault((self.groups[copy.node], *copy.position.key), copy)
             if other.application != copy.application:

@@ -75,11 +75,15 @@ def _make(kind: type[Application]) -> type[Application]:
     reads = kind.reads
 
     def apply(self: Application, command: Command) -> Result:
+        watched = self.__class__
+        self.__class__ = kind  # it may apply the parts of a command itself: these are not told
         result = kind.apply(self, command)
+        listener = _listener.get()
+        if listener is None:  # outside the run: from now on nobody knows what it has applied
+            return result
+        self.__class__ = watched
         if command.kind not in reads and result.status == "ok":  # what fails changes nothing
-            listener = _listener.get()
-            if listener is not None:
-                listener.applied(self, command, result)
+            listener.applied(self, command, result)
         return result
 
     def snapshot(self: Application) -> Any:
@@ -92,7 +96,9 @@ def _make(kind: type[Application]) -> type[Application]:
     def restore(self: Application, snapshot: Any) -> None:
         kind.restore(self, snapshot)
         listener = _listener.get()
-        if listener is not None:
+        if listener is None:
+            self.__class__ = kind
+        else:
             listener.restored(self, snapshot)
 
     def copied(self: Application, memo: dict[int, Any]) -> Application:

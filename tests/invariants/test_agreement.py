@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from sim import protocols
 from sim.invariants.sequences import CommonSequence, Disagreement
 from sim.lab import chaos, chaos_scenario
+from sim.lab.progress import demand_progress
 from sim.node import Node
+from sim.protocols import Raft
 from sim.protocols.command import Command, Result
 from sim.protocols.kv import KeyValueStore
 from sim.system import System
 from sim.testing import survive
+from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.invariants import scribes
 
 
@@ -79,6 +82,37 @@ def test_a_state_that_was_tried_out_on_a_copy_is_not_judged() -> None:
             super().write(client, command)
 
     assert not broken_by(Trying, seeds=3, storm=1.0)
+
+
+class Double(KeyValueStore):
+    """Has a command that is made of others."""
+
+    operations: ClassVar[frozenset[str]] = KeyValueStore.operations | {"double"}
+    several_keys: ClassVar[frozenset[str]] = KeyValueStore.several_keys
+
+    def apply(self, command: Command) -> Result:
+        if command.kind != "double":
+            return super().apply(command)
+        once = Command(command.session, command.sequence, "increment", command.key, 1)
+        self.apply(once)
+        return self.apply(once)
+
+
+def test_an_application_may_apply_the_parts_of_a_command_itself() -> None:
+    for seed in range(2):
+        load = ClosedLoop(clients=3, mix=Mix({"double": 1.0, "put": 1.0}, UniformKeys(2)))
+        scenario = chaos_scenario(Raft(application=Double()), seed, storm=1.0)
+        assert chaos(scenario.system, seed, scenario=scenario.vary("workload", load)).violation is None
+
+
+def test_what_a_test_applies_outside_the_run_raises_no_alarm() -> None:
+    simulation = chaos_scenario(System.of(scribes.Scribe), 1, storm=1.0).start(1)
+    simulation.run(until=0.5)
+    node: Any = simulation.members["n1"]
+    node.shop.application.apply(put(1, "z"))
+    simulation.calm()
+    demand_progress(simulation, 10.0)
+    simulation.finish()
 
 
 def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() -> None:
