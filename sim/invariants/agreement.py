@@ -33,12 +33,13 @@ _OF_HOST = frozenset({"host", "settings", "random", "node", "members", "peers"})
 class _Copy:
     """An application that a replica works on, what it has done before it was known whose it is, and its position."""
 
-    __slots__ = ("application", "before", "begins", "node", "position")
+    __slots__ = ("application", "before", "begins", "node", "order", "position")
 
     def __init__(self, application: Any) -> None:
         self.application = application
         self.node = ""
         self.before: list[Callable[[], None]] = []
+        self.order: Any = None
         self.position: Any = None  # None: not known
         self.begins = True
 
@@ -106,7 +107,7 @@ class Agreement(Invariant):
         copy = self._copies.get(id(application))
         if copy is None:
             return
-        if copy.node:
+        if copy.order is not None:
             self._apply(copy, command, result)
         else:
             copy.before.append(lambda: self._apply(copy, command, result))
@@ -138,12 +139,10 @@ class Agreement(Invariant):
     def _apply(self, copy: _Copy, command: Any, result: Any) -> None:
         if copy.position is None or self._broken is not None:
             return
-        keys = copy.application.touches(command)
-        if keys is not None and len(keys) > 1:
-            keys = sorted(keys)
-        order = self._group(copy.node).order
         try:
-            copy.position = order.apply(copy.position, command, result, keys, copy.node)
+            copy.position = copy.order.apply(
+                copy.position, command, result, copy.application.touches(command), copy.node
+            )
         except Disagreement as found:
             self._broken = (copy.node, found)
 
@@ -193,7 +192,8 @@ class Agreement(Invariant):
                 copy.application.__class__ = class_of(copy.application)
                 continue
             copy.node = node.name
-            copy.position = self._group(node.name).order.start() if copy.begins else None
+            copy.order = self._group(node.name).order
+            copy.position = copy.order.start() if copy.begins else None
             self._reads |= copy.application.reads
             for act in copy.before:
                 act()
@@ -257,20 +257,20 @@ class Agreement(Invariant):
         """The live replicas that have not applied all that was ever applied: name -> writes that each has, and all."""
         furthest: dict[str, int] = {}
         for copy in self._watched(nodes):
-            if copy.position is not None and self._group(copy.node).order.final:
+            if copy.position is not None and copy.order.final:
                 furthest[copy.node] = max(copy.position.total, furthest.get(copy.node, 0))
         goals = {name: self._group(name).order.total for name in furthest}
         return {name: (at, goals[name]) for name, at in furthest.items() if at < goals[name]}
 
     def demand_survival(self, nodes: Mapping[str, Node]) -> None:
-        """What clients saw succeed is applied by a live replica. Nothing is said where the position of one is unknown."""
+        """What clients saw succeed is applied by a live replica. Nothing is said where a position is unknown."""
         copies = self._watched(nodes)
         hidden = sum(copy.node in nodes for copy in self._copies.values()) - len(copies)
         if not copies or hidden or any(copy.position is None for copy in copies):
             return
         held: dict[Any, None] = {}
         for copy in copies:
-            order = self._group(copy.node).order
+            order = copy.order
             if not order.final:
                 held.update(dict.fromkeys(copy.position.key))
             elif copy.position.total == order.total:

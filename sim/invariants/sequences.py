@@ -7,7 +7,7 @@ Commands that touch a common key interfere, and must be applied in one order eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Applied", "CommonSequence", "Disagreement", "LooseSequence", "Position", "Trail"]
@@ -101,37 +101,51 @@ class CommonSequence:
         """The position of an application in its first state."""
         return Position()
 
-    def apply(self, position: Any, command: Any, result: Any, keys: Iterable[str] | None, node: str) -> Any:
+    def apply(self, position: Any, command: Any, result: Any, keys: Collection[str] | None, node: str) -> Any:
         """A replica at a position applies a command: its next position. Raises `Disagreement`."""
         if keys is None:
             self._end_epoch(position, Applied(command, result, node))
             return position
         orders, counts = self._epochs[position.epoch], position.counts
-        fresh: list[list[Applied]] = []
-        known: Applied | None = None
-        for key in keys:
-            order = orders.get(key)
-            if order is None:
-                order = orders[key] = []
-            at = counts.get(key, 0)
-            if at == len(order):
-                fresh.append(order)
-            else:
+        if len(keys) == 1:
+            (key,) = keys
+            at, order = counts.get(key, 0), orders.get(key)
+            if order is not None and at < len(order):
                 known = order[at]
                 if known.command is not command and known.command != command:
                     raise _disagreement(known, command, f"write number {at + 1} of {key}")
+            else:
+                self._append(position, [key], Applied(command, result, node))
             counts[key] = at + 1
-        if fresh:
-            if known is not None:
-                raise _disagreement(known, command, "this write, before all that touch its other keys")
-            if position.epoch < len(self._ends):
-                raise _disagreement(self._ends[position.epoch][0], command, "the next command")
-            applied = Applied(command, result, node)
-            self._is_new(applied)
-            for order in fresh:
-                order.append(applied)
+        else:
+            self._apply_to_several(position, sorted(keys), Applied(command, result, node))
         position.total += 1
         return position
+
+    def _apply_to_several(self, position: Position, keys: list[str], applied: Applied) -> None:
+        orders, counts, command = self._epochs[position.epoch], position.counts, applied.command
+        known = {key: orders[key][counts.get(key, 0)] for key in keys if self._has_next(position, key)}
+        for key, other in known.items():
+            if other.command != command:
+                raise _disagreement(other, command, f"write number {counts.get(key, 0) + 1} of {key}")
+        if not known:
+            self._append(position, keys, applied)
+        elif len(known) < len(keys):
+            other = next(iter(known.values()))
+            raise _disagreement(other, command, "this write, before all that touch its other keys")
+        for key in keys:
+            counts[key] = counts.get(key, 0) + 1
+
+    def _has_next(self, position: Position, key: str) -> bool:
+        return position.counts.get(key, 0) < len(self._epochs[position.epoch].get(key, ()))
+
+    def _append(self, position: Position, keys: Iterable[str], applied: Applied) -> None:
+        """A replica is the first to apply a command."""
+        if position.epoch < len(self._ends):
+            raise _disagreement(self._ends[position.epoch][0], applied.command, "the next command")
+        self._is_new(applied)
+        for key in keys:
+            self._epochs[position.epoch].setdefault(key, []).append(applied)
 
     def _end_epoch(self, position: Position, applied: Applied) -> None:
         epoch = position.epoch
@@ -174,7 +188,7 @@ class LooseSequence(CommonSequence):
     def start(self) -> Any:
         return Trail()
 
-    def apply(self, position: Any, command: Any, result: Any, keys: Iterable[str] | None, node: str) -> Any:
+    def apply(self, position: Any, command: Any, result: Any, keys: Collection[str] | None, node: str) -> Any:
         name = (command.session, command.sequence)
         self.first.setdefault(name, Applied(command, result, node))
         return Trail(name, position)
