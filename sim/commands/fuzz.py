@@ -2,39 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sim.commands.inputs import parse_system
 from sim.commands.work import work_of, work_options
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from sim.system import System
+
+__all__ = ["command", "find", "fuzz_options"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--runs", type=click.IntRange(min=1), default=None, help="The most runs.  [default: 500]"),
+    click.option(
+        "--time",
+        "seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        metavar="SECONDS",
+        help="Real seconds after which no new round of runs begins.  [default: 60]",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Other seeds draw other storms.",
+    ),
+)
+
+
+def fuzz_options(command: _Command) -> _Command:
+    """Give a command the options that `find` takes."""
+    command = work_options(command)
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def find(system: System, runs: int | None, seconds: float | None, seed: int, **options: Any) -> int:
+    """Fuzz a system, save and print what was found; returns the exit code.
+
+    If only one of ``runs`` and ``seconds`` is given, the other has no limit.
+    """
+    from sim.lab.fuzz.campaign import NO_LIMIT, RUNS, SECONDS, fuzz
+
+    given = runs is not None or seconds is not None
+    most_runs = runs if runs is not None else (NO_LIMIT if given else RUNS)
+    most_seconds = seconds if seconds is not None else (float(NO_LIMIT) if given else SECONDS)
+    with work_of("fuzz", **options) as (work, out):
+        found = fuzz(system, runs=most_runs, seconds=most_seconds, seed=seed, **work)
+    found.save(out)
+    click.echo(found.text())
+    click.echo(f"results: {out}")
+    return 0 if found.ok else 1
 
 
 @click.command("fuzz", epilog="Example: sim fuzz mypackage.protocol:MySystem --runs 1000 --time 300")
 @click.argument("system")
-@click.option("--runs", type=click.IntRange(min=1), default=None, help="The most runs.  [default: 500]")
-@click.option(
-    "--time",
-    "seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=None,
-    metavar="SECONDS",
-    help="Real seconds after which no new round of runs begins.  [default: 60]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Other seeds draw other storms.",
-)
-@work_options
+@fuzz_options
 @click.pass_context
-def command(
-    context: click.Context, /, system: str, runs: int | None, seconds: float | None, seed: int, **options: Any
-) -> None:
+def command(context: click.Context, /, system: str, **options: Any) -> None:
     """Run SYSTEM (Raft, 'Raft(nodes=3)', package.module:Name) in storms until something breaks, and shrink that.
 
     What is judged: invariants, errors in handlers, progress after the storm, acknowledged writes, the claimed
@@ -43,15 +76,4 @@ def command(
 
     Exit code 1: something broke, or runs failed; 0: nothing; 2: bad input.
     """
-    from sim.lab.fuzz.campaign import NO_LIMIT, RUNS, SECONDS, fuzz
-
-    chosen = parse_system(system)
-    given = runs is not None or seconds is not None
-    most_runs = runs if runs is not None else (NO_LIMIT if given else RUNS)
-    most_seconds = seconds if seconds is not None else (float(NO_LIMIT) if given else SECONDS)
-    with work_of("fuzz", **options) as (work, out):
-        found = fuzz(chosen, runs=most_runs, seconds=most_seconds, seed=seed, **work)
-    found.save(out)
-    click.echo(found.text())
-    click.echo(f"results: {out}")
-    context.exit(0 if found.ok else 1)
+    context.exit(find(parse_system(system), **options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,4 +153,37 @@ def test_an_unknown_mistake_is_refused_with_those_that_are_known() -> None:
     refused = sim("zoo", "RF99")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "there is no 'RF99'; there are PX1, PX2" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_find_shows_a_mistake_and_writes_a_replay_file_as_fuzz_does(tmp_path: Path) -> None:
+    found = sim("zoo", "lb4", "--find", "--workers", "1", "--out", str(tmp_path))
+    assert found.returncode == 1
+    assert "a half-open breaker lets few requests through is broken" in found.stdout
+    assert f"results: {tmp_path}" in found.stdout
+    (replay,) = tmp_path.glob("*.json")
+    assert replay.with_suffix(".txt").exists()
+    assert sim("replay", str(replay)).returncode == 1
+
+
+def test_find_that_finds_nothing_says_so(tmp_path: Path) -> None:
+    found = sim("zoo", "RF22", "--find", "--runs", "1", "--workers", "1", "--out", str(tmp_path))
+    assert found.returncode == 0
+    assert "nothing broke in 1 runs of RF22" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--find",), "--find needs a mistake"),
+        (("RF3", "--time", "5"), "--time has an effect only with --find"),
+        (("--resume",), "--resume has an effect only with --find"),
+        (("RF3", "--find", "--runs", "0"), "--runs"),
+        (("RF99", "--find"), "there is no 'RF99'"),
+    ],
+)
+def test_bad_input_of_find_is_refused_in_one_line(arguments: tuple[str, ...], complaint: str) -> None:
+    refused = sim("zoo", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert complaint in refused.stderr
     assert refused.stderr.count("\n") == 1
