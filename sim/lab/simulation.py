@@ -147,7 +147,7 @@ class Simulation(Disturbable):
         asked = list(self.system.invariants())
         if self.scenario.check == "free":
             asked = [invariant for invariant in asked if invariant.is_free]
-        self.cluster.watch([self.agreement, *asked])
+        self.cluster.watch([*asked, self.agreement])
 
     def _boot(self) -> None:
         try:
