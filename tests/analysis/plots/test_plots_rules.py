@@ -23,6 +23,7 @@ from sim.analysis.measures import timeline as timeline_frame
 from sim.analysis.plots import (
     balancing,
     bars,
+    frontiers,
     grouped,
     latency,
     membership,
@@ -66,6 +67,14 @@ def frames(
         "detectors": pd.DataFrame(
             {"run": "a", "setting": ["x", "y"], "detection": [1.0, 2.0], "false_per_hour": [9.0, 1.0]}
         ),
+        "frontier": pd.DataFrame(
+            {
+                "setting": ["a", "b", "c"],
+                "status": ["frontier", "frontier", "dominated"],
+                **{f"p99{end}": [0.1, 0.2, 0.3] for end in ("", "_low", "_high")},
+                **{f"unavailability{end}": [2.0, 1.0, 3.0] for end in ("", "_low", "_high")},
+            }
+        ),
         "history": synthetic(40, clients=3, keys=1, seed=1),
     }
 
@@ -85,6 +94,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "queue_heatmap": lambda f: queues.queue_heatmap(f["samples"], **SPAN),
     "space_time": lambda f: spacetime.space_time(f["messages"], f["steps"]),
     "grouped_bars": lambda f: grouped.grouped_bars(f["table"], "latency (ms)"),
+    "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
     "goodput_by_load": lambda f: balancing.goodput_by_load(f["points"]),
     "server_shares": lambda f: balancing.server_shares(f["loads"]),

@@ -12,7 +12,7 @@ from sim.cluster import Cluster
 from sim.message import replace
 from sim.network import constant
 from sim.network.disturbances import Disturbance
-from sim.node import Node, durable, message, part
+from sim.node import Node, durable, durable_log, message, part
 from sim.protocols.communication import (
     ANY,
     CAUSAL,
@@ -342,9 +342,11 @@ class Twice(RaftReplica):
 
 
 class CausalForTotal(CausalReplica):
-    """Orders by causes only; it has the fields in which a total order keeps its terms."""
+    """Orders by causes only; it has the fields that a total order promises to keep."""
 
     current_term = durable(0)
+    voted_for = durable(None)
+    log = durable_log()
 
 
 MUTANTS = [
