@@ -162,6 +162,8 @@ class System(Value):
     """Fields that its label shows also when they have their default values."""
     leader_roles: ClassVar[tuple[str, ...]] = ("leader", "primary", "head")
     """Names under which faults may address the leader."""
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({})
+    """Field -> alternatives with which it keeps what it claims; storms draw one for each field that was not given."""
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Class name of an administrator's request -> the setting that enables it, for requests that need a setting."""
     no_application: ClassVar[str] = "it replicates no commands"
@@ -355,7 +357,7 @@ class System(Value):
     def max_down(self) -> int | None:
         """How many members may be down at once within its fault model; None: any number.
 
-        A system that keeps nothing on disk returns F here. Chaos crashes no more members at once.
+        A system that keeps nothing on disk returns F here. Storms crash no more members at once.
         """
         return None
 
@@ -363,16 +365,33 @@ class System(Value):
     def disks_may_be_lost(self) -> bool:
         """Whether its fault model allows a member to restart with an empty disk.
 
-        False if the protocol needs stable storage, for safety or for progress. Chaos then destroys no disk.
+        False if the protocol needs stable storage, for safety or for progress. Storms then destroy no disk.
         """
         return False
+
+    @property
+    def disks_may_be_damaged(self) -> bool:
+        """Whether its fault model allows records on a member's disk to be damaged after they were synced.
+
+        Such a member finds out when it boots (`sim.node.Node.disk_damaged`), and must not trust the rest blindly.
+        Otherwise storms damage no disk.
+        """
+        return False
+
+    @property
+    def max_delay(self) -> float | None:
+        """The longest time (seconds) that a message may be on its way within its fault model; None: any time.
+
+        A system that forgets something after a time, such as that a key was deleted, relies on a bound.
+        """
+        return None
 
     @property
     def max_clock_drift(self) -> float | None:
         """The largest error of the rates of a node's clocks within its fault model; None: any error.
 
         With 0.05 the rates are between 0.95 and 1.05; leases rely on such a bound. 0: the rates are exact. A system
-        that uses time only for timeouts leaves it at None. Chaos stays within the bound.
+        that uses time only for timeouts leaves it at None. Storms stay within the bound.
         """
         return None
 
@@ -381,7 +400,7 @@ class System(Value):
         """Whether its fault model allows wall clocks (`Verbs.now`) to jump, and to differ from node to node.
 
         False if a claim depends on wall clocks, such as a bound on staleness that compares the clocks of two nodes.
-        Timers, leases and suspicion use monotonic clocks and do not depend on this. Chaos sets no wall clock then.
+        Timers, leases and suspicion use monotonic clocks and do not depend on this. Storms set no wall clock then.
         """
         return True
 
@@ -390,7 +409,7 @@ class System(Value):
         return True
 
     def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
-        """The names of the live ``nodes`` that are still busy after the faults have ended; chaos waits for them.
+        """The names of the live ``nodes`` that are still busy after the faults have ended; storms wait for them.
 
         For systems that work also without client requests: memberships that must agree, rumours that must arrive.
         """

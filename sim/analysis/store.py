@@ -214,6 +214,8 @@ def frame_of_csv(source: Path | IO[str]) -> pd.DataFrame:
     # restores every bit; the readers of pandas differ between versions.
     frame = pd.read_csv(source, dtype=str, keep_default_na=False, na_values=[""])
     numbers = {name: _typed(frame[name]) for name in frame.columns if name not in TEXT | ANY_VALUE}
+    if {"event", "node"} <= {*frame.columns}:
+        numbers["node"] = frame["node"].fillna("")  # an event of no node, such as a cut, has the empty name
     return _converted(frame.assign(**numbers), _decode)
 
 

@@ -6,6 +6,7 @@ from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
 from sim.lab.decide import frontier
 from sim.lab.liveness import Liveness, measure_liveness
+from sim.lab.nemesis import undrawn
 from sim.lab.run import Check, Run
 from sim.lab.saved import load
 from sim.lab.scenario import Scenario
@@ -32,4 +33,5 @@ __all__ = [
     "load",
     "measure_liveness",
     "sweep",
+    "undrawn",
 ]

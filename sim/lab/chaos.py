@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 from sim.arguments import checked
 from sim.cluster import Clock, Disk, Machine
 from sim.distributions import Constant, Exponential, Mixture
-from sim.faults import Crash, Fault, RandomCrashes, RandomDisturbances, RandomPartitions, RandomPauses
+from sim.faults import Fault
 from sim.kernel import Stream, Streams
 from sim.lab.application_model import application_of
+from sim.lab.nemesis import drawn_faults, setting_of, with_options
 from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run, finish_broken
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
-from sim.network.topology import lan
+from sim.network.topology import Topology, lan
 from sim.protocols.client import Retry
 from sim.protocols.kv import KeyValueStore
 from sim.system import LivenessViolation, System, Violation
@@ -58,53 +59,57 @@ def chaos_scenario(
     clients: int = 4,
     keys: int = 3,
     extra_faults: Iterable[Fault] = (),
+    options: bool = True,
 ) -> Scenario:
     """The scenario of the storm that a seed draws for a system.
 
-    Loss up to 20 %, duplication up to 20 %, latencies that reorder messages, rare delays of 0.2 s, crashes that
-    lose unsynced writes (or whole disks), partitions of all shapes, flaky links, members that receive or send nothing,
-    very slow cores, pauses, clocks that are wrong, drift and jump, syncs of milliseconds, disks on which one sync in a
-    hundred stalls for 0.6 s, a power failure that crashes all members at once. All faults stay within the system's
-    fault model (`System.max_down`, `System.disks_may_be_lost`, `System.max_clock_drift`,
-    `System.wall_clock_may_jump`).
+    The network loses, doubles and reorders messages, and some are 0.2 s late; syncs take milliseconds, and on some
+    disks one in a hundred stalls for 0.6 s; clocks are wrong. The seed chooses among all kinds of
+    faults (`sim.lab.nemesis`), among the requests of an administrator that the system serves, and, with ``options``,
+    among its safe options
+    (`System.safe_options`) for the fields that were not given. All stay within the system's fault model
+    (`System.max_down`, `System.disks_may_be_lost`, `System.disks_may_be_damaged`, `System.max_clock_drift`,
+    `System.wall_clock_may_jump`). `undrawn` lists what no storm of a system has.
+
+    Parameters
+    ----------
+    storm:
+        Seconds of faults.
+    clients, keys:
+        The number of clients, and of keys.
+    extra_faults:
+        Faults besides those that are drawn.
     """
-    stream = Streams(seed)["chaos"]
-    unwell = Streams(seed)["chaos/disturbances"]
-    power = Streams(seed)["chaos/power"]
-    latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
-    network = lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
+    streams = Streams(seed)
+    if options:
+        system = with_options(system, streams)
     return Scenario(
         system=system,
-        network=network,
+        network=_network(streams["nemesis/network"]),
         workload=ClosedLoop(clients=clients, think=Exponential(0.02), mix=_mix(system, keys)),
-        faults=(
-            *_faults(system, stream, storm),
-            *_disturbances(system, unwell, storm),
-            *_power(system, power, network.regions[0], storm),
-            *extra_faults,
-        ),
+        faults=(*drawn_faults(setting_of(system, storm, clients), streams), *extra_faults),
         duration=storm,
-        machines=_machines(system, unwell, _disk(stream.choice((0.0005, 0.005)), power)),
-        retry=Retry(timeout=0.3, backoff=0.02, backoff_max=0.3, deadline=stream.choice((None, 1.5))),
+        machines=_machines(system, streams["nemesis/machines"], _disk(streams["nemesis/disks"])),
+        retry=Retry(
+            timeout=0.3,
+            backoff=0.02,
+            backoff_max=0.3,
+            deadline=streams["nemesis/deadline"].choice((None, 1.5)),
+        ),
         check=True,
-        name=f"chaos {seed}",
+        name=f"storm {seed}",
     )
 
 
-def _disk(mean: float, stream: Stream) -> Disk:
+def _network(stream: Stream) -> Topology:
+    latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
+    return lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
+
+
+def _disk(stream: Stream) -> Disk:
     """A disk whose syncs take milliseconds; in a quarter of the seeds, one sync in a hundred stalls for 0.6 s."""
-    usual = Exponential(mean)
+    usual = Exponential(stream.choice((0.0005, 0.005)))
     return Disk(fsync=Mixture(((0.99, usual), (0.01, Constant(_STALL)))) if stream.below(4) == 0 else usual)
-
-
-def _power(system: System, stream: Stream, everywhere: str, storm: float) -> list[Fault]:
-    """In a quarter of the seeds members pause at random; in another quarter all members lose power at once."""
-    shape, at, length = stream.below(4), stream.uniform(0.2, storm), stream.choice((0.1, 0.5))
-    if shape == 0:
-        return [RandomPauses(2.0, length, start=0.2, end=storm)]
-    if shape == 1 and system.max_down is None:
-        return [Crash(everywhere, at=at, down=length)]
-    return []
 
 
 def _mix(system: System, keys: int) -> Mix:
@@ -112,29 +117,6 @@ def _mix(system: System, keys: int) -> Mix:
     kinds = system.operations - (KeyValueStore if application is None else application).not_judged
     usual = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in kinds)
     return Mix((*usual, *((kind, 1.0) for kind in sorted(kinds - _WEIGHTS.keys()))), UniformKeys(keys))
-
-
-def _faults(system: System, stream: Stream, storm: float) -> list[Fault]:
-    faults: list[Fault] = []
-    shape = stream.below(4)  # both kinds of fault in half of the seeds
-    if shape != 0:
-        mttf, mttr = stream.choice((1.0, 3.0, 8.0)), stream.choice((0.1, 1.0))
-        if system.max_down != 0:
-            faults.append(
-                RandomCrashes(
-                    mttf,
-                    mttr,
-                    max_down=system.max_down,
-                    start=0.2,
-                    end=storm,
-                    wiped=0.5 if system.disks_may_be_lost else 0.0,
-                )
-            )
-    if shape != 1:
-        faults.append(
-            RandomPartitions(stream.choice((0.5, 2.0)), stream.choice((0.3, 1.5)), start=0.2, end=storm)
-        )
-    return faults
 
 
 def _machines(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
@@ -150,22 +132,6 @@ def _machines(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
         )
         machines[member.name] = dataclasses.replace(machine, clock=clock)
     return machines
-
-
-def _disturbances(system: System, stream: Stream, storm: float) -> list[Fault]:
-    if stream.below(3) == 0:
-        return []
-    mttf, mttr = stream.choice((0.3, 1.0)), stream.choice((0.3, 1.0))
-    return [
-        RandomDisturbances(
-            mttf,
-            mttr,
-            max_clock_drift=system.max_clock_drift,
-            wall_clocks_jump=system.wall_clock_may_jump,
-            start=0.2,
-            end=storm,
-        )
-    ]
 
 
 @checked
@@ -190,7 +156,9 @@ def chaos(
         Seconds without faults after that, before the invariants of the whole state are checked: for systems that
         converge after some time.
     """
-    storm = chaos_scenario(system, seed) if scenario is None else dataclasses.replace(scenario, system=system)
+    storm = chaos_scenario(system, seed) if scenario is None else scenario
+    if type(storm.system) is not type(system):
+        raise ValueError(f"chaos: scenario is of {storm.system.label}, not of {system.label}")
     return weather(Simulation(storm, seed), bound=bound, settle=settle)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -17,7 +18,7 @@ from sim.system import Member
 if TYPE_CHECKING:
     from sim.lab.scenario import Scenario
 
-__all__ = ["client_names", "vocabulary_of"]
+__all__ = ["client_names", "recorded_events", "vocabulary_of"]
 
 
 def client_names(scenario: Scenario) -> tuple[str, ...]:
@@ -64,6 +65,39 @@ def _events(node_class: Any) -> frozenset[str]:
     return frozenset(text for module in modules for text in _texts(module))
 
 
+@cache
+def recorded_events(node_class: Any) -> frozenset[str]:
+    """The names of the events that the code of a node class, its bases and its parts records as constants."""
+    return frozenset(
+        name
+        for cls in _with_parts(node_class)
+        for base in cls.__mro__
+        if base not in (Node, Part, object)
+        for member in vars(base).values()
+        for code in _codes(member)
+        for name in _recorded(code)
+    )
+
+
+def _recorded(code: CodeType) -> Iterator[str]:
+    asked = False
+    for instruction in dis.get_instructions(code):
+        if asked and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
+            yield instruction.argval
+        asked = instruction.opname in ("LOAD_METHOD", "LOAD_ATTR") and instruction.argval == "record"
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _recorded(constant)
+
+
+def _codes(member: Any) -> Iterator[CodeType]:
+    """The code of a function, a property, a class method, or what a decorator has wrapped."""
+    for function in (member, *(getattr(member, name, None) for name in ("fget", "__func__", "__wrapped__"))):
+        code = getattr(function, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
 def _package(module: str) -> str:
     return module.rpartition(".")[0] or module
 
@@ -73,16 +107,10 @@ def _texts(module: Any) -> Iterator[str]:
         if getattr(value, "__module__", None) == module.__name__:
             members = vars(value).values() if isinstance(value, type) else [value]
             for member in members:
-                yield from _in_function(member)
+                for code in _codes(member):
+                    yield from _in_constant(code)
         elif not name.startswith("__"):
             yield from _in_constant(value)
-
-
-def _in_function(member: Any) -> Iterator[str]:
-    for function in (member, *(getattr(member, name, None) for name in ("fget", "__func__", "__wrapped__"))):
-        code = getattr(function, "__code__", None)
-        if isinstance(code, CodeType):
-            yield from _in_constant(code)
 
 
 def _in_constant(value: Any) -> Iterator[str]:

@@ -212,6 +212,7 @@ class Network:
         self._cuts: dict[tuple[str, str], int] = {}
         self._holding: Callable[[str, str, Any], bool] | None = None
         self._detentions: list[Detention] = []
+        self._holds = False  # whether any message may be held back
         self._held: list[Held] = []
         self._in_flight: dict[int, tuple[Any, ...]] = {}
         self._serial = 0
@@ -394,23 +395,27 @@ class Network:
     def detain(self, detention: Detention) -> None:
         """Keep back the messages of a detention that are sent from now on, until `let_go`."""
         self._detentions.append(detention)
-        self.rewire()
+        self._rewire_for_holding()
 
     def let_go(self, detention: Detention) -> None:
         """End a detention: its messages arrive now, in order."""
         if detention in self._detentions:
             self._detentions.remove(detention)
-            self.rewire()
+            self._rewire_for_holding()
         for held in detention.held:
             self.env.call_after(0.0, self.deliver_held, held)
         detention.held = []
+
+    def _rewire_for_holding(self) -> None:
+        self._holds = self._holding is not None or bool(self._detentions)
+        self.rewire()
 
     # Holding messages back, for live sessions
 
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
         """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
         self._holding = matches
-        self.rewire()
+        self._rewire_for_holding()
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -421,7 +426,7 @@ class Network:
         """Deliver held messages (all, or the chosen ones) now, and stop holding if ``stop``. Returns how many."""
         if stop:
             self._holding = None
-            self.rewire()
+            self._rewire_for_holding()
         ready = [h for h in self._held if chosen is None or chosen(h)]
         self._held = [h for h in self._held if h not in ready]
         for held in ready:
@@ -460,11 +465,6 @@ class Network:
         if picture is not None and not picture.is_true():
             require_unchanged(picture, link.src, receiver.name)
         receiver.receive(link.src, message)
-
-    @property
-    def _holds(self) -> bool:
-        """Whether any message may be held back."""
-        return self._holding is not None or bool(self._detentions)
 
     def _holds_back(self, link: Link, message: Any, held: Held) -> bool:
         """Whether an arriving message is held back; then ``held`` is kept."""

@@ -11,7 +11,7 @@ from this class and overrides `Client.target` or the handlers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Protocol
 
@@ -152,8 +152,7 @@ class ClientSettings:
 
     ``contacts``: the members to which it may send requests, nearest first; clients at one place begin with different
     members among those at the same distance. ``report``: called with each finished `Outcome`. ``new_session``: returns
-    the number of a new session. ``sequences``: session -> the number of its last operation; a client that restarts goes
-    on with its sessions, which have no operation outstanding then.
+    the number of a new session.
     """
 
     system: Any
@@ -162,7 +161,6 @@ class ClientSettings:
     driver: Driver
     report: Callable[[Outcome], None]
     new_session: Callable[[], int]
-    sequences: dict[int, int] = field(default_factory=dict)
 
 
 class Pending:
@@ -187,7 +185,10 @@ class Client(Node):
     def on_start(self) -> None:
         self.leader: str | None = None
         self.pending: dict[int, Pending] = {}
-        self._sequences = self.settings.sequences
+        self._sequences: dict[int, int] = {}
+        self._known_as: dict[
+            int, int
+        ] = {}  # session -> its number for the driver, which knew it before a restart
         self.timeout = self.settings.retry.timeout or 1.0
         self._avoided: dict[str, float] = {}  # contact -> monotonic time (seconds) until which it is avoided
         self._at_a_loss: dict[str, None] = {}  # `Pending.at_a_loss` of the present operation
@@ -204,8 +205,11 @@ class Client(Node):
     def submit(self, session: int, operation: Operation, called: float | None = None) -> None:
         """Issue an operation; ``called``: the time at which it was due (seconds), default: now.
 
-        Raises RuntimeError when the session already has an operation outstanding.
+        Raises RuntimeError when the session already has an operation outstanding. A session of the time before a
+        restart is over: another one takes its place.
         """
+        if session not in self._sequences:
+            session = self._successor(session)
         if session in self.pending:
             raise RuntimeError(f"session {session} has an operation outstanding")
         self._sequences[session] += 1
@@ -218,6 +222,14 @@ class Client(Node):
         if self.settings.retry.deadline is not None:
             self.set_timer("give_up", self.settings.retry.deadline, session)
         self.attempt(pending)
+
+    def _successor(self, session: int) -> int:
+        for own, known in self._known_as.items():
+            if known == session:
+                return own
+        own = self.open_session()
+        self._known_as[own] = session
+        return own
 
     def on_wake_timeout(self, key: Any = None) -> None:
         self.settings.driver.wake(self, key)
@@ -335,6 +347,8 @@ class Client(Node):
         for timer in ("attempt", "backoff", "give_up"):
             self.cancel_timer(timer, session)
         self.settings.report(outcome)
+        if session in self._known_as:
+            outcome = replace(outcome, session=self._known_as[session])
         self.settings.driver.completed(self, outcome)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from sim.node import Node
@@ -103,6 +104,8 @@ class LedSystem(ReplicatedSystem):
     leader:
         The name of the first leader; None: the first replica.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"detection": (None, 0.2)})
 
     leader: str | None = None
 

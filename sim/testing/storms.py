@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.faults import Fault
 from sim.lab.chaos import chaos, chaos_scenario
@@ -26,7 +26,7 @@ def survive(
     bound: float | None = None,
     settle: float = 0.0,
     may_lose: bool = False,
-    **load: int,
+    **load: Any,
 ) -> Run:
     """Run one storm and return the run; raises AssertionError with the seed, the system and the broken requirement.
 
@@ -39,7 +39,7 @@ def survive(
         Seconds of faults.
     scenario:
         The scenario of the storm. None: `sim.lab.chaos_scenario` draws it from the seed, with ``faults`` as additional
-        faults, and ``clients=`` and ``keys=`` from ``load``.
+        faults, and ``clients=``, ``keys=`` and ``options=`` from ``load``.
     bound, settle:
         Seconds; see `sim.lab.chaos`.
     """

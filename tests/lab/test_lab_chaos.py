@@ -16,6 +16,7 @@ from sim.faults import (
     Flaky,
     Partition,
     Pause,
+    PowerFailure,
     RandomCrashes,
     RandomDisturbances,
     RandomPauses,
@@ -50,11 +51,10 @@ def test_disks_stall_members_stand_still_and_power_fails_for_all_at_once() -> No
     stalls = [str(chaos_scenario(BasicRaft(), seed).machines["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
     assert 4 <= len([one for one in stalls if one]) <= 20
     assert len(drawn(BasicRaft(), RandomPauses)) > 3
-    failures = drawn(BasicRaft(), Crash)
+    failures = drawn(BasicRaft(), PowerFailure)
     assert len(failures) > 3
-    simulation = chaos_scenario(BasicRaft(nodes=3), 1).start(1)
-    assert {simulation.find(fault.target) for fault in failures} == {("n0", "n1", "n2")}
-    assert drawn(ViewstampedReplication(), Crash) == []  # it keeps nothing on disk
+    assert "all" in {fault.target for fault in failures}
+    assert drawn(ViewstampedReplication(), PowerFailure) == []  # it keeps nothing on disk
 
 
 def test_disks_are_lost_only_where_the_system_keeps_nothing_on_them() -> None:
@@ -148,8 +148,8 @@ class Careless(Craq):
 def test_a_system_that_counts_on_clocks_without_saying_so_is_found_out() -> None:
     """A server's clock runs too slowly while it is cut off: it answers after its lease has ended for the others."""
     for system, slow, invariant in (
-        (Careless(), 0.5, "reads are never older than what was committed"),
-        (Craq(), Craq().max_clock_drift or 0.0, None),
+        (Careless(readers="nearest"), 0.5, "reads are never older than what was committed"),
+        (Craq(readers="nearest"), Craq().max_clock_drift or 0.0, None),
     ):
         faults = (
             ClockJump("n1", at=0.5, drift=-slow),

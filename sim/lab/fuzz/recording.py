@@ -49,8 +49,10 @@ class _Witness:
     def reached(self, trigger: Trigger) -> Event:
         """See `World.reached`. What a fault does at that instant is recorded as a reaction."""
         event = self._simulation.reached(trigger)
-        assert event.callbacks is not None
-        event.callbacks.append(lambda _: self._simulation.note_reached(trigger))
+        if event.callbacks is None:  # it was reached before: the fault goes on at once
+            self._simulation.note_reached(trigger)
+        else:
+            event.callbacks.append(lambda _: self._simulation.note_reached(trigger))
         return event
 
     def _noting(self, verb: str, act: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +99,7 @@ class RecordedSimulation(Simulation):
 
     def may_crash(self, name: str) -> bool:
         """Whether a member may crash now, within the fault model of the system."""
-        most = self.system.max_down
+        most = None if name not in self.replicas else self.system.max_down
         others = [other for other in self.replicas if other != name]
         return most is None or sum(not self.is_well(other) for other in others) < most
 

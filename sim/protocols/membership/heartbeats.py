@@ -248,6 +248,8 @@ class DetectorSafety(Invariant):
                 self.since[dst, src] = self.hosts[dst].monotonic()
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if node not in self.hosts:  # a client
+            return
         if event == "pause":
             self.paused[node] = self.hosts[node].monotonic()
         elif event == "resume":

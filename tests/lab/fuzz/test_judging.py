@@ -27,7 +27,7 @@ def test_nothing_broke() -> None:
 
 
 def test_an_invariant() -> None:
-    found = broken(TwoVotesRaft(), 0)
+    found = next(found for seed in range(40) if (found := broken(TwoVotesRaft(), seed)) is not None)
     assert (found.invariant, found.kind) == ("one vote per server and term", "safety")
     assert found.time is not None
     assert len(found.facts) == 2

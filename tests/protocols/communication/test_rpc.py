@@ -391,7 +391,7 @@ def test_each_law_has_a_mutant_that_breaks_it(mutant: type[Rpc], invariant: str)
 
 
 def test_a_server_that_forgets_in_a_crash_what_it_has_answered_is_found_out_by_its_clients() -> None:
-    for seed in range(20):
+    for seed in range(40):
         run = weather(Broken(timeout=0.1, mutant=Volatile), seed)
         if run.check("linearizable").status == "invalid":
             return

@@ -9,6 +9,7 @@ import pytest
 
 from sim import Scenario
 from sim.faults import Crash, Pause
+from sim.lab import chaos_scenario
 from sim.network import constant
 from sim.protocols import ChainReplication, ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
 from sim.protocols.membership.suspicion import Rule
@@ -48,7 +49,9 @@ def test_failover_takes_as_long_as_the_rule_needs(rule: Rule | None, least: floa
 def test_a_hasty_detector_costs_views_but_no_safety(rule: Rule, mode: Any) -> None:
     def views(detector: Rule | None) -> int:
         system = PrimaryBackup(nodes=3, mode=mode, detector=detector)
-        runs = [survive(system, seed, 3.0) for seed in range(3)]
+        storms = [chaos_scenario(system, seed, storm=3.0, options=False) for seed in range(3)]
+        calm = [dataclasses.replace(storm, faults=()) for storm in storms]  # but messages are late and lost
+        runs = [survive(system, seed, scenario=one) for one in (*storms, *calm) for seed in (3,)]
         return sum(int((run.events["event"] == "view").sum()) for run in runs)
 
     assert views(rule) > views(None)

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from sim.node import Node, durable_map
 from sim.protocols.backoff import LONGEST_WAIT, Backoff, longest_wait
@@ -300,6 +301,8 @@ class NearestClient(Client):
 @dataclass(frozen=True, kw_only=True)
 class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     """The common settings and claims of EPaxos and EPaxos*."""
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"thrifty": (False, True)})
 
     nodes: Count = 5
     thrifty: bool = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfTurns, RecordsCommits
@@ -33,6 +34,8 @@ class Mencius(ReplicatedSystem, StateMachineSystem, RecordsCommits):
 
     Raises ValueError for settings that cannot work.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"revoke_ahead": (50, 5)})
 
     nodes: Count = 5
     revoke_ahead: Count = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, promises
@@ -54,6 +55,10 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     """
 
     title: ClassVar[str] = "Multi-Paxos"
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "window": (None, 1, 4), "batch": (1, 4), "snapshot_every": (None, 5, 30)}
+    )
 
     nodes: Count = 5
     phase1: QuorumSystem | int | None = None

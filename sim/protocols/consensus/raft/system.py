@@ -28,7 +28,7 @@ from sim.protocols.consensus.raft.extensions.reads import (
 from sim.protocols.consensus.raft.extensions.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft.extensions.snapshots import Snapshots
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.system import names
+from sim.protocols.system import LedSystem, names
 from sim.settings import Bounds, Count, Drift, Seconds, Wait, Whole
 from sim.system import Invariant, Member
 
@@ -97,6 +97,18 @@ class Raft(BasicRaft):
     )
 
     product_table: ClassVar[str] = "sim.protocols.consensus.raft.products"
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {
+            **LedSystem.safe_options,
+            **dict.fromkeys(("pre_vote", "check_quorum", "fast_backtracking", "transfer"), (False, True)),
+            "snapshot_every": (None, 5, 30),
+            "batch": (1, 4),
+            "pipeline": (None, 1, 4),
+            "reads": ("log", "index", "follower"),
+            "membership": (None, None, "single", "joint"),
+        }
+    )
 
     timeout_spread: Annotated[float, Bounds("at least 1", least=1)] = 2.0
     pre_vote: bool = False

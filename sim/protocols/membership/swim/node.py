@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, log, log10
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from sim.message import message
@@ -384,6 +385,10 @@ class Swim(ReplicatedSystem):
     period: Seconds | None = None
     timeout: Seconds | None = None
     k: Count = 3
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"order": ("round-robin", "random")}
+    )
+
     order: Literal["round-robin", "random"] = "round-robin"
     suspicion: Annotated[float, _PERIODS] | None = 4.0
     retransmit: Positive = 3.0

@@ -11,7 +11,9 @@ not know what has become dirty since.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.message import message
@@ -124,6 +126,10 @@ class Craq(ChainReplication):
     ``readers``: ``"nearest"``, each client reads at the server nearest to it (section 4.1); ``"random"``, at one
     drawn for each read.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"readers": ("nearest", "random")}
+    )
 
     readers: Literal["nearest", "random"] = "nearest"
     application: Application = field(default_factory=KeyValueStore, init=False, hash=False)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
@@ -83,6 +84,10 @@ class Dynamo(System):
     Raises ValueError for settings that cannot work, and, unless ``unsafe``, if ``hint_expiry + longest_work`` is not
     below ``grace``: hints may then restore deleted values.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"repair": ("background", "blocking")}
+    )
 
     nodes: int = 3
     n: Count = 3
@@ -181,6 +186,11 @@ class Dynamo(System):
     def longest_work(self) -> float:
         """The longest time (s) that a coordinator works on an operation; a write may have returned long before."""
         return ROUNDS * self.timeout
+
+    @property
+    def max_delay(self) -> float:
+        """What ``grace`` leaves: a message with a value that is older than its tombstone would restore the value."""
+        return max(0.0, self.grace - self.hint_expiry - self.longest_work)
 
     @property
     def hints_outlive_tombstones(self) -> bool:

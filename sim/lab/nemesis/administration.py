@@ -1,0 +1,40 @@
+"""A kind that is no fault: requests of an administrator, of those that a system serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sim.faults import Administer, Fault
+from sim.kernel import Stream
+from sim.lab.nemesis.kinds import Circumstances, kind, moment
+from sim.protocols.admin import Drain, Join, Leave, Reconfigure, Transfer
+
+__all__: list[str] = []
+
+
+@kind(
+    Administer,
+    never=lambda setting: "" if setting.system.administration else "it serves no request of an administrator",
+    weight=3.0,
+)
+def administration(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """Members come and go, leadership is handed over. Fewer than half of the members ever leave."""
+    served = setting.system.administration
+    times = sorted(moment(setting, stream) for _ in range(1 + stream.below(4)))
+    joinable = [*setting.spares]
+    may_leave = (len(setting.names) - 1) // 2
+    for at in times:
+        wanted, member = stream.choice(served), stream.choice(setting.names)
+        if wanted is Transfer:
+            yield Administer(Transfer(stream.choice((None, member))), at=at)
+        elif wanted is Drain:
+            yield Administer(Drain(member), at=at)
+        elif wanted is Leave and may_leave:
+            may_leave -= 1
+            joinable.append(member)
+            yield Administer(Leave(member), at=at)
+        elif wanted is Join and joinable:
+            yield Administer(Join(stream.choice(joinable)), at=at)
+        elif wanted is Reconfigure:
+            kept = stream.sample(setting.names, len(setting.names) - stream.below(may_leave + 1))
+            yield Administer(Reconfigure(tuple(kept)), at=at)

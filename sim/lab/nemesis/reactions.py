@@ -1,0 +1,119 @@
+"""Kinds of faults that react to the protocol: at an election, between a write and its sync, past a change of leader.
+
+Each reaction is an ordinary fault with a trigger, so that a storm is a value, and any of its faults can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sim.faults import Crash, Fault, Hold, OnEvent, OnMessage, OnWrite, Partition, Pause, PowerFailure
+from sim.kernel import Stream
+from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment
+
+__all__: list[str] = []
+
+_BOOT = (
+    4  # writes of a member when it boots for the first time: power that fails then is a failed installation
+)
+
+
+def _may_not_crash(setting: Circumstances) -> str:
+    most = setting.system.max_down
+    return "" if most is None or most > 0 else "no member may be down (max_down)"
+
+
+def _no_news_or_no_crash(setting: Circumstances) -> str:
+    return _no_news(setting) or _may_not_crash(setting)
+
+
+def _no_news(setting: Circumstances) -> str:
+    return "" if setting.news else "its nodes record no event"
+
+
+def _no_writes_or_no_crash(setting: Circumstances) -> str:
+    return _may_not_crash(setting) if setting.writes else "no replica writes to disk"
+
+
+def _no_messages(setting: Circumstances) -> str:
+    return "" if setting.messages else "its replicas take no messages from each other"
+
+
+def _no_messages_or_no_crash(setting: Circumstances) -> str:
+    return _no_messages(setting) or _may_not_crash(setting)
+
+
+def _news(setting: Circumstances, stream: Stream) -> list[OnEvent]:
+    """One to three changes of roles, and for some a moment more."""
+    event, first, count = stream.choice(setting.news), 1 + stream.below(4), 1 + stream.below(3)
+    delays = [stream.choice((0.0, 0.0, 0.002, 0.02, 0.1)) for _ in range(count)]
+    return [OnEvent(event, nth=first + k, delay=delay) for k, delay in enumerate(delays)]
+
+
+def _wiped(setting: Circumstances, stream: Stream) -> bool:
+    return stream.chance(0.5) and setting.system.disks_may_be_lost
+
+
+@kind(Crash, never=_no_news_or_no_crash, weight=2.0, crashes=True)
+def crash_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member crashes the moment that it is elected, or has changed its role."""
+    most = setting.system.max_down
+    for at in _news(setting, stream)[:most]:
+        down, wiped = stream.choice((0.02, 0.3, 1.0)), _wiped(setting, stream)
+        yield Crash("there", at=at, down=down, wiped=wiped)
+
+
+@kind(Pause, never=_no_news, weight=2.0)
+def pause_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member pauses for about the election timeout the moment that it is elected."""
+    for at in _news(setting, stream):
+        yield Pause("there", at=at, duration=about(setting, stream))
+
+
+@kind(Partition, never=_no_news, weight=2.0)
+def cut_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member is cut from the other members, or from everybody, the moment that it is elected."""
+    others = () if stream.chance(0.3) else (setting.names,)
+    for at in _news(setting, stream):
+        yield Partition((("there",), *others), at=at, duration=about(setting, stream))
+
+
+@kind(Crash, PowerFailure, never=_no_writes_or_no_crash, weight=2.0, crashes=True)
+def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member crashes between a write and its sync, or all lose power then."""
+    first = _BOOT * (len(setting.names) + len(setting.spares))
+    at = OnWrite(nth=first + log_uniform(stream, 500), delay=stream.choice((0.0, 0.0, 0.001)))
+    down, wiped = stream.choice((0.02, 0.3, 1.0)), _wiped(setting, stream)
+    if stream.chance(0.3) and setting.system.max_down is None:
+        yield PowerFailure(at=at, down=down)
+    else:
+        yield Crash("there", at=at, down=down, wiped=wiped)
+
+
+@kind(Crash, never=_no_messages_or_no_crash, weight=2.0, crashes=True)
+def crash_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member crashes just after it has sent a message of some class."""
+    sent = OnMessage(
+        stream.choice(setting.messages), nth=log_uniform(stream, 200), delay=stream.choice((0.0, 0.003))
+    )
+    yield Crash("there", at=sent, down=stream.choice((0.02, 0.3, 1.0)), wiped=_wiped(setting, stream))
+
+
+@kind(Pause, never=_no_messages)
+def pause_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member pauses for about the election timeout just after it has sent a message of some class."""
+    sent = OnMessage(stream.choice(setting.messages), nth=log_uniform(stream, 200))
+    yield Pause("there", at=sent, duration=about(setting, stream))
+
+
+@kind(Hold, never=_no_messages, weight=2.0)
+def old_messages(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A few messages of some class arrive late: after a change of leader, or after about two detection times."""
+    for _ in range(1 + stream.below(2)):
+        of_class, at, count = stream.choice(setting.messages), moment(setting, stream), 1 + stream.below(3)
+        most, wait = setting.system.max_delay, 2 * about(setting, stream)
+        late = at + (wait if most is None else min(wait, most / 2))
+        news = OnEvent(stream.choice(setting.news), nth=2 + stream.below(4)) if setting.news else late
+        until = news if stream.chance(0.5) and most is None else late
+        src = stream.choice((None, "leader", "random"))
+        yield Hold(of_class, at=at, until=until, src=src, count=count)
