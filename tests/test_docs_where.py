@@ -14,6 +14,9 @@ import pytest
 
 from sim import Disk, Machine, Scenario, sweep
 from sim.faults import Crash
+from sim.lab import chaos_scenario
+from sim.lab.fuzz import shrink_schedule
+from sim.lab.fuzz.playing import play
 from sim.protocols import EPaxos, HeartbeatDetectors, MultiPaxos, Raft, RpcStore
 from sim.workload import OpenLoop
 from tests.test_docs import ROOT, where_rows
@@ -50,7 +53,16 @@ RUNS: dict[str, Callable[[Path], Any]] = {
         progress=None,
         out=folder,
     ),
+    "fuzz": lambda folder: _fuzz(),
 }
+
+
+def _fuzz() -> None:
+    storm = chaos_scenario(Raft(nodes=3), 0, storm=0.3)
+    play(storm, 0).simulation.recorded()
+    shrink_schedule(storm, 0)
+
+
 # What happens -> the runs in which it does, the plainest first; all others happen in a plain run.
 WHERE = {
     "a message leaves its node": ("plain", "disk"),
@@ -68,6 +80,9 @@ WHERE = {
     "an invariant is checked": ("checked",),
     "agreement of replicas is judged": ("checked",),
     '"durable before send" is judged': ("checked",),
+    "what broke in a run is named": ("fuzz",),
+    "a storm is recorded as a schedule": ("fuzz",),
+    "a schedule is shrunk": ("fuzz",),
     "a run is kept, or found to be there already": ("sweep",),
     "a run gets its key": ("sweep",),
     "a step gets its row in a full trace": ("traced",),

@@ -8,7 +8,6 @@ but times, and routine (a third heartbeat with nothing in between), are counted,
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,19 +38,6 @@ _FAULTS = {
 WIDTH = 140
 """Letters in a line."""
 _FIRST = 40  # lines at the beginning of a story that is cut
-_FAULTS = {
-    "crash": ".",
-    "restart": "|",
-    "pause": "=",
-    "resume": "|",
-    "cut": "",
-    "heal": "",
-    "flaky": "",
-    "steady": "",
-    "slow": "",
-    "clock": "",
-}
-"""Events of faults -> the lifeline of the node from then on; "": it does not change."""
 _LONGEST = 44  # letters of one value
 _ALIKE = 2  # steps that are alike, and shown
 
@@ -74,7 +60,7 @@ def tell(
     frames: Mapping[str, pd.DataFrame],
     nodes: Sequence[str],
     *,
-    until: float | None = None,
+    calm: float | None = None,
     end: Iterable[str] = (),
     width: int = WIDTH,
     most: int = MOST_LINES,
@@ -84,7 +70,7 @@ def tell(
     Args:
         frames: Its frames by name: steps, messages, events, operations.
         nodes: The names of the nodes, one column each, in this order.
-        until: Nothing later is told (seconds); None: the whole run.
+        calm: When all faults ended (seconds), if that is to be told.
         end: Lines for the end: what broke, and the values that show it.
         width: Letters in a line.
         most: The most lines; more are cut from the middle, and counted.
@@ -98,10 +84,11 @@ def tell(
     """
     if "content" not in frames["messages"]:
         raise ValueError('there is no full trace: run the scenario with trace="full"')
-    last = math.inf if until is None else until
     lines, quiet = _steps(frames, nodes)
     lines += [*_events(frames["events"], nodes), *_losses(frames), *_operations(frames["operations"])]
-    shown = sorted((line for line in lines if line.time <= last), key=lambda line: (line.time, line.order))
+    if calm is not None:
+        lines.append(_Line(calm, (0, -1), {}, None, "ALL FAULTS END, and clients issue new operations", {}))
+    shown = sorted(lines, key=lambda line: (line.time, line.order))
     told = _without_routine(shown)
     quiet += len(shown) - len(told)
     drawn = _draw(told, nodes, width)
@@ -251,12 +238,13 @@ def _operations(operations: pd.DataFrame) -> list[_Line]:
         what = f"{client} {kind} {key}"
         argument = "" if is_read or value is None else f" {value!r}"
         mark = {str(client): "o"}
-        lines.append(_Line(float(called), (4, number), mark, None, f"{what}{argument} is called", {}))
+        up = {str(client): "|"}
+        lines.append(_Line(float(called), (5, number), mark, None, f"{what}{argument} is called", up))
         if returned == returned:  # not nan: it was answered
             answer = value if is_read else result
             told = f"{status}" + (f", {answer!r}" if answer is not None or is_read else "")
             lines.append(
-                _Line(float(returned), (5, number), mark, None, f"{what}{argument} returns {told}", {})
+                _Line(float(returned), (4, number), mark, None, f"{what}{argument} returns {told}", {})
             )
     return lines
 

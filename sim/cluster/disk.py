@@ -198,6 +198,9 @@ class SyncedDisk(_Telling, _Damageable):
         self.synced = 0  # records in the image
         self._syncing: int | None = None  # the last record that the present sync covers
         self._epoch = 0  # number of crashes; a crash ends the present sync
+        self.hear_sync: Callable[[float], None] | None = (
+            None  # called with the seconds of each sync that begins
+        )
         self._damages = []
         self._factor = 1.0  # on the time of syncs
         self._stalled = False
@@ -249,6 +252,8 @@ class SyncedDisk(_Telling, _Damageable):
         bandwidth = self._profile.bandwidth
         latency = self._longest() if self._draw_of else self._draw()
         duration = latency + (size / bandwidth if bandwidth else 0.0)
+        if self.hear_sync is not None:
+            self.hear_sync(duration * self._factor)
         self._env.call_after(duration * self._factor, self._synced, self._epoch)
 
     def _longest(self) -> float:

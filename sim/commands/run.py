@@ -53,6 +53,12 @@ _Found = tuple["Scenario", Any, str | None]
     default=None,
     help="Record each message; full: each step of a node and its state, too.",
 )
+@click.option(
+    "--story",
+    "tells",
+    is_flag=True,
+    help="Print what happens, one line an event, instead of the conclusion; frames only with --out.",
+)
 def command(
     script: str,
     seed: int | None,
@@ -61,6 +67,7 @@ def command(
     allow: tuple[str, ...],
     check: bool | None,
     trace: str | None,
+    tells: bool,
 ) -> None:
     """Run a scenario SCRIPT: a path, the name of one in scenarios/, or a scenario in TOML or JSON.
 
@@ -78,10 +85,15 @@ def command(
     chosen: Scenario = changes.applied(scenario)
     if check is not None:
         chosen = chosen.vary("check", check)
-    if trace is not None:
-        chosen = chosen.vary("trace", "full" if trace == "full" else True)
+    if tells and trace == "messages":
+        raise click.UsageError("--story needs each step of a node: --trace messages records less")
+    if trace is not None or tells:
+        chosen = chosen.vary("trace", True if trace == "messages" else "full")
     if seed is None:
         seed = 1 if named is None else named
+    if tells:
+        _tell_story(chosen, seed, out)
+        return
     folder = prepare(out or Path("results") / Path(script).stem)
     try:
         click.echo(told(tell, chosen, seed, folder, text))
@@ -91,6 +103,14 @@ def command(
         )
         raise
     click.echo(f"charts and frames: {folder}")
+
+
+def _tell_story(scenario: Scenario, seed: int, out: Path | None) -> None:
+    run = scenario.run(seed)
+    click.echo(run.story())
+    if out is not None:
+        run.save(prepare(out))
+        click.echo(f"frames: {out}")
 
 
 def _story(script: str) -> _Found:

@@ -261,10 +261,11 @@ class Run:
         when = self.ended if at is None and step is None else at
         return state_at(self.steps, self.events, node, time=when, step=step)
 
-    def story(self, end: Sequence[str] | None = None, *, width: int = 140) -> str:
+    def story(self, end: Sequence[str] | None = None, *, calm: float | None = None, width: int = 140) -> str:
         """What happened, as text: one line an event, one column a node. Needs ``Scenario(trace="full")``.
 
-        ``end``: the lines at the end; None: the violation, or that nothing broke. ``width``: letters in a line.
+        ``end``: the lines at the end; None: the violation, or that nothing broke. ``calm``: when all faults ended
+        (seconds), if that is to be told. ``width``: letters in a line.
         See `sim.analysis.story`.
         """
         from sim.analysis.story import tell
@@ -272,9 +273,10 @@ class Run:
         last = end
         if last is None:
             found = self.violation
-            last = ["Nothing broke."] if found is None else [f"BROKEN: {found}"]
+            well = "Nothing broke." if self.scenario.check else "The invariants were not asked (check=True)."
+            last = [well] if found is None else [f"BROKEN: {found}"]
         nodes = [str(name) for name in self.nodes["node"]] or sorted({*self.events["node"]} - {""})
-        return tell(self._frames, nodes, end=last, width=width)
+        return tell(self._frames, nodes, calm=calm, end=last, width=width)
 
     def __getstate__(self) -> dict[str, Any]:
         if self.has_frames:

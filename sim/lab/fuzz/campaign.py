@@ -112,7 +112,10 @@ class Fuzzed:
         return f"coverage: {points} runs; {self.growth[-1][1] - half} of them in the last half"
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write replay file (JSON), story (text) and space-time diagram (PNG) of each find; returns the paths."""
+        """Write replay file (JSON), story (text) and space-time diagram (PNG) of each find; returns the paths.
+
+        A system that cannot be imported (one of a notebook, or of a function) has no replay file; its story says so.
+        """
         from sim.analysis.plots import save
 
         home = Path(folder)
@@ -120,9 +123,13 @@ class Fuzzed:
         written: list[Path] = []
         for find in self.finds:
             place = home / find.slug
-            written.append(find.replay.save(place.with_suffix(".json")))
+            text = find.text()
+            try:
+                written.append(find.replay.save(place.with_suffix(".json")))
+            except ValueError as error:  # a system that no file can name
+                text += f"\n\nthere is no replay file: {error}"
             story = place.with_suffix(".txt")
-            story.write_text(find.text() + "\n", encoding="utf-8")
+            story.write_text(text + "\n", encoding="utf-8")
             _, run = story_of(find.replay.scenario, find.replay.seed)
             save(run.plot.space_time(clients=True), place.with_suffix(".png"))
             written += [story, place.with_suffix(".png")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sim.cluster import Clock, Machine
 from sim.distributions import Constant, Distribution
+from sim.faults.strike import Act, Strike
 from sim.lab.fuzz.watch import WatchedNetwork
 from sim.network.fates import Fate, Quiet
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sim.lab.fuzz.recording import RecordedSimulation
     from sim.lab.scenario import Scenario
 
-__all__ = ["calm_machines", "fates_of", "quiet"]
+__all__ = ["calm_machines", "fates_of", "quiet", "stalls_of"]
 
 
 def quiet(scenario: Scenario, fates: tuple[Fate, ...] = ()) -> Scenario:
@@ -57,6 +58,25 @@ def fates_of(simulation: RecordedSimulation, *, slow: float = 0.0) -> tuple[Fate
         elif not usual or again is not None:
             found.append(Fate(src, dst, kind, nth, after=None if usual else first, again=again))
     return tuple(found)
+
+
+def stalls_of(simulation: RecordedSimulation, *, slow: float) -> tuple[Strike, ...]:
+    """The syncs of a run that took more than ``slow`` times the median of their disk, as stalls of the disk."""
+    medians = {name: machine.disk.latency.median() for name, machine in simulation.resolved.machines.items()}
+    return tuple(
+        Strike(_stall(node, seconds), at=begin)
+        for begin, node, seconds in simulation.syncs
+        if node in medians and seconds > slow * medians[node]
+    )
+
+
+def _stall(node: str, seconds: float) -> tuple[Act, ...]:
+    return (
+        Act("record", (node, "disk stalled", {})),
+        Act("stall_disk", (node, True)),
+        Act("stall_disk", (node, False), after=seconds),
+        Act("record", (node, "disk well", {}), after=seconds),
+    )
 
 
 def calm_machines(scenario: Scenario) -> Scenario:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from simpy.events import Event
 
+from sim.cluster.disk import SyncedDisk
 from sim.faults import World
 from sim.faults.checks import WORLD_EVENTS
 from sim.faults.strike import VERBS
@@ -90,6 +91,11 @@ class RecordedSimulation(Simulation):
         self._sends: dict[tuple[str, str, str], int] = {}
         self._latest: tuple[float, tuple[str, str, str], int] | None = None
         super().__init__(scenario, seed)
+        self.syncs: list[tuple[float, str, float]] = []
+        """(begin, node, seconds) of each sync of a disk in the storm, if messages are kept."""
+        for name, host in self.cluster.hosts.items() if messages else ():
+            if isinstance(host.disk, SyncedDisk):
+                host.disk.hear_sync = partial(self._on_sync, name)
         if messages and isinstance(self.cluster.network, WatchedNetwork):
             self.cluster.network.sent = []
             self.cluster.listen(on_send=self._on_send)
@@ -129,6 +135,10 @@ class RecordedSimulation(Simulation):
             key = (src, dst, type(message).__name__)
             self._sends[key] = self._sends.get(key, 0) + 1
             self._latest = self.now, key, self._sends[key]
+
+    def _on_sync(self, node: str, seconds: float) -> None:
+        if self.calmed is None:
+            self.syncs.append((self.now, node, seconds))
 
     def _triggers_near(self) -> tuple[When, ...]:
         """The last event of a member and the last message between members, as triggers with a delay until now."""

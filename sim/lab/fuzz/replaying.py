@@ -146,7 +146,8 @@ def load_replay(path: Path | str, *, allow: Collection[str] = ()) -> Replay:
 def story_of(scenario: Scenario, seed: int, *, width: int = 140) -> tuple[str, Run]:
     """The story of a schedule, with what breaks in it at the end; and its run with a full trace, for charts."""
     played = play(replace(scenario, trace="full"), seed)
-    return played.run.story(broken_lines(played.broken), width=width), played.run
+    calm = played.simulation.calmed
+    return played.run.story(broken_lines(played.broken), calm=calm, width=width), played.run
 
 
 def broken_lines(broken: Breakage | None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.cluster import Machine
 from sim.faults.strike import Act, Strike
+from sim.faults.when import When
 from sim.kernel import Streams
 from sim.lab.fuzz.quieting import calm_machines
 from sim.lab.fuzz.shrinking.search import Search
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["PASSES", "fewer_strikes_elsewhere"]
 
 _SEEDS = 6
+_LATE = 0.5  # seconds after the last of them
+_EARLY = 0.2  # seconds before the first fault or operation: time for a leader to be elected
 
 
 def fewer_strikes(search: Search) -> None:
@@ -47,8 +50,7 @@ def fewer_strikes_elsewhere(search: Search) -> None:
     for number in reversed(range(len(search.strikes))):
         strikes = search.strikes
         if number < len(strikes):
-            change = search.with_strikes(strikes[:number] + strikes[number + 1 :])
-            any(search.attempt(change, seed) for seed in range(_SEEDS))
+            search.attempt_under(search.with_strikes(strikes[:number] + strikes[number + 1 :]), _SEEDS)
 
 
 def fewer_acts(search: Search) -> None:
@@ -178,6 +180,31 @@ def _with_option(name: str, value: object) -> Callable[[Scenario], Scenario]:
     return lambda scenario: replace(scenario, system=scenario.system.changed(**{name: value}))
 
 
+def earlier(search: Search) -> None:
+    """Let everything begin sooner: what happens before the first fault or operation is of no interest."""
+    times = [*(c.at for c in search.calls), *(s.at for s in search.strikes if isinstance(s.at, float))]
+    if times and min(times) > _EARLY:
+        search.attempt_under(_sooner(search, round(min(times) - _EARLY, 1)), _SEEDS)
+
+
+def _sooner(search: Search, by: float) -> Callable[[Scenario], Scenario]:
+    def moved(at: When) -> When:
+        return max(0.0, at - by) if isinstance(at, float) else at
+
+    strikes = tuple(replace(strike, at=moved(strike.at)) for strike in search.strikes)
+    calls = tuple(replace(call, at=max(0.0, call.at - by)) for call in search.calls)
+    script = replace(search.script, calls=calls)
+    return lambda scenario: replace(scenario, faults=strikes, workload=script)
+
+
+def shorter(search: Search) -> None:
+    """End the storm soon after the last fault and the last operation, if what breaks shows itself after the storm."""
+    times = [*(c.at for c in search.calls), *(s.at for s in search.strikes if isinstance(s.at, float))]
+    end = round(max(times, default=0.0) + _LATE, 1)
+    if not search.in_storm and end < search.scenario.duration:
+        search.attempt_under(lambda scenario: replace(scenario, duration=end), _SEEDS)
+
+
 def rounder_times(search: Search) -> None:
     """Write times with few digits: all of them, else each."""
     for digits in (2, 3):
@@ -219,6 +246,8 @@ PASSES: tuple[Callable[[Search], None], ...] = (
     fewer_nodes,
     fewer_options,
     fewer_acts,
+    earlier,
+    shorter,
     rounder_times,
 )
 """In this order, again and again while they find something."""

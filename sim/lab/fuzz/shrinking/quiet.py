@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sim.lab.fuzz.quieting import calm_machines, fates_of, quiet
+from sim.faults.strike import Strike
+from sim.lab.fuzz.quieting import calm_machines, fates_of, quiet, stalls_of
 from sim.lab.fuzz.shrinking.search import Search
 from sim.network.fates import Fate
 
@@ -25,29 +27,38 @@ def make_quiet(search: Search) -> bool:
     """Make the network of the best schedule quiet; returns whether the failure survives it.
 
     In this order: without any exception; with the losses, copies and long delays of the run; without exceptions under
-    other seeds, because nodes draw, too.
+    other seeds, because nodes draw, too. Each time first on calm machines, then on machines whose disks stall when
+    they did, then on the machines of the run.
     """
     first = search.last
     assert first is not None
+    stalls = stalls_of(first.simulation, slow=_SLOW[-1])
     for slow in (None, *_SLOW):
         fates = () if slow is None else fates_of(first.simulation, slow=slow)
-        if any(search.attempt(_quiet_form(fates, calm)) for calm in (True, False)):
+        if any(search.attempt(_quiet_form(fates, with_stalls)) for with_stalls in ((), stalls)):
             return True
-    return any(search.attempt(_quiet_form((), True), seed) for seed in range(SEEDS))
+        if search.attempt(_quiet_form(fates, None)):
+            return True
+    return any(search.attempt(_quiet_form((), ()), seed) for seed in range(SEEDS))
 
 
 def make_quiet_at_last(search: Search) -> bool:
     """The same for a schedule that was shrunk on a random network: at last with all messages as they were."""
     first = search.last
     assert first is not None
-    if any(search.attempt(_quiet_form(fates_of(first.simulation, slow=slow), False)) for slow in _SLOW):
+    if any(search.attempt(_quiet_form(fates_of(first.simulation, slow=slow), None)) for slow in _SLOW):
         return True
-    return search.attempt(_quiet_form(fates_of(first.simulation), False))
+    return search.attempt(_quiet_form(fates_of(first.simulation), None))
 
 
-def _quiet_form(fates: tuple[Fate, ...], calm: bool) -> Callable[[Scenario], Scenario]:
+def _quiet_form(fates: tuple[Fate, ...], stalls: tuple[Strike, ...] | None) -> Callable[[Scenario], Scenario]:
+    """The change to a quiet network with these fates; and to calm machines whose disks stall like this (None: not)."""
+
     def change(scenario: Scenario) -> Scenario:
         made = quiet(scenario, fates)
-        return calm_machines(made) if calm else made
+        if stalls is None:
+            return made
+        calm = calm_machines(made)
+        return replace(calm, faults=(*calm.faults, *stalls)) if stalls else calm
 
     return change

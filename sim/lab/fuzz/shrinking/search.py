@@ -28,6 +28,10 @@ _JUST_AFTER = 1e-6
 """The same in the result."""
 
 
+_MANY, _SEEDS_FOR_MANY = 4, 3
+"""Leaving out so many items at once is tried under so many further seeds."""
+
+
 class Spent(Exception):
     """The budget is spent: the best schedule so far is the result."""
 
@@ -145,16 +149,25 @@ class Search:
 
         return change
 
+    def attempt_under(self, change: Callable[[Scenario], Scenario], seeds: int) -> bool:
+        """`attempt`, then under further seeds: with less to do, nodes and disks draw otherwise."""
+        return self.attempt(change) or any(self.attempt(change, seed) for seed in range(seeds))
+
     def reduce(
         self, read: Callable[[], Sequence[T]], change: Callable[[Sequence[T]], Callable[[Scenario], Any]]
     ) -> bool:
-        """Leave out as many items as possible: all, then halves, quarters ... single ones; the last ones first.
+        """Leave out as many items as possible: all; all but the last few; then halves, quarters ... single ones.
 
         ``read`` gives the items of the best schedule. Returns whether any was left out.
         """
         before = len(read())
         if before and self.attempt(change(())):
             return True
+        last = 1
+        while last < len(read()) // 2:
+            if self.attempt_under(change(read()[-last:]), _SEEDS_FOR_MANY):
+                break
+            last *= 2
         size = len(read()) // 2
         while size >= 1:
             end = len(read())
@@ -162,7 +175,8 @@ class Search:
                 items = read()
                 end = min(end, len(items))
                 begin = max(0, end - size)
-                self.attempt(change([*items[:begin], *items[end:]]))
+                seeds = _SEEDS_FOR_MANY if size >= _MANY else 0
+                self.attempt_under(change([*items[:begin], *items[end:]]), seeds)
                 end = begin
             size //= 2
         return len(read()) < before
