@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sim.commands.inputs import parse_system
+from sim.commands.inputs import amount, parse_system
 from sim.commands.work import work_of, work_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _OPTIONS = (
     click.option(
         "--time",
         "seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=amount,
         default=None,
         metavar="SECONDS",
         help="Real seconds after which no new round of runs begins.  [default: 60]",

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from sim.commands.inputs import amount
+
 __all__ = ["command"]
 
-_POSITIVE = click.FloatRange(0, min_open=True)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("grade")
+@click.command("grade", epilog="Example: sim grade submissions/*.py --csv points.csv")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--storms", type=click.IntRange(1), default=200, show_default=True, help="Storms for each submission."
@@ -21,11 +22,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--workers", type=click.IntRange(1), default=None, help="Submissions side by side; default: cores."
 )
+@click.option("--timeout", type=amount, default=300.0, show_default=True, help="Seconds for each submission.")
 @click.option(
-    "--timeout", type=_POSITIVE, default=300.0, show_default=True, help="Seconds for each submission."
-)
-@click.option(
-    "--memory", type=_POSITIVE, default=1000.0, show_default=True, help="Megabytes for each submission."
+    "--memory", type=amount, default=1000.0, show_default=True, help="Megabytes for each submission."
 )
 @click.option("--csv", "table", type=_FILE, help="Write a row for each claim to this file.")
 def command(

@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCRIPT",
     "allow_modules",
+    "amount",
     "find_script",
     "first_seeds",
     "is_written",
@@ -120,6 +122,19 @@ def scenario_of(module: ModuleType, path: str) -> Scenario:
         raise click.UsageError(f"{path} defines no scenario (a module-level name `scenario`, a sim.Scenario)")
     return found
 
+
+class _Amount(click.FloatRange):
+    """A finite number above zero. `click.FloatRange` lets nan through, because no comparison with it is true."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+amount = _Amount(min=0, min_open=True)
+"""The type of an option that takes a number of seconds or megabytes."""
 
 processes = click.option(
     "--workers", type=click.IntRange(min=1), default=None, help="Processes; default: one a core."

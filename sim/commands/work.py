@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import cloudpickle
 
-from sim.commands.inputs import SCRIPT, processes
+from sim.commands.inputs import SCRIPT, amount, processes
 from sim.commands.output import prepare, writable
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ _OPTIONS = (
     ),
     click.option(
         "--run-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=amount,
         default=None,
         metavar="SECONDS",
         help="Give up a run that takes longer.",
     ),
     click.option(
         "--memory-limit",
-        type=click.FloatRange(min=0, min_open=True),
+        type=amount,
         default=None,
         metavar="MB",
         help="Give up a run that takes more memory.",

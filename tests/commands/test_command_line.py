@@ -104,6 +104,8 @@ def sim_process(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProces
         (["compare", "Raft", "Raft"], "the same system is given twice: Raft"),
         (["compare", "Raft", "--seeds", "0"], "seeds must be at least 1"),
         (["sweep", "paxos_duel"], "Missing option '--vary'"),
+        (["fuzz", "Raft", "--time", "nan"], "'nan' is not a finite number"),
+        (["compare", "Raft", "--run-timeout", "inf"], "'inf' is not a finite number"),
         (["sweep", "paxos_duel", "--vary", "system.nodes"], "'system.nodes' varies nothing"),
         (["check", "no-such-file.jsonl", "--model", "register"], "no-such-file.jsonl"),
     ],
