@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sim.arguments import checked_methods
 from sim.lab.application_model import application_of, judge_by
@@ -46,13 +46,13 @@ class Check:
     consistency: the consistency model that the system claims, or None.
     verdict: whether the history satisfies it; None when there is no claim.
     violation: the broken invariant (of safety or of liveness); None if none broke.
-    invariants_checked: whether invariants were checked (``Scenario(check=True)``).
+    invariants_checked: whether invariants were checked (``Scenario(check=True)``); ``"free"``: only those that come free.
     """
 
     consistency: str | None
     verdict: Verdict | None
     violation: Violation | None
-    invariants_checked: bool
+    invariants_checked: bool | Literal["free"]
 
     @property
     def ok(self) -> bool:
@@ -72,6 +72,8 @@ class Check:
             lines.append(f"{self.consistency}: {self.verdict.status}. {self.verdict.reason}".strip())
         if self.violation is not None:
             lines.append(str(self.violation))
+        elif self.invariants_checked == "free":
+            lines.append("invariants: those that come free held after every event (check=True asks all)")
         elif self.invariants_checked:
             lines.append("invariants: held after every event")
         else:
@@ -415,7 +417,7 @@ class Run:
     def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
         """Judge the history by the consistency that the system claims, or by another consistency model."""
         claim = consistency if consistency is not None else self.scenario.resolved.system.consistency
-        return Check(claim, self._judge(claim, model), self.violation, bool(self.scenario.check))
+        return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
 
     def _judge(self, claim: str | None, model: str) -> Verdict | None:
         if claim is None:

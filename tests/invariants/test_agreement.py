@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +16,7 @@ from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.command import Command, Result
 from sim.protocols.kv import KeyValueStore
-from sim.system import System
+from sim.system import Invariant, System
 from sim.testing import survive
 from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.invariants import scribes
@@ -113,6 +114,30 @@ def test_what_a_test_applies_outside_the_run_raises_no_alarm() -> None:
     simulation.calm()
     demand_progress(simulation, 10.0)
     simulation.finish()
+
+
+@dataclass
+class Never(Invariant):
+    """Written by hand: nothing may happen."""
+
+    title: ClassVar[str] = "nothing happens"
+
+    def on_step(self, node: Node) -> None:
+        self.violated(node.name, "nothing may happen", "it has")
+
+
+def test_what_is_written_by_hand_is_not_asked_for_free() -> None:
+    system = System.of(scribes.Hasty, consistency="linearizable", invariants=[Never()])
+    broken: dict[Any, Any] = {}
+    correct = dataclasses.replace(chaos_scenario(System.of(scribes.Scribe), 1, storm=0.5), check="free")
+    assert "those that come free held" in str(correct.run(1).check())
+    for check in (False, "free", True):
+        scenario = dataclasses.replace(chaos_scenario(system, 1, storm=1.0), check=check)
+        violation = scenario.run(1).violation
+        broken[check] = None if violation is None else violation.invariant
+    assert broken == {False: None, "free": ORDER, True: "nothing happens"}
+    with pytest.raises(ValueError, match="check must be True or False or 'free', not 'fre'"):
+        dataclasses.replace(chaos_scenario(system, 1), check="fre")
 
 
 def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() -> None:
