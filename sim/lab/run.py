@@ -46,7 +46,7 @@ class Check:
     consistency: the consistency model that the system claims, or None.
     verdict: whether the history satisfies it; None when there is no claim.
     violation: the broken invariant (of safety or of liveness); None if none broke.
-    invariants_checked: whether invariants were checked (``Scenario(check=True)``); ``"free"``: only those that come free.
+    invariants_checked: whether invariants were checked (``Scenario(check=True)``); ``"free"``: only the free ones.
     """
 
     consistency: str | None
