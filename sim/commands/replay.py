@@ -36,10 +36,11 @@ def command(
     Exit code 1: the same invariant breaks; 0: nothing breaks; 3: something else breaks, or it cannot be played as
     written; 2: there is no readable replay file.
     """
-    from sim.lab.fuzz.replaying import NotPlayable, load_replay, story_of
+    from sim.lab.fuzz.replaying import NotPlayable, load_replay, picture_of, story_of
 
     try:
         replay = load_replay(file, allow=allow)
+        found = replay.play()
     except NotPlayable as error:
         click.echo(f"sim: {' '.join(str(error).split())}", err=True)
         context.exit(_NOT_PLAYABLE)
@@ -47,7 +48,6 @@ def command(
         raise click.UsageError(f"{file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise click.UsageError(f"{file}: {error}") from error
-    found = replay.play()
     if story or plot is not None:
         text, run = story_of(replay.scenario, replay.seed)
         if story:
@@ -55,6 +55,6 @@ def command(
         if plot is not None:
             from sim.analysis.plots import save
 
-            save(run.plot.space_time(), plot)
+            save(picture_of(run), plot)
     click.echo(found.text())
     context.exit(_EXIT[found.outcome])

@@ -15,7 +15,7 @@ from sim.lab.bars import RunsBar
 from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.mutating import Seedling, mutated
-from sim.lab.fuzz.replaying import Replay, story_of
+from sim.lab.fuzz.replaying import Replay, picture_of, story_of
 from sim.lab.fuzz.shrinking import shrink_schedule
 from sim.lab.fuzz.task import FuzzTask, broken_of, covered_of, seedling_of
 from sim.lab.jobs import Failed, RunGrid, perform, refuse_all_failed
@@ -131,7 +131,7 @@ class Fuzzed:
             story = place.with_suffix(".txt")
             story.write_text(text + "\n", encoding="utf-8")
             _, run = story_of(find.replay.scenario, find.replay.seed)
-            save(run.plot.space_time(clients=True), place.with_suffix(".png"))
+            save(picture_of(run), place.with_suffix(".png"))
             written += [story, place.with_suffix(".png")]
         return written
 
@@ -230,12 +230,13 @@ class _Campaign:
 
     def result(self) -> Fuzzed:
         """Shrink what broke."""
-        finds = [_find(number, task) for number, task in list(self.broken.values())[:_MOST_FINDS]]
+        title = None if self.work.get("progress") is None else "shrinking"
+        finds = [_find(number, task, title) for number, task in list(self.broken.values())[:_MOST_FINDS]]
         return Fuzzed(self.label, self.made, tuple(finds), tuple(self._growth), tuple(self.failed))
 
 
-def _find(number: int, task: FuzzTask) -> Find:
-    search = shrink_schedule(task.scenario, task.seed)
+def _find(number: int, task: FuzzTask, title: str | None) -> Find:
+    search = shrink_schedule(task.scenario, task.seed, progress=title)
     if search is None:
         raise RuntimeError(
             f"run {number} (seed {task.seed}) broke something, and nothing breaks when it is played again: the code of "

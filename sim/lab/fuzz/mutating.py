@@ -75,23 +75,25 @@ def _stretch(strikes: list[Strike], parent: Seedling, other: Seedling, stream: S
 
 def _again(strikes: list[Strike], parent: Seedling, other: Seedling, stream: Stream) -> None:
     """Let a fault happen a second time."""
-    if strikes:
+    harmless = [strike for strike in strikes if not _destroys(strike)]
+    if harmless:
         at = stream.uniform(0.0, parent.scenario.duration)
-        strikes.append(replace(stream.choice(strikes), at=at))
+        strikes.append(replace(stream.choice(harmless), at=at))
 
 
 def _borrow(strikes: list[Strike], parent: Seedling, other: Seedling, stream: Stream) -> None:
     """Take over some faults of another run that are near each other."""
     if other.strikes:
         begin = stream.below(len(other.strikes))
-        strikes += other.strikes[begin : begin + 1 + stream.below(3)]
+        taken = other.strikes[begin : begin + 1 + stream.below(3)]
+        strikes += [strike for strike in taken if not _destroys(strike)]
 
 
 def _aim(strikes: list[Strike], parent: Seedling, other: Seedling, stream: Stream) -> None:
     """Let a fault happen to other members: two names change places."""
     names = [member.name for member in parent.scenario.resolved.members if not member.off]
-    if strikes and len(names) > 1:
-        number = stream.below(len(strikes))
+    number = stream.below(max(1, len(strikes)))
+    if strikes and len(names) > 1 and not _destroys(strikes[number]):
         one, two = stream.sample(names, 2)
         strikes[number] = _renamed(strikes[number], {one: two, two: one})
 
@@ -116,6 +118,11 @@ _STEPS: tuple[Callable[[list[Strike], Seedling, Seedling, Stream], None], ...] =
     _aim,
     _trigger,
 )
+
+
+def _destroys(strike: Strike) -> bool:
+    """Whether a fault destroys what is on a disk. How many of those a system survives, only its storm knows."""
+    return any(act.verb == "damage_disk" or act.options.get("wiped") for act in strike.acts)
 
 
 def _renamed(strike: Strike, names: Mapping[str, str]) -> Strike:

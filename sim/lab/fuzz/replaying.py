@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.arguments import checked
+from sim.faults.strike import Strike
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.playing import Played, play
 from sim.lab.version import version
@@ -15,12 +16,16 @@ from sim.written.texts import json_of, parse_json
 from sim.written.tree import from_dict, to_dict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from sim.lab.run import Run
     from sim.lab.scenario import Scenario
 
-__all__ = ["NotPlayable", "Replay", "Replayed", "load_replay", "story_of"]
+__all__ = ["NotPlayable", "Replay", "Replayed", "load_replay", "picture_of", "story_of"]
 
 _FORM = 1
+_BEFORE, _MARGIN = 0.05, 0.05
+"""A picture begins so many seconds before the last fault, and has this part of its length as a margin at its end."""
 
 
 class NotPlayable(ValueError):
@@ -69,8 +74,11 @@ class Replay:
         return file
 
     def play(self) -> Replayed:
-        """Play it again, and compare."""
-        return Replayed(self, play(self.scenario, self.seed))
+        """Play it again, and compare. Raises `NotPlayable` for a fault that cannot happen any more as it is written."""
+        try:
+            return Replayed(self, play(self.scenario, self.seed))
+        except (ValueError, LookupError) as error:
+            raise NotPlayable(f"the schedule cannot be played as it is written: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,16 @@ def story_of(scenario: Scenario, seed: int, *, width: int = 140) -> tuple[str, R
     played = play(replace(scenario, trace="full"), seed)
     calm = played.simulation.calmed
     return played.run.story(broken_lines(played.broken), calm=calm, width=width), played.run
+
+
+def picture_of(run: Run) -> Axes:
+    """The space-time diagram of a schedule that was run with a full trace, from shortly before its last fault on."""
+    times = [
+        fault.at for fault in run.scenario.faults if isinstance(fault, Strike) and isinstance(fault.at, float)
+    ]
+    begin = max(0.0, max(times, default=0.0) - _BEFORE)
+    margin = _MARGIN * (run.ended - begin)
+    return run.plot.space_time((begin, run.ended + margin), clients=True)
 
 
 def broken_lines(broken: Breakage | None) -> list[str]:

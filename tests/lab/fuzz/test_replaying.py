@@ -86,6 +86,13 @@ def test_what_cannot_be_played_as_written(file: Path, tmp_path: Path) -> None:
     done = sim("replay", str(other), "--allow-module", ALLOWED)
     assert done.returncode == 3
     assert "has no field 'colour'" in done.stderr
+    stall = {"class": "Strike", "acts": [{"verb": "stall_disk", "on": ["n0", True]}], "at": 0.0}
+    other = changed(
+        file, tmp_path, scenario={**scenario, "faults": [stall], "machines": {"class": "Machine"}}
+    )
+    done = sim("replay", str(other), "--allow-module", ALLOWED)
+    assert done.returncode == 3
+    assert "the disk of n0 takes no time" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sim.lab.bars import RunsBar
 from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.shrinking.passes import PASSES, fewer_strikes_elsewhere
 from sim.lab.fuzz.shrinking.quiet import make_quiet, make_quiet_at_last
@@ -20,21 +22,25 @@ RUNS, SECONDS = 500, 60.0
 
 
 def shrink_schedule(
-    scenario: Scenario, seed: int, *, runs: int = RUNS, seconds: float = SECONDS
+    scenario: Scenario, seed: int, *, runs: int = RUNS, seconds: float = SECONDS, progress: str | None = None
 ) -> Search | None:
-    """Shrink a storm, or a schedule, in which something breaks; None if nothing does. Returns the search at its end."""
+    """Shrink a storm, or a schedule, in which something breaks; None if nothing does. Returns the search at its end.
+
+    ``progress``: the title of a progress bar; None: no bar.
+    """
     first = play(scenario, seed, messages=True)
     if first.broken is None:
         return None
-    search = Search(scenario, seed, first.broken, runs, time.process_time() + seconds)
-    search.keep(first, seed)
-    try:
-        is_quiet = make_quiet(search)
-        _all_passes(search)
-        if not is_quiet and make_quiet_at_last(search):
+    with RunsBar(progress, runs) as bar:
+        search = Search(
+            scenario, seed, first.broken, runs, time.process_time() + seconds, advance=bar.advance
+        )
+        search.keep(first, seed)
+        with suppress(Spent):
+            is_quiet = make_quiet(search)
             _all_passes(search)
-    except Spent:
-        pass
+            if not is_quiet and make_quiet_at_last(search):
+                _all_passes(search)
     search.trim()
     return search
 

@@ -46,6 +46,7 @@ class Search:
     that were reached shortly before.
     runs: how many more runs may be made. until: the time (of `time.process_time`) at which the search ends.
     made: how many runs were made. last: the run of the best schedule.
+    advance: called for each run.
     in_storm: whether it broke before all faults ended; then candidates end with the storm.
     """
 
@@ -58,6 +59,7 @@ class Search:
     made: int = 0
     in_storm: bool = False
     last: Played | None = None
+    advance: Callable[[], None] = lambda: None
 
     @property
     def strikes(self) -> tuple[Strike, ...]:
@@ -103,6 +105,7 @@ class Search:
             raise Spent
         self.runs -= 1
         self.made += 1
+        self.advance()
         try:
             return play(candidate, seed, messages=True, in_storm=self.in_storm)
         except Exception:  # what a user's code raises where no node runs, such as in `System.members`
