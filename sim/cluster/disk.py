@@ -197,7 +197,8 @@ class SyncedDisk(_Telling, _Damageable):
         self._written = 0  # records sealed so far
         self.synced = 0  # records in the image
         self._syncing: int | None = None  # the last record that the present sync covers
-        self._epoch = 0  # number of crashes; a crash ends the present sync
+        self._epoch = 0  # a crash ends the present sync, and another speed makes it end at another time
+        self._ends = 0.0  # when it ends (simulated seconds)
         self.hear_sync: Callable[[float], None] | None = (
             None  # called with the seconds of each sync that begins
         )
@@ -254,7 +255,11 @@ class SyncedDisk(_Telling, _Damageable):
         duration = latency + (size / bandwidth if bandwidth else 0.0)
         if self.hear_sync is not None:
             self.hear_sync(duration * self._factor)
-        self._env.call_after(duration * self._factor, self._synced, self._epoch)
+        self._end_after(duration * self._factor)
+
+    def _end_after(self, seconds: float) -> None:
+        self._ends = self._env._now + seconds
+        self._env.call_after(seconds, self._synced, self._epoch)
 
     def _longest(self) -> float:
         """The latency (seconds) of a sync of the present records: the longest of the latencies of their fields."""
@@ -284,8 +289,11 @@ class SyncedDisk(_Telling, _Damageable):
         self.synced += count
 
     def slow(self, factor: float) -> None:
-        """Syncs that begin from now on take ``factor`` times as long."""
-        self._factor = factor
+        """Syncs take ``factor`` times as long from now on; of the one that is under way, what is left of it."""
+        left, self._factor = (self._ends - self._env._now) * factor / self._factor, factor
+        if self._syncing is not None and self._due is None:
+            self._epoch += 1
+            self._end_after(max(0.0, left))
 
     def stall(self, stalled: bool) -> None:
         """Whether syncs do not end; the one that is due ends with the stall."""
@@ -301,7 +309,8 @@ class SyncedDisk(_Telling, _Damageable):
     def calm(self) -> None:
         """End all faults of this disk."""
         self._damages.clear()
-        self._factor, self._failing = 1.0, False
+        self._failing = False
+        self.slow(1.0)
         self.stall(False)
 
     def crash(self, *, power: bool = False) -> None:
@@ -312,7 +321,7 @@ class SyncedDisk(_Telling, _Damageable):
         """
         self._current = []
         self._epoch += 1
-        self._syncing = None
+        self._syncing = self._due = None
         survivors = self._survivors.below(len(self._records) + 1)  # drawn in any case
         self._keep(0 if power else survivors)
         if not self._profile.atomic_records and self._records:

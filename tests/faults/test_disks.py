@@ -77,6 +77,11 @@ def durable_at(one: Scenario, node: str, *times: float) -> list[int]:
 def test_a_slow_disk_syncs_late_for_its_time() -> None:
     one = scenario(SlowDisk("n0", at=1.0, duration=1.0, factor=5.0))
     assert durable_at(one, "n0", 0.515, 1.12, 1.16, 2.515) == [5, 10, 11, 25]
+    # The end of the fault ends the slowness of a sync that is under way, too.
+    assert durable_at(scenario(SlowDisk("n0", at=1.05, duration=0.2, factor=100.0)), "n0", 1.24, 1.26) == [
+        10,
+        11,
+    ]
     assert durable_at(one, "n1", 1.115) == [11]
     assert struck(one, "disk slow", "disk well") == [(1.0, "n0", "disk slow"), (2.0, "n0", "disk well")]
 
