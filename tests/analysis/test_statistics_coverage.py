@@ -142,7 +142,8 @@ def test_no_interval_of_the_library_is_without_its_coverage() -> None:
         and "confidence" in (signature := inspect.signature(function)).parameters
         and signature.return_annotation != "None"
     }
-    assert public == {name.split(",")[0] for name in MAKERS}
+    exact = {"quantile_interval", "values_needed"}  # by the binomial sum itself: see test_failovers.py
+    assert public == {name.split(",")[0] for name in MAKERS} | exact
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.faults import (
+    Act,
     Administer,
     BridgeCut,
     ChainedCut,
@@ -33,6 +34,7 @@ from sim.faults import (
     Slow,
     SlowDisk,
     StalledDisk,
+    Strike,
 )
 from sim.protocols.admin import Transfer
 
@@ -51,6 +53,10 @@ EVERY: tuple[tuple[Fault, Fault], ...] = (
     (RandomPartitions(0.5, 0.1), RandomPartitions(0.2, 0.2, start=0.5)),
     (RandomPauses(0.5, 0.1), RandomPauses(0.2, 0.2, end=1.5)),
     (Restart("random", at=1.0), Restart("random", at=1.2, wiped=True)),
+    (
+        Strike((Act("crash", ("n0",)), Act("restart", ("n0",), after=0.2)), at=1.0),
+        Strike((Act("pause", ("n0",)), Act("resume", ("n0",), after=0.1)), at=1.3),
+    ),
     (BridgeCut(at=1.0, duration=0.2), BridgeCut(at=1.5, duration=0.1)),
     (ChainedCut(at=1.0, duration=0.2), ChainedCut(at=1.5, duration=0.1)),
     (ConstrainedElection(at=1.0, duration=0.2), ConstrainedElection(at=1.2, duration=0.1, behind=0.1)),
