@@ -150,7 +150,11 @@ class Agreement(Invariant):
         if copy.position is None:
             return
         group, position = self._group(copy.node), copy.position.copy()
-        group.marks[id(snapshot)] = (snapshot, position)
+        known = group.marks.get(id(snapshot))
+        if known is not None and (known[1] is None or known[1].key != position.key):
+            group.marks[id(snapshot)] = (snapshot, None)  # one object stands for two places, as `()` may
+        else:
+            group.marks[id(snapshot)] = (snapshot, position)
         same = group.states.setdefault(state, [])
         if all(position.key != other.key for other in same):
             same.append(position)
@@ -163,7 +167,7 @@ class Agreement(Invariant):
         group = self._group(copy.node)
         known = group.marks.get(id(snapshot))
         same = group.states.get(state, ())
-        if known is not None and known[0] is snapshot:
+        if known is not None and known[1] is not None:
             copy.position = known[1].copy()
         else:
             copy.position = same[0].copy() if len(same) == 1 else None

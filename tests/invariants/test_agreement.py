@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sim import protocols
+from sim.invariants import Agreement
 from sim.invariants.sequences import CommonSequence, Disagreement
 from sim.lab import chaos, chaos_scenario
 from sim.lab.progress import demand_progress
@@ -16,7 +17,8 @@ from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.command import Command, Result
 from sim.protocols.kv import KeyValueStore
-from sim.system import Invariant, System
+from sim.protocols.watching import watching
+from sim.system import Invariant, SafetyViolation, System
 from sim.testing import survive
 from sim.workload import ClosedLoop, Mix, UniformKeys
 from tests.invariants import scribes
@@ -149,6 +151,40 @@ def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() ->
         assert (type(node.shop.application) is KeyValueStore) is not check
         assert node.shop.application == node.shop.application.fresh()  # whether watched or not
     assert type(KeyValueStore()) is KeyValueStore
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_state_that_was_there_twice_has_no_known_place(again: bool) -> None:
+    agreement = Agreement(groups={"n0": "replicas", "n1": "replicas"})
+    held: list[Any] = []
+    with watching(agreement):
+        for name in ("n0", "n1"):
+            held.append(Holder(name, KeyValueStore()))
+            agreement.on_step(held[-1])
+        one, other = (holder.application for holder in held)
+        one.snapshot()  # of an empty store: each time the same object
+        if again:
+            one.apply(put(1))
+            one.apply(Command(0, 2, "delete", "x"))
+            one.snapshot()
+        other.restore(())
+        other.apply(put(1))
+        other.apply(put(3))
+        if again:
+            agreement.on_step(held[1])  # it may have been at either place
+        else:
+            one.apply(put(1))
+            one.apply(put(4))
+            with pytest.raises(SafetyViolation, match="n1 has applied"):
+                agreement.on_step(held[0])
+
+
+class Holder:
+    """A node that holds an application."""
+
+    def __init__(self, name: str, application: KeyValueStore) -> None:
+        self.name = name
+        self.application = application
 
 
 def put(sequence: int, key: str = "x") -> Command:
