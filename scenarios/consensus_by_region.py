@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sim import Scenario, compare_scenarios
-from sim.analysis.plots import grouped_bars, save
+from sim import Comparison, Scenario, compare_scenarios
+from sim.analysis.plots import save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import EPaxos, Mencius, MultiPaxos, Raft, ViewstampedReplication
@@ -48,18 +48,18 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     cases |= {name: dataclasses.replace(scenario, system=system) for name, system in LEADERLESS.items()}
     comparison = compare_scenarios(cases, seeds=range(seed, seed + 2), progress=None)
     comparison.save(folder)
-    medians: pd.DataFrame = 1e3 * comparison.operations.groupby(["region", "run"])[
-        "latency"
-    ].median().unstack("run")
-    panels = {place: _panel(medians, place) for place in LED_FROM}
-    save(draw(panels), folder / "median_by_region.png")
+    save(draw(comparison), folder / "median_by_region.png")
+    medians = 1e3 * comparison.by_region().groupby(["region", "run"])["p50"].mean().unstack("run")
+    panels = {
+        place: medians[list(shown(place))].rename(columns=shown(place)).loc[list(REGIONS)]
+        for place in LED_FROM
+    }
     return "\n".join(_told(panel, place) for place, panel in panels.items())
 
 
-def _panel(medians: pd.DataFrame, place: str) -> pd.DataFrame:
-    """Regions by protocols, those with a leader led from ``place``; medians in ms."""
-    columns = {name: medians[f"{name} led from {place}"] for name in LED}
-    return pd.DataFrame({**columns, **{name: medians[name] for name in LEADERLESS}}).loc[list(REGIONS)]
+def shown(place: str) -> dict[str, str]:
+    """The labels of what is drawn, and its names: protocols with a leader led from ``place``, and those without."""
+    return {f"{name} led from {place}": name for name in LED} | {name: name for name in LEADERLESS}
 
 
 def _told(panel: pd.DataFrame, place: str) -> str:
@@ -73,15 +73,15 @@ def _told(panel: pd.DataFrame, place: str) -> str:
     )
 
 
-def draw(panels: dict[str, pd.DataFrame]) -> object:
+def draw(comparison: Comparison) -> object:
     """A panel for each place of the leader, on one scale."""
     import matplotlib.pyplot as plt
 
     _, axes = plt.subplots(
-        len(panels), 1, sharex=True, sharey=True, figsize=(10.5, 6.8), layout="constrained"
+        len(LED_FROM), 1, sharex=True, sharey=True, figsize=(10.5, 6.8), layout="constrained"
     )
-    for ax, (place, panel) in zip(axes, panels.items(), strict=True):
-        grouped_bars(panel, "median write latency (ms)", ax=ax)
+    for ax, place in zip(axes, LED_FROM, strict=True):
+        comparison.plot.by_region("p50", systems=shown(place), ax=ax)
         ax.set_title(f"leaders in {place.title()}", loc="left", fontsize=10)
         ax.get_legend().remove()
     handles, names = axes[0].get_legend_handles_labels()

@@ -8,10 +8,8 @@ of EPaxos has four of the five replicas, that of EPaxos* has three.
 import dataclasses
 from pathlib import Path
 
-import pandas as pd
-
 from sim import Scenario, compare_scenarios
-from sim.analysis.plots import grouped_bars, save
+from sim.analysis.plots import save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import EPaxos, EPaxosStar, MultiPaxos
@@ -52,10 +50,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     )
     comparison = compare_scenarios(cases, seeds=range(seed, seed + SEEDS), progress=None)
     comparison.save(folder)
-    writes = comparison.operations
-    medians: pd.DataFrame = 1e3 * writes.groupby(["run", "region"])["latency"].median().unstack("run")
-    shown = medians.loc[list(REGIONS), list(cases)]
-    save(grouped_bars(shown, "median write latency (ms)"), folder / "median_by_region.png")
+    save(comparison.plot.by_region("p50"), folder / "median_by_region.png")
+    shown = 1e3 * comparison.by_region().groupby(["region", "run"])["p50"].mean().unstack("run")
     calm, leader = shown[f"EPaxos, {SHARES[0]:.0%}"], shown["Multi-Paxos"]
     wins = [region for region in REGIONS if calm[region] < leader[region]]
     worst = shown[f"EPaxos, {SHARES[-1]:.0%}"].mean() / calm.mean()

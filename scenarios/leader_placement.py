@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from sim import Scenario, compare_scenarios
-from sim.analysis.plots import grouped_bars, save
+from sim.analysis.plots import save
 from sim.lab.story import main
 from sim.network import wan
 from sim.protocols import EPaxos, Raft
@@ -35,11 +35,8 @@ def tell(scenario: Scenario, seed: int, folder: Path) -> str:
     cases["EPaxos"] = dataclasses.replace(scenario, system=EPaxos(nodes=5))
     comparison = compare_scenarios(cases, seeds=[seed], progress=None)
     comparison.save(folder)
-    medians: pd.DataFrame = 1e3 * comparison.operations.groupby(["region", "run"])[
-        "latency"
-    ].median().unstack("run")
-    shown = medians.loc[list(REGIONS), list(cases)]
-    save(grouped_bars(shown, "median write latency (ms)"), folder / "median_by_region.png")
+    save(comparison.plot.by_region("p50"), folder / "median_by_region.png")
+    shown = 1e3 * comparison.by_region().pivot(index="region", columns="run", values="p50")
     means = shown.drop(columns="EPaxos").mean()
     best, worst = means.idxmin(), means.idxmax()
     return (

@@ -26,6 +26,7 @@ __all__ = [
     "column_of",
     "decimals_for",
     "known_quantities",
+    "quantile_of",
     "quantity",
     "scale_of",
     "time_scale",
@@ -124,6 +125,16 @@ def quantity(name: str) -> Quantity:
     if name.startswith("p") and name[1:].replace(".", "", 1).isdigit():
         return Quantity(name, f"{name} latency", "s", "lower")
     return Quantity(name, name.replace("_", " "), least=-math.inf)
+
+
+@checked
+def quantile_of(name: str) -> float:
+    """The quantile of a latency column: "p50" → 0.5, "p99.9" → 0.999. Raises ValueError for another name."""
+    digits = name.removeprefix("p")
+    percent = float(digits) if name != digits and digits.replace(".", "", 1).isdigit() else math.nan
+    if not 0.0 < percent <= 100.0:
+        raise ValueError(f"{name!r} is no percentile of latency: write p50, p99 or p99.9")
+    return round(percent / 100.0, 12)
 
 
 @checked

@@ -283,8 +283,11 @@ class Comparison(MeasuredSettings):
         ]
         return with_lost(table, lost)
 
-    def by_region(self) -> pd.DataFrame:
-        """Latency by region of the clients: columns ``run, seed, region, count, p50, p99`` (seconds)."""
+    def by_region(self, quantiles: Sequence[float] = (0.5, 0.99)) -> pd.DataFrame:
+        """Latency by region of the clients: columns ``run, seed, region, count``, quantiles and ``mean`` (seconds).
+
+        A quantile has two columns, such as ``p50`` and ``p50_at_least`` (1: it is only a lower bound).
+        """
         import pandas as pd
 
         from sim.analysis.measures import latency_quantiles
@@ -293,7 +296,7 @@ class Comparison(MeasuredSettings):
             latency_quantiles(
                 run.weighed_operations,
                 by=("region",),
-                quantiles=(0.5, 0.99),
+                quantiles=quantiles,
                 duration=run.ended,
                 warmup=run.warmup,
             ).assign(run=run.label, seed=run.seed)

@@ -121,19 +121,32 @@ class ComparisonPlots:
 
         return self._note(plots.latency_percentiles(self._comparison.summaries, ax=ax))
 
-    def by_region(self, *, ax: Axes | None = None) -> Axes:
-        """The median latency of the clients of each region, by system (means over seeds)."""
-        from sim.analysis import plots
-        from sim.analysis.quantities import decimals_for
+    def by_region(
+        self,
+        measure: str = "p50",
+        *,
+        systems: Sequence[str] | Mapping[str, str] | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """A latency of the clients of each region, by system: means over seeds, with 95 % intervals.
 
-        found = self._comparison.by_region().groupby(["region", "run"], sort=False)["p50"].mean().unstack()
-        regions = list(next(iter(self._comparison.scenarios.values())).network.regions)
-        rows = [name for name in regions if name in found.index] + [
-            n for n in found.index if n not in regions
-        ]
-        table = found.loc[rows, [label for label in self._comparison.scenarios if label in found.columns]]
-        digits = decimals_for(1e3 * table.to_numpy().ravel(), significant=2, most=2)
-        return self._note(plots.grouped_bars(1e3 * table, "p50 latency (ms)", digits=digits, ax=ax))
+        ``measure``: ``"mean"`` or a percentile such as ``"p50"``, ``"p99.9"``. ``systems``: the labels of the systems
+        to draw, in this order, or label -> the name to show; None: all. Raises ValueError for another measure, and for
+        a label that was not compared.
+        """
+        import pandas as pd
+
+        from sim.analysis import plots
+        from sim.analysis.quantities import quantile_of
+
+        comparison = self._comparison
+        shown = _shown(comparison, systems)
+        quantiles = (0.5,) if measure == "mean" else (quantile_of(measure),)
+        rows = comparison.by_region(quantiles)
+        parts = [rows[rows["run"] == label].assign(run=name) for label, name in shown.items()]
+        order = next(iter(comparison.scenarios.values())).network.regions
+        together = pd.concat(parts, ignore_index=True)
+        return self._note(plots.region_bars(together, measure, order=tuple(order), ax=ax))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time by system; an array of two Axes."""
@@ -320,6 +333,19 @@ def _frontier(
         if name in summaries.columns and not summaries[name].notna().any():
             return empty(one_axes(ax), f"no {quantity(name).label}: no run has it")
     return frontier_chart(results.frontier(*measures, better=better), list(measures), log=log, ax=ax)
+
+
+def _shown(comparison: Comparison, systems: Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
+    """The labels of the systems to draw -> their names. Raises ValueError for none, and for an unknown label."""
+    if systems is None:
+        return {label: label for label in comparison.scenarios}
+    if not systems:
+        raise ValueError(f"systems names none to draw; compared were {', '.join(comparison.scenarios)}")
+    names = systems if isinstance(systems, Mapping) else {label: label for label in systems}
+    found = {comparison.label_of(label): name for label, name in names.items()}
+    if len(set(found.values())) < len(found):
+        raise ValueError(f"two systems have the same name in {dict(names)}")
+    return found
 
 
 def _is_number(value: Any) -> bool:

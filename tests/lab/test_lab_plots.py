@@ -19,7 +19,7 @@ from sim.lab import sweep
 from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
 from sim.lab.story import told
 from sim.lab.sweep import Sweep
-from sim.network import constant
+from sim.network import constant, wan
 from sim.protocols import MultiPaxos, Raft
 from sim.workload import OpenLoop
 
@@ -157,3 +157,27 @@ def test_a_cut_of_one_direction_is_labelled_as_such() -> None:
     upper, _ = run.plot.timeline()
     assert [text.get_text() for text in upper.texts] == ["cut n0-n1", "one-way cut n0->n1"]
     pyplot.close("all")
+
+
+def test_regions_show_the_systems_asked_for_under_the_names_given() -> None:
+    two_regions = Scenario(
+        system=Raft(nodes=3),
+        network=wan("virginia", "tokyo"),
+        workload=OpenLoop(clients=4, rate=40.0),
+        duration=2.0,
+    )
+    both = compare([Raft(), MultiPaxos()], two_regions, seeds=[1], workers=1, progress=None)
+    ax = both.plot.by_region("p90", systems={"Multi-Paxos": "mine", "Raft": "theirs"})
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mine", "theirs"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["virginia", "tokyo"]
+    expected = both.by_region([0.9]).set_index(["run", "region"])["p90"] * 1e3
+    assert ax.patches[0].get_height() == pytest.approx(expected["Multi-Paxos", "virginia"])
+    assert ax.get_ylabel() == "p90 latency (ms)"
+    with pytest.raises(ValueError, match="'throughput' is no percentile of latency: write p50"):
+        both.plot.by_region("throughput")
+    with pytest.raises(ValueError, match="Zab is none of the systems compared: Raft, Multi-Paxos"):
+        both.plot.by_region(systems=["Zab"])
+    with pytest.raises(ValueError, match="two systems have the same name"):
+        both.plot.by_region(systems={"Raft": "x", "Multi-Paxos": "x"})
+    with pytest.raises(ValueError, match="systems names none to draw; compared were Raft, Multi-Paxos"):
+        both.plot.by_region(systems=[])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sim.analysis.plots.bars import measure_bars, unavailability
 from sim.analysis.plots.frontiers import frontier_chart
-from sim.analysis.plots.grouped import grouped_bars
+from sim.analysis.plots.grouped import grouped_bars, region_bars
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.queues import queue_heatmap
 from sim.analysis.plots.spacetime import space_time
@@ -26,6 +26,7 @@ __all__ = [
     "latency_percentiles",
     "measure_bars",
     "queue_heatmap",
+    "region_bars",
     "save",
     "space_time",
     "sweep_lines",

@@ -59,6 +59,15 @@ def frames(
         "messages": election[0],
         "steps": election[1],
         "table": pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 3.0]}, index=["x", "y"]),
+        "regions": pd.DataFrame(
+            {
+                "run": ["a", "a", "b", "b"] * 2,
+                "seed": [1, 2] * 4,
+                "region": ["x"] * 4 + ["y"] * 4,
+                "p50": [0.1, 0.2, 0.3, 0.4] * 2,
+                "p50_at_least": [0.0] * 7 + [1.0],
+            }
+        ),
         "points": points,
         "goodput": points.assign(time=points["offered"]),
         "loads": {"random": [1.0, 2.0], "round robin": [2.0, 2.0]},
@@ -94,6 +103,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "queue_heatmap": lambda f: queues.queue_heatmap(f["samples"], **SPAN),
     "space_time": lambda f: spacetime.space_time(f["messages"], f["steps"]),
     "grouped_bars": lambda f: grouped.grouped_bars(f["table"], "latency (ms)"),
+    "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
     "goodput_by_load": lambda f: balancing.goodput_by_load(f["points"]),
@@ -108,6 +118,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
 }
 NAMED = {
     "grouped_bars",
+    "region_bars",
     "queue_heatmap",
     "server_shares",
     "keys_moved_bars",
@@ -144,7 +155,7 @@ def test_axes_have_labels_units_and_limits(name: str, frames: Frames) -> None:
         assert ax.get_ylim()[0] != ax.get_ylim()[1]
     label = drawn[-1].get_xlabel()
     names = [text.get_text() for text in (*drawn[-1].get_yticklabels(), *drawn[-1].get_xticklabels())]
-    assert label or (name == "grouped_bars" and {"x", "y"} <= set(names))
+    assert label or (name in {"grouped_bars", "region_bars"} and {"x", "y"} <= set(names))
     assert all(ax.get_ylabel() for ax in drawn) or (name in NAMED and any(names))
     said = [label, *(ax.get_ylabel() for ax in drawn)]
     for text in said:
