@@ -596,6 +596,10 @@ class Invariant:
         """Whether it is one of `sim.invariants`, free or declared in one line: ``check="free"`` asks only such ones."""
         return False
 
+    def only_free(self) -> Invariant | None:
+        """What of it is free (see `is_free`); None: nothing."""
+        return self if self.is_free else None
+
     def begin(self, members: Iterable[Member]) -> None:
         """Called before a run with the members of the system. Raises ValueError for what none of them has."""
 

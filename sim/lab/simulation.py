@@ -146,7 +146,7 @@ class Simulation(Disturbable):
         self.agreement = Agreement(groups=groups, applied_is=self.system.applied)
         asked = list(self.system.invariants())
         if self.scenario.check == "free":
-            asked = [invariant for invariant in asked if invariant.is_free]
+            asked = [free for invariant in asked if (free := invariant.only_free()) is not None]
         self.cluster.watch([*asked, self.agreement])
 
     def _boot(self) -> None:

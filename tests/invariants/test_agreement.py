@@ -14,13 +14,14 @@ from sim.invariants.sequences import CommonSequence, Disagreement
 from sim.lab import chaos, chaos_scenario
 from sim.lab.progress import demand_progress
 from sim.node import Node
-from sim.protocols import Raft
+from sim.protocols import Raft, ShardedRaft
 from sim.protocols.command import Command, Result
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.watching import watching
 from sim.system import Invariant, SafetyViolation, System
 from sim.testing import survive
 from sim.workload import ClosedLoop, Mix, UniformKeys
+from sim.zoo import RF1
 from tests.invariants import scribes
 
 
@@ -140,6 +141,14 @@ def test_what_is_written_by_hand_is_not_asked_for_free() -> None:
     assert broken == {False: None, "free": ORDER, True: "nothing happens"}
     with pytest.raises(ValueError, match="check must be True or False or 'free', not 'fre'"):
         dataclasses.replace(chaos_scenario(system, 1), check="fre")
+
+
+def test_the_free_invariants_of_groups_are_asked_for_each_group() -> None:
+    system = ShardedRaft(group=RF1(nodes=3), groups=2)  # each group forgets its votes in a crash
+    scenario = dataclasses.replace(chaos_scenario(system, 0, storm=2.0), check="free")
+    violation = scenario.run(0).violation
+    assert violation is not None
+    assert violation.invariant == "durable before send"
 
 
 def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() -> None:

@@ -92,11 +92,14 @@ class PerGroup(Invariant):
     title: ClassVar[str] = "the invariants of each group"
     system: ShardedRaft | None = None
     invariants: list[list[Invariant]] = field(default_factory=list)
+    free: bool = False  # only those that are free
 
     def __post_init__(self) -> None:
         assert self.system is not None
         self.group_of = self.system.group_of
-        self.invariants = [list(group.invariants()) for group in self.system.each]
+        self.invariants = [
+            [one for one in group.invariants() if one.is_free or not self.free] for group in self.system.each
+        ]
         self._on_wait, self._on_send, self._on_deliver = (
             [MessageHooks(name, invariants) for invariants in self.invariants]
             for name in ("on_wait", "on_send", "on_deliver")
@@ -104,6 +107,9 @@ class PerGroup(Invariant):
         self._on_step = [hooks_of(invariants, "on_step") for invariants in self.invariants]
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
+
+    def only_free(self) -> Invariant:
+        return PerGroup(system=self.system, free=True)
 
     def begin(self, members: Iterable[Member]) -> None:
         by_group: list[list[Member]] = [[] for _ in self.invariants]
