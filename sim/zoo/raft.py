@@ -13,6 +13,7 @@ from sim.protocols.consensus.raft.node import (
     RaftNode,
     RequestVoteReply,
 )
+from sim.protocols.consensus.raft.system import Raft
 from sim.settings import Count
 from sim.zoo.bug import Mutated, bug
 
@@ -84,10 +85,11 @@ class AcknowledgesLastIndex(RaftNode):
 
 @bug("safety", happened="microsoft/CCF#6016")
 @dataclass(frozen=True, kw_only=True)
-class RF4(Mutated, BasicRaft):
+class RF4(Mutated, Raft):
     """A follower acknowledges all of its log, not only what the leader sent."""
 
     nodes: Count = 3
+    pipeline: Count | None = 4  # heartbeats are empty while entries are under way
     mutated_nodes = (AcknowledgesLastIndex,)
 
 

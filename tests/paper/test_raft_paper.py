@@ -36,21 +36,27 @@ def log_of(*terms: int) -> list[Entry]:
     return [Entry.of(term, put(1000 * term + index)) for index, term in enumerate(terms, 1)]
 
 
-def server(*, log: list[int] | None = None, term: int | None = None, n: int = 3, name: str = "n0") -> Any:
+def server(
+    *,
+    log: list[int] | None = None,
+    term: int | None = None,
+    n: int = 3,
+    name: str = "n0",
+    window: int = WINDOW,
+) -> Any:
     """A bench with a follower whose log has entries of the given terms."""
     members = FIVE[:n]
-    bench = Bench(
-        RaftNode, name, members=members, settings=BasicRaft(nodes=n, leader=members[-1]), keep_own=True
-    )
+    settings = BasicRaft(nodes=n, leader=members[-1], window=window)
+    bench = Bench(RaftNode, name, members=members, settings=settings, keep_own=True)
     node = bench.node
     node.log.extend(log_of(*(log or [])))
     node.current_term = term if term is not None else (log[-1] if log else 0)
     return bench
 
 
-def leader(*, log: list[int] | None = None, term: int = 0, n: int = 3) -> Any:
+def leader(*, log: list[int] | None = None, term: int = 0, n: int = 3, window: int = WINDOW) -> Any:
     """A bench with a leader of the next term; its log ends with the no-op of that term."""
-    bench = server(log=log, term=term or None, n=n)
+    bench = server(log=log, term=term or None, n=n, window=window)
     bench.fire("election")
     bench.deliver_self()
     for voter in FIVE[1 : n // 2 + 1]:
@@ -433,19 +439,21 @@ def test_the_leader_retries_until_a_follower_has_stored_the_entries() -> None:
         assert [len(m.entries) for m in bench.take("n2")] == [1]
 
 
-def test_no_more_than_a_window_is_on_its_way_to_a_follower_that_is_silent() -> None:
-    bench = leader()
-    bench.take()
+@pytest.mark.parametrize("window", [WINDOW, 1])
+def test_no_more_than_a_window_is_on_its_way_to_a_follower_that_is_silent(window: int) -> None:
+    bench = leader(window=window)
     acknowledge(bench, "n1", 1)
-    for k in range(1, WINDOW + 50):
+    for k in range(1, window + 50):
         bench.deliver("client", Request(Command(k, 1, "put", "x", k)))
         acknowledge(bench, "n1", 1 + k)
-    assert max(len(m.entries) for m in bench.take("n2", AppendEntries)) == WINDOW
+    assert max(len(m.entries) for m in bench.take("n2", AppendEntries)) == window
+    bench.take()
     bench.fire("heartbeat")
-    assert len(bench.take("n2")[0].entries) == WINDOW
-    acknowledge(bench, "n2", WINDOW)
+    assert len(bench.take("n2")[0].entries) == window
+    acknowledge(bench, "n2", window)
     (rest,) = bench.take("n2")
-    assert rest.prev_log_index + len(rest.entries) == bench.node.last_index()
+    assert rest.prev_log_index == window
+    assert len(rest.entries) == min(window, bench.node.last_index() - window)
 
 
 # Section 5.3, figure 7

@@ -16,13 +16,14 @@ from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.mutating import Seedling, mutated
 from sim.lab.fuzz.replaying import Replay, picture_of, story_of
+from sim.lab.fuzz.shrinking import SECONDS as SHRINKING
 from sim.lab.fuzz.shrinking import shrink_schedule
 from sim.lab.fuzz.task import FuzzTask, broken_of, covered_of, seedling_of
 from sim.lab.jobs import Failed, RunGrid, perform, refuse_all_failed
 from sim.lab.labels import describe
 from sim.lab.scenario import Scenario
 from sim.lab.work import Failure, Work
-from sim.settings import Count, Seconds, Whole
+from sim.settings import Count, Seconds, Wait, Whole
 from sim.system import System
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def fuzz(
     seconds: Seconds = SECONDS,
     seed: Whole = 0,
     storm: Callable[[System, int], Scenario] = chaos_scenario,
+    shrinking: Wait = SHRINKING,
     **work: Unpack[Work],
 ) -> Fuzzed:
     """Look for a schedule in which something breaks, and shrink it.
@@ -161,6 +163,8 @@ def fuzz(
         campaign makes the same runs with any number of workers.
     storm:
         The function that makes the scenario of a system under a seed.
+    shrinking:
+        Seconds of processor time for shrinking each find; 0: the schedule stays as it was found.
     work:
         See `sim.lab.work.Work`.
 
@@ -173,7 +177,7 @@ def fuzz(
         while campaign.made < runs and not campaign.broken and time.monotonic() - began < seconds:
             for failed in campaign.round(min(ROUND, runs - campaign.made)):
                 bar.advance(failed)
-    return campaign.result()
+    return campaign.result(shrinking)
 
 
 class _Campaign:
@@ -228,15 +232,16 @@ class _Campaign:
             self._covered.update(dict.fromkeys(new))
             self._seedlings.append(seedling_of(task, run))
 
-    def result(self) -> Fuzzed:
-        """Shrink what broke."""
+    def result(self, shrinking: float) -> Fuzzed:
+        """Shrink what broke, each within ``shrinking`` seconds."""
         title = None if self.work.get("progress") is None else "shrinking"
-        finds = [_find(number, task, title) for number, task in list(self.broken.values())[:_MOST_FINDS]]
+        broken = list(self.broken.values())[:_MOST_FINDS]
+        finds = [_find(number, task, shrinking, title) for number, task in broken]
         return Fuzzed(self.label, self.made, tuple(finds), tuple(self._growth), tuple(self.failed))
 
 
-def _find(number: int, task: FuzzTask, title: str | None) -> Find:
-    search = shrink_schedule(task.scenario, task.seed, progress=title)
+def _find(number: int, task: FuzzTask, shrinking: float, title: str | None) -> Find:
+    search = shrink_schedule(task.scenario, task.seed, seconds=shrinking, progress=title)
     if search is None:
         raise RuntimeError(
             f"run {number} (seed {task.seed}) broke something, and nothing breaks when it is played again: the code of "

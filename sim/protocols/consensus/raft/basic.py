@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfLog, RecordsCommits
-from sim.protocols.consensus.raft.node import RaftNode
+from sim.protocols.consensus.raft.node import WINDOW, RaftNode
 from sim.protocols.system import LedSystem, StateMachineSystem, names, newest
 from sim.settings import Count
 from sim.system import Invariant, positions
@@ -18,12 +19,16 @@ __all__ = ["BasicRaft"]
 
 @dataclass(frozen=True, kw_only=True)
 class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
-    """Raft of figure 2: no options beyond its size.
+    """Raft of figure 2: no options beyond its size, and how much a message carries.
 
     Parameters
     ----------
     nodes:
         How many servers (>= 1), named n0, n1, ...
+    window:
+        The most entries in flight to one follower; further entries wait for an acknowledgement. All entries of a
+        follower that is not far behind are in one message, so with a small window entries of earlier terms may arrive
+        without the no-op that a leader appends after them.
     prefix:
         A prefix of their names, needed if several groups run in one cluster (`ShardedRaft`).
     leader:
@@ -34,7 +39,12 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
         See `sim.system.System`. Election timeouts are uniform in [detection, 2 x detection) seconds.
     """
 
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "window": (WINDOW, WINDOW, 1, 3)}
+    )
+
     nodes: Count = 5
+    window: Count = WINDOW
     prefix: str = field(default="", repr=False)
 
     @property

@@ -12,7 +12,7 @@ Departures, most of them because a message is not an RPC:
 - A reply identifies the request that it answers: `AppendEntriesReply.index`.
 - A leader sends its own vote and acknowledgements to itself. Self-sends wait for the disk, so the leader counts
   itself when its own log is durable, but its AppendEntries leave at once (thesis, section 10.2.1).
-- The heartbeat is also the retry: it carries the entries that the follower has not acknowledged, at most `WINDOW`.
+- The heartbeat is also the retry: it carries the entries that the follower has not acknowledged, at most ``window``.
 - A leader that is deposed redirects the clients that wait for its answer.
 - ``leader`` names a member whose first election timeout is immediate, so that a run has a leader early.
 """
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 WINDOW = 128
-"""The maximum number of entries in flight to one follower; further entries wait for an acknowledgement."""
+"""The usual maximum of entries in flight to one follower; further entries wait for an acknowledgement."""
 
 
 @message
@@ -128,6 +128,7 @@ class RaftNode(Replica):
     def on_start(self) -> None:
         self.entries: list[Entry] = self.log.items  # the list in the log, which is faster to read
         self.election_timeout = self.draw_election_timeout()
+        self.window: int = getattr(self.settings, "window", WINDOW)  # not every system that runs Raft has it
         # Volatile state on all servers
         self.commit_index = 0
         self.last_applied = 0
@@ -165,7 +166,7 @@ class RaftNode(Replica):
 
     def entries_from(self, index: int) -> tuple[Entry, ...]:
         """The entries from ``index`` on, at most as many as fit into a message."""
-        return tuple(self.entries[index - 1 : index - 1 + WINDOW])
+        return tuple(self.entries[index - 1 : index - 1 + self.window])
 
     def truncate_from(self, index: int) -> None:
         """Delete the entry at ``index`` and all that follow it."""
@@ -328,10 +329,10 @@ class RaftNode(Replica):
         self.log.append(Entry.of(self.current_term, command))
         index = self.last_index()
         self.send(self.name, AppendEntriesReply(self.current_term, True, index))
-        if index - min(self.next_index.values(), default=index) < WINDOW:
+        if index - min(self.next_index.values(), default=index) < self.window:
             self.replicate(self.peers)
         else:
-            self.replicate([peer for peer in self.peers if index - self.next_index[peer] < WINDOW])
+            self.replicate([peer for peer in self.peers if index - self.next_index[peer] < self.window])
         return index
 
     def replicate(self, followers: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ from sim.protocols.consensus.raft.extensions.reads import (
 from sim.protocols.consensus.raft.extensions.replication import Batching, FastBacktracking, Pipelining
 from sim.protocols.consensus.raft.extensions.snapshots import Snapshots
 from sim.protocols.consensus.raft.node import RaftNode
-from sim.protocols.system import LedSystem, names
+from sim.protocols.system import names
 from sim.settings import Bounds, Count, Drift, Seconds, Wait, Whole
 from sim.system import Invariant, Member
 
@@ -100,7 +100,7 @@ class Raft(BasicRaft):
 
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
         {
-            **LedSystem.safe_options,
+            **BasicRaft.safe_options,
             **dict.fromkeys(("pre_vote", "check_quorum", "fast_backtracking", "transfer"), (False, True)),
             "snapshot_every": (None, 5, 30),
             "batch": (1, 4),

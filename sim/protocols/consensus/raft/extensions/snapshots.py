@@ -13,7 +13,6 @@ from typing import Any
 from sim.message import replace
 from sim.node import durable, message
 from sim.protocols.consensus.raft.node import (
-    WINDOW,
     AppendEntries,
     AppendEntriesReply,
     Entry,
@@ -76,7 +75,7 @@ class Snapshots(RaftNode):
 
     def entries_from(self, index: int) -> tuple[Entry, ...]:
         at = index - self.beginning[0] - 1
-        return tuple(self.entries[at : at + WINDOW])
+        return tuple(self.entries[at : at + self.window])
 
     def truncate_from(self, index: int) -> None:
         self.log.truncate(index - self.beginning[0] - 1)
