@@ -12,6 +12,7 @@ import sim.testing
 from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.command import Command
+from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
 from sim.protocols.consensus.raft.node import AppendEntries
 from sim.system import Member
 
@@ -58,10 +59,18 @@ class Stage(sim.testing.Stage):
         self.run(seconds)
 
     def silence(self) -> None:
-        """As if nobody had heard from a leader for longer than an election timeout."""
+        """As if nobody had heard from a leader for longer than an election timeout: neither servers nor invariants."""
         for node in self.cluster.nodes.values():
             if hasattr(node, "leader_contact"):
                 node.leader_contact = -float("inf")
+        for invariant in self.cluster.invariants:
+            if isinstance(invariant, LeaderIsKept):
+                invariant.heard.clear()
+
+    def ask_only(self, invariant: str) -> None:
+        """From now on ask the invariants whose title begins so, where another would catch a mutant first."""
+        self.cluster.watch_only(lambda i: i.title.startswith(invariant))
+        assert self.cluster.invariants
 
     def heartbeat(self, name: str, seconds: float = 0.1) -> None:
         self.step(name, "on_heartbeat_timeout")

@@ -326,7 +326,7 @@ def low_term_and_long_log(stage: Any, mutant: Callable[[type], type]) -> Any:
     s.heal()
     s.crash("n0", "n1")
     s.restart("n0")
-    s.node("n0").leader_contact = s.node("n2").leader_contact = -float("inf")
+    s.silence()
     for _ in range(3):
         s.campaign("n0")
         s.campaign("n2")
