@@ -289,9 +289,12 @@ class BroadcastStore(LedSystem, StateMachineSystem):
         return _CLAIMS.get(self.order, "read-your-writes")
 
     @property
-    def applied(self) -> Literal["final", "unordered"]:
-        """Without a total order, each replica applies the updates of a key in its order of delivery."""
-        return "final" if self.order in _ORDERED else "unordered"
+    def applied(self) -> Literal["final", "tentative", "unordered"]:
+        """Without a total order, each replica applies the updates of a key in its order of delivery.
+
+        A sequencer delivers its own updates before they are on its disk; a crash then gives their numbers to others.
+        """
+        return {"total": "final", "sequencer": "tentative"}.get(self.order, "unordered")  # type: ignore[return-value]
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
         return super().with_leader(place, places) if self.order in _ORDERED else self
