@@ -9,6 +9,7 @@ the earlier steps they give vector clocks. All of these are computed from the fr
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,10 +18,13 @@ import pandas as pd
 
 from sim.arguments import checked
 
-__all__ = ["PATH", "Causes", "state_at"]
+__all__ = ["PATH", "Causes", "PathPart", "state_at"]
 
 PATH = ("kind", "what", "node", "src", "dst", "begin", "end", "seconds", "step", "message")
 """The columns of a critical path; docs/trace.md."""
+
+
+_NONE = "[]"
 
 
 class PathPart(NamedTuple):
@@ -57,6 +61,7 @@ class Causes:
             self._before.append(last.get(node, -1))
             last[node] = number
         self._known: dict[str, list[int]] = {}
+        self._sent = Counter((row[4], row[0]) for row in self._messages)
 
     def after(self, step: int) -> int:
         """The step that caused a step: the one that sent its message, set its timer ...; -1: none is known."""
@@ -64,6 +69,25 @@ class Causes:
         if cause["kind"] == "message":
             return int(self._messages[cause["id"]][4])
         return int(cause.get("after", -1))
+
+    def kind(self, step: int) -> str:
+        """The kind of the cause of a step: message, timer, work, own ...; docs/trace.md."""
+        return str(self._cause[step]["kind"])
+
+    def about(self, message: int) -> str:
+        """The operations that a message is about, ``"[[process,sequence],...]"``; ``""``: none.
+
+        A message that names none is about those of the message that was handled when it was sent: an acknowledgement.
+        """
+        _, _, _, _, step, _, _, operations = self._messages[message]
+        if operations == _NONE and step >= 0 and self._cause[step]["kind"] == "message":
+            operations = self._messages[self._cause[step]["id"]][7]
+        return "" if operations == _NONE else str(operations)
+
+    def alike(self, message: int) -> int:
+        """How many messages of its kind the same step sent; 1 for one that no step sent."""
+        kind, _, _, _, step, *_ = self._messages[message]
+        return self._sent[step, kind] if step >= 0 else 1
 
     # The way of an operation
 
@@ -83,8 +107,11 @@ class Causes:
         return pd.DataFrame(self._rows(operation), columns=list(PATH))
 
     def _rows(self, operation: Any) -> list[tuple[Any, ...]]:
-        parts = list(self._parts(operation))[::-1]
-        return [(*part[:7], part.end - part.begin, part.step, part.message) for part in parts]
+        return [(*part[:7], part.end - part.begin, part.step, part.message) for part in self.parts(operation)]
+
+    def parts(self, operation: Any) -> list[PathPart]:
+        """The waits of `path`, in order of time, of an operation that was answered (a row, or a mapping like it)."""
+        return list(self._parts(operation))[::-1]
 
     def _parts(self, operation: Any) -> Iterator[PathPart]:
         """Backwards from the return: each step's waits since the step that caused it."""

@@ -305,6 +305,16 @@ class Comparison(MeasuredSettings):
         together = pd.concat(frames, ignore_index=True)
         return together[["run", "seed", *(c for c in together.columns if c not in ("run", "seed"))]]
 
+    def anatomy(self) -> pd.DataFrame:
+        """The latency of each operation after the warm-up, cut up along its critical path, in seconds.
+
+        Columns of `Run.anatomy`, and ``run``, ``seed``, ``weight`` (clients of a closed loop count equally). Needs
+        ``Scenario(trace="full")``, else ValueError.
+        """
+        from sim.lab.anatomies import anatomies
+
+        return anatomies(self.runs)
+
     def text(self, measures: Sequence[str] | None = None) -> str:
         """The table for a terminal, with the common settings, latency by region, and notes for the reader."""
         from sim.analysis.tables import region_table, render

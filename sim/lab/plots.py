@@ -83,6 +83,15 @@ class RunPlots:
             raise ValueError("a heat map needs samples: run the scenario with sample_every=...")
         return self._note(plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span))
 
+    def anatomy(self, *, ax: Axes | None = None) -> Axes:
+        """What the operations of each region waited for: the mean latency, cut up along the critical paths.
+
+        Needs ``Scenario(trace="full")``, else ValueError. The numbers: `Run.anatomy`.
+        """
+        from sim.lab.anatomies import anatomies
+
+        return self._note(_anatomy(anatomies([self._run]), [self._run], ax))
+
     def history(self, *, ax: Axes | None = None) -> Axes:
         """Operations as bars per process, with the verdict on the claimed consistency."""
         from sim.analysis.checks import history_chart
@@ -147,6 +156,13 @@ class ComparisonPlots:
         order = next(iter(comparison.scenarios.values())).network.regions
         together = pd.concat(parts, ignore_index=True)
         return self._note(plots.region_bars(together, measure, order=tuple(order), ax=ax))
+
+    def anatomy(self, *, ax: Axes | None = None) -> Axes:
+        """What the operations of each region waited for, by system: the mean latency, cut up along the critical paths.
+
+        Needs ``Scenario(trace="full")``, else ValueError. The numbers: `Comparison.anatomy`.
+        """
+        return self._note(_anatomy(self._comparison.anatomy(), self._comparison.runs, ax))
 
     def timeline(self, *, width: float | None = None, ax: Any = None) -> Any:
         """Throughput and latency over time by system; an array of two Axes."""
@@ -314,6 +330,13 @@ class SweepPlots:
         values = frame[rest[0]]
         named = values.astype(str) if rest[0] == "system" else f"{_words(rest[0])} " + values.astype(str)
         return frame.assign(run=named)
+
+
+def _anatomy(rows: pd.DataFrame, runs: Sequence[Run], ax: Axes | None) -> Axes:
+    from sim.analysis import plots
+    from sim.analysis.anatomy import mean_anatomy
+
+    return plots.anatomy_bars(mean_anatomy(rows), order=tuple(runs[0].scenario.network.regions), ax=ax)
 
 
 def _frontier(

@@ -246,6 +246,17 @@ class Run:
         """The critical paths of all operations that were answered, with the column ``operation`` in front."""
         return self._causes.paths(self.operations)
 
+    def anatomy(self) -> pd.DataFrame:
+        """The latency of each answered operation, cut up along its critical path: one row an operation, in seconds.
+
+        Columns: ``operation`` (its index), ``kind``, ``region``, ``latency``, ``last`` (the replica that the quorum
+        needed last), and the parts, which add up to the latency (`sim.analysis.anatomy.PARTS`, docs/trace.md). Needs
+        ``Scenario(trace="full")``, else ValueError.
+        """
+        from sim.analysis.anatomy import anatomy
+
+        return anatomy(self._causes, self.operations)
+
     def vector_clocks(self) -> pd.DataFrame:
         """The vector clock of each step: one row a step, one column a node. Needs ``trace="full"``."""
         return self._causes.vector_clocks()

@@ -11,6 +11,7 @@ import pytest
 
 import sim
 from sim import Member, Node, Scenario, System, durable, protocols
+from sim.analysis.anatomy import PARTS
 from sim.cluster import Disk, Machine
 from sim.cluster.tracer import state_of
 from sim.faults import Crash, Cut, Pause
@@ -142,13 +143,19 @@ def test_a_full_trace_changes_nothing_and_the_parts_of_each_path_add_up_to_the_l
     assert (paths["seconds"] >= 0).all()
     for _, path in paths.groupby("operation"):
         assert (path["end"].to_numpy()[:-1] == path["begin"].to_numpy()[1:]).all()
+    anatomy = full.anatomy().set_index("operation")
+    assert set(anatomy.index) == set(answered.index)
+    assert (anatomy[list(PARTS)] >= 0).all(axis=None)
+    assert (anatomy[list(PARTS)].sum(axis=1) - answered["latency"]).abs().max() < 1e-9
+    assert set(anatomy["last"]) <= {"", *full.nodes["node"]}
 
 
 def test_a_run_without_a_full_trace_has_no_steps_and_says_what_is_needed() -> None:
     run = Scenario(system=Raft(nodes=3), duration=0.1, trace=True).run(1)
     assert not len(run.steps)
     assert "steps" not in run.frames
-    for ask in (run.vector_clocks, run.critical_paths, lambda: run.critical_path(0), lambda: run.state("n0")):
+    asked = (run.vector_clocks, run.critical_paths, run.anatomy, run.plot.anatomy)
+    for ask in (*asked, lambda: run.critical_path(0), lambda: run.state("n0")):
         with pytest.raises(ValueError, match='trace="full"'):
             ask()
 

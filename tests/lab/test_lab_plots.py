@@ -108,7 +108,7 @@ def charts(plots: Any, **arguments: Any) -> dict[str, Any]:
 
 
 def test_every_chart_of_a_run_without_operations_says_so() -> None:
-    idle = scenario(rate=1e-9, trace=True, sample_every=0.1)
+    idle = scenario(rate=1e-9, trace="full", sample_every=0.1)
     run = idle.run(1)
     assert not len(run.operations)
     for name, drawn in {
@@ -123,8 +123,8 @@ def test_every_chart_of_a_run_without_operations_says_so() -> None:
 
 
 def test_charts_of_every_kind_know_seed_settings_and_title(swept: Sweep, tmp_path: Path) -> None:
-    run = scenario(trace=True, sample_every=0.1, name="a fine story").run(3)
-    both = compare([Raft(), MultiPaxos()], scenario(), seeds=[1, 2], workers=1)
+    run = scenario(trace="full", sample_every=0.1, name="a fine story").run(3)
+    both = compare([Raft(), MultiPaxos()], scenario(trace="full"), seeds=[1, 2], workers=1)
     for plots, seed, title in (
         (RunPlots(run), "3", "a fine story"),
         (ComparisonPlots(both), "1, 2", "comparison of "),

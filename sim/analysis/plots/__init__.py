@@ -8,6 +8,7 @@ coincide. If there is nothing to show (a run without operations), the Axes say s
 
 from __future__ import annotations
 
+from sim.analysis.plots.anatomies import anatomy_bars
 from sim.analysis.plots.bars import measure_bars, unavailability
 from sim.analysis.plots.frontiers import frontier_chart
 from sim.analysis.plots.grouped import grouped_bars, region_bars
@@ -20,6 +21,7 @@ from sim.analysis.plots.timelines import timeline
 
 __all__ = [
     "about",
+    "anatomy_bars",
     "frontier_chart",
     "grouped_bars",
     "latency_cdf",

@@ -18,9 +18,11 @@ from PIL import Image
 
 from sim import __version__
 from sim.analysis import plots
+from sim.analysis.anatomy import PARTS
 from sim.analysis.checks import check, history_chart, synthetic
 from sim.analysis.measures import timeline as timeline_frame
 from sim.analysis.plots import (
+    anatomies,
     balancing,
     bars,
     frontiers,
@@ -59,6 +61,16 @@ def frames(
         "messages": election[0],
         "steps": election[1],
         "table": pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 3.0]}, index=["x", "y"]),
+        "anatomy": pd.DataFrame(
+            {
+                "run": ["a", "b"] * 2,
+                "region": ["x", "x", "y", "y"],
+                "latency": 0.5,
+                "last": ["n1", "", "n2", "n1"],
+                "last_share": [0.6, np.nan, 1.0, 0.5],
+                **dict.fromkeys(PARTS, 0.5 / len(PARTS)),
+            }
+        ),
         "regions": pd.DataFrame(
             {
                 "run": ["a", "a", "b", "b"] * 2,
@@ -103,6 +115,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "queue_heatmap": lambda f: queues.queue_heatmap(f["samples"], **SPAN),
     "space_time": lambda f: spacetime.space_time(f["messages"], f["steps"]),
     "grouped_bars": lambda f: grouped.grouped_bars(f["table"], "latency (ms)"),
+    "anatomy_bars": lambda f: anatomies.anatomy_bars(f["anatomy"]),
     "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
@@ -119,6 +132,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
 NAMED = {
     "grouped_bars",
     "region_bars",
+    "anatomy_bars",
     "queue_heatmap",
     "server_shares",
     "keys_moved_bars",
