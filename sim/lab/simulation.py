@@ -16,7 +16,7 @@ from sim.faults.checks import WORDS
 from sim.invariants import Agreement
 from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
-from sim.lab.disturbable import Disturbable
+from sim.lab.live import Journal, Session, keeps_journal
 from sim.lab.triggers import Triggers
 from sim.network.links import Held
 from sim.node import Node
@@ -41,8 +41,9 @@ def _check_function(owner: str, arguments: str, given: Any) -> None:
         raise ValueError(f"{owner}: a function of {arguments} is needed that says yes or no, not {given!r}")
 
 
+@keeps_journal
 @checked_methods
-class Simulation(Disturbable):
+class Simulation(Session):
     """A scenario under a seed. `Scenario.start` makes one; `Scenario.run` runs one to its end.
 
     State is an attribute (``leader``, ``members``, ``held``); everything that acts, or takes an argument, is a method.
@@ -58,6 +59,13 @@ class Simulation(Disturbable):
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
         self.scenario = scenario
         self.seed = seed
+        self._build()
+
+    def _build(self) -> None:
+        """Make cluster, clients and faults, from scenario and seed; nothing that happened since is left."""
+        scenario, seed = self.scenario, self.seed
+        self._journal = Journal()
+        self._by_hand = []
         self.resolved = scenario.resolved
         self.system: System = self.resolved.system
         self.cluster = self.cluster_class(
@@ -85,8 +93,9 @@ class Simulation(Disturbable):
         if self.cluster.tracer is not None:
             self.cluster.tracer.listeners.append(self._note_calls)
         self._triggers = Triggers(self.cluster, (t for fault in scenario.faults for t in fault.triggers()))
-        self._boot()
-        unleash(self._as_world(), scenario.faults, self.streams)
+        with self._journal.quiet("start"):
+            self._boot()
+            unleash(self._as_world(), scenario.faults, self.streams)
         if scenario.sample_every is not None:
             self.env.process(self._sampling(scenario.sample_every))
 
@@ -201,24 +210,26 @@ class Simulation(Disturbable):
         end = self.scenario.duration if until is None else until
         if end <= self.now:
             return
-        try:
-            self._raise_from_boot()
-            with TimeBar(lambda: self.now, end), watching(self.agreement):
-                self.env.run(until=end)
-        except Exception as error:
-            raise self._explain(error) from error.__cause__
+        with self._journal.moving("run", end, lambda: self.now):
+            try:
+                self._raise_from_boot()
+                with TimeBar(lambda: self.now, end), watching(self.agreement):
+                    self.env.run(until=end)
+            except Exception as error:
+                raise self._explain(error) from error.__cause__
 
     def step(self) -> bool:
         """Process one event; False when no event is left."""
-        try:
-            self._raise_from_boot()
-            with watching(self.agreement):
-                self.env.step()
-        except EmptySchedule:
-            return False
-        except Exception as error:
-            raise self._explain(error) from error.__cause__
-        return True
+        with self._journal.moving("step", 1, lambda: self.now):
+            try:
+                self._raise_from_boot()
+                with watching(self.agreement):
+                    self.env.step()
+            except EmptySchedule:
+                return False
+            except Exception as error:
+                raise self._explain(error) from error.__cause__
+            return True
 
     def _raise_from_boot(self) -> None:
         broken, self._broken_at_boot = self._broken_at_boot, None
@@ -473,7 +484,10 @@ class Simulation(Disturbable):
 
     @checked_but("matches")
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
-        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
+        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true.
+
+        Variables that the function reads from outside keep the values that they have now.
+        """
         _check_function("hold", "(src, dst, message)", matches)
         self.cluster.network.hold(matches)
 

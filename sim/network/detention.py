@@ -30,6 +30,11 @@ class Detention:
         self._left = count
         self.held: list[Held] = []
 
+    def forget(self) -> None:
+        """Be as new: a session that it was part of begins again."""
+        self._left = self.said[3]
+        self.held = []
+
     def takes(self, link: Link, message: Any) -> bool:
         """Whether it keeps back a message that arrives over a link."""
         if self._left == 0 or not self._is_meant(link, message):
