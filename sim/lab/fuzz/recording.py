@@ -18,7 +18,7 @@ from sim.cluster.disk import SyncedDisk
 from sim.faults import World
 from sim.faults.checks import WORLD_EVENTS
 from sim.faults.strike import VERBS
-from sim.faults.when import OnEvent, OnMessage, Trigger, When
+from sim.faults.when import OnEvent, OnMessage, OnWrite, Trigger, When
 from sim.lab.fuzz.strikes import Deed, strikes_of
 from sim.lab.fuzz.watch import WatchedCluster, WatchedNetwork
 from sim.lab.simulation import Simulation
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordedSimulation"]
 
 _NEAR_EVENT, _NEAR_MESSAGE = 0.5, 0.05
-"""Seconds after an event, or after a message was sent, within which a fault may have to do with it."""
+"""Seconds after an event, or after a message or a write, within which a fault may have to do with it."""
 
 
 class _Witness:
@@ -87,18 +87,26 @@ class RecordedSimulation(Simulation):
         self.sent_in_storm: int | None = None
         """How many copies of messages were sent before all faults ended; None: they have not ended."""
         self._keeps = messages
-        self._reached: tuple[float, When | None] = (-1.0, None)
-        self._sends: dict[tuple[str, str, str], int] = {}
-        self._latest: tuple[float, tuple[str, str, str], int] | None = None
-        super().__init__(scenario, seed)
+        self._expected: dict[float, When] = {}  # when faults act that wait for a trigger -> the trigger
+        self._counts: dict[Any, int] = {}  # of messages on a link, of writes of a node
+        self._latest: dict[
+            str, dict[str, tuple[float, When]]
+        ] = {}  # node -> the last message, the last write
         self.syncs: list[tuple[float, str, float]] = []
         """(begin, node, seconds) of each sync of a disk in the storm, if messages are kept."""
-        for name, host in self.cluster.hosts.items() if messages else ():
-            if isinstance(host.disk, SyncedDisk):
-                host.disk.hear_sync = partial(self._on_sync, name)
-        if messages and isinstance(self.cluster.network, WatchedNetwork):
-            self.cluster.network.sent = []
+        super().__init__(scenario, seed)
+
+    def _boot(self) -> None:
+        if self._keeps:  # all is counted from the beginning
+            for name, host in self.cluster.hosts.items():
+                if isinstance(host.disk, SyncedDisk):
+                    host.disk.hear_sync = partial(self._on_sync, name)
+                if name in self._members:
+                    host.disk.tell(partial(self._on_write, name))
+            if isinstance(self.cluster.network, WatchedNetwork):
+                self.cluster.network.sent = []
             self.cluster.listen(on_send=self._on_send)
+        super()._boot()
 
     def _as_world(self) -> World:
         return cast(World, _Witness(self))
@@ -120,41 +128,54 @@ class RecordedSimulation(Simulation):
     def note(self, verb: str, on: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Keep a deed of a fault."""
         frozen = on[0].said if isinstance(on[0], Detention) else tuple(map(_frozen, on))
-        triggers = self._triggers_near() if self._keeps else ()
-        reaction = self._reached[1] if self._reached[0] == self.now else None
-        deed = Deed(self.now, verb, frozen, dict(options), triggers, reaction)
+        deed = Deed(self.now, verb, frozen, dict(options), reaction=self._expected.get(self.now))
+        if self._keeps:
+            deed = replace(deed, triggers=self._triggers_near(deed.names))
         self.deeds.append(deed)
         cast(WatchedCluster, self.cluster).struck(verb, deed.names)
 
     def note_reached(self, trigger: Trigger) -> None:
-        """Keep the trigger of a fault that is reached now."""
-        self._reached = self.now, cast(When, trigger)
+        """Keep the trigger of a fault that is reached now: what the fault does after the delay is a reaction."""
+        for fault in self.scenario.faults:
+            when = getattr(fault, "at", None)
+            if isinstance(when, Trigger) and when.condition == trigger:
+                self._expected[self.now + when.delay] = cast(When, when)
 
     def _on_send(self, src: str, dst: str, message: Any) -> None:
-        if src in self._members and dst in self._members and src != dst:
-            key = (src, dst, type(message).__name__)
-            self._sends[key] = self._sends.get(key, 0) + 1
-            self._latest = self.now, key, self._sends[key]
+        if src != dst:
+            kind = type(message).__name__
+            nth = self._counts[src, dst, kind] = self._counts.get((src, dst, kind), 0) + 1
+            sent = self.now, OnMessage(kind, nth=nth, src=src, dst=dst)
+            self._latest.setdefault(src, {})["message"] = self._latest.setdefault(dst, {})["message"] = sent
+
+    def _on_write(self, node: str) -> None:
+        nth = self._counts[node] = self._counts.get(node, 0) + 1
+        self._latest.setdefault(node, {})["write"] = self.now, OnWrite(nth=nth, node=node)
 
     def _on_sync(self, node: str, seconds: float) -> None:
         if self.calmed is None:
             self.syncs.append((self.now, node, seconds))
 
-    def _triggers_near(self) -> tuple[When, ...]:
-        """The last event of a member and the last message between members, as triggers with a delay until now."""
-        found: list[When] = []
+    def _triggers_near(self, names: tuple[str, ...]) -> tuple[When, ...]:
+        """What happened last before a deed on these nodes, as triggers with a delay until now; the latest first.
+
+        The last event of a member, the last message from or to one of the nodes, the last write of one of them.
+        """
+        found: list[tuple[float, When]] = []
         rows = self.recorder.events
         for time, node, event, _ in reversed(rows):
             if self.now - time > _NEAR_EVENT:
                 break
             if node in self._members and event not in WORLD_EVENTS:
                 nth = sum(row[1] == node and row[2] == event for row in rows)
-                found.append(OnEvent(event, nth=nth, node=node, delay=self.now - time))
+                found.append((time, OnEvent(event, nth=nth, node=node)))
                 break
-        if self._latest is not None and self.now - self._latest[0] <= _NEAR_MESSAGE:
-            time, (src, dst, kind), nth = self._latest
-            found.append(OnMessage(kind, nth=nth, src=src, dst=dst, delay=self.now - time))
-        return tuple(found)
+        latest = [last for name in names for last in self._latest.get(name, {}).values()]
+        found += [(time, trigger) for time, trigger in latest if self.now - time <= _NEAR_MESSAGE]
+        found.sort(key=lambda one: -one[0])
+        return tuple(
+            replace(trigger, delay=self.now - time) for time, trigger in found if isinstance(trigger, Trigger)
+        )
 
     def _report_row(self, outcome: Outcome, host: NodeHost) -> None:
         super()._report_row(outcome, host)

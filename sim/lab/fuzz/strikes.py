@@ -10,7 +10,7 @@ from sim.faults.strike import Act, Strike
 from sim.faults.when import When
 from sim.kernel import delay_until
 
-__all__ = ["Deed", "strikes_of", "triggers_of"]
+__all__ = ["Deed", "starts_of", "strikes_of", "triggers_of"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ def strikes_of(deeds: Iterable[Deed], duration: float) -> tuple[Strike, ...]:
 def triggers_of(deeds: Iterable[Deed], duration: float) -> tuple[tuple[When, ...], ...]:
     """The triggers that were reached shortly before each of these strikes, each with its delay."""
     return tuple(strike[0].triggers for strike in _together(deeds) if strike[0].time < duration)
+
+
+def starts_of(deeds: Iterable[Deed], duration: float) -> tuple[float, ...]:
+    """When each of these strikes began (seconds)."""
+    return tuple(strike[0].time for strike in _together(deeds) if strike[0].time < duration)
 
 
 def _together(deeds: Iterable[Deed]) -> list[list[Deed]]:

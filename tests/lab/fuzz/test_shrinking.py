@@ -10,17 +10,15 @@ from sim.lab.fuzz.shrinking import shrink_schedule
 from sim.network import Quiet
 from sim.protocols import BasicRaft
 from sim.system import System
-from tests.lab.fuzz.mutants import Eager, HastyBackup, TwoVotesRaft
+from tests.lab.fuzz.mutants import Eager, TwoVotesRaft
 
 
 @pytest.mark.parametrize(
     ("system", "seed"),
     [
-        (TwoVotesRaft(), 2),
+        (TwoVotesRaft(), 3),
         (Eager(), 1),
-        pytest.param(TwoVotesRaft(), 0, marks=pytest.mark.nightly),
-        pytest.param(HastyBackup(), 6, marks=pytest.mark.nightly),
-        pytest.param(HastyBackup(), 14, marks=pytest.mark.nightly),
+        pytest.param(TwoVotesRaft(), 1, marks=pytest.mark.nightly),
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, System) else str(x),
 )
@@ -40,7 +38,7 @@ def test_a_failing_storm_shrinks_to_a_few_faults_and_operations(system: System, 
 
 
 def test_the_budget_is_kept_and_the_best_so_far_is_the_result() -> None:
-    system, seed = TwoVotesRaft(), 2
+    system, seed = TwoVotesRaft(), 3
     found = shrink_schedule(chaos_scenario(system, seed), seed, runs=3)
     assert found is not None
     assert found.made == 3

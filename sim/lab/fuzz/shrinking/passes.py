@@ -98,7 +98,7 @@ def _only_clients(search: Search, names: Sequence[str]) -> Callable[[Scenario], 
     calls = tuple(call for call in search.calls if call.client in names)
     script = replace(search.script, clients=tuple(names), calls=calls)
     known = search.script.clients or tuple(plan.name for plan in _plans(search))
-    strikes = _all_without(search.strikes, {name for name in known if name not in names})
+    strikes = _all_without(search.strikes_without(calls), {name for name in known if name not in names})
     return lambda scenario: replace(scenario, workload=script, faults=strikes)
 
 
@@ -231,10 +231,11 @@ def _rounded(search: Search, digits: int) -> Callable[[Scenario], Scenario]:
 
 
 def _round_strike(strike: Strike, digits: int) -> Strike:
-    if not isinstance(strike.at, float):
-        return strike
     acts = tuple(replace(act, after=round(act.after, digits)) for act in strike.acts)
-    return replace(strike, at=round(strike.at, digits), acts=acts)
+    if isinstance(strike.at, float):
+        return replace(strike, at=round(strike.at, digits), acts=acts)
+    at = replace(strike.at, delay=round(strike.at.delay, digits + 1))
+    return replace(strike, at=at, acts=acts)
 
 
 PASSES: tuple[Callable[[Search], None], ...] = (

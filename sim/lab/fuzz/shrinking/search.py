@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.faults.strike import Strike
-from sim.faults.when import When
+from sim.faults.when import OnMessage, OnWrite, Trigger, When
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.playing import Played, play
-from sim.lab.fuzz.strikes import triggers_of
+from sim.lab.fuzz.strikes import starts_of, triggers_of
 from sim.network.fates import Fate, Quiet
 from sim.workload.script import Script, ScriptedCall
 
@@ -43,7 +43,7 @@ class Search:
     Attributes
     ----------
     scenario, seed: the best schedule so far. broken: what broke in it. triggers: for each of its strikes, the triggers
-    that were reached shortly before.
+    that were reached shortly before. starts: when they began (seconds).
     runs: how many more runs may be made. until: the time (of `time.process_time`) at which the search ends.
     made: how many runs were made. last: the run of the best schedule.
     advance: called for each run.
@@ -56,6 +56,7 @@ class Search:
     runs: int
     until: float
     triggers: tuple[tuple[When, ...], ...] = ()
+    starts: tuple[float, ...] = ()
     made: int = 0
     in_storm: bool = False
     last: Played | None = None
@@ -119,6 +120,7 @@ class Search:
         book = simulation.cluster.network.book
         if book is not None and isinstance(recorded.network, Quiet):
             recorded = replace(recorded, network=replace(recorded.network, fates=tuple(book.met)))
+        self.starts = starts_of(simulation.deeds, recorded.duration)
         triggers = triggers_of(simulation.deeds, recorded.duration)
         self.in_storm = broken.time is not None and simulation.calmed is None
         self.scenario, self.seed, self.broken, self.triggers = recorded, seed, broken, triggers
@@ -139,9 +141,30 @@ class Search:
         return lambda scenario: replace(scenario, faults=tuple(strikes))
 
     def with_calls(self, calls: Sequence[ScriptedCall]) -> Callable[[Scenario], Scenario]:
-        """The change to these operations."""
+        """The change to these operations. What triggers count is less by those that are left out."""
         script = replace(self.script, calls=tuple(calls))
-        return lambda scenario: replace(scenario, workload=script)
+        faults = self.strikes_without(calls)
+        return lambda scenario: replace(scenario, workload=script, faults=faults)
+
+    def strikes_without(self, calls: Sequence[ScriptedCall]) -> tuple[Strike, ...]:
+        """The faults, with triggers that count only what comes of these operations."""
+        kept = {(call.client, call.at) for call in calls}
+        gone = [call for call in self.calls if (call.client, call.at) not in kept]
+        if len(self.starts) != len(self.strikes):
+            return self.strikes
+        return tuple(
+            _counted_without(strike, [call for call in gone if call.at <= start])
+            for strike, start in zip(self.strikes, self.starts, strict=True)
+        )
+
+    def triggered(self, within: float) -> list[Strike]:
+        """The faults, bound to what happened at most ``within`` seconds before each of them."""
+        return [
+            replace(strike, at=near[0])
+            if near and isinstance(near[0], Trigger) and near[0].delay <= within
+            else strike
+            for strike, near in zip(self.strikes, self.triggers, strict=True)
+        ]
 
     def with_fates(self, fates: Sequence[Fate]) -> Callable[[Scenario], Scenario]:
         """The change to these fates of messages."""
@@ -164,7 +187,7 @@ class Search:
         ``read`` gives the items of the best schedule. Returns whether any was left out.
         """
         before = len(read())
-        if before and self.attempt(change(())):
+        if before and self.attempt_under(change(()), _SEEDS_FOR_MANY if before >= _MANY else 0):
             return True
         last = 1
         while last < len(read()) // 2:
@@ -183,3 +206,15 @@ class Search:
                 end = begin
             size //= 2
         return len(read()) < before
+
+
+def _counted_without(strike: Strike, gone: Sequence[ScriptedCall]) -> Strike:
+    """A fault whose trigger counts the requests of a client, or writes, when these operations are left out."""
+    at = strike.at
+    if isinstance(at, OnMessage):
+        less = sum(call.client in (at.src, at.dst) for call in gone)
+    elif isinstance(at, OnWrite):
+        less = sum(call.kind != "get" for call in gone)
+    else:
+        return strike
+    return replace(strike, at=replace(at, nth=max(1, at.nth - less)))
