@@ -76,6 +76,7 @@ class Agreement(Invariant):
         self._new: list[_Copy] = []  # made in this step: whose they are is seen at its end
         self._broken: tuple[str, Disagreement] | None = None  # by a replica, in this step
         self._of: dict[str, _Group] = {}
+        self._nodes: dict[str, Node] = {}  # those that have an application: their present objects
         self._reads: frozenset[str] = frozenset()
         self._told: dict[tuple[int, int], Any] = {}  # writes that clients saw succeed: their outcomes
 
@@ -196,6 +197,7 @@ class Agreement(Invariant):
                 copy.application.__class__ = class_of(copy.application)
                 continue
             copy.node = node.name
+            self._nodes[node.name] = node
             copy.order = self._group(node.name).order
             copy.position = copy.order.start() if copy.begins else None
             self._reads |= copy.application.reads
@@ -216,6 +218,8 @@ class Agreement(Invariant):
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "crash":
+            if node in self._nodes and self._nodes[node].host.disk.unsynced:
+                self._group(node).order.take_back(node)
             for copy in self._copies_of(node):
                 del self._copies[id(copy.application)]
 
@@ -227,6 +231,7 @@ class Agreement(Invariant):
         applied = self._first(operation)
         if applied is None:
             return  # a replica may still do so
+        applied.known = True
         result, asked, command = applied.result, operation.operation, applied.command
         if (command.kind, command.key, command.value) != (asked.kind, asked.key, asked.value):
             self.violated(

@@ -8,17 +8,24 @@ Commands that touch a common key interfere, and must be applied in one order eve
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = ["Applied", "CommonSequence", "Disagreement", "LooseSequence", "Position", "Trail"]
 
 
-class Applied(NamedTuple):
-    """A command, its result, and the replica that was the first to apply it."""
+class Applied:
+    """A command, its result, and the replica that was the first to apply it.
 
-    command: Any
-    result: Any
-    node: str
+    ``known``: whether another replica has applied it too, or its client was told.
+    """
+
+    __slots__ = ("command", "known", "node", "result")
+
+    def __init__(self, command: Any, result: Any, node: str) -> None:
+        self.command = command
+        self.result = result
+        self.node = node
+        self.known = False
 
 
 class Disagreement(Exception):
@@ -114,6 +121,8 @@ class CommonSequence:
                 known = order[at]
                 if known.command is not command and known.command != command:
                     raise _disagreement(known, command, f"write number {at + 1} of {key}")
+                if known.node != node:
+                    known.known = True
             else:
                 self._append(position, [key], Applied(command, result, node))
             counts[key] = at + 1
@@ -128,6 +137,7 @@ class CommonSequence:
         for key, other in known.items():
             if other.command != command:
                 raise _disagreement(other, command, f"write number {counts.get(key, 0) + 1} of {key}")
+            other.known = other.known or other.node != applied.node
         if not known:
             self._append(position, keys, applied)
         elif len(known) < len(keys):
@@ -163,6 +173,17 @@ class CommonSequence:
             raise _disagreement(known, applied.command, f"the end of epoch {epoch + 1}")
         position.epoch, position.counts = epoch + 1, {}
         position.total += 1
+
+    def take_back(self, node: str) -> None:
+        """A replica crashes before its disk has all: what it alone has applied, and no client knows, need not last."""
+        gone: dict[int, Applied] = {}  # by id: one command may touch several keys
+        for order in self._epochs[-1].values():
+            while order and order[-1].node == node and not order[-1].known:
+                applied = order.pop()
+                gone[id(applied)] = applied
+        self.total -= len(gone)
+        for applied in gone.values():
+            self.first.pop((applied.command.session, applied.command.sequence), None)
 
     def _is_new(self, applied: Applied) -> None:
         command = applied.command

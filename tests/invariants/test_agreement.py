@@ -244,3 +244,20 @@ def test_the_free_invariants_are_silent_on_every_system(name: str) -> None:
     for seed in range(20):
         run = chaos(kind(), seed, scenario=dataclasses.replace(chaos_scenario(kind(), seed), check="free"))
         assert run.violation is None, f"seed {seed}: {run.violation}"
+
+
+def test_what_only_a_crashed_replica_had_applied_before_its_disk_had_it_may_take_another_place() -> None:
+    order, done = CommonSequence(), Result("ok")
+    one, other = order.start(), order.start()
+    for command in (put(1), put(2)):
+        order.apply(one, command, done, ["x"], "n0")
+    order.apply(other, put(1), done, ["x"], "n1")
+    order.take_back("n0")
+    assert order.total == 1
+    order.apply(other, put(3), done, ["x"], "n1")  # instead of the second
+    order.apply(other, put(2), done, ["x"], "n1")
+    order.take_back("n0")  # it has nothing alone
+    again = order.start()
+    order.apply(again, put(1), done, ["x"], "n0")
+    with pytest.raises(Disagreement):
+        order.apply(again, put(2), done, ["x"], "n0")
