@@ -83,6 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # A name is imported from its module at first use, so that `sim --help` answers at once.
+    if name == "plot":
+        return import_module("sim.plot")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'sim' has no attribute {name!r}")

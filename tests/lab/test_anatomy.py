@@ -140,6 +140,25 @@ def test_a_request_that_is_passed_on_and_a_reply_that_comes_back_the_same_way_ar
     assert (row["client"], row["latency"], row["last"]) == (10.0, 10.0, "")
 
 
+def test_a_message_that_was_sent_before_the_operation_came_ends_a_wait_for_the_order() -> None:
+    causes = frames(
+        [
+            (0.5, "b", {"kind": "start", "after": -1}),
+            (1.0, "c", {"kind": "timer", "name": "wake", "after": -1}),
+            (2.0, "a", {"kind": "message", "id": 1}),
+            (8.0, "a", {"kind": "message", "id": 0}),
+            (16.0, "c", {"kind": "message", "id": 2}),
+        ],
+        [
+            ("Commit", "b", "a", 0.5, 8.0, 0, "[]"),
+            ("Request", "c", "a", 1.0, 2.0, 1, "[[0,1]]"),
+            ("Reply", "a", "c", 8.0, 16.0, 3, "[[0,1]]"),
+        ],
+    )
+    row = anatomy(causes, operation(returned=16.0, return_step=4, call_step=1)).iloc[0]
+    assert {name: row[name] for name in PARTS if row[name]} == {"client": 9.0, "order": 6.0}
+
+
 def test_what_is_about_another_operation_is_order_until_a_message_about_this_one() -> None:
     own, other = "[[0,1]]", "[[7,3]]"
     causes = frames(

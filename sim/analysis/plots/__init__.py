@@ -1,9 +1,10 @@
 """Charts: functions from frames to matplotlib Axes. This package imports matplotlib; `sim.analysis` does not.
 
-Each function takes `ax=` (None: a new figure) and returns the Axes it drew on; no global state is changed. The colours
-are those of Okabe and Ito, which colour-blind readers can distinguish. The place of a run in the frame determines its
-colour and its dashes, so a run looks the same in every chart of one comparison; the dashes make lines visible that
-coincide. If there is nothing to show (a run without operations), the Axes say so. Times are shown in a suitable unit.
+Each function takes `ax=` (None: a new figure) and returns the Axes it drew on; matplotlib's settings stay as they are.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish. A protocol has a colour and a marker
+of its own; the place of a run in the frame determines its dashes, which make lines visible that coincide. If there is
+nothing to show (a run without operations), the Axes say so. Times are shown in a suitable unit. `sim.plot.style` draws
+all of them for a slide or a paper.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from sim.analysis.plots.grouped import grouped_bars, region_bars
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.queues import queue_heatmap
 from sim.analysis.plots.spacetime import space_time
-from sim.analysis.plots.style import about, save, tell
+from sim.analysis.plots.style import about, finding, save, tell
 from sim.analysis.plots.sweeps import sweep_lines, throughput_latency
 from sim.analysis.plots.timelines import timeline
 
 __all__ = [
     "about",
     "anatomy_bars",
+    "finding",
     "frontier_chart",
     "grouped_bars",
     "latency_cdf",

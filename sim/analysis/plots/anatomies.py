@@ -84,7 +84,7 @@ def anatomy_bars(means: pd.DataFrame, *, order: Sequence[str] = (), ax: Axes | N
     named = means[means["last"] != ""]
     if len(named):
         first = named.iloc[0]
-        told = f"{first['last']} {100 * first['last_share']:.0f} %: the replica needed last, and how often"
+        told = f"{first['last']} {100 * first['last_share']:.0f} %: needed last, how often"
         handles.append(Line2D([], [], linestyle="none", label=told))
     legend(ax, handles)
     return ax

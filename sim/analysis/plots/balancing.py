@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from sim.analysis.measures import imbalance
 from sim.analysis.plots.style import (
     GREY,
-    MARKERS,
     SHADE,
     colours,
     dashes,
     dress,
     empty,
     legend,
+    markers,
     one_axes,
     runs_of,
 )
@@ -85,15 +85,15 @@ def goodput_by_load(points: pd.DataFrame, *, capacity: float | None = None, ax: 
     if not len(points):
         return empty(ax, "no requests")
     runs = runs_of(points)
-    palette, style = colours(runs), dashes(runs)
+    palette, style, marks = colours(runs), dashes(runs), markers(runs)
     most = float(points["offered"].max())
     ax.plot([0.0, most], [0.0, most], color=GREY, linewidth=1.0, linestyle=":", label="all that is offered")
     if capacity is not None:
         ax.axhline(capacity, color=GREY, linewidth=1.0, linestyle="--", label="capacity")
-    for i, run in enumerate(runs):
+    for run in runs:
         frame = points if runs == [""] else points[points["run"] == run]
         mean = frame.groupby("offered")["goodput"].mean()
-        marker = MARKERS[i % len(MARKERS)]
+        marker = marks[run]
         ax.plot(
             mean.index,
             mean,

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sim.analysis.plots.style import GREY, colours, empty, label_of, one_axes, runs_of
+from sim.analysis.plots.style import GREY, colours, empty, hatches, label_of, one_axes, runs_of
 from sim.analysis.quantities import decimals_for, quantity, scale_of
 from sim.analysis.statistics import AT_LEAST, intervals
 from sim.arguments import checked
@@ -49,7 +49,17 @@ def measure_bars(
     below = (found["mean"] - found["low"]).reindex(runs).to_numpy(dtype=float) * scale.factor
     rows = np.arange(len(runs))
     negative = bool((summaries[measure] < 0).any() or (means - np.nan_to_num(below) < 0).any())
-    ax.barh(rows, means, height=0.6, color=[palette[run] for run in runs], alpha=0.75, zorder=2)
+    ax.barh(
+        rows,
+        means,
+        height=0.6,
+        color=[palette[run] for run in runs],
+        hatch=list(hatches(runs).values()),
+        edgecolor="white",
+        linewidth=0.0,
+        alpha=0.75,
+        zorder=2,
+    )
     ax.errorbar(
         means,
         rows,

@@ -10,12 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from sim.analysis.plots.style import colours, empty, label_of, legend, one_axes, runs_of
+from sim.analysis.plots.style import colours, empty, hatches, label_of, legend, one_axes, runs_of
 from sim.analysis.quantities import decimals_for, quantity, scale_of
 from sim.analysis.statistics import intervals
 from sim.arguments import checked
 
 __all__ = ["grouped_bars", "region_bars"]
+
+_NUMBER = 7.0  # points: the size of the numbers above bars
 
 
 @checked
@@ -89,26 +91,31 @@ def _groups(
         return empty(one_axes(ax), nothing)
     ax = one_axes(ax, width=max(6.4, 0.42 * groups * series))
     palette = colours(str(name) for name in table.columns)
+    hatch = hatches(str(name) for name in table.columns)
     width = 0.84 / series
+    numbered = _fits(ax, table, width, digits)
     places = np.arange(groups)
     for k, name in enumerate(table.columns):
         values = table[name].to_numpy(dtype=float)
         at = places + (k - (series - 1) / 2) * width
-        ax.bar(at, values, width, color=palette[str(name)], label=str(name))
+        ax.bar(
+            at, values, width, color=palette[str(name)], label=str(name),
+            hatch=hatch[str(name)], edgecolor="white", linewidth=0.0,
+        )  # fmt: skip
         tops = values
         if between is not None:
             low, high = (one[name].to_numpy(dtype=float) for one in between)
             tops = _intervals(ax, at, values, low, high)
         bounded = [False] * groups if bound is None else bound[name].eq(True).tolist()
         for x, value, top, least in zip(at, values, tops, bounded, strict=True):
-            if np.isfinite(value):
+            if numbered and np.isfinite(value):
                 ax.text(
                     x,
                     top,
                     f"{'≥ ' if least else ''}{value:,.{digits}f}",
                     ha="center",
                     va="bottom",
-                    fontsize=7,
+                    fontsize=_NUMBER,
                 )
     ax.set_xticks(places, [str(name) for name in table.index])
     ax.grid(False, axis="x")
@@ -116,6 +123,15 @@ def _groups(
     if series > 1:
         legend(ax)
     return ax
+
+
+def _fits(ax: Axes, table: pd.DataFrame, width: float, digits: int) -> bool:
+    """Whether the longest number is no wider than a bar and the gap beside it, which is so but in a narrow column."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    bar = 72.0 * figure.get_figwidth() * ax.get_position().width * width / len(table)
+    letters = max(len(f"{value:,.{digits}f}") for value in np.nan_to_num(table.to_numpy(dtype=float)).ravel())
+    return letters * 0.55 * _NUMBER <= 1.05 * bar
 
 
 def _intervals(

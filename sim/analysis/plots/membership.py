@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.plots.style import (
     GREY,
-    MARKERS,
     colours,
     dashes,
     dress,
     empty,
     legend,
     log_ticks,
+    markers,
     one_axes,
     runs_of,
 )
@@ -40,12 +40,12 @@ def share_informed(
     if not len(spreads):
         return empty(ax, "nobody spread anything")
     runs = runs_of(spreads)
-    palette, style = colours(runs), dashes(runs)
-    for i, run in enumerate(runs):
+    palette, style, marks = colours(runs), dashes(runs), markers(runs)
+    for run in runs:
         frame = spreads[spreads["run"] == run]
         x, y = frame["cycle"].to_numpy(dtype=float), 100.0 * frame["share"].to_numpy(dtype=float)
         ax.plot(
-            x, y, color=palette[run], marker=MARKERS[i % len(MARKERS)], linestyle=style[run], markersize=4.0,
+            x, y, color=palette[run], marker=marks[run], linestyle=style[run], markersize=4.0,
             linewidth=1.3, label=run,
         )  # fmt: skip
         if theory is not None and run in theory:
@@ -73,13 +73,13 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if not len(points):
         return empty(ax, "no points")
     runs = runs_of(points)
-    palette, style = colours(runs), dashes(runs)
+    palette, style, marks = colours(runs), dashes(runs), markers(runs)
     seen = points.loc[points["residue"] > 0, "residue"]
     foot = 0.3 * float(seen.min()) if len(seen) else 1e-4
     m = np.linspace(0.8 * float(points["traffic"].min()), 1.05 * float(points["traffic"].max()), 100)
     m = m[np.exp(-m) > foot]
     ax.plot(m, np.exp(-m), color=GREY, linestyle=":", linewidth=1.6, label="exp(-m)")
-    for i, run in enumerate(runs):
+    for run in runs:
         frame = points[points["run"] == run].sort_values("traffic")
         x, y = frame["traffic"].to_numpy(dtype=float), frame["residue"].to_numpy(dtype=float)
         ax.plot(x, np.maximum(y, foot), color=palette[run], linestyle=style[run], linewidth=1.0, alpha=0.6)
@@ -87,7 +87,7 @@ def residue_by_traffic(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             here = (y == 0) == hollow
             face = "white" if hollow else palette[run]
             ax.plot(
-                x[here], np.maximum(y[here], foot), linestyle="", marker=MARKERS[i % len(MARKERS)], markersize=5.5,
+                x[here], np.maximum(y[here], foot), linestyle="", marker=marks[run], markersize=5.5,
                 color=palette[run], markerfacecolor=face, label=None if hollow else run,
             )  # fmt: skip
     if (points["residue"] == 0).any():
@@ -113,7 +113,7 @@ def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if not len(points):
         return empty(ax, "no points")
     runs = runs_of(points)
-    palette, style = colours(runs), dashes(runs)
+    palette, style, marks = colours(runs), dashes(runs), markers(runs)
     some = points.loc[points["false_per_hour"] > 0, "false_per_hour"]
     edge = 0.4 * float(some.min()) if len(some) else 1.0
     for i, run in enumerate(runs):
@@ -121,7 +121,7 @@ def detection_tradeoff(points: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         x = np.maximum(frame["false_per_hour"].to_numpy(dtype=float), edge)
         y = frame["detection"].to_numpy(dtype=float)
         ax.plot(
-            x, y, color=palette[run], marker=MARKERS[i % len(MARKERS)], linestyle=style[run], markersize=5.5,
+            x, y, color=palette[run], marker=marks[run], linestyle=style[run], markersize=5.5,
             linewidth=1.2, label=run,
         )  # fmt: skip
         above = i % 3 != 1  # neighbouring lines are close: the second has its labels below and to the left

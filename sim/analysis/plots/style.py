@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from textwrap import wrap
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +22,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from sim.analysis.plots.fonts import with_fonts
+from sim.analysis.plots.identity import places
+from sim.analysis.plots.looks import look
 from sim.analysis.quantities import Quantity, Scale, quantity
 from sim.analysis.store import atomic
 from sim.settings import field_path
@@ -28,6 +32,7 @@ from sim.settings import field_path
 __all__ = [
     "DASHES",
     "GREY",
+    "HATCHES",
     "MARKERS",
     "PALETTE",
     "SHADE",
@@ -37,9 +42,12 @@ __all__ = [
     "dress",
     "empty",
     "field_label",
+    "finding",
+    "hatches",
     "label_of",
     "legend",
     "log_ticks",
+    "markers",
     "natural",
     "one_axes",
     "runs_of",
@@ -56,11 +64,10 @@ MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.4, 1.4, 1.4)), (0, (2.6, 1.2)))
 """Line styles: where lines coincide, the lower line is visible through the gaps of the upper line."""
 
+HATCHES: tuple[str, ...] = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++")
+
 GREY = "#6E6E6E"
 SHADE = "#D9D9D9"
-
-_TEXT = 9.0
-_SMALL = 8.0
 
 
 def runs_of(frame: pd.DataFrame) -> list[str]:
@@ -69,8 +76,19 @@ def runs_of(frame: pd.DataFrame) -> list[str]:
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name, by its place."""
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
+    """A colour for each name: a protocol has one of its own, further names get those that are free, in order."""
+    return {name: PALETTE[place] for name, place in places(names, len(PALETTE), 0).items()}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """A marker for each name, as `colours` does it."""
+    return {name: MARKERS[place] for name, place in places(names, len(MARKERS), 1).items()}
+
+
+def hatches(names: Iterable[str]) -> dict[str, str]:
+    """A hatching of bars for each name, where the style has them (`sim.analysis.plots.looks`); else none."""
+    each = list(dict.fromkeys(names))
+    return {name: HATCHES[i % len(HATCHES)] if look().hatched else "" for i, name in enumerate(each)}
 
 
 def dashes(names: Iterable[str]) -> dict[str, Any]:
@@ -91,18 +109,28 @@ def empty(ax: Axes, sentence: str) -> Axes:
     ax.grid(False)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=_TEXT, color=GREY)
+    ax.text(
+        0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=look().text, color=GREY
+    )
     return ax
 
 
-def one_axes(ax: Axes | None, width: float = 6.4, height: float = 3.6) -> Axes:
-    """The Axes to draw on, in the common style: `ax`, or the Axes of a new figure of this size (inches)."""
-    if ax is None:
-        from matplotlib import pyplot
+def one_axes(ax: Axes | None, width: float = 6.4, height: float | None = None) -> Axes:
+    """The Axes to draw on, in the common style: `ax`, or the Axes of a new figure.
 
-        _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
+    Its size in inches is that of the style that holds (`Look.size`); `height`: what the rows of the chart need.
+    """
+    if ax is None:
+        ax = _new(1, look().size(width, height))[0]
     dress(ax)
     return ax
+
+
+def _new(rows: int, size: tuple[float, float]) -> list[Axes]:
+    from matplotlib import pyplot
+
+    _, axes = pyplot.subplots(rows, 1, sharex=True, squeeze=False, figsize=size, layout="constrained")
+    return list(axes.ravel())
 
 
 def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) -> np.ndarray[Any, Any]:
@@ -112,9 +140,7 @@ def stacked_axes(ax: Any, rows: int, width: float = 6.4, height: float = 4.4) ->
         ValueError: `ax` has another number of Axes.
     """
     if ax is None:
-        from matplotlib import pyplot
-
-        _, ax = pyplot.subplots(rows, 1, sharex=True, figsize=(width, height), layout="constrained")
+        ax = _new(rows, look().size(width, None, height))
     axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(axes) != rows:
         raise ValueError(f"this chart needs {rows} axes, got {len(axes)}")
@@ -133,9 +159,9 @@ def dress(ax: Axes) -> None:
         ax.spines[side].set_color(GREY)
     ax.set_axisbelow(True)
     ax.grid(True, color="#E5E5E5", linewidth=0.7)
-    ax.tick_params(color=GREY, labelsize=_SMALL)
-    ax.xaxis.label.set_fontsize(_TEXT)
-    ax.yaxis.label.set_fontsize(_TEXT)
+    ax.tick_params(color=GREY, labelsize=look().small)
+    ax.xaxis.label.set_fontsize(look().text)
+    ax.yaxis.label.set_fontsize(look().text)
 
 
 def label_of(known: Quantity, scale: Scale) -> str:
@@ -165,8 +191,8 @@ def _fitting(letters: Sequence[int], width: float) -> int:
         rows, longer = divmod(len(letters), columns)
         heads = [column * rows + min(column, longer) for column in range(columns + 1)]
         longest = [max(letters[head:after]) for head, after in pairwise(heads)]
-        # A letter of 8 points is about 0.062 inches wide; line and gaps take as much as seven.
-        if sum(0.062 * (most + 7) for most in longest) <= width:
+        # A letter is about 0.56 as wide as its size; line and gaps take as much as seven.
+        if sum(0.56 * look().small / 72.0 * (most + 7) for most in longest) <= width:
             return columns
     return 1
 
@@ -179,9 +205,12 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def legend(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
-    """A legend above the Axes, in as many columns as fit its width; no legend if there are no entries."""
+    """A legend above the Axes, in as many columns as fit its width; no legend if there are no entries.
+
+    On a slide, lines have their names at their ends instead, where these fit.
+    """
     made: Sequence[Any] = ax.get_legend_handles_labels()[0] if handles is None else handles
-    if not made:
+    if not made or (look().direct and _named_at_ends(ax, [str(handle.get_label()) for handle in made])):
         return
     figure = ax.get_figure(root=True)
     width = (figure.get_size_inches()[0] if figure is not None else 6.4) * ax.get_position().width
@@ -192,11 +221,53 @@ def legend(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> No
         borderaxespad=0.0,
         ncols=_fitting([len(str(handle.get_label())) for handle in made], width),
         frameon=False,
-        fontsize=_SMALL,
+        fontsize=look().small,
         handlelength=1.8,
         columnspacing=1.4,
         **options,
     )
+
+
+def _named_at_ends(ax: Axes, names: Sequence[str]) -> bool:
+    """Write the name of each line at its right end, if all end near the right edge and the names do not overlap."""
+    lines = {str(line.get_label()): line for line in ax.lines if np.size(line.get_xdata())}
+    if not set(names) <= set(lines):
+        return False
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    tall = 72.0 * figure.get_figheight() * ax.get_position().height
+    ends = {name: np.asarray(lines[name].get_xydata(), dtype=float)[-1] for name in names}
+    to_axes = ax.transData + ax.transAxes.inverted()
+    at = np.array([to_axes.transform(end) for end in ends.values()])
+    apart = np.diff(np.sort(at[:, 1])) * tall
+    if not np.isfinite(at).all() or (at[:, 0] < 0.9).any() or (apart < 1.15 * look().text).any():
+        return False
+    for name, end in ends.items():
+        ax.annotate(
+            name,
+            end,
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=look().text,
+            color=lines[name].get_color(),
+            annotation_clip=False,
+        )
+    return True
+
+
+def finding(drawn: Any, text: str) -> None:
+    """Write what a chart shows above it, as a sentence: "EPaxos is quickest in four of five regions".
+
+    `save` writes it into the metadata of the picture, too, as its title.
+    """
+    figure = _figure_of(drawn)
+    if not text.strip():
+        raise ValueError(f"a finding is a sentence, not {text!r}")
+    size = 1.2 * look().text
+    letters = int(72.0 * figure.get_figwidth() / (0.56 * size))
+    figure.suptitle("\n".join(wrap(text, letters)), x=0.01, ha="left", fontsize=size, fontweight="bold")
+    tell(figure, title=text)
 
 
 def _figure_of(drawn: Any) -> Figure:
@@ -262,19 +333,33 @@ def _title_of(figure: Figure) -> str:
     return said or "; ".join(title for title in titles if title) or "; ".join(labels)
 
 
-def save(drawn: Any, path: Path | str, *, dpi: float = 200.0, **facts: Any) -> Path:
+_TYPES: Any = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "quorumlab"}
+"""Fonts are embedded as TrueType, which publishers ask for; in SVG, text is text."""
+
+_DARK = "@media (prefers-color-scheme: dark) {svg {filter: invert(0.9) hue-rotate(180deg)}}"
+"""On a dark page, an SVG is dark with light text, and its hues are the same."""
+
+
+def save(drawn: Any, path: Path | str, *, dpi: float | None = None, **facts: Any) -> Path:
     """Write the figure of these Axes (one, an array of them, or the figure) to `path`, and close it.
 
     The suffix of the path selects the format. The file is written atomically, and equal data give equal bytes: there
-    are no dates, and SVG has stable ids and text as text. The metadata of PNG, SVG and PDF has the title, seed and
-    settings (if `facts`, `tell` or `about` give them) and the version.
+    are no dates, and SVG has stable ids and text as text. PDF embeds fonts as TrueType; on a dark page SVG is dark. The
+    metadata of PNG, SVG and PDF has the title, seed and settings (if `facts`, `tell` or `about` give them) and the
+    version. `dpi`: dots an inch; None: as the style says (200; a slide is 1920 dots wide; a paper has 300).
     """
     from matplotlib import pyplot
 
     figure, target = _figure_of(drawn), Path(path)
+    suffix = target.suffix.lower()
     if facts:
         tell(figure, **facts)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "quorumlab"}), atomic(target) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata=_metadata(figure, target.suffix.lower()))
+    dots = look().dpi_of(figure.get_figwidth()) if dpi is None else dpi
+    with rc_context(_TYPES), with_fonts(figure), atomic(target) as temporary:
+        figure.savefig(temporary, dpi=dots, metadata=_metadata(figure, suffix))
+        if suffix == ".svg":
+            made = Path(temporary)
+            text = made.read_text(encoding="utf-8")
+            made.write_text(text.replace("</style>", f"{_DARK}</style>", 1), encoding="utf-8")
     pyplot.close(figure)
     return target

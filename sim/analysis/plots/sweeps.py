@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from sim.analysis.plots.style import (
-    MARKERS,
     colours,
     dashes,
     empty,
@@ -19,6 +18,7 @@ from sim.analysis.plots.style import (
     label_of,
     legend,
     log_ticks,
+    markers,
     one_axes,
     runs_of,
 )
@@ -35,11 +35,11 @@ def _levels(summaries: pd.DataFrame, field: str, measure: str, run: str, confide
     return intervals(mine, [measure], by=(field,), confidence=confidence).sort_values(field)
 
 
-def _marker(place: int) -> dict[str, Any]:
+def _marker(place: int, marker: str) -> dict[str, Any]:
     """The style of a line's points: every second line has larger, hollow points, so that all points are visible."""
     hollow = place % 2 == 1
     return {
-        "marker": MARKERS[place % len(MARKERS)],
+        "marker": marker,
         "markersize": 6.5 if hollow else 4.5,
         "markerfacecolor": "none" if hollow else None,
     }
@@ -91,13 +91,21 @@ def sweep_lines(
     found = {run: _levels(summaries, field, measure, run, confidence) for run in runs}
     scale = scale_of(known, [value for frame in found.values() for value in frame["mean"]])
     ax = one_axes(ax)
-    palette, style = colours(runs), dashes(runs)
+    palette, style, marks = colours(runs), dashes(runs), list(markers(runs).values())
     for i, (run, frame) in enumerate(found.items()):
         x = frame[field].to_numpy(dtype=float)
         mean, low, high = (
             frame[side].to_numpy(dtype=float) * scale.factor for side in ("mean", "low", "high")
         )
-        ax.plot(x, mean, color=palette[run], linestyle=style[run], linewidth=1.5, label=run, **_marker(i))
+        ax.plot(
+            x,
+            mean,
+            color=palette[run],
+            linestyle=style[run],
+            linewidth=1.5,
+            label=run,
+            **_marker(i, marks[i]),
+        )
         ax.fill_between(x, low, high, color=palette[run], alpha=0.18, linewidth=0)
         _mark_bounds(ax, x, mean, frame, palette[run])
     ax.set_xlabel(field_label(field))
@@ -139,7 +147,7 @@ def throughput_latency(
     up = {run: _levels(summaries, load, latency, run, confidence) for run in runs}
     scale = scale_of(quantity(latency), [value for frame in up.values() for value in frame["mean"]])
     ax = one_axes(ax)
-    palette, style = colours(runs), dashes(runs)
+    palette, style, marks = colours(runs), dashes(runs), list(markers(runs).values())
     for i, run in enumerate(runs):
         x, y = across[run]["mean"].to_numpy(dtype=float), up[run]["mean"].to_numpy(dtype=float) * scale.factor
         left, right = _reach(across[run], 1.0)
@@ -155,7 +163,7 @@ def throughput_latency(
             linewidth=1.5,
             elinewidth=0.9,
             capsize=2,
-            **_marker(i),
+            **_marker(i, marks[i]),
         )
         _mark_bounds(ax, x, y, up[run], palette[run])
     ax.set_xlim(left=0.0)
@@ -168,6 +176,9 @@ def throughput_latency(
         looks = enumerate(runs)
         legend(
             ax,
-            [Line2D([], [], color=palette[r], linestyle=style[r], label=r, **_marker(i)) for i, r in looks],
+            [
+                Line2D([], [], color=palette[r], linestyle=style[r], label=r, **_marker(i, marks[i]))
+                for i, r in looks
+            ],
         )
     return ax

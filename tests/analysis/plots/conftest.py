@@ -153,4 +153,7 @@ def _no_figure_stays_open() -> Iterator[None]:
     yield
     from matplotlib import pyplot
 
+    from sim.plot import style
+
+    style("notebook")
     pyplot.close("all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sim import __version__
+from sim import __version__, plot
 from sim.analysis import plots
 from sim.analysis.anatomy import PARTS
 from sim.analysis.checks import check, history_chart, synthetic
@@ -35,6 +36,7 @@ from sim.analysis.plots import (
     timelines,
 )
 from sim.analysis.plots.style import DASHES, about, dashes, field_label, log_ticks, save, tell
+from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
 
 Frames = dict[str, Any]
 SPAN = {"duration": 30.0, "warmup": 2.0}
@@ -157,6 +159,13 @@ def test_no_chart_is_without_these_rules() -> None:
                 returns = str(inspect.signature(function).return_annotation)
                 found |= {name} if returns == "Axes" or returns.startswith("np.ndarray[Any") else set()
     assert found | {"history_chart"} == set(CHARTS)
+
+
+def test_every_chart_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "charts.md").read_text(encoding="utf-8")
+    methods = [name for of in (RunPlots, ComparisonPlots, SweepPlots) for name in vars(of) if name[0] != "_"]
+    for name in (*CHARTS, *methods, *plots.__all__, *(f"sim.plot.{name}" for name in plot.__all__)):
+        assert re.search(rf"\b{re.escape(name)}\b", page), name
 
 
 @pytest.mark.parametrize("name", CHARTS)
