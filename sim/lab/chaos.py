@@ -38,6 +38,10 @@ __all__ = ["chaos", "chaos_scenario", "progress_bound", "weather"]
 _STORM = 8.0  # simulated seconds of faults
 _STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
 _DRIFT = 0.2  # largest error of the rates of clocks, for systems without a bound
+_LOADS = ((4, 0.02), (4, 0.02), (2, 0.005), (8, 0.02), (10, 0.1))
+"""Clients, and the mean of their think times (seconds): many operations at once let leaders have long tails, and few
+operations leave a system in the state that an election has made."""
+_KEYS = (1, 3, 3, 6)
 _WEIGHTS = {
     "get": 4.0,
     "put": 3.0,
@@ -56,8 +60,8 @@ def chaos_scenario(
     seed: int,
     *,
     storm: float = _STORM,
-    clients: int = 4,
-    keys: int = 3,
+    clients: int | None = None,
+    keys: int | None = None,
     extra_faults: Iterable[Fault] = (),
     options: bool = True,
 ) -> Scenario:
@@ -76,17 +80,20 @@ def chaos_scenario(
     storm:
         Seconds of faults.
     clients, keys:
-        The number of clients, and of keys.
+        The number of clients, and of keys; None: the seed draws them, and how long clients think between operations.
     extra_faults:
         Faults besides those that are drawn.
     """
     streams = Streams(seed)
     if options:
         system = with_options(system, streams)
+    drawn_clients, think = streams["nemesis/load"].choice(_LOADS)
+    clients = drawn_clients if clients is None else clients
+    keys = streams["nemesis/keys"].choice(_KEYS) if keys is None else keys
     return Scenario(
         system=system,
         network=_network(streams["nemesis/network"]),
-        workload=ClosedLoop(clients=clients, think=Exponential(0.02), mix=_mix(system, keys)),
+        workload=ClosedLoop(clients=clients, think=Exponential(think), mix=_mix(system, keys)),
         faults=(*drawn_faults(setting_of(system, storm, clients), streams), *extra_faults),
         duration=storm,
         machines=_machines(system, streams["nemesis/machines"], _disk(streams["nemesis/disks"])),

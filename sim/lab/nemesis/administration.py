@@ -18,7 +18,7 @@ __all__: list[str] = []
     weight=3.0,
 )
 def administration(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
-    """Members come and go, leadership is handed over. Fewer than half of the members ever leave."""
+    """Members come and go, one by one or many at once, and leadership is handed over."""
     served = setting.system.administration
     times = sorted(moment(setting, stream) for _ in range(1 + stream.below(4)))
     joinable = [*setting.spares]
@@ -36,5 +36,6 @@ def administration(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         elif wanted is Join and joinable:
             yield Administer(Join(stream.choice(joinable)), at=at)
         elif wanted is Reconfigure:
-            kept = stream.sample(setting.names, len(setting.names) - stream.below(may_leave + 1))
-            yield Administer(Reconfigure(tuple(kept)), at=at)
+            everyone, usual = (*setting.names, *setting.spares), len(setting.names)
+            size = usual if stream.chance(0.5) else usual - stream.below(may_leave + 1)
+            yield Administer(Reconfigure(tuple(stream.sample(everyone, size))), at=at)

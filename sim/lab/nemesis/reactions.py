@@ -45,7 +45,8 @@ def _no_messages_or_no_crash(setting: Circumstances) -> str:
 
 def _news(setting: Circumstances, stream: Stream) -> list[OnEvent]:
     """One to three changes of roles, and for some a moment more."""
-    event, first, count = stream.choice(setting.news), 1 + stream.below(4), 1 + stream.below(3)
+    events = setting.news if stream.chance(0.7) else setting.events
+    event, first, count = stream.choice(events), 1 + stream.below(4), 1 + stream.below(3)
     delays = [stream.choice((0.0, 0.0, 0.002, 0.02, 0.1)) for _ in range(count)]
     return [OnEvent(event, nth=first + k, delay=delay) for k, delay in enumerate(delays)]
 
@@ -117,3 +118,30 @@ def old_messages(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         until = news if stream.chance(0.5) and most is None else late
         src = stream.choice((None, "leader", "random"))
         yield Hold(of_class, at=at, until=until, src=src, count=count)
+
+
+@kind(Pause, Partition, Crash, Hold, weight=2.0, crashes=True)
+def chain(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """One member meets two to four faults, each soon after the one before: cut off in a pause, down again at once."""
+    crashes = not _may_not_crash(setting)
+    name, at = stream.choice(setting.names), moment(setting, stream) * 0.9
+    for _ in range(2 + stream.below(3)):
+        yield _link_of_chain(setting, stream, name, at, crashes)
+        at += setting.detection * stream.choice((0.02, 0.2, 1.0)) * stream.uniform(0.1, 1.5)
+
+
+def _link_of_chain(setting: Circumstances, stream: Stream, name: str, at: float, crashes: bool) -> Fault:
+    what = stream.choice(
+        ("pause", "cut", "cut", "hold", "crash", "crash") if crashes else ("pause", "cut", "cut", "hold")
+    )
+    length = about(setting, stream) * stream.choice((0.3, 1.0))
+    if what == "crash":
+        return Crash(name, at=at, down=stream.choice((0.02, 0.02, 0.3)), wiped=_wiped(setting, stream))
+    if what == "hold" and setting.messages and setting.system.max_delay is None:
+        ends = stream.choice(({"src": name}, {"dst": name}))
+        return Hold(stream.choice(setting.messages), at=at, until=at + length, **ends)
+    if what == "cut":
+        others = tuple(other for other in setting.names if other != name)
+        groups = ((name,),) if stream.chance(0.3) or not others else ((name,), others)
+        return Partition(groups, at=at, duration=length)
+    return Pause(name, at=at, duration=length)

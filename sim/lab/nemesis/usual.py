@@ -120,7 +120,7 @@ def rolling_restart(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(Repeated, Crash, never=_bounds_members_down, crashes=True)
+@kind(Repeated, Crash, never=_keeps_members_up, crashes=True)
 def restart_loop(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes again and again, soon after each restart."""
     name, down, up = stream.choice(setting.names), stream.choice((0.02, 0.2)), stream.choice((0.05, 0.3, 0.7))
