@@ -38,6 +38,10 @@ class World(Protocol):
     def replicas(self) -> tuple[str, ...]:
         """The members, clients excluded, that are part of the system now."""
 
+    @property
+    def faults_ended(self) -> bool:
+        """Whether nothing goes wrong any more."""
+
     def is_up(self, name: str) -> bool:
         """Whether a member is alive."""
 
@@ -121,12 +125,14 @@ class Scene:
 
 
 def begin(world: World, when: When, stream: BranchingStream) -> Generator[Any, Any, Scene]:
-    """Wait for the time, or for the trigger, at which a fault begins."""
+    """Wait for the time or the trigger at which a fault begins. After all faults have ended, a trigger begins none."""
     if not isinstance(when, Trigger):
         yield world.env.timeout(when)
         return Scene(world, stream)
     there: str = yield world.reached(when.condition)
     yield world.env.timeout(when.delay)
+    if world.faults_ended:
+        yield world.env.event()  # for ever
     return Scene(world, stream, there)
 
 

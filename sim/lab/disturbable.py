@@ -23,6 +23,11 @@ class Disturbable:
     cluster: Cluster
     _calm: bool
 
+    @property
+    def faults_ended(self) -> bool:
+        """Whether nothing goes wrong any more, because `Simulation.calm` was called."""
+        return self._calm
+
     def record(self, node: str, event: str, detail: dict[str, Any]) -> None:
         """Append to the frame ``events``."""
         self.cluster.record(node, event, detail)

@@ -112,7 +112,7 @@ def test_a_cas_that_does_not_match_is_an_answer() -> None:
 
 def test_each_client_asks_for_each_kind_of_its_workload_after_the_storm() -> None:
     system = BasicRaft(nodes=3)
-    scenario = chaos_scenario(system, 2, storm=1.0)  # its clients have a deadline
+    scenario = chaos_scenario(system, 2, storm=1.0, clients=4)  # its clients have a deadline
     run = chaos(system, 2, scenario=scenario)
     assert run.violation is None
     rows = run.operations

@@ -126,6 +126,8 @@ def chain(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     crashes = not _may_not_crash(setting)
     name, at = stream.choice(setting.names), moment(setting, stream) * 0.9
     for _ in range(2 + stream.below(3)):
+        if at >= setting.seconds:
+            return
         yield _link_of_chain(setting, stream, name, at, crashes)
         at += setting.detection * stream.choice((0.02, 0.2, 1.0)) * stream.uniform(0.1, 1.5)
 
@@ -138,8 +140,8 @@ def _link_of_chain(setting: Circumstances, stream: Stream, name: str, at: float,
     if what == "crash":
         return Crash(name, at=at, down=stream.choice((0.02, 0.02, 0.3)), wiped=_wiped(setting, stream))
     if what == "hold" and setting.messages and setting.system.max_delay is None:
-        ends = stream.choice(({"src": name}, {"dst": name}))
-        return Hold(stream.choice(setting.messages), at=at, until=at + length, **ends)
+        src, dst = stream.choice(((name, None), (None, name)))
+        return Hold(stream.choice(setting.messages), at=at, until=at + length, src=src, dst=dst)
     if what == "cut":
         others = tuple(other for other in setting.names if other != name)
         groups = ((name,),) if stream.chance(0.3) or not others else ((name,), others)
