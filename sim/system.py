@@ -14,6 +14,7 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
+from sim.display import Block, TextTable, html_of, plain_repr
 from sim.refusals import refuse_shared_state
 from sim.settings import MOST_MEMBERS, Seconds, Value
 from sim.values import is_message
@@ -274,6 +275,20 @@ class System(Value):
     def consistency(self) -> str | None:
         """The consistency model that it claims, a name for `sim.analysis.checks.check`; None: it claims none."""
         return None
+
+    def _repr_html_(self) -> str:
+        claim = f"It claims to be {self.consistency}." if self.consistency else "It claims no consistency."
+        fields = [f for f in dataclasses.fields(self) if f.init and f.repr]
+        changed = [
+            (f.name, plain_repr(value)) for f in fields if (value := getattr(self, f.name)) != default_of(f)
+        ]
+        settings: list[Block] = []
+        if changed:
+            names, values = zip(*changed, strict=True)
+            settings.append(TextTable([("setting", names, False), ("value", values, False)]))
+        usual = [f.name for f in fields if f.name not in dict(changed)]
+        left = [f"Left at their defaults: {', '.join(usual)}."] if usual else []
+        return html_of([self.label, claim, *settings, *left])
 
     @property
     def label(self) -> str:

@@ -63,6 +63,7 @@ FORBIDDEN = {
 
 # What a protocol author imports: the standard library only.
 ALONE = {
+    "display",
     "durability",
     "handlers",
     "invariants",

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from sim.analysis.quantities import column_of, decimals_for, quantity, scale_of, time_scale
 from sim.analysis.statistics import bounded, intervals
 from sim.arguments import checked
+from sim.display import Block, Column, TextTable, text_lines
 from sim.settings import field_path
 
 __all__ = [
     "MEASURES",
     "comparison_table",
     "difference_table",
+    "measures_table",
     "ratio_lines",
     "region_table",
     "render",
     "sweep_table",
+    "text_table",
     "with_lost",
     "worth_showing",
 ]
@@ -172,8 +176,8 @@ def sweep_table(
 
 
 @checked
-def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
-    """Latency by region as text: one row per system, one column per region, cells "p50 / p99" (means over seeds).
+def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> TextTable:
+    """Latency by region: one row per system, one column per region, cells "p50 / p99" (means over seeds).
 
     Args:
         latencies: columns `run, seed, region, p50, p99` (seconds), and `p99_at_least` (whether p99 is a lower bound).
@@ -181,7 +185,7 @@ def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
     """
     scale = time_scale(latencies["p50"])
     systems = list(dict.fromkeys(latencies["run"]))
-    columns: list[tuple[str, list[str], bool]] = [("system", systems, False)]
+    columns: list[Column] = [("system", systems, False)]
     found = list(dict.fromkeys(latencies["region"]))
     for region in sorted(found, key=lambda name: order.index(name) if name in order else len(order)):
         cells = [
@@ -189,8 +193,7 @@ def region_table(latencies: pd.DataFrame, *, order: Sequence[str] = ()) -> str:
             for run in systems
         ]
         columns.append((str(region), cells, True))
-    lines = _lines(columns, "  ", "", lambda width, _: "─" * width)
-    return "\n".join([f"p50 / p99 [{scale.unit}] of clients in", *lines])
+    return TextTable(columns, f"p50 / p99 [{scale.unit}] of clients in")
 
 
 def _pair(rows: pd.DataFrame, factor: float) -> str:
@@ -209,6 +212,26 @@ def worth_showing(summaries: pd.DataFrame, measure: str) -> bool:
     if measure in _RARE:
         return measure in summaries.columns and bool((summaries[measure] > 0).any())
     return measure not in summaries.columns or bool(summaries[measure].notna().any())
+
+
+@checked
+def measures_table(measures: Mapping[str, Any]) -> TextTable:
+    """The measures of one run, one a row, in suitable units; those without a value are left out.
+
+    ``measures``: name → value; ``<name>_at_least``, if it is there and not 0, says that the value is a lower bound.
+    """
+    heads, cells = [], []
+    for name, value in measures.items():
+        if name.endswith("_at_least") or math.isnan(value) or (name in _RARE and not value):
+            continue
+        known = quantity(name)
+        scale = scale_of(known, [value])
+        shown = value * scale.factor
+        bound = "≥ " if measures.get(f"{name}_at_least", 0.0) > 0.0 else ""
+        unit = f" {scale.unit}" if scale.unit else ""
+        heads.append(known.label)
+        cells.append(f"{bound}{shown:,.{decimals_for([shown])}f}{unit}")
+    return TextTable([("measure", heads, False), ("value", cells, False)])
 
 
 @checked
@@ -269,9 +292,9 @@ def _column(table: pd.DataFrame, measure: str, signed: bool) -> tuple[str, list[
     return (f"{head} [{scale.unit}]" if scale.unit else head), cells
 
 
-def _columns(table: pd.DataFrame, signed: bool) -> list[tuple[str, list[str], bool]]:
+def _columns(table: pd.DataFrame, signed: bool) -> list[Column]:
     """(head, cells, whether the cells are numbers) for each column to show."""
-    columns: list[tuple[str, list[str], bool]] = []
+    columns: list[Column] = []
     for name in _leading(table):
         cells = [_plain(value) for value in table[name]]
         if name == "system" and "unsafe" in table.columns:
@@ -306,32 +329,6 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _lines(
-    columns: Sequence[tuple[str, list[str], bool]], joint: str, edge: str, rule: Callable[[int, bool], str]
-) -> list[str]:
-    widths = [max(len(head), *(len(cell) for cell in cells)) for head, cells, _ in columns]
-
-    def line(parts: Sequence[str]) -> str:
-        return (edge + joint.join(parts) + edge[::-1]).rstrip()
-
-    def pad(text: str, width: int, numbers: bool) -> str:
-        return text.rjust(width) if numbers else text.ljust(width)
-
-    numeric = [numbers for *_, numbers in columns]
-    # The cells of a column of numbers get equal lengths, so that decimal points and ± are aligned.
-    blocks = [
-        [cell.ljust(max(map(len, cells))) if numbers else cell for cell in cells]
-        for _, cells, numbers in columns
-    ]
-    heads = [pad(head, width, n) for (head, *_), width, n in zip(columns, widths, numeric, strict=True)]
-    rules = [rule(width, n) for width, n in zip(widths, numeric, strict=True)]
-    rows = [
-        line([pad(cell, width, n) for cell, width, n in zip(cells, widths, numeric, strict=True)])
-        for cells in zip(*blocks, strict=True)
-    ]
-    return [line(heads), line(rules), *rows]
-
-
 @checked
 def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False) -> str:
     """A comparison table as aligned text (or Markdown), with times in suitable units.
@@ -340,11 +337,17 @@ def render(table: pd.DataFrame, *, markdown: bool = False, signed: bool = False)
     for a single seed). "≥" means a lower bound, because operations were not answered. "–" means that the measure does
     not apply. `signed` writes a plus before positive numbers, for tables of differences.
     """
-    if not len(table):
-        return "(no runs)"
-    columns = _columns(table, signed)
+    found = text_table(table, signed=signed)
+    if isinstance(found, str):
+        return found
     if markdown:
         return "\n".join(
-            _lines(columns, " | ", "| ", lambda width, n: "-" * (width - 1) + (":" if n else "-"))
+            text_lines(found.columns, " | ", "| ", lambda width, n: "-" * (width - 1) + (":" if n else "-"))
         )
-    return "\n".join(_lines(columns, "  ", "", lambda width, _: "─" * width))
+    return found.text()
+
+
+@checked
+def text_table(table: pd.DataFrame, *, signed: bool = False) -> Block:
+    """A comparison table as `render` shows it, for text and HTML; a word where there are no runs."""
+    return TextTable(_columns(table, signed)) if len(table) else "(no runs)"

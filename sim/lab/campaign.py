@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
+from sim.display import Displayed
 from sim.lab.chaos import chaos_scenario
 from sim.lab.jobs import Failed, RunGrid, RunTask, perform, refuse_all_failed
 from sim.lab.labels import label_all
@@ -29,7 +30,7 @@ _STATUSES = ("valid", "unknown", "no claim", "invalid")
 
 
 @dataclass(frozen=True)
-class Campaign:
+class Campaign(Displayed):
     """The storms of a campaign: ``runs`` and their ``checks``, and those that gave no result (``failed``)."""
 
     labels: tuple[str, ...]
@@ -61,6 +62,10 @@ class Campaign:
             row: dict[str, object] = {"system": label, "storms": counts.total() + failed}
             rows.append(row | {status: counts[status] for status in _STATUSES} | {"failed": failed})
         return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        lost = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<Campaign of {', '.join(self.labels)}: {len(self.runs)} storms, {len(self.broken)} broken{lost}>"
 
     def text(self) -> str:
         """The table, and a line for each storm that broke something or failed."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.arguments import checked_but, checked_methods
+from sim.display import Block, Displayed, text_of_blocks
 from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.fairness import fair, sized
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sim.analysis.quantities import Quantity
     from sim.lab.plots import ComparisonPlots
 
-__all__ = ["Comparison", "compare", "outcome", "together"]
+__all__ = ["Comparison", "compare", "counted_runs", "outcome", "together"]
 
 
 @checked_but("systems", "scenario", "seeds")
@@ -178,6 +179,13 @@ def _outcome(checks: Iterable[Check | None]) -> str:
     return f"{claimed.count('valid')}/{len(claimed)} valid{unknown}"
 
 
+def counted_runs(runs: Sequence[Run], failed: Sequence[Failed]) -> str:
+    """How many runs there are, under how many seeds, for a repr."""
+    seeds = len({run.seed for run in runs})
+    lost = f", {len(failed)} failed" if failed else ""
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}, {seeds} seed{'s' * (seeds != 1)}{lost}"
+
+
 def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
     """One frame of several runs, with the columns ``run`` and ``seed``; operations of closed loops have weights."""
     import pandas as pd
@@ -192,7 +200,7 @@ def together(runs: Sequence[Run], name: str) -> pd.DataFrame:
 
 @checked_methods
 @in_own_words
-class Comparison(MeasuredSettings):
+class Comparison(Displayed, MeasuredSettings):
     """Runs of several systems under the same seeds.
 
     Attributes: ``scenarios`` (label -> scenario that ran), ``systems`` (label -> system as it was given), ``runs``,
@@ -317,9 +325,13 @@ class Comparison(MeasuredSettings):
 
     def text(self, measures: Sequence[str] | None = None) -> str:
         """The table for a terminal, with the common settings, latency by region, and notes for the reader."""
-        from sim.analysis.tables import region_table, render
+        return text_of_blocks(self.blocks(measures))
 
-        blocks = [self.heading, render(self.table(measures))]
+    def blocks(self, measures: Sequence[str] | None = None) -> list[Block]:
+        """The parts of its `text`."""
+        from sim.analysis.tables import region_table, text_table
+
+        blocks: list[Block] = [self.heading, text_table(self.table(measures))]
         regions = self.by_region()
         if regions["region"].nunique() > 1:
             blocks.append(region_table(regions, order=next(iter(self.scenarios.values())).network.regions))
@@ -330,9 +342,10 @@ class Comparison(MeasuredSettings):
             *notes(list(self.scenarios.values())),
             *map(str, self.failed),
         ]
-        return "\n".join(
-            [blocks[0], *(f"\n{block}" for block in blocks[1:]), *([""] if lines else []), *lines]
-        )
+        return [*blocks, *(["\n".join(lines)] if lines else [])]
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(self.scenarios)}: {counted_runs(self.runs, self.failed)}>"
 
     @property
     def heading(self) -> str:

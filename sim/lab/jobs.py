@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.display import Displayed
 from sim.lab.bars import RunsBar
 from sim.lab.light import lighten
 from sim.lab.run import Check, Run
@@ -82,7 +83,7 @@ class RunTask:
 
 
 @dataclass(frozen=True)
-class Failed:
+class Failed(Displayed):
     """A run that failed: its ``label`` and ``seed``, why (``reason``), and its ``point`` in a sweep."""
 
     label: str

@@ -38,6 +38,7 @@ from math import comb, inf, nan
 from typing import TYPE_CHECKING
 
 from sim.arguments import checked
+from sim.display import Displayed
 from sim.kernel import Streams
 from sim.lab.application_model import application_of
 from sim.lab.scenario import Scenario
@@ -74,7 +75,7 @@ class Awaited:
 
 
 @dataclass(frozen=True)
-class Liveness:
+class Liveness(Displayed):
     """The result of `measure_liveness`. Times are in election timeouts.
 
     Attributes
@@ -133,6 +134,17 @@ class Liveness:
 
         rows = [(r.seed, r.situation, r.leader, r.write) for r in self.waits]
         return pd.DataFrame(rows, columns=["seed", "situation", "leader", "write"])
+
+    def __repr__(self) -> str:
+        return f"<Liveness of {self.system}: {self.status}, {len(self.waits)} waits>"
+
+    def text(self) -> str:
+        """The claim, whether it holds, and the table."""
+        claim = (
+            f"a leader within {self.leader_within:g} election timeouts, a write within {self.write_within:g}"
+        )
+        head = f"{self.system}: {claim}, in {self.share:.0%} of runs: {self.status}"
+        return f"{head}\n\n{self.table().to_string()}"
 
     def table(self) -> pd.DataFrame:
         """One row per situation: seeds, late seeds, and the median, 99th percentile and maximum of both times."""

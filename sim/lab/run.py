@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sim.arguments import checked_methods
+from sim.display import Block, Displayed, text_of_blocks
 from sim.lab.application_model import application_of, judge_by
 from sim.lab.labels import describe
 from sim.lab.led import leader_groups
@@ -38,7 +39,7 @@ __all__ = ["AUTO", "Check", "Run", "execute", "finish_broken"]
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Displayed):
     """The verdicts on a run.
 
     Attributes
@@ -82,7 +83,7 @@ class Check:
 
 
 @checked_methods
-class Run:
+class Run(Displayed):
     """The result of a scenario under a seed. Frames are built at first use.
 
     Attributes
@@ -463,6 +464,23 @@ class Run:
         from sim.lab.saved import save_run
 
         return save_run(self, folder)
+
+    def text(self) -> str:
+        """Its measures, and what broke; the history is judged by `check`."""
+        return text_of_blocks(self.blocks())
+
+    def blocks(self) -> list[Block]:
+        """The parts of its `text`."""
+        from sim.analysis.quantities import known_quantities
+        from sim.analysis.tables import measures_table
+        from sim.lab.own import measures_of
+
+        with known_quantities(measure.quantity for measure in measures_of([self.scenario])):
+            table = measures_table(self.measures())
+        named = f"{self.scenario.name}: " if self.scenario.name else ""
+        head = f"{named}{self.label}, seed {self.seed}: {self.ended:g} s simulated, {self.events_processed:,} events"
+        broken = [] if self.violation is None else [f"BROKEN: {self.violation}"]
+        return [head, table, *broken]
 
     def __repr__(self) -> str:
         return f"<Run of {self.label}, seed {self.seed}: {self.ended:g} s simulated, {self.events_processed} events>"

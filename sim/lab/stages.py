@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from sim.display import Displayed
 from sim.lab.jobs import RunResult, refuse_all_failed
 from sim.lab.seeds import seed_list
 from sim.lab.work import Failure, Work
@@ -55,7 +56,7 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Stages:
+class Stages(Displayed):
     """The result for an aim: the number of seeds after each stage, and the measures that are too imprecise."""
 
     aim: Aim

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sim.arguments import checked, checked_methods
-from sim.lab.compare import outcome, together
+from sim.display import Block, Displayed, text_of_blocks
+from sim.lab.compare import counted_runs, outcome, together
 from sim.lab.conditions import conditions, notes, warmups
 from sim.lab.grid import SYSTEM, grid, plain_value
 from sim.lab.jobs import Failed, RunGrid, RunResult, RunTask, failures_frame, perform
@@ -36,7 +37,7 @@ __all__ = ["Sweep", "refuse_overwriting", "sweep"]
 
 @checked_methods
 @in_own_words
-class Sweep(MeasuredSettings):
+class Sweep(Displayed, MeasuredSettings):
     """Runs of a scenario with varied fields.
 
     Attributes: ``fields`` (the names of the varied fields), ``points`` (a mapping field -> value for each run),
@@ -122,7 +123,11 @@ class Sweep(MeasuredSettings):
 
     def text(self, measures: Iterable[str] | None = None) -> str:
         """The table as text for a terminal, with notes for the reader."""
-        from sim.analysis.tables import render
+        return text_of_blocks(self.blocks(measures))
+
+    def blocks(self, measures: Iterable[str] | None = None) -> list[Block]:
+        """The parts of its `text`."""
+        from sim.analysis.tables import text_table
 
         lines = [
             *stages_told(self.stages),
@@ -134,7 +139,11 @@ class Sweep(MeasuredSettings):
             repr(self._plain(point, run.label)) for point, run in zip(self.points, self.runs, strict=True)
         )
         heading = conditions(self.scenarios, (), list(seeds.values()))
-        return "\n".join([heading, "", render(self.table(measures)), *([""] if lines else []), *lines])
+        return [heading, text_table(self.table(measures)), *(["\n".join(lines)] if lines else [])]
+
+    def __repr__(self) -> str:
+        varied = ", ".join(map(field_path, self.fields)) or "nothing"
+        return f"<Sweep of {varied.replace('__', '.')}: {counted_runs(self.runs, self.failed)}>"
 
     def pooled(self, quantiles: Sequence[float] = (0.5, 0.95, 0.99, 0.999)) -> pd.DataFrame:
         """At each point: quantiles of the latencies of all its runs together, each within 1 %, from their sketches.

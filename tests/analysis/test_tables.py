@@ -217,7 +217,9 @@ def test_latency_by_region_is_a_column_each_with_bounds() -> None:
         for seed in (0, 1)
         if (run, region) != ("ABD", "tokyo")
     ]
-    title, head, _, raft, abd = region_table(pd.DataFrame(rows), order=("virginia", "tokyo")).splitlines()
+    title, head, _, raft, abd = (
+        region_table(pd.DataFrame(rows), order=("virginia", "tokyo")).text().splitlines()
+    )
     assert title == "p50 / p99 [ms] of clients in"
     assert head.split() == ["system", "virginia", "tokyo"]
     assert raft.split() == ["Raft", "50", "/", "≥", "1,500", "200", "/", "≥", "1,500"]

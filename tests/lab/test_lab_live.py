@@ -148,7 +148,7 @@ def test_what_is_held_or_released_is_said_by_a_function() -> None:
 def test_what_one_looks_at_is_an_attribute_and_what_acts_is_a_method() -> None:
     """One way: a public method of a simulation takes an argument, or changes something."""
     act = {"step", "settle"}  # they answer, too
-    tell = {"script", "text"}  # work that makes a text, as on every other result
+    tell = {"script", "text", "blocks"}  # work that makes a text, as on every other result
     for name, method in inspect.getmembers(Simulation, inspect.isfunction):
         if not name.startswith("_") and len(inspect.signature(method).parameters) == 1:
             returned = inspect.signature(method).return_annotation

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from sim.display import Displayed
+
 __all__ = ["HistoryOperation", "Verdict", "name", "seconds", "show"]
 
 
@@ -101,7 +103,7 @@ def seconds(time: float | int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Displayed):
     """The outcome of a check.
 
     Attributes

@@ -8,6 +8,7 @@ from itertools import combinations
 from math import expm1, isinf, sqrt
 from typing import TYPE_CHECKING
 
+from sim.display import Displayed
 from sim.lab.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Fitted(Displayed):
     """One parameter of the machines.
 
     Attributes
@@ -54,7 +55,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Displayed):
     """A scenario with fitted machines, and how far to trust it.
 
     Attributes
@@ -152,8 +153,9 @@ class Calibration:
             )
         return "\n".join([*lines, *self.notes])
 
-    def __str__(self) -> str:
-        return self.text()
+    def __repr__(self) -> str:
+        told = ", ".join(parameter.name for parameter in self.parameters)
+        return f"<Calibration of {told} at {len({row[self.axis] for row in self.rows})} loads>"
 
 
 def _open(parameter: Fitted) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from sim.arguments import checked_but
+from sim.display import Displayed
 from sim.kernel import Streams
 from sim.lab.bars import RunsBar
 from sim.lab.chaos import chaos_scenario
@@ -43,7 +44,7 @@ _MOST_FINDS = 3
 
 
 @dataclass(frozen=True)
-class Find:
+class Find(Displayed):
     """Something that broke.
 
     Attributes
@@ -67,6 +68,9 @@ class Find:
         words = re.sub(r"[^a-z0-9]+", "-", self.broken.invariant.casefold()).strip("-")
         return f"{self.number}-{words}"[:60]
 
+    def __repr__(self) -> str:
+        return f"<Find in run {self.number}: {self.broken.invariant}>"
+
     def text(self) -> str:
         """What broke, and its story."""
         counted = ((self.faults, "fault"), (self.operations, "operation"))
@@ -76,7 +80,7 @@ class Find:
 
 
 @dataclass(frozen=True)
-class Fuzzed:
+class Fuzzed(Displayed):
     """The result of fuzzing a system.
 
     Attributes
@@ -95,6 +99,11 @@ class Fuzzed:
     def ok(self) -> bool:
         """Whether nothing broke, and each run gave a result."""
         return not self.finds and not self.failed
+
+    def __repr__(self) -> str:
+        broke = ", ".join(find.broken.invariant for find in self.finds) or "nothing"
+        lost = f", {len(self.failed)} failed" if self.failed else ""
+        return f"<Fuzzed {self.label}: {broke} broke in {self.runs} runs{lost}>"
 
     def text(self) -> str:
         """What was found, and what was reached."""

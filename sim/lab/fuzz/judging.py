@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sim.analysis.checks import canonical
+from sim.display import Displayed
 from sim.system import LivenessViolation
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _KEEPS_WRITES = frozenset({"linearizable", "sequential"})
 
 
 @dataclass(frozen=True)
-class Breakage:
+class Breakage(Displayed):
     """What broke in a run.
 
     Attributes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.arguments import checked
+from sim.display import Displayed
 from sim.faults.strike import Strike
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.playing import Played, play
@@ -33,7 +34,7 @@ class NotPlayable(ValueError):
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Displayed):
     """A schedule in which something broke.
 
     Attributes
@@ -54,6 +55,13 @@ class Replay:
         if played.broken is None:
             raise ValueError(f"nothing breaks in {scenario.system.label} with seed {seed}")
         return cls(scenario, seed, played.broken, played.run.digest(), version())
+
+    def __repr__(self) -> str:
+        return f"<Replay of {self.scenario.system.label}, seed {self.seed}: {self.broken.invariant}>"
+
+    def text(self) -> str:
+        """What broke, in which schedule."""
+        return f"{self.scenario.system.label}, seed {self.seed}: {self.broken}\nmade by {self.version}"
 
     def to_json(self) -> str:
         """Its file. Raises ValueError, with the path, if the scenario has no written form."""
@@ -82,11 +90,14 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class Replayed(Displayed):
     """A replay that was played again."""
 
     replay: Replay
     played: Played
+
+    def __repr__(self) -> str:
+        return f"<Replayed {self.replay.scenario.system.label}, seed {self.replay.seed}: {self.outcome}>"
 
     @property
     def outcome(self) -> Literal["same", "nothing", "other"]:

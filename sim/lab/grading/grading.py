@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sim.arguments import checked
+from sim.display import Displayed
 from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.replaying import story_of
 from sim.lab.fuzz.shrinking import shrink_schedule
@@ -34,7 +35,7 @@ _MOST = sum(WORTH.values())
 
 
 @dataclass(frozen=True)
-class Lost:
+class Lost(Displayed):
     """A point that a submission loses.
 
     Attributes
@@ -48,9 +49,15 @@ class Lost:
     seed: int | None = None
     story: str = ""
 
+    def text(self) -> str:
+        """The point, what it was lost for, and the story."""
+        where = "over many elections" if self.seed is None else f"storm {self.seed}"
+        told = [f"-{WORTH[self.point]} {self.point}", f"{where}: {self.reason}"]
+        return "\n".join([*told, *(["", self.story.rstrip()] if self.story else [])])
+
 
 @dataclass(frozen=True)
-class Grade:
+class Grade(Displayed):
     """The grade of a submission.
 
     Attributes
@@ -86,10 +93,7 @@ class Grade:
             return f"{head}: {self.error}"
         told = [f"{head} ({self.storms} storms)"]
         for lost in self.lost:
-            where = "over many elections" if lost.seed is None else f"storm {lost.seed}"
-            told += ["", f"-{WORTH[lost.point]} {lost.point}", f"{where}: {lost.reason}"]
-            if lost.story:
-                told += ["", lost.story.rstrip()]
+            told += ["", lost.text()]
         return "\n".join(told)
 
 

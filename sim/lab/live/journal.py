@@ -21,7 +21,7 @@ C = TypeVar("C", bound=type)
 LOOKS = frozenset(
     {
         *("is_up", "is_well", "find", "everyone", "reached", "disk_failure"),
-        *("run", "step", "back", "script", "text"),
+        *("run", "step", "back", "script", "text", "blocks"),
     }
 )
 """The public methods of a simulation that are no interventions: they look, or have their own entries."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sim.arguments import checked_methods
+from sim.display import Block, Displayed, text_of_blocks
 from sim.faults.partitions import between
 from sim.lab.disturbable import Disturbable
+from sim.lab.labels import describe
 from sim.lab.live.journal import Journal, JournalEntry, keeps_journal
 from sim.network.detention import Detention
 from sim.settings import Seconds
 
 if TYPE_CHECKING:
     from sim.lab.scenario import Scenario
+    from sim.lab.simulation import Simulation
 
 __all__ = ["Session"]
 
@@ -24,7 +27,7 @@ Group = str | Sequence[str]
 
 @keeps_journal
 @checked_methods
-class Session(Disturbable):
+class Session(Displayed, Disturbable):
     """The part of a simulation for users who are in it: each intervention is noted (`sim.lab.live.journal`)."""
 
     scenario: Scenario
@@ -146,6 +149,26 @@ class Session(Disturbable):
         """A difference of two times without its rounding: the time of an entry, if it is so near."""
         entries = self._journal.entries
         return next((e.time for e in entries if abs(e.time - time) < _ROUNDING), round(time, _DECIMALS))
+
+    def text(self) -> str:
+        """What it shows of itself: the time, and of each member its state, role, term and log, in short."""
+        return text_of_blocks(self.blocks())
+
+    def blocks(self) -> list[Block]:
+        """The parts of its `text`."""
+        from sim.lab.live.look import look
+
+        return look(cast("Simulation", self))
+
+    def __repr__(self) -> str:
+        return f"<Simulation of {describe(self.scenario.system)}, seed {self.seed}, at {self.now:.6g} s>"
+
+    def __str__(self) -> str:
+        """Its script; its state instead, with the reason, where the script cannot be written."""
+        try:
+            return self.script()
+        except ValueError as reason:
+            return f"{self.text()}\n\nThere is no script: {reason}"
 
     def script(self) -> str:
         """The Python script that repeats this session: scenario, seed, and each intervention at its simulated time.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sim.display import Displayed
 from sim.lab.reproduce.record import FigureRecord, GroupRecord
 
 __all__ = ["Reproduced", "judged"]
@@ -17,7 +18,7 @@ Status = Literal["identical", "consistent", "different"]
 
 
 @dataclass(frozen=True)
-class Reproduced:
+class Reproduced(Displayed):
     """Whether the repeated runs of a figure gave the same result.
 
     ``identical``: the runs are the same, bit for bit, and so are the numbers. ``consistent``: versions or processor

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.display import Displayed
 from sim.lab.store.database import FILE
 from sim.lab.store.errors import StoreError, speaking
 from sim.lab.store.opening import connect, refuse_foreign, refuse_other
@@ -22,7 +23,7 @@ __all__ = ["GridProgress", "export", "progress", "results"]
 
 
 @dataclass(frozen=True)
-class GridProgress:
+class GridProgress(Displayed):
     """The progress of a grid: its kind and fields, and how many of its runs finished or failed."""
 
     kind: str
