@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sim.arguments import checked_methods
 from sim.lab.labels import same, words
+from sim.lab.led import leader_groups
 from sim.lab.own import in_own_words
 from sim.settings import field_path
 from sim.written.texts import noted
@@ -82,6 +83,17 @@ class RunPlots:
         if self._run.scenario.sample_every is None:
             raise ValueError("a heat map needs samples: run the scenario with sample_every=...")
         return self._note(plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span))
+
+    def leaders(self, *, ax: Axes | None = None) -> Axes:
+        """Who led when, faults shaded. ValueError for a system without a leader."""
+        from sim.analysis import plots
+        from sim.analysis.leadership import reigns
+
+        led = leader_groups(self._run.scenario.resolved)
+        if led is None:
+            raise ValueError(f"nobody leads in {self._run.label}: it has no leader to draw")
+        found = reigns(self._run.events, led, duration=self._run.ended)
+        return self._note(plots.leader_lanes(found, self._run.events, duration=self._run.ended, ax=ax))
 
     def anatomy(self, *, ax: Axes | None = None) -> Axes:
         """What the operations of each region waited for: the mean latency, cut up along the critical paths.
@@ -270,6 +282,38 @@ class SweepPlots:
         """
         return _noted(_frontier(self._sweep, measures, better, log, ax), *self._told())
 
+    def heatmap(
+        self,
+        measure: str,
+        x: str | None = None,
+        y: str | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """A measure over two swept fields, as a map of colours and numbers (means over seeds).
+
+        ``x``, ``y``: the fields along the axes; None: the first two of those that vary. ``where``: field -> value, to
+        draw only these points. Raises ValueError if fewer than two fields vary, or further ones.
+        """
+        from sim.analysis import plots
+
+        frame = self._at(self._points(where))
+        given = [self._swept(field) for field in (x, y) if field is not None]
+        vary = [name for name in self._sweep.fields if frame[name].nunique(dropna=False) > 1]
+        free = iter([name for name in vary if name not in given])
+        across, up = (self._swept(field) if field is not None else next(free, None) for field in (x, y))
+        if across is None or up is None or across == up:
+            said = f"{across} twice" if across == up and across else ", ".join(vary) or "none"
+            raise ValueError(f"a map needs two fields that vary, not {said}")
+        rest = [name for name in vary if name not in (across, up)]
+        if rest:
+            raise ValueError(
+                f"besides {across} and {up}, {' and '.join(rest)} vary: choose a value by "
+                f"where={{{rest[0]!r}: {frame[rest[0]].tolist()[0]!r}}}"
+            )
+        return _noted(plots.sweep_map(frame, across, up, measure, ax=ax), *self._told())
+
     def _told(self) -> tuple[str, list[Run]]:
         return f"sweep over {' and '.join(map(_words, self._sweep.fields))}", self._sweep.runs
 
@@ -308,9 +352,8 @@ class SweepPlots:
             found[self._swept(field)] = value
         return found
 
-    def _by_line(self, along: str, where: Mapping[str, Any]) -> pd.DataFrame:
-        """The points to draw, with the label of their line in column ``run``."""
-        fields = self._sweep.fields
+    def _at(self, where: Mapping[str, Any]) -> pd.DataFrame:
+        """The summaries of the points with these values."""
         frame = self._sweep.summaries
         for name, value in where.items():
             points = self._sweep.points
@@ -319,6 +362,12 @@ class SweepPlots:
                 known = ", ".join(dict.fromkeys(map(str, frame[name])))
                 raise ValueError(f"{name} was not {getattr(value, 'label', value)} anywhere; it was {known}")
             frame = frame[chosen]
+        return frame
+
+    def _by_line(self, along: str, where: Mapping[str, Any]) -> pd.DataFrame:
+        """The points to draw, with the label of their line in column ``run``."""
+        fields = self._sweep.fields
+        frame = self._at(where)
         rest = [name for name in fields if name != along and frame[name].nunique(dropna=False) > 1]
         if len(rest) > 1:
             raise ValueError(

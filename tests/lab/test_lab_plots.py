@@ -14,13 +14,13 @@ from PIL import Image
 
 from sim import Scenario, compare
 from sim.analysis.plots import save
-from sim.faults import Cut
+from sim.faults import Crash, Cut
 from sim.lab import sweep
 from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
 from sim.lab.story import told
 from sim.lab.sweep import Sweep
 from sim.network import constant, wan
-from sim.protocols import MultiPaxos, Raft
+from sim.protocols import EPaxos, MultiPaxos, Raft
 from sim.workload import OpenLoop
 
 
@@ -103,6 +103,8 @@ def charts(plots: Any, **arguments: Any) -> dict[str, Any]:
                 key: value for key, value in arguments.items() if key in inspect.signature(method).parameters
             }
             measures = ("p50", "p99") if name == "frontier" else ()
+            if name == "heatmap" and len(plots._sweep.fields) < 2:
+                continue
             found[name] = method(*measures, **given)
     return found
 
@@ -117,7 +119,7 @@ def test_every_chart_of_a_run_without_operations_says_so() -> None:
         **charts(SweepPlots(sweep(idle, {"duration": [0.1, 0.2]}, workers=1, progress=None)), measure="p99"),
     }.items():
         said = [text.get_text() for ax in np.atleast_1d(drawn).ravel() for text in ax.texts]
-        if name not in {"space_time", "queue_heatmap"}:  # replicas send heartbeats
+        if name not in {"space_time", "queue_heatmap", "leaders"}:  # replicas elect, and send heartbeats
             assert any(text.startswith("no ") for text in said), name
     pyplot.close("all")
 
@@ -181,3 +183,34 @@ def test_regions_show_the_systems_asked_for_under_the_names_given() -> None:
         both.plot.by_region(systems={"Raft": "x", "Multi-Paxos": "x"})
     with pytest.raises(ValueError, match="systems names none to draw; compared were Raft, Multi-Paxos"):
         both.plot.by_region(systems=[])
+
+
+def test_a_map_has_the_mean_of_each_point_and_needs_two_fields(swept: Sweep) -> None:
+    ax = swept.plot.heatmap("p50")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("system", "offered load (op/s)")
+    means = 1e3 * swept.summaries.groupby(["workload__rate", "system"], sort=False)["p50"].mean()
+    shown = ax.collections[0].get_array()
+    assert shown is not None
+    assert np.asarray(shown).ravel() == pytest.approx(
+        means.unstack()[["Raft", "Multi-Paxos"]].to_numpy().ravel()
+    )
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["100", "300"]
+    turned = swept.plot.heatmap("p50", y="system")
+    assert (turned.get_xlabel(), turned.get_ylabel()) == ("offered load (op/s)", "system")
+    with pytest.raises(ValueError, match="a map needs two fields that vary, not system"):
+        swept.plot.heatmap("p50", where={"workload.rate": 100.0})
+    with pytest.raises(ValueError, match="a map needs two fields that vary, not system twice"):
+        swept.plot.heatmap("p50", "system", "system")
+
+
+def test_the_lanes_of_leaders_are_their_times_and_a_crash_ends_one_with_a_cross() -> None:
+    run = scenario(faults=[Crash("leader", at=0.3)], duration=2.0).run(1)
+    ax = run.plot.leaders()
+    first, second = ax.patches[:2]
+    assert first.get_x() + first.get_width() == pytest.approx(0.3)  # type: ignore[attr-defined]
+    assert second.get_x() + second.get_width() == pytest.approx(run.ended)  # type: ignore[attr-defined]
+    (cross,) = [line for line in ax.lines if line.get_marker() == "X"]
+    assert np.asarray(cross.get_xdata()) == pytest.approx([0.3])
+    assert "crash" in ax.texts[0].get_text()
+    with pytest.raises(ValueError, match="nobody leads in EPaxos"):
+        scenario(system=EPaxos(nodes=3)).run(1).plot.leaders()

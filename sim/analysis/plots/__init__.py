@@ -12,8 +12,10 @@ from __future__ import annotations
 from sim.analysis.plots.anatomies import anatomy_bars
 from sim.analysis.plots.bars import measure_bars, unavailability
 from sim.analysis.plots.frontiers import frontier_chart
+from sim.analysis.plots.grids import sweep_map
 from sim.analysis.plots.grouped import grouped_bars, region_bars
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
+from sim.analysis.plots.leaders import leader_lanes
 from sim.analysis.plots.queues import queue_heatmap
 from sim.analysis.plots.spacetime import space_time
 from sim.analysis.plots.style import about, finding, save, tell
@@ -28,12 +30,14 @@ __all__ = [
     "grouped_bars",
     "latency_cdf",
     "latency_percentiles",
+    "leader_lanes",
     "measure_bars",
     "queue_heatmap",
     "region_bars",
     "save",
     "space_time",
     "sweep_lines",
+    "sweep_map",
     "tell",
     "throughput_latency",
     "timeline",

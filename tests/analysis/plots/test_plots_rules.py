@@ -21,14 +21,17 @@ from sim import __version__, plot
 from sim.analysis import plots
 from sim.analysis.anatomy import PARTS
 from sim.analysis.checks import check, history_chart, synthetic
+from sim.analysis.leadership import Reign
 from sim.analysis.measures import timeline as timeline_frame
 from sim.analysis.plots import (
     anatomies,
     balancing,
     bars,
     frontiers,
+    grids,
     grouped,
     latency,
+    leaders,
     membership,
     queues,
     spacetime,
@@ -63,6 +66,11 @@ def frames(
         "messages": election[0],
         "steps": election[1],
         "table": pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 3.0]}, index=["x", "y"]),
+        "reigns": [
+            Reign("a", "n1", 0.0, 9.0, True),
+            Reign("a", "n2", 12.0, 30.0, False),
+            Reign("b", "n2", 1.0, 30.0, False),
+        ],
         "anatomy": pd.DataFrame(
             {
                 "run": ["a", "b"] * 2,
@@ -103,7 +111,10 @@ def frames(
 
 
 def nothing(frames: Frames) -> Frames:
-    return {name: {} if isinstance(frame, dict) else frame.iloc[:0] for name, frame in frames.items()}
+    return {
+        name: type(frame)() if isinstance(frame, dict | list) else frame.iloc[:0]
+        for name, frame in frames.items()
+    }
 
 
 CHARTS: dict[str, Callable[[Frames], Any]] = {
@@ -118,6 +129,8 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "space_time": lambda f: spacetime.space_time(f["messages"], f["steps"]),
     "grouped_bars": lambda f: grouped.grouped_bars(f["table"], "latency (ms)"),
     "anatomy_bars": lambda f: anatomies.anatomy_bars(f["anatomy"]),
+    "leader_lanes": lambda f: leaders.leader_lanes(f["reigns"], f["events"], **SPAN),
+    "sweep_map": lambda f: grids.sweep_map(f["sweep"], "rate", "run", "p99"),
     "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
@@ -134,6 +147,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
 NAMED = {
     "grouped_bars",
     "region_bars",
+    "leader_lanes",
     "anatomy_bars",
     "queue_heatmap",
     "server_shares",
