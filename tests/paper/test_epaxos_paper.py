@@ -38,7 +38,7 @@ READ_2 = Command(5, 1, "get", "x")
 
 
 def replica(name: str = "n0", **options: Any) -> Bench[EPaxosNode]:
-    return Bench(EPaxosNode, name, members=NAMES, settings=EPaxos(nodes=5, **options), keep_own=True)
+    return Bench(EPaxosNode, name, members=NAMES, settings=EPaxos(nodes=5, **options))
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ THREE = ("n0", "n1", "n2")
 
 
 def of_three(name: str, **options: Any) -> Bench[EPaxosNode]:
-    return Bench(EPaxosNode, name, members=THREE, settings=EPaxos(nodes=3, **options), keep_own=True)
+    return Bench(EPaxosNode, name, members=THREE, settings=EPaxos(nodes=3, **options))
 
 
 def to_three(seq: int = 1, deps: tuple[Any, ...] = (), partner: str = "n1") -> PreAccept:

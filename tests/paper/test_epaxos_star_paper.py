@@ -49,7 +49,7 @@ def pre_accepted(deps: Deps = D) -> Record:
 
 
 def replica(name: str = "n0", **options: Any) -> Bench[EPaxosStarNode]:
-    return Bench(EPaxosStarNode, name, members=NAMES, settings=EPaxosStar(nodes=5, **options), keep_own=True)
+    return Bench(EPaxosStarNode, name, members=NAMES, settings=EPaxosStar(nodes=5, **options))
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ MORE = after((2, 7), prefix=(0, 0, 0))
 
 
 def of_three(name: str) -> Bench[EPaxosStarNode]:
-    return Bench(EPaxosStarNode, name, members=THREE, settings=EPaxosStar(nodes=3), keep_own=True)
+    return Bench(EPaxosStarNode, name, members=THREE, settings=EPaxosStar(nodes=3))
 
 
 def test_what_the_partner_answers_is_committed_at_once_though_it_is_more_than_was_proposed() -> None:

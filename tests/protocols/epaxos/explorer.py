@@ -31,8 +31,7 @@ class Explorer:
         kind = node_class or members[0].node_class
         self.names = names
         self.benches = {
-            name: Bench(kind, name, members=names, settings=system, seed=seed, start=False, keep_own=True)
-            for name in names
+            name: Bench(kind, name, members=names, settings=system, seed=seed, start=False) for name in names
         }
         self.f = (len(names) - 1) // 2
         self.down: list[str] = []

@@ -1,13 +1,12 @@
 """The invariants of EPaxos and EPaxos*, checked against a ghost of all that was committed, executed and answered.
 
-A commit or execution at a replica counts as soon as it is on the replica's disk: before that, the replica has sent
-nothing about it, and a crash may undo it.
+A commit counts when it is sent or executed: before that, it may be undone by a crash. An execution counts at once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -61,9 +60,6 @@ class _Replica:
     incarnation: int = -1
     seen: int = 0  # executed instances that have been checked
     numbers: int = 0  # own instances that have been checked
-    pending: deque[tuple[int, Instance]] = field(
-        default_factory=deque
-    )  # executed, not on disk: the record it needs
     done: dict[Instance, None] = field(default_factory=dict)
     had: dict[Identity, None] = field(default_factory=dict)  # commands in `done`
     writes: dict[Place, int] = field(default_factory=dict)  # how many writes are done there
@@ -111,7 +107,6 @@ class EPaxosSafety(Invariant):
         kind = message.__class__.__name__
         if src in self.replicas and (node := self.replicas[src].host.node) is not None:
             self.on_step(node)  # on an instant disk messages leave before their handler ends
-            self.confirm(src)
         if kind == "Request":
             self.requested[message.command.session, message.command.sequence] = message.command
         elif kind == "Commit":
@@ -236,10 +231,6 @@ class EPaxosSafety(Invariant):
 
     # Execution
 
-    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
-        if event == "crash" and node in self.replicas:
-            self.replicas[node].pending.clear()
-
     def on_step(self, node: Node) -> None:
         if not hasattr(node, "executed"):
             return
@@ -257,18 +248,10 @@ class EPaxosSafety(Invariant):
         known.numbers = replica.next_number - 1
         fresh = len(replica.executed) - known.seen
         if fresh:
-            needed = node.host.disk.unsynced
             newest = list(islice(reversed(replica.executed), fresh))
-            known.pending.extend((needed, instance) for instance in reversed(newest))
             known.seen += fresh
-            self.confirm(node.name)
-
-    def confirm(self, name: str) -> None:
-        """Check the executions of a replica that are on its disk."""
-        known = self.replicas[name]
-        disk = known.host.disk
-        while known.pending and known.pending[0][0] <= disk.synced:
-            self.check_execution(known, known.host.node, known.pending.popleft()[1])
+            for instance in reversed(newest):
+                self.check_execution(known, replica, instance)
 
     def check_execution(self, known: _Replica, replica: Any, instance: Instance) -> None:
         """An executed instance and its dependencies are committed, and it follows the commands that must precede it."""

@@ -14,6 +14,7 @@ __all__ = [
     "Accept",
     "AcceptOk",
     "Commit",
+    "Decided",
     "Fetch",
     "Instance",
     "Nack",
@@ -100,6 +101,13 @@ class Commit:
     command: Command
     seq: int
     deps: tuple[Instance, ...]
+
+
+@message
+class Decided:
+    """To the leader itself: its commit of this instance is on its disk."""
+
+    instance: Instance
 
 
 @message

@@ -232,14 +232,15 @@ class EPaxosNode(EgalitarianReplica):
         *,
         tell: bool = False,
     ) -> None:
-        """Store the chosen attributes, send them to the others if ``tell``, and execute what can be executed now."""
+        """Store the chosen attributes, this replica's own decision if ``tell``; the command is then executed."""
         known = self.record_of(instance)
         self.learn(instance, COMMITTED, command, seq, deps, known.promised)
         self.led.pop(instance, None)
         self.cancel_timer("retry", instance)
         if tell:
-            self.broadcast(self.commit_of(instance))
-        self.settle(instance)
+            self.announce(instance)
+        else:
+            self.settle(instance)
 
     def commit_of(self, instance: Instance) -> Commit:
         record = self.record_of(instance)

@@ -5,7 +5,10 @@
 - A command takes effect once, identified by its (session, number): if a client asks two replicas, its command is in
   two instances; commands of one session on different keys are not ordered.
 - Only the leader knows of its commit on the fast path, and a recovery relies on the leader's reply that it has not
-  committed. So a Commit, and an answer to a client, wait until the commit is on disk.
+  committed. So the leader sends a Commit, and executes the command, when the commit is on its disk (`announce`). If it
+  executed earlier, and lost power before the sync, the instance could become a no-op: then another order would be
+  executed than that in which this replica once had. A Commit that another replica has sent is on a disk already. So
+  whatever is executed is final, and an answer to a client need not wait for the disk.
 - A replica that is blocked by missed commits fetches them from another replica before it suspects their leaders.
 - Instances are never collected.
 """
@@ -24,7 +27,7 @@ from sim.protocols.command import Command, Result
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.commit_latency import RecordsCommits
 from sim.protocols.consensus.epaxos.execution import execution_order
-from sim.protocols.consensus.epaxos.messages import COMMITTED, Fetch, Instance, Nack
+from sim.protocols.consensus.epaxos.messages import COMMITTED, Decided, Fetch, Instance, Nack
 from sim.protocols.replica import Replica
 from sim.protocols.system import ReplicatedSystem, StateMachineSystem
 from sim.settings import Count
@@ -38,6 +41,7 @@ _AT_ONCE = 100  # commits in answer to one Fetch
 class EgalitarianReplica(Replica):
     """A replica: leader of its clients' commands, acceptor of all others, executor of all."""
 
+    reply_waits_for_disk = False  # what is executed is final
     settings: Any
     instances = durable_map()  # instance -> Record
     nothing: Any  # the record of an unknown instance
@@ -47,6 +51,9 @@ class EgalitarianReplica(Replica):
         self.next_number = 1 + max((number for row, number in self.instances if row == self.row), default=0)
         self.highest = [0] * len(self.members)  # the highest known number in each row
         self.led: dict[Instance, Any] = {}  # instances that this replica leads: ballot, phase, replies
+        self.deciding: dict[
+            Instance, None
+        ] = {}  # committed as their leader, not on disk yet: not to be executed
         self.asked: dict[tuple[int, int], Instance] = {}  # session, number -> where it waits
         self.paired = len(self.members) == 3 and self.settings.fast_quorum_size == 2
         self.partner = self.next_in_ring(1)[0] if self.paired else ""  # of the next command
@@ -133,8 +140,18 @@ class EgalitarianReplica(Replica):
 
     # Execution
 
+    def announce(self, instance: Instance) -> None:
+        """As the leader that has stored a decision: when it is on disk, all others learn it, and it is executed."""
+        self.deciding[instance] = None
+        self.broadcast(self.commit_of(instance))
+        self.send(self.name, Decided(instance))
+
+    def on_decided(self, src: str, msg: Decided) -> None:
+        del self.deciding[msg.instance]
+        self.settle(msg.instance)
+
     def settle(self, instance: Instance) -> None:
-        """After an instance was committed at this replica: execute what can be executed now."""
+        """After an instance was committed for good: execute what can be executed now."""
         self.cancel_timer("recover", instance)
         self.suspected.pop(instance, None)
         self.execute(instance)
@@ -145,16 +162,21 @@ class EgalitarianReplica(Replica):
         """Execute a committed command after its dependencies; or wait for those that are not committed yet."""
         if instance in self.executed:
             return
-        order = execution_order(instance, self.open_deps, self.seq_of)
+        order = execution_order(instance, self.final_deps, self.seq_of)
         if isinstance(order, tuple):
             waiting = self.blocked.setdefault(order, [])
             if instance not in waiting:
                 waiting.append(instance)
-            self.suspect(order)
-            self.fetch_soon()
+            if order not in self.deciding:
+                self.suspect(order)
+                self.fetch_soon()
             return
         for one in order:
             self.apply(one)
+
+    def final_deps(self, instance: Instance) -> list[Instance] | None:
+        """The unexecuted dependencies of an instance; None: it is not committed for good."""
+        return None if instance in self.deciding else self.open_deps(instance)
 
     def apply(self, instance: Instance) -> None:
         """Execute one command; its leader answers the client."""
@@ -180,14 +202,14 @@ class EgalitarianReplica(Replica):
             self.set_timer("fetch", self.fetches.wait(len(self.executed)))
 
     def missing(self) -> list[Instance]:
-        """The instances that block execution, and unknown instances whose numbers are in use."""
+        """What others must have: instances that block execution, and unknown instances whose numbers are in use."""
         gaps = [
             (row, number)
             for row, last in enumerate(self.highest)
             for number in range(self.prefix[row] + 1, last)
             if (row, number) not in self.instances
         ]
-        return [*self.blocked, *gaps]
+        return [*(one for one in self.blocked if one not in self.deciding), *gaps]
 
     def on_fetch_timeout(self) -> None:
         self.fetching = False

@@ -252,14 +252,15 @@ class EPaxosStarNode(EgalitarianReplica):
             self.committed(msg.instance, msg.command, msg.deps)
 
     def committed(self, instance: Instance, command: Command, deps: Deps, *, tell: bool = False) -> None:
-        """Store a decision, send it if ``tell``, execute what can be executed, and continue waiting recoveries."""
+        """Store a decision, this replica's own if ``tell``; it is then executed. Continue waiting recoveries."""
         self.change(instance, status=COMMITTED, command=command, deps=deps)
         self.led.pop(instance, None)
         self.waits.pop(instance, None)
         self.cancel_timer("retry", instance)
         if tell:
-            self.broadcast(self.commit_of(instance))
-        self.settle(instance)
+            self.announce(instance)
+        else:
+            self.settle(instance)
         self.look_again(instance)
 
     def commit_of(self, instance: Instance) -> Commit:
