@@ -84,6 +84,21 @@ class RunPlots:
             raise ValueError("a heat map needs samples: run the scenario with sample_every=...")
         return self._note(plots.queue_heatmap(self._run.samples, gauge=gauge, ax=ax, **self._span))
 
+    def availability(
+        self, *, within: float = 1.0, width: float | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """The share of operations that succeeded within some seconds, window by window; ``width``: of a window."""
+        from sim.analysis import plots
+
+        operations = self._run.operations.assign(run=self._run.label)
+        return self._note(
+            plots.availability_windows(operations, within=within, width=width, ax=ax, **self._span)
+        )
+
+    def messages(self, *, ax: Axes | None = None) -> Axes:
+        """The messages between replicas per operation, by kind. Needs ``Scenario(trace=True)``, else ValueError."""
+        return self._note(_messages([self._run], ax))
+
     def leaders(self, *, ax: Axes | None = None) -> Axes:
         """Who led when, faults shaded. ValueError for a system without a leader."""
         from sim.analysis import plots
@@ -184,6 +199,21 @@ class ComparisonPlots:
         return self._note(
             plots.timeline(comparison.operations, comparison.events, width=width, ax=ax, **self._span)
         )
+
+    def availability(
+        self, *, within: float = 1.0, width: float | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """The share of operations that succeeded within some seconds, window by window; ``width``: of a window."""
+        from sim.analysis import plots
+
+        operations = self._comparison.operations
+        return self._note(
+            plots.availability_windows(operations, within=within, width=width, ax=ax, **self._span)
+        )
+
+    def messages(self, *, ax: Axes | None = None) -> Axes:
+        """The messages between replicas per operation, by kind. Needs ``Scenario(trace=True)``, else ValueError."""
+        return self._note(_messages(self._comparison.runs, ax))
 
     def bars(self, measure: str, *, ax: Axes | None = None) -> Axes:
         """One measure by system, with 95 % intervals over seeds."""
@@ -379,6 +409,17 @@ class SweepPlots:
         values = frame[rest[0]]
         named = values.astype(str) if rest[0] == "system" else f"{_words(rest[0])} " + values.astype(str)
         return frame.assign(run=named)
+
+
+def _messages(runs: Sequence[Run], ax: Axes | None) -> Axes:
+    from sim.analysis import plots
+    from sim.analysis.message_kinds import messages_by_kind
+    from sim.lab.compare import together
+
+    if not all(run.scenario.trace for run in runs):
+        raise ValueError("the kinds of messages need the messages: run the scenario with trace=True")
+    frames = [together(runs, name) for name in ("messages", "nodes", "operations")]
+    return plots.message_bars(messages_by_kind(*frames), ax=ax)
 
 
 def _anatomy(rows: pd.DataFrame, runs: Sequence[Run], ax: Axes | None) -> Axes:

@@ -106,6 +106,7 @@ def charts(plots: Any, **arguments: Any) -> dict[str, Any]:
             if name == "heatmap" and len(plots._sweep.fields) < 2:
                 continue
             found[name] = method(*measures, **given)
+            pyplot.close("all")  # the chart lives on; pyplot warns of more than twenty
     return found
 
 
@@ -214,3 +215,36 @@ def test_the_lanes_of_leaders_are_their_times_and_a_crash_ends_one_with_a_cross(
     assert "crash" in ax.texts[0].get_text()
     with pytest.raises(ValueError, match="nobody leads in EPaxos"):
         scenario(system=EPaxos(nodes=3)).run(1).plot.leaders()
+
+
+def test_the_kinds_of_messages_add_up_to_the_messages_per_operation_of_the_table() -> None:
+    both = compare(
+        [Raft(), EPaxos()], scenario(trace=True, duration=1.0), seeds=[1], workers=1, progress=None
+    )
+    ax = both.plot.messages()
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert {"AppendEntries", "PreAccept"} <= set(names)
+    assert not {"Request", "Reply"} & set(names)
+    lengths = [bar.get_width() for bar in ax.patches]  # type: ignore[attr-defined]
+    of_raft = names.index("Commit")  # of equally many kinds the first one by name
+    expected = both.summaries["messages_per_operation"].tolist()
+    assert [sum(lengths[:of_raft]), sum(lengths[of_raft:])] == pytest.approx(expected)
+    assert lengths[:of_raft] == sorted(lengths[:of_raft], reverse=True)
+    with pytest.raises(ValueError, match="run the scenario with trace=True"):
+        scenario().run(1).plot.messages()
+
+
+def test_a_window_has_the_share_of_its_calls_that_succeeded_in_time() -> None:
+    run = scenario(faults=[Crash("leader", at=1.0)], duration=4.0).run(1)
+    ax = run.plot.availability(within=0.1, width=0.5)
+    (shares,) = np.asarray(ax.collections[0].get_array())
+    mine = run.operations
+    for number, share in enumerate(shares):
+        called = mine[(mine["called"] >= 0.5 * number) & (mine["called"] < 0.5 * (number + 1))]
+        called = called[(called["called"] <= 3.9) | (called["status"] == "ok")]
+        good = (called["status"] == "ok") & (called["returned"] - called["called"] <= 0.1)
+        assert share == pytest.approx(100.0 * good.mean()), number
+    assert shares.min() == 0.0
+    assert shares[-1] == 100.0
+    with pytest.raises(ValueError, match="within must be positive"):
+        run.plot.availability(within=0.0)

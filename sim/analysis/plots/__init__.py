@@ -21,10 +21,12 @@ from sim.analysis.plots.spacetime import space_time
 from sim.analysis.plots.style import about, finding, save, tell
 from sim.analysis.plots.sweeps import sweep_lines, throughput_latency
 from sim.analysis.plots.timelines import timeline
+from sim.analysis.plots.traffic import availability_windows, message_bars
 
 __all__ = [
     "about",
     "anatomy_bars",
+    "availability_windows",
     "finding",
     "frontier_chart",
     "grouped_bars",
@@ -32,6 +34,7 @@ __all__ = [
     "latency_percentiles",
     "leader_lanes",
     "measure_bars",
+    "message_bars",
     "queue_heatmap",
     "region_bars",
     "save",

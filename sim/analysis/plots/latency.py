@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from sim.analysis.measures import QUANTILES, in_window, latencies, quantile_name
@@ -62,6 +64,14 @@ def _name(run: str, one: Survival) -> str:
     return f"{run} ({'< 0.1' if unanswered < 0.1 else format(unanswered, '.1f')} % unanswered)".strip()
 
 
+def _by_nines(slower: float, _: int | None = None) -> str:
+    """A fraction of slower operations, and at powers of ten its percentile: "0.01 (p99)"."""
+    power = round(math.log10(slower), 9) if slower > 0 else 0.0
+    return f"{slower:.10g}" + (
+        f" ({quantile_name(1.0 - slower)})" if power < 0 and power == int(power) else ""
+    )
+
+
 @checked
 def latency_cdf(
     operations: pd.DataFrame,
@@ -79,7 +89,7 @@ def latency_cdf(
     Args:
         operations: of one run, or of several runs with a column `run` (and `seed`).
         duration, warmup: seconds; operations called in [warmup, duration) count.
-        tail: draw the fraction *slower* than each latency, on a logarithmic axis, to show the slowest operations.
+        tail: draw the fraction *slower* than each latency, on a logarithmic axis by nines, to show the slowest ones.
     """
     found = _by_run(operations, duration, warmup)
     if not any(one.count for one in found.values()):
@@ -121,6 +131,7 @@ def latency_cdf(
     if tail:
         ax.set_yscale("log")
         log_ticks(ax.yaxis)
+        ax.yaxis.set_major_formatter(FuncFormatter(_by_nines))
         ax.set_ylabel("fraction of operations slower")
     else:
         ax.set_ylim(0.0, 1.01)

@@ -114,3 +114,11 @@ def test_charts_draw_on_the_given_axes_and_open_no_figure(
     other = Figure().subplots()
     assert latency_percentiles(summaries, ax=other) is other
     assert pyplot.get_fignums() == []
+
+
+def test_the_slowest_are_told_by_nines(operations: pd.DataFrame) -> None:
+    ax = latency_cdf(operations, duration=30.0, tail=True)
+    ax.set_ylim(5e-4, 1.0)
+    ax.get_figure(root=True).canvas.draw()
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert {"1", "0.1 (p90)", "0.01 (p99)", "0.001 (p99.9)"} <= set(shown)

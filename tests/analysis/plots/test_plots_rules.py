@@ -37,6 +37,7 @@ from sim.analysis.plots import (
     spacetime,
     sweeps,
     timelines,
+    traffic,
 )
 from sim.analysis.plots.style import DASHES, about, dashes, field_label, log_ticks, save, tell
 from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
@@ -71,6 +72,7 @@ def frames(
             Reign("a", "n2", 12.0, 30.0, False),
             Reign("b", "n2", 1.0, 30.0, False),
         ],
+        "kinds": pd.DataFrame({"run": ["a", "a", "b"], "kind": ["x", "y", "x"], "messages": [2.0, 1.0, 3.0]}),
         "anatomy": pd.DataFrame(
             {
                 "run": ["a", "b"] * 2,
@@ -131,6 +133,8 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "anatomy_bars": lambda f: anatomies.anatomy_bars(f["anatomy"]),
     "leader_lanes": lambda f: leaders.leader_lanes(f["reigns"], f["events"], **SPAN),
     "sweep_map": lambda f: grids.sweep_map(f["sweep"], "rate", "run", "p99"),
+    "availability_windows": lambda f: traffic.availability_windows(f["operations"], **SPAN),
+    "message_bars": lambda f: traffic.message_bars(f["kinds"]),
     "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
@@ -148,6 +152,8 @@ NAMED = {
     "grouped_bars",
     "region_bars",
     "leader_lanes",
+    "availability_windows",
+    "message_bars",
     "anatomy_bars",
     "queue_heatmap",
     "server_shares",
