@@ -210,26 +210,30 @@ class Simulation(Session):
         end = self.scenario.duration if until is None else until
         if end <= self.now:
             return
-        with self._journal.moving("run", end, lambda: self.now):
-            try:
-                self._raise_from_boot()
-                with TimeBar(lambda: self.now, end), watching(self.agreement):
-                    self.env.run(until=end)
-            except Exception as error:
-                raise self._explain(error) from error.__cause__
+        self._journal.move("run", end, lambda: self._run(end), lambda: self.now)
+
+    def _run(self, end: float) -> None:
+        try:
+            self._raise_from_boot()
+            with TimeBar(lambda: self.now, end), watching(self.agreement):
+                self.env.run(until=end)
+        except Exception as error:
+            raise self._explain(error) from error.__cause__
 
     def step(self) -> bool:
         """Process one event; False when no event is left."""
-        with self._journal.moving("step", 1, lambda: self.now):
-            try:
-                self._raise_from_boot()
-                with watching(self.agreement):
-                    self.env.step()
-            except EmptySchedule:
-                return False
-            except Exception as error:
-                raise self._explain(error) from error.__cause__
-            return True
+        return self._journal.move("step", 1, self._step, lambda: self.now)
+
+    def _step(self) -> bool:
+        try:
+            self._raise_from_boot()
+            with watching(self.agreement):
+                self.env.step()
+        except EmptySchedule:
+            return False
+        except Exception as error:
+            raise self._explain(error) from error.__cause__
+        return True
 
     def _raise_from_boot(self) -> None:
         broken, self._broken_at_boot = self._broken_at_boot, None

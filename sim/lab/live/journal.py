@@ -17,6 +17,7 @@ from sim.system import Violation
 __all__ = ["LOOKS", "Journal", "JournalEntry", "keeps_journal"]
 
 C = TypeVar("C", bound=type)
+R = TypeVar("R")
 
 LOOKS = frozenset(
     {
@@ -59,7 +60,8 @@ class Journal:
     """The entries of a session. While the session itself acts (a fault, a nested call), nothing is noted."""
 
     def __init__(self) -> None:
-        self.entries: list[JournalEntry] = []
+        self._entries: list[JournalEntry] = []
+        self._steps, self._stepped_to = 0, 0.0  # steps that have no entry yet
         self.under_way = ""
         """The verb of the entry that is being made; empty: the user is at the wheel."""
 
@@ -72,29 +74,41 @@ class Journal:
         finally:
             self.under_way = ""
 
-    @contextmanager
-    def moving(self, verb: str, amount: float, now: Callable[[], float]) -> Iterator[None]:
-        """Let time pass within, and note it. Moves that follow each other are one, unless one of them failed."""
-        if self.under_way:
-            yield
-            return
-        try:
-            with self.quiet(verb):
-                yield
-        except BaseException as error:
-            self._move(JournalEntry(verb, (amount,), now(), ending=_ending(error), error=type(error)))
-            raise
-        self._move(JournalEntry(verb, (amount,), now()))
+    @property
+    def entries(self) -> list[JournalEntry]:
+        """All entries so far."""
+        if self._steps:
+            last = self._entries[-1] if self._entries else None
+            before = 0
+            if last is not None and last.verb == "step" and not last.ending:
+                before = self._entries.pop().arguments[0]
+            self._entries.append(JournalEntry("step", (before + self._steps,), self._stepped_to))
+            self._steps = 0
+        return self._entries
 
-    def _move(self, entry: JournalEntry) -> None:
-        last = self.entries[-1] if self.entries else None
-        if last is not None and last.verb == entry.verb == "step" and not last.ending and not entry.ending:
-            self.entries[-1] = replace(entry, arguments=(last.arguments[0] + 1,))
-            return
-        if entry.verb == "run":  # where a run ends does not depend on the moves on the way
-            while self.entries and self.entries[-1].moves and not self.entries[-1].ending:
-                self.entries.pop()
-        self.entries.append(entry)
+    def move(self, verb: str, amount: float, call: Callable[[], R], now: Callable[[], float]) -> R:
+        """Let time pass by a call, and note it. Moves that follow each other are one, unless one of them failed."""
+        if self.under_way:
+            return call()
+        self.under_way = verb
+        try:
+            result = call()
+        except BaseException as error:
+            self.entries.append(
+                JournalEntry(verb, (amount,), now(), ending=_ending(error), error=type(error))
+            )
+            raise
+        finally:
+            self.under_way = ""
+        if verb == "step":  # counted only, until an entry is needed: there may be millions
+            self._steps += 1
+            self._stepped_to = now()
+            return result
+        entries = self.entries
+        while entries and entries[-1].moves and not entries[-1].ending:
+            entries.pop()  # where a run ends does not depend on the moves on the way
+        entries.append(JournalEntry(verb, (amount,), now()))
+        return result
 
     def act(self, owner: Any, method: Callable[..., Any], given: tuple[Any, ...], options: Any) -> Any:
         """Call a method of the session, and note it. A call that is refused is not noted."""

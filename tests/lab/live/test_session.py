@@ -214,6 +214,16 @@ def test_every_public_method_of_a_simulation_is_noted_or_known_to_look() -> None
             assert (name in LOOKS) != hasattr(method, "is_noted"), name
 
 
+def test_steps_are_one_entry_however_often_one_looks() -> None:
+    live = started()
+    for _ in range(3):
+        live.step()
+        assert live.journal[-1].verb == "step"
+    assert [(entry.verb, entry.arguments) for entry in live.journal] == [("run", (1.0,)), ("step", (3,))]
+    live.run(until=2.0)
+    assert [entry.verb for entry in live.journal] == ["run"]
+
+
 def test_what_a_fault_does_is_not_noted() -> None:
     live = scenario().start(1)
     live.run(until=2.0)
