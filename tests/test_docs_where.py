@@ -54,7 +54,18 @@ RUNS: dict[str, Callable[[Path], Any]] = {
         out=folder,
     ),
     "fuzz": lambda folder: _fuzz(),
+    "live": lambda folder: _live(),
 }
+
+
+def _live() -> None:
+    live = Scenario(system=Raft(nodes=3), duration=0.8).start(1)
+    live.run(until=0.4)
+    live.crash("n1")
+    live.run(until=0.6)
+    live.back(0.1)
+    live.script()
+    live._repr_html_()
 
 
 def _fuzz() -> None:
@@ -87,6 +98,8 @@ WHERE = {
     "a run gets its key": ("sweep",),
     "a step gets its row in a full trace": ("traced",),
     "a message that was changed in flight is detected": ("checked",),
+    "what a user does by hand is noted, undone, written as a script": ("live",),
+    "a result shows itself in a notebook": ("live",),
 }
 # A contract is never called. The rest needs other processes, clusters, files or a trace, and has tests of its own.
 ELSEWHERE = {
