@@ -119,6 +119,19 @@ class RunPlots:
 
         return self._note(_anatomy(anatomies([self._run]), [self._run], ax))
 
+    def lag(self, *, gauge: str | None = None, ax: Axes | None = None) -> Axes:
+        """How many entries each replica is behind the furthest one. Needs ``sample_every=...``, else ValueError.
+
+        ``gauge``: what says how far a replica is; None: the first of `sim.analysis.plots.lag.POSITIONS` that there is.
+        """
+        from sim.analysis import plots
+
+        if self._run.scenario.sample_every is None:
+            raise ValueError("the lag needs samples: run the scenario with sample_every=...")
+        return self._note(
+            plots.replication_lag(self._run.samples, self._run.events, gauge=gauge, ax=ax, **self._span)
+        )
+
     def history(self, *, ax: Axes | None = None) -> Axes:
         """Operations as bars per process, with the verdict on the claimed consistency."""
         from sim.analysis.checks import history_chart

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sim import Scenario, compare
 from sim.analysis.plots import save
-from sim.faults import Crash, Cut
+from sim.faults import Crash, Cut, Partition
 from sim.lab import sweep
 from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
 from sim.lab.story import told
@@ -120,7 +120,12 @@ def test_every_chart_of_a_run_without_operations_says_so() -> None:
         **charts(SweepPlots(sweep(idle, {"duration": [0.1, 0.2]}, workers=1, progress=None)), measure="p99"),
     }.items():
         said = [text.get_text() for ax in np.atleast_1d(drawn).ravel() for text in ax.texts]
-        if name not in {"space_time", "queue_heatmap", "leaders"}:  # replicas elect, and send heartbeats
+        if name not in {
+            "space_time",
+            "queue_heatmap",
+            "leaders",
+            "lag",
+        }:  # replicas elect, and send heartbeats
             assert any(text.startswith("no ") for text in said), name
     pyplot.close("all")
 
@@ -248,3 +253,30 @@ def test_a_window_has_the_share_of_its_calls_that_succeeded_in_time() -> None:
     assert shares[-1] == 100.0
     with pytest.raises(ValueError, match="within must be positive"):
         run.plot.availability(within=0.0)
+
+
+def test_a_replica_that_is_cut_off_is_behind_until_it_has_caught_up() -> None:
+    faults = [Partition((("n2",),), at=0.5, duration=0.5)]
+    run = scenario(leader="lan", faults=faults, sample_every=0.1, duration=2.0).run(1)
+    ax = run.plot.lag()
+    assert ax.get_ylabel() == "last applied: behind the furthest (entries)"
+    behind = {str(line.get_label()): line for line in ax.lines}
+    assert list(behind) == ["n0", "n1", "n2"]
+    late = max(behind, key=lambda node: np.max(behind[node].get_ydata()))
+    times, values = (np.asarray(data, dtype=float) for data in behind[late].get_data())
+    assert values[(times > 0.7) & (times < 0.99)].min() > 20  # 200 operations a second
+    assert values[-1] < 5
+    applied = run.samples[run.samples["gauge"] == "last_applied"].pivot(
+        index="time", columns="node", values="value"
+    )
+    assert values == pytest.approx((applied.max(axis=1) - applied[late]).to_numpy(dtype=float))
+    down = (
+        scenario(leader="lan", faults=[Crash("n2", at=0.5)], sample_every=0.1, duration=1.0).run(1).plot.lag()
+    )
+    times, values = (np.asarray(data, dtype=float) for data in down.lines[2].get_data())
+    assert np.isnan(values[times > 0.55]).all()
+    assert np.isfinite(values[times < 0.45]).all()
+    with pytest.raises(ValueError, match="no sample of gauge 'lag'; there are"):
+        run.plot.lag(gauge="lag")
+    with pytest.raises(ValueError, match="run the scenario with sample_every"):
+        scenario().run(1).plot.lag()

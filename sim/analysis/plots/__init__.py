@@ -14,6 +14,7 @@ from sim.analysis.plots.bars import measure_bars, unavailability
 from sim.analysis.plots.frontiers import frontier_chart
 from sim.analysis.plots.grids import sweep_map
 from sim.analysis.plots.grouped import grouped_bars, region_bars
+from sim.analysis.plots.lag import replication_lag
 from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.leaders import leader_lanes
 from sim.analysis.plots.queues import queue_heatmap
@@ -37,6 +38,7 @@ __all__ = [
     "message_bars",
     "queue_heatmap",
     "region_bars",
+    "replication_lag",
     "save",
     "space_time",
     "sweep_lines",

@@ -30,6 +30,7 @@ from sim.analysis.plots import (
     frontiers,
     grids,
     grouped,
+    lag,
     latency,
     leaders,
     membership,
@@ -135,6 +136,9 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     "sweep_map": lambda f: grids.sweep_map(f["sweep"], "rate", "run", "p99"),
     "availability_windows": lambda f: traffic.availability_windows(f["operations"], **SPAN),
     "message_bars": lambda f: traffic.message_bars(f["kinds"]),
+    "replication_lag": lambda f: lag.replication_lag(
+        f["samples"], f["events"].iloc[:0], gauge="queue", **SPAN
+    ),
     "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
