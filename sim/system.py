@@ -377,6 +377,11 @@ class System(Value):
         return None
 
     @property
+    def max_gone(self) -> int:
+        """How many members may be down for ever while it makes progress. 0: all of them restart after a storm."""
+        return 0
+
+    @property
     def disks_may_be_lost(self) -> bool:
         """Whether its fault model allows a member to restart with an empty disk.
 

@@ -17,17 +17,21 @@ __all__ = ["Crash", "RandomCrashes", "Restart"]
 class Crash(Fault):
     """Crash ``target`` at ``at`` (seconds, or a trigger); restart it after ``down`` seconds (None: never).
 
-    A region crashes as a whole. ``wiped``: it comes back with an empty disk.
+    A region crashes as a whole. ``wiped``: it comes back with an empty disk. ``for_good``: it stays down when all
+    faults have ended, too, unless more members than the system can do without (`System.max_gone`) would be gone then.
     """
 
     target: str
     at: When
     down: Wait | None = None
     wiped: bool = False
+    for_good: bool = False
 
     def __post_init__(self) -> None:
         if self.wiped and self.down is None:
             raise ValueError("Crash: wiped=True is of the restart, but down=None: it never restarts")
+        if self.for_good and self.down is not None:
+            raise ValueError(f"Crash: for_good=True, but down={self.down!r}: it restarts")
 
     def targets(self) -> tuple[str, ...]:
         return (self.target,)
@@ -37,7 +41,7 @@ class Crash(Fault):
         found = yield from scene.find(self.target)
         victims = [name for name in found if world.is_up(name)]
         for name in victims:
-            world.crash(name)
+            world.crash(name, for_good=self.for_good)
         if self.down is not None:
             yield world.env.timeout(self.down)
             for name in victims:

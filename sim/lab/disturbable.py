@@ -9,6 +9,7 @@ from simpy.events import Event
 from sim.arguments import checked_methods
 from sim.network.detention import Detention
 from sim.network.disturbances import Disturbance
+from sim.system import System
 
 if TYPE_CHECKING:
     from sim.cluster import Cluster
@@ -21,7 +22,9 @@ class Disturbable:
     """What goes wrong in a simulation. After `Simulation.calm`, nothing goes wrong any more; what ends, still ends."""
 
     cluster: Cluster
+    system: System
     _calm: bool
+    _gone: list[str]
 
     @property
     def faults_ended(self) -> bool:
@@ -34,14 +37,21 @@ class Disturbable:
 
     # Members
 
-    def crash(self, name: str, *, power: bool = False) -> None:
-        """Crash a member. ``power``: its machine has no power, so that no write survives that is not synced."""
+    def crash(self, name: str, *, power: bool = False, for_good: bool = False) -> None:
+        """Crash a member. ``power``: its machine has no power, so that no write survives that is not synced.
+
+        ``for_good``: nothing restarts it, if the system can do without it (`System.max_gone`).
+        """
         if self._calm:
             return
+        if for_good and len(self._gone) < self.system.max_gone:
+            self._gone.append(name)
         self.cluster.crash(name, power=power)
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
-        """Restart a crashed member; ``wiped``: with an empty disk."""
+        """Restart a crashed member, if it is not gone for good; ``wiped``: with an empty disk."""
+        if name in self._gone:
+            return
         self.cluster.restart(name, wiped=wiped)
 
     def pause(self, name: str) -> None:

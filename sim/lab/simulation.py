@@ -84,6 +84,7 @@ class Simulation(Session):
         self.ended: float | None = None
         """Simulated seconds at which `finish` was called; None before."""
         self._calm = False
+        self._gone: list[str] = []  # members that are down for good
         self._broken_at_boot: Violation | None = None
         self.agreement: Agreement | None = None
         """With checking on: what the replicas have applied."""
@@ -416,12 +417,15 @@ class Simulation(Session):
         place = self.scenario.network.resolve(target)
         return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
 
-    def crash(self, name: str, *, power: bool = False) -> None:
-        """Crash a member or a client. ``power``: its machine loses power, so that only synced writes survive."""
+    def crash(self, name: str, *, power: bool = False, for_good: bool = False) -> None:
+        """Crash a member or a client. ``power``: its machine loses power, so that only synced writes survive.
+
+        ``for_good``: see `Disturbable.crash`.
+        """
         node = self.cluster.hosts[name].node
         if isinstance(node, Client) and not self._calm:
             node.abandon()
-        super().crash(name, power=power)
+        super().crash(name, power=power, for_good=for_good)
 
     def reached(self, trigger: Trigger) -> Event:
         """The event of a trigger of one of the scenario's faults; its value is the name of a node."""

@@ -129,6 +129,18 @@ def restart_loop(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
+@kind(
+    Crash,
+    never=lambda setting: "" if setting.system.max_gone else "it needs all members for progress (max_gone)",
+    weight=2.0,
+    crashes=True,
+)
+def gone_for_good(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """As many members as the system can do without crash, and stay down after the storm."""
+    for name in stream.sample(setting.names, setting.system.max_gone):
+        yield Crash(name, at=moment(setting, stream), for_good=True)
+
+
 @kind(Pause)
 def pause_of_the_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """The leader pauses for about the election timeout."""

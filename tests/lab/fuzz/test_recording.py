@@ -42,7 +42,7 @@ EVERY_VERB = (
     Hold("AppendEntries", at=0.9, until=1.1, dst="n2", count=3),
     SlowDisk("n0", at=0.2, duration=0.1),
     StalledDisk("n1", at=1.2, duration=0.3),
-    FullDisk("n2", at=1.3, duration=0.2),
+    FullDisk("n2", at=1.3, duration=0.21),
     DamagedDisk("n0", at=1.5),
     Pause("c1", at=OnEvent("elected"), duration=0.1),
     Administer(Transfer("n1"), at=1.7),

@@ -53,6 +53,11 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
         return names(f"{self.prefix}n", self.nodes)
 
     @property
+    def max_gone(self) -> int:
+        """A minority."""
+        return (self.nodes - 1) // 2
+
+    @property
     def replica_class(self) -> type[Node]:
         return self.measured(RaftNode, OfLog)
 

@@ -161,6 +161,11 @@ class Raft(BasicRaft):
         return self.clock_drift if self.reads == "lease" else None
 
     @property
+    def max_gone(self) -> int:
+        """A minority, if the members are those of the start for ever."""
+        return super().max_gone if self.membership is None else 0
+
+    @property
     def client_class(self) -> type[Node]:
         """Clients that follow redirects to the leader, and read at the nearest server if ``reads`` allows it."""
         return NearestReader if self.reads in ("follower", "stale") else super().client_class

@@ -1,0 +1,57 @@
+"""A member that crashes for good stays down after the storm, if the system makes progress without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sim.faults import Crash, Fault, RollingRestart
+from sim.lab import chaos_scenario
+from sim.lab.fuzz.playing import Played, play
+from sim.protocols import BasicRaft, Dynamo, Raft
+from sim.system import System
+
+
+def storm(system: System, *faults: Fault) -> Played:
+    return play(replace(chaos_scenario(system, 1, storm=1.5, clients=2, options=False), faults=faults), 1)
+
+
+def down(played: Played) -> list[str]:
+    simulation = played.simulation
+    return [name for name in simulation.replicas if not simulation.is_up(name)]
+
+
+def test_a_minority_stays_down_and_the_rest_makes_progress() -> None:
+    played = storm(BasicRaft(nodes=3), Crash("n0", at=0.5, for_good=True))
+    assert played.broken is None
+    assert down(played) == ["n0"]
+    recorded = played.simulation.recorded()
+    assert down(play(recorded, 1)) == ["n0"]
+    assert play(recorded, 1).run.digest() == played.run.digest()
+
+
+def test_nothing_restarts_a_member_that_is_gone() -> None:
+    played = storm(
+        BasicRaft(nodes=3),
+        Crash("n1", at=0.3, for_good=True),
+        RollingRestart(at=0.5, down=0.1, pause=0.1),
+    )
+    assert down(played) == ["n1"]
+
+
+@pytest.mark.parametrize(
+    ("system", "gone"),
+    [(BasicRaft(nodes=3), ["n2"]), (Raft(nodes=3, membership="single"), []), (Dynamo(nodes=3), [])],
+    ids=["Raft", "a Raft whose members change", "Dynamo"],
+)
+def test_no_more_members_stay_down_than_the_system_can_do_without(system: System, gone: list[str]) -> None:
+    assert system.max_gone == len(gone)
+    played = storm(system, Crash("n2", at=0.5, for_good=True), Crash("n1", at=0.7, for_good=True))
+    assert played.broken is None
+    assert down(played) == gone
+
+
+def test_a_crash_for_good_has_no_restart() -> None:
+    with pytest.raises(ValueError, match=r"for_good=True, but down=1.0"):
+        Crash("n0", at=0.5, down=1.0, for_good=True)
