@@ -40,8 +40,11 @@ from sim.written.tree import from_dict, from_tree
 __all__ = ["Paper", "PaperFigure", "read_paper"]
 
 _FORM = 1
-_COMPARED = ("bars", "by_region", "latency_cdf", "latency_percentiles", "timeline", "unavailability")
-_SWEPT = ("lines", "throughput_latency")
+_COMPARED = (
+    *("anatomy", "availability", "bars", "by_region", "latency_cdf", "latency_percentiles", "messages"),
+    *("timeline", "unavailability"),
+)
+_SWEPT = ("heatmap", "lines", "throughput_latency")
 
 
 @dataclass(frozen=True)
