@@ -55,6 +55,7 @@ def _is_cjk(text: str) -> bool:
     return any(low <= ord(letter) <= high for letter in text for low, high in _SPANS)
 
 
+@checked
 @contextmanager
 def with_fonts(figure: Figure) -> Iterator[None]:
     """A context in which a figure may be drawn: its labels have a font with their letters, or one warning says none is.
