@@ -11,10 +11,12 @@ from typing import ClassVar
 
 from sim.faults.fault import Fault, Play, World, begin
 from sim.faults.when import When
-from sim.kernel import BranchingStream
+from sim.kernel import BranchingStream, delay_until
 from sim.settings import Positive, Seconds, Wait
 
 __all__ = ["DamagedDisk", "FailedWrite", "FullDisk", "OfDisk", "SlowDisk", "StalledDisk"]
+
+_JUST_AFTER = 1e-6  # seconds
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,12 @@ class FailedWrite(OfDisk):
     def _fail(self, world: World, name: str) -> Play:
         world.fail_disk(name, True)
         yield world.disk_failure(name)
+        # Not at the same instant: a recorded run ends the fault at a time, and the sync must not come second.
+        failed = world.env.now
+        yield world.env.timeout(_JUST_AFTER if self.down is None else min(_JUST_AFTER, self.down))
         world.fail_disk(name, False)
         if self.down is not None:
-            yield world.env.timeout(self.down)
+            yield world.env.timeout(delay_until(world.env.now, failed + self.down))
             world.restart(name)
 
 

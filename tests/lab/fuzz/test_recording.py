@@ -11,6 +11,7 @@ import pytest
 from sim.faults import (
     Administer,
     DamagedDisk,
+    FailedWrite,
     Flaky,
     FullDisk,
     Hold,
@@ -75,6 +76,13 @@ def test_every_verb_is_recorded() -> None:
     done = {act.verb for fault in recorded.faults for act in getattr(fault, "acts", ())}
     assert set(VERBS) - done <= {"set_speed", "set_clock"}  # drawn by other storms
     assert play(recorded, 5).run.digest() == first.run.digest()
+
+
+def test_a_write_that_fails_does_so_in_the_recorded_run() -> None:
+    scenario = replace(storm(BasicRaft(nodes=3), 0), faults=(FailedWrite("n0", at=0.5, down=0.2),))
+    first = play(scenario, 0)
+    assert "disk failed" in [event for _, _, event, _ in first.simulation.recorder.events]
+    assert play(first.simulation.recorded(), 0).run.digest() == first.run.digest()
 
 
 def test_the_verbs_are_those_of_a_world() -> None:
