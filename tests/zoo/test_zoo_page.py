@@ -1,0 +1,114 @@
+"""docs/zoo.md is made of measurements: what was found, what was not, and what was not measured are told apart."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from sim.zoo import BUGS
+from tests.command import ROOT
+
+
+@pytest.fixture(scope="module")
+def maker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_zoo", ROOT / "docs" / "make_zoo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["make_zoo"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def results(**mistakes: Any) -> dict[str, Any]:
+    return {
+        "sources": "0.1.0+x",
+        "commit": "c0ffee",
+        "date": "2026-01-01",
+        "limit": 30.0,
+        "mistakes": mistakes,
+        "mutants": {},
+    }
+
+
+def found(number: int, **more: Any) -> dict[str, Any]:
+    return {"runs": 16, "found": number, "invariant": "commit rule", "seconds": 2.0, **more}
+
+
+def quiet(runs: int, cut: bool = False) -> dict[str, Any]:
+    return {"runs": runs, "seconds": 30.0, "cut": cut}
+
+
+def row(page: str, name: str) -> str:
+    return next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
+
+
+def test_the_page_is_made_of_the_results(maker: ModuleType) -> None:
+    kept = json.loads(maker.RESULTS.read_text(encoding="utf-8"))
+    assert maker.PAGE.read_text(encoding="utf-8") == maker.page(kept), "run `python docs/make_zoo.py`"
+    for name in BUGS:
+        assert row(maker.page(kept), name)
+
+
+def test_what_was_found_not_found_cut_short_and_not_measured_are_told_apart(maker: ModuleType) -> None:
+    page = maker.page(
+        results(
+            RF3={
+                "0": found(7, faults=2, operations=5),
+                "1": quiet(500),
+                "2": found(9),
+                "free": quiet(160, True),
+            },
+            RF4={**{str(seed): quiet(500) for seed in range(3)}, "long": quiet(900, True)},
+            RF5={**{str(seed): quiet(500) for seed in range(3)}, "long": found(1200)},
+        )
+    )
+    cells = [cell.strip() for cell in row(page, "RF3").split("|")]
+    assert cells[4:6] == ["7; not found in 500; 9", ""]
+    assert cells[6:10] == ["commit rule", "2, 30, 2", "2 / 5", "not found in 160 (time)"]
+    assert "not found in 900 (time)" in row(page, "RF4")
+    assert "1200" in row(page, "RF5")
+    assert "not measured; not measured; not measured" in row(page, "RF6")
+    short, either, free = (
+        line for line in page.splitlines() if line.startswith(("| a campaign", "| our own"))
+    )
+    assert "| 1 | RF4, RF5 | PX1, PX2" in short
+    assert "| 2 | RF4 | PX1, PX2" in either
+    assert "| 0 | RF3 | PX1, PX2" in free
+    assert "1 shrunk stories: in the median 2 faults and 5 operations" in page
+
+
+def test_a_measurement_goes_on_where_it_stopped_and_forgets_results_of_other_sources(
+    maker: ModuleType, tmp_path: Path
+) -> None:
+    file = tmp_path / "zoo.json"
+    maker.Measurement(60.0, 30.0, 1, file).measure_mutant("RF1", BUGS["RF1"].system)
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert kept["mutants"]["RF1"]["invariant"] == "durable before send"
+    kept["mutants"]["RF1"]["found"] = 77
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    again = maker.Measurement(60.0, 30.0, 1, file)
+    again.measure_mutant("RF1", BUGS["RF1"].system)
+    assert again.kept["mutants"]["RF1"]["found"] == 77
+    file.write_text(json.dumps(kept | {"sources": "other"}), encoding="utf-8")
+    assert maker.Measurement(60.0, 30.0, 1, file).kept["mutants"] == {}
+
+
+def test_without_time_nothing_is_measured(maker: ModuleType, tmp_path: Path) -> None:
+    measurement = maker.Measurement(0.0, 30.0, 1, tmp_path / "zoo.json")
+    measurement.measure(BUGS["RF1"])
+    assert measurement.kept["mistakes"] == {}
+
+
+def test_the_mutants_of_the_tests_are_systems_whose_members_run_them(maker: ModuleType) -> None:
+    mutants = maker.mutants()
+    assert len(mutants) >= 100
+    for name, system in mutants.items():
+        (mutant,) = system.mutated_nodes
+        assert any(issubclass(member.node_class, mutant) for member in system.members()), name
