@@ -115,8 +115,10 @@ class _ScriptDriver:
         self._drawn = 0
 
     def begin(self, client: Client) -> None:
+        """The client has started, or restarted after a crash: then its session is over, and time has gone by."""
+        self._session = None
         if self._left:
-            client.set_timer("wake", self._left[0].at, "go")
+            client.set_timer("wake", delay_until(client.now, self._left[0].at), "go")
 
     def wake(self, client: Client, key: Any) -> None:
         if self.stopped or not self._left or client.pending:

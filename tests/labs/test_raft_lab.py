@@ -44,14 +44,15 @@ def test_the_solution_keeps_all_points() -> None:
 @pytest.mark.parametrize(
     ("mistake", "seeds", "point"),
     [
-        (mistakes.ForgottenVote, range(5, 12), ONE_LEADER),
-        (mistakes.VoteWithoutLogCheck, range(6), "servers agree"),
-        (mistakes.NoTruncation, range(3), "servers agree"),
-        (mistakes.Minority, range(3), ONE_LEADER),
+        (mistakes.ForgottenVote, range(60), ONE_LEADER),
+        (mistakes.VoteWithoutLogCheck, range(60), "servers agree"),
+        (mistakes.NoTruncation, range(60), "servers agree"),
+        (mistakes.Minority, range(60), ONE_LEADER),
     ],
 )
 def test_a_mistake_loses_its_point_in_storms(mistake: type[Node], seeds: range, point: str) -> None:
-    assert point in lab.lost_points(lab.weather(mistake, seeds))
+    one_by_one = (lab.weather(mistake, range(seed, seed + 1)) for seed in seeds)
+    assert any(point in lab.lost_points(broken) for broken in one_by_one)
 
 
 @pytest.mark.parametrize("mistake", [mistakes.FixedTimeouts, mistakes.TimerNotResetOnVote])

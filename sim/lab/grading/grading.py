@@ -141,8 +141,10 @@ def grade(
             turn += 1
 
 
-def grade_here(file: str, storms: int = STORMS, seed: int = 0) -> Grade:
+def grade_here(file: str, storms: int = STORMS, seed: int = 0, *, shrinking: float = _SHRINKING) -> Grade:
     """Grade a submission in this process. What it prints is dropped.
+
+    ``shrinking``: seconds of processor time for the story of each lost point; see `lost_in`.
 
     Raises ValueError for a submission that lacks what the hand-out asks for, and what the submission itself raises
     while it is imported.
@@ -153,7 +155,7 @@ def grade_here(file: str, storms: int = STORMS, seed: int = 0) -> Grade:
             return Grade(file, error="clients get no answers, although nothing fails")
         lost: dict[str, Lost] = {}
         for number in range(seed, seed + storms):
-            found = lost_in(server, number, lost)
+            found = lost_in(server, number, lost, seconds=shrinking)
             if found is not None:
                 lost[found.point] = found
         measured = elections(server, _ELECTIONS)

@@ -10,12 +10,14 @@ import pytest
 
 from sim.faults import (
     Administer,
+    Crash,
     DamagedDisk,
     FailedWrite,
     Flaky,
     FullDisk,
     Hold,
     OnEvent,
+    OnMessage,
     Partition,
     Pause,
     PowerFailure,
@@ -52,6 +54,16 @@ EVERY_VERB = (
 
 def storm(system: System, seed: int, *faults: Any) -> Scenario:
     return chaos_scenario(system, seed, storm=2.0, extra_faults=faults)
+
+
+def test_a_client_that_crashes_and_restarts_goes_on_with_its_script_at_the_same_times() -> None:
+    """A script counted the time of a call from the restart of its client, not from the beginning of the run."""
+    crash = Crash("c0", at=OnMessage("Request", nth=14), down=0.02)
+    scenario = replace(storm(BasicRaft(nodes=3), 3), faults=(crash,))
+    first = play(scenario, 3)
+    assert (first.run.events["event"] == "restart").sum() == 1
+    again = play(first.simulation.recorded(), 3)
+    assert again.run.digest() == first.run.digest()
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: type(s).__name__)
