@@ -15,6 +15,7 @@ import pytest
 from sim import Disk, Machine, Node, Scenario, System, durable
 from sim.distributions import LogNormal
 from sim.lab import Calibration, calibrate
+from sim.lab.calibrate.calibration import halves
 from sim.lab.calibrate.curve import read_curve
 from sim.lab.calibrate.model import with_parameters
 from sim.lab.calibrate.search import minimise, profile
@@ -100,6 +101,20 @@ def test_it_predicts_the_half_of_the_points_that_it_was_not_fitted_to() -> None:
     held_out = points[points["half"] == "held out"]
     assert found().error() == pytest.approx(np.expm1(np.sqrt((held_out["error"] ** 2).mean())))
     assert found().error() < 0.2
+
+
+def test_both_halves_have_points_of_all_sizes() -> None:
+    loads = [20.0, 45.0, 70.0, 95.0]
+    frame = pd.DataFrame(
+        [{"offered": load, "bytes": size, "p50": 0.01} for size in (16, 1024) for load in loads]
+    )
+    read = read_curve(frame, closed=False)
+    for half in halves(read):
+        assert read.sizes is not None
+        assert sorted((read.loads[i], read.sizes[i]) for i in half) in (
+            [(20.0, 16), (20.0, 1024), (70.0, 16), (70.0, 1024)],
+            [(45.0, 16), (45.0, 1024), (95.0, 16), (95.0, 1024)],
+        )
 
 
 @pytest.mark.nightly

@@ -21,7 +21,7 @@ from sim.lab.seeds import seed_list
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "halves"]
 
 _RANGE = 1e-5  # the least value that is tried, as a fraction of the greatest: below it a cost has no effect
 _ROOM = 1.25  # what is tried beyond the greatest value that is possible, so that the data decide and not the bound
@@ -75,14 +75,21 @@ def calibrate(
             f"calibrate: at least two seeds are needed, to know the noise of a run, not {chosen}"
         )
     model = CurveModel(scenario, curve, names, chosen)
-    points = range(len(curve.loads))
-    fit, held_out = points[0::2], points[1::2]
+    fit, held_out = halves(curve)
     if len(fit) * len(curve.measures) <= len(names):
         raise ValueError(
             f"calibrate: {len(names)} parameters ({', '.join(names)}) cannot be fitted to "
             f"{len(fit) * len(curve.measures)} values: measure more points or more quantiles"
         )
     return _calibrated(model, fit, held_out)
+
+
+def halves(curve: MeasuredCurve) -> tuple[list[int], list[int]]:
+    """Every second point of each size, in order of load: so both halves have all sizes."""
+    points = range(len(curve.loads))
+    sizes = curve.sizes or (0.0,) * len(points)
+    alike = [[i for i in points if sizes[i] == size] for size in dict.fromkeys(sizes)]
+    return sorted(i for some in alike for i in some[0::2]), sorted(i for some in alike for i in some[1::2])
 
 
 def _chosen(parameters: Sequence[str] | None, curve: MeasuredCurve, scenario: Scenario) -> tuple[str, ...]:
@@ -109,7 +116,7 @@ def _chosen(parameters: Sequence[str] | None, curve: MeasuredCurve, scenario: Sc
     return tuple(parameters)
 
 
-def _calibrated(model: CurveModel, fit: range, held_out: range) -> Calibration:
+def _calibrated(model: CurveModel, fit: Sequence[int], held_out: Sequence[int]) -> Calibration:
     points = range(len(model.curve.loads))
     low, high = _bounds(model)
     even = np.full((len(points), len(model.curve.measures)), 0.05)

@@ -258,5 +258,5 @@ def _find(number: int, task: FuzzTask, shrinking: float, title: str | None) -> F
         )
     replay = Replay.of(search.scenario, search.seed)
     story, _ = story_of(search.scenario, search.seed)
-    faults, operations = len(search.strikes), len(search.calls)
+    faults, operations = search.size
     return Find(number, replay.broken, replay, story, search.made, faults, operations)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sim.faults import Crash
 from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.playing import play
+from sim.lab.fuzz.recording import RecordedSimulation
 from sim.lab.fuzz.shrinking import shrink_schedule
 from sim.network import Quiet
 from sim.protocols import BasicRaft
@@ -47,3 +51,20 @@ def test_the_budget_is_kept_and_the_best_so_far_is_the_result() -> None:
 
 def test_there_is_nothing_to_shrink_where_nothing_breaks() -> None:
     assert shrink_schedule(chaos_scenario(BasicRaft(nodes=3), 0, storm=0.5), 0) is None
+
+
+def test_a_recorded_form_that_shows_nothing_is_not_taken_for_the_storm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A recording that misses something is a fault of the library; what is returned must break all the same."""
+    recorded = RecordedSimulation.recorded
+    monkeypatch.setattr(
+        RecordedSimulation, "recorded", lambda self: replace(recorded(self), system=BasicRaft())
+    )
+    scenario = replace(chaos_scenario(TwoVotesRaft(), 3), faults=(Crash("n0", at=1.0, down=0.5),))
+    seed = next(seed for seed in range(20) if play(scenario, seed).broken is not None)
+    found = shrink_schedule(scenario, seed, runs=20)
+    assert found is not None
+    assert found.scenario == scenario
+    assert found.size[0] == 1
+    assert play(found.scenario, found.seed).broken is not None

@@ -26,6 +26,9 @@ def shrink_schedule(
 ) -> Search | None:
     """Shrink a storm, or a schedule, in which something breaks; None if nothing does. Returns the search at its end.
 
+    What is returned was played once more, and shows the same. Where the recorded form of a run is not quite that run,
+    and shows nothing, the storm itself is returned: long, and true.
+
     ``progress``: the title of a progress bar; None: no bar.
     """
     first = play(scenario, seed, messages=True)
@@ -36,13 +39,26 @@ def shrink_schedule(
             scenario, seed, first.broken, runs, time.process_time() + seconds, advance=bar.advance
         )
         search.keep(first, seed)
-        with suppress(Spent):
-            is_quiet = make_quiet(search)
-            _all_passes(search)
-            if not is_quiet and make_quiet_at_last(search):
-                _all_passes(search)
-    search.trim()
+        if _shows_it(search):
+            _search(search)
+    if not _shows_it(search):
+        search.give_up(scenario, seed, first)
     return search
+
+
+def _search(search: Search) -> None:
+    with suppress(Spent):
+        is_quiet = make_quiet(search)
+        _all_passes(search)
+        if not is_quiet and make_quiet_at_last(search):
+            _all_passes(search)
+    search.trim()
+
+
+def _shows_it(search: Search) -> bool:
+    """Whether the same invariant breaks in the best schedule, played as a replay file plays it."""
+    broken = play(search.scenario, search.seed).broken
+    return broken is not None and broken.invariant == search.broken.invariant
 
 
 def _all_passes(search: Search) -> None:

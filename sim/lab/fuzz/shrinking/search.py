@@ -68,6 +68,19 @@ class Search:
         return tuple(fault for fault in self.scenario.faults if isinstance(fault, Strike))
 
     @property
+    def size(self) -> tuple[int, int]:
+        """How many faults, and how many operations, the best schedule has."""
+        if isinstance(self.scenario.workload, Script):
+            return len(self.strikes), len(self.calls)
+        assert self.last is not None
+        return len(self.scenario.faults), len(self.last.run.operations)
+
+    def give_up(self, storm: Scenario, seed: int, played: Played) -> None:
+        """Keep the storm itself."""
+        assert played.broken is not None
+        self.scenario, self.seed, self.broken, self.last = storm, seed, played.broken, played
+
+    @property
     def calls(self) -> tuple[ScriptedCall, ...]:
         """The operations of the best schedule."""
         return self.script.calls
