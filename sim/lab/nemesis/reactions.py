@@ -13,10 +13,6 @@ from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, momen
 
 __all__: list[str] = []
 
-_BOOT = (
-    4  # writes of a member when it boots for the first time: power that fails then is a failed installation
-)
-
 
 def _may_not_crash(setting: Circumstances) -> str:
     most = setting.system.max_down
@@ -82,8 +78,7 @@ def cut_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
 @kind(Crash, PowerFailure, never=_no_writes_or_no_crash, weight=2.0, crashes=True)
 def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes between a write and its sync, or all lose power then."""
-    first = _BOOT * (len(setting.names) + len(setting.spares))
-    at = OnWrite(nth=first + log_uniform(stream, 500), delay=stream.choice((0.0, 0.0, 0.001)))
+    at = OnWrite(nth=log_uniform(stream, 500), delay=stream.choice((0.0, 0.0, 0.001)))
     down, wiped = stream.choice((0.02, 0.3, 1.0)), _wiped(setting, stream)
     if stream.chance(0.3) and setting.system.max_down is None:
         yield PowerFailure(at=at, down=down)

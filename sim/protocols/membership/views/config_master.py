@@ -12,6 +12,12 @@ be wrong:
 The tail sends its history to a server that joins (again). When the server has caught up, it becomes the new tail
 (section 3.2, "Extending a Chain"). A member is *ready*, that is, it may be the only one that remains of the chain, when
 it has reported that it has everything that the old tail had when the chain was extended.
+
+The members of the first chain *begin* it: all are empty, so that nothing needs to be transferred. If power fails before
+their disks have that, they come back without it, and look like servers that have lost their disks. A master that hears
+this from *all* members of the chain that they began lets them begin the next one: an update that was acknowledged would
+be on the disks of all of them, and not all disks are lost at once. Together with a member that has its disk they may
+not begin: they join it.
 """
 
 from __future__ import annotations
@@ -43,6 +49,11 @@ class Chain:
     def tail(self) -> str:
         """The tail, which answers queries."""
         return self.members[-1]
+
+    @property
+    def begins(self) -> bool:
+        """Whether the history begins with this chain: no member was in an earlier one."""
+        return all(number == self.number for number in self.since)
 
 
 NO_CHAIN = Chain(0, ("",), (0,))
@@ -94,6 +105,7 @@ class ConfigurationMaster(Node):
         self.heeded: dict[str, bool] = {}  # members that have reported this chain's number
         self.shut: dict[str, bool] = {}  # members whose leases are not renewed, so that they expire
         self.joined: tuple[str, ...] = ()
+        self.empty: dict[str, bool] = {}  # members that know this chain, and not that they have begun it
 
     def on_alive(self, src: str, msg: Alive) -> None:
         current = msg.number == self.chain.number
@@ -114,6 +126,8 @@ class ConfigurationMaster(Node):
         for successor in chain.members[place + 1 : place + 2]:
             if successor in msg.silent:
                 self.shut[successor] = True
+        if chain.begins and msg.holds < chain.number:
+            self.empty[src] = True
         if src in self.ready and msg.holds < chain.since[place]:
             self.shut[src] = True  # it has lost its disk
         if src == chain.tail:
@@ -145,6 +159,9 @@ class ConfigurationMaster(Node):
 
     def _reconsider(self) -> None:
         chain = self.chain
+        if len(self.empty) == len(chain.members):
+            self._install(chain.members, begins=True)
+            return
         alive = tuple(m for m in chain.members if self.is_alive(m))
         if alive != chain.members:
             if alive and alive[0] in self.ready:  # members that are not ready are behind all ready members
@@ -154,9 +171,10 @@ class ConfigurationMaster(Node):
             if new:
                 self._install((*chain.members, new[0]))
 
-    def _install(self, members: tuple[str, ...]) -> None:
+    def _install(self, members: tuple[str, ...], *, begins: bool = False) -> None:
+        """Make the next chain; ``begins``: its members begin with an empty history."""
         number = self.chain.number + 1
-        since = dict(zip(self.chain.members, self.chain.since, strict=True))
+        since = {} if begins else dict(zip(self.chain.members, self.chain.since, strict=True))
         self.chain = Chain(number, members, tuple(since.get(m, number) for m in members))
         self.ready = tuple(m for m in self.ready if m in members)
         self._begin()

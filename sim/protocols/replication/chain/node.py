@@ -114,7 +114,6 @@ class ChainNode(ShippedLog):
         self.lease_until = self.monotonic
         self.departures = Departures(self, self.settings.detection_timeout)
         if self.incarnation == 0 and self.view_number == 0:
-            self.log_view = self.settings.first_chain.number  # all are empty: nothing needs to be transferred
             self.lease_until = self.monotonic + LEASE * self.settings.detection_timeout
             self._adopt(self.settings.first_chain)
         self.on_heartbeat_timeout()
@@ -134,6 +133,8 @@ class ChainNode(ShippedLog):
         """Take this server's place in a new chain."""
         if self.view_number == 0 and self.incarnation > 0:
             self.distrusted = chain.number
+        if chain.begins and self.log_view < chain.number > self.distrusted:
+            self.log_view = chain.number  # all are empty: nothing needs to be transferred
         self.chain, self.view_number = chain, chain.number
         self.settled = False
         self.start = self.goal = self.last

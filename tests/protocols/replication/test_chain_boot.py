@@ -1,0 +1,99 @@
+"""Power fails before the disks of a chain have what their servers begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.protocols import ChainReplication, Craq
+from sim.protocols.membership.views import ConfigurationMaster
+from sim.system import SafetyViolation
+from sim.testing import Stage
+
+SERVERS = ("n0", "n1", "n2")
+BOTH = pytest.mark.parametrize("kind", [ChainReplication, Craq])
+
+
+def lose_power(s: Stage, *names: str) -> None:
+    for name in names:
+        s.cluster.crash(name, power=True)
+    for name in names:
+        s.cluster.restart(name)
+
+
+def is_served(s: Stage) -> bool:
+    """Whether the chain takes an update, and the tail reads it."""
+    members = s.node("master").chain.members
+    wrote = s.ask(members[0], "put", "x", 7)
+    s.run(1.0)
+    read = s.ask(members[-1], "get", "x")
+    s.run(1.0)
+    return bool(s.answers(wrote)) and s.answers(read) == [7]
+
+
+@BOTH
+@pytest.mark.parametrize("names", [SERVERS, (*SERVERS, "master")], ids=["servers", "all"])
+def test_a_chain_that_lost_power_before_its_first_sync_begins_again(
+    kind: Any, names: tuple[str, ...]
+) -> None:
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    lose_power(s, *names)
+    s.run(5.0)
+    assert s.node("master").chain.members == SERVERS
+    assert s.node("master").chain.begins
+    assert is_served(s)
+
+
+@BOTH
+def test_it_begins_again_as_often_as_power_fails_before_a_sync(kind: Any) -> None:
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    lose_power(s, *SERVERS)
+    while s.node("n2").view_number < 2 and s.now < 5.0:
+        s.tick()
+    lose_power(s, *SERVERS)  # n2 has taken up its second beginning, and its disk has not
+    s.run(5.0)
+    assert is_served(s)
+
+
+@BOTH
+@pytest.mark.parametrize("kept", SERVERS)
+def test_servers_that_lost_what_they_began_with_join_one_that_did_not(kind: Any, kept: str) -> None:
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    lose_power(s, *(name for name in SERVERS if name != kept))
+    s.run(5.0)
+    chain = s.node("master").chain
+    assert chain.head == kept
+    assert sorted(chain.members) == list(SERVERS)
+    assert not chain.begins
+    assert is_served(s)
+
+
+class BeginsWithMost(ConfigurationMaster):
+    """Lets servers begin again that have all but one lost their disks."""
+
+    def _reconsider(self) -> None:
+        if self.chain.begins and len(self.empty) == len(self.chain.members) - 1:
+            self._install(self.chain.members, begins=True)
+        super()._reconsider()
+
+
+def two_lose_their_disks(stage: Any, master: type[ConfigurationMaster]) -> None:
+    s = stage(ChainReplication(nodes=3), master_class=master)
+    s.ask("n0", "put", "x", 1)
+    s.run(0.2)
+    s.crash("n1", "n2")
+    s.restart("n1", "n2", wiped=True)
+    s.run(5.0)
+    read = s.ask(s.node("master").chain.tail, "get", "x")
+    s.run(1.0)
+    assert s.answers(read) == [1]
+
+
+def test_an_acknowledged_update_outlives_all_disks_but_one(stage: Any) -> None:
+    two_lose_their_disks(stage, ConfigurationMaster)
+    with pytest.raises(SafetyViolation):
+        two_lose_their_disks(stage, BeginsWithMost)
