@@ -322,3 +322,23 @@ def test_a_store_that_forgets_its_sessions(stage: Any) -> None:
     retry(ChainNode)
     with violation("exactly once"):
         retry(NoSessions)
+
+
+def test_a_server_that_a_later_chain_has_cut_back_takes_nothing_back_by_a_restart(stage: Any) -> None:
+    """The head sends an update that nobody gets, is taken out, and comes back as the tail of a chain without it."""
+    s = stage(CHAIN)
+    s.run(0.02)
+    s.isolate(["n0"], ["n1", "n2", "n3", "master"])
+    s.ask("n0", "append", value="lost")
+    s.run(0.005)
+    before = s.node("n0").last
+    assert before == 1
+    s.run(1.0)
+    s.heal()
+    s.run(2.0)
+    assert s.node("n0").last < before
+    assert s.node("n0").view_number > 1
+    s.crash("n0")
+    s.restart("n0")
+    s.run(0.5)
+    s.finish()

@@ -39,10 +39,15 @@ def invariants_of(system: ChainReplication) -> Iterable[Invariant]:
         AcknowledgedEverywhere(reads=system.application.reads),
         NeverOlderThanCommitted(application=system.application),
         ChainMonotone(),
-        promises(Forward, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position + len(m.updates)),
-        promises(Ack, keeps="log", shown=lambda on, m, _: len(on("log")) >= m.position),
+        promises(Forward, keeps="log", shown=lambda on, m, _: _has(on, m, m.position + len(m.updates))),
+        promises(Ack, keeps="log", shown=lambda on, m, _: _has(on, m, m.position)),
         SameAnswer(reads=system.application.reads),
     ]
+
+
+def _has(stored: Any, message: Forward | Ack, position: int) -> bool:
+    """Whether a disk has the updates up to a position, or belongs to a later chain, which may have cut them off."""
+    return len(stored("log")) >= position or stored("view_number") > message.number
 
 
 @dataclass
