@@ -26,7 +26,13 @@ LAYERS: list[tuple[str, list[tuple[str, str]]]] = [
             ("scenarios/, notebooks/", "stories, each with a chart"),
         ],
     ),
-    ("#c5daf0", [("lab", "Scenario → Run: compare, sweep, chaos")]),
+    (
+        "#c5daf0",
+        [
+            ("lab", "Scenario → Run: compare, sweep, fuzz"),
+            ("zoo", "famous mistakes"),
+        ],
+    ),
     (
         "#e3efd9",
         [
@@ -41,6 +47,7 @@ LAYERS: list[tuple[str, list[tuple[str, str]]]] = [
         "#f6ead0",
         [
             ("node, system", "what a node class imports"),
+            ("invariants", "free, or a line each"),
             ("network", "links, topologies, WAN latencies"),
             ("recorder", "rows, then frames"),
             ("written", "values as JSON or TOML"),

@@ -29,14 +29,23 @@ def application_of(system: System) -> Application | None:
     return found
 
 
-def judge_by(application: Application, operations: pd.DataFrame, claim: str) -> Verdict:
-    """The verdict on a history: by the fast data model that the application names, else by the application itself."""
+def judge_by(
+    application: Application, operations: pd.DataFrame, claim: str, steps: int | None = None
+) -> Verdict:
+    """The verdict on a history: by the fast data model that the application names, else by the application itself.
+
+    ``steps``: of the search, before the verdict is unknown; None: as many as `sim.analysis.checks.check` takes, or
+    `LONGEST` where the application itself is asked.
+    """
     from sim.analysis.checks import check
+    from sim.analysis.checks.judge import BUDGET
 
     named = vars(type(application)).get("judged_as")
     if named is not None:
-        return check(operations, claim, model=named)
-    return check(operations, claim, model=model_of(application, operations), budget=LONGEST)
+        return check(operations, claim, model=named, budget=steps or BUDGET)
+    return check(
+        operations, claim, model=model_of(application, operations), budget=min(LONGEST, steps or LONGEST)
+    )
 
 
 def model_of(application: Application, operations: pd.DataFrame) -> Model:

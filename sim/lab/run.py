@@ -16,6 +16,7 @@ from sim.lab.labels import describe
 from sim.lab.led import leader_groups
 from sim.lab.simulation import Simulation
 from sim.recorder import Recorder
+from sim.settings import Count
 from sim.system import Violation
 from sim.workload import ClosedLoop
 
@@ -426,16 +427,21 @@ class Run(Displayed):
             return self.operations
         return weigh_clients(self.operations, duration=self.ended, warmup=self.warmup)
 
-    def check(self, consistency: str | None = None, *, model: str = "auto") -> Check:
-        """Judge the history by the consistency that the system claims, or by another consistency model."""
-        claim = consistency if consistency is not None else self.scenario.resolved.system.consistency
-        return Check(claim, self._judge(claim, model), self.violation, self.scenario.check)
+    def check(
+        self, consistency: str | None = None, *, model: str = "auto", steps: Count | None = None
+    ) -> Check:
+        """Judge the history by the consistency that the system claims, or by another consistency model.
 
-    def _judge(self, claim: str | None, model: str) -> Verdict | None:
+        ``steps``: of the search for an order that explains the history, before the verdict is unknown; None: many.
+        """
+        claim = consistency if consistency is not None else self.scenario.resolved.system.consistency
+        return Check(claim, self._judge(claim, model, steps), self.violation, self.scenario.check)
+
+    def _judge(self, claim: str | None, model: str, steps: int | None) -> Verdict | None:
         if claim is None:
             return None
         from sim.analysis.checks import canonical, check
-        from sim.analysis.checks.judge import with_evidence
+        from sim.analysis.checks.judge import BUDGET, with_evidence
 
         if canonical(claim) == "eventual" and self.scenario.system.converges_within is not None:
             # Reads during writes say nothing about convergence: use the verdict from after the run. Without a
@@ -446,8 +452,8 @@ class Run(Displayed):
         operations = self.operations
         application = application_of(self.scenario.system)
         if application is not None and model == "auto":
-            return judge_by(application, operations, claim)
-        return check(operations, claim, model=model)
+            return judge_by(application, operations, claim, steps)
+        return check(operations, claim, model=model, budget=steps or BUDGET)
 
     @property
     def plot(self) -> RunPlots:

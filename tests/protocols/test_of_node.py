@@ -119,7 +119,7 @@ class Lone(Replica):
         (Deaf, {}, "Deaf has no handler for clients' requests"),
         (object, {}, "must be a class of nodes, not <class 'object'>"),
         (Lone, {"nodes": 0}, "nodes must be an integer of at least 1, not 0"),
-        (Lone, {"limits": 3}, "Lone never reads self.settings.limits, so limits=3 would do nothing"),
+        (Lone, {"limited": 3}, "Lone never reads self.settings.limited, so limited=3 would do nothing"),
         (Lone, {"limit": [3]}, r"limit must be an immutable value .*, not \[3\]"),
         (Lone, {"members": 3}, "a setting may not be called 'members'"),
     ],

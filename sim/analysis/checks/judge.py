@@ -17,6 +17,7 @@ from sim.analysis.checks.verdict import Verdict
 
 __all__ = [
     "ALIASES",
+    "BUDGET",
     "CONSISTENCY",
     "IMPLIES",
     "canonical",
@@ -64,7 +65,8 @@ ALIASES: Final[dict[str, str]] = {
 }
 """Other names. ``causal`` is CC, which every definition of causal consistency contains: what it rejects, all reject."""
 
-_BUDGET = 10_000_000
+BUDGET = 10_000_000
+"""Steps of a search, before the verdict is unknown."""
 
 
 def canonical(consistency: str) -> str:
@@ -85,7 +87,7 @@ def check(
     initial: Any = None,
     failed_cas: Literal["drop", "mismatch"] = "drop",
     versions: Mapping[Any, Sequence[Any]] | None = None,
-    budget: int = _BUDGET,
+    budget: int = BUDGET,
     witness: bool = False,
     settle: float = 0.0,
     progress: bool = False,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Played", "play"]
 
 NO_ERROR = "no error in a handler"
+_SEARCH = 100_000
+"""Steps of the search for an order that explains a history: where more are needed, another run is worth more."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def play(scenario: Scenario, seed: int, *, messages: bool = False, in_storm: boo
         run = _run_with_error(simulation, error)
     if in_storm:
         return Played(run, None, judge_end(run), simulation)
-    check = run.check()
+    check = run.check(steps=_SEARCH)
     return Played(run, check, judge(run, check), simulation)
 
 
