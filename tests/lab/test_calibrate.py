@@ -139,6 +139,7 @@ def test_it_admits_that_the_model_cannot_explain_a_latency_that_jumps_and_falls(
     assert np.abs(np.log(rows["predicted"] / rows["measured"])).max() > 0.2
 
 
+@pytest.mark.nightly
 def test_it_says_that_one_client_cannot_tell_the_core_from_the_disk() -> None:
     """One client waits for core and disk one after the other: only their sum shows."""
     loop = ClosedLoop(clients=1, reads=0.0)
