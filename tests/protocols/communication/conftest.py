@@ -53,8 +53,8 @@ BOUND = 5.0  # seconds after the storm within which clients have their answers a
 
 def beside(system: Any, seed: int, length: float) -> Scenario:
     """A storm with a client beside each replica."""
-    drawn = chaos_scenario(system, seed, storm=length)
     clients: Any = dict.fromkeys(system.names, 1)
+    drawn = chaos_scenario(system, seed, storm=length, clients=len(clients))
     workload = dataclasses.replace(drawn.workload, clients=clients)  # type: ignore[arg-type]
     return dataclasses.replace(drawn, workload=workload)
 
