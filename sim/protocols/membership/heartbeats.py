@@ -259,6 +259,7 @@ class DetectorSafety(Invariant):
             self.awake.pop(node, None)  # its next incarnation has another monotonic clock
             self.latest = {pair: newest for pair, newest in self.latest.items() if pair[0] != node}
             self.since = {pair: time for pair, time in self.since.items() if pair[0] != node}
+            self.levels = {pair: level for pair, level in self.levels.items() if pair[0] != node}
         elif event == "suspect":
             self.check_suspicion(node, detail["peer"], float(detail["timeout"]))
 

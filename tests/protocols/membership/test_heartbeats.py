@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import sim.cluster.clock
 from sim import Scenario
 from sim.faults import ClockJump, Crash, Partition, Pause, RandomPauses
 from sim.network import constant
@@ -266,6 +267,14 @@ class Forgetful(HeartbeatDetector):
         before = self.watches[src].last
         super().on_heartbeat(src, msg)
         self.watches[src].last = before
+
+
+def test_levels_of_two_incarnations_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer that heard nobody starts once more, and its clock begins at the same reading."""
+    monkeypatch.setattr(sim.cluster.clock, "SPREAD", 0.0)
+    cut = Partition((("n0",),), at=0.0, duration=2.0)
+    run = scenario(FixedTimeout(), cut, Crash("n0", at=1.0, down=0.1)).run(3)
+    assert run.violation is None, run.violation
 
 
 def test_heartbeats_that_do_not_count_are_caught() -> None:
