@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sim.message import replace
 from sim.node import Part
@@ -53,6 +53,9 @@ class LB1(Mutated, Balanced):
     policy: Policy = field(default_factory=lambda: LeastReported(d=2, by="reported"))
     balancers: Count = 2
     poll: Seconds | None = 1.0
+    correct_fields: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"policy": PowerOfChoices(d=2, by="reported")}
+    )
 
 
 class SpendsWithoutLimit(ResilientDispatcher):
@@ -144,6 +147,7 @@ class LB5(Mutated, Balanced):
 
     servers: int | tuple[Server, ...] = (Server(errors=1.0, error_time=0.001), Server(), Server())
     policy: Policy = field(default_factory=LikesQuickErrors)
+    correct_fields: ClassVar[Mapping[str, Any]] = MappingProxyType({"policy": PeakEwma()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class LB6(Mutated, Balanced):
     """Keys are placed by their hash modulo n, so that nearly all move when a server goes."""
 
     policy: Policy = field(default_factory=Modulo)
+    correct_fields: ClassVar[Mapping[str, Any]] = MappingProxyType({"policy": RingHash()})
     resilience: tuple[Resilience, ...] = (HealthChecks(interval=0.1, timeout=0.05, fall=2, rise=2),)
 
 

@@ -53,7 +53,7 @@ class Bug:
 
     @property
     def correct(self) -> System:
-        """The same system without the mistake: all fields are equal."""
+        """The same system without the mistake: all fields are equal, but for one that is the mistake itself."""
         whole = next(
             base
             for base in self.mutated.__mro__[1:]
@@ -61,7 +61,8 @@ class Bug:
         )
         mine = self.system
         values = {f.name: getattr(mine, f.name) for f in dataclasses.fields(whole) if f.init}
-        return whole(**{**values, "unsafe": False})  # type: ignore[return-value]
+        right = {"unsafe": False, **self.mutated.correct_fields}  # type: ignore[attr-defined]
+        return whole(**{**values, **right})  # type: ignore[return-value]
 
     @property
     def protocol(self) -> str:
@@ -98,9 +99,12 @@ class Mutated:
         Node classes with one thing overridden. A member whose class descends from the same class gets it on top.
     mutated_parts:
         Name of a part -> the part's class with one thing overridden, for members that have this part.
+    correct_fields:
+        Field -> its right value, where the mistake is the value of a field (a policy with one thing overridden).
     """
 
     mutated_nodes: ClassVar[tuple[type[Node], ...]] = ()
+    correct_fields: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     mutated_parts: ClassVar[Mapping[str, type[Part]]] = MappingProxyType({})
 
     def members(self) -> tuple[Member, ...]:
