@@ -41,6 +41,7 @@ from sim.arguments import checked
 from sim.display import Displayed
 from sim.kernel import Streams
 from sim.lab.application_model import application_of
+from sim.lab.led import has_leader
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
 from sim.network.topology import Topology, constant
@@ -252,7 +253,7 @@ def _recover(simulation: Simulation, seed: int, situation: str, limit: float) ->
         simulation.now,
         len(simulation.recorder.operations),
     )
-    leader = inf if _has_leaders(simulation) else nan
+    leader = inf if has_leader(simulation.system) else nan
     write = inf
     looks = 0
     while (leader == inf or write == inf) and looks < limit * _LOOKS:
@@ -277,14 +278,6 @@ def _first_answer(simulation: Simulation, since: float, seen: int) -> float:
         if done["status"] in answers and done["called"] >= since:
             times.append(done["returned"] - since)
     return min(times, default=inf)
-
-
-def _has_leaders(simulation: Simulation) -> bool:
-    try:
-        simulation.system.holder(simulation.system.leader_roles[0], simulation.members)
-    except LookupError:
-        return False
-    return True
 
 
 def _at_most(late: int, count: int, chance: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sim.cluster import NodeHost
 from sim.display import Block, TextTable, plain_repr
 from sim.lab.labels import describe, words
+from sim.lab.led import has_leader
 from sim.node import durable_fields
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _MOST_MEMBERS = 60
 def look(simulation: Simulation) -> list[Block]:
     """The time, who leads, a row for each member, and what was done to links by hand."""
     hosts = [host for host in simulation.cluster.hosts.values() if host.member.role != "client"]
-    leads = _has_leaders(simulation)
+    leads = has_leader(simulation.system)
     times = f"at {simulation.now:.6g} s of {simulation.scenario.duration:.6g} s"
     counts = {
         "held messages": len(simulation.held),
@@ -50,14 +51,6 @@ def look(simulation: Simulation) -> list[Block]:
         columns.append((words(name), values, numbers))
     more = [f"… {len(hosts) - len(shown)} more members"] if len(hosts) > len(shown) else []
     return [head, TextTable(columns), *more]
-
-
-def _has_leaders(simulation: Simulation) -> bool:
-    try:
-        simulation.system.holder(simulation.system.leader_roles[0], simulation.members)
-    except LookupError:
-        return False
-    return True
 
 
 _BLANK = ("", "–")
