@@ -152,11 +152,16 @@ def mutants() -> dict[str, System]:
     for file in sorted((HOME.parent / "tests").rglob("test_*_mutants.py")):
         module = import_module(".".join(file.relative_to(HOME.parent).with_suffix("").parts))
         for mutant in vars(module).values():
-            if isinstance(mutant, type) and issubclass(mutant, Node) and mutant.__module__ == module.__name__:
+            if isinstance(mutant, type) and issubclass(mutant, Node) and _is_mutant(mutant, module.__name__):
                 host = next((one for one in hosts if _runs(one, mutant.__bases__[0])), None)
                 if host is not None:
                     found[f"{file.stem[5:-8]} {mutant.__name__}"] = _mutated(host, mutant)
     return found
+
+
+def _is_mutant(node_class: type, module: str) -> bool:
+    """Whether a class in a test module is a mutant: made there, or taken from the zoo."""
+    return node_class.__module__ == module or node_class.__module__.startswith("sim.zoo.")
 
 
 def _runs(system: System, node_class: type) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sim.protocols.balancing import CircuitBreaker, RetryBudget
 from sim.protocols.balancing.guards import Breaker, Budget, CodelQueue, QueueTimeout, TokenBucket, Window
+from sim.zoo.balancing import OpenHouse
 
 
 @given(
@@ -110,13 +111,6 @@ def test_no_more_than_the_trials_are_in_flight_while_half_open(
             breaker.settled(mark, {"ok": True, "fail": False, "cancel": None}[step], now)
         assert 0 <= breaker.trying <= trials or breaker.state != "half-open"
         assert breaker.trying >= 0
-
-
-class OpenHouse(Breaker):
-    """The mutant of LB4: half-open admits everyone."""
-
-    def allows(self, now: float) -> bool:
-        return super().allows(now) or self.state == "half-open"
 
 
 def test_the_mutant_that_admits_everyone_breaks_it() -> None:

@@ -28,6 +28,7 @@ from sim.protocols.balancing import (
 from sim.protocols.balancing.balancer import ResilientBalancerNode
 from sim.protocols.balancing.messages import Busy, Idle
 from sim.testing import Bench
+from sim.zoo.balancing import LikesQuickErrors
 from tests.budget import mostly_nightly
 
 Load = Callable[..., Any]
@@ -214,15 +215,8 @@ def test_a_server_that_fails_fast_does_not_attract_peak_ewma(under_load: Load) -
     assert share_of_a_server_that_fails_fast(under_load, PeakEwma()) < 1 / 5
 
 
-class EwmaOfAnyAnswer(PeakEwma):
-    """The mutant of LB5: the latency of an error counts like any other."""
-
-    def answered(self, pool: Pool, backend: Backend, seconds: float, ok: bool) -> None:
-        super().answered(pool, backend, seconds, True)
-
-
 def test_the_mutant_that_counts_errors_as_answers_is_a_sinkhole(under_load: Load) -> None:
-    assert share_of_a_server_that_fails_fast(under_load, EwmaOfAnyAnswer()) > 0.3
+    assert share_of_a_server_that_fails_fast(under_load, LikesQuickErrors()) > 0.3
 
 
 def test_peak_ewma_jumps_to_a_peak_and_forgets_it() -> None:

@@ -17,6 +17,7 @@ from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Commit,
 from sim.protocols.consensus.epaxos.node import EPaxosNode
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
 from sim.system import Member, SafetyViolation
+from sim.zoo.consensus import ExecutesBySeq
 from tests.protocols.epaxos.explorer import explore
 
 ONE_OUTCOME = "one outcome per instance"
@@ -129,15 +130,6 @@ def test_a_few_steps_show_it(
 
 
 # In a storm
-
-
-class ExecutesBySeq(EPaxosNode):
-    """EP5: all that is committed in the order of seq, without regard to components."""
-
-    def execute(self, instance: Instance) -> None:
-        ready = [i for i, r in self.instances.items() if r.status == COMMITTED and i not in self.executed]
-        for one in sorted(ready, key=lambda i: (self.instances[i].seq, i)):
-            self.apply(one)
 
 
 class Wilful(EPaxosNode):

@@ -18,6 +18,7 @@ from sim.protocols.membership.suspicion import Rule, Watch, z_of
 from sim.system import Member, SafetyViolation
 from sim.testing import survive
 from sim.workload import ClosedLoop, NoLoad, UniformKeys
+from sim.zoo.membership import JudgesAfterItsPause
 from tests.budget import storms
 
 DELTA = 0.01
@@ -213,16 +214,9 @@ def with_detector(detector: type[Part]) -> type[MonitorNode]:
     return Mutant
 
 
-class Unguarded(HeartbeatDetector):
-    """Judges others right after its own pause."""
-
-    def _check_punctuality(self, due: float) -> bool:
-        return True
-
-
 def test_fd2_without_the_guard_a_pause_is_held_against_others() -> None:
     run = scenario(
-        FixedTimeout(), Pause("n1", at=3.0, duration=4.0), system=broken(with_detector(Unguarded))
+        FixedTimeout(), Pause("n1", at=3.0, duration=4.0), system=broken(with_detector(JudgesAfterItsPause))
     ).run(2)
     assert isinstance(run.violation, SafetyViolation)
     assert run.violation.invariant == "suspicion needs silence that was listened to"

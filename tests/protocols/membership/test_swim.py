@@ -18,6 +18,7 @@ from sim.protocols.membership.swim.node import Ack, Exchange, Ping, PingReq, Swi
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, NoLoad, UniformKeys
+from sim.zoo.membership import KeepsOldIncarnation
 from tests.budget import storms
 
 DELTA = 0.01
@@ -318,22 +319,6 @@ def test_lists_agree_and_all_are_alive_after_storms(seeds: range, length: float)
 
 
 # Mutants
-
-
-class KeepsOldIncarnation(SwimNode):
-    """fd1: what does not override is dropped, with its incarnation."""
-
-    def hear(self, update: Update) -> None:
-        known = self.known.get(update.member)
-        super().hear(update)
-        after = self.known.get(update.member)
-        if (
-            known is not None
-            and after is not None
-            and after.status == known.status
-            and after.status == "dead"
-        ):
-            self.known[update.member] = known
 
 
 class Resurrecting(SwimNode):

@@ -11,12 +11,12 @@ import pytest
 from sim.lab import Scenario
 from sim.network import constant
 from sim.protocols import MultiPaxos
-from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.multipaxos.messages import Accepted, Granted, InstallSnapshot, Prepare, Promise
+from sim.protocols.consensus.multipaxos.messages import Accepted, Granted, InstallSnapshot
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.system import SafetyViolation
 from sim.testing import survive
+from sim.zoo.paxos import DeletesAndForgets
 from tests.budget import storms
 
 DELTA = 0.01
@@ -349,16 +349,6 @@ def test_slots_that_a_new_leader_knew_to_be_chosen_may_be_compacted_while_they_a
     s.run(0.5)
     assert (s.node("n2").applied, s.node("n1").applied) == (4, 4)
     s.finish()
-
-
-class DeletesAndForgets(FullMultiPaxosNode):
-    """MP4: slots are deleted where this replica has executed them, and a promise reports nothing of them."""
-
-    def promise(self, ballot: Ballot, first: int) -> Promise:
-        return MultiPaxosNode.promise(self, ballot, first)
-
-    def on_prepare(self, src: str, msg: Prepare) -> None:
-        MultiPaxosNode.on_prepare(self, src, msg)
 
 
 def test_mp4_a_deleted_slot_taken_for_a_free_one_is_caught(stage: Callable[..., Any]) -> None:

@@ -9,13 +9,14 @@ import pytest
 
 from sim.protocols import MultiPaxos, Paxos
 from sim.protocols.client import Reply, Request
-from sim.protocols.command import NOOP, Command
+from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.multipaxos.messages import Accepted as SlotAccepted
 from sim.protocols.consensus.multipaxos.messages import Learned
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.paxos.node import Accept, Accepted, Nack, PaxosNode, Prepare, Promise
 from sim.system import SafetyViolation
+from sim.zoo.paxos import CountsOneTooFew, FillsGapsFromItsOwnLog, RestartsRounds
 
 DELTA = 0.01
 
@@ -67,14 +68,6 @@ def test_px1_an_acceptor_that_forgets_its_promise_is_caught(stage: Callable[...,
     assert invariant_broken(lambda: s.restart("n1")) == "promise kept"
 
 
-class RestartsRounds(PaxosNode):
-    """PX2: the round is not on disk."""
-
-    def on_start(self) -> None:
-        super().on_start()
-        self.__dict__["round"] = 0
-
-
 def test_px2_a_proposer_that_uses_a_ballot_in_two_incarnations_is_caught(stage: Callable[..., Any]) -> None:
     s = stage(Paxos(nodes=3), mutant=RestartsRounds)
     s.ask("n0", value="a")
@@ -100,14 +93,6 @@ def test_ballots_that_fall_are_caught(stage: Callable[..., Any]) -> None:
     s.ask("n1", value="b", session=2)
     s.node("n1").highest_seen = 20
     assert invariant_broken(lambda: s.run(1.0)) == "ballots grow"
-
-
-class CountsOneTooFew(PaxosNode):
-    """PX4: a quorum of phase 2 is ``2 * votes >= n - 1``."""
-
-    def on_start(self) -> None:
-        super().on_start()
-        self.is_phase2_quorum = lambda voters: 2 * len(voters) >= len(self.members) - 1
 
 
 def test_px4_a_quorum_that_is_one_vote_short_is_caught(stage: Callable[..., Any]) -> None:
@@ -258,18 +243,6 @@ def test_a_get_that_misses_a_chosen_value_is_caught(stage: Callable[..., Any]) -
 
 
 # Multi-Paxos
-
-
-class FillsGapsFromItsOwnLog(MultiPaxosNode):
-    """MP1: what the promises report is ignored; a slot in which it has not voted itself gets a no-op."""
-
-    def lead(self) -> None:
-        own = self.promises[self.name]
-        last = max(slot for p in self.promises.values() for slot, _ in p.votes)
-        held = dict(own.votes)
-        filled = [(s, held.get(s, Vote(ZERO, NOOP))) for s in range(own.first, last + 1)]
-        self.promises = {self.name: type(own)(own.ballot, own.first, tuple(filled))}
-        super().lead()
 
 
 def test_mp1_a_no_op_over_a_value_that_was_chosen_is_caught(stage: Callable[..., Any]) -> None:

@@ -21,6 +21,13 @@ from sim.protocols.consensus.raft.node import (
     RequestVoteReply,
 )
 from sim.system import SafetyViolation
+from sim.zoo.raft import (
+    AcknowledgesLastIndex,
+    AlwaysTruncates,
+    CommitsOldTerms,
+    CommitsWhatItHas,
+    ForgetsVoteOfSameTerm,
+)
 
 
 def violation(invariant: str) -> Any:
@@ -91,14 +98,6 @@ def test_a_term_forgotten_by_a_restart(stage: Any) -> None:
         split_vote(stage, ForgetsTerm, 0.0)
 
 
-class ForgetsVoteOfSameTerm(RaftNode):
-    """RF2 (microsoft/CCF#8094): stepping down clears the vote though the term is the same."""
-
-    def become_follower(self, leader: str | None) -> None:
-        super().become_follower(leader)
-        self.voted_for = None
-
-
 def late_candidate(stage: Any, mutant: type[RaftNode]) -> None:
     """n0 wins term 1 with n1; then n1, which hears from n0, is asked by n2 in that term, late."""
     s = stage(3, node_class=mutant)
@@ -152,28 +151,9 @@ def test_a_leader_that_lacks_a_committed_entry(stage: Any) -> None:
 # Replication
 
 
-class CommitsOldTerms(RaftNode):
-    """RF3 (section 5.4.2, figure 8): entries of earlier terms are committed by counting replicas."""
-
-    def advance_commit_index(self) -> None:
-        n = self.replicated_index()
-        if n > self.commit_index:
-            self.commit_index = n
-            self.apply_committed()
-
-
 def test_rf3_an_old_entry_committed_by_counting(stage: Any) -> None:
     with violation("commit rule"):
         stage(5, node_class=CommitsOldTerms).figure_8()
-
-
-class AcknowledgesLastIndex(RaftNode):
-    """RF4 (microsoft/CCF#6016): the reply acknowledges the follower's last index, not what was sent."""
-
-    def send(self, dst: str, msg: Any, *, hold: bool = True) -> None:
-        if isinstance(msg, AppendEntriesReply) and msg.success and dst != self.name:
-            msg = AppendEntriesReply(msg.term, True, self.last_index())
-        self.host.send(dst, msg, hold)
 
 
 def divergent_tail(stage: Any, mutant: type[RaftNode]) -> Any:
@@ -197,16 +177,6 @@ def test_rf4_an_acknowledgement_of_more_than_was_sent(stage: Any) -> None:
         s.settle()
 
 
-class CommitsWhatItHas(RaftNode):
-    """RF5 (microsoft/CCF#8172): a follower commits min(leaderCommit, its last index)."""
-
-    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
-        super().on_append_entries(src, msg)
-        if msg.leader_commit > self.commit_index:
-            self.commit_index = min(msg.leader_commit, self.last_index())
-            self.apply_committed()
-
-
 def commit_ahead_of_a_probe(stage: Any, mutant: type[RaftNode]) -> None:
     s = divergent_tail(stage, mutant)
     s.ask("n1")
@@ -225,14 +195,6 @@ def test_a_probe_commits_no_further_than_it_matches(stage: Any) -> None:
 def test_rf5_a_follower_commits_its_divergent_tail(stage: Any) -> None:
     with violation("state machine safety"):
         commit_ahead_of_a_probe(stage, CommitsWhatItHas)
-
-
-class AlwaysTruncates(RaftNode):
-    """RF6 (zhebrak/raftos#26): whatever follows the previous entry is deleted, conflict or not."""
-
-    def accept(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        self.truncate_from(previous + 1)
-        self.log.extend(entries)
 
 
 def stale_append(stage: Any, mutant: type[RaftNode]) -> None:

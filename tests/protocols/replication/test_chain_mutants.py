@@ -17,6 +17,7 @@ from sim.protocols.replication.chain.node import Ack, ChainNode, Forward
 from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
+from sim.zoo.chain import AnswersDirtyLocally, DropsSent, NeedsNoLease
 
 CHAIN = ChainReplication(nodes=4)
 
@@ -32,22 +33,6 @@ def only(s: Any, invariant: str) -> None:
 
 
 # CR1: the predecessor drops Sent when its successor fails (OSDI 2004, section 3.2)
-
-
-class DropsSent(ChainNode):
-    """Splices the chain and goes on with what comes next; the successor takes what it is given."""
-
-    def _meet_neighbours(self, pred: str | None, succ: str | None) -> None:
-        spliced = succ != self.succ and self.succ is not None
-        super()._meet_neighbours(pred, succ)
-        if spliced:
-            self.acked = self.next = self.last
-
-    def on_gap(self, src: str, msg: Any) -> None:
-        pass
-
-    def holds(self, position: int, view: int) -> bool:
-        return True
 
 
 def middle_fails_with_updates_in_flight(stage: Any, node: type[ChainNode] = ChainNode) -> None:
@@ -71,11 +56,6 @@ def test_cr1_a_predecessor_that_drops_sent(stage: Any) -> None:
 # CR2: a dirty read answers with what is clean here (ATC 2009, section 2.3)
 
 
-class AnswersDirtyLocally(CraqNode):
-    def query(self, client: str, command: Command) -> None:
-        self.answer(client, command, self.clean.execute(command))
-
-
 def read_between_commit_and_acknowledgement(stage: Any, node: type[ChainNode] = CraqNode) -> None:
     s = stage(Craq(nodes=4), node_class=node)
     s.run(0.02)
@@ -97,11 +77,6 @@ def test_cr2_a_dirty_read_without_a_version_query(stage: Any) -> None:
 
 
 # CR3: a tail that was taken out goes on serving (OSDI 2004 assumes fail-stop)
-
-
-class NeedsNoLease(ChainNode):
-    def may_answer(self) -> bool:
-        return self.initialised
 
 
 def cut_off_tail(stage: Any, node: type[ChainNode] = ChainNode) -> None:

@@ -19,6 +19,7 @@ from sim.protocols.replication.crdt.system import Spread, SpreadAck
 from sim.system import Member
 from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, Mix, UniformKeys
+from sim.zoo.multi_primary import CountsEveryDelivery
 from tests.budget import storms
 
 DELTA = 0.01
@@ -213,21 +214,7 @@ def test_replicas_that_lost_their_disks_agree_again(stage: Any) -> None:
 # Mutants
 
 
-class TwiceCounting(CrdtNode):
-    """MM3: an operation-based counter that counts every delivery."""
-
-    def absorb(self, key: str, delta: Any, src: str) -> None:
-        if isinstance(delta, GCounter):
-            before = self.state_of(key)
-            counts = dict(before.counts)
-            for actor, n in delta.counts:
-                counts[actor] = counts.get(actor, 0) + n
-            self.states[key] = GCounter(tuple(sorted(counts.items())))
-        else:
-            super().absorb(key, delta, src)
-
-
-@pytest.mark.parametrize(("node_class", "counted"), [(CrdtNode, 5), (TwiceCounting, 10)])
+@pytest.mark.parametrize(("node_class", "counted"), [(CrdtNode, 5), (CountsEveryDelivery, 10)])
 def test_mm3_a_message_that_is_delivered_twice_counts_once(node_class: type[CrdtNode], counted: int) -> None:
     bench = Bench(node_class, settings=Crdt(kind="g-counter"))
     for _ in range(2):
@@ -295,7 +282,7 @@ def broken(node_class: type[CrdtNode], kind: Any, sync: Any) -> Crdt:
 
 
 MUTANTS: list[tuple[type[CrdtNode], str, str, str]] = [
-    (TwiceCounting, "g-counter", "delta", "convergence after healing"),
+    (CountsEveryDelivery, "g-counter", "delta", "convergence after healing"),
     (ForgetsRequests, "pn-counter", "state", "counts too much"),
     (Volatile, "pn-counter", "delta", "durable before send"),
     (Volatile, "or-set", "state", "durable before send"),

@@ -24,6 +24,7 @@ from sim.protocols.replication.multi_primary.versions import latest
 from sim.system import Member, SafetyViolation
 from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, Mix, UniformKeys
+from sim.zoo.multi_primary import CollectsByAge
 from tests.budget import storms
 
 DELTA = 0.01
@@ -227,13 +228,6 @@ def test_by_wall_clocks_tombstones_are_kept(stage: Any) -> None:
     s.ask("n0", "delete")
     s.run(5.0)
     assert all(s.node(name).gauges()["tombstones"] == 1 for name in s.system.names)
-
-
-class CollectsByAge(MultiPrimaryNode):
-    """MM4: forgets an old tombstone although some replicas have not seen it."""
-
-    def is_stable(self, version: Any) -> bool:
-        return bool(self.now - version.time.l > 2.0)
 
 
 def test_mm4_tombstones_collected_by_age_let_the_deleted_stay_where_it_was(stage: Any) -> None:

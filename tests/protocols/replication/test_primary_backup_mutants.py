@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sim.message import replace
-from sim.node import durable
 from sim.protocols.command import Command, Result
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.membership.views.service import NO_VIEW, View, ViewIs, ViewService
@@ -19,6 +18,7 @@ from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.protocols.sessions import Sessions
 from sim.system import SafetyViolation
+from sim.zoo.primary_backup import AcceptsAnyView, AcknowledgesAlone, KeepsItsTail, TruncatesToItsCommit
 
 SYNC, ASYNC = PrimaryBackup(nodes=3), PrimaryBackup(nodes=3, mode="async")
 
@@ -34,11 +34,6 @@ def only(s: Any, invariant: str) -> None:
 
 
 # PB1: "sync" acknowledges before the backups have (Jepsen: Redis, 2013)
-
-
-class AcknowledgesAlone(PrimaryBackupNode):
-    def replicated(self) -> int:
-        return self.match[self.name]
 
 
 def unshipped_write_then_failover(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode) -> None:
@@ -58,16 +53,6 @@ def test_pb1_sync_that_acknowledges_before_the_backups(stage: Any) -> None:
 
 
 # PB2: no fencing (GitHub, 2018-10-21)
-
-
-class AcceptsAnyView(PrimaryBackupNode):
-    """Backups take in what primaries of any view send; primaries do not look at views."""
-
-    def on_append(self, src: str, msg: Append) -> None:
-        if msg.view < self.view_number:
-            self.send(src, AppendOk(msg.view, msg.position + len(msg.entries), msg.probe))
-        elif self.role != "primary":
-            super().on_append(src, msg)
 
 
 def old_primary_goes_on(
@@ -116,11 +101,6 @@ def test_pb2_an_async_primary_without_a_lease(stage: Any) -> None:
 # PB4: the old primary comes back with its tail (MySQL bug 99370)
 
 
-class KeepsItsTail(PrimaryBackupNode):
-    def cut(self, position: int) -> None:
-        pass
-
-
 def old_primary_returns(stage: Any, node: type[PrimaryBackupNode] = PrimaryBackupNode) -> None:
     s = stage(ASYNC, node_class=node)
     s.run(0.02)
@@ -141,18 +121,6 @@ def test_pb4_an_old_primary_that_keeps_its_unacknowledged_tail(stage: Any) -> No
 
 
 # PB5: a backup truncates to its own high watermark (Kafka KIP-101)
-
-
-class TruncatesToItsCommit(PrimaryBackupNode):
-    high_watermark = durable(0)
-
-    def on_start(self) -> None:
-        self.log.truncate(min(len(self.log), self.high_watermark))
-        super().on_start()
-
-    def take_effect(self, position: int) -> None:
-        super().take_effect(position)
-        self.high_watermark = self.commit
 
 
 def backup_restarts_then_primary_dies(

@@ -13,6 +13,7 @@ from sim.protocols.replication.primary_backup.log_shipping import InstallSnapsho
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from sim.system import SafetyViolation
+from sim.zoo.primary_backup import FallsBackSilently
 
 SEMI = PrimaryBackup(nodes=3, mode="semi-sync", acks=1)
 
@@ -278,15 +279,6 @@ def test_what_a_failover_loses_was_flagged(stage: Any) -> None:
     assert s.system.acknowledged_lost(acknowledged, s.cluster.nodes) == 1
     assert results(s, kept) == [None]
     assert results(s, lost) == [Unreplicated()]
-
-
-class FallsBackSilently(PrimaryBackupNode):
-    """PB3: after the timeout the reply is a plain ok (MySQL's rpl_semi_sync_master_timeout)."""
-
-    def answer(self, client: str, command: Any, result: Any) -> None:
-        alone, self.alone = self.role == "primary" and self.alone, False
-        super().answer(client, command, result)
-        self.alone = alone
 
 
 def test_pb3_a_fallback_without_a_flag_is_caught(stage: Any) -> None:

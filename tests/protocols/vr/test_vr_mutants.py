@@ -22,6 +22,7 @@ from sim.protocols.consensus.vr.messages import (
 )
 from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
+from sim.zoo.consensus import TakesAnyNonce
 
 DELTA = 0.01
 BEST = "the best of f + 1 reports"
@@ -374,13 +375,6 @@ def test_an_answer_to_a_recovery_during_a_view_change_is_caught(stage: Staging) 
     )
 
 
-class AnyNonce(ViewstampedNode):
-    """VR1: takes every RecoveryResponse, whichever recovery it answers."""
-
-    def answers_me(self, msg: RecoveryResponse) -> bool:
-        return True
-
-
 def second_recovery(stage: Staging, mutant: type[ViewstampedNode] | None) -> Any:
     """n1 recovers twice; answers to its first recovery, from before a request was committed, come late."""
     world = settled(stage, mutant)
@@ -408,7 +402,7 @@ def test_vr1_a_response_to_an_earlier_recovery_would_bring_back_an_older_log(sta
     world = second_recovery(stage, None)
     world.run(0.05)
     assert world.node("n1").status == RECOVERING
-    assert second_recovery(stage, AnyNonce).invariant_broken() == KEPT
+    assert second_recovery(stage, TakesAnyNonce).invariant_broken() == KEPT
 
 
 class CountsTheDead(ViewstampedNode):

@@ -21,6 +21,7 @@ from sim.protocols.replication.dynamo.handoff import HintedHandoff
 from sim.protocols.replication.dynamo.messages import Purge
 from sim.protocols.replication.dynamo.tombstones import Collector
 from sim.workload import Mix, UniformKeys
+from sim.zoo.multi_primary import AnswersBeforeRepair, CountsStandIns, KeepsHints
 
 Make = Callable[..., Any]
 
@@ -40,11 +41,6 @@ def first_broken(system: Dynamo, invariant: str, *, seeds: int = 20, **mix: floa
 
 
 # dy1
-
-
-class CountsStandIns(Coordinator):
-    def counts(self, src: str, home: str) -> bool:
-        return True
 
 
 def homes_of(key: str) -> tuple[str, ...]:
@@ -92,12 +88,6 @@ def test_sloppy_quorums_are_available_in_the_partition_and_not_regular(play: Mak
 # dy2
 
 
-class AnswersBeforeRepair(Coordinator):
-    def answer_if_read(self, operation: Any) -> None:
-        if operation.found and not operation.answered:
-            self.answer(operation)
-
-
 def test_dy2_read_repair_after_the_reply(broken: Make, mutant: Make, play: Make) -> None:
     """A write is on n0 only; a read there sees it, but its repair is lost; a read of the others does not see it."""
     steps = [(0.6, "put", "x", "n0"), (0.95, "get", "x", "n0"), (1.0, "get", "x", "n1")]
@@ -136,11 +126,6 @@ def test_without_repair_before_the_reply_reads_are_regular_and_may_go_back(play:
 
 TIMES: dict[str, Any] = {"hint_expiry": 1.0, "grace": 3.2, "sync_every": 0.25, "handoff_every": 0.25}
 AWAY_HOME, KEEPER, OTHERS = ORDER[2], ORDER[3], (*ORDER[:2], ORDER[4])
-
-
-class KeepsHints(HintedHandoff):
-    def is_expired(self, hint: Any) -> bool:
-        return False
 
 
 def late_hint() -> tuple[list[Any], list[Any]]:
