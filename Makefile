@@ -17,10 +17,10 @@ demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames 
 	$(BIN)/sim demo
 
 # The tests start many processes: compiled modules are kept, or each of these would compile all of sim again.
-test: $(VENV)/.ready-dev  ## run all tests but the nightly campaigns (TESTS="tests/kernel ...": some of them)
+test: $(VENV)/.ready-dev  ## run all tests but the nightly ones (TESTS="tests/kernel ...": some of them)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto -m "not nightly" $(TESTS)
 
-nightly: $(VENV)/.ready-dev  ## run the long campaigns
+nightly: $(VENV)/.ready-dev  ## run the nightly tests
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m nightly
 
 lint: $(VENV)/.ready-dev  ## ruff (rules and format) and mypy --strict

@@ -4,7 +4,7 @@
     python benchmarks/bench_checking.py --bare               # the same storms, unchecked
     python benchmarks/bench_checking.py --floor              # unchecked here, checked there: what is left to gain
 
-Each storm is that of `chaos_scenario`, of every system of the library. A ratio below 1 says that this tree needs less
+Each storm is that of `draw_storm`, of every system of the library. A ratio below 1 says that this tree needs less
 processor time. The events of both are counted, too: if a commit draws other storms, times are compared by event.
 """
 
@@ -60,7 +60,7 @@ class Tree:
     def storm(self, name: str, seed: int, length: float, *, check: bool) -> tuple[float, Any]:
         """Processor seconds of one storm, and how many events it had."""
         with self:
-            scenario = self.lab.chaos_scenario(getattr(self.protocols, name)(), seed, storm=length)
+            scenario = self.lab.draw_storm(getattr(self.protocols, name)(), seed, length=length)
             scenario = dataclasses.replace(scenario, check=check)
             begun = time.process_time()
             run = scenario.run(seed)

@@ -1,15 +1,15 @@
 """Measures whether `sim fuzz` finds the mistakes of the zoo, and makes docs/zoo.md of it: python docs/make_zoo.py.
 
-Each campaign is `sim.lab.fuzz.fuzz` with its defaults; nothing is tuned to a mistake. For each mistake:
+Each search is `sim.lab.fuzz.fuzz` with its defaults; nothing is tuned to a mistake. For each mistake:
 
-1. three campaigns of 500 runs (seeds 0, 1, 2);
+1. three searches of 500 runs (seeds 0, 1, 2);
 2. one of 5,000 runs (seed 3), if none of the three found anything;
 3. for mistakes of safety and liveness, one of 1,000 runs (seed 0) with our own invariants off (``check="free"``).
 
-With --mutants, the mutants of tests/**/test_*_mutants.py, too: one campaign of 500 runs each (seed 0).
+With --mutants, the mutants of tests/**/test_*_mutants.py, too: one search of 500 runs each (seed 0).
 
 Results go to docs/zoo.json as they come, so that a measurement can be stopped and gone on with; results of other
-sources of `sim` are measured again. A campaign that its time limit cut short is marked so.
+sources of `sim` are measured again. A search that its time limit cut short is marked so.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any
 
 import click
 
-from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz import Find, fuzz, shrink_schedule
 from sim.lab.scenario import Scenario
+from sim.lab.storm import draw_storm
 from sim.lab.version import version
 from sim.node import Node
 from sim.system import System
@@ -43,7 +43,7 @@ WITH_FREE = ("safety", "liveness")
 
 @dataclass(frozen=True)
 class Measured:
-    """What a campaign gave.
+    """What a search gave.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Measured:
     cut: bool = False
     faults: int | None = None
     operations: int | None = None
-    error: str = ""  # what the campaign raised; what it found is lost then
+    error: str = ""  # what the search raised; what it found is lost then
 
     def text(self, most: int) -> str:
         """A cell of the table. ``most``: how many runs were asked for."""
@@ -70,8 +70,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Campaign:
-    """A campaign to measure: its name, the most runs, its seed, and whether our own invariants are off."""
+class Asked:
+    """A search to make: its name, the most runs, its seed, and whether our own invariants are off."""
 
     name: str
     runs: int
@@ -80,7 +80,7 @@ class Campaign:
 
     def storm(self, system: System, seed: int) -> Scenario:
         """The storm of a seed: the usual one."""
-        drawn = chaos_scenario(system, seed)
+        drawn = draw_storm(system, seed)
         return replace(drawn, check="free") if self.free else drawn
 
 
@@ -97,26 +97,26 @@ class Measurement:
         self.kept: dict[str, Any] = kept | {"date": _git("log", "-1", "--format=%cs"), "limit": limit}
 
     def measure_mutant(self, name: str, system: System) -> None:
-        """Make the campaign of a mutant of the tests, if it is not made yet."""
+        """Make the search for a mutant of the tests, if it is not made yet."""
         limit = min(self.limit, self.until - time.monotonic())
         if name in self.kept["mutants"] or limit <= 0:
             return
-        result = run_campaign(system, Campaign("0", RUNS, 0), limit, self.workers, shrinks=False)
+        result = search_for(system, Asked("0", RUNS, 0), limit, self.workers, shrinks=False)
         self.kept["mutants"][name] = asdict(result)
         self._save()
         click.echo(f"{name} {result.text(RUNS)} {result.invariant}")
 
     def measure(self, bug: Bug) -> None:
-        """Make the campaigns of a mistake that are not made yet."""
-        for campaign in (Campaign(str(seed), RUNS, seed) for seed in SEEDS):
-            self._make(bug, campaign)
+        """Make the searches for a mistake that are not made yet."""
+        for asked in (Asked(str(seed), RUNS, seed) for seed in SEEDS):
+            self._make(bug, asked)
         if all(self.of(bug, str(seed)) is None or not self._found(bug, str(seed)) for seed in SEEDS):
-            self._make(bug, Campaign("long", LONG_RUNS, LONG_SEED), share=4.0)
+            self._make(bug, Asked("long", LONG_RUNS, LONG_SEED), share=4.0)
         if bug.kind in WITH_FREE:
-            self._make(bug, Campaign("free", FREE_RUNS, 0, free=True), share=2.0)
+            self._make(bug, Asked("free", FREE_RUNS, 0, free=True), share=2.0)
 
     def of(self, bug: Bug, name: str) -> Measured | None:
-        """The result of a campaign; None: there is none."""
+        """The result of a search; None: there is none."""
         found = self.kept["mistakes"].get(bug.id, {}).get(name)
         return None if found is None else Measured(**found)
 
@@ -124,19 +124,17 @@ class Measurement:
         result = self.of(bug, name)
         return result is not None and result.found is not None
 
-    def _make(self, bug: Bug, campaign: Campaign, share: float = 1.0) -> None:
-        if self.of(bug, campaign.name) is not None:
+    def _make(self, bug: Bug, asked: Asked, share: float = 1.0) -> None:
+        if self.of(bug, asked.name) is not None:
             return
         limit = min(share * self.limit, self.until - time.monotonic())
         if limit <= 0:
             return
         told = any(self._found(bug, str(seed)) for seed in SEEDS)  # one story of a mistake is enough
-        result = run_campaign(
-            bug.system, campaign, limit, self.workers, shrinks=not told and not campaign.free
-        )
-        self.kept["mistakes"].setdefault(bug.id, {})[campaign.name] = asdict(result)
+        result = search_for(bug.system, asked, limit, self.workers, shrinks=not told and not asked.free)
+        self.kept["mistakes"].setdefault(bug.id, {})[asked.name] = asdict(result)
         self._save()
-        click.echo(f"{bug.id:<5} {campaign.name:<5} {result.text(campaign.runs)} {result.invariant}")
+        click.echo(f"{bug.id:<5} {asked.name:<5} {result.text(asked.runs)} {result.invariant}")
 
     def _save(self) -> None:
         self.results.write_text(json.dumps(self.kept, indent=1) + "\n", encoding="utf-8")
@@ -174,29 +172,27 @@ def _mutated(host: System, mutant: type[Node]) -> System:
     return cls(**values)  # type: ignore[no-any-return]
 
 
-def run_campaign(
-    system: System, campaign: Campaign, limit: float, workers: int, *, shrinks: bool
-) -> Measured:
-    """One campaign, of at most ``limit`` seconds; ``shrinks``: what it finds is shrunk, too."""
+def search_for(system: System, asked: Asked, limit: float, workers: int, *, shrinks: bool) -> Measured:
+    """One search, of at most ``limit`` seconds; ``shrinks``: what it finds is shrunk, too."""
     began = time.monotonic()
     try:
         fuzzed = fuzz(
             system,
-            runs=campaign.runs,
+            runs=asked.runs,
             seconds=limit,
-            seed=campaign.seed,
-            storm=campaign.storm,
+            seed=asked.seed,
+            storm=asked.storm,
             shrinking=0.0,
             progress=None,
             workers=workers,
         )
-    except Exception as error:  # one campaign is not worth the measurement
+    except Exception as error:  # one search is not worth the measurement
         return Measured(
             0, seconds=round(time.monotonic() - began, 1), error=f"{type(error).__name__}: {error}"
         )
     seconds = round(time.monotonic() - began, 1)
     if not fuzzed.finds:
-        return Measured(fuzzed.runs, seconds=seconds, cut=fuzzed.runs < campaign.runs)
+        return Measured(fuzzed.runs, seconds=seconds, cut=fuzzed.runs < asked.runs)
     first = min(fuzzed.finds, key=lambda find: find.number)
     faults, operations = _size(first) if shrinks else (None, None)
     return Measured(
@@ -222,8 +218,8 @@ def page(kept: dict[str, Any]) -> str:
 
 def _lines(found: dict[str, dict[str, Any]], kept: dict[str, Any]) -> Iterator[str]:
     results = {
-        name: {campaign: Measured(**told) for campaign, told in campaigns.items()}
-        for name, campaigns in found.items()
+        name: {asked: Measured(**told) for asked, told in searches.items()}
+        for name, searches in found.items()
     }
     yield HEAD
     yield from _totals(results)
@@ -231,7 +227,7 @@ def _lines(found: dict[str, dict[str, Any]], kept: dict[str, Any]) -> Iterator[s
     yield "## The table"
     yield ""
     yield (
-        f"Measured at commit {kept['commit']} ({kept['date']}), sources {kept['sources']}. A campaign of 500 runs was "
+        f"Measured at commit {kept['commit']} ({kept['date']}), sources {kept['sources']}. A search of 500 runs was "
         f"given {kept['limit']:g} s, one of 5,000 four times and one of 1,000 twice as long; where that ended it, the "
         "cell says (time)."
     )
@@ -275,8 +271,8 @@ def _totals(results: dict[str, dict[str, Measured]]) -> Iterator[str]:
     judged = [name for name, bug in BUGS.items() if bug.kind in WITH_FREE]
     yield "| | of | found | not found | not measured |"
     yield "|---|---|---|---|---|"
-    yield _total("a campaign of 500 runs", results, list(BUGS), seeds)
-    yield _total("a campaign of 500, or of 5,000 runs", results, list(BUGS), (*seeds, "long"))
+    yield _total("a search of 500 runs", results, list(BUGS), seeds)
+    yield _total("a search of 500, or of 5,000 runs", results, list(BUGS), (*seeds, "long"))
     yield _total("our own invariants off, 1,000 runs", results, judged, ("free",))
     sizes = [one for mine in results.values() for one in mine.values() if one.faults is not None]
     if sizes:
@@ -287,9 +283,9 @@ def _totals(results: dict[str, dict[str, Measured]]) -> Iterator[str]:
 
 
 def _total(
-    what: str, results: dict[str, dict[str, Measured]], all_of: list[str], campaigns: tuple[str, ...]
+    what: str, results: dict[str, dict[str, Measured]], all_of: list[str], searches: tuple[str, ...]
 ) -> str:
-    made = {name: [results[name][c] for c in campaigns if c in results[name]] for name in all_of}
+    made = {name: [results[name][c] for c in searches if c in results[name]] for name in all_of}
     found = [name for name in all_of if any(one.found is not None for one in made[name])]
     missing = [name for name in all_of if made[name] and name not in found]
     unmade = [name for name in all_of if not made[name]]
@@ -303,7 +299,7 @@ def _of_mutants(made: dict[str, Measured]) -> Iterator[str]:
     yield "## The mutants of the tests"
     yield ""
     yield (
-        "The classes of nodes in `tests/**/test_*_mutants.py`, each in a system with default settings, one campaign of "
+        "The classes of nodes in `tests/**/test_*_mutants.py`, each in a system with default settings, one search of "
         f"500 runs (seed 0): {len(made) - len(missing)} of {len(made)} found. Some change nothing unless a test "
         "hands a node a message that no node sends. Not found: " + ("; ".join(missing) or "none") + "."
     )
@@ -322,7 +318,7 @@ them, `sim zoo RF3` tells where one happened, and `sim zoo RF3 --find` looks for
 writes a replay file.
 
 This page is made by `python docs/make_zoo.py`. It measures whether `sim fuzz` finds each mistake with its default
-settings, the same for all: three campaigns of 500 runs (seeds 0, 1, 2); where none of them finds anything, one of
+settings, the same for all: three searches of 500 runs (seeds 0, 1, 2); where none of them finds anything, one of
 5,000 runs (seed 3); and for the mistakes of safety and liveness one of 1,000 runs without our own invariants
 (`check="free"`: only what every system has or declares in one line, claimed consistency, acknowledged writes and
 progress). A number is the run that broke. The story is what is left of it after shrinking: faults / operations.
@@ -334,7 +330,7 @@ progress). A number is the run that broke. The story is what is left of it after
 @click.option(
     "--budget", default=2400.0, show_default=True, help="Seconds for all; what is left is not measured."
 )
-@click.option("--limit", default=30.0, show_default=True, help="Seconds for a campaign of 500 runs.")
+@click.option("--limit", default=30.0, show_default=True, help="Seconds for a search of 500 runs.")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option("--mutants", "with_mutants", is_flag=True, help="The mutants of the tests, too.")
 @click.option("--again", is_flag=True, help="Forget earlier results.")

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
         Scenario,
         Simulation,
         Sweep,
-        chaos,
         compare,
         compare_scenarios,
+        draw_storm,
         frontier,
         load,
+        run_storm,
         sweep,
     )
     from sim.measure import Measure
@@ -39,7 +40,7 @@ _HOMES = {
     "sim.cluster": ("Clock", "Disk", "Machine"),
     "sim.lab": (
         *("Comparison", "Run", "Scenario", "Simulation", "Sweep"),
-        *("chaos", "compare", "compare_scenarios", "frontier", "load", "sweep"),
+        *("compare", "compare_scenarios", "draw_storm", "frontier", "load", "run_storm", "sweep"),
     ),
     "sim.measure": ("Measure",),
     "sim.prices": ("Prices",),
@@ -68,15 +69,16 @@ __all__ = [
     "Simulation",
     "Sweep",
     "System",
-    "chaos",
     "compare",
     "compare_scenarios",
+    "draw_storm",
     "durable",
     "durable_log",
     "durable_map",
     "frontier",
     "load",
     "part",
+    "run_storm",
     "sweep",
 ]
 

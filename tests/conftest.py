@@ -16,7 +16,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Examples are drawn from the test's own source, so a red test is red again; the nightly campaign explores.
+# Examples are drawn from the test's own source, so a red test is red again; the nightly tests explore.
 settings.register_profile(
     "repeatable",
     max_examples=50,

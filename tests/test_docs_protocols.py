@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sim import System
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from tests.budget import mostly_nightly
 from tests.test_docs import PAGES, blocks
 
@@ -50,9 +50,7 @@ def test_a_protocol_of_the_docs_keeps_its_invariants_in_storms(
     defined = systems(page, tmp_path_factory.getbasetemp())
     assert defined
     for system in defined:
-        run = chaos(
-            system, seed, scenario=chaos_scenario(system, seed, storm=2.0)
-        )  # an exception is a mistake
+        run = run_storm(draw_storm(system, seed, length=2.0), seed)  # an exception is a mistake
         if type(system).__name__ not in CLAIMS_TOO_MUCH:
             assert run.violation is None
             assert run.check().status == "valid"

@@ -14,7 +14,7 @@ import pytest
 
 from sim import Disk, Machine, Scenario, sweep
 from sim.faults import Crash
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.lab.fuzz import shrink_schedule
 from sim.lab.fuzz.playing import play
 from sim.protocols import EPaxos, HeartbeatDetectors, MultiPaxos, Raft, RpcStore
@@ -69,7 +69,7 @@ def _live() -> None:
 
 
 def _fuzz() -> None:
-    storm = chaos_scenario(Raft(nodes=3), 0, storm=0.3)
+    storm = draw_storm(Raft(nodes=3), 0, length=0.3)
     play(storm, 0).simulation.recorded()
     shrink_schedule(storm, 0)
 

@@ -77,3 +77,21 @@ def test_a_dated_turn_is_found_also_over_two_lines(turn: str) -> None:
 def test_no_page_or_docstring_has_a_dated_turn() -> None:
     found = [f"{path.relative_to(ROOT)}, {line}" for path in PAGES for line in turns(path.read_text("utf-8"))]
     assert not found, "\n".join(found)
+
+
+# A storm is drawn from a seed, many storms are storms, and a search among them is fuzzing. A candidate campaigns.
+OTHER_WORDS = re.compile(r"chaos|\bcampaign of (storms|\d)|(fuzz\w*|storm|nightly) campaign", re.IGNORECASE)
+
+
+def test_a_storm_and_fuzzing_have_no_other_names() -> None:
+    hits = [(path, OTHER_WORDS.search(path.read_text("utf-8"))) for path in PAGES]
+    found = [
+        f"{path.relative_to(ROOT)}: {hit[0]!r}; write: storm, storms, fuzzing" for path, hit in hits if hit
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_other_names_of_a_storm_are_seen() -> None:
+    for name in ("chaos_scenario", "a campaign of 500 runs", "the nightly campaign", "a fuzzing campaign"):
+        assert OTHER_WORDS.search(name), name
+    assert not OTHER_WORDS.search("a server campaigns for its term")

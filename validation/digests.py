@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sim import protocols
-from sim.lab import Scenario, chaos_scenario
+from sim.lab import Scenario, draw_storm
 from sim.protocols import Dynamo, MultiPaxos, PrimaryBackup, Raft
 from sim.recorder import COLUMNS
 from sim.system import System
@@ -62,7 +62,7 @@ def runs() -> Iterator[tuple[str, Scenario, int]]:
     named = list(systems().items())
     for number in range(STORMS):
         name, system = named[number % len(named)]
-        scenario = dataclasses.replace(chaos_scenario(system, number, storm=STORM), trace=True)
+        scenario = dataclasses.replace(draw_storm(system, number, length=STORM), trace=True)
         yield f"storm {number} of {name}", scenario, number
         if number < BARE:
             yield f"bare {number} of {name}", dataclasses.replace(scenario, trace=False, check=False), number

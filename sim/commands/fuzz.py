@@ -50,7 +50,7 @@ def find(system: System, runs: int | None, seconds: float | None, seed: int, **o
 
     If only one of ``runs`` and ``seconds`` is given, the other has no limit.
     """
-    from sim.lab.fuzz.campaign import NO_LIMIT, RUNS, SECONDS, fuzz
+    from sim.lab.fuzz.fuzzing import NO_LIMIT, RUNS, SECONDS, fuzz
 
     given = runs is not None or seconds is not None
     most_runs = runs if runs is not None else (NO_LIMIT if given else RUNS)

@@ -1,4 +1,4 @@
-"""`sim results`: how far a sweep, comparison or campaign is, and its runs as a file for other programs."""
+"""`sim results`: how far a sweep, a comparison or a set of storms is, and its runs as a file for other programs."""
 
 from __future__ import annotations
 

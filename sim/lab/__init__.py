@@ -1,8 +1,6 @@
 """The lab: scenarios, runs, comparisons, sweeps. What a user calls."""
 
 from sim.lab.calibrate import Calibration, calibrate
-from sim.lab.campaign import Campaign, campaign
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.compare import Comparison, compare, compare_scenarios
 from sim.lab.decide import frontier
 from sim.lab.liveness import Liveness, measure_liveness
@@ -11,27 +9,29 @@ from sim.lab.run import Check, Run
 from sim.lab.saved import load
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
+from sim.lab.storm import draw_storm, run_storm
+from sim.lab.storms import Storms, run_storms
 from sim.lab.sweep import Sweep, sweep
 
 __all__ = [
     "Calibration",
-    "Campaign",
     "Check",
     "Comparison",
     "Liveness",
     "Run",
     "Scenario",
     "Simulation",
+    "Storms",
     "Sweep",
     "calibrate",
-    "campaign",
-    "chaos",
-    "chaos_scenario",
     "compare",
     "compare_scenarios",
+    "draw_storm",
     "frontier",
     "load",
     "measure_liveness",
+    "run_storm",
+    "run_storms",
     "sweep",
     "undrawn",
 ]

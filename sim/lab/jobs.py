@@ -39,7 +39,7 @@ class RunTask:
     """One run: a scenario under a seed.
 
     ``judge``: check its history against what the system claims. ``storm``: demand progress afterwards, as
-    `sim.lab.chaos` does.
+    `sim.lab.run_storm` does.
     """
 
     scenario: Scenario
@@ -55,9 +55,9 @@ class RunTask:
     def run(self) -> tuple[Run, Check | None]:
         """Run it."""
         if self.storm:
-            from sim.lab.chaos import chaos
+            from sim.lab.storm import run_storm
 
-            run = chaos(self.scenario.system, self.seed, scenario=self.scenario)
+            run = run_storm(self.scenario, self.seed)
         else:
             run = self.scenario.run(self.seed)
             if self.scenario.own_measures:
@@ -99,7 +99,7 @@ class Failed(Displayed):
 
 @dataclass(frozen=True)
 class RunGrid:
-    """The plan of a study: its ``kind`` (sweep, comparison, campaign), and the label and the point of each job.
+    """The plan of a study: its ``kind`` (sweep, comparison, storms), and the label and the point of each job.
 
     ``fields``: the varied fields. ``points``: their values, as written in frames.
     """

@@ -1,6 +1,6 @@
 """Measures liveness: the time until a system has a leader, and until it answers a write, in three situations.
 
-`sim.lab.chaos` checks whether progress happens at all within a generous bound. This module measures the time under many
+`sim.lab.storm` checks whether progress happens at all within a generous bound. This module measures the time under many
 seeds and compares it with a claim: a leader, and a first answered write, within k election timeouts in 99 % of the
 seeds. The unit is the *shortest* election timeout d (`System.detection_timeout`); Raft draws its own from [d, 2d).
 

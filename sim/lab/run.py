@@ -95,7 +95,7 @@ class Run(Displayed):
     convergence: the verdict whether all replicas agreed after the run, without further writes and faults; None if the
         system does not promise convergence.
     final: the values that each live replica held then, name -> key -> value; None if the system does not show them.
-    storm: whether progress was demanded at the end (`sim.lab.chaos`).
+    storm: whether progress was demanded at the end (`sim.lab.storm`).
     notes: what else is kept with the run, as plain data (a fuzzed run: its coverage, and what broke).
     has_frames: whether the frames are at hand; otherwise the run is made again when they are used.
     ended: simulated seconds at which it ended. events_processed, wall_seconds: the cost of running it.

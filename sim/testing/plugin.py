@@ -24,11 +24,11 @@ def fuzz(tmp_path: Path) -> Callable[..., Fuzzed]:
     Its arguments are ``runs`` (50), ``seconds`` (30) and ``seed`` (0), as in `sim.lab.fuzz.fuzz`; it runs in the
     process of the test, and returns the result. The replay file of what broke is in the temporary folder of the test.
     """
-    from sim.lab.fuzz import fuzz as run_campaign
+    from sim.lab.fuzz import fuzz as look
 
     def run(system: System, *, runs: Count = 50, seconds: Seconds = 30.0, seed: Whole = 0) -> Fuzzed:
         __tracebackhide__ = True
-        found = run_campaign(system, runs=runs, seconds=seconds, seed=seed, workers=1, progress=None)
+        found = look(system, runs=runs, seconds=seconds, seed=seed, workers=1, progress=None)
         if not found.ok:
             written = "\n".join(str(path) for path in found.save(tmp_path))
             pytest.fail(f"{found.text()}\n{written}", pytrace=False)

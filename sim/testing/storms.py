@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sim.faults import Fault
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.system import System
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["survive"]
 def survive(
     system: System,
     seed: int,
-    storm: float = 2.0,
+    length: float = 2.0,
     *,
     scenario: Scenario | None = None,
     faults: Iterable[Fault] = (),
@@ -35,19 +35,19 @@ def survive(
 
     Parameters
     ----------
-    storm:
+    length:
         Seconds of faults.
     scenario:
-        The scenario of the storm. None: `sim.lab.chaos_scenario` draws it from the seed, with ``faults`` as additional
+        The scenario of the storm. None: `sim.lab.draw_storm` draws it from the seed, with ``faults`` as additional
         faults, and ``clients=``, ``keys=`` and ``options=`` from ``load``.
     bound, settle:
-        Seconds; see `sim.lab.chaos`.
+        Seconds; see `sim.lab.run_storm`.
     """
     if scenario is None:
-        scenario = chaos_scenario(system, seed, storm=storm, extra_faults=faults, **load)
+        scenario = draw_storm(system, seed, length=length, extra_faults=faults, **load)
     elif load or tuple(faults):
         raise ValueError("a scenario that is given has its own faults and load: give them there")
-    run = chaos(system, seed, scenario=scenario, bound=bound, settle=settle)
+    run = run_storm(scenario, seed, bound=bound, settle=settle)
     told = f"seed {seed}, {system}"
     assert run.violation is None, f"{told}: {run.violation}"
     if not may_lose:

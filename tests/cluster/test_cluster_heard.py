@@ -10,7 +10,7 @@ import pytest
 
 from sim.cluster import Cluster, Machine
 from sim.distributions import Constant
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.message import message
 from sim.network import Topology, constant, lan
 from sim.node import Node
@@ -101,11 +101,11 @@ def test_invariants_see_a_message_once_and_when_it_is_sent(
     ids=lambda value: getattr(value, "label", value),
 )
 def test_no_invariant_accuses_a_system_whose_cores_are_busy_sending(system: System, seed: int) -> None:
-    drawn = chaos_scenario(system, seed, storm=3.0)
+    drawn = draw_storm(system, seed, length=3.0)
     assert isinstance(drawn.machines, dict)
     busy = {
         name: dataclasses.replace(machine, per_send=(0.0005, 0.003)[seed % 2])
         for name, machine in drawn.machines.items()
     }
-    run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=busy))
+    run = run_storm(dataclasses.replace(drawn, machines=busy), seed)
     assert run.violation is None, run.violation

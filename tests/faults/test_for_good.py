@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from sim.faults import Crash, Fault, RollingRestart
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.lab.fuzz.playing import Played, play
 from sim.protocols import BasicRaft, Dynamo, Raft
 from sim.system import System
 
 
 def storm(system: System, *faults: Fault) -> Played:
-    return play(replace(chaos_scenario(system, 1, storm=1.5, clients=2, options=False), faults=faults), 1)
+    return play(replace(draw_storm(system, 1, length=1.5, clients=2, options=False), faults=faults), 1)
 
 
 def down(played: Played) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from sim import protocols
 from sim.invariants import Agreement
 from sim.invariants.sequences import CommonSequence, Disagreement
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.lab.progress import demand_progress
 from sim.node import Node
 from sim.protocols import Raft, ShardedRaft
@@ -29,8 +29,8 @@ def broken_by(node_class: type[Node], seeds: int = 12, storm: float = 3.0) -> di
     """The invariants that the storms of the first seeds break, with how many break each; only free ones are asked."""
     system, found = System.of(node_class, consistency="linearizable"), dict[str, int]()
     for seed in range(seeds):
-        scenario = dataclasses.replace(chaos_scenario(system, seed, storm=storm), check="free")
-        violation = chaos(system, seed, scenario=scenario).violation
+        scenario = dataclasses.replace(draw_storm(system, seed, length=storm), check="free")
+        violation = run_storm(scenario, seed).violation
         if violation is not None:
             found[violation.invariant] = found.get(violation.invariant, 0) + 1
     return found
@@ -105,12 +105,12 @@ class Double(KeyValueStore):
 def test_an_application_may_apply_the_parts_of_a_command_itself() -> None:
     for seed in range(2):
         load = ClosedLoop(clients=3, mix=Mix({"double": 1.0, "put": 1.0}, UniformKeys(2)))
-        scenario = chaos_scenario(Raft(application=Double()), seed, storm=1.0)
-        assert chaos(scenario.system, seed, scenario=scenario.vary("workload", load)).violation is None
+        scenario = draw_storm(Raft(application=Double()), seed, length=1.0)
+        assert run_storm(scenario.vary("workload", load), seed).violation is None
 
 
 def test_what_a_test_applies_outside_the_run_raises_no_alarm() -> None:
-    simulation = chaos_scenario(System.of(scribes.Scribe), 1, storm=1.0).start(1)
+    simulation = draw_storm(System.of(scribes.Scribe), 1, length=1.0).start(1)
     simulation.run(until=0.5)
     node: Any = simulation.members["n1"]
     node.shop.application.apply(put(1, "z"))
@@ -132,27 +132,27 @@ class Never(Invariant):
 def test_what_is_written_by_hand_is_not_asked_for_free() -> None:
     system = System.of(scribes.Hasty, consistency="linearizable", invariants=[Never()])
     broken: dict[Any, Any] = {}
-    correct = dataclasses.replace(chaos_scenario(System.of(scribes.Scribe), 1, storm=0.5), check="free")
+    correct = dataclasses.replace(draw_storm(System.of(scribes.Scribe), 1, length=0.5), check="free")
     assert "those that come free held" in str(correct.run(1).check())
     for check in (False, "free", True):
-        scenario = dataclasses.replace(chaos_scenario(system, 1, storm=1.0), check=check)
+        scenario = dataclasses.replace(draw_storm(system, 1, length=1.0), check=check)
         violation = scenario.run(1).violation
         broken[check] = None if violation is None else violation.invariant
     assert broken == {False: None, "free": ORDER, True: "nothing happens"}
     with pytest.raises(ValueError, match="check must be True or False or 'free', not 'fre'"):
-        dataclasses.replace(chaos_scenario(system, 1), check="fre")
+        dataclasses.replace(draw_storm(system, 1), check="fre")
 
 
 def test_the_free_invariants_of_groups_are_asked_for_each_group() -> None:
     system = ShardedRaft(group=RF1(nodes=3), groups=2)  # each group forgets its votes in a crash
-    scenario = dataclasses.replace(chaos_scenario(system, 0, storm=2.0), check="free")
+    scenario = dataclasses.replace(draw_storm(system, 0, length=2.0), check="free")
     violation = scenario.run(0).violation
     assert violation is not None
     assert violation.invariant == "durable before send"
 
 
 def test_a_run_without_checking_and_one_that_ended_leave_applications_alone() -> None:
-    scenario = chaos_scenario(System.of(scribes.Scribe), 1, storm=0.5)
+    scenario = draw_storm(System.of(scribes.Scribe), 1, length=0.5)
     for check in (True, False):
         simulation = dataclasses.replace(scenario, check=check).start(1)
         simulation.run()
@@ -242,7 +242,7 @@ def test_the_free_invariants_are_silent_on_every_system(name: str) -> None:
     if not issubclass(kind, System):
         pytest.skip("no system")
     for seed in range(20):
-        run = chaos(kind(), seed, scenario=dataclasses.replace(chaos_scenario(kind(), seed), check="free"))
+        run = run_storm(dataclasses.replace(draw_storm(kind(), seed), check="free"), seed)
         assert run.violation is None, f"seed {seed}: {run.violation}"
 
 

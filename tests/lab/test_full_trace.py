@@ -15,7 +15,7 @@ from sim.analysis.anatomy import PARTS
 from sim.cluster import Disk, Machine
 from sim.cluster.tracer import state_of
 from sim.faults import Crash, Cut, Pause
-from sim.lab import Run, chaos_scenario
+from sim.lab import Run, draw_storm
 from sim.network import constant, lan
 from sim.node import message
 from sim.protocols import Raft
@@ -125,7 +125,7 @@ def rows(run: Run, frame: str) -> list[Any]:
 def test_a_full_trace_changes_nothing_and_the_parts_of_each_path_add_up_to_the_latency(
     system: System,
 ) -> None:
-    scenario = dataclasses.replace(chaos_scenario(system, 0, storm=0.4, clients=3), trace=True)
+    scenario = dataclasses.replace(draw_storm(system, 0, length=0.4, clients=3), trace=True)
     plain, full = scenario.run(0), dataclasses.replace(scenario, trace="full").run(0)
     assert plain.events_processed == full.events_processed
     for frame in COLUMNS:
@@ -271,8 +271,8 @@ def test_a_message_that_a_crash_finds_in_the_queue_of_its_machine_counts_as_cras
 def test_the_state_that_changes_add_up_to_is_that_of_a_simulation_stopped_at_that_time(
     system: System,
 ) -> None:
-    scenario = chaos_scenario(
-        system, 2, storm=0.9, extra_faults=[Crash(system.members()[0].name, at=0.4, down=0.2)]
+    scenario = draw_storm(
+        system, 2, length=0.9, extra_faults=[Crash(system.members()[0].name, at=0.4, down=0.2)]
     )
     scenario = dataclasses.replace(
         scenario, trace="full", check=False

@@ -37,7 +37,7 @@ for system in (Raft, MultiPaxos, PrimaryBackup):
 
 _STORMS = """
 import dataclasses
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols import Dynamo, EPaxos, Mencius, MultiPaxos, Paxos
 from sim.protocols.quorums import Columns, Rows, Weighted
 shares = Weighted((0.1, 0.2, 0.3, 0.2, 0.3))
@@ -51,10 +51,10 @@ systems = (
     Dynamo(nodes=5, versions="siblings", fanout=3),
 )
 for system in systems:
-    run = chaos(system, 2, scenario=chaos_scenario(system, 2, storm=1.5))
+    run = run_storm(draw_storm(system, 2, length=1.5), 2)
     assert run.violation is None, run.violation
     print(run.digest())
-whole = dataclasses.replace(chaos_scenario(EPaxos(), 5, storm=0.4), trace="full")
+whole = dataclasses.replace(draw_storm(EPaxos(), 5, length=0.4), trace="full")
 print(whole.run(5).digest())
 """
 

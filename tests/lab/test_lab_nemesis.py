@@ -24,7 +24,7 @@ from sim.faults import (
 from sim.faults.fault import Fault as AnyFault
 from sim.faults.when import Trigger
 from sim.kernel import Stream, Streams
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.lab.nemesis import drawn_faults, setting_of, undrawn, with_options
 from sim.lab.nemesis.kinds import Circumstances, kind, kinds
 from sim.protocols import Craq, LeaderLease, MultiPaxos, PrimaryBackup, Raft, Swim, ViewstampedReplication
@@ -111,7 +111,7 @@ def test_storms_react_to_the_protocol() -> None:
 def test_a_storm_has_a_written_form() -> None:
     for system in (Raft(nodes=3), Swim(), PrimaryBackup()):
         for seed in range(4):
-            storm = chaos_scenario(system, seed)
+            storm = draw_storm(system, seed)
             assert Scenario.from_json(storm.to_json()) == storm
 
 

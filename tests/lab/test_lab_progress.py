@@ -11,7 +11,7 @@ import pytest
 import sim.protocols
 from sim import Member, Node, Scenario, System
 from sim.faults import Crash
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.network import constant
 from sim.protocols import (
     BasicRaft,
@@ -72,7 +72,7 @@ def test_replicas_that_never_answer_fail_every_storm(kind: type[Node]) -> None:
     """Also where clients have a deadline, and give up before the storm is over."""
     system = Three(kind=kind)
     for seed in range(40):
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=0.5), bound=2.0)
+        run = run_storm(draw_storm(system, seed, length=0.5), seed, bound=2.0)
         assert isinstance(run.violation, LivenessViolation), seed
         assert run.violation.invariant == "progress after healing"
         assert "has no answer to a new" in str(run.violation)
@@ -112,8 +112,8 @@ def test_a_cas_that_does_not_match_is_an_answer() -> None:
 
 def test_each_client_asks_for_each_kind_of_its_workload_after_the_storm() -> None:
     system = BasicRaft(nodes=3)
-    scenario = chaos_scenario(system, 2, storm=1.0, clients=4)  # its clients have a deadline
-    run = chaos(system, 2, scenario=scenario)
+    scenario = draw_storm(system, 2, length=1.0, clients=4)  # its clients have a deadline
+    run = run_storm(scenario, 2)
     assert run.violation is None
     rows = run.operations
     late = rows[(rows["called"] >= 1.0) & (rows["status"] != "info")]
@@ -196,7 +196,7 @@ def after_a_crash(system: System, victim: str) -> Any:
         duration=2.0,
         check=True,
     )
-    return chaos(system, 1, scenario=scenario, bound=4.0)
+    return run_storm(scenario, 1, bound=4.0)
 
 
 def victim_of(system: System) -> str:

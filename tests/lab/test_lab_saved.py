@@ -15,7 +15,7 @@ import sim.protocols
 from sim import Comparison, Run, Scenario, Sweep, compare
 from sim.faults import Crash
 from sim.lab import saved as saving
-from sim.lab.chaos import chaos_scenario
+from sim.lab.storm import draw_storm
 from sim.network import constant, wan
 from sim.protocols import MultiPaxos, MultiPrimary, Raft
 from sim.system import System
@@ -56,7 +56,7 @@ def check(back: Run, run: Run) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_saved_run_of_every_system_comes_back_equal(name: str, tmp_path: Path) -> None:
-    storm = chaos_scenario(getattr(sim.protocols, name)(), seed=2)
+    storm = draw_storm(getattr(sim.protocols, name)(), seed=2)
     faults = [fault for fault in storm.faults if fault.begins < 1.5]
     scenario = replace(storm, duration=1.5, faults=faults, trace=True, sample_every=0.5)
     run = scenario.run(seed=2)

@@ -16,15 +16,15 @@ from sim.analysis.checks import Verdict
 from sim.display import MOST_ROWS_SHOWN, TextTable, html_of, text_of_blocks
 from sim.lab import (
     Calibration,
-    Campaign,
     Check,
     Comparison,
     Liveness,
     Run,
     Simulation,
+    Storms,
     Sweep,
-    campaign,
     measure_liveness,
+    run_storms,
 )
 from sim.lab.calibrate import Fitted
 from sim.lab.fuzz import Breakage, Find, Fuzzed, Replay, Replayed
@@ -110,7 +110,7 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     Sweep: lambda: scenario(name=EVIL).sweep({"system.nodes": [3, 5]}, workers=1, progress=None),
     Check: lambda: a_run().check(),
     Verdict: lambda: Verdict(False, "linearizable", "register", f"{EVIL} was read before it was written"),
-    Campaign: lambda: campaign(
+    Storms: lambda: run_storms(
         [Raft(nodes=3)], seeds=1, storm=lambda system, seed: scenario(), workers=1, progress=None
     ),
     Fuzzed: lambda: Fuzzed("Raft", 20, (a_find(),), ((16, 100), (20, 110))),
@@ -184,7 +184,7 @@ def test_a_result_shows_itself_in_words_and_in_html_alike(kind: type) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Comparison, Campaign, Fuzzed, Find, Replay, Replayed, Calibration, Liveness, Sweep, Run, Simulation],
+    [Comparison, Storms, Fuzzed, Find, Replay, Replayed, Calibration, Liveness, Sweep, Run, Simulation],
 )
 def test_the_repr_of_a_large_result_is_one_short_line(kind: type) -> None:
     text = repr(EXAMPLES[kind]())

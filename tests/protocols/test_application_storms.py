@@ -40,7 +40,7 @@ def test_an_application_survives_storms(
     name: str, application: Application, seeds: range, length: float
 ) -> None:
     for seed in seeds:
-        survive(SYSTEMS[name](application=application), seed, storm=length)
+        survive(SYSTEMS[name](application=application), seed, length=length)
 
 
 class Odometer(Counter):
@@ -233,7 +233,7 @@ class Interest(Bank):
 @pytest.mark.parametrize("name", ["EPaxos", "EPaxosStar", "ChainReplication"])
 def test_updates_of_everything_and_of_two_keys_survive_storms(name: str, seeds: range, length: float) -> None:
     for seed in seeds:
-        survive(SYSTEMS[name](application=Interest()), seed, storm=length)
+        survive(SYSTEMS[name](application=Interest()), seed, length=length)
 
 
 @pytest.mark.parametrize("name", ["EPaxos", "EPaxosStar"])

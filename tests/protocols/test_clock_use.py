@@ -19,7 +19,7 @@ from sim.cluster import Clock, NodeHost
 from sim.cluster.clock import NodeClocks
 from sim.cluster.disk import SyncedDisk
 from sim.distributions import Exponential
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.lab.run import Run
 from sim.protocols import (
     Abd,
@@ -270,15 +270,13 @@ def make_differences_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def storm(system: System, seed: int, apart: float) -> Run:
     """A storm in which wall clocks are wrong by multiples of ``apart`` seconds."""
-    made = chaos_scenario(system, seed, storm=1.5)
+    made = draw_storm(system, seed, length=1.5)
     machines: Any = made.machines
     clocks = [
         Clock(apart * (-1) ** i * i, machine.clock.drift) for i, machine in enumerate(machines.values())
     ]
     changed = [dataclasses.replace(h, clock=c) for h, c in zip(machines.values(), clocks, strict=True)]
-    return chaos(
-        system, seed, scenario=dataclasses.replace(made, machines=dict(zip(machines, changed, strict=True)))
-    )
+    return run_storm(dataclasses.replace(made, machines=dict(zip(machines, changed, strict=True))), seed)
 
 
 def rows(run: Run) -> list[tuple[Any, ...]]:

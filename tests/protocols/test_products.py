@@ -17,7 +17,7 @@ import pytest
 from sim import Scenario, System, protocols
 from sim.commands.inputs import parse_setting, parse_system
 from sim.faults import Crash
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols import BasicRaft, Dynamo, HeartbeatDetectors, PrimaryBackup, Raft
 from sim.protocols.products import Product, all_products, products_of
 from sim.workload import OpenLoop
@@ -100,7 +100,7 @@ def test_a_product_has_exactly_its_fields_given_and_keywords_replace_them(
 def test_the_written_form_of_a_product_holds_plain_fields_and_reads_back(
     system: type[System], product: Product
 ) -> None:
-    scenario = chaos_scenario(system.like(product.name), 1)
+    scenario = draw_storm(system.like(product.name), 1)
     assert product.name not in scenario.to_toml().replace(system.__name__, "")
     assert Scenario.from_toml(scenario.to_toml()) == scenario
 
@@ -123,7 +123,7 @@ def test_a_product_replaces_its_leader_after_its_own_timeout(name: str) -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("system", "product"), ALL, ids=IDS)
 def test_a_product_stands_storms(system: type[System], product: Product, seed: int) -> None:
-    run = chaos(system.like(product.name), seed)
+    run = run_storm(draw_storm(system.like(product.name), seed), seed)
     assert run.violation is None
     assert run.check().status in {"valid", "no claim"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.lab import chaos
+from sim.lab import draw_storm, run_storm
 from sim.system import Invariant
 from sim.written import from_dict, to_dict
 from sim.zoo import BUGS, Bug, Mutated
@@ -92,7 +92,11 @@ def test_a_mistake_goes_through_its_written_form(bug: Bug) -> None:
 @pytest.mark.parametrize("name", ["LB1", "LB2", "LB4", "LB5", "LB6", "LB7", "RF23"])
 def test_a_bound_is_seen_to_break_and_holds_without_the_mistake(name: str) -> None:
     """Those whose invariants were written for the zoo; the other invariants have their mutants beside the protocols."""
-    broken = next(run.violation for seed in range(20) if (run := chaos(BUGS[name].system, seed)).violation)
+    broken = next(
+        run.violation
+        for seed in range(20)
+        if (run := run_storm(draw_storm(BUGS[name].system, seed), seed)).violation
+    )
     assert broken is not None
     assert (
         broken.invariant
@@ -107,14 +111,14 @@ def test_a_bound_is_seen_to_break_and_holds_without_the_mistake(name: str) -> No
         }[name]
     )
     for seed in range(3):
-        assert chaos(BUGS[name].correct, seed).violation is None
+        assert run_storm(draw_storm(BUGS[name].correct, seed), seed).violation is None
 
 
 @pytest.mark.nightly
 @every
 def test_no_storm_accuses_the_correct_system(bug: Bug) -> None:
     for seed in range(25):
-        run = chaos(bug.correct, seed)
+        run = run_storm(draw_storm(bug.correct, seed), seed)
         assert run.violation is None, (seed, run.violation)
         assert run.check().status != "invalid", seed
 
@@ -130,7 +134,7 @@ def test_an_invariant_that_breaks_at_boot_is_a_result_like_any_other() -> None:
         def invariants(self) -> Any:
             return (Never(),)
 
-    run = chaos(Unlucky(), 1)
+    run = run_storm(draw_storm(Unlucky(), 1), 1)
     assert run.violation is not None
     assert (run.violation.invariant, run.violation.time, run.violation.seed) == ("nothing boots", 0.0, 1)
 

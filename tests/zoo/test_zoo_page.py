@@ -75,9 +75,7 @@ def test_what_was_found_not_found_cut_short_and_not_measured_are_told_apart(make
     assert "not found in 900 (time)" in row(page, "RF4")
     assert "1200" in row(page, "RF5")
     assert "not measured; not measured; not measured" in row(page, "RF6")
-    short, either, free = (
-        line for line in page.splitlines() if line.startswith(("| a campaign", "| our own"))
-    )
+    short, either, free = (line for line in page.splitlines() if line.startswith(("| a search", "| our own")))
     assert "| 1 | RF4, RF5 | PX1, PX2" in short
     assert "| 2 | RF4 | PX1, PX2" in either
     assert "| 0 | RF3 | PX1, PX2" in free

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sim
-from sim.lab.chaos import weather
 from sim.lab.fuzz.judging import Breakage, judge, judge_end
 from sim.lab.fuzz.recording import RecordedSimulation
 from sim.lab.run import Check, Run, finish_broken
+from sim.lab.storm import play_out
 from sim.system import SafetyViolation
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def play(scenario: Scenario, seed: int, *, messages: bool = False, in_storm: boo
         error.add_note(f"at the start of {scenario.system.label} with seed {seed}")
         raise
     try:
-        run = weather(simulation, calm=not in_storm)
+        run = play_out(simulation, calm=not in_storm)
     except Exception as error:
         run = _run_with_error(simulation, error)
     if in_storm:

@@ -1,4 +1,4 @@
-"""One run of a fuzzing campaign as a job: what it reached and what broke is kept with it, in a store, too."""
+"""One run of the fuzzer as a job: what it reached and what broke is kept with it, in a store, too."""
 
 from __future__ import annotations
 

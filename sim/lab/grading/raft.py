@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sim.faults import Crash, Cut, Fault, Hold, OnEvent, OnMessage
 from sim.invariants import once
 from sim.kernel import Streams
-from sim.lab import Liveness, chaos, chaos_scenario, measure_liveness
+from sim.lab import Liveness, draw_storm, measure_liveness, run_storm
 from sim.lab.scenario import Scenario
 from sim.mentions import mentions
 from sim.network import constant
@@ -114,7 +114,7 @@ def _is_granted(vote: Any) -> bool:
 
 
 def storm(server: type[Node], seed: int, length: float = 6.0) -> Scenario:
-    """The storm of a seed: that of `chaos_scenario`, and faults aimed at elections.
+    """The storm of a seed: that of `draw_storm`, and faults aimed at elections.
 
     Leaders crash or fall silent soon after they are elected, servers crash just after a vote, messages are late by an
     election. Each seed draws how much there is of each.
@@ -138,7 +138,7 @@ def storm(server: type[Node], seed: int, length: float = 6.0) -> Scenario:
             faults.append(Crash("there", at=vote, down=stream.uniform(0.005, 0.1), name=f"voter {name}"))
     faults += _late(group, seed, length)
     return dataclasses.replace(
-        chaos_scenario(group, seed, storm=length, extra_faults=faults), check="free", name=f"raft lab {seed}"
+        draw_storm(group, seed, length=length, extra_faults=faults), check="free", name=f"raft lab {seed}"
     )
 
 
@@ -169,7 +169,7 @@ def weather(server: type[Node], seeds: range) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in seeds:
         scenario = storm(server, seed)
-        run = chaos(scenario.system, seed, scenario=scenario)
+        run = run_storm(scenario, seed)
         if run.violation is not None:
             found[run.violation.invariant] += 1
         elif run.check().status == "invalid":

@@ -28,7 +28,7 @@ Stated = Mapping[str, tuple[float, float, float]]
 class GroupRecord:
     """Runs of one scenario: its ``label`` and written form, the seeds, a digest for each, and what is stated of them.
 
-    ``storm``: progress was demanded at their end (`sim.lab.chaos`).
+    ``storm``: progress was demanded at their end (`sim.lab.storm`).
     ``stated``: measure -> mean over the seeds, and the low and high end of its 95 % interval (NaN with one seed).
     """
 

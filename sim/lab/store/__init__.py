@@ -1,4 +1,4 @@
-"""The result store: one SQLite file. Sweeps, comparisons and campaigns write each run to it, and resume from it.
+"""The result store: one SQLite file. Sweeps, comparisons and storms write each run to it, and resume from it.
 
 A run is identified by a key (its scenario in the written form, and the code that ran it) and its seed. A changed
 scenario or version has another key: its runs are made again, and the earlier runs stay under their own key.

@@ -50,7 +50,7 @@ def _reading(folder: Path | str) -> Iterator[sqlite3.Connection]:
 
 
 def progress(folder: Path | str) -> list[GridProgress]:
-    """The progress of each sweep, comparison and campaign that wrote to the store, the latest last."""
+    """The progress of each sweep, each comparison and all storms that wrote to the store, the latest last."""
     with _reading(folder) as connection:
         rows = connection.execute(
             "SELECT kind, fields, count(*), count(status = 'ok' OR NULL), count(status = 'failed' OR NULL) "

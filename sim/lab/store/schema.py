@@ -1,7 +1,7 @@
 """The tables of a store, for any program that reads SQLite.
 
 ``runs`` has a row for each run that has finished; its measures are columns, added as they occur. ``scenarios`` says
-what a key stands for. ``grids`` and ``points`` hold the plan of a sweep, comparison or campaign, in its order.
+what a key stands for. ``grids`` and ``points`` hold the plan of a sweep, a comparison or storms, in its order.
 ``frames`` has compressed CSV (zlib) of those runs whose frames are kept.
 """
 

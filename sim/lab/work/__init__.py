@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Work(TypedDict, total=False):
-    """How runs are made, and where their results are kept: keywords of `compare`, `sweep` and `campaign`.
+    """How runs are made, and where their results are kept: keywords of `compare`, `sweep` and `run_storms`.
 
     ``workers``: processes; None: one for each core. One, asked for or for the only core: in this process.
     ``executor``: any `concurrent.futures.Executor` instead (such as Dask's ``Client.get_executor()``).

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.judging import ACKNOWLEDGED, judge
 from sim.lab.fuzz.playing import play
+from sim.lab.storm import draw_storm
 from sim.node import Node
 from sim.protocols import BasicRaft, PrimaryBackup
 from sim.protocols.client import Request
@@ -19,11 +19,11 @@ from tests.lab.fuzz.mutants import Eager, TwoVotesRaft
 
 
 def broken(system: System, seed: int, **storm: Any) -> Any:
-    return play(chaos_scenario(system, seed, **storm), seed).broken
+    return play(draw_storm(system, seed, **storm), seed).broken
 
 
 def test_nothing_broke() -> None:
-    assert broken(BasicRaft(nodes=3), 0, storm=1.0) is None
+    assert broken(BasicRaft(nodes=3), 0, length=1.0) is None
 
 
 def test_an_invariant() -> None:
@@ -34,7 +34,7 @@ def test_an_invariant() -> None:
 
 
 def test_the_claimed_consistency() -> None:
-    scenario = replace(chaos_scenario(Eager(), 0, storm=1.0), check=False)
+    scenario = replace(draw_storm(Eager(), 0, length=1.0), check=False)
     found = play(scenario, 0).broken
     assert found is not None
     assert (found.invariant, found.kind) == ("linearizable", "consistency")
@@ -48,7 +48,7 @@ class Deaf(Node):
 
 
 def test_missing_progress() -> None:
-    found = broken(System.of(Deaf, "linearizable"), 0, storm=0.5)
+    found = broken(System.of(Deaf, "linearizable"), 0, length=0.5)
     assert (found.invariant, found.kind) == ("progress after healing", "liveness")
 
 
@@ -67,20 +67,20 @@ class Clumsy(Node):
 
 
 def test_an_error_in_a_handler() -> None:
-    found = broken(System.of(Clumsy), 0, storm=0.5)
+    found = broken(System.of(Clumsy), 0, length=0.5)
     assert (found.invariant, found.kind) == ("no error in a handler: AssertionError in stumble", "safety")
     assert "three are too many" in found.facts[0]
     assert found.facts[1].startswith("test_judging.py, line ")
 
 
 def test_acknowledged_writes_that_are_lost_if_the_system_claims_to_keep_them() -> None:
-    played = play(chaos_scenario(BasicRaft(nodes=3), 0, storm=0.5), 0)
+    played = play(draw_storm(BasicRaft(nodes=3), 0, length=0.5), 0)
     assert played.check is not None
     played.run.acknowledged_lost = 2
     found = judge(played.run, played.check)
     assert found is not None
     assert (found.invariant, found.kind) == (ACKNOWLEDGED, "acknowledged writes")
-    other = play(chaos_scenario(PrimaryBackup(mode="async"), 0, storm=0.5), 0)
+    other = play(draw_storm(PrimaryBackup(mode="async"), 0, length=0.5), 0)
     assert other.check is not None
     other.run.acknowledged_lost = 2
     assert judge(other.run, other.check) is None
@@ -95,9 +95,9 @@ class Limited(BasicRaft):
 
 
 def test_a_limit_that_the_system_declares() -> None:
-    found = broken(Limited(nodes=3, most=0.5), 0, storm=0.5)
+    found = broken(Limited(nodes=3, most=0.5), 0, length=0.5)
     assert (found.invariant, found.kind) == ("elections", "limit")
     assert "at most 0.5" in found.facts[0]
-    assert broken(Limited(nodes=3, most=50.0), 0, storm=0.5) is None
+    assert broken(Limited(nodes=3, most=50.0), 0, length=0.5) is None
     with pytest.raises(ValueError, match="must leave a range"):
         Limit("nothing", lambda run: 0.0)

@@ -27,11 +27,11 @@ from sim.faults import (
     World,
 )
 from sim.faults.strike import VERBS, Act
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.quieting import fates_of, quiet
 from sim.lab.fuzz.strikes import Deed, strikes_of
 from sim.lab.scenario import Scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols import BasicRaft, PrimaryBackup, Raft, ViewstampedReplication
 from sim.protocols.admin import Transfer
 from sim.system import System
@@ -53,7 +53,7 @@ EVERY_VERB = (
 
 
 def storm(system: System, seed: int, *faults: Any) -> Scenario:
-    return chaos_scenario(system, seed, storm=2.0, extra_faults=faults)
+    return draw_storm(system, seed, length=2.0, extra_faults=faults)
 
 
 def test_a_client_that_crashes_and_restarts_goes_on_with_its_script_at_the_same_times() -> None:
@@ -78,7 +78,7 @@ def test_a_recorded_storm_is_the_same_run_bit_for_bit(system: System, seed: int)
 
 def test_a_run_that_is_recorded_is_the_run_itself() -> None:
     scenario = storm(BasicRaft(nodes=3), 3)
-    assert play(scenario, 3).run.digest() == chaos(scenario.system, 3, scenario=scenario).digest()
+    assert play(scenario, 3).run.digest() == run_storm(scenario, 3).digest()
 
 
 def test_every_verb_is_recorded() -> None:

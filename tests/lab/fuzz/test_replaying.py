@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.replaying import Replay, load_replay
+from sim.lab.storm import draw_storm
 from tests.command import ROOT, sim
 from tests.lab.fuzz.mutants import Eager
 
@@ -20,7 +20,7 @@ ALLOWED = "tests.lab.fuzz.mutants"
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    scenario = chaos_scenario(Eager(), 0, storm=0.5)
+    scenario = draw_storm(Eager(), 0, length=0.5)
     return Replay.of(scenario, 0).save(tmp_path_factory.mktemp("replays") / "eager.json")
 
 

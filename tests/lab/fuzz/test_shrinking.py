@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sim.faults import Crash
-from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.recording import RecordedSimulation
 from sim.lab.fuzz.shrinking import shrink_schedule
+from sim.lab.storm import draw_storm
 from sim.network import Quiet
 from sim.protocols import BasicRaft
 from sim.system import System
@@ -27,7 +27,7 @@ from tests.lab.fuzz.mutants import Eager, TwoVotesRaft
     ids=lambda x: type(x).__name__ if isinstance(x, System) else str(x),
 )
 def test_a_failing_storm_shrinks_to_a_few_faults_and_operations(system: System, seed: int) -> None:
-    scenario = chaos_scenario(system, seed)
+    scenario = draw_storm(system, seed)
     before = play(scenario, seed)
     assert before.broken is not None
     found = shrink_schedule(scenario, seed, runs=150)
@@ -43,14 +43,14 @@ def test_a_failing_storm_shrinks_to_a_few_faults_and_operations(system: System, 
 
 def test_the_budget_is_kept_and_the_best_so_far_is_the_result() -> None:
     system, seed = TwoVotesRaft(), 3
-    found = shrink_schedule(chaos_scenario(system, seed), seed, runs=3)
+    found = shrink_schedule(draw_storm(system, seed), seed, runs=3)
     assert found is not None
     assert found.made == 3
     assert play(found.scenario, found.seed).broken is not None
 
 
 def test_there_is_nothing_to_shrink_where_nothing_breaks() -> None:
-    assert shrink_schedule(chaos_scenario(BasicRaft(nodes=3), 0, storm=0.5), 0) is None
+    assert shrink_schedule(draw_storm(BasicRaft(nodes=3), 0, length=0.5), 0) is None
 
 
 def test_a_recorded_form_that_shows_nothing_is_not_taken_for_the_storm(
@@ -61,7 +61,7 @@ def test_a_recorded_form_that_shows_nothing_is_not_taken_for_the_storm(
     monkeypatch.setattr(
         RecordedSimulation, "recorded", lambda self: replace(recorded(self), system=BasicRaft())
     )
-    scenario = replace(chaos_scenario(TwoVotesRaft(), 3), faults=(Crash("n0", at=1.0, down=0.5),))
+    scenario = replace(draw_storm(TwoVotesRaft(), 3), faults=(Crash("n0", at=1.0, down=0.5),))
     seed = next(seed for seed in range(20) if play(scenario, seed).broken is not None)
     found = shrink_schedule(scenario, seed, runs=20)
     assert found is not None

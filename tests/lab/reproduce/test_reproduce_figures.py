@@ -13,10 +13,10 @@ import pytest
 
 from sim import Scenario, compare
 from sim.analysis.plots import save, tell
-from sim.lab.chaos import chaos
 from sim.lab.compare import Comparison
 from sim.lab.reproduce import FigureRecord, judged, record_of, reproduce
 from sim.lab.reproduce.pictures import record_in
+from sim.lab.storm import run_storm
 from sim.lab.sweep import sweep
 from sim.network import constant
 from sim.protocols import PrimaryBackup
@@ -82,7 +82,7 @@ def test_pictures_of_runs_and_sweeps_come_out_again_and_equal_charts_are_equal_f
 
 
 def test_a_storm_comes_out_again_with_the_progress_that_it_demands(tmp_path: Path) -> None:
-    run = chaos(PrimaryBackup(nodes=2), 3, scenario=world(check=True))
+    run = run_storm(world(check=True), 3)
     drawn = save(run.plot.latency_cdf(), tmp_path / "storm.svg")
     assert again(drawn).status == "identical"
     run.save(tmp_path / "storm")

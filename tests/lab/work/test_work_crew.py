@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario, compare, sweep
-from sim.lab import campaign
+from sim.lab import run_storms
 from sim.lab.work import Failure, outcomes
 from sim.protocols import Raft
 
@@ -200,14 +200,14 @@ def test_what_cannot_be_followed_is_refused(work: Any, complaint: str) -> None:
         ({"workers": 0}, ValueError, "workers must be at least 1, not 0"),
     ],
 )
-def test_comparisons_sweeps_and_campaigns_refuse_it_alike(
+def test_comparisons_sweeps_and_storms_refuse_it_alike(
     work: Any, error: type[Exception], complaint: str
 ) -> None:
     scenario = Scenario(system=Raft(nodes=3), duration=0.1)
     for study in (
         lambda: compare([Raft(nodes=3)], scenario, seeds=1, **work),
         lambda: sweep(scenario, {"duration": [0.1]}, **work),
-        lambda: campaign(Raft(nodes=3), seeds=1, **work),
+        lambda: run_storms(Raft(nodes=3), seeds=1, **work),
     ):
         with pytest.raises(error, match=complaint):
             study()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sim.lab.chaos import chaos, chaos_scenario
 from sim.lab.run import Run
 from sim.lab.scenario import Scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols.communication import BroadcastStore
 from sim.system import Invariant
 from sim.testing import survive
@@ -54,14 +54,14 @@ BOUND = 5.0  # seconds after the storm within which clients have their answers a
 def beside(system: Any, seed: int, length: float) -> Scenario:
     """A storm with a client beside each replica."""
     clients: Any = dict.fromkeys(system.names, 1)
-    drawn = chaos_scenario(system, seed, storm=length, clients=len(clients))
+    drawn = draw_storm(system, seed, length=length, clients=len(clients))
     workload = dataclasses.replace(drawn.workload, clients=clients)  # type: ignore[arg-type]
     return dataclasses.replace(drawn, workload=workload)
 
 
 def storm(system: Any, seed: int, length: float = 2.0) -> Run:
     """A storm with a client beside each replica; then calm, until nothing is under way any more."""
-    return chaos(system, seed, scenario=beside(system, seed, length), bound=BOUND)
+    return run_storm(beside(system, seed, length), seed, bound=BOUND)
 
 
 @pytest.fixture

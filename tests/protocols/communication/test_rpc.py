@@ -10,7 +10,7 @@ import pytest
 
 from sim import Scenario
 from sim.cluster import Cluster
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.network import constant
 from sim.node import Node, durable, message, part
 from sim.protocols import RpcStore
@@ -296,7 +296,7 @@ def test_at_most_once_is_a_promise_between_two_nodes_not_end_to_end(office: Call
 
 
 def weather(system: RpcStore, seed: int, storm: float = 2.0) -> Any:
-    return chaos(system, seed, scenario=chaos_scenario(system, seed, storm=storm), bound=5.0)
+    return run_storm(draw_storm(system, seed, length=storm), seed, bound=5.0)
 
 
 @storms(12, 2.0, longer=4.0, seeds=range(1000), batch=250)

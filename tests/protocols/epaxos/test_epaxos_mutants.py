@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.message import replace
 from sim.protocols import EPaxos, EPaxosStar
 from sim.protocols.command import Command
@@ -188,7 +188,7 @@ def mutated(mutant: type[EPaxosNode]) -> type[EPaxos]:
 def test_a_storm_shows_it(mutant: type[EPaxosNode], invariant: str) -> None:
     for seed in range(40):
         system = mutated(mutant)(nodes=5)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0, keys=1, clients=6))
+        run = run_storm(draw_storm(system, seed, length=3.0, keys=1, clients=6), seed)
         if isinstance(run.violation, SafetyViolation):
             # Where two are broken at once, the one that holds for every protocol may be asked first.
             assert run.violation.invariant in (

@@ -10,7 +10,7 @@ import pytest
 
 from sim import Scenario
 from sim.faults import Crash
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.message import replace
 from sim.network import constant
 from sim.node import Part, part
@@ -343,7 +343,7 @@ def broken(epidemic: type[Part]) -> Gossip:
 def test_a_mutant_is_caught(mutant: type[Part], invariant: str) -> None:
     system = broken(mutant)
     for seed in range(20):
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0), bound=5.0)
+        run = run_storm(draw_storm(system, seed, length=3.0), seed, bound=5.0)
         if run.violation is not None:
             assert run.violation.invariant == invariant
             assert isinstance(run.violation, SafetyViolation) or mutant is Sullen

@@ -184,7 +184,7 @@ def weathered(seed: int, storm: float) -> None:
     system = HeartbeatDetectors(nodes=3 + seed % 3, detector=rule, heartbeat=0.05, detection=0.5)
     pauses = [RandomPauses(every=2.0, length=0.5, start=0.2, end=storm)] if seed % 2 else []
     # Timeouts may have grown in the storm, but a heartbeat is enough to be trusted again: one that is not delayed
-    # by more than the 2 s that chaos' latencies practically never reach.
+    # by more than the 2 s that the latencies of storms practically never reach.
     survive(system, seed, storm, faults=pauses, bound=3.0)
 
 

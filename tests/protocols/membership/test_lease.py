@@ -12,7 +12,7 @@ from sim import Scenario
 from sim.cluster import Clock, Machine
 from sim.faults import Crash, Partition
 from sim.kernel import Streams
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.network import Exponential, constant, lan
 from sim.node import Part, part
 from sim.protocols import LeaderLease
@@ -129,7 +129,7 @@ def weathered(seed: int, storm: float) -> None:
         heartbeat=0.05,
         detection=0.5,  # type: ignore[arg-type]
     )
-    one = chaos_scenario(system, seed, storm=storm)
+    one = draw_storm(system, seed, length=storm)
     stream = Streams(seed)["clocks"]
     drifts = {m.name: stream.choice((-0.1, 0.0, 0.1)) for m in system.members()}
     clocks = {

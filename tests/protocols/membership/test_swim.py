@@ -10,7 +10,7 @@ import pytest
 
 from sim import Scenario
 from sim.faults import Administer, Crash, Partition, Pause, RandomPauses, Restart
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.network import constant
 from sim.protocols import Swim
 from sim.protocols.admin import Join, Leave
@@ -386,7 +386,7 @@ def test_fd1_the_invariant_sees_an_incarnation_that_is_dropped() -> None:
 def test_storms_catch(mutant: type[SwimNode], invariant: str) -> None:
     for seed in range(30):
         system = Broken(nodes=4, node=mutant)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=8.0), bound=BOUND)
+        run = run_storm(draw_storm(system, seed, length=8.0), seed, bound=BOUND)
         if isinstance(run.violation, SafetyViolation):
             assert run.violation.invariant == invariant
             return
@@ -401,7 +401,7 @@ class NeverDenies(SwimNode):
 def test_a_member_that_never_denies_keeps_lists_from_agreeing() -> None:
     system = Broken(nodes=4, node=NeverDenies)
     for seed in range(10):
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=4.0), bound=BOUND)
+        run = run_storm(draw_storm(system, seed, length=4.0), seed, bound=BOUND)
         if run.violation is not None:
             assert run.violation.invariant == "progress after healing"
             return

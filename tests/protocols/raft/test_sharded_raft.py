@@ -1,4 +1,4 @@
-"""Many Raft groups on the same machines: routing by key, where leaders are, what that costs, and chaos."""
+"""Many Raft groups on the same machines: routing by key, where leaders are, what that costs, and storms."""
 
 from __future__ import annotations
 

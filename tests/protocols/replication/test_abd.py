@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.message import replace as message_replace
 from sim.network import Exponential, constant, lan
 from sim.protocols import Abd
@@ -236,7 +236,7 @@ def test_the_agreement_of_too_few_is_caught(client: type[Client], invariant: str
 def test_timestamps_without_the_writer_stand_for_two_values() -> None:
     for seed in range(10):
         system = Broken(client=AnonymousWriter)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=3.0))
+        run = run_storm(draw_storm(system, seed, length=3.0), seed)
         if isinstance(run.violation, SafetyViolation):
             assert run.violation.invariant == "a timestamp names one value"
             return
@@ -245,7 +245,7 @@ def test_timestamps_without_the_writer_stand_for_two_values() -> None:
 
 def test_a_server_that_keeps_its_registers_in_memory_is_caught_at_once() -> None:
     system = Broken(server=Forgetful)
-    run = chaos(system, 1, scenario=chaos_scenario(system, 1, storm=3.0))
+    run = run_storm(draw_storm(system, 1, length=3.0), 1)
     assert run.violation is not None
     assert run.violation.invariant == "durable before send"
 

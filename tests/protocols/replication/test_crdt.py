@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.lab.run import Run
 from sim.network import constant
 from sim.protocols import Crdt
@@ -95,7 +95,7 @@ def test_replicas_agree_one_round_and_one_delay_after_healing(stage: Any, kind: 
 
 def stormy(system: Crdt, seed: int, length: float) -> Scenario:
     """A storm with the operations of the kind."""
-    drawn = chaos_scenario(system, seed, storm=length)
+    drawn = draw_storm(system, seed, length=length)
     mix = Mix(MIXES[system.kind], UniformKeys(3))
     return dataclasses.replace(drawn, workload=dataclasses.replace(drawn.workload, mix=mix))
 
@@ -103,7 +103,7 @@ def stormy(system: Crdt, seed: int, length: float) -> Scenario:
 def storm(system: Crdt, seed: int, length: float = 2.0, *, check: bool = True) -> Run:
     """A storm; then calm, and a bounded time to converge. ``check=False``: no invariant is asked."""
     scenario = dataclasses.replace(stormy(system, seed, length), check=check)
-    return chaos(system, seed, scenario=scenario)
+    return run_storm(scenario, seed)
 
 
 def endure(system: Crdt, seed: int, length: float) -> None:

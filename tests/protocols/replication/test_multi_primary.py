@@ -12,7 +12,7 @@ from sim.analysis.losses import conflicts
 from sim.cluster import Clock, Machine
 from sim.faults import ClockJump, Partition
 from sim.kernel import Streams
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.lab.run import Run
 from sim.network import Exponential, constant, lan
 from sim.protocols import MultiPrimary
@@ -369,11 +369,11 @@ def clocks_wrong(system: MultiPrimary, seed: int, length: float) -> Scenario:
         )
         for name in system.names
     ]
-    return chaos_scenario(system, seed, storm=length, extra_faults=jumps)
+    return draw_storm(system, seed, length=length, extra_faults=jumps)
 
 
 def storm(system: MultiPrimary, seed: int, length: float = 2.0) -> Run:
-    return chaos(system, seed, scenario=clocks_wrong(system, seed, length))
+    return run_storm(clocks_wrong(system, seed, length), seed)
 
 
 def endure(system: MultiPrimary, seed: int, length: float) -> None:

@@ -1,7 +1,7 @@
 """A replaced primary may still answer requests that arrived before, and retries of writes that it knows already.
 
-Storms showed each schedule (sync seed 813, semi-sync seeds 621 and 954 of `tests/lab/test_lab_campaign.py`), when the
-invariant still accused them.
+Storms showed each schedule (sync seed 813, semi-sync seeds 621 and 954 of tests/lab/test_lab_no_false_alarm.py), when
+the invariant still accused them.
 """
 
 from __future__ import annotations

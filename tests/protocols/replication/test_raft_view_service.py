@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
 from tests.budget import storms
 
@@ -105,6 +105,6 @@ def test_it_is_safe_in_storms_and_goes_on_after_them(
 ) -> None:
     for seed in seeds:
         system = PrimaryBackup(nodes=3, services=3, **settings)
-        run = chaos(system, seed, scenario=chaos_scenario(system, seed, storm=length))
+        run = run_storm(draw_storm(system, seed, length=length), seed)
         assert run.violation is None, run.violation
         assert settings["mode"] != "sync" or run.check().ok

@@ -9,7 +9,7 @@ import pytest
 
 from sim import Scenario
 from sim.faults import Crash, Pause
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.network import constant
 from sim.protocols import ChainReplication, ExpectedArrival, FixedTimeout, PhiAccrual, PrimaryBackup
 from sim.protocols.membership.suspicion import Rule
@@ -48,8 +48,8 @@ def test_failover_takes_as_long_as_the_rule_needs(rule: Rule | None, least: floa
 @pytest.mark.parametrize("mode", ["sync", "semi-sync"])
 def test_a_hasty_detector_costs_views_but_no_safety(rule: Rule, mode: Any) -> None:
     def storm(detector: Rule | None, seed: int) -> Scenario:
-        return chaos_scenario(
-            PrimaryBackup(nodes=3, mode=mode, detector=detector), seed, storm=3.0, options=False
+        return draw_storm(
+            PrimaryBackup(nodes=3, mode=mode, detector=detector), seed, length=3.0, options=False
         )
 
     def views(detector: Rule | None, seed: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim import Scenario
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.network import constant
 from sim.protocols import ViewstampedReplication
 from sim.protocols.consensus.vr.messages import StartView
@@ -95,7 +95,7 @@ def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: fl
 
 
 def test_storms_crash_replicas_that_then_recover_and_views_change() -> None:
-    run = chaos(ViewstampedReplication(nodes=5), 1)
+    run = run_storm(draw_storm(ViewstampedReplication(nodes=5), 1), 1)
     roles = [detail["role"] for detail in run.events[run.events["event"] == "role"]["detail"]]
     assert roles.count("recovering") > 3
     assert roles.count("primary") > 3
@@ -104,7 +104,7 @@ def test_storms_crash_replicas_that_then_recover_and_views_change() -> None:
 def test_never_more_than_f_replicas_are_down_or_recovering() -> None:
     for seed in range(8):
         system = ViewstampedReplication(nodes=3)
-        simulation = chaos_scenario(system, seed).start(seed)
+        simulation = draw_storm(system, seed).start(seed)
         worst = 0
         while simulation.now < 6.0:
             simulation.run(until=simulation.now + 0.01)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sim.faults import Crash, Partition
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.message import replace
 from sim.protocols import Dynamo
 from sim.protocols.causality.dots import Context
@@ -29,11 +29,11 @@ Make = Callable[..., Any]
 def first_broken(system: Dynamo, invariant: str, *, seeds: int = 20, **mix: float) -> None:
     """A invariant is broken in one of the storms, and no other before it."""
     for seed in range(seeds):
-        scenario = chaos_scenario(system, seed, storm=3.0)
+        scenario = draw_storm(system, seed, length=3.0)
         if mix:
             workload = dataclasses.replace(scenario.workload, mix=Mix(tuple(mix.items()), UniformKeys(2)))
             scenario = dataclasses.replace(scenario, workload=workload)
-        run = chaos(system, seed, scenario=scenario)
+        run = run_storm(scenario, seed)
         if run.violation is not None:
             assert run.violation.invariant == invariant, run.violation
             return
@@ -308,7 +308,7 @@ class NoAntiEntropy(DynamoAntiEntropy):
 def test_replicas_that_learn_nothing_from_each_other_do_not_converge(
     broken: Make, mutant: Make, play: Make
 ) -> None:
-    """The invariant of the protocol asks at the end of a quiet run, `chaos` after every storm."""
+    """The invariant of the protocol asks at the end of a quiet run, `run_storm` after every storm."""
     system = broken(nodes=3, repair="off", node_class=mutant(anti_entropy=NoAntiEntropy))
     first_broken(system, "convergence after healing")
     steps, faults = [(0.1, "put", "x", "n0")], [Partition((("n2",), ("n0", "n1")), at=0.0, duration=1.0)]

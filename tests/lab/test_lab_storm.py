@@ -22,33 +22,33 @@ from sim.faults import (
     RandomPauses,
     Slow,
 )
-from sim.lab import Simulation, chaos, chaos_scenario
+from sim.lab import Simulation, draw_storm, run_storm
 from sim.protocols import BasicRaft, ChainReplication, Craq, PrimaryBackup, Raft, ViewstampedReplication
 from sim.protocols.membership.views.service import LEASE
 from sim.system import System
 
 
 def drawn(system: System, kind: type) -> list[Any]:
-    faults = [fault for seed in range(40) for fault in chaos_scenario(system, seed).faults]
+    faults = [fault for seed in range(40) for fault in draw_storm(system, seed).faults]
     return [fault for fault in faults if isinstance(fault, kind)]
 
 
 def clocks(system: System) -> list[Clock]:
-    scenarios = [chaos_scenario(system, seed) for seed in range(40)]
+    scenarios = [draw_storm(system, seed) for seed in range(40)]
     return [host.clock for scenario in scenarios for host in scenario.machines.values()]  # type: ignore[union-attr]
 
 
 def test_storms_draw_every_kind_of_fault() -> None:
     seen: Counter[str] = Counter()
     for seed in range(24):
-        run = chaos(BasicRaft(nodes=3), seed, scenario=chaos_scenario(BasicRaft(nodes=3), seed, storm=2.0))
+        run = run_storm(draw_storm(BasicRaft(nodes=3), seed, length=2.0), seed)
         seen.update(run.events["event"])
     kinds = ("crash", "restart", "cut", "heal", "flaky", "slow", "pause", "clock")
     assert [kind for kind in kinds if seen[kind] < 2] == []
 
 
 def test_disks_stall_members_stand_still_and_power_fails_for_all_at_once() -> None:
-    stalls = [str(chaos_scenario(BasicRaft(), seed).machines["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
+    stalls = [str(draw_storm(BasicRaft(), seed).machines["n0"].disk).count("0.6") for seed in range(40)]  # type: ignore[index]
     assert 4 <= len([one for one in stalls if one]) <= 20
     assert len(drawn(BasicRaft(), RandomPauses)) > 3
     failures = drawn(BasicRaft(), PowerFailure)
@@ -88,20 +88,20 @@ def test_no_member_crashes_where_the_system_allows_no_crash() -> None:
     assert alone.max_down == 0
     assert drawn(alone, RandomCrashes) == []
     assert drawn(alone, RandomDisturbances)
-    run = chaos(alone, 1, scenario=chaos_scenario(alone, 1, storm=1.0))
+    run = run_storm(draw_storm(alone, 1, length=1.0), 1)
     assert run.violation is None
     assert run.check().ok
 
 
 def test_the_same_seed_draws_the_same_storm() -> None:
-    assert chaos_scenario(Craq(), 7).faults == chaos_scenario(Craq(), 7).faults
-    assert chaos_scenario(Craq(), 7).machines == chaos_scenario(Craq(), 7).machines
+    assert draw_storm(Craq(), 7).faults == draw_storm(Craq(), 7).faults
+    assert draw_storm(Craq(), 7).machines == draw_storm(Craq(), 7).machines
 
 
 def test_after_the_storm_all_is_well() -> None:
     for system in (BasicRaft(nodes=3), ChainReplication()):
         for seed in range(6):
-            simulation = Simulation(chaos_scenario(system, seed, storm=1.0), seed)
+            simulation = Simulation(draw_storm(system, seed, length=1.0), seed)
             simulation.run()
             simulation.calm()
             crashes = [fault for fault in simulation.scenario.faults if isinstance(fault, Crash)]
@@ -160,6 +160,6 @@ def test_a_system_that_counts_on_clocks_without_saying_so_is_found_out() -> None
             Partition((("n1",), ("n0", "n2", "master")), at=2.0, duration=5.0),
         )
         for seed in (0, 1):
-            storm = dataclasses.replace(chaos_scenario(system, seed), faults=faults)
-            run = chaos(system, seed, scenario=storm)
+            storm = dataclasses.replace(draw_storm(system, seed), faults=faults)
+            run = run_storm(storm, seed)
             assert (run.violation and run.violation.invariant) == invariant

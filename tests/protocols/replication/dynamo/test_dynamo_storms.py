@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from sim import Scenario
-from sim.lab import chaos_scenario
+from sim.lab import draw_storm
 from sim.protocols import Dynamo
 from sim.protocols.quorums import Columns, Rows
 from sim.protocols.replication.dynamo.convergence import Converged
@@ -30,7 +30,7 @@ SYSTEMS = [
 
 def storm(system: Dynamo, seed: int, seconds: float) -> Scenario:
     """As for all systems; where tombstones are purged soon there are more of them."""
-    scenario = chaos_scenario(system, seed, storm=seconds)
+    scenario = draw_storm(system, seed, length=seconds)
     if system.grace > 100.0:
         return scenario
     mix = Mix((("get", 4.0), ("put", 3.0), ("delete", 2.0)), UniformKeys(3))
@@ -41,7 +41,7 @@ def purged_in(system: Dynamo, seed: int, seconds: float) -> int:
     """One storm; returns how many tombstones were purged."""
     settle = (
         0.5 if system.grace > 100.0 else 0.5 * system.grace
-    )  # besides what `chaos` waits for all to agree
+    )  # besides what `run_storm` waits for all to agree
     run = survive(system, seed, scenario=storm(system, seed, seconds), settle=settle)
     assert run.convergence is not None
     assert run.convergence.valid, run.convergence

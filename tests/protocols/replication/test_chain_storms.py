@@ -1,4 +1,4 @@
-"""Chain replication and CRAQ under chaos: safety while the storm rages, progress after it."""
+"""Chain replication and CRAQ in storms: safety while they rage, progress after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sim.faults import Crash
-from sim.lab.chaos import chaos, chaos_scenario
+from sim.lab.storm import draw_storm, run_storm
 from sim.protocols.replication.chain.craq import Craq
 from sim.protocols.replication.chain.system import ChainReplication
 from sim.protocols.replication.primary_backup.system import PrimaryBackup
@@ -31,8 +31,6 @@ def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, 
     """A server that lost its disk gets the state again; if all disks of a view are lost, clients may wait forever."""
     wipes = (Crash("n1", at=0.6, down=0.2, wiped=True), Crash("n2", at=1.3, down=0.1, wiped=True))
     for seed in seeds:
-        run = chaos(
-            system, seed, scenario=chaos_scenario(system, seed, storm=length, extra_faults=wipes), bound=15.0
-        )
+        run = run_storm(draw_storm(system, seed, length=length, extra_faults=wipes), seed, bound=15.0)
         assert run.violation is None or isinstance(run.violation, LivenessViolation), run.violation
         assert run.check().verdict.valid is True

@@ -1,4 +1,4 @@
-"""Primary-backup under chaos, in every mode: safety while the storm rages, progress after it."""
+"""Primary-backup in storms, in every mode: safety while they rage, progress after it."""
 
 from __future__ import annotations
 

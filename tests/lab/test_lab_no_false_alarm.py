@@ -1,4 +1,4 @@
-"""The nightly campaign: no invariant accuses a correct run. ``pytest -m nightly -s`` prints counts and CPU seconds."""
+"""Nightly storms: no invariant accuses a correct run. ``pytest -m nightly -s`` prints counts and CPU seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sim.protocols
 from sim import Machine, Scenario, System
 from sim.cluster import Disk
 from sim.distributions import Constant, Exponential, Mixture
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.protocols import ChainReplication, Craq, MultiPaxos, PrimaryBackup, Raft
 
 STALLING = Disk(fsync=Mixture(((0.99, Exponential(0.0005)), (0.01, Constant(0.6)))))
@@ -55,15 +55,15 @@ def busy(drawn: Scenario, seed: int) -> dict[str, Machine]:
     }
 
 
-def campaign(name: str, system: System, seeds: range, *, busy_machines: bool = False) -> None:
+def survives_storms(name: str, system: System, seeds: range, *, busy_machines: bool = False) -> None:
     """Storms on disks that stall; none may end in a violation or an invalid history."""
     begun, statuses = time.process_time(), Counter[str]()
     for seed in seeds:
-        drawn = chaos_scenario(system, seed, storm=3.0 if busy_machines else 4.0)
+        drawn = draw_storm(system, seed, length=3.0 if busy_machines else 4.0)
         machines = busy(drawn, seed) if busy_machines else stalling(drawn)
         # What a long cut has left in the queues of busy machines takes longer than the usual bound to send.
         bound = 150.0 if busy_machines else None
-        run = chaos(system, seed, scenario=dataclasses.replace(drawn, machines=machines), bound=bound)
+        run = run_storm(dataclasses.replace(drawn, machines=machines), seed, bound=bound)
         assert run.violation is None, f"seed {seed}: {run.violation}"
         status = run.check().status
         assert status != "invalid", f"seed {seed}: {run.check()}"
@@ -75,37 +75,37 @@ def campaign(name: str, system: System, seeds: range, *, busy_machines: bool = F
 @pytest.mark.parametrize("first", range(0, 1000, 100))
 @pytest.mark.parametrize("name", THOUSAND)
 def test_no_invariant_accuses_a_thousand_storms_on_disks_that_stall(name: str, first: int) -> None:
-    campaign(name, THOUSAND[name], range(first, first + 100))
+    survives_storms(name, THOUSAND[name], range(first, first + 100))
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_invariant_accuses_a_hundred_storms_of_any_other_system(name: str) -> None:
-    campaign(name, getattr(sim.protocols, name)(), range(100))
+    survives_storms(name, getattr(sim.protocols, name)(), range(100))
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", [*THOUSAND, *OTHERS])
 def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name: str) -> None:
     system = THOUSAND.get(name) or getattr(sim.protocols, name)()
-    campaign(name, system, range(40), busy_machines=True)
+    survives_storms(name, system, range(40), busy_machines=True)
 
 
 @pytest.mark.parametrize(("name", "seed"), [("EPaxos", 3), ("EPaxosStar", 1), ("Mencius", 1)])
 def test_replicas_that_are_slow_to_send_stop_asking_each_other(name: str, seed: int) -> None:
     """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""
-    campaign(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
+    survives_storms(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
 
 
 @pytest.mark.parametrize("name", ["semi-sync", "Raft, lease"])
-def test_the_campaign_runs_and_its_disks_stall(name: str) -> None:
-    """One storm of it in every test run, because what runs at night only is broken unseen."""
-    campaign(name, THOUSAND[name], range(1))
-    drawn = stalling(chaos_scenario(THOUSAND[name], 0))
+def test_these_storms_run_and_their_disks_stall(name: str) -> None:
+    """One of them in every test run, because what runs at night only is broken unseen."""
+    survives_storms(name, THOUSAND[name], range(1))
+    drawn = stalling(draw_storm(THOUSAND[name], 0))
     assert drawn
     assert all(machine.disk == STALLING for machine in drawn.values())
 
 
 def test_updates_that_a_chain_never_had_are_no_progress_to_catch_up_with() -> None:
     """A server that was taken out of the chain held two updates more than the chain, and cut them when it came back."""
-    campaign("ChainReplication", THOUSAND["ChainReplication"], range(315, 316))
+    survives_storms("ChainReplication", THOUSAND["ChainReplication"], range(315, 316))

@@ -13,7 +13,6 @@ from sim.arguments import checked_but
 from sim.display import Displayed
 from sim.kernel import Streams
 from sim.lab.bars import RunsBar
-from sim.lab.chaos import chaos_scenario
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.mutating import Seedling, mutated
 from sim.lab.fuzz.replaying import Replay, picture_of, story_of
@@ -23,6 +22,7 @@ from sim.lab.fuzz.task import FuzzTask, broken_of, covered_of, seedling_of
 from sim.lab.jobs import Failed, RunGrid, perform, refuse_all_failed
 from sim.lab.labels import describe
 from sim.lab.scenario import Scenario
+from sim.lab.storm import draw_storm
 from sim.lab.work import Failure, Work
 from sim.settings import Count, Seconds, Wait, Whole
 from sim.system import System
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["NO_LIMIT", "ROUND", "RUNS", "SECONDS", "Find", "Fuzzed", "fuzz"]
 
 RUNS, SECONDS = 500, 60.0
-"""The runs, and real seconds, of a campaign by default."""
+"""The runs, and real seconds, by default."""
 NO_LIMIT = 1_000_000_000
 """So many runs, or seconds, that none makes them."""
 ROUND = 16
 """Runs of one round: what a round reached guides the next one. So the number of workers changes no schedule."""
 
-_SEEDS_EACH = 100_000  # seeds of storms from one seed of a campaign to the next
+_SEEDS_EACH = 100_000  # seeds of storms from one seed of `fuzz` to the next
 _MOST_FINDS = 3
 
 
@@ -153,7 +153,7 @@ def fuzz(
     runs: Count = RUNS,
     seconds: Seconds = SECONDS,
     seed: Whole = 0,
-    storm: Callable[[System, int], Scenario] = chaos_scenario,
+    storm: Callable[[System, int], Scenario] = draw_storm,
     shrinking: Wait = SHRINKING,
     **work: Unpack[Work],
 ) -> Fuzzed:
@@ -168,8 +168,8 @@ def fuzz(
     runs, seconds:
         The most runs, and the real time after which no new round begins.
     seed:
-        Campaigns with different seeds draw different storms. With the same seed, ``runs`` runs and enough time, a
-        campaign makes the same runs with any number of workers.
+        Another seed draws other storms. The same seed, ``runs`` runs and enough time give the same runs with any number
+        of workers.
     storm:
         The function that makes the scenario of a system under a seed.
     shrinking:
@@ -179,18 +179,18 @@ def fuzz(
 
     If all runs of the first round fail, it raises what the first one raised.
     """
-    campaign = _Campaign(system, seed, storm, Work(progress="fuzzing") | work)
+    search = _Fuzzing(system, seed, storm, Work(progress="fuzzing") | work)
     began = time.monotonic()
-    title = campaign.work.get("progress")
+    title = search.work.get("progress")
     with RunsBar(title, runs) as bar:
-        while campaign.made < runs and not campaign.broken and time.monotonic() - began < seconds:
-            for failed in campaign.round(min(ROUND, runs - campaign.made)):
+        while search.made < runs and not search.broken and time.monotonic() - began < seconds:
+            for failed in search.round(min(ROUND, runs - search.made)):
                 bar.advance(failed)
-    return campaign.result(shrinking)
+    return search.result(shrinking)
 
 
-class _Campaign:
-    """The state of a campaign between rounds."""
+class _Fuzzing:
+    """The state of a search between rounds."""
 
     def __init__(
         self, system: System, seed: int, storm: Callable[[System, int], Scenario], work: Work

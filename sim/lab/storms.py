@@ -1,7 +1,7 @@
-"""Campaigns: many storms, for one system or several, on all cores; what broke, and under which seed.
+"""Many storms, for one system or several, on all cores; what broke, and under which seed.
 
-Each storm is drawn from its seed and demands progress afterwards (`sim.lab.chaos`). With a store (``out=``) a
-campaign can be interrupted, and resumed.
+Each storm is drawn from its seed and demands progress afterwards (`sim.lab.storm`). With a store (``out=``) they can
+be interrupted, and resumed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
 from sim.display import Displayed
-from sim.lab.chaos import chaos_scenario
 from sim.lab.jobs import Failed, RunGrid, RunTask, perform, refuse_all_failed
 from sim.lab.labels import label_all
 from sim.lab.run import Check, Run
 from sim.lab.scenario import Scenario
 from sim.lab.seeds import seed_list
+from sim.lab.storm import draw_storm
 from sim.lab.work import Failure, Work
 from sim.system import System
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Campaign", "campaign"]
+__all__ = ["Storms", "run_storms"]
 
 _STATUSES = ("valid", "unknown", "no claim", "invalid")
 
 
 @dataclass(frozen=True)
-class Campaign(Displayed):
-    """The storms of a campaign: ``runs`` and their ``checks``, and those that gave no result (``failed``)."""
+class Storms(Displayed):
+    """Storms that were run: ``runs`` and their ``checks``, and those that gave no result (``failed``)."""
 
     labels: tuple[str, ...]
     runs: tuple[Run, ...]
@@ -65,7 +65,9 @@ class Campaign(Displayed):
 
     def __repr__(self) -> str:
         lost = f", {len(self.failed)} failed" if self.failed else ""
-        return f"<Campaign of {', '.join(self.labels)}: {len(self.runs)} storms, {len(self.broken)} broken{lost}>"
+        return (
+            f"<Storms of {', '.join(self.labels)}: {len(self.runs)} storms, {len(self.broken)} broken{lost}>"
+        )
 
     def text(self) -> str:
         """The table, and a line for each storm that broke something or failed."""
@@ -77,13 +79,13 @@ def _first(run: Run, check: Check) -> str:
     return " ".join(str(run.violation if run.violation is not None else check).split("\n", 1)[0].split())
 
 
-def campaign(
+def run_storms(
     systems: System | Iterable[System],
     *,
     seeds: int | Iterable[int] = 20,
-    storm: Callable[[System, int], Scenario] = chaos_scenario,
+    storm: Callable[[System, int], Scenario] = draw_storm,
     **work: Unpack[Work],
-) -> Campaign:
+) -> Storms:
     """Run the storm of each seed for each system, and judge it.
 
     Parameters
@@ -106,7 +108,7 @@ def campaign(
     each, drawn = label_all(chosen).each, seed_list(seeds)
     labels = [label for label in each for _ in drawn]
     tasks = [RunTask(storm(system, seed), seed, storm=True) for system in chosen for seed in drawn]
-    results = perform(tasks, RunGrid("campaign", labels), Work(progress="storms") | work)
+    results = perform(tasks, RunGrid("storms", labels), Work(progress="storms") | work)
     refuse_all_failed(results)
     runs, checks, failed = [], [], []
     for label, task, result in zip(labels, tasks, results, strict=True):
@@ -117,4 +119,4 @@ def campaign(
         run.label = label
         runs.append(run)
         checks.append(check if check is not None else run.check())
-    return Campaign(each, tuple(runs), tuple(checks), tuple(failed))
+    return Storms(each, tuple(runs), tuple(checks), tuple(failed))

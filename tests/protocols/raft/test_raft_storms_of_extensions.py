@@ -1,4 +1,4 @@
-"""Raft in chaos, with every extension alone and with many together; members come and go, leaders hand over."""
+"""Raft in storms, with every extension alone and with many together; members come and go, leaders hand over."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sim.lab import chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm
 from sim.protocols import Crdt
 
 
@@ -20,6 +20,6 @@ from sim.protocols import Crdt
 )
 def test_a_storm_asks_for_all_that_a_data_type_can_do(kind: Any, asked: set[str]) -> None:
     system = Crdt(kind=kind)
-    run = chaos(system, 1, scenario=chaos_scenario(system, 1, storm=2.0))
+    run = run_storm(draw_storm(system, 1, length=2.0), 1)
     assert run.check().ok
     assert set(run.operations["kind"]) == asked

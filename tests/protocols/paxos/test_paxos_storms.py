@@ -1,4 +1,4 @@
-"""Paxos and Multi-Paxos under chaos: safety while each storm rages, progress after it."""
+"""Paxos and Multi-Paxos in storms: safety while each storm rages, progress after it."""
 
 from __future__ import annotations
 

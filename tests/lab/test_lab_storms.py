@@ -1,4 +1,4 @@
-"""Campaigns: storms on all cores, kept as they come; what broke is told with its seed."""
+"""Many storms, on all cores, kept as they come; what broke is told with its seed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from typing import Any
 import pytest
 
 from sim import Invariant, Scenario, System
-from sim.lab import campaign, chaos, chaos_scenario
+from sim.lab import draw_storm, run_storm, run_storms
 from sim.protocols import PrimaryBackup, Raft
 
 
 def short(system: System, seed: int) -> Scenario:
-    return chaos_scenario(system, seed, storm=1.0)
+    return draw_storm(system, seed, length=1.0)
 
 
-def test_a_campaign_runs_the_storm_of_each_seed_and_goes_on(tmp_path: Path) -> None:
+def test_the_storm_of_each_seed_is_run_and_the_rest_can_follow_later(tmp_path: Path) -> None:
     systems = [Raft(nodes=3), PrimaryBackup(nodes=3)]
-    first = campaign(systems, seeds=1, storm=short, out=tmp_path, workers=1, progress=None)
+    first = run_storms(systems, seeds=1, storm=short, out=tmp_path, workers=1, progress=None)
     assert first.ok
-    done = campaign(systems, seeds=2, storm=short, out=tmp_path, resume=True, workers=1, progress=None)
+    done = run_storms(systems, seeds=2, storm=short, out=tmp_path, resume=True, workers=1, progress=None)
     assert done.table()["storms"].tolist() == [2, 2]
     assert done.table()["valid"].sum() + done.table()["unknown"].sum() == 4
-    alone = [
-        chaos(system, seed, scenario=short(system, seed)).digest() for system in systems for seed in range(2)
-    ]
+    alone = [run_storm(short(system, seed), seed).digest() for system in systems for seed in range(2)]
     assert [run.digest() for run in done.runs] == alone
     connection = sqlite3.connect(tmp_path / "results.sqlite")
     assert connection.execute("SELECT count(*) FROM runs").fetchone() == (4,)
@@ -36,7 +34,7 @@ def test_a_campaign_runs_the_storm_of_each_seed_and_goes_on(tmp_path: Path) -> N
         ('{"judge": true, "storm": true}',)
     ]
     connection.close()
-    assert done.runs[0].operations.equals(chaos(systems[0], 0, scenario=short(systems[0], 0)).operations)
+    assert done.runs[0].operations.equals(run_storm(short(systems[0], 0), 0).operations)
 
 
 @dataclass
@@ -59,7 +57,7 @@ class Leaderless(Raft):
 
 
 def test_a_violation_is_reported_with_its_seed() -> None:
-    done = campaign([Leaderless(nodes=3), Raft(nodes=3)], seeds=2, storm=short, workers=1, progress=None)
+    done = run_storms([Leaderless(nodes=3), Raft(nodes=3)], seeds=2, storm=short, workers=1, progress=None)
     assert not done.ok
     assert done.table()["invalid"].tolist() == [2, 0]
     assert [run.seed for run, _ in done.broken] == [0, 1]
@@ -68,6 +66,6 @@ def test_a_violation_is_reported_with_its_seed() -> None:
 
 def test_no_system_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to run: give at least one system"):
-        campaign([])
+        run_storms([])
     with pytest.raises(ValueError, match="the same system is given twice"):
-        campaign([Raft(nodes=3), Raft(nodes=3)])
+        run_storms([Raft(nodes=3), Raft(nodes=3)])

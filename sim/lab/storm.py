@@ -1,4 +1,4 @@
-"""Chaos: a storm of faults drawn from a seed, with safety checked during the storm, and progress after it.
+"""A storm: faults drawn from a seed, with safety checked while they strike, and progress demanded after them.
 
 The method is that of TigerBeetle's simulator: each seed draws its own mix of fault rates (a *swarm*), so that
 some seeds lose many messages and crash nothing, and others the reverse. During the storm, invariants are checked
@@ -33,9 +33,9 @@ from sim.workload import ClosedLoop, Mix, UniformKeys
 if TYPE_CHECKING:
     from sim.analysis.checks import Verdict
 
-__all__ = ["chaos", "chaos_scenario", "progress_bound", "weather"]
+__all__ = ["draw_storm", "play_out", "progress_bound", "run_storm"]
 
-_STORM = 8.0  # simulated seconds of faults
+_LENGTH = 8.0  # simulated seconds of faults
 _STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
 _DRIFT = 0.2  # largest error of the rates of clocks, for systems without a bound
 _LOADS = ((4, 0.02), (4, 0.02), (2, 0.005), (8, 0.02), (10, 0.1))
@@ -55,17 +55,17 @@ _WEIGHTS = {
 
 
 @checked
-def chaos_scenario(
+def draw_storm(
     system: System,
     seed: int,
     *,
-    storm: float = _STORM,
+    length: float = _LENGTH,
     clients: int | None = None,
     keys: int | None = None,
     extra_faults: Iterable[Fault] = (),
     options: bool = True,
 ) -> Scenario:
-    """The scenario of the storm that a seed draws for a system.
+    """Draw a storm for a system from a seed: a scenario.
 
     The network loses, doubles and reorders messages, and some are 0.2 s late; syncs take milliseconds, and on some
     disks one in a hundred stalls for 0.6 s; clocks are wrong. The seed chooses among all kinds of
@@ -77,7 +77,7 @@ def chaos_scenario(
 
     Parameters
     ----------
-    storm:
+    length:
         Seconds of faults.
     clients, keys:
         The number of clients, and of keys; None: the seed draws them, and how long clients think between operations.
@@ -94,8 +94,8 @@ def chaos_scenario(
         system=system,
         network=_network(streams["nemesis/network"]),
         workload=ClosedLoop(clients=clients, think=Exponential(think), mix=_mix(system, keys)),
-        faults=(*drawn_faults(setting_of(system, storm, clients), streams), *extra_faults),
-        duration=storm,
+        faults=(*drawn_faults(setting_of(system, length, clients), streams), *extra_faults),
+        duration=length,
         machines=_machines(system, streams["nemesis/machines"], _disk(streams["nemesis/disks"])),
         retry=Retry(
             timeout=0.3,
@@ -142,20 +142,13 @@ def _machines(system: System, stream: Stream, disk: Disk) -> dict[str, Machine]:
 
 
 @checked
-def chaos(
-    system: System,
-    seed: int,
-    *,
-    scenario: Scenario | None = None,
-    bound: float | None = None,
-    settle: float = 0.0,
-) -> Run:
+def run_storm(scenario: Scenario, seed: int, *, bound: float | None = None, settle: float = 0.0) -> Run:
     """Run one storm. ``run.violation`` is the broken safety invariant, or the missing progress; None if all is well.
 
     Parameters
     ----------
     scenario:
-        The scenario of the storm; None: `chaos_scenario` draws it.
+        The storm; `draw_storm` draws one.
     bound:
         Seconds after the storm within which all clients must get their answers; then the same time again within which
         all replicas must catch up. None: `progress_bound`.
@@ -163,16 +156,13 @@ def chaos(
         Seconds without faults after that, before the invariants of the whole state are checked: for systems that
         converge after some time.
     """
-    storm = chaos_scenario(system, seed) if scenario is None else scenario
-    if type(storm.system) is not type(system):
-        raise ValueError(f"chaos: scenario is of {storm.system.label}, not of {system.label}")
-    return weather(Simulation(storm, seed), bound=bound, settle=settle)
+    return play_out(Simulation(scenario, seed), bound=bound, settle=settle)
 
 
-def weather(
+def play_out(
     simulation: Simulation, *, bound: float | None = None, settle: float = 0.0, calm: bool = True
 ) -> Run:
-    """Run a simulation to the end of its storm, end all faults, and demand progress; see `chaos`.
+    """Run a simulation to the end of its storm, end all faults, and demand progress; see `run_storm`.
 
     ``calm=False``: end with the storm, and demand nothing.
     """
