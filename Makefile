@@ -6,10 +6,10 @@ BIN    := $(VENV)/bin
 PINS   := requirements-test.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly lint bench gallery docs clean
+.PHONY: help venv demo test nightly lint bench gallery docs docs-links clean
 
 help:  ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.ready-dev  ## install everything needed for developing into .venv
 
@@ -34,11 +34,15 @@ bench: $(VENV)/.ready-dev  ## measure speed beside what people would use instead
 gallery: $(VENV)/.ready-dev  ## tell every story in full; pictures and conclusions go to docs/gallery.md
 	$(BIN)/python docs/make_gallery.py
 
-docs: $(VENV)/.ready-dev  ## run the code in README.md and docs/
-	$(BIN)/python -m pytest -n 0 tests/test_docs.py
+docs: $(VENV)/.ready-docs  ## build the docs site in docs/_build/html; a warning or a dead link inside is an error
+	$(BIN)/sphinx-build -c docs -W --keep-going -q . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-links: $(VENV)/.ready-docs  ## look whether links to other sites are alive; needs a network
+	$(BIN)/sphinx-build -c docs -b linkcheck -q . docs/_build/links
 
 clean:  ## remove .venv, .venv-other, caches and results
-	rm -rf $(VENV) .venv-other results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-other docs/_build results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without ensurepip (Debian without python3-venv) gets its packages from the machine's pip.
@@ -62,4 +66,9 @@ $(VENV)/.ready: pyproject.toml $(PINS) | $(BIN)/python
 # What a developer and CI need: exactly the pinned versions.
 $(VENV)/.ready-dev: pyproject.toml $(PINS) | $(BIN)/python
 	$(call install,quorumlab and its tools,$$install -c $(PINS) -e '.[dev]')
+	@touch $(VENV)/.ready
+
+# What the docs site needs, in addition.
+$(VENV)/.ready-docs: pyproject.toml $(PINS) | $(BIN)/python
+	$(call install,quorumlab and the tools of its docs,$$install -c $(PINS) -e '.[docs]')
 	@touch $(VENV)/.ready

@@ -209,7 +209,9 @@ def spread(clients: int | Mapping[str, int], regions: Sequence[str]) -> list[str
 class ClosedLoop(Mixed):
     """Each client issues an operation, waits for its reply, thinks, and issues the next operation.
 
-    Parameters (besides those of `Mixed`)
+    Besides those of `Mixed`:
+
+    Parameters
     ----------
     think:
         Seconds between a reply and the next operation: a number, a distribution, or samples.
@@ -289,7 +291,9 @@ def observe(source: Source, outcome: Outcome) -> None:
 class OpenLoop(Mixed):
     """Operations arrive at a rate, whether or not earlier ones are answered.
 
-    Parameters (besides those of `Mixed`; each of the ``clients`` issues an equal share of the operations)
+    Besides those of `Mixed` (each of the ``clients`` issues an equal share of the operations):
+
+    Parameters
     ----------
     rate:
         Operations per second, over all clients.

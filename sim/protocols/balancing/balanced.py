@@ -127,7 +127,9 @@ class Balanced(Balancing):
     Assumptions: any server can answer any request; servers have no state. A request goes from the client to a balancer,
     from there to a server, and back on the same way: 2 one-way delays per hop.
 
-    Parameters (besides those of `Balancing`)
+    Besides those of `Balancing`:
+
+    Parameters
     ----------
     servers:
         The number of servers, or one `Server` for each.
