@@ -13,6 +13,7 @@ from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.epaxos_star import EPaxosStar
 from sim.protocols.consensus.mencius import Mencius
 from sim.protocols.consensus.multipaxos import MultiPaxos
+from sim.protocols.consensus.omnipaxos import OmniPaxos
 from sim.protocols.consensus.paxos import Paxos
 from sim.protocols.consensus.raft import BasicRaft, Raft, ShardedRaft
 from sim.protocols.consensus.vr import ViewstampedReplication
@@ -49,6 +50,7 @@ __all__ = [
     "Mongering",
     "MultiPaxos",
     "MultiPrimary",
+    "OmniPaxos",
     "Paxos",
     "PhiAccrual",
     "PrimaryBackup",

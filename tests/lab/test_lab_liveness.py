@@ -21,6 +21,7 @@ from sim.protocols import (
     HeartbeatDetectors,
     Mencius,
     MultiPaxos,
+    OmniPaxos,
     PrimaryBackup,
     Raft,
     ViewstampedReplication,
@@ -28,6 +29,7 @@ from sim.protocols import (
 from sim.protocols.consensus.raft.node import RaftNode
 
 TWO_ELECTIONS, ONE_ELECTION, VIEW_SERVICE = (5.0, 7.0), (3.0, 5.0), (2.0, 4.0)
+THREE_ROUNDS = (3.5, 5.5)
 """Within so many election timeouts: a leader, a write. Derived in `sim.lab.liveness`."""
 
 FEW, MANY = 12, 500
@@ -40,6 +42,7 @@ SPLITTING = {
 }
 OTHERS: dict[str, tuple[System, tuple[float, float]]] = {
     "MultiPaxos": (MultiPaxos(nodes=3), ONE_ELECTION),
+    "OmniPaxos": (OmniPaxos(nodes=3), THREE_ROUNDS),
     "VR": (ViewstampedReplication(nodes=3), ONE_ELECTION),
     "Mencius": (Mencius(nodes=3), ONE_ELECTION),
     "EPaxos": (EPaxos(nodes=3), ONE_ELECTION),

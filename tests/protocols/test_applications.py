@@ -29,6 +29,7 @@ from sim.protocols import (
     Mencius,
     MultiPaxos,
     MultiPrimary,
+    OmniPaxos,
     PrimaryBackup,
     Raft,
     RpcStore,
@@ -49,7 +50,7 @@ SYSTEMS: dict[str, Any] = {
     **{
         kind.__name__: partial(kind, nodes=3)
         for kind in (
-            *(BasicRaft, Raft, MultiPaxos, ViewstampedReplication, Mencius, EPaxos, EPaxosStar),
+            *(BasicRaft, Raft, MultiPaxos, OmniPaxos, ViewstampedReplication, Mencius, EPaxos, EPaxosStar),
             *(PrimaryBackup, ChainReplication),
         )
     },

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from sim.durability import DurableLog
 from sim.node import Node
 from sim.protocols.client import Redirect, Reply, Request
 from sim.protocols.command import Command
@@ -27,6 +28,7 @@ __all__ = [
     "OfDecree",
     "OfInstances",
     "OfLog",
+    "OfSequence",
     "OfSlots",
     "OfTurns",
     "OfViews",
@@ -93,6 +95,18 @@ class OfSlots(CommitLatency):
             if slot in self.votes:
                 self.note_committed(self.votes[slot].command)
         super().advance()  # type: ignore[misc]
+
+
+class OfSequence(CommitLatency):
+    """Omni-Paxos: more entries of the log are decided."""
+
+    decided: int
+    log: DurableLog[Command]
+
+    def decide_up_to(self, decided: int) -> None:
+        for command in self.log[self.decided : decided]:
+            self.note_committed(command)
+        super().decide_up_to(decided)  # type: ignore[misc]
 
 
 class OfTurns(CommitLatency):
