@@ -25,8 +25,8 @@ a write.
 If votes cannot split, one election is enough, so k = 3 and 5: Multi-Paxos (the candidate with the higher ballot wins),
 Viewstamped Replication (the view number determines the primary), Mencius (the higher ballot revokes). A view service
 waits for d, and checks once per heartbeat (d/10): k = 2 and 4. Omni-Paxos judges at the end of rounds of d: the one in
-which the leader crashed, the next one, in which it does not answer and ballots rise, and a third, in which the others see
-the new ballot; then comes phase 1. So k = 3.5 and 5.5.
+which the leader crashed, the next one, in which it does not answer and ballots rise, and a third, in which the others
+see the new ballot; then comes phase 1. So k = 3.5 and 5.5.
 
 **How many seeds**: if a run is late with probability 1 %, then the probability that none of 299 runs is late is below
 5 % (0.99^299 < 0.05). So 299 seeds without a late run prove the claim.

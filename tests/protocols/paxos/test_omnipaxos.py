@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim.lab import chaos
+from sim.lab import draw_storm, run_storm
 from sim.protocols import OmniPaxos
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.omnipaxos.messages import Prepare
@@ -66,7 +66,9 @@ def test_a_write_takes_four_delays_or_two_at_the_leader_and_three_messages_a_fol
     assert counted(s, start) == (each if n > 1 else {})
 
 
-def test_a_write_costs_one_sync_at_each_server_and_followers_apply_it_after_three_delays(stage: Staging) -> None:
+def test_a_write_costs_one_sync_at_each_server_and_followers_apply_it_after_three_delays(
+    stage: Staging,
+) -> None:
     """Client to leader, Accept, sync of the follower, Accepted: the leader's own sync runs beside."""
     fsync = 0.004
     s = stage(OmniPaxos(nodes=3, **QUIET), fsync=fsync)
@@ -81,10 +83,14 @@ def test_a_write_costs_one_sync_at_each_server_and_followers_apply_it_after_thre
     assert s.client.answered[0] - start == pytest.approx(4 * DELTA + fsync)
     assert s.node("n1").applied == 1
     s.run(0.1)
-    assert {name: s.cluster.hosts[name].disk.syncs - before[name] for name in s.names} == dict.fromkeys(s.names, 1)
+    assert {name: s.cluster.hosts[name].disk.syncs - before[name] for name in s.names} == dict.fromkeys(
+        s.names, 1
+    )
 
 
-def test_an_idle_round_of_the_election_costs_a_request_and_a_reply_between_any_two_servers(stage: Staging) -> None:
+def test_an_idle_round_of_the_election_costs_a_request_and_a_reply_between_any_two_servers(
+    stage: Staging,
+) -> None:
     s = stage(OmniPaxos(nodes=5, heartbeat=0.2, detection=1.0))
     s.run(0.5)
     since = s.now
@@ -96,7 +102,9 @@ def test_an_idle_round_of_the_election_costs_a_request_and_a_reply_between_any_t
 # The election
 
 
-def test_a_leader_that_crashes_is_replaced_in_the_third_round_that_ends_after_it_at_the_latest(stage: Staging) -> None:
+def test_a_leader_that_crashes_is_replaced_in_the_third_round_that_ends_after_it_at_the_latest(
+    stage: Staging,
+) -> None:
     for wait in (0.05, 0.2, 0.45):
         s = settled(stage)
         s.run(wait)
@@ -108,7 +116,9 @@ def test_a_leader_that_crashes_is_replaced_in_the_third_round_that_ends_after_it
         assert 0.5 < time - crashed <= 3 * 0.5 + 2 * DELTA
 
 
-def test_one_lost_heartbeat_deposes_nobody_because_requests_are_repeated_within_a_round(stage: Staging) -> None:
+def test_one_lost_heartbeat_deposes_nobody_because_requests_are_repeated_within_a_round(
+    stage: Staging,
+) -> None:
     s = settled(stage)
     s.run(0.4)
     s.isolate("n0")
@@ -242,7 +252,7 @@ def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: fl
 
 
 def test_storms_elect_new_leaders_and_restart_servers() -> None:
-    run = chaos(OmniPaxos(nodes=5), 1)
+    run = run_storm(draw_storm(OmniPaxos(nodes=5), 1), 1)
     assert (run.events["event"] == "elected").sum() > 3
     assert (run.events["event"] == "restart").sum() > 3
 

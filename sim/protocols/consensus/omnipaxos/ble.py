@@ -6,8 +6,8 @@ has a ballot, and asks all others for theirs once a round. The reply says also w
 server elects the one with the highest ballot. If all of them are below the ballot that it has elected, the leader is
 gone or has lost its quorum, and the server raises its own ballot above.
 
-No message names another server's ballot, and no server votes. So a server that hears a majority is elected by itself,
-whatever the others hear and whatever is in its log; and a server that hears no leader takes it from nobody but itself.
+No message names another server's ballot, and no server votes. So a server that hears a majority elects itself, no
+matter what the others hear and what is in its log.
 
 Departures from the paper:
 
@@ -53,7 +53,9 @@ class BallotLeaderElection(Part):
         self.heartbeat: float = settings.heartbeat_interval
         self.delay: float = settings.detection_timeout
         self.round = 0
-        self.replies: dict[str, tuple[Ballot, bool]] = {}  # server -> its ballot, and whether it is quorum-connected
+        self.replies: dict[
+            str, tuple[Ballot, bool]
+        ] = {}  # server -> its ballot, and whether it is quorum-connected
         self.quorum_connected = True
         self.ballot, self.elected = Ballot(0, self.name), self.replica.promised
         if self.incarnation == 0:

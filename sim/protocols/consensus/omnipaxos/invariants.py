@@ -41,14 +41,22 @@ class OmniPaxosSafety(ByMessage):
         self.rounds: dict[Ballot, list[Command]] = {ZERO: []}  # round -> the log as its leader ordered it
         self.owners: dict[Ballot, tuple[str, int]] = {}  # round -> its leader, and the leader's incarnation
         self.promises: dict[Ballot, dict[str, Promise]] = {}
-        self.accepted: dict[Ballot, dict[str, int]] = {}  # round -> server -> entries that it said it accepted
+        self.accepted: dict[
+            Ballot, dict[str, int]
+        ] = {}  # round -> server -> entries that it said it accepted
         self.promised: dict[str, Ballot] = {}  # server -> the highest ballot that it promised or accepted
-        self.kept: dict[str, tuple[Ballot, int]] = {}  # server -> the last round, and entries, that it said it accepted
-        self.compared: dict[str, tuple[int, Ballot, int]] = {}  # server -> incarnation, round, entries compared
+        self.kept: dict[
+            str, tuple[Ballot, int]
+        ] = {}  # server -> the last round, and entries, that it said it accepted
+        self.compared: dict[
+            str, tuple[int, Ballot, int]
+        ] = {}  # server -> incarnation, round, entries compared
         self.followed: dict[str, tuple[int, int]] = {}  # server -> incarnation, decided entries compared
         self.elected: dict[str, tuple[int, Ballot]] = {}  # server -> incarnation, the ballot that it elected
         self.ballots: dict[str, tuple[int, Ballot]] = {}  # server -> incarnation, its own ballot
-        self.decided: list[tuple[Command, Ballot]] = []  # of each decided entry: the command, the round that decided it
+        self.decided: list[
+            tuple[Command, Ballot]
+        ] = []  # of each decided entry: the command, the round that decided it
 
     # Hooks
 
@@ -73,7 +81,9 @@ class OmniPaxosSafety(ByMessage):
     def sent_heartbeatreply(self, src: str, msg: HeartbeatReply) -> None:
         """A server sends its own ballot, and never one of another server: ballots are not gossiped (section 5)."""
         if msg.ballot.proposer != src:
-            self.violated(src, f"it sends {msg!r}", "that is not its ballot", invariant="ballots are not gossiped")
+            self.violated(
+                src, f"it sends {msg!r}", "that is not its ballot", invariant="ballots are not gossiped"
+            )
 
     def sent_prepare(self, src: str, msg: Prepare) -> None:
         """A round belongs to one incarnation of one server (LE3)."""
@@ -122,7 +132,9 @@ class OmniPaxosSafety(ByMessage):
             facts = (f"it answers {msg!r}", f"{len(self.decided)} entries are decided, not this one")
             self.violated(src, *facts, invariant="acknowledged is decided")
         if not self.clients.is_true(msg):
-            self.violated(src, f"the entries yield {truth!r}", f"it answers {msg!r}", invariant="exactly once")
+            self.violated(
+                src, f"the entries yield {truth!r}", f"it answers {msg!r}", invariant="exactly once"
+            )
 
     # The election
 
@@ -161,7 +173,9 @@ class OmniPaxosSafety(ByMessage):
                 )
         for command in new:
             if self.clients.invented(command) is not None:
-                self.violated(leader.name, f"it orders {command!r}", "no client asked for that", invariant="validity")
+                self.violated(
+                    leader.name, f"it orders {command!r}", "no client asked for that", invariant="validity"
+                )
             known.append(command)
 
     def check_adopted(self, leader: Any) -> None:

@@ -107,4 +107,4 @@ class Decide:
 
 @message
 class PrepareRequest:
-    """The sender has restarted, or lost its session: whoever leads sends it a Prepare."""
+    """The sender has restarted: the leader sends it a Prepare."""

@@ -1,11 +1,11 @@
 """Omni-Paxos: Sequence Paxos, which decides a growing log, under the leader that Ballot Leader Election elects.
 
-Ng, Haridi, Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity" (EuroSys 2023), section 4. The election
-is in `ble`. Handlers follow the phases: Prepare, in which the leader of a round adopts the log of the latest round among
-a majority, and Accept, in which it extends it.
+Ng, Haridi, Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity" (EuroSys 2023), section 4. The
+election is in `ble`. Handlers follow the phases: Prepare, in which the leader of a round adopts the log of the latest
+round among a majority, and Accept, in which it extends it.
 
-In a round only the leader orders entries, and each follower's log is a prefix of the leader's. So one number says what a
-follower has accepted, and what is decided. A leader need not be up to date: it gets what it lacks with the promises.
+In a round only the leader orders entries, and each follower's log is a prefix of the leader's. So one number says what
+a follower has accepted, and what is decided. A leader need not be up to date: it gets what it lacks with the promises.
 
 Assumptions: servers crash and restart with their disks.
 
@@ -63,7 +63,9 @@ class OmniPaxosNode(Replica):
     promised = durable(ZERO)
     accepted_round = durable(ZERO)
     log = durable_log()  # of Command; the entry with index 1 is item 0
-    decided_on_disk = durable(0)  # may lag behind `decided`: written with the next entries, it needs no sync of its own
+    decided_on_disk = durable(
+        0
+    )  # may lag behind `decided`: written with the next entries, it needs no sync of its own
 
     def on_start(self) -> None:
         self.role = FOLLOWER
@@ -210,7 +212,9 @@ class OmniPaxosNode(Replica):
         """The log of the round: from now on this follower accepts its entries."""
         if msg.ballot != self.promised or self.role == LEADER or self.phase == RECOVER:
             return
-        if self.accepted_round == msg.ballot:  # a late one, or one after a restart: entries of this round stay
+        if (
+            self.accepted_round == msg.ballot
+        ):  # a late one, or one after a restart: entries of this round stay
             self.extend(msg.index, msg.suffix)
         else:
             self.log.truncate(msg.index)
@@ -337,7 +341,7 @@ class OmniPaxosNode(Replica):
             self.send(follower, Accept(self.round, has, entries), hold=False)
 
     def ask_for_prepare(self) -> None:
-        """After a restart: ask whoever leads for a Prepare, and again until the log of the round has come.
+        """After a restart: ask the leader for a Prepare, and again until the log of the round has come.
 
         The leader may have an earlier promise of this server, and then sends no Prepare by itself.
         """
