@@ -86,6 +86,7 @@ SYSTEMS: list[System] = [
     PrimaryBackup(nodes=3, reads="backup", staleness=0.5),
     Raft(nodes=3, reads="lease", clock_drift=0.01, pre_vote=True, check_quorum=True),
     Raft(nodes=3, reads="lease", clock_drift=0.01, snapshot_every=20),
+    Raft(nodes=3, reads="leaseguard", clock_error=0.01),
     RpcStore(),
     ShardedRaft(groups=2),
     Swim(),

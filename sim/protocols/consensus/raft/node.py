@@ -326,7 +326,7 @@ class RaftNode(Replica):
 
     def append(self, command: Command) -> int:
         """Append an entry of this term to the leader's log, and replicate it; returns its index."""
-        self.log.append(Entry.of(self.current_term, command))
+        self.log.append(self.entry(command))
         index = self.last_index()
         self.send(self.name, AppendEntriesReply(self.current_term, True, index))
         if index - min(self.next_index.values(), default=index) < self.window:
@@ -334,6 +334,10 @@ class RaftNode(Replica):
         else:
             self.replicate([peer for peer in self.peers if index - self.next_index[peer] < self.window])
         return index
+
+    def entry(self, command: Command) -> Entry:
+        """A new entry of this term."""
+        return Entry.of(self.current_term, command)
 
     def replicate(self, followers: Iterable[str]) -> None:
         """If last log index >= nextIndex for a follower: send AppendEntries with entries from nextIndex on.

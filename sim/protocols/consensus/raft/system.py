@@ -17,6 +17,7 @@ from sim.protocols.consensus.raft.extensions.elections import (
     PreVoting,
     TimeoutRange,
 )
+from sim.protocols.consensus.raft.extensions.leaseguard import LeaseGuard
 from sim.protocols.consensus.raft.extensions.membership import Membership
 from sim.protocols.consensus.raft.extensions.reads import (
     FollowerReads,
@@ -37,7 +38,7 @@ __all__ = ["MembershipChange", "Raft", "Reads", "raft_node"]
 MembershipChange = Literal["single", "joint"]
 """The method of membership changes."""
 
-Reads = Literal["log", "index", "lease", "follower", "stale"]
+Reads = Literal["log", "index", "lease", "leaseguard", "follower", "stale"]
 """The method by which reads are served."""
 
 
@@ -77,12 +78,17 @@ class Raft(BasicRaft):
         figure 2, each AppendEntries carries all entries that are not acknowledged. Works best on ordered transports.
     reads:
         ``"log"``: reads go through the log like writes. ``"index"``: the leader confirms its leadership by a round of
-        heartbeats instead (6.4). ``"lease"``: no messages while the leader holds a lease (6.4.1). ``"follower"``: at
+        heartbeats instead (6.4). ``"lease"``: no messages while the leader holds a lease (6.4.1). ``"leaseguard"``: no
+        messages while the newest committed entry is young (Davis et al., SIGMOD 2026). ``"follower"``: at
         the nearest server, which asks the leader for the read index (6.4). ``"stale"``: at the nearest server, from
         its state, without a claim to consistency.
     lease, clock_drift:
         Seconds of a lease; None: the longest safe one, ``detection * (1 - d) / (1 + d)``, if no clock gains or
-        loses more than the fraction ``d = clock_drift``. A longer lease is refused unless ``unsafe``.
+        loses more than the fraction ``d = clock_drift``. A longer lease is refused unless ``unsafe``. With
+        ``"leaseguard"``: seconds from the creation of an entry, of any length; None: ``detection``.
+    clock_error, deferred_commit, inherited_reads:
+        Of ``"leaseguard"``: the most seconds by which a wall clock errs; whether a new leader accepts writes before the
+        old lease is over; whether it answers reads under the old lease.
     membership, spares:
         Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set by
         ``"joint"`` consensus (section 6 of the paper). ``spares`` further servers are off until they join;
@@ -122,6 +128,9 @@ class Raft(BasicRaft):
     reads: Reads = "log"
     lease: Seconds | None = None
     clock_drift: Drift = 0.0
+    clock_error: Wait = 0.0
+    deferred_commit: bool = True
+    inherited_reads: bool = True
     membership: MembershipChange | None = None
     spares: Whole = 0
 
@@ -134,6 +143,15 @@ class Raft(BasicRaft):
             raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
 
     def _check_reads(self) -> None:
+        if self.reads == "leaseguard":
+            self._check_lease_guard()
+            return
+        for field, usual in (("clock_error", 0.0), ("deferred_commit", True), ("inherited_reads", True)):
+            if getattr(self, field) != usual:
+                raise ValueError(
+                    f"Raft: {field} is {getattr(self, field)!r}, but reads are {self.reads!r}: "
+                    "it needs reads='leaseguard'"
+                )
         if self.lease is None:
             return
         if self.reads != "lease":
@@ -145,6 +163,18 @@ class Raft(BasicRaft):
                 f"{self.detection_timeout:g} s and a clock drift of {self.clock_drift:g}, not {self.lease!r} s"
             )
 
+    def _check_lease_guard(self) -> None:
+        if self.clock_drift:
+            raise ValueError(
+                f"Raft: clock_drift is {self.clock_drift!r}, but reads are 'leaseguard': give clock_error, in seconds"
+            )
+        known = self.lease is not None or self.detection is not None or self.heartbeat is not None
+        if known and self.lease_duration <= 2 * self.clock_error:
+            raise ValueError(
+                f"Raft: a lease of {self.lease_duration:g} s is over before any clock is sure that it has begun: "
+                f"it must be longer than twice clock_error, which is {self.clock_error!r} s"
+            )
+
     @property
     def longest_lease(self) -> float:
         """The longest lease (s) that expires before the election timeout of any voter (6.4.1)."""
@@ -152,13 +182,20 @@ class Raft(BasicRaft):
 
     @property
     def lease_duration(self) -> float:
-        """Seconds of a lease, counted from the sending of its round of heartbeats."""
-        return self.longest_lease if self.lease is None else self.lease
+        """Seconds of a lease, counted from the sending of its round of heartbeats, or the creation of its entry."""
+        if self.lease is not None:
+            return self.lease
+        return self.detection_timeout if self.reads == "leaseguard" else self.longest_lease
 
     @property
     def max_clock_drift(self) -> float | None:
         """Leases assume clock rates within ``clock_drift`` of 1. Without leases, time is used for timeouts only."""
-        return self.clock_drift if self.reads == "lease" else None
+        return self.clock_drift if self.reads in ("lease", "leaseguard") else None
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """No with ``"leaseguard"``: the time in an entry is compared with other servers' wall clocks."""
+        return self.reads != "leaseguard"
 
     @property
     def max_gone(self) -> int:
@@ -184,6 +221,7 @@ class Raft(BasicRaft):
             (self.reads == "follower", FollowerReads),
             (self.reads == "index", ReadIndex),
             (self.reads == "lease", LeaseReads),
+            (self.reads == "leaseguard", LeaseGuard),
             (self.transfer, LeadershipTransfer),
             (
                 self.batch > 1,

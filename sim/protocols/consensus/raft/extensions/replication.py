@@ -11,7 +11,7 @@ from sim.message import replace
 from sim.node import message
 from sim.protocols.client import Request
 from sim.protocols.command import NOOP, Command
-from sim.protocols.consensus.raft.node import AppendEntries, Entry, RaftNode
+from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
 
 __all__ = ["AppendEntriesConflict", "Batching", "FastBacktracking", "Pipelining"]
 
@@ -148,7 +148,7 @@ class Batching(RaftNode):
             return
         self.cancel_timer("batch")
         for client, command in batch[:-1]:
-            self.log.append(Entry.of(self.current_term, command))
+            self.log.append(self.entry(command))
             self.waiting[self.last_index()] = (client, command)
         client, command = batch[-1]
         self.waiting[self.append(command)] = (client, command)

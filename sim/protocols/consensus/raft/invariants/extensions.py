@@ -15,6 +15,7 @@ from sim.protocols.consensus.raft.invariants import (
     RaftInvariant,
     raft_invariants,
 )
+from sim.protocols.consensus.raft.invariants.leaseguard import LeasedReadsAreFresh, LeasesExclude
 from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.sessions import Sessions
@@ -217,8 +218,11 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
     history = invariants[0]
     if system.reads != "log":
         invariants = [_without_reads(invariant) for invariant in invariants]
-        if system.reads != "stale":
+        if system.reads not in ("stale", "leaseguard"):
             invariants.append(ReadsAreFresh(history=history))  # type: ignore[arg-type]
+    if system.reads == "leaseguard":
+        invariants.append(LeasesExclude(history=history))  # type: ignore[arg-type]
+        invariants.append(LeasedReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.reads == "lease":
         invariants.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
     if system.pre_vote or system.check_quorum:
