@@ -1,4 +1,4 @@
-"""The architecture picture shows the parts as they are; the glossary explains each term, with its Chinese one."""
+"""The architecture picture shows the parts as they are, that of a cluster shows a run; the glossary has Chinese terms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,14 +15,19 @@ DOCS = ROOT / "docs"
 APART = {"commands", "testing"}  # the command line is a box of its own; tools for tests are no part of a run
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_architecture", DOCS / "make_architecture.py")
+def load(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load("make_architecture")
 
 
 def test_the_picture_has_every_package_and_nothing_that_is_not_there(script: ModuleType) -> None:
@@ -35,6 +41,22 @@ def test_the_picture_is_drawn_from_the_script_as_it_is(script: ModuleType) -> No
     picture = (DOCS / "images" / "architecture.svg").read_text(encoding="utf-8")
     told = [line for _, parts in script.LAYERS for name, text in parts for line in (name, *text.split("\n"))]
     assert all(f">{line}</" in picture for line in told), "run `python docs/make_architecture.py`"
+
+
+def test_the_picture_of_a_cluster_at_work_is_what_its_script_draws() -> None:
+    """It is a recorded run; it is small, and needs nothing from outside, as pages on GitHub demand."""
+    picture = (DOCS / "images" / "cluster.svg").read_text(encoding="utf-8")
+    maker = load("make_cluster_picture")
+    assert picture == maker.draw(), "run `python docs/make_cluster_picture.py`"
+    assert len(picture) < 200_000
+    root = ElementTree.fromstring(picture)
+    names = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert names == {"svg", "title", "style", "rect", "path", "circle", "g", "text"}
+    assert "url(" not in picture
+    assert "prefers-color-scheme:dark" in picture
+    dots = [element for element in root.iter() if "m " in element.get("class", "")]
+    frame = maker.scenario().run(seed=maker.SEED).messages
+    assert len(dots) == frame["sent"].between(maker.BEGIN, maker.END - maker.ONE_WAY).sum()
 
 
 def test_the_glossary_explains_each_term_once_with_its_chinese_one() -> None:
