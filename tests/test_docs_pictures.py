@@ -1,4 +1,4 @@
-"""The architecture picture shows the parts as they are, that of a cluster shows a run; the glossary has Chinese terms."""
+"""The pictures of the architecture and of a cluster are what their scripts draw; the glossary has Chinese terms."""
 
 from __future__ import annotations
 

@@ -132,6 +132,10 @@ class RunPlots:
             plots.replication_lag(self._run.samples, self._run.events, gauge=gauge, ax=ax, **self._span)
         )
 
+    def staleness(self, *, ax: Axes | None = None) -> Axes:
+        """The fraction of reads that are at most so far behind; bounds from the history alone, see `staleness_cdf`."""
+        return self._note(_staleness([self._run], ax, self._span))
+
     def history(self, *, ax: Axes | None = None) -> Axes:
         """Operations as bars per process, with the verdict on the claimed consistency."""
         from sim.analysis.checks import history_chart
@@ -227,6 +231,10 @@ class ComparisonPlots:
     def messages(self, *, ax: Axes | None = None) -> Axes:
         """The messages between replicas per operation, by kind. Needs ``Scenario(trace=True)``, else ValueError."""
         return self._note(_messages(self._comparison.runs, ax))
+
+    def staleness(self, *, ax: Axes | None = None) -> Axes:
+        """The fraction of reads that are at most so far behind, by system, all seeds together; see `staleness_cdf`."""
+        return self._note(_staleness(self._comparison.runs, ax, self._span))
 
     def bars(self, measure: str, *, ax: Axes | None = None) -> Axes:
         """One measure by system, with 95 % intervals over seeds."""
@@ -433,6 +441,16 @@ def _messages(runs: Sequence[Run], ax: Axes | None) -> Axes:
         raise ValueError("the kinds of messages need the messages: run the scenario with trace=True")
     frames = [together(runs, name) for name in ("messages", "nodes", "operations")]
     return plots.message_bars(messages_by_kind(*frames), ax=ax)
+
+
+def _staleness(runs: Sequence[Run], ax: Axes | None, span: Mapping[str, Any]) -> Axes:
+    import pandas as pd
+
+    from sim.analysis import plots
+    from sim.analysis.checks import staleness
+
+    reads = [staleness(run.operations).assign(run=run.label) for run in runs]
+    return plots.staleness_cdf(pd.concat(reads, ignore_index=True), ax=ax, **span)
 
 
 def _anatomy(rows: pd.DataFrame, runs: Sequence[Run], ax: Axes | None) -> Axes:

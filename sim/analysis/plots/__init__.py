@@ -19,6 +19,7 @@ from sim.analysis.plots.latency import latency_cdf, latency_percentiles
 from sim.analysis.plots.leaders import leader_lanes
 from sim.analysis.plots.queues import queue_heatmap
 from sim.analysis.plots.spacetime import space_time
+from sim.analysis.plots.stale import staleness_cdf
 from sim.analysis.plots.style import about, finding, save, tell
 from sim.analysis.plots.sweeps import sweep_lines, throughput_latency
 from sim.analysis.plots.timelines import timeline
@@ -41,6 +42,7 @@ __all__ = [
     "replication_lag",
     "save",
     "space_time",
+    "staleness_cdf",
     "sweep_lines",
     "sweep_map",
     "tell",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from sim.analysis.knee import knee
 from sim.analysis.plots.style import (
     colours,
     dashes,
@@ -60,6 +61,17 @@ def _mark_bounds(
             "", (at, value), (0, 16), textcoords="offset points",
             arrowprops={"arrowstyle": "<|-", "color": colour, "shrinkA": 0, "shrinkB": 3},
         )  # fmt: skip
+
+
+def _mark_knee(
+    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], frame: pd.DataFrame, colour: str
+) -> str:
+    """Draw a ring around the knee, if the points show one (bounds do not count). Returns its name for the legend."""
+    place = knee(x, np.where(frame["at_least"], np.nan, y))
+    if place is None:
+        return ""
+    ax.plot(x[place], y[place], "o", markersize=13, markerfacecolor="none", color=colour, markeredgewidth=1.1)
+    return f"knee: {float(f'{x[place]:.3g}'):,g} op/s"
 
 
 @checked
@@ -130,7 +142,8 @@ def throughput_latency(
     """Latency against the reached throughput as the load grows (hockey stick): one line per run.
 
     Points are means over seeds, with the intervals of both measures. They are joined in order of load, so a curve
-    bends back if more load reduces throughput. An arrow upwards marks a latency that is only a lower bound.
+    bends back if more load reduces throughput. An arrow upwards marks a latency that is only a lower bound. A ring
+    marks the knee (`sim.analysis.knee`) where the points show it, and the legend names its throughput.
 
     Args:
         summaries: one row per run, seed and load, with columns `run`, `seed`, `load`, `throughput` and `latency`.
@@ -148,6 +161,7 @@ def throughput_latency(
     scale = scale_of(quantity(latency), [value for frame in up.values() for value in frame["mean"]])
     ax = one_axes(ax)
     palette, style, marks = colours(runs), dashes(runs), list(markers(runs).values())
+    knees: dict[str, str] = {}
     for i, run in enumerate(runs):
         x, y = across[run]["mean"].to_numpy(dtype=float), up[run]["mean"].to_numpy(dtype=float) * scale.factor
         left, right = _reach(across[run], 1.0)
@@ -166,19 +180,22 @@ def throughput_latency(
             **_marker(i, marks[i]),
         )
         _mark_bounds(ax, x, y, up[run], palette[run])
+        knees[run] = _mark_knee(ax, x, y, up[run], palette[run])
     ax.set_xlim(left=0.0)
     ax.set_yscale("log")
     ax.margins(y=0.1)
     log_ticks(ax.yaxis)
     ax.set_xlabel(label_of(quantity("throughput"), scale_of(quantity("throughput"), [])))
     ax.set_ylabel(label_of(quantity(latency), scale))
-    if runs != [""]:
-        looks = enumerate(runs)
+    named = {run: f"{run} ({knees[run]})" if run and knees[run] else run or knees[run] for run in runs}
+    if any(named.values()):
         legend(
             ax,
             [
-                Line2D([], [], color=palette[r], linestyle=style[r], label=r, **_marker(i, marks[i]))
-                for i, r in looks
+                Line2D(
+                    [], [], color=palette[run], linestyle=style[run], label=named[run], **_marker(i, marks[i])
+                )
+                for i, run in enumerate(runs)
             ],
         )
     return ax

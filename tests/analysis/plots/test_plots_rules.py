@@ -36,6 +36,7 @@ from sim.analysis.plots import (
     membership,
     queues,
     spacetime,
+    stale,
     sweeps,
     timelines,
     traffic,
@@ -110,6 +111,9 @@ def frames(
             }
         ),
         "history": synthetic(40, clients=3, keys=1, seed=1),
+        "reads": pd.DataFrame(
+            {"run": ["a", "a", "b"], "called": [3.0, 4.0, 5.0], "t": [0.0, 0.02, 0.0], "k": [0.0, 1.0, 0.0]}
+        ),
     }
 
 
@@ -141,6 +145,7 @@ CHARTS: dict[str, Callable[[Frames], Any]] = {
     ),
     "region_bars": lambda f: grouped.region_bars(f["regions"], "p50"),
     "frontier_chart": lambda f: frontiers.frontier_chart(f["frontier"], ["p99", "unavailability"]),
+    "staleness_cdf": lambda f: stale.staleness_cdf(f["reads"], **SPAN),
     "goodput_over_time": lambda f: balancing.goodput_over_time(f["goodput"]),
     "goodput_by_load": lambda f: balancing.goodput_by_load(f["points"]),
     "server_shares": lambda f: balancing.server_shares(f["loads"]),
