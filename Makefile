@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PINS   := requirements-test.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly lint bench gallery docs docs-links clean
+.PHONY: help venv demo test nightly validate lint bench gallery docs docs-links clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames 
 # The tests start many processes: compiled modules are kept, or each of these would compile all of sim again.
 test: $(VENV)/.ready-dev  ## run all tests but the nightly ones (TESTS="tests/kernel ...": some of them)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto -m "not nightly" $(TESTS)
+
+validate: $(VENV)/.ready-dev  ## simulate all published results again and judge them; docs/validation.md is made of it
+	$(BIN)/sim validate --out docs
 
 nightly: $(VENV)/.ready-dev  ## run the nightly tests
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n auto -m nightly

@@ -31,6 +31,7 @@ LAYERS: list[tuple[str, list[tuple[str, str]]]] = [
         [
             ("lab", "Scenario → Run: compare, sweep, fuzz"),
             ("zoo", "famous mistakes"),
+            ("validation", "published results,\nsimulated again"),
         ],
     ),
     (

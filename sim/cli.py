@@ -34,6 +34,7 @@ _COMMANDS = {
     "run": "Run a scenario: a script, or a file in TOML or JSON.",
     "schema": "Print the JSON Schema of scenario files, for editors.",
     "sweep": "Run a scenario with fields varied.",
+    "validate": "Simulate published results again and judge each figure.",
     "zoo": "List famous mistakes, tell one, or find it in a run.",
 }
 _EXAMPLES = """

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "sim").rglob("*.py"))
 
-UPPER = {"lab", "analysis", "faults", "workload", "protocols", "cli", "__main__"}
+UPPER = {"validation", "lab", "analysis", "faults", "workload", "protocols", "cli", "__main__"}
 
 # Part of sim -> the parts that it must not import. A part that is not named may import anything.
 FORBIDDEN = {
@@ -31,10 +31,22 @@ FORBIDDEN = {
     "network": UPPER | {"cluster", "node", "system"},
     "recorder": UPPER | {"cluster", "network", "node", "system"},
     "cluster": UPPER,
-    "protocols": {"kernel", "cluster", "lab", "analysis", "network", "recorder", "faults", "cli", "__main__"},
-    "workload": {"lab", "analysis", "faults", "cli", "__main__"},
-    "faults": {"lab", "analysis", "workload", "cli", "__main__"},
+    "protocols": {
+        "validation",
+        "kernel",
+        "cluster",
+        "lab",
+        "analysis",
+        "network",
+        "recorder",
+        "faults",
+        "cli",
+        "__main__",
+    },
+    "workload": {"validation", "lab", "analysis", "faults", "cli", "__main__"},
+    "faults": {"validation", "lab", "analysis", "workload", "cli", "__main__"},
     "analysis": {
+        "validation",
         "lab",
         "cluster",
         "kernel",
@@ -47,6 +59,7 @@ FORBIDDEN = {
         "__main__",
     },
     "zoo": {
+        "validation",
         "kernel",
         "cluster",
         "lab",
@@ -58,7 +71,8 @@ FORBIDDEN = {
         "cli",
         "__main__",
     },
-    "lab": {"cli", "__main__"},
+    "lab": {"validation", "cli", "__main__"},
+    "validation": {"cli", "__main__"},
 }
 
 # What a protocol author imports: the standard library only.

@@ -6,6 +6,7 @@ Systems: `Balanced` (stateless servers) and `BalancedStore` (a replicated store 
 from sim.distributions import Exponential
 from sim.protocols.balancing.autoscale import Autoscale
 from sim.protocols.balancing.balanced import Balanced
+from sim.protocols.balancing.fanout import FanOut
 from sim.protocols.balancing.hashing import BoundedLoad, JumpHash, Maglev, Rendezvous, RingHash, hash64
 from sim.protocols.balancing.load import (
     JoinIdleQueue,
@@ -53,6 +54,7 @@ __all__ = [
     "Codel",
     "ConnectionLimit",
     "Exponential",
+    "FanOut",
     "HealthChecks",
     "Hedge",
     "JoinIdleQueue",

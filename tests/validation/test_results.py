@@ -1,0 +1,80 @@
+"""Published results: their quick cases have the verdicts that docs/validation.md states, and each notices a change."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.validation import Published, all_results, validate
+from sim.validation.page import kept_outcomes, page
+from tests.budget import mostly_nightly
+from tests.command import ROOT
+
+RESULTS = all_results()
+KEPT = {outcome.published.name: outcome for outcome in kept_outcomes(ROOT / "docs", RESULTS)}
+
+DAILY = {"caspaxos_wan"}
+"""The results whose quick cases, also under each perturbation, cost `make test` a second or two."""
+
+
+def with_fast(names: set[str] | None = None) -> list[Published]:
+    return [
+        result
+        for result in RESULTS
+        if any(case.fast for case in result.cases) and (names is None or result.name in names)
+    ]
+
+
+@pytest.mark.parametrize(
+    "result",
+    mostly_nightly(with_fast(), lambda result: result.name in DAILY),
+    ids=lambda result: result.name,
+)
+def test_quick_cases_have_the_verdicts_of_the_page(result: Published) -> None:
+    (outcome,) = validate([result], fast=True, workers=1)
+    stated = {(line.case, line.figure): line.verdict for line in KEPT[result.name].judged}
+    found = {(line.case, line.figure): line.verdict for line in outcome.judged}
+    assert found == {figure: stated[figure] for figure in found}
+
+
+def _is_noticed(result: Published, fast: bool) -> None:
+    for perturbation in result.perturbations:
+        found = validate([result], fast=fast, workers=1, perturbations={result.name: perturbation})
+        for line in [line for outcome in found for line in outcome.judged]:
+            if perturbation.concerns(line.case, line.figure):
+                assert line.verdict == "red", f"{perturbation.what}: {line}"
+
+
+@pytest.mark.parametrize("result", with_fast(DAILY), ids=lambda result: result.name)
+def test_each_figure_of_a_quick_case_is_red_under_a_perturbation(result: Published) -> None:
+    _is_noticed(result, fast=True)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.name)
+def test_each_figure_is_red_under_a_perturbation(result: Published) -> None:
+    _is_noticed(result, fast=False)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("result", [r for r in RESULTS if r.deterministic], ids=lambda result: result.name)
+def test_figures_that_are_said_not_to_depend_on_the_seed_do_not(result: Published) -> None:
+    for case in result.cases:
+        settings = result.settings_of(case)
+        assert result.measure(1, **settings) == pytest.approx(result.measure(0, **settings), rel=1e-9)
+
+
+def test_the_page_is_made_of_the_figures_and_has_every_result_as_it_is_declared() -> None:
+    """Run `make validate`, or `sim validate NAME --out docs` for one result, if this fails."""
+    assert (ROOT / "docs" / "validation.md").read_text(encoding="utf-8") == page(
+        [KEPT[result.name] for result in RESULTS]
+    )
+    for result in RESULTS:
+        declared = {
+            (case.name, figure): (published, result.tolerance_of(case, figure))
+            for case in result.cases
+            for figure, published in case.published.items()
+        }
+        judged = {
+            (line.case, line.figure): (line.published, line.tolerance) for line in KEPT[result.name].judged
+        }
+        assert judged == declared, result.name
