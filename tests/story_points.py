@@ -123,12 +123,19 @@ def membership_change(say: Say) -> None:
 
 
 def partial_partition(say: Say) -> None:
-    figure2, pre_vote, check_quorum, both = say("figure 2 #, PreVote #, CheckQuorum #, both #")
-    assert figure2 >= 5
-    assert pre_vote == both == 0
-    assert check_quorum <= 2
-    gaps = say("figure 2 # ms, PreVote # ms, CheckQuorum # ms, both # ms")
-    assert min(gaps[0], gaps[2]) > 3 * max(gaps[1], gaps[3])
+    cuts = say.one("Cuts of # in which")
+    assert say.one("Omni-Paxos #.") == cuts
+    for other in ("Raft, figure 2", "Raft, PreVote", "Multi-Paxos"):
+        assert say.one(f"{other} #") < cuts
+    outage, leaders = say("Omni-Paxos is without an answer for # T at most, and elects # leader at most")
+    assert outage <= 4  # the paper's claim for quorum loss, its longest outage
+    assert leaders == 1
+    swings, loaded, idle = say("Multi-Paxos elects #, Raft of figure 2 # with load and # without")
+    assert swings > 20
+    assert loaded < idle
+    figure2, pre_vote = say("a deaf server makes it elect #, with PreVote #.")
+    assert figure2 > 5
+    assert pre_vote == 0
 
 
 def paxos_duel(say: Say) -> None:
