@@ -1,10 +1,10 @@
 """Partial partitions: which protocols with a leader go on while one server alone is connected to a majority.
 
-Omni-Paxos (Ng, Haridi, Carbone, EuroSys 2023, figure 5) names three. Quorum loss: only the links of one server are left.
-Constrained election: the same, with a dead leader and a server that is behind the others. Chained: three servers in a
-row, of which an end led; here also without load, when no log is behind. Beside them a server that hears nothing, but is
-heard. All have the same detection timeout T. Our Multi-Paxos stands still beside the deaf server, because each of its
-Prepares restarts the others' wait for a leader (tests/paper/test_omnipaxos_paper.py tries it without).
+Omni-Paxos (Ng, Haridi, Carbone, EuroSys 2023, figure 5) names three. Quorum loss: only the links of one server are
+left. Constrained election: the same, with a dead leader and a server that is behind the others. Chained: three servers
+in a row, of which an end led; here also without load, when no log is behind. Beside them a server that hears nothing,
+but is heard. All have the same detection timeout T. Our Multi-Paxos stands still beside the deaf server, because each
+of its Prepares restarts the others' wait for a leader (tests/paper/test_omnipaxos_paper.py tries it without).
 """
 
 import dataclasses
