@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCRIPT",
+    "DefaultOf",
     "allow_modules",
     "amount",
     "find_script",
@@ -47,6 +49,21 @@ __all__ = [
 
 SCRIPT = "sim_scenario_"
 """The prefix of the module names of scenario scripts."""
+
+
+class DefaultOf(click.Option):
+    """An option whose default is a constant of the library, ``home="module:NAME"``: it is written there only.
+
+    The module is imported when the command runs or its help is shown, so that `sim --help` answers at once.
+    """
+
+    def __init__(self, *arguments: Any, home: str, **options: Any) -> None:
+        self._home = home
+        super().__init__(*arguments, **options, show_default=True)
+
+    def get_default(self, ctx: click.Context, call: bool = True) -> Any:
+        module, name = self._home.split(":")
+        return getattr(importlib.import_module(module), name)
 
 
 def load_script(path: str) -> ModuleType:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from sim.lab.grading import grade, grade_here
+from sim.lab.grading.grading import MEMORY, STORMS, TIMEOUT
 from sim.lab.grading.raft import POINTS, WORTH
 from tests.command import ROOT, sim
 from tests.labs import mistakes
@@ -56,6 +57,22 @@ def test_a_submission_that_allocates_prints_raises_or_leaves_costs_only_itself(t
     assert "7" in errors[2]
     assert "no class Server" in errors[3]
     assert errors[4] == ""
+
+
+def test_a_file_that_is_no_python_is_bad_input_alone_and_costs_a_class_one_row(tmp_path: Path) -> None:
+    file = write(tmp_path, "unfinished", "def f(:")
+    alone = sim("grade", file)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "is no Python file: invalid syntax, line 1" in alone.stderr
+    together = sim("grade", file, write(tmp_path, "raises", "1 / 0"), "--storms", "1", "--workers", "1")
+    assert together.returncode == 0, together.stderr
+    assert "no Python file: invalid syntax, line 1" in together.stdout
+    assert "ZeroDivisionError" in together.stdout
+
+
+def test_the_limits_are_written_once_and_shown_by_the_command() -> None:
+    shown = " ".join(sim("grade", "--help").stdout.split())
+    assert all(f"[default: {limit:g}" in shown for limit in (STORMS, TIMEOUT, MEMORY))
 
 
 def test_a_submission_that_does_not_end_is_given_up(tmp_path: Path) -> None:
@@ -129,6 +146,7 @@ def test_the_command_prints_points_and_writes_a_row_for_each(tmp_path: Path) -> 
         (["nothing.py"], "there is no file 'nothing.py'"),
         ([SKELETON, "--storms", "0"], "0 is not in the range x>=1"),
         ([], "Missing argument 'FILE...'"),
+        ([str(ROOT / "README.md")], "README.md' is no Python file: its name does not end in .py"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(arguments: list[str], complaint: str) -> None:

@@ -37,7 +37,7 @@ def test_the_solution_shares_no_field_with_the_raft_of_the_library() -> None:
 
 
 def test_the_solution_keeps_all_points() -> None:
-    assert not lab.weather(solution.Server, range(3))
+    assert not lab.broken_in_storms(solution.Server, range(3))
     assert lab.elections(solution.Server, range(30)).status != "invalid"
 
 
@@ -51,7 +51,7 @@ def test_the_solution_keeps_all_points() -> None:
     ],
 )
 def test_a_mistake_loses_its_point_in_storms(mistake: type[Node], seeds: range, point: str) -> None:
-    one_by_one = (lab.weather(mistake, range(seed, seed + 1)) for seed in seeds)
+    one_by_one = (lab.broken_in_storms(mistake, range(seed, seed + 1)) for seed in seeds)
     assert any(point in lab.lost_points(broken) for broken in one_by_one)
 
 
@@ -165,4 +165,4 @@ def test_all_public_tests_are_green_for_the_solution_and_red_for_the_skeleton(tm
 
 @pytest.mark.nightly
 def test_the_solution_keeps_all_points_in_a_thousand_storms() -> None:
-    assert not lab.weather(solution.Server, range(1000))
+    assert not lab.broken_in_storms(solution.Server, range(1000))

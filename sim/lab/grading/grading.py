@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from sim.arguments import checked
 from sim.display import Displayed
@@ -17,11 +14,12 @@ from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.replaying import story_of
 from sim.lab.fuzz.shrinking import shrink_schedule
 from sim.lab.grading.raft import WORTH, elections, is_working, point_of, server_of, storm
+from sim.lab.grading.submission import load_submission
 from sim.lab.work import Failure, outcomes
 from sim.node import Node
 from sim.settings import Count, Positive, Seconds, Whole
 
-__all__ = ["Grade", "Lost", "grade", "grade_here", "load_submission", "lost_in"]
+__all__ = ["MEMORY", "STORMS", "TIMEOUT", "Grade", "Lost", "first_look", "grade", "grade_here", "lost_in"]
 
 STORMS = 200
 """Storms for each submission."""
@@ -29,6 +27,7 @@ TIMEOUT = 300.0
 """Real seconds for a submission."""
 MEMORY = 1000.0
 """Megabytes for a submission."""
+_FIRST_LOOK = 30.0  # real seconds for its import and a quiet run: one that loops at once costs no more
 _SHRINKING = 8.0  # seconds of processor time for the story of a lost point
 _ELECTIONS = range(60)  # seeds of the runs in which elections are timed
 _MOST = sum(WORTH.values())
@@ -125,20 +124,42 @@ def grade(
         Real seconds, and megabytes, for each submission.
     """
     listed = [str(file) for file in files]
-    done: dict[int, Grade] = {}
+    limits: dict[str, Any] = {"workers": workers, "memory_limit": memory}
+    looked = dict(
+        outcomes(first_look, [(file,) for file in listed], run_timeout=min(timeout, _FIRST_LOOK), **limits)
+    )
+    done = {
+        number: Grade(listed[number], error=found.reason if isinstance(found, Failure) else found)
+        for number, found in looked.items()
+        if found
+    }
+    left = [number for number in range(len(listed)) if number not in done]
+    tasks = [(listed[number], storms, seed) for number in left]
     turn = 0
-    for number, result in outcomes(
-        grade_here,
-        [(file, storms, seed) for file in listed],
-        workers=workers,
-        run_timeout=timeout,
-        memory_limit=memory,
-    ):
+    for place, result in outcomes(grade_here, tasks, run_timeout=timeout, **limits):
         failed = isinstance(result, Failure)
-        done[number] = Grade(listed[number], error=result.reason) if failed else result
+        done[left[place]] = Grade(listed[left[place]], error=result.reason) if failed else result
         while turn in done:
             yield done.pop(turn)
             turn += 1
+    yield from (done[number] for number in sorted(done))
+
+
+def first_look(file: str) -> str:
+    """Why a submission gets no points at all; empty if it answers clients while nothing fails.
+
+    Raises ValueError for a submission that lacks what the hand-out asks for, and what the submission itself raises
+    while it is imported.
+    """
+    with _silence():
+        works = is_working(server_of(load_submission(file)))
+    return "" if works else "clients get no answers, although nothing fails"
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def grade_here(file: str, storms: int = STORMS, seed: int = 0, *, shrinking: float = _SHRINKING) -> Grade:
@@ -146,13 +167,12 @@ def grade_here(file: str, storms: int = STORMS, seed: int = 0, *, shrinking: flo
 
     ``shrinking``: seconds of processor time for the story of each lost point; see `lost_in`.
 
-    Raises ValueError for a submission that lacks what the hand-out asks for, and what the submission itself raises
-    while it is imported.
+    Raises what `first_look` raises.
     """
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    if error := first_look(file):
+        return Grade(file, error=error)
+    with _silence():
         server = server_of(load_submission(file))
-        if not is_working(server):
-            return Grade(file, error="clients get no answers, although nothing fails")
         lost: dict[str, Lost] = {}
         for number in range(seed, seed + storms):
             found = lost_in(server, number, lost, seconds=shrinking)
@@ -163,20 +183,6 @@ def grade_here(file: str, storms: int = STORMS, seed: int = 0, *, shrinking: flo
             late = " ".join(str(measured).split())
             lost["elections end"] = Lost("elections end", late)
     return Grade(file, storms, tuple(lost[point] for point in WORTH if point in lost))
-
-
-def load_submission(file: Path | str) -> ModuleType:
-    """The module in a submission's file, imported. Raises ValueError for a file that is not there, or no Python."""
-    path = Path(file)
-    if not path.is_file():
-        raise ValueError(f"there is no file {str(file)!r}")
-    spec = spec_from_file_location(f"submission_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{str(file)!r} is no Python file")
-    module = module_from_spec(spec)
-    sys.modules[module.__name__] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def lost_in(
