@@ -11,7 +11,7 @@ from sim.commands.output import chart_file
 
 __all__ = ["command"]
 
-_EXIT = {"same": 1, "nothing": 0, "other": 3}
+_EXIT = {"same": 1, "nothing": 0, "other": 3, "not as written": 3}
 _NOT_PLAYABLE = 3
 
 
@@ -34,7 +34,7 @@ def command(
     """Play the schedule of a replay FILE, which `sim fuzz` wrote, and say what breaks.
 
     Exit code 1: the same invariant breaks; 0: nothing breaks; 3: something else breaks, or it cannot be played as
-    written; 2: there is no readable replay file.
+    written, also where the trigger of a fault is not reached any more; 2: there is no readable replay file.
     """
     from sim.lab.fuzz.replaying import NotPlayable, load_replay, picture_of, story_of
 

@@ -19,6 +19,7 @@ class Crash(Fault):
 
     A region crashes as a whole. ``wiped``: it comes back with an empty disk. ``for_good``: it stays down when all
     faults have ended, too, unless more members than the system can do without (`System.max_gone`) would be gone then.
+    A member that is down already is gone for good, too: no other fault restarts it.
     """
 
     target: str
@@ -39,7 +40,7 @@ class Crash(Fault):
     def play(self, world: World, stream: BranchingStream) -> Play:
         scene = yield from begin(world, self.at, stream)
         found = yield from scene.find(self.target)
-        victims = [name for name in found if world.is_up(name)]
+        victims = [name for name in found if self.for_good or world.is_up(name)]
         for name in victims:
             world.crash(name, for_good=self.for_good)
         if self.down is not None:

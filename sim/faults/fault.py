@@ -105,9 +105,15 @@ class Scene:
             return (yield from self._any())
         found = self.world.find(target)
         while not found:
-            yield self.world.env.timeout(_RETRY)
+            yield from self._wait()
             found = self.world.find(target)
         return found
+
+    def _wait(self) -> Generator[Any, Any, None]:
+        """Wait before another search; for ever once all faults have ended."""
+        yield self.world.env.timeout(_RETRY)
+        if self.world.faults_ended:
+            yield self.world.env.event()
 
     def find_all(self, targets: Iterable[str]) -> Generator[Any, Any, tuple[str, ...]]:
         """The members that several targets mean, each once."""
@@ -120,17 +126,16 @@ class Scene:
         """A member that is up; there is one draw, also if it waits."""
         draw = self.stream.random()
         while not (alive := [name for name in self.world.replicas if self.world.is_up(name)]):
-            yield self.world.env.timeout(_RETRY)
+            yield from self._wait()
         return (alive[int(draw * len(alive))],)
 
 
 def begin(world: World, when: When, stream: BranchingStream) -> Generator[Any, Any, Scene]:
-    """Wait for the time or the trigger at which a fault begins. After all faults have ended, a trigger begins none."""
-    if not isinstance(when, Trigger):
-        yield world.env.timeout(when)
-        return Scene(world, stream)
-    there: str = yield world.reached(when.condition)
-    yield world.env.timeout(when.delay)
+    """Wait for the time or the trigger at which a fault begins. After all faults have ended, none begins."""
+    there = ""
+    if isinstance(when, Trigger):
+        there = yield world.reached(when.condition)
+    yield world.env.timeout(when.delay if isinstance(when, Trigger) else when)
     if world.faults_ended:
         yield world.env.event()  # for ever
     return Scene(world, stream, there)

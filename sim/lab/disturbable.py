@@ -44,7 +44,7 @@ class Disturbable:
         """
         if self._calm:
             return
-        if for_good and len(self._gone) < self.system.max_gone:
+        if for_good and name not in self._gone and len(self._gone) < self.system.max_gone:
             self._gone.append(name)
         self.cluster.crash(name, power=power)
 

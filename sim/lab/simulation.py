@@ -431,6 +431,11 @@ class Simulation(Session):
         """The event of a trigger of one of the scenario's faults; its value is the name of a node."""
         return self._triggers.event(trigger)
 
+    @property
+    def unreached(self) -> tuple[Trigger, ...]:
+        """The triggers of faults (without their delays) that were not reached so far."""
+        return self._triggers.unreached
+
     def _holder(self, role: str) -> tuple[str, ...]:
         try:
             holder = self.system.holder(role, self.members)

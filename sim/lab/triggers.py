@@ -70,6 +70,11 @@ class Triggers:
             raise LookupError(f"{condition!r} is not counted: it is no trigger of a fault of the scenario")
         return self._reached[condition]
 
+    @property
+    def unreached(self) -> tuple[Trigger, ...]:
+        """The conditions whose count was not reached so far."""
+        return tuple(condition for condition, event in self._reached.items() if not event.triggered)
+
     def _on_event(self, node: str, event: str, detail: dict[str, Any]) -> None:
         for (wanted,), count in self._events.get(event, ()):
             if wanted is None or wanted == node:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sim.faults import Crash, Fault, RollingRestart
+from sim.faults import Crash, Fault, Hold, PowerFailure, RollingRestart
 from sim.lab import draw_storm
 from sim.lab.fuzz.playing import Played, play
 from sim.protocols import BasicRaft, Dynamo, Raft
@@ -38,6 +38,22 @@ def test_nothing_restarts_a_member_that_is_gone() -> None:
         RollingRestart(at=0.5, down=0.1, pause=0.1),
     )
     assert down(played) == ["n1"]
+
+
+def test_a_member_that_is_down_already_is_gone_for_good_too() -> None:
+    faults = (Crash("n1", at=0.3, down=0.5), Crash("n1", at=0.5, for_good=True))
+    played = storm(BasicRaft(nodes=3), *faults)
+    assert down(played) == ["n1"]
+    assert play(played.simulation.recorded(), 1).run.digest() == played.run.digest()
+
+
+@pytest.mark.parametrize("target", ["leader", "random"])
+def test_a_fault_that_waits_for_its_target_does_not_begin_after_the_storm(target: str) -> None:
+    """It held messages after the calm, and the recorded storm, which ends with the storm, was another run."""
+    faults = (PowerFailure(at=1.3), Hold("RequestVote", at=1.4, until=9.0, src=target))
+    played = storm(BasicRaft(nodes=3), *faults)
+    assert "hold" not in list(played.run.events["event"])
+    assert play(played.simulation.recorded(), 1).run.digest() == played.run.digest()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sim.arguments import checked
 from sim.display import Displayed
 from sim.faults.strike import Strike
+from sim.faults.when import Trigger
 from sim.lab.fuzz.judging import Breakage
 from sim.lab.fuzz.playing import Played, play
 from sim.lab.version import version
@@ -40,6 +41,7 @@ class Replay(Displayed):
     Attributes
     ----------
     scenario, seed: the schedule. broken: what broke. digest: that of the run. version: that of `sim` which made it.
+    unreached: the triggers of its faults that were not reached when the file was made.
     """
 
     scenario: Scenario
@@ -47,6 +49,7 @@ class Replay(Displayed):
     broken: Breakage
     digest: str
     version: str
+    unreached: tuple[Trigger, ...] = ()
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int) -> Replay:
@@ -54,7 +57,7 @@ class Replay(Displayed):
         played = play(scenario, seed)
         if played.broken is None:
             raise ValueError(f"nothing breaks in {scenario.system.label} with seed {seed}")
-        return cls(scenario, seed, played.broken, played.run.digest(), version())
+        return cls(scenario, seed, played.broken, played.run.digest(), version(), played.simulation.unreached)
 
     def __repr__(self) -> str:
         return f"<Replay of {self.scenario.system.label}, seed {self.seed}: {self.broken.invariant}>"
@@ -71,6 +74,7 @@ class Replay(Displayed):
             "seed": self.seed,
             "digest": self.digest,
             "broken": to_dict(self.broken),
+            "unreached": [to_dict(trigger) for trigger in self.unreached],
             "scenario": self.scenario.to_dict(),
         }
         return json_of(tree) + "\n"
@@ -100,12 +104,20 @@ class Replayed(Displayed):
         return f"<Replayed {self.replay.scenario.system.label}, seed {self.replay.seed}: {self.outcome}>"
 
     @property
-    def outcome(self) -> Literal["same", "nothing", "other"]:
-        """Whether the same invariant broke, nothing, or something else."""
+    def outcome(self) -> Literal["same", "nothing", "other", "not as written"]:
+        """Whether the same invariant broke, nothing, or something else.
+
+        "not as written": nothing broke, and a fault did not strike, as its trigger was not reached.
+        """
         found = self.played.broken
         if found is None:
-            return "nothing"
+            return "not as written" if self.unreached else "nothing"
         return "same" if found.invariant == self.replay.broken.invariant else "other"
+
+    @property
+    def unreached(self) -> tuple[Trigger, ...]:
+        """The triggers that were reached when the file was made, and are not any more."""
+        return tuple(one for one in self.played.simulation.unreached if one not in self.replay.unreached)
 
     @property
     def differences(self) -> list[str]:
@@ -118,6 +130,9 @@ class Replayed(Displayed):
             told.append(
                 f"the run is another one: its digest is {digest}; in the file it is {self.replay.digest}"
             )
+        told += [
+            f"a fault did not strike: its trigger {trigger!r} is not reached" for trigger in self.unreached
+        ]
         return told
 
     def text(self) -> str:
@@ -125,6 +140,8 @@ class Replayed(Displayed):
         found, wanted = self.played.broken, self.replay.broken
         if self.outcome == "same":
             first = f"the same breaks again: {found}"
+        elif self.outcome == "not as written":
+            first = f"the schedule cannot be played as it is written; when the file was made, this broke: {wanted}"
         elif self.outcome == "nothing":
             first = f"nothing breaks; when the file was made, this did: {wanted}"
         else:
@@ -147,6 +164,7 @@ def load_replay(path: Path | str, *, allow: Collection[str] = ()) -> Replay:
         raise ValueError(f"{path} is no replay file of form {_FORM}: it has no such 'replay'")
     try:
         broken: Breakage = from_dict(tree["broken"], Breakage)
+        unreached = tuple(from_dict(one, Trigger) for one in tree.get("unreached", ()))
         seed, digest, made_by = tree["seed"], tree["digest"], tree["version"]
         written: Any = tree["scenario"]
     except KeyError as missing:
@@ -159,7 +177,7 @@ def load_replay(path: Path | str, *, allow: Collection[str] = ()) -> Replay:
         scenario = Scenario.from_dict(written, allow=allow)
     except (ValueError, TypeError, LookupError) as error:
         raise NotPlayable(f"{path} cannot be played as it is written: {error}") from error
-    return Replay(scenario, seed, broken, digest, made_by)
+    return Replay(scenario, seed, broken, digest, made_by, unreached)
 
 
 def story_of(scenario: Scenario, seed: int, *, width: int = 140) -> tuple[str, Run]:

@@ -95,6 +95,19 @@ def test_what_cannot_be_played_as_written(file: Path, tmp_path: Path) -> None:
     assert "the disk of n0 takes no time" in done.stderr
 
 
+def test_a_trigger_that_is_not_reached_any_more_is_named(file: Path, tmp_path: Path) -> None:
+    scenario = json.loads(file.read_text())["scenario"]
+    late = {"class": "OnEvent", "event": "crash", "nth": 400}
+    never = {"class": "Strike", "acts": [{"verb": "crash", "on": ["n0"]}], "at": late}
+    correct = {**scenario, "faults": [never], "system": {"class": "BasicRaft", "nodes": 3}}
+    done = sim("replay", str(changed(file, tmp_path, scenario=correct)), "--allow-module", ALLOWED)
+    assert done.returncode == 3
+    assert done.stdout.startswith("the schedule cannot be played as it is written; ")
+    assert "its trigger OnEvent(nth=400, delay=0.0, event='crash', node=None) is not reached" in done.stdout
+    known = changed(file, tmp_path, scenario=correct, unreached=[late])  # it was not reached then, either
+    assert sim("replay", str(known), "--allow-module", ALLOWED).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
