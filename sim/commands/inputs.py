@@ -59,7 +59,7 @@ class DefaultOf(click.Option):
 
     def __init__(self, *arguments: Any, home: str, **options: Any) -> None:
         self._home = home
-        super().__init__(*arguments, **options, show_default=True)
+        super().__init__(*arguments, **{**options, "show_default": True})
 
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:
         module, name = self._home.split(":")
