@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -65,13 +67,32 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
+    "navigation_depth": 2,
+    "collapse_navigation": True,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_context = {"default_mode": "auto"}
+html_sidebars = {name: [] for name in ("docs/gallery", "docs/glossary", "docs/coming_from", "docs/lecturers")}
 copyright = "the quorumlab authors, MIT licence"
 linkcheck_timeout = 20
 linkcheck_anchors = False
+
+
+def setup(app: Sphinx) -> None:
+    """Keep docstrings of attributes and properties as they are: napoleon takes what is before a colon for a type."""
+    kept: dict[str, list[str]] = {}
+
+    def keep(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+        kept[name] = list(lines)
+
+    def give_back(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+        if what in {"attribute", "data", "property"}:
+            lines[:] = kept[name]
+
+    app.connect("autodoc-process-docstring", keep, priority=400)  # napoleon has 500
+    app.connect("autodoc-process-docstring", give_back, priority=600)
