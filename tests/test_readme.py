@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import sim
+from tests.command import sim as command
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +59,22 @@ def test_a_page_that_is_out_of_step_is_seen() -> None:
         "links",
         "rows of tables",
     ]
+
+
+def test_the_figures_of_the_readme_are_those_that_its_command_prints() -> None:
+    """Measured and simulated, in both languages; the command's table has a row for each site."""
+    done = command("validate", "caspaxos_wan")
+    assert done.returncode == 0
+    rows = re.findall(
+        r"^Raft +.*? {2,}([\d.]+) +[\d.]+ +([\d.]+) +[+-][\d.]+ %.*green$", done.stdout, re.MULTILINE
+    )
+    measured, simulated = ([round(float(cell)) for cell in column] for column in zip(*rows, strict=True))
+    assert len(measured) == 3
+    for page in (ENGLISH, CHINESE):
+        (said,) = [part for part in page.split("\n\n") if "CASPaxos" in part]
+        numbers = [int(number) for number in re.findall(r"(?<!\d)\d{3}(?!\d)", said)]
+        assert numbers == [*measured, *simulated]
+    assert "$ sim validate caspaxos_wan" in ENGLISH
 
 
 def test_the_version_is_one_everywhere_and_each_python_that_is_named_is_allowed() -> None:
