@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 from pathlib import Path
@@ -100,10 +101,18 @@ def _markdown(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
             yield "|" + "---|" * len(row)
 
 
+def _anchor(heading: str) -> str:
+    """The anchor that a heading gets, on GitHub as on the docs site."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def page(outcomes: Sequence[Validated]) -> str:
     """The text of the page."""
     first = [("result", "source", "figures", "worst deviation", "verdict", "CPU s")]
-    rows = [(f"[{line[0]}](#{line[0]})", *line[1:]) for line in map(short_line, outcomes)]
+    rows = [
+        (f"[{line[0]}](#{_anchor(outcome.published.title)})", *line[1:])
+        for outcome, line in zip(outcomes, map(short_line, outcomes), strict=True)
+    ]
     parts = [
         HEAD,
         *_markdown(iter([*first, *rows])),
@@ -128,8 +137,6 @@ def _sum(outcomes: Sequence[Validated]) -> str:
 
 def _section(outcome: Validated) -> Iterator[str]:
     result = outcome.published
-    yield f'<a id="{result.name}"></a>'
-    yield ""
     yield f"## {result.title}"
     yield ""
     yield f"`sim validate {result.name}`. {result.source}. {result.certainty} Unit: {result.unit}."
