@@ -34,7 +34,7 @@ from sim.system import System
 from sim.zoo import BUGS, Bug, Mutated
 
 HOME = Path(__file__).resolve().parent
-RESULTS, PAGE = HOME / "zoo.json", HOME / "zoo.md"
+RESULTS, PAGE, STORMS = HOME / "zoo.json", HOME / "zoo.md", HOME / "storms.json"
 
 SEEDS, RUNS, LONG_RUNS, FREE_RUNS = (0, 1, 2), 500, 5000, 1000
 LONG_SEED = 3
@@ -236,6 +236,7 @@ def _lines(found: dict[str, dict[str, Any]], kept: dict[str, Any]) -> Iterator[s
     yield "|---|---|---|---|---|---|---|---|---|"
     for name, bug in BUGS.items():
         yield _row(bug, results[name])
+    yield from _of_storms()
     if kept["mutants"]:
         yield from _of_mutants({name: Measured(**told) for name, told in kept["mutants"].items()})
 
@@ -290,6 +291,24 @@ def _total(
     missing = [name for name in all_of if made[name] and name not in found]
     unmade = [name for name in all_of if not made[name]]
     return f"| {what} | {len(all_of)} | {len(found)} | {', '.join(missing) or 'none'} | {', '.join(unmade) or 'none'} |"
+
+
+def _of_storms() -> Iterator[str]:
+    """What `docs/make_storms.py` has counted."""
+    counts = json.loads(STORMS.read_text(encoding="utf-8")) if STORMS.exists() else {"systems": {}}
+    made = counts["systems"]
+    yield ""
+    yield "## Systems without a mistake"
+    yield ""
+    if not made:
+        yield "1,000 storms of 2 s of every system (`python docs/make_storms.py`, `make nightly`): not measured."
+        return
+    broken = [f"{name} ({one['broken']})" for name, one in made.items() if one["broken"] or one["failed"]]
+    yield (
+        f"{sum(one['storms'] for one in made.values()):,} storms of 2 s, of {len(made)} systems, at commit "
+        f"{counts['commit']} (`python docs/make_storms.py`, `make nightly`). Something broke, or a run failed, in: "
+        f"{', '.join(broken) or 'none'}."
+    )
 
 
 def _of_mutants(made: dict[str, Measured]) -> Iterator[str]:
