@@ -28,6 +28,7 @@ _COMMANDS = {
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",
+    "report": "Write a run, comparison, sweep or fuzzed story as one HTML file.",
     "replay": "Play a replay file of `sim fuzz` again.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
     "results": "How far a sweep is, and its runs as a file.",

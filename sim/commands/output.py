@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-__all__ = ["chart_file", "new_file", "outlive_pipes", "prepare", "writable"]
+__all__ = ["chart_file", "new_file", "outlive_pipes", "page_file", "prepare", "writable"]
 
 
 class _LenientFile(io.FileIO):
@@ -94,8 +94,28 @@ def chart_file(context: click.Context, option: click.Parameter, file: Path | Non
         raise click.UsageError(
             f"{str(file)!r} is no chart file: its name ends in none of .{', .'.join(known)}"
         )
+    return _open_to_us(file)
+
+
+def _open_to_us(file: Path) -> Path:
+    """Refuse a file that cannot be written."""
     folder = file.absolute().parent
-    place = file if file.exists() else folder
-    if not folder.is_dir() or file.is_dir() or not os.access(place, os.W_OK):
+    if file.is_dir():
+        raise click.UsageError(f"nothing can be written to {str(file)!r}: it is a folder")
+    # It is replaced as a whole, by a temporary file beside it.
+    if (
+        not folder.is_dir()
+        or not os.access(folder, os.W_OK)
+        or (file.exists() and not os.access(file, os.W_OK))
+    ):
         raise click.UsageError(f"nothing can be written to {str(file)!r}: {folder} is no folder open to you")
     return file
+
+
+def page_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+    """Callback of ``-o`` for a page: refuse a file that cannot be written, or with another ending, before the work."""
+    if file is None:
+        return None
+    if file.suffix not in (".html", ".htm"):
+        raise click.UsageError(f"a page is an HTML file: the name of {str(file)!r} must end in .html")
+    return _open_to_us(file)

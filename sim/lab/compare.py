@@ -323,6 +323,16 @@ class Comparison(Displayed, MeasuredSettings):
 
         return anatomies(self.runs)
 
+    def report(self, path: Path | str) -> Path:
+        """Write a report as one HTML file, for readers without Python; returns the path. See docs/report.md.
+
+        With ``trace`` it has the space-time page of the first run of each system. Raises ValueError for a path that
+        does not end in .html.
+        """
+        from sim.lab.report import comparison_report
+
+        return comparison_report(self, path)
+
     def text(self, measures: Sequence[str] | None = None) -> str:
         """The table for a terminal, with the common settings, latency by region, and notes for the reader."""
         return text_of_blocks(self.blocks(measures))

@@ -471,6 +471,16 @@ class Run(Displayed):
 
         return save_run(self, folder)
 
+    def report(self, path: Path | str) -> Path:
+        """Write a report as one HTML file, for readers without Python; returns the path. See docs/report.md.
+
+        With ``Scenario(trace="full")`` it has the space-time page with the state of each node at any time. Raises
+        ValueError for a path that does not end in .html.
+        """
+        from sim.lab.report import run_report
+
+        return run_report(self, path)
+
     def text(self) -> str:
         """Its measures, and what broke; the history is judged by `check`."""
         return text_of_blocks(self.blocks())

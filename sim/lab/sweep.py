@@ -121,6 +121,15 @@ class Sweep(Displayed, MeasuredSettings):
             table, [{**point, "checked": outcome([], count[key])} for key, point in alone.items()]
         )
 
+    def report(self, path: Path | str) -> Path:
+        """Write a report as one HTML file, for readers without Python; returns the path. See docs/report.md.
+
+        The grid, a small chart for each measure, the frontier. Raises ValueError for a path that does not end in .html.
+        """
+        from sim.lab.report import sweep_report
+
+        return sweep_report(self, path)
+
     def text(self, measures: Iterable[str] | None = None) -> str:
         """The table as text for a terminal, with notes for the reader."""
         return text_of_blocks(self.blocks(measures))

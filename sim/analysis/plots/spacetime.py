@@ -18,7 +18,7 @@ from sim.analysis.plots.style import GREY, PALETTE, empty, legend, natural, one_
 from sim.analysis.quantities import Scale
 from sim.arguments import checked
 
-__all__ = ["role_spans", "space_time"]
+__all__ = ["kind_colours", "role_colours", "role_spans", "space_time"]
 
 _GOLD, _PALE, _DULL = "#E69F00", "#F5D78E", "#D5D5D5"
 ROLES: dict[str, str] = {
@@ -70,7 +70,9 @@ def role_spans(events: pd.DataFrame, *, start: float, end: float) -> pd.DataFram
     return pd.DataFrame(rows, columns=["node", "role", "start", "end"])
 
 
-def _role_colours(roles: Sequence[str]) -> dict[str, str]:
+@checked
+def role_colours(roles: Sequence[str]) -> dict[str, str]:
+    """The colour of each role: one for those that lead, a paler one for those that want to, a dull one for the rest."""
     others = [role for role in roles if role not in ROLES]
     return ROLES | {role: _OTHER_ROLES[i % len(_OTHER_ROLES)] for i, role in enumerate(others)}
 
@@ -88,7 +90,7 @@ def _draw_lanes(
     ax.hlines(range(len(lanes)), start * factor, end * factor, color=GREY, linewidth=0.8, zorder=1)
     spans = role_spans(events, start=start, end=end)
     shown = list(dict.fromkeys(spans["role"]))
-    palette = _role_colours(shown)
+    palette = role_colours(shown)
     position = {name: i for i, name in enumerate(lanes)}
     for node, role, since, until in zip(*(spans[name].tolist() for name in spans.columns), strict=True):
         if node in position:
@@ -145,13 +147,14 @@ def _paths(messages: pd.DataFrame, lanes: Sequence[str], window: tuple[float, fl
     return frame[(frame["sent"] <= window[1]) & (frame["end"] >= window[0])].reset_index(drop=True)
 
 
-def _kind_colours(paths: pd.DataFrame) -> dict[str, str]:
-    kinds = dict.fromkeys(map(str, paths["kind"]))
-    return {kind: _KINDS[i % len(_KINDS)] for i, kind in enumerate(kinds)}
+@checked
+def kind_colours(kinds: Sequence[str]) -> dict[str, str]:
+    """The colour of each kind of message, in the order of their first occurrence."""
+    return {kind: _KINDS[i % len(_KINDS)] for i, kind in enumerate(dict.fromkeys(kinds))}
 
 
 def _draw_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> list[Line2D]:
-    palette = _kind_colours(paths)
+    palette = kind_colours(list(map(str, paths["kind"])))
     for kind, group in paths.groupby("kind", sort=False):
         colour = palette[str(kind)]
         arrives = group[group["arrives"]]
@@ -209,7 +212,7 @@ def _draw_lost(ax: Axes, group: pd.DataFrame, factor: float, colour: str) -> Non
 
 def _label_messages(ax: Axes, paths: pd.DataFrame, factor: float) -> None:
     """Write the kind along the longest arrow of each broadcast, and of the answers to it, if it is long enough."""
-    palette = _kind_colours(paths)
+    palette = kind_colours(list(map(str, paths["kind"])))
     figure = ax.get_figure(root=True)
     width, height = figure.get_size_inches() if figure is not None else (8.0, 4.0)
     across, down = (abs(high - low) for low, high in (ax.get_xlim(), ax.get_ylim()))
