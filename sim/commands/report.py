@@ -52,7 +52,7 @@ def command(source: Path, file: Path, allow: tuple[str, ...]) -> None:
 
 def _story(source: Path, file: Path, allow: tuple[str, ...]) -> None:
     from sim.lab.fuzz.replaying import load_replay
-    from sim.lab.report import story_report
+    from sim.lab.report.story import story_report
 
     try:
         replay = load_replay(source, allow=allow)

@@ -329,7 +329,7 @@ class Comparison(Displayed, MeasuredSettings):
         With ``trace`` it has the space-time page of the first run of each system. Raises ValueError for a path that
         does not end in .html.
         """
-        from sim.lab.report import comparison_report
+        from sim.lab.report.comparison import comparison_report
 
         return comparison_report(self, path)
 

@@ -477,7 +477,7 @@ class Run(Displayed):
         With ``Scenario(trace="full")`` it has the space-time page with the state of each node at any time. Raises
         ValueError for a path that does not end in .html.
         """
-        from sim.lab.report import run_report
+        from sim.lab.report.run import run_report
 
         return run_report(self, path)
 

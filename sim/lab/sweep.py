@@ -126,7 +126,7 @@ class Sweep(Displayed, MeasuredSettings):
 
         The grid, a small chart for each measure, the frontier. Raises ValueError for a path that does not end in .html.
         """
-        from sim.lab.report import sweep_report
+        from sim.lab.report.sweep import sweep_report
 
         return sweep_report(self, path)
 

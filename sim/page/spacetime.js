@@ -481,7 +481,7 @@ class View {
   messages(most = MOST_ARROWS) {
     const { run } = this;
     const found = [];
-    const first = upTo(run.sent, this.start - run.usual);
+    const first = upTo(run.sent, this.start - 1.001 * run.usual);
     const last = upTo(run.sent, this.end);
     for (const i of run.slow) {
       if (i >= first) break;

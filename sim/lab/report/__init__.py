@@ -2,9 +2,4 @@
 
 from __future__ import annotations
 
-from sim.lab.report.comparison import comparison_report
-from sim.lab.report.run import run_report, run_sections
-from sim.lab.report.story import story_report
-from sim.lab.report.sweep import sweep_report
-
-__all__ = ["comparison_report", "run_report", "run_sections", "story_report", "sweep_report"]
+__all__: list[str] = []
