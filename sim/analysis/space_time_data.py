@@ -18,7 +18,7 @@ from sim.analysis.causes import Causes
 from sim.analysis.outages import events_named, fault_spans
 from sim.analysis.plots.spacetime import kind_colours, role_colours, role_spans
 from sim.arguments import checked
-from sim.page.pool import Pool
+from sim.page.pool import TablePool
 from sim.plain import plain
 
 __all__ = ["FORM", "LATE", "SpaceTime", "space_time_data"]
@@ -45,7 +45,7 @@ class SpaceTime(NamedTuple):
     """The data of the page in two parts, both plain data.
 
     ``drawn``: what the picture needs; it is read first. ``details``: the contents of messages and the changes of
-    states, as places in a `Pool`; empty without a full trace.
+    states, as places in a `TablePool`; empty without a full trace.
     """
 
     drawn: dict[str, Any]
@@ -102,7 +102,7 @@ def space_time_data(
     }
     if causes is None or steps is None:
         return SpaceTime(drawn, {})
-    pool = Pool()
+    pool = TablePool()
     details: dict[str, Any] = {}
     if contents:
         details["contents"] = [pool.add(text) for text in messages["content"]]

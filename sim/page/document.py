@@ -18,7 +18,7 @@ import jinja2
 from sim.display import TextTable
 from sim.page import asset
 
-__all__ = ["MOST_BYTES", "Block", "Chart", "Code", "Note", "Packed", "Section", "page", "within"]
+__all__ = ["MOST_BYTES", "Block", "Chart", "Code", "Packed", "Remark", "Section", "page", "within"]
 
 MOST_BYTES = 10_000_000
 """Of one file."""
@@ -48,7 +48,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Note:
+class Remark:
     """A sentence that readers must not overlook."""
 
     text: str
@@ -62,7 +62,7 @@ class Packed:
     details: str
 
 
-Block = str | TextTable | Chart | Code | Note | Packed
+Block = str | TextTable | Chart | Code | Remark | Packed
 
 
 @dataclass(frozen=True)
@@ -136,5 +136,5 @@ def _size(sections: Sequence[Section]) -> int:
 def _noted(section: Section, at: int) -> Section:
     block = section.blocks[at]
     named = block.alt if isinstance(block, Chart) else getattr(block, "title", "") or "a text"
-    note = Note(f"Left out, because the file would be too large: {named}.")
+    note = Remark(f"Left out, because the file would be too large: {named}.")
     return replace(section, blocks=[*section.blocks[:at], note, *section.blocks[at + 1 :]])

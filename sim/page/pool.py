@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["Pool"]
+__all__ = ["TablePool"]
 
 _MARK = "@"
 
@@ -19,7 +19,7 @@ class _Place(str):
     __slots__ = ()
 
 
-class Pool:
+class TablePool:
     """Tables of plain data, each once.
 
     Attributes

@@ -11,7 +11,7 @@ import pytest
 
 from sim.network import constant
 from sim.page import packed
-from sim.page.pool import Pool
+from sim.page.pool import TablePool
 from tests.page.runs import SCENARIO, data_of, run
 
 
@@ -36,7 +36,7 @@ def test_a_pool_gives_back_what_was_put_in() -> None:
         *('{"a":1,"b":[true,1,1.5,"@x",{"c":null}]}', '{"a":1,"b":[1,1,1.5,"@x",{"c":null}]}', "{}"),
         *('{"a":true}', '{"a":1}', '{"b":1}', '{"a":"@@0"}', '{"a":{"a":1}}', '{"a":"<script>"}'),
     ]
-    pool = Pool()
+    pool = TablePool()
     places = [pool.add(text) for text in texts]
     details = json.loads(json.dumps(pool.written()))
     for text, place in zip(texts, places, strict=True):

@@ -12,7 +12,7 @@ from sim.faults.checks import WORLD_EVENTS
 from sim.lab.described import sentences
 from sim.lab.version import version
 from sim.page import packed_text
-from sim.page.document import MOST_BYTES, Block, Chart, Code, Note, Packed, Section, page, within
+from sim.page.document import MOST_BYTES, Block, Chart, Code, Packed, Remark, Section, page, within
 from sim.plain import plain
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _table(rows: Sequence[Sequence[str]], heads: Sequence[tuple[str, bool]]) -> 
 
 def _more(count: int) -> list[Block]:
     more = count - _MOST_ROWS
-    return [Note(f"{more:,} more rows are left out.")] if more > 0 else []
+    return [Remark(f"{more:,} more rows are left out.")] if more > 0 else []
 
 
 def _short(text: str) -> str:
@@ -140,7 +140,7 @@ def verdict(run: Run, check: Check | None) -> Section:
     """The section with the verdicts; where the history contradicts the claim, with the counterexample drawn."""
     if check is None:
         return Section("Verdicts", ["The history was not judged."])
-    blocks: list[Block] = [str(check) if check.ok else Note(str(check))]
+    blocks: list[Block] = [str(check) if check.ok else Remark(str(check))]
     if check.verdict is not None and check.verdict.valid is False and len(run.operations):
         from sim.analysis.checks import history_chart
 
@@ -149,7 +149,7 @@ def verdict(run: Run, check: Check | None) -> Section:
             chart(lambda: history_chart(run.operations, found), "the operations that contradict each other")
         )
     if run.acknowledged_lost:
-        blocks.append(Note(f"{run.acknowledged_lost} acknowledged writes were lost."))
+        blocks.append(Remark(f"{run.acknowledged_lost} acknowledged writes were lost."))
     return Section("Verdicts", blocks)
 
 
@@ -178,7 +178,7 @@ def space_time(run: Run, broken: Mapping[str, Any] | None = None, room: int = _M
         if len(packed.drawn) + len(packed.details) <= room:
             return [packed]
     return [
-        Note(
+        Remark(
             f"The space-time page is left out: the {len(run.messages):,} messages of this run do not fit into "
             f"{room / 1e6:.3g} MB. Run it shorter (duration)."
         )
@@ -195,7 +195,7 @@ def reproducing(scenarios: Mapping[str, Scenario], seeds: Sequence[int], digests
         try:
             blocks.append(Code(scenario.to_toml(), f"scenario.toml: {label}"))
         except ValueError as error:
-            blocks.append(Note(f"The scenario of {label} has no written form: {error}"))
+            blocks.append(Remark(f"The scenario of {label} has no written form: {error}"))
     shown = list(zip(map(str, seeds), digests, strict=True))
     blocks += _table(shown, (("seed", True), ("digest of the run", False)))
     return Section("How to reproduce it", blocks)

@@ -9,7 +9,7 @@ from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.replaying import NotPlayable, Replay, broken_lines
 from sim.lab.report.parts import checked_path, write_report
 from sim.lab.report.run import run_sections
-from sim.page.document import Block, Code, Note, Section
+from sim.page.document import Block, Code, Remark, Section
 
 __all__ = ["story_report"]
 
@@ -29,12 +29,12 @@ def story_report(replay: Replay, path: Path | str) -> Path:
     told: list[Block] = []
     broken = None
     if found is None:
-        told.append(Note(f"Nothing breaks; when the file was made, this did: {replay.broken}"))
+        told.append(Remark(f"Nothing breaks; when the file was made, this did: {replay.broken}"))
     else:
-        told.append(Note("\n".join(lines)))
+        told.append(Remark("\n".join(lines)))
         broken = {"time": found.time, "nodes": list(found.nodes), "text": "\n".join(lines)}
         if found.invariant != replay.broken.invariant:
-            told.append(Note(f"Something else broke when the file was made: {replay.broken}"))
+            told.append(Remark(f"Something else broke when the file was made: {replay.broken}"))
     told.append(Code(run.story(lines, calm=played.simulation.calmed)))
     sections = [Section("What breaks", told), *run_sections(run, broken)]
     lead = f"{run.label}, seed {replay.seed}; made by {replay.version}."

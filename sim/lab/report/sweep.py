@@ -14,7 +14,7 @@ from sim.analysis.quantities import quantity
 from sim.analysis.tables import text_table, worth_showing
 from sim.lab.labels import words
 from sim.lab.report.parts import chart, checked_path, reproducing, scenario_in_words, verdict, write_report
-from sim.page.document import Block, Note, Section
+from sim.page.document import Block, Remark, Section
 
 if TYPE_CHECKING:
     from sim.lab.sweep import Sweep
@@ -40,7 +40,7 @@ def sweep_report(sweep: Sweep, path: Path | str) -> Path:
     shown = dict(islice(scenarios.items(), _MOST_SCENARIOS))
     more = len(scenarios) - len(shown)
     again = reproducing(shown, [run.seed for run in sweep.runs], [run.digest() for run in sweep.runs])
-    note = [Note(f"The scenarios of {more} more points are left out.")] if more else []
+    note = [Remark(f"The scenarios of {more} more points are left out.")] if more else []
     sections = [
         Section("The grid", blocks),
         Section("Small multiples", _multiples(sweep)),
@@ -87,7 +87,7 @@ def _multiples(sweep: Sweep) -> list[Block]:
     ]
     if len(wanted) > _MOST_CHARTS:
         blocks.append(
-            Note(f"{len(wanted) - _MOST_CHARTS} more charts are left out; the grid has their values.")
+            Remark(f"{len(wanted) - _MOST_CHARTS} more charts are left out; the grid has their values.")
         )
     return blocks
 
@@ -120,5 +120,7 @@ def _verdicts(sweep: Sweep) -> list[Block]:
     for point, run, check in bad[:_MOST_VERDICTS]:
         blocks += [f"{_named(point)}, seed {run.seed}:", *verdict(run, check).blocks]
     if len(bad) > _MOST_VERDICTS:
-        blocks.append(Note(f"{len(bad) - _MOST_VERDICTS} more runs are not as claimed; the grid says where."))
+        blocks.append(
+            Remark(f"{len(bad) - _MOST_VERDICTS} more runs are not as claimed; the grid says where.")
+        )
     return blocks
