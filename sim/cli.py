@@ -28,6 +28,7 @@ _COMMANDS = {
     "init": "Write a scenario file with comments, to change and run.",
     "list": "List systems, products, networks, workloads, faults and scenarios.",
     "new": "Begin a protocol (node, system, invariants, tests) or a paper, in a folder of its own.",
+    "export": "Write a saved run for Perfetto, ShiViz, or as frames.",
     "report": "Write a run, comparison, sweep or fuzzed story as one HTML file.",
     "replay": "Play a replay file of `sim fuzz` again.",
     "reproduce": "Run again what a figure, a saved folder or a paper states, and compare.",
@@ -36,6 +37,7 @@ _COMMANDS = {
     "schema": "Print the JSON Schema of scenario files, for editors.",
     "sweep": "Run a scenario with fields varied.",
     "validate": "Simulate published results again and judge each figure.",
+    "view": "Draw a log of messages as a page to step through.",
     "zoo": "List famous mistakes, tell one, or find it in a run.",
 }
 _EXAMPLES = """

@@ -471,6 +471,27 @@ class Run(Displayed):
 
         return save_run(self, folder)
 
+    def view(self) -> Any:
+        """The space-time page as a widget of a notebook. See docs/report.md.
+
+        It shows most with ``Scenario(trace="full")``. Raises ImportError where anywidget is not installed
+        (``pip install quorumlab[notebook]``).
+        """
+        from sim.lab.widget import space_time_widget
+
+        return space_time_widget(self)
+
+    def export(self, path: Path | str) -> list[Path]:
+        """Write the run for another tool; returns the paths. The ending says for which (docs/report.md).
+
+        ``.pftrace``: Perfetto. ``.shiviz``: ShiViz, with vector clocks (needs ``trace="full"``). ``.jsonl``: lines that
+        ``sim view`` reads. No ending: a folder with every frame as CSV, and as Parquet if pyarrow is installed. Raises
+        ValueError for another ending.
+        """
+        from sim.lab.export import export_run
+
+        return export_run(self, path)
+
     def report(self, path: Path | str) -> Path:
         """Write a report as one HTML file, for readers without Python; returns the path. See docs/report.md.
 

@@ -18,7 +18,7 @@ import jinja2
 from sim.display import TextTable
 from sim.page import asset
 
-__all__ = ["MOST_BYTES", "Block", "Chart", "Code", "Packed", "Remark", "Section", "page", "within"]
+__all__ = ["MOST_BYTES", "Chart", "Code", "Packed", "Remark", "ReportBlock", "Section", "page", "within"]
 
 MOST_BYTES = 10_000_000
 """Of one file."""
@@ -62,7 +62,7 @@ class Packed:
     details: str
 
 
-Block = str | TextTable | Chart | Code | Remark | Packed
+ReportBlock = str | TextTable | Chart | Code | Remark | Packed
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Section:
     """A part of a report. ``folded``: it opens at a click."""
 
     title: str
-    blocks: Sequence[Block]
+    blocks: Sequence[ReportBlock]
     folded: bool = False
 
 
@@ -92,7 +92,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _kind(block: Block) -> str:
+def _kind(block: ReportBlock) -> str:
     return "text" if isinstance(block, str) else type(block).__name__.lower()
 
 

@@ -76,7 +76,10 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
     said: list[str] = []
     tab.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.on("request", lambda request: request.url.startswith(("data:", "file:")) or said.append(request.url))
+    tab.on(
+        "request",
+        lambda request: request.url.startswith(("data:", "file:", "blob:")) or said.append(request.url),
+    )
     tab.goto(file.as_uri())
     if "space-time" in file.read_text(encoding="utf-8"):
         until(tab, "window.spaceTime && window.spaceTime[0] && window.spaceTime[0].detailed")

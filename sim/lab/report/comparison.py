@@ -15,7 +15,7 @@ from sim.lab.report.parts import (
     verdict,
     write_report,
 )
-from sim.page.document import Block, Section
+from sim.page.document import ReportBlock, Section
 
 if TYPE_CHECKING:
     from sim.lab.compare import Comparison
@@ -46,9 +46,9 @@ def comparison_report(comparison: Comparison, path: Path | str) -> Path:
     return write_report(file, title, str(heading), sections)
 
 
-def _verdicts(comparison: Comparison) -> list[Block]:
+def _verdicts(comparison: Comparison) -> list[ReportBlock]:
     """For each system its first run that is not as it claims, with the counterexample; else a sentence."""
-    blocks: list[Block] = []
+    blocks: list[ReportBlock] = []
     for label in comparison.scenarios:
         pairs = [(run, check) for run, check in zip(comparison.runs, comparison.checks, strict=True)]
         mine = [(run, check) for run, check in pairs if run.label == label]
@@ -60,7 +60,7 @@ def _verdicts(comparison: Comparison) -> list[Block]:
     return blocks
 
 
-def _charts(comparison: Comparison) -> list[Block]:
+def _charts(comparison: Comparison) -> list[ReportBlock]:
     plot = comparison.plot
     drawn = [
         chart(plot.latency_cdf, "the distribution of latency, by system"),
@@ -79,7 +79,7 @@ def _charts(comparison: Comparison) -> list[Block]:
     return list(drawn)
 
 
-def _anatomy(comparison: Comparison) -> list[Block]:
+def _anatomy(comparison: Comparison) -> list[ReportBlock]:
     if not all(scenario.trace == "full" for scenario in comparison.scenarios.values()):
         return []
     return [chart(comparison.plot.anatomy, "what operations waited for, by system and region")]
@@ -92,7 +92,7 @@ def _pages(comparison: Comparison) -> list[Section]:
     sections = []
     traced = [run for run in each if run.scenario.trace and run.has_frames]
     for number, run in enumerate(each):
-        blocks: list[Block] = []
+        blocks: list[ReportBlock] = []
         if run in traced[:_MOST_PAGES]:
             blocks += space_time(run, room=_ROOM // min(len(traced), _MOST_PAGES))
         blocks += faults_played(run.events).blocks

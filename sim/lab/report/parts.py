@@ -12,23 +12,26 @@ from sim.faults.checks import WORLD_EVENTS
 from sim.lab.described import sentences
 from sim.lab.version import version
 from sim.page import packed_text
-from sim.page.document import MOST_BYTES, Block, Chart, Code, Packed, Remark, Section, page, within
+from sim.page.document import MOST_BYTES, Chart, Code, Packed, Remark, ReportBlock, Section, page, within
 from sim.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sim.analysis.space_time_data import SpaceTime
     from sim.lab.run import Check, Run
     from sim.lab.scenario import Scenario
 
 __all__ = [
     "chart",
     "checked_path",
+    "data_of",
     "faults_played",
     "frame_table",
     "reproducing",
     "scenario_in_words",
     "space_time",
+    "svg_of",
     "verdict",
     "write_report",
 ]
@@ -66,11 +69,15 @@ def write_report(path: Path | str, title: str, lead: str, sections: Sequence[Sec
 
 def chart(draw: Callable[[], Any], alt: str) -> Chart:
     """A chart of `sim.lab.plots` as SVG. ``alt``: what it shows."""
+    return Chart(svg_of(draw()), alt)
+
+
+def svg_of(drawn: Any) -> bytes:
+    """The figure of these Axes as SVG."""
     from sim.analysis import plots
 
     with tempfile.TemporaryDirectory() as folder:
-        file = plots.save(draw(), Path(folder) / "chart.svg")
-        return Chart(file.read_bytes(), alt)
+        return plots.save(drawn, Path(folder) / "chart.svg").read_bytes()
 
 
 def scenario_in_words(scenario: Scenario, seed: int | None = None) -> Section:
@@ -101,7 +108,7 @@ def _detail(detail: Any) -> str:
     return ", ".join(f"{name} {plain(value)}" for name, value in detail.items())
 
 
-def frame_table(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Block]:
+def frame_table(frame: pd.DataFrame, units: Mapping[str, str]) -> list[ReportBlock]:
     """A frame as a table. ``units``: column -> its unit, for the head."""
     numbers = {str(name) for name in frame.columns if frame[name].dtype.kind in "if"}
     columns = [
@@ -121,13 +128,13 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _table(rows: Sequence[Sequence[str]], heads: Sequence[tuple[str, bool]]) -> list[Block]:
+def _table(rows: Sequence[Sequence[str]], heads: Sequence[tuple[str, bool]]) -> list[ReportBlock]:
     shown = [[_short(cell) for cell in row] for row in rows[:_MOST_ROWS]]
     columns = [(head, [row[at] for row in shown], number) for at, (head, number) in enumerate(heads)]
     return [TextTable(columns), *_more(len(rows))]
 
 
-def _more(count: int) -> list[Block]:
+def _more(count: int) -> list[ReportBlock]:
     more = count - _MOST_ROWS
     return [Remark(f"{more:,} more rows are left out.")] if more > 0 else []
 
@@ -140,7 +147,7 @@ def verdict(run: Run, check: Check | None) -> Section:
     """The section with the verdicts; where the history contradicts the claim, with the counterexample drawn."""
     if check is None:
         return Section("Verdicts", ["The history was not judged."])
-    blocks: list[Block] = [str(check) if check.ok else Remark(str(check))]
+    blocks: list[ReportBlock] = [str(check) if check.ok else Remark(str(check))]
     if check.verdict is not None and check.verdict.valid is False and len(run.operations):
         from sim.analysis.checks import history_chart
 
@@ -153,41 +160,51 @@ def verdict(run: Run, check: Check | None) -> Section:
     return Section("Verdicts", blocks)
 
 
-def space_time(run: Run, broken: Mapping[str, Any] | None = None, room: int = _MOST_FRAME) -> list[Block]:
-    """The space-time page of a run in at most ``room`` bytes.
-
-    Where it is larger, the contents of messages are left out, then the states of nodes too; the page says so. What is
-    too large even then is left out as a whole.
-    """
+def data_of(
+    run: Run, broken: Mapping[str, Any] | None = None, *, contents: bool = True, states: bool = True
+) -> SpaceTime:
+    """The data of the space-time page of a run; see `space_time_data`. ``broken``: None: its violation, if any."""
     from sim.analysis.space_time_data import space_time_data
 
     if broken is None and run.violation is not None:
         found = run.violation
         broken = {"time": found.time, "nodes": list(found.nodes), "text": f"BROKEN: {found}"}
+    return space_time_data(
+        run.frames,
+        ended=run.ended,
+        title=run.label,
+        traced=bool(run.scenario.trace),
+        broken=broken,
+        contents=contents,
+        states=states,
+    )
+
+
+def space_time(
+    run: Run, broken: Mapping[str, Any] | None = None, room: int = _MOST_FRAME
+) -> list[ReportBlock]:
+    """The space-time page of a run in at most ``room`` bytes.
+
+    Where it is larger, the contents of messages are left out, then the states of nodes too; the page says so. What is
+    too large even then is left out as a whole.
+    """
     for contents, states in ((True, True), (False, True), (False, False)):
-        drawn, details = space_time_data(
-            run.frames,
-            ended=run.ended,
-            title=run.label,
-            traced=bool(run.scenario.trace),
-            broken=broken,
-            contents=contents,
-            states=states,
-        )
+        drawn, details = data_of(run, broken, contents=contents, states=states)
         packed = Packed(packed_text(drawn), packed_text(details))
         if len(packed.drawn) + len(packed.details) <= room:
             return [packed]
+    count = len(run.messages)
     return [
         Remark(
-            f"The space-time page is left out: the {len(run.messages):,} messages of this run do not fit into "
-            f"{room / 1e6:.3g} MB. Run it shorter (duration)."
+            f"The space-time page is left out: the {count:,} messages of this run do not fit into {room / 1e6:.3g} MB. "
+            "Run it shorter (duration)."
         )
     ]
 
 
 def reproducing(scenarios: Mapping[str, Scenario], seeds: Sequence[int], digests: Sequence[str]) -> Section:
     """The section that says how to make these runs again. ``scenarios``: label -> scenario."""
-    blocks: list[Block] = [
+    blocks: list[ReportBlock] = [
         f"Made by {version()}. Save a scenario as scenario.toml and run it; equal digests: equal runs, bit for bit.",
         Code("\n".join(f"sim run scenario.toml --seed {seed}" for seed in list(dict.fromkeys(seeds))[:3])),
     ]

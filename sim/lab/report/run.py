@@ -18,7 +18,7 @@ from sim.lab.report.parts import (
     verdict,
     write_report,
 )
-from sim.page.document import Block, Section
+from sim.page.document import ReportBlock, Section
 
 if TYPE_CHECKING:
     from sim.lab.run import Run
@@ -52,7 +52,7 @@ def run_sections(run: Run, broken: Mapping[str, Any] | None = None) -> list[Sect
     ]
 
 
-def _charts(run: Run) -> list[Block]:
+def _charts(run: Run) -> list[ReportBlock]:
     if not len(run.operations):
         return ["No client asked anything, so there is nothing to draw."]
     plot = run.plot
@@ -69,7 +69,7 @@ def _charts(run: Run) -> list[Block]:
     return list(drawn)
 
 
-def _anatomy(run: Run) -> list[Block]:
+def _anatomy(run: Run) -> list[ReportBlock]:
     if run.scenario.trace != "full" or not (run.operations["return_step"] >= 0).any():
         return []
     rows = run.anatomy().rename(columns={"last": "needed last"})

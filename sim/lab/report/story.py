@@ -9,7 +9,7 @@ from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.replaying import NotPlayable, Replay, broken_lines
 from sim.lab.report.parts import checked_path, write_report
 from sim.lab.report.run import run_sections
-from sim.page.document import Block, Code, Remark, Section
+from sim.page.document import Code, Remark, ReportBlock, Section
 
 __all__ = ["story_report"]
 
@@ -26,7 +26,7 @@ def story_report(replay: Replay, path: Path | str) -> Path:
         raise NotPlayable(f"the schedule cannot be played as it is written: {error}") from error
     run, found = played.run, played.broken
     lines = broken_lines(found)
-    told: list[Block] = []
+    told: list[ReportBlock] = []
     broken = None
     if found is None:
         told.append(Remark(f"Nothing breaks; when the file was made, this did: {replay.broken}"))

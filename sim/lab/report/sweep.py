@@ -14,7 +14,7 @@ from sim.analysis.quantities import quantity
 from sim.analysis.tables import text_table, worth_showing
 from sim.lab.labels import words
 from sim.lab.report.parts import chart, checked_path, reproducing, scenario_in_words, verdict, write_report
-from sim.page.document import Block, Remark, Section
+from sim.page.document import Remark, ReportBlock, Section
 
 if TYPE_CHECKING:
     from sim.lab.sweep import Sweep
@@ -67,7 +67,7 @@ def _numeric(column: pd.Series) -> bool:
     return bool(column.dtype.kind in "if") and column.nunique() > 1
 
 
-def _multiples(sweep: Sweep) -> list[Block]:
+def _multiples(sweep: Sweep) -> list[ReportBlock]:
     """A chart for each measure, and for each choice of the fields that a chart has no room for."""
     frame = sweep.summaries
     vary = [field for field in sweep.fields if frame[field].nunique(dropna=False) > 1]
@@ -78,7 +78,7 @@ def _multiples(sweep: Sweep) -> list[Block]:
     along, *others = [numbers[0], *(field for field in vary if field != numbers[0])]
     rest = others[1:]
     wanted = [(name, where) for where in _choices(frame, rest) for name in measures]
-    blocks: list[Block] = [
+    blocks: list[ReportBlock] = [
         chart(
             partial(sweep.plot.lines, name, along, where=where),
             f"{quantity(name).label} against {along.replace('__', '.')}{f', where {_named(where)}' if where else ''}",
@@ -98,7 +98,7 @@ def _choices(frame: pd.DataFrame, fields: list[str]) -> Iterator[dict[str, Any]]
         yield dict(zip(fields, chosen, strict=True))
 
 
-def _frontier(sweep: Sweep) -> list[Block]:
+def _frontier(sweep: Sweep) -> list[ReportBlock]:
     measures = [name for name in _FRONTIER if sweep.summaries[name].notna().any()]
     if len(measures) < 2 or not sweep.fields:
         return ["There are no two points with these measures to choose between."]
@@ -111,12 +111,12 @@ def _frontier(sweep: Sweep) -> list[Block]:
     ]
 
 
-def _verdicts(sweep: Sweep) -> list[Block]:
+def _verdicts(sweep: Sweep) -> list[ReportBlock]:
     pairs = list(zip(_points(sweep), sweep.runs, sweep.checks, strict=True))
     bad = [(point, run, check) for point, run, check in pairs if check is not None and not check.ok]
     if not bad:
         return ["No run contradicts what its system claims."]
-    blocks: list[Block] = []
+    blocks: list[ReportBlock] = []
     for point, run, check in bad[:_MOST_VERDICTS]:
         blocks += [f"{_named(point)}, seed {run.seed}:", *verdict(run, check).blocks]
     if len(bad) > _MOST_VERDICTS:
