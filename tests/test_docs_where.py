@@ -110,6 +110,8 @@ ELSEWHERE = {
     "an incident is played back",
     "a critical path is found",
     "a published result is simulated again and judged",
+    "a frame becomes a page to step through",
+    "a report is written",
 }
 ROWS = [row for row in where_rows() if row[0] not in ELSEWHERE]
 

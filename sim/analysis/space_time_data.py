@@ -27,7 +27,7 @@ FORM = 1
 """The form of the data; the page refuses others."""
 
 LATE = 2.0
-"""A message is shown as delayed if it took more than so many times the median of its link."""
+"""A message is shown as delayed if it took more than this factor times the median of its link."""
 
 _NONE = -1
 _NO_STEPS = (

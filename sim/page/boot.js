@@ -1,8 +1,8 @@
 // Shows each packed run of a report; the pages stand in `window.spaceTime`, in their order.
 window.spaceTime = [];
-for (const element of document.querySelectorAll(".space-time")) {
+[...document.querySelectorAll(".space-time")].forEach(async (element, place) => {
   // A folded page is drawn when it opens: it has no width before.
   const box = element.closest("details:not([open])");
   if (box) await new Promise((opened) => box.addEventListener("toggle", opened, { once: true }));
-  window.spaceTime.push(await mountPacked(element));
-}
+  window.spaceTime[place] = await mountPacked(element);
+});

@@ -418,24 +418,29 @@ class View {
     this.layOut();
   }
 
+  /** Place the lanes: roomy ones, or dense ones where the roomy ones would be too tall. */
   layOut() {
+    this._place(false);
+    if (this.tall > TALLEST) this._place(true);
+    this.height = Math.min(this.tall, TALLEST);
+    this.scroll = Math.max(0, Math.min(this.scroll, this.tall - this.height));
+  }
+
+  _place(dense) {
     const { run } = this;
     this.lanes = [];
     this.laneOf = new Array(run.nodes.length).fill(null);
-    const dense = this.nodes.filter(Boolean).length > 16;
     let y = AXIS + 6;
     run.nodes.forEach((node, i) => {
       if (!this.nodes[i]) return;
       const bars = run.rowCount[i];
-      const height = bars ? 16 + 9 * bars + (dense ? 4 : 12) : dense ? 26 : 52;
+      const height = bars ? 16 + 9 * bars + (dense ? 4 : 12) : dense ? 28 : 52;
       const lane = { node: i, top: y, height, y: bars ? y + (dense ? 8 : 12) : y + height / 2, bars };
       this.lanes.push(lane);
       this.laneOf[i] = lane;
       y += height;
     });
     this.tall = y + 6;
-    this.height = Math.min(this.tall, TALLEST);
-    this.scroll = Math.max(0, Math.min(this.scroll, this.tall - this.height));
   }
 
   x(time) {
@@ -521,7 +526,7 @@ class Picture {
   draw(faint) {
     const begun = performance.now();
     const context = this.base.getContext("2d");
-    const { view, theme } = this;
+    const { view } = this;
     context.clearRect(0, 0, view.width, view.height);
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -544,7 +549,7 @@ class Picture {
     context.restore();
     this._names(context);
     this._axis(context);
-    context.strokeStyle = theme.line;
+    this._more(context);
     this.cost = performance.now() - begun;
   }
 
@@ -594,6 +599,18 @@ class Picture {
       context.font = "12px system-ui, sans-serif";
     }
     context.textAlign = "left";
+  }
+
+  /** Where there are more lanes above or below: how to get there. */
+  _more(context) {
+    const { view, theme } = this;
+    const below = view.lanes.filter((lane) => lane.y - view.scroll > view.height).length;
+    const above = view.lanes.filter((lane) => lane.y - view.scroll < AXIS).length;
+    context.fillStyle = theme.alarm;
+    context.font = "11px system-ui, sans-serif";
+    if (below) context.fillText(`▼ ${below} more lanes: ↓, or drag`, 6, view.height - 8);
+    if (above) context.fillText(`▲ ${above} more lanes: ↑`, 6, AXIS + 8);
+    context.font = "12px system-ui, sans-serif";
   }
 
   _bands(context) {
@@ -1175,7 +1192,7 @@ class Page {
     const all = [this._controls(), this._filters(), this._legend()];
     const notes = run.notes.map((text) => made("p", { className: "notes", textContent: text }));
     const broken = run.broken ? [made("p", { className: "broken", textContent: run.broken.text })] : [];
-    const help = made("p", { className: "key", textContent: "Drag to move. Click into the picture, then the wheel zooms and shift with the wheel moves. Keys: ← → move, + − zoom, 0 all, , . step, space play, c causes, e effects, / search, Esc clears." });
+    const help = made("p", { className: "key", textContent: "Drag to move. Click into the picture, then the wheel zooms and shift with the wheel moves. Keys: ← → ↑ ↓ move, + − zoom, 0 all, , . step, space play, c causes, e effects, / search, Esc clears." });
     this.shadow.replaceChildren(made("style", { textContent: STYLE }), ...notes, ...broken, ...all, this.frame, this.strip, help, this.told, this.cards);
     this._buildCards();
   }

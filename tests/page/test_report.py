@@ -115,7 +115,9 @@ def test_the_widget_of_a_notebook_shows_the_same_page(browser: Any, tmp_path: Pa
         tab.evaluate("window.remove()")
 
 
-def test_the_report_of_a_comparison_has_a_page_for_each_system(tmp_path: Path, charts: None) -> None:
+def test_the_report_of_a_comparison_has_a_page_for_each_system(
+    browser: Any, tmp_path: Path, charts: None
+) -> None:
     both = compare(
         [Raft(), PrimaryBackup()],
         replace(QUICK, trace="full", duration=0.6),
@@ -132,6 +134,10 @@ def test_the_report_of_a_comparison_has_a_page_for_each_system(tmp_path: Path, c
     text = file.read_text(encoding="utf-8")
     assert all(one.digest() in text for one in both.runs)
     assert loads(text) == []
+    with opened(browser, file) as tab:  # the second page is folded, and drawn when it opens
+        tab.locator("summary", has_text="step through it").click()
+        until(tab, "window.spaceTime[1] && window.spaceTime[1].detailed")
+        assert tab.evaluate("window.spaceTime[1].run.count") == len(both.runs[-1].messages)
 
 
 def test_the_report_of_a_sweep_has_its_grid_multiples_and_frontier(tmp_path: Path, charts: None) -> None:
