@@ -58,8 +58,9 @@ LAYERS: list[tuple[str, list[tuple[str, str]]]] = [
     (
         "#ecdcec",
         [
-            ("kernel", "simulated time on SimPy, timers, random streams"),
+            ("kernel", "simulated time on SimPy,\ntimers, random streams"),
             ("distributions", "random times"),
+            ("page", "HTML: reports,\nthe space-time page"),
         ],
     ),
 ]

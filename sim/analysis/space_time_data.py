@@ -157,10 +157,8 @@ def _spans(
     roles = {role: colours[role] for role in dict.fromkeys(found["role"])}
     rows += _between(events, "crash", "restart", "down", place, ended)
     rows += _between(events, "pause", "resume", "paused", place, ended)
-    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
-    return roles, {
-        name: list(cells) for name, cells in zip(("node", "what", "start", "end"), columns, strict=True)
-    }
+    nodes, what, start, end = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return roles, {"node": list(nodes), "what": list(what), "start": _times(start), "end": _times(end)}
 
 
 def _between(
@@ -191,7 +189,7 @@ def _bands(events: pd.DataFrame, ended: float) -> list[dict[str, Any]]:
     return [
         {"start": start, "end": end, "label": label, "links": plain(links.get(label, ()))}
         for start, end, label in zip(
-            spans["start"].tolist(), spans["end"].tolist(), spans["label"], strict=True
+            _times(spans["start"]), _times(spans["end"]), spans["label"], strict=True
         )
     ]
 

@@ -58,6 +58,15 @@ def test_stepping_back_shows_the_state_of_the_simulation_at_that_time(tab: Any) 
     assert "down" in text_of(tab, f"details[data-node={run().operations['node'][0]}] summary")
 
 
+def test_a_node_has_its_new_role_from_the_step_in_which_it_got_it(tab: Any) -> None:
+    events = run().events
+    roles = events[events["event"] == "role"].drop_duplicates(["time", "node"], keep="last")
+    assert len(roles) > 5
+    for time, node, detail in zip(roles["time"], roles["node"], roles["detail"], strict=True):
+        tab.evaluate("time => page.goTime(time + 1e-9)", time)
+        assert text_of(tab, f"details[data-node={node}] summary") == f"{node} · {detail['role']}", time
+
+
 def test_keys_and_buttons_move_step_zoom_and_play(tab: Any) -> None:
     frame = tab.locator(".picture").first
     frame.focus()
