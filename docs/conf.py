@@ -61,7 +61,6 @@ suppress_warnings = ["ref.python"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "quorumlab"
-html_static_path = ["_static"]
 html_extra_path = ["_extra"]
 html_show_sourcelink = False
 html_copy_source = False
