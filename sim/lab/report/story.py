@@ -13,6 +13,8 @@ from sim.page.document import Code, Remark, ReportBlock, Section
 
 __all__ = ["story_report"]
 
+_MOST_LINES = 60  # of a story that is not folded
+
 
 def story_report(replay: Replay, path: Path | str) -> Path:
     """Play a schedule again and write its report; returns the path.
@@ -35,7 +37,9 @@ def story_report(replay: Replay, path: Path | str) -> Path:
         broken = {"time": found.time, "nodes": list(found.nodes), "text": "\n".join(lines)}
         if found.invariant != replay.broken.invariant:
             told.append(Remark(f"Something else broke when the file was made: {replay.broken}"))
-    told.append(Code(run.story(lines, calm=played.simulation.calmed)))
-    sections = [Section("What breaks", told), *run_sections(run, broken)]
+    story = run.story(lines, calm=played.simulation.calmed)
+    told.append(Code(story, "The story, line by line" if story.count("\n") > _MOST_LINES else ""))
+    measures, verdicts, steps, *rest = run_sections(run, broken)
+    sections = [Section("What breaks", told), steps, measures, verdicts, *rest]
     lead = f"{run.label}, seed {replay.seed}; made by {replay.version}."
     return write_report(file, replay.broken.invariant, lead, sections)
