@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sim.commands.inputs import amount, parse_system
+from sim.commands.replay import where_it_shows
 from sim.commands.work import work_of, work_options
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def find(system: System, runs: int | None, seconds: float | None, seed: int, **o
         found = fuzz(system, runs=most_runs, seconds=most_seconds, seed=seed, **work)
     found.save(out)
     click.echo(found.text())
+    for one in found.finds:
+        for line in where_it_shows(one.replay):
+            click.echo(line)
     click.echo(f"results: {out}")
     return 0 if found.ok else 1
 

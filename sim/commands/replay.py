@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sim.commands.inputs import allow_modules
 from sim.commands.output import chart_file
 
-__all__ = ["command"]
+if TYPE_CHECKING:
+    from sim.lab.fuzz import Replay
+
+__all__ = ["command", "where_it_shows"]
 
 _EXIT = {"same": 1, "nothing": 0, "other": 3, "not as written": 3}
 _NOT_PLAYABLE = 3
+
+
+def where_it_shows(replay: Replay) -> list[str]:
+    """For a mistake of the zoo: the first step in which it does something else than the correct system."""
+    from sim.lab.fuzz.deviation import first_deviation
+    from sim.zoo import Mutated
+    from sim.zoo.bug import without_mistake
+
+    system = replay.scenario.system
+    if not isinstance(system, Mutated):
+        return []
+    return first_deviation(replay.scenario, without_mistake(system), replay.seed)
 
 
 @click.command("replay", epilog="Example: sim replay results/fuzz/1.json --story")
@@ -57,4 +73,6 @@ def command(
 
             save(picture_of(run), plot)
     click.echo(found.text())
+    for line in where_it_shows(replay):
+        click.echo(line)
     context.exit(_EXIT[found.outcome])

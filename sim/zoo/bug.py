@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from sim.node import Node, Part, part
 from sim.system import Member, System
 
-__all__ = ["ENTERED", "Bug", "Cost", "Mutated", "bug"]
+__all__ = ["ENTERED", "Bug", "Cost", "Mutated", "bug", "without_mistake"]
 
 Cost = Literal["safety", "liveness", "anomaly", "performance", "accuracy", "availability", "metastable"]
 """What the mistake costs: a broken safety property, progress, a promise about data, or quality of service."""
@@ -54,15 +54,7 @@ class Bug:
     @property
     def correct(self) -> System:
         """The same system without the mistake: all fields are equal, but for one that is the mistake itself."""
-        whole = next(
-            base
-            for base in self.mutated.__mro__[1:]
-            if base is not Mutated and dataclasses.is_dataclass(base) and not issubclass(base, Mutated)
-        )
-        mine = self.system
-        values = {f.name: getattr(mine, f.name) for f in dataclasses.fields(whole) if f.init}
-        right = {"unsafe": False, **self.mutated.correct_fields}  # type: ignore[attr-defined]
-        return whole(**{**values, **right})  # type: ignore[return-value]
+        return without_mistake(self.system)
 
     @property
     def protocol(self) -> str:
@@ -88,6 +80,18 @@ def bug(kind: Cost, *, happened: str) -> Callable[[S], S]:
         return mutated
 
     return enter
+
+
+def without_mistake(system: System) -> System:
+    """The correct form of a system of the zoo: all fields are equal, but for one that is the mistake itself."""
+    whole = next(
+        base
+        for base in type(system).__mro__[1:]
+        if base is not Mutated and dataclasses.is_dataclass(base) and not issubclass(base, Mutated)
+    )
+    values = {f.name: getattr(system, f.name) for f in dataclasses.fields(whole) if f.init}
+    right = {"unsafe": False, **system.correct_fields}  # type: ignore[attr-defined]
+    return whole(**{**values, **right})  # type: ignore[return-value]
 
 
 class Mutated:
