@@ -109,6 +109,22 @@ def leader_placement(say: Say) -> None:
     assert own < 0.6 * others
 
 
+def leaseguard(say: Say) -> None:
+    quorum, lease, deferred, inherited = (
+        say(f"{way} # and #") for way in ("quorum", "lease", "deferred commit", "inherited reads")
+    )
+    assert abs(lease[0] - 2 * quorum[0]) < 0.2 * lease[0]  # a plain lease is unavailable twice as long
+    assert abs(deferred[0] - lease[0]) < 0.1 * lease[0]
+    assert inherited[0] < 1.1 * quorum[0]
+    assert say.one("then # deferred writes") > 20
+    by_quorum, by_lease = say("a read takes # ms by quorum and # ms by lease")
+    assert by_quorum >= 20
+    assert by_lease == 0
+    equal, skewed = say("inherited lease # % are served with equal keys, # %")
+    assert equal > 85 > skewed
+    assert say.one("closed form: # points") < 7
+
+
 def many_raft_groups(say: Say) -> None:
     one, spread, times = say("Leaders on one machine: # writes/s at most; spread over 5: #/s, # times")
     assert spread > 2 * one

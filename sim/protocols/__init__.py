@@ -9,6 +9,7 @@ from sim.protocols.balancing import (
     WeightedRandom,
 )
 from sim.protocols.communication import BroadcastStore, RpcStore
+from sim.protocols.consensus.caspaxos import CasPaxos
 from sim.protocols.consensus.epaxos import EPaxos
 from sim.protocols.consensus.epaxos_star import EPaxosStar
 from sim.protocols.consensus.mencius import Mencius
@@ -35,6 +36,7 @@ __all__ = [
     "Balanced",
     "BasicRaft",
     "BroadcastStore",
+    "CasPaxos",
     "ChainReplication",
     "Craq",
     "Crdt",

@@ -13,6 +13,7 @@ import sim.protocols
 from sim import Scenario
 from sim.network import constant
 from sim.protocols import (
+    CasPaxos,
     EPaxos,
     EPaxosStar,
     Mencius,
@@ -83,13 +84,20 @@ def test_paxos_commits_after_both_phases(learning: Any) -> None:
     assert latencies(run, "committed") == pytest.approx([4 * DELTA])
 
 
+def test_caspaxos_commits_after_both_phases_and_a_key_that_it_has_after_one() -> None:
+    """100 keys: 20 commands meet few of them twice."""
+    found = latencies(run_of(CasPaxos(nodes=5)), "committed")
+    assert sorted({round(latency / DELTA) for latency in found}) == [2, 4]
+    assert len(found) == 20
+
+
 def test_a_command_that_lost_to_another_is_answered_and_not_committed() -> None:
     run = run_of(Paxos(nodes=3), operations=3)
     assert len(latencies(run, "committed")) == len(latencies(run, "executed")) == 1
 
 
 def test_every_consensus_system_records_it_and_is_tried_here() -> None:
-    tried = {type(system).__name__ for system in (*LED, Paxos())}
+    tried = {type(system).__name__ for system in (*LED, Paxos(), CasPaxos())}
     systems = [
         c for _, c in inspect.getmembers(sim.protocols, inspect.isclass) if "consensus" in c.__module__
     ]
@@ -100,7 +108,7 @@ def test_every_consensus_system_records_it_and_is_tried_here() -> None:
         assert kind.__name__ in tried, kind
 
 
-@pytest.mark.parametrize("system", [*LED, Paxos()], ids=lambda s: s.label)
+@pytest.mark.parametrize("system", [*LED, Paxos(), CasPaxos()], ids=lambda s: s.label)
 def test_it_records_nothing_and_runs_its_own_class_when_not_asked_to(system: Any) -> None:
     run = run_of(system, record=False)
     assert latencies(run, "committed") == latencies(run, "executed") == []

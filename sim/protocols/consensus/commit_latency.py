@@ -28,6 +28,7 @@ __all__ = [
     "OfDecree",
     "OfInstances",
     "OfLog",
+    "OfRegisters",
     "OfSequence",
     "OfSlots",
     "OfTurns",
@@ -95,6 +96,14 @@ class OfSlots(CommitLatency):
             if slot in self.votes:
                 self.note_committed(self.votes[slot].command)
         super().advance()  # type: ignore[misc]
+
+
+class OfRegisters(CommitLatency):
+    """CASPaxos: a majority has accepted the state that a command makes."""
+
+    def finish(self, key: str, command: Command, state: Any) -> None:
+        self.note_committed(command)
+        super().finish(key, command, state)  # type: ignore[misc]
 
 
 class OfSequence(CommitLatency):
