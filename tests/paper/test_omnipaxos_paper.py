@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.faults import Partition
+from sim.faults import Partition, QuorumLoss
 from sim.lab import Scenario
 from sim.network import constant
 from sim.node import part
@@ -143,3 +143,32 @@ def test_our_multi_paxos_stands_still_beside_a_deaf_server_because_a_prepare_res
         ).run(seed=1)
         answered.append(int((run.operations["returned"] > 3.0).sum()))
     assert answered[0] == 0 < answered[1]
+
+
+class Loyal(MultiPaxosNode):
+    """A follower that knows a leader does not hear another candidate, until it has campaigned itself."""
+
+    def on_prepare(self, src: str, msg: Prepare) -> None:
+        if self.leader in (None, src):
+            super().on_prepare(src, msg)
+
+
+class LoyalMultiPaxos(MultiPaxos):
+    @property
+    def replica_class(self) -> Any:
+        return Loyal
+
+
+def test_our_multi_paxos_survives_quorum_loss_because_a_promise_to_another_ends_a_followers_loyalty() -> None:
+    """The paper's Multi-Paxos, in which elections start by the leader's silence only, stands still."""
+    late = []
+    for kind in (MultiPaxos, LoyalMultiPaxos):
+        run = Scenario(
+            system=kind(nodes=5, heartbeat=0.02, detection=0.2),
+            network=constant(DELTA),
+            workload=ClosedLoop(clients=2, reads=0.0, think=0.1),
+            faults=[QuorumLoss(at=1.0, members=("n1", "n2", "n3", "n4", "n0"))],
+            duration=12.0,
+        ).run(seed=1)
+        late.append(int((run.operations["returned"] > 8.0).sum()))
+    assert late[0] > 0 == late[1]

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from sim.faults import ChainedCut, ConstrainedElection, Fault, Partition, QuorumLoss
 from sim.lab import Scenario
 from sim.network import constant
-from sim.node import Node
 from sim.protocols import BasicRaft, MultiPaxos, OmniPaxos, Raft, ViewstampedReplication
 from sim.protocols.client import Retry
-from sim.protocols.consensus.multipaxos.messages import Prepare
-from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.validation.form import SHOWN, Case, Figures, Perturbation, Published
 from sim.workload import ClosedLoop, UniformKeys
 
@@ -24,29 +20,8 @@ T = 0.2
 """The detection timeout, seconds."""
 AT, LASTS = 2.0, 20.0
 FIVE = ("n1", "n2", "n3", "n4", "n0")  # n0 leads; n1 is the server that reaches all
-
-
-class LoyalNode(MultiPaxosNode):
-    """A follower that knows a leader does not hear another candidate, until it has campaigned itself."""
-
-    def on_prepare(self, src: str, msg: Prepare) -> None:
-        if self.leader in (None, src):
-            super().on_prepare(src, msg)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoyalMultiPaxos(MultiPaxos):
-    """Multi-Paxos in which elections start by the leader's silence only, as in the paper."""
-
-    title: ClassVar[str] = "Multi-Paxos, by silence"
-
-    @property
-    def replica_class(self) -> type[Node]:
-        return LoyalNode
-
-
 RAFT, VR, PAXOS, OMNI = BasicRaft(), ViewstampedReplication(), MultiPaxos(), OmniPaxos()
-PRE_VOTE, LOYAL = Raft(pre_vote=True), LoyalMultiPaxos()
+PRE_VOTE = Raft(pre_vote=True)
 
 How = Literal["partial", "nothing", "everything"]
 
@@ -155,9 +130,9 @@ RESULT = Published(
             "quorum loss",
             NO,
             why="A follower that promised a higher ballot refuses the leader's proposals, so it has no leader and "
-            "campaigns; the paper's Multi-Paxos campaigns only when the leader is silent: see the next case.",
+            "campaigns; the paper's Multi-Paxos campaigns only when the leader is silent "
+            "(tried in tests/paper/test_omnipaxos_paper.py).",
         ),
-        case("Multi-Paxos, by silence", LOYAL, "quorum loss", NO),
         case("VR", VR, "quorum loss", NO),
         case("Omni-Paxos", OMNI, "quorum loss", {"progress": 1.0, "in time": 1.0}, within=4.0),
         case("Raft", RAFT, "constrained", NO),
@@ -175,7 +150,6 @@ RESULT = Published(
             cases=(
                 "quorum loss, VR",
                 "quorum loss, Raft, PreVote",
-                "quorum loss, Multi-Paxos, by silence",
                 "constrained, Raft",
                 "constrained, VR",
                 "chained, Raft",
