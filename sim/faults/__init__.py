@@ -11,6 +11,7 @@ from sim.faults.partitions import Cut, Partition, RandomPartitions
 from sim.faults.restarts import PowerFailure, Repeated, RollingRestart
 from sim.faults.shapes import BridgeCut, ChainedCut, ConstrainedElection, QuorumLoss, RingCut
 from sim.faults.strike import Act, Strike
+from sim.faults.succession import Succession
 from sim.faults.when import OnEvent, OnMessage, OnWrite, Trigger, When
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "SlowDisk",
     "StalledDisk",
     "Strike",
+    "Succession",
     "Trigger",
     "When",
     "World",

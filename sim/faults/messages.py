@@ -96,6 +96,9 @@ class Hold(Fault):
     count:
         How many messages at most; None: all. Over an ordered transport, later messages wait behind them. A crash of
         either end closes a stream, and destroys the messages that it kept.
+    copies:
+        The messages themselves arrive in time, and a copy of each at ``until``: a late duplicate. Ordered transports
+        duplicate nothing, so nothing is copied over them.
     """
 
     kind: str
@@ -104,6 +107,7 @@ class Hold(Fault):
     src: str | None = None
     dst: str | None = None
     count: Count | None = None
+    copies: bool = False
 
     def _convert(self) -> None:
         given: Any = self.kind
@@ -124,8 +128,14 @@ class Hold(Fault):
         scene = yield from begin(world, self.at, stream)
         src = None if self.src is None else (yield from scene.find(self.src))
         dst = None if self.dst is None else (yield from scene.find(self.dst))
-        detention = Detention(self.kind, src, dst, self.count)
-        detail = {"kind": self.kind, "src": ",".join(src or ()), "dst": ",".join(dst or ())}
+        detention = Detention(self.kind, src, dst, self.count, self.copies)
+        detail: dict[str, Any] = {
+            "kind": self.kind,
+            "src": ",".join(src or ()),
+            "dst": ",".join(dst or ()),
+        }
+        if self.copies:
+            detail["copies"] = True
         world.record("", "hold", detail)
         world.detain(detention)
         if isinstance(self.until, Trigger):

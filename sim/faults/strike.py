@@ -47,8 +47,10 @@ class Act(Value):
             raise ValueError(f"Act: {self.verb} acts on a node, not on {self.on!r}")
         if self.verb in _OF_LINKS and not (self.on and isinstance(self.on[0], tuple)):
             raise ValueError(f"Act: {self.verb} acts on links such as (('n0', 'n1'),), not on {self.on!r}")
-        if self.verb in _OF_DETENTIONS and len(self.on) != 4:
-            raise ValueError(f"Act: {self.verb} acts on (kind, src, dst, count), not on {self.on!r}")
+        if self.verb in _OF_DETENTIONS and len(self.on) not in (4, 5):
+            raise ValueError(
+                f"Act: {self.verb} acts on (kind, src, dst, count) or (kind, src, dst, count, True), not on {self.on!r}"
+            )
 
     @property
     def node(self) -> str | None:

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_storm", "play_out", "progress_bound", "run_storm"]
 
-_LENGTH = 8.0  # simulated seconds of faults
+_LENGTHS = (2.0, 4.0, 8.0)
+"""Simulated seconds of faults: many things go wrong soon, and a short storm costs little."""
 _STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
 _DRIFT = 0.2  # largest error of the rates of clocks, for systems without a bound
-_LOADS = ((4, 0.02), (4, 0.02), (2, 0.005), (8, 0.02), (10, 0.1))
-"""Clients, and the mean of their think times (seconds): many operations at once let leaders have long tails, and few
-operations leave a system in the state that an election has made."""
+_LOADS = ((4, 0.02), (4, 0.05), (2, 0.005), (8, 0.05), (10, 0.1), (3, 0.3))
+"""Clients, and the mean of their think times (seconds) in a storm of two seconds; in longer ones they think longer, so
+that a storm has about as many operations. Many operations at once let leaders have long tails, and few operations leave
+a system in the state that an election has made."""
+_READS = (0.3, 1.0, 1.0, 4.0)
+"""Factors on the weights of reads: clients that mostly read stay with a leader that is cut off from the others."""
 _KEYS = (1, 3, 3, 6)
 _WEIGHTS = {
     "get": 4.0,
@@ -59,7 +63,7 @@ def draw_storm(
     system: System,
     seed: int,
     *,
-    length: float = _LENGTH,
+    length: float | None = None,
     clients: int | None = None,
     keys: int | None = None,
     extra_faults: Iterable[Fault] = (),
@@ -78,7 +82,7 @@ def draw_storm(
     Parameters
     ----------
     length:
-        Seconds of faults.
+        Seconds of faults; None: the seed draws them.
     clients, keys:
         The number of clients, and of keys; None: the seed draws them, and how long clients think between operations.
     extra_faults:
@@ -87,13 +91,16 @@ def draw_storm(
     streams = Streams(seed)
     if options:
         system = with_options(system, streams)
+    length = streams["nemesis/length"].choice(_LENGTHS) if length is None else length
     drawn_clients, think = streams["nemesis/load"].choice(_LOADS)
+    think *= max(1.0, length / _LENGTHS[0])
+    reads = streams["nemesis/reads"].choice(_READS)
     clients = drawn_clients if clients is None else clients
     keys = streams["nemesis/keys"].choice(_KEYS) if keys is None else keys
     return Scenario(
         system=system,
         network=_network(streams["nemesis/network"]),
-        workload=ClosedLoop(clients=clients, think=Exponential(think), mix=_mix(system, keys)),
+        workload=ClosedLoop(clients=clients, think=Exponential(think), mix=_mix(system, keys, reads)),
         faults=(*drawn_faults(setting_of(system, length, clients), streams), *extra_faults),
         duration=length,
         machines=_machines(system, streams["nemesis/machines"], _disk(streams["nemesis/disks"])),
@@ -109,7 +116,8 @@ def draw_storm(
 
 
 def _network(stream: Stream) -> Topology:
-    latency = Mixture(((0.97, Exponential(0.004)), (0.03, Exponential(stream.choice((0.01, 0.2))))))
+    late, mean = stream.choice(((0.03, 0.01), (0.03, 0.2), (0.3, 0.03)))
+    latency = Mixture(((1.0 - late, Exponential(0.004)), (late, Exponential(mean))))
     return lan(latency, loss=stream.choice((0.0, 0.02, 0.2)), duplicate=stream.choice((0.0, 0.05, 0.2)))
 
 
@@ -119,10 +127,13 @@ def _disk(stream: Stream) -> Disk:
     return Disk(fsync=Mixture(((0.99, usual), (0.01, Constant(_STALL)))) if stream.below(4) == 0 else usual)
 
 
-def _mix(system: System, keys: int) -> Mix:
-    application = application_of(system)
-    kinds = system.operations - (KeyValueStore if application is None else application).not_judged
-    usual = tuple((kind, weight) for kind, weight in _WEIGHTS.items() if kind in kinds)
+def _mix(system: System, keys: int, reads: float) -> Mix:
+    application = application_of(system) or KeyValueStore
+    kinds = system.operations - application.not_judged
+    factors = dict.fromkeys(application.reads, reads)
+    usual = tuple(
+        (kind, weight * factors.get(kind, 1.0)) for kind, weight in _WEIGHTS.items() if kind in kinds
+    )
     return Mix((*usual, *((kind, 1.0) for kind in sorted(kinds - _WEIGHTS.keys()))), UniformKeys(keys))
 
 

@@ -18,16 +18,19 @@ Nodes = Collection[str] | None
 class Detention:
     """Keeps back ``count`` (None: all) arriving messages of a class from nodes ``src`` to nodes ``dst`` (None: any).
 
-    Over a link that keeps the order, later messages wait behind those that are kept back.
+    Over a link that keeps the order, later messages wait behind those that are kept back. With ``copies`` a copy of
+    each is kept, and the message itself arrives; links that keep the order duplicate nothing.
     """
 
-    def __init__(self, kind: str, src: Nodes, dst: Nodes, count: int | None) -> None:
-        self.said = (kind, None if src is None else tuple(src), None if dst is None else tuple(dst), count)
+    def __init__(self, kind: str, src: Nodes, dst: Nodes, count: int | None, copies: bool = False) -> None:
+        made = (kind, None if src is None else tuple(src), None if dst is None else tuple(dst), count)
+        self.said: tuple[Any, ...] = (*made, True) if copies else made
         """What it was made of."""
+        self.copies = copies
         self._kind = kind
         self._src = src
         self._dst = dst
-        self._left = count
+        self._left: int | None = count
         self.held: list[Held] = []
 
     def forget(self) -> None:
@@ -36,9 +39,11 @@ class Detention:
         self.held = []
 
     def takes(self, link: Link, message: Any) -> bool:
-        """Whether it keeps back a message that arrives over a link."""
+        """Whether it keeps back a message that arrives over a link, or a copy of it."""
         if self._left == 0 or not self._is_meant(link, message):
-            return self._waits_behind(link)
+            return not self.copies and self._waits_behind(link)
+        if self.copies and _is_ordered(link):
+            return False
         if self._left is not None:
             self._left -= 1
         return True
@@ -51,5 +56,8 @@ class Detention:
         return any(part.__class__.__name__ == self._kind for part in carried(message))
 
     def _waits_behind(self, link: Link) -> bool:
-        in_order = link.spec.transport != "datagram"
-        return in_order and any((held.src, held.dst) == (link.src, link.dst) for held in self.held)
+        return _is_ordered(link) and any((held.src, held.dst) == (link.src, link.dst) for held in self.held)
+
+
+def _is_ordered(link: Link) -> bool:
+    return link.spec.transport != "datagram"

@@ -474,7 +474,8 @@ class Network:
         for detention in self._detentions:
             if detention.takes(link, message):
                 detention.held.append(held)
-                return True
+                if not detention.copies:
+                    return True
         return False
 
     def _hand_over(

@@ -13,7 +13,7 @@ from typing import Any
 
 from sim.faults import Fault, Strike
 from sim.kernel import Streams
-from sim.lab.nemesis import administration, reactions, usual
+from sim.lab.nemesis import administration, leadership, reactions, usual
 from sim.lab.nemesis.kinds import Circumstances, FaultKind, kinds
 from sim.lab.vocabulary import recorded_events
 from sim.node import durable_fields
@@ -21,8 +21,8 @@ from sim.system import System
 
 __all__ = ["drawn_faults", "setting_of", "undrawn", "with_options"]
 
-_ROOMS = (usual, reactions, administration)  # the kinds are registered when these are loaded
-_LEVELS = (0.06, 0.12, 0.24)
+_ROOMS = (usual, reactions, leadership, administration)  # the kinds are registered when these are loaded
+_LEVELS = (0.03, 0.06, 0.12, 0.2)
 """How likely a kind of weight 1 is in a storm: it depends on the seed."""
 
 _NEWS = ("elected", "view", "role", "lease")
@@ -46,6 +46,7 @@ def setting_of(system: System, seconds: float, clients: int) -> Circumstances:
         seconds=seconds,
         names=tuple(member.name for member in replicas if not member.off),
         spares=tuple(member.name for member in replicas if member.off),
+        services=tuple(member.name for member in members if member.role != "replica"),
         clients=tuple(f"c{k}" for k in range(clients)) if system.operations else (),
         events=tuple(events),
         messages=tuple(sorted(taken - asked)),

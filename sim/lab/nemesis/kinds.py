@@ -13,7 +13,7 @@ from sim.faults import Fault
 from sim.kernel import Stream
 from sim.system import System
 
-__all__ = ["Circumstances", "FaultKind", "about", "kind", "kinds", "log_uniform", "moment"]
+__all__ = ["Circumstances", "FaultKind", "about", "kind", "kinds", "log_uniform", "moment", "others_of"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Circumstances:
     Attributes
     ----------
     system: its system. seconds: how long it lasts. names: the replicas that take part from the start. spares: those
-    that do not. clients: the names of client nodes. events: the events that its nodes record. messages: the classes of
+    that do not. services: the members that are no replicas, such as a master or a balancer. clients: the names of
+    client nodes. events: the events that its nodes record. messages: the classes of
     messages between replicas. news: the events that tell of a new leader, or of another change of roles. writes:
     whether replicas write to disk.
     """
@@ -32,6 +33,7 @@ class Circumstances:
     seconds: float
     names: tuple[str, ...]
     spares: tuple[str, ...]
+    services: tuple[str, ...]
     clients: tuple[str, ...]
     events: tuple[str, ...]
     messages: tuple[str, ...]
@@ -95,6 +97,12 @@ def moment(setting: Circumstances, stream: Stream) -> float:
 def log_uniform(stream: Stream, most: int) -> int:
     """An integer from 1 to ``most``; each order of magnitude is equally likely."""
     return min(most, int(exp(stream.uniform(0.0, log(most + 1)))))
+
+
+def others_of(setting: Circumstances, stream: Stream) -> tuple[str, ...]:
+    """From whom a member is cut off whose clients still reach it: from the replicas, and in half of the cases from the
+    services, too, which then replace it."""
+    return setting.names + (setting.services if stream.chance(0.5) else ())
 
 
 def about(setting: Circumstances, stream: Stream) -> float:

@@ -7,36 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim.faults import Crash, Fault, Hold, OnEvent, OnMessage, OnWrite, Partition, Pause, PowerFailure
+from sim.faults import Crash, Fault, Hold, OnEvent, OnMessage, OnWrite, Partition, Pause, PowerFailure, When
 from sim.kernel import Stream
-from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment
+from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
+from sim.lab.nemesis.reasons import (
+    may_not_crash,
+    no_messages,
+    no_messages_or_no_crash,
+    no_news,
+    no_news_or_no_crash,
+    no_writes_or_no_crash,
+)
 
 __all__: list[str] = []
-
-
-def _may_not_crash(setting: Circumstances) -> str:
-    most = setting.system.max_down
-    return "" if most is None or most > 0 else "no member may be down (max_down)"
-
-
-def _no_news_or_no_crash(setting: Circumstances) -> str:
-    return _no_news(setting) or _may_not_crash(setting)
-
-
-def _no_news(setting: Circumstances) -> str:
-    return "" if setting.news else "its nodes record no event"
-
-
-def _no_writes_or_no_crash(setting: Circumstances) -> str:
-    return _may_not_crash(setting) if setting.writes else "no replica writes to disk"
-
-
-def _no_messages(setting: Circumstances) -> str:
-    return "" if setting.messages else "its replicas take no messages from each other"
-
-
-def _no_messages_or_no_crash(setting: Circumstances) -> str:
-    return _no_messages(setting) or _may_not_crash(setting)
 
 
 def _news(setting: Circumstances, stream: Stream) -> list[OnEvent]:
@@ -51,7 +34,7 @@ def _wiped(setting: Circumstances, stream: Stream) -> bool:
     return stream.chance(0.5) and setting.system.disks_may_be_lost
 
 
-@kind(Crash, never=_no_news_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, never=no_news_or_no_crash, weight=2.0, crashes=True)
 def crash_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes the moment that it is elected, or has changed its role."""
     most = setting.system.max_down
@@ -60,22 +43,22 @@ def crash_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]
         yield Crash("there", at=at, down=down, wiped=wiped)
 
 
-@kind(Pause, never=_no_news, weight=2.0)
+@kind(Pause, never=no_news, weight=2.0)
 def pause_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member pauses for about the election timeout the moment that it is elected."""
     for at in _news(setting, stream):
         yield Pause("there", at=at, duration=about(setting, stream))
 
 
-@kind(Partition, never=_no_news, weight=2.0)
+@kind(Partition, never=no_news, weight=2.0)
 def cut_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member is cut from the other members, or from everybody, the moment that it is elected."""
-    others = () if stream.chance(0.3) else (setting.names,)
+    others = () if stream.chance(0.3) else (others_of(setting, stream),)
     for at in _news(setting, stream):
         yield Partition((("there",), *others), at=at, duration=about(setting, stream))
 
 
-@kind(Crash, PowerFailure, never=_no_writes_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, PowerFailure, never=no_writes_or_no_crash, weight=2.0, crashes=True)
 def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes between a write and its sync, or all lose power then."""
     at = OnWrite(nth=log_uniform(stream, 500), delay=stream.choice((0.0, 0.0, 0.001)))
@@ -86,7 +69,7 @@ def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield Crash("there", at=at, down=down, wiped=wiped)
 
 
-@kind(Crash, never=_no_messages_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, never=no_messages_or_no_crash, weight=2.0, crashes=True)
 def crash_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes just after it has sent a message of some class."""
     sent = OnMessage(
@@ -95,30 +78,48 @@ def crash_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault
     yield Crash("there", at=sent, down=stream.choice((0.02, 0.3, 1.0)), wiped=_wiped(setting, stream))
 
 
-@kind(Pause, never=_no_messages)
+@kind(Pause, never=no_messages)
 def pause_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member pauses for about the election timeout just after it has sent a message of some class."""
     sent = OnMessage(stream.choice(setting.messages), nth=log_uniform(stream, 200))
     yield Pause("there", at=sent, duration=about(setting, stream))
 
 
-@kind(Hold, never=_no_messages, weight=2.0)
+@kind(Hold, never=no_messages, weight=3.0)
 def old_messages(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
-    """A few messages of some class arrive late: after a change of leader, or after about two detection times."""
-    for _ in range(1 + stream.below(2)):
-        of_class, at, count = stream.choice(setting.messages), moment(setting, stream), 1 + stream.below(3)
-        most, wait = setting.system.max_delay, 2 * about(setting, stream)
-        late = at + (wait if most is None else min(wait, most / 2))
-        news = OnEvent(stream.choice(setting.news), nth=2 + stream.below(4)) if setting.news else late
-        until = news if stream.chance(0.5) and most is None else late
-        src = stream.choice((None, "leader", "random"))
-        yield Hold(of_class, at=at, until=until, src=src, count=count)
+    """A few messages of some class, or copies of them, arrive late: after a change of leader, a crash or a restart, or
+    after about two detection times."""
+    for _ in range(1 + stream.below(3)):
+        of_class, at, count = (
+            stream.choice(setting.messages),
+            moment(setting, stream),
+            stream.choice((1, 2, 4, None)),
+        )
+        src, dst = stream.choice(((None, None), ("leader", None), ("random", None), (None, "random")))
+        yield Hold(
+            of_class,
+            at=at,
+            until=_late(setting, stream, at),
+            src=src,
+            dst=dst,
+            count=count,
+            copies=stream.chance(0.4),
+        )
+
+
+def _late(setting: Circumstances, stream: Stream, at: float) -> When:
+    """When an old message arrives that was sent after ``at`` (seconds)."""
+    most, wait = setting.system.max_delay, 2 * about(setting, stream) * stream.choice((0.3, 1.0))
+    event = stream.choice((*setting.news[:1], "crash", "restart"))
+    if most is None and stream.chance(0.6):
+        return OnEvent(event, nth=1 + stream.below(6), delay=stream.choice((0.0, 0.005, 0.02, 0.1)))
+    return at + (wait if most is None else min(wait, most / 2))
 
 
 @kind(Pause, Partition, Crash, Hold, weight=2.0, crashes=True)
 def chain(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """One member meets two to four faults, each soon after the one before: cut off in a pause, down again at once."""
-    crashes = not _may_not_crash(setting)
+    crashes = not may_not_crash(setting)
     name, at = stream.choice(setting.names), moment(setting, stream) * 0.9
     for _ in range(2 + stream.below(3)):
         if at >= setting.seconds:
@@ -138,7 +139,7 @@ def _link_of_chain(setting: Circumstances, stream: Stream, name: str, at: float,
         src, dst = stream.choice(((name, None), (None, name)))
         return Hold(stream.choice(setting.messages), at=at, until=at + length, src=src, dst=dst)
     if what == "cut":
-        others = tuple(other for other in setting.names if other != name)
+        others = tuple(other for other in others_of(setting, stream) if other != name)
         groups = ((name,),) if stream.chance(0.3) or not others else ((name,), others)
         return Partition(groups, at=at, duration=length)
     return Pause(name, at=at, duration=length)

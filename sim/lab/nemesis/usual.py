@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sim.faults import (
     BridgeCut,
@@ -16,6 +16,8 @@ from sim.faults import (
     Fault,
     Flaky,
     FullDisk,
+    OnEvent,
+    OnMessage,
     Partition,
     Pause,
     PowerFailure,
@@ -30,40 +32,27 @@ from sim.faults import (
     Slow,
     SlowDisk,
     StalledDisk,
+    Trigger,
+    When,
 )
 from sim.kernel import Stream
-from sim.lab.nemesis.kinds import Circumstances, about, kind, moment
+from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
+from sim.lab.nemesis.reasons import (
+    clocks_are_right,
+    damage_is_outside,
+    has_few_members,
+    may_not_crash,
+    members_down_are_bounded,
+    no_clients,
+    no_writes,
+    no_writes_or_bounds,
+    none_may_be_gone,
+)
 
 __all__: list[str] = []
 
 
-def _keeps_members_up(setting: Circumstances) -> str:
-    most = setting.system.max_down
-    return "" if most is None or most > 0 else "no member may be down (max_down)"
-
-
-def _bounds_members_down(setting: Circumstances) -> str:
-    most = setting.system.max_down
-    return "" if most is None else f"at most {most} members may be down at once (max_down)"
-
-
-def _has_few_members(least: int) -> Callable[[Circumstances], str]:
-    def reason(setting: Circumstances) -> str:
-        size = len(setting.names)
-        return "" if size >= least else f"it needs {least} replicas, and there are {size}"
-
-    return reason
-
-
-def _writes_nothing(setting: Circumstances) -> str:
-    return "" if setting.writes else "no replica writes to disk"
-
-
-def _writes_nothing_or_bounds(setting: Circumstances) -> str:
-    return _writes_nothing(setting) or _bounds_members_down(setting)
-
-
-@kind(RandomCrashes, never=_keeps_members_up, weight=3.0, crashes=True)
+@kind(RandomCrashes, never=may_not_crash, weight=3.0, crashes=True)
 def crashes(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """Members crash and restart at random."""
     mttf, mttr = stream.choice((1.0, 3.0, 8.0)), stream.choice((0.05, 0.2, 1.0))
@@ -105,14 +94,14 @@ def pauses(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     yield RandomPauses(2.0, stream.choice((0.1, 0.5)), start=_start(setting), end=setting.seconds)
 
 
-@kind(PowerFailure, never=_bounds_members_down, crashes=True)
+@kind(PowerFailure, never=members_down_are_bounded, crashes=True)
 def power(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """All members, or one, lose power at once."""
     down, target = stream.choice((0.1, 0.5)), stream.choice(("all", "all", "random"))
     yield PowerFailure(at=moment(setting, stream), target=target, down=down)
 
 
-@kind(RollingRestart, never=_bounds_members_down, crashes=True)
+@kind(RollingRestart, never=members_down_are_bounded, crashes=True)
 def rolling_restart(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """Members restart one after the other."""
     yield RollingRestart(
@@ -120,7 +109,7 @@ def rolling_restart(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(Repeated, Crash, never=_keeps_members_up, crashes=True)
+@kind(Repeated, Crash, never=may_not_crash, crashes=True)
 def restart_loop(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes again and again, soon after each restart."""
     name, down, up = stream.choice(setting.names), stream.choice((0.02, 0.2)), stream.choice((0.05, 0.3, 0.7))
@@ -129,16 +118,26 @@ def restart_loop(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(
-    Crash,
-    never=lambda setting: "" if setting.system.max_gone else "it needs all members for progress (max_gone)",
-    weight=2.0,
-    crashes=True,
-)
+@kind(Crash, never=none_may_be_gone, weight=3.0, crashes=True)
 def gone_for_good(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
-    """As many members as the system can do without crash, and stay down after the storm."""
+    """As many members as the system can do without crash, and stay down after the storm.
+
+    At any time, or just after an event or a message: in the middle of an election, for example.
+    """
     for name in stream.sample(setting.names, setting.system.max_gone):
-        yield Crash(name, at=moment(setting, stream), for_good=True)
+        at, who = _gone_when(setting, stream), stream.choice((name, "there", "random"))
+        there = who if isinstance(at, Trigger) or who != "there" else name
+        yield Crash(there, at=at, for_good=True)
+
+
+def _gone_when(setting: Circumstances, stream: Stream) -> When:
+    what, nth = stream.below(4), log_uniform(stream, 12)
+    delay = stream.choice((0.0, 0.002, 0.02, 0.2))
+    if what == 0 and setting.events:
+        return OnEvent(stream.choice((*setting.news, *setting.events)), nth=nth, delay=delay)
+    if what == 1 and setting.messages:
+        return OnMessage(stream.choice(setting.messages), nth=log_uniform(stream, 300), delay=delay)
+    return moment(setting, stream)
 
 
 @kind(Pause)
@@ -147,15 +146,17 @@ def pause_of_the_leader(setting: Circumstances, stream: Stream) -> Iterator[Faul
     yield Pause("leader", at=moment(setting, stream), duration=about(setting, stream))
 
 
-@kind(Partition)
-def isolated_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
-    """The leader is cut from all others, or from the other members only, so that its clients still reach it."""
+@kind(Partition, weight=2.0)
+def isolated_member(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """The leader, or another member, is cut from all others, or from the other members only: its clients reach it."""
     at, whole = moment(setting, stream), stream.chance(0.3)
-    others = () if whole else (setting.names,)
-    yield Partition((("leader",), *others), at=at, duration=2 * about(setting, stream))
+    target = stream.choice(("leader", "leader", *setting.names[-1:], stream.choice(setting.names)))
+    others = tuple(name for name in others_of(setting, stream) if name != target)
+    groups = ((target,),) if whole or not others else ((target,), others)
+    yield Partition(groups, at=at, duration=2 * about(setting, stream))
 
 
-@kind(Repeated, Cut, never=_has_few_members(2))
+@kind(Repeated, Cut, never=has_few_members(2))
 def flapping(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A link goes up and down."""
     src, dst = stream.sample(setting.names, 2)
@@ -169,27 +170,27 @@ def flapping(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     yield Repeated(cut, count=3 + stream.below(8), pause=stream.uniform(0.05, 0.5))
 
 
-@kind(Cut, never=_has_few_members(2))
+@kind(Cut, never=has_few_members(2))
 def one_way_cut(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """One direction of a link is dead for a long time."""
     src, dst = stream.sample(setting.names, 2)
     yield Cut(src, dst, at=moment(setting, stream), duration=4 * about(setting, stream), one_way=True)
 
 
-@kind(QuorumLoss, ConstrainedElection, ChainedCut, never=_has_few_members(3))
+@kind(QuorumLoss, ConstrainedElection, ChainedCut, never=has_few_members(3))
 def partial_connectivity(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """One of the partial partitions of Omni-Paxos."""
     shape = stream.choice((QuorumLoss, ConstrainedElection, ChainedCut))
     yield shape(at=moment(setting, stream), duration=3 * about(setting, stream))
 
 
-@kind(BridgeCut, never=_has_few_members(3))
+@kind(BridgeCut, never=has_few_members(3))
 def bridge(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """Two halves with one member between them."""
     yield BridgeCut(at=moment(setting, stream), duration=3 * about(setting, stream))
 
 
-@kind(RingCut, never=_has_few_members(4))
+@kind(RingCut, never=has_few_members(4))
 def ring(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """Each member sees another majority."""
     yield RingCut(at=moment(setting, stream), duration=3 * about(setting, stream))
@@ -218,7 +219,7 @@ def slow_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(SlowDisk, StalledDisk, never=_writes_nothing)
+@kind(SlowDisk, StalledDisk, never=no_writes)
 def late_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """The disk of a member is slow, or stalls for about the detection time."""
     at, length, target = (
@@ -232,7 +233,7 @@ def late_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield SlowDisk(target, at=at, duration=2 * length, factor=stream.choice((10.0, 100.0)))
 
 
-@kind(FailedWrite, FullDisk, never=_writes_nothing_or_bounds, crashes=True)
+@kind(FailedWrite, FullDisk, never=no_writes_or_bounds, crashes=True)
 def failing_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A write of a member fails, or its disk is full for a time; it crashes."""
     at, length, target = moment(setting, stream), about(setting, stream), stream.choice(("leader", "random"))
@@ -242,12 +243,7 @@ def failing_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield FullDisk(target, at=at, duration=length)
 
 
-def _damage_is_outside(setting: Circumstances) -> str:
-    allowed = setting.system.disks_may_be_damaged
-    return "" if allowed else "its disks keep what was synced (disks_may_be_damaged is False)"
-
-
-@kind(DamagedDisk, Crash, never=_damage_is_outside, crashes=True)
+@kind(DamagedDisk, Crash, never=damage_is_outside, crashes=True)
 def damaged_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A record on a member's disk is damaged; the member restarts and finds out."""
     name, at = stream.choice(setting.names), moment(setting, stream)
@@ -255,13 +251,7 @@ def damaged_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     yield Crash(name, at=at, down=stream.choice((0.02, 0.3)))
 
 
-def _clocks_are_right(setting: Circumstances) -> str:
-    system = setting.system
-    right = not system.wall_clock_may_jump and system.max_clock_drift == 0
-    return "clocks are exact in its fault model" if right else ""
-
-
-@kind(ClockJump, never=_clocks_are_right)
+@kind(ClockJump, never=clocks_are_right)
 def clocks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """The wall clock of a member jumps, and its clocks run at another rate from then on."""
     system = setting.system
@@ -276,7 +266,7 @@ def clocks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(Crash, never=lambda setting: "" if setting.clients else "it has no clients")
+@kind(Crash, never=no_clients)
 def crash_of_a_client(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A client crashes in the middle of its operations, and comes back."""
     yield Crash(stream.choice(setting.clients), at=moment(setting, stream), down=stream.choice((0.05, 0.5)))

@@ -111,8 +111,9 @@ class Raft(BasicRaft):
             "snapshot_every": (None, 5, 30),
             "batch": (1, 4),
             "pipeline": (None, 1, 4),
-            "reads": ("log", "index", "follower"),
+            "reads": ("log", "index", "follower", "lease"),
             "membership": (None, None, "single", "joint"),
+            "spares": (0, 2),
         }
     )
 

@@ -1,0 +1,89 @@
+"""Leadership that goes from member to member, so that each leader replicates only a part of what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sim.faults.fault import Fault, Play, World, begin
+from sim.faults.shapes import Links, broken
+from sim.faults.when import When
+from sim.kernel import BranchingStream, Stream
+from sim.settings import Count, Seconds, Wait
+
+__all__ = ["Succession"]
+
+_LOOK = 0.005  # seconds between two looks at who leads
+
+
+@dataclass(frozen=True)
+class Succession(Fault):
+    """Members lead one after the other, each cut off from most of the others before they hold what it holds.
+
+    A schedule such as that of figure 8 of the Raft paper needs leadership to move from A to B and back to A, while
+    entries are on a part of the members. So there are ``turns``, from ``at`` (seconds, or a trigger) on. In each, one
+    member, the candidate, reaches just a majority, and these members reach nobody but the candidate: of five members no
+    other can be elected. The leader of the turn before goes on with those that are left, or alone. A turn is over
+    a short time after its candidate leads, or after ``patience`` seconds. Who is the candidate, and who is in its
+    majority, is drawn; often it is the candidate of the turn before the last one. Clients reach all members.
+
+    Parameters
+    ----------
+    turns:
+        How many.
+    patience:
+        The most seconds for which a turn waits for its candidate to lead. About two detection times are needed.
+    linger:
+        The mean (seconds) of the exponential time for which the candidate leads its majority.
+    """
+
+    at: When
+    turns: Count = 4
+    patience: Seconds = 1.2
+    linger: Wait = 0.05
+
+    takes_roles: ClassVar[bool] = False
+
+    def play(self, world: World, stream: BranchingStream) -> Play:
+        yield from begin(world, self.at, stream)
+        turns: list[tuple[str, ...]] = [()]  # the candidate of each turn, and those that elect it
+        for _ in range(self.turns):
+            names = world.replicas
+            if len(names) < 3:
+                return
+            turns.append(_drawn(names, turns, stream))
+            pairs = broken(names, _whole(names, turns[-1], turns[-2]))
+            label = f"Succession {','.join(turns[-1])}"
+            linger = stream.exponential(self.linger) if self.linger else 0.0
+            world.cut(pairs, label)
+            yield from self._wait(world, turns[-1][0])
+            yield world.env.timeout(linger)
+            world.heal(pairs, label)
+
+    def _wait(self, world: World, candidate: str) -> Play:
+        """Until the candidate leads, or the patience is over."""
+        end = world.env.now + self.patience
+        while world.find("leader") != (candidate,) and world.env.now < end:
+            yield world.env.timeout(_LOOK)
+
+
+def _drawn(names: Sequence[str], turns: Sequence[tuple[str, ...]], stream: Stream) -> tuple[str, ...]:
+    """The next candidate, and those that elect it: rather not the candidate of the last turn."""
+    order = stream.sample(names, len(names))
+    last = turns[-1][:1]
+    if stream.chance(0.5) and len(turns) > 2:  # back to the one before
+        again = turns[-2][0]
+        order = [again, *(name for name in order if name != again)]
+    if stream.chance(0.8):
+        order = [name for name in order if name not in last] + [name for name in order if name in last]
+    return tuple(order[: len(names) // 2 + 1])
+
+
+def _whole(names: Sequence[str], turn: tuple[str, ...], before: tuple[str, ...]) -> Links:
+    """The links that stay whole in a turn: those of its candidate, and those of the last leader with the rest."""
+    candidate, *electors = turn
+    links = {frozenset((candidate, name)) for name in electors}
+    if before and before[0] not in turn:
+        links |= {frozenset((before[0], name)) for name in names if name not in (*turn, before[0])}
+    return links

@@ -1,0 +1,99 @@
+"""Why no storm of a system has some kind of faults: "" where it may have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sim.lab.nemesis.kinds import Circumstances
+
+__all__ = [
+    "clocks_are_right",
+    "damage_is_outside",
+    "has_few_members",
+    "may_not_crash",
+    "members_down_are_bounded",
+    "no_administration",
+    "no_clients",
+    "no_messages",
+    "no_messages_or_no_crash",
+    "no_news",
+    "no_news_or_bounds",
+    "no_news_or_no_crash",
+    "no_writes",
+    "no_writes_or_bounds",
+    "no_writes_or_no_crash",
+    "none_may_be_gone",
+]
+
+
+def may_not_crash(setting: Circumstances) -> str:
+    most = setting.system.max_down
+    return "" if most is None or most > 0 else "no member may be down (max_down)"
+
+
+def members_down_are_bounded(setting: Circumstances) -> str:
+    most = setting.system.max_down
+    return "" if most is None else f"at most {most} members may be down at once (max_down)"
+
+
+def none_may_be_gone(setting: Circumstances) -> str:
+    return "" if setting.system.max_gone else "it needs all members for progress (max_gone)"
+
+
+def has_few_members(least: int) -> Callable[[Circumstances], str]:
+    def reason(setting: Circumstances) -> str:
+        size = len(setting.names)
+        return "" if size >= least else f"it needs {least} replicas, and there are {size}"
+
+    return reason
+
+
+def no_news(setting: Circumstances) -> str:
+    return "" if setting.news else "its nodes record no event"
+
+
+def no_news_or_no_crash(setting: Circumstances) -> str:
+    return no_news(setting) or may_not_crash(setting)
+
+
+def no_news_or_bounds(setting: Circumstances) -> str:
+    return no_news(setting) or members_down_are_bounded(setting)
+
+
+def no_messages(setting: Circumstances) -> str:
+    return "" if setting.messages else "its replicas take no messages from each other"
+
+
+def no_messages_or_no_crash(setting: Circumstances) -> str:
+    return no_messages(setting) or may_not_crash(setting)
+
+
+def no_writes(setting: Circumstances) -> str:
+    return "" if setting.writes else "no replica writes to disk"
+
+
+def no_writes_or_no_crash(setting: Circumstances) -> str:
+    return no_writes(setting) or may_not_crash(setting)
+
+
+def no_writes_or_bounds(setting: Circumstances) -> str:
+    return no_writes(setting) or members_down_are_bounded(setting)
+
+
+def damage_is_outside(setting: Circumstances) -> str:
+    allowed = setting.system.disks_may_be_damaged
+    return "" if allowed else "its disks keep what was synced (disks_may_be_damaged is False)"
+
+
+def clocks_are_right(setting: Circumstances) -> str:
+    system = setting.system
+    right = not system.wall_clock_may_jump and system.max_clock_drift == 0
+    return "clocks are exact in its fault model" if right else ""
+
+
+def no_clients(setting: Circumstances) -> str:
+    return "" if setting.clients else "it has no clients"
+
+
+def no_administration(setting: Circumstances) -> str:
+    return "" if setting.system.administration else "it serves no request of an administrator"
