@@ -80,12 +80,12 @@ def troubled_leaders(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     for nth in range(first, first + log_uniform(stream, 8)):
         delay = stream.choice((0.0, 0.0, 0.002, 0.02, 0.1, 0.3))
         for _ in range(1 + stream.below(most)):
-            length = about(setting, stream) * stream.choice((0.3, 1.0))
+            length = about(setting, stream) * stream.choice((0.3, 1.0, 1.0, 2.0))
             link = _Link(setting, stream, OnEvent(event, nth=nth, delay=delay), length)
             fault: Fault = getattr(link, stream.choice(_whats(setting, crashes)))()
             crashes -= isinstance(fault, Crash)
             yield fault
-            delay += setting.detection * stream.choice((0.02, 0.2, 1.0)) * stream.uniform(0.1, 1.2)
+            delay += setting.detection * stream.choice((0.0, 0.02, 0.2, 1.0)) * stream.uniform(0.1, 1.2)
 
 
 def _whats(setting: Circumstances, crashes: int) -> list[str]:
