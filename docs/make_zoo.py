@@ -8,8 +8,9 @@ Each search is `sim.lab.fuzz.fuzz` with its defaults; nothing is tuned to a mist
 
 With --mutants, the mutants of tests/**/test_*_mutants.py, too: one search of 500 runs each (seed 0).
 
-Results go to docs/zoo.json as they come, so that a measurement can be stopped and gone on with; results of other
-sources of `sim` are measured again. A search that its time limit cut short is marked so.
+Results go to docs/zoo.json as they come, so that a measurement can be stopped and gone on with. What was measured with
+other sources (`sim.zoo.sources`; for a mutant: any of `sim`) is measured again. A search that its time limit cut short
+is marked so.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sim.lab.version import version
 from sim.node import Node
 from sim.system import System
 from sim.zoo import BUGS, Bug, Mutated
+from sim.zoo.sources import sources_of
 
 HOME = Path(__file__).resolve().parent
 RESULTS, PAGE, STORMS = HOME / "zoo.json", HOME / "zoo.md", HOME / "storms.json"
@@ -91,10 +93,13 @@ class Measurement:
         self.until = time.monotonic() + budget
         self.limit, self.workers, self.results = limit, workers, results
         kept = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-        if kept.get("sources") != version():
-            commit = _git("rev-parse", "--short", "HEAD")
-            kept = {"sources": version(), "commit": commit, "mistakes": {}, "mutants": {}}
-        self.kept: dict[str, Any] = kept | {"date": _git("log", "-1", "--format=%cs"), "limit": limit}
+        if kept.get("of mutants") != version():
+            kept = kept | {"mutants": {}, "of mutants": version()}
+        self.kept: dict[str, Any] = {"mistakes": {}, "made": {}} | kept | {"limit": limit}
+        self.here = {
+            "commit": _git("rev-parse", "--short", "HEAD"),
+            "date": _git("log", "-1", "--format=%cs"),
+        }
 
     def measure_mutant(self, name: str, system: System) -> None:
         """Make the search for a mutant of the tests, if it is not made yet."""
@@ -107,7 +112,13 @@ class Measurement:
         click.echo(f"{name} {result.text(RUNS)} {result.invariant}")
 
     def measure(self, bug: Bug) -> None:
-        """Make the searches for a mistake that are not made yet."""
+        """Make the searches for a mistake that are not made yet, or were made with other sources."""
+        made = {"sources": sources_of(bug), **self.here}
+        if self.until <= time.monotonic():
+            return
+        if self.kept["made"].get(bug.id, {}).get("sources") != made["sources"]:
+            self.kept["mistakes"].pop(bug.id, None)
+            self.kept["made"][bug.id] = made
         for asked in (Asked(str(seed), RUNS, seed) for seed in SEEDS):
             self._make(bug, asked)
         if all(self.of(bug, str(seed)) is None or not self._found(bug, str(seed)) for seed in SEEDS):
@@ -226,10 +237,11 @@ def _lines(found: dict[str, dict[str, Any]], kept: dict[str, Any]) -> Iterator[s
     yield ""
     yield "## The table"
     yield ""
+    commits = dict.fromkeys(f"{made['commit']} ({made['date']})" for made in kept["made"].values())
     yield (
-        f"Measured at commit {kept['commit']} ({kept['date']}), sources {kept['sources']}. A search of 500 runs was "
-        f"given {kept['limit']:g} s, one of 5,000 four times and one of 1,000 twice as long; where that ended it, the "
-        "cell says (time)."
+        f"Measured at commit {', '.join(commits)}; what was measured with sources that have changed since is measured "
+        f"again when this page is made the next time. A search of 500 runs was given {kept['limit']:g} s, one of 5,000 "
+        "four times and one of 1,000 twice as long; where that ended it, the cell says (time)."
     )
     yield ""
     yield "| id | what | costs | found in run (seeds 0, 1, 2) | of 5,000 | what broke | s | story | free, of 1,000 |"

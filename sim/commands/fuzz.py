@@ -35,6 +35,7 @@ _OPTIONS = (
         show_default=True,
         help="Other seeds draw other storms.",
     ),
+    click.option("--keep-going", is_flag=True, help="Make all runs; each invariant that breaks is one find."),
 )
 
 
@@ -46,7 +47,14 @@ def fuzz_options(command: _Command) -> _Command:
     return command
 
 
-def find(system: System, runs: int | None, seconds: float | None, seed: int, **options: Any) -> int:
+def find(
+    system: System,
+    runs: int | None,
+    seconds: float | None,
+    seed: int,
+    keep_going: bool = False,
+    **options: Any,
+) -> int:
     """Fuzz a system, save and print what was found; returns the exit code.
 
     If only one of ``runs`` and ``seconds`` is given, the other has no limit.
@@ -57,7 +65,7 @@ def find(system: System, runs: int | None, seconds: float | None, seed: int, **o
     most_runs = runs if runs is not None else (NO_LIMIT if given else RUNS)
     most_seconds = seconds if seconds is not None else (float(NO_LIMIT) if given else SECONDS)
     with work_of("fuzz", **options) as (work, out):
-        found = fuzz(system, runs=most_runs, seconds=most_seconds, seed=seed, **work)
+        found = fuzz(system, runs=most_runs, seconds=most_seconds, seed=seed, keep_going=keep_going, **work)
     found.save(out)
     click.echo(found.text())
     for one in found.finds:

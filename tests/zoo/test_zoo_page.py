@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sim.zoo import BUGS
+from sim.zoo.sources import files_of
 from tests.command import ROOT
 
 
@@ -28,9 +29,7 @@ def maker() -> ModuleType:
 
 def results(**mistakes: Any) -> dict[str, Any]:
     return {
-        "sources": "0.1.0+x",
-        "commit": "c0ffee",
-        "date": "2026-01-01",
+        "made": {"RF1": {"sources": "x", "commit": "c0ffee", "date": "2026-01-01"}},
         "limit": 30.0,
         "mistakes": mistakes,
         "mutants": {},
@@ -94,8 +93,35 @@ def test_a_measurement_goes_on_where_it_stopped_and_forgets_results_of_other_sou
     again = maker.Measurement(60.0, 30.0, 1, file)
     again.measure_mutant("RF1", BUGS["RF1"].system)
     assert again.kept["mutants"]["RF1"]["found"] == 77
-    file.write_text(json.dumps(kept | {"sources": "other"}), encoding="utf-8")
+    file.write_text(json.dumps(kept | {"of mutants": "other"}), encoding="utf-8")
     assert maker.Measurement(60.0, 30.0, 1, file).kept["mutants"] == {}
+
+
+def test_a_mistake_is_measured_again_only_when_its_sources_have_changed(
+    maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zoo.json"
+    bug = BUGS["PX1"]
+    monkeypatch.setattr(maker, "search_for", lambda *_, **__: maker.Measured(16, found=3))
+    for sources, number in (("same", 3), ("same", 3), ("other", 5)):
+        monkeypatch.setattr(maker, "search_for", lambda *_, n=number, **__: maker.Measured(16, found=n))
+        monkeypatch.setattr(maker, "sources_of", lambda _, s=sources: s)
+        measurement = maker.Measurement(60.0, 30.0, 1, file)
+        measurement.measure(bug)
+        assert measurement.of(bug, "0").found == number
+
+
+def test_the_sources_of_a_search_are_those_that_may_change_its_verdict() -> None:
+    raft, paxos = (
+        {file.relative_to(ROOT).as_posix() for file in files_of(BUGS[name])} for name in ("RF3", "PX1")
+    )
+    both = {"sim/lab/storm.py", "sim/lab/nemesis/usual.py", "sim/faults/crashes.py", "sim/network/links.py"}
+    assert both | {"sim/lab/fuzz/judging.py", "sim/invariants/durable.py"} <= raft & paxos
+    assert "sim/protocols/consensus/raft/node.py" in raft - paxos
+    assert "sim/zoo/paxos.py" in paxos - raft
+    assert not {"sim/analysis/plots/__init__.py", "sim/lab/store/schema.py", "sim/commands/fuzz.py"} & (
+        raft | paxos
+    )
 
 
 def test_without_time_nothing_is_measured(maker: ModuleType, tmp_path: Path) -> None:

@@ -155,13 +155,14 @@ def fuzz(
     seed: Whole = 0,
     storm: Callable[[System, int], Scenario] = draw_storm,
     shrinking: Wait = SHRINKING,
+    keep_going: bool = False,
     **work: Unpack[Work],
 ) -> Fuzzed:
     """Look for a schedule in which something breaks, and shrink it.
 
     Storms are drawn from seeds. A run that reaches something new (which handler ran after which, which event followed
     which, what was under way when a fault struck) is kept, and later runs are mutations of such runs. It ends with the
-    round in which something breaks. What is judged: see `sim.lab.fuzz.judging.judge`.
+    round in which something breaks, unless it shall keep going. What is judged: see `sim.lab.fuzz.judging.judge`.
 
     Parameters
     ----------
@@ -174,6 +175,9 @@ def fuzz(
         The function that makes the scenario of a system under a seed.
     shrinking:
         Seconds of processor time for shrinking each find; 0: the schedule stays as it was found.
+    keep_going:
+        Make all runs, also after something has broken; each invariant that breaks is one find. Otherwise there are at
+        most three finds, those of one round.
     work:
         See `sim.lab.work.Work`.
 
@@ -183,10 +187,12 @@ def fuzz(
     began = time.monotonic()
     title = search.work.get("progress")
     with RunsBar(title, runs) as bar:
-        while search.made < runs and not search.broken and time.monotonic() - began < seconds:
+        while search.made < runs and time.monotonic() - began < seconds:
             for failed in search.round(min(ROUND, runs - search.made)):
                 bar.advance(failed)
-    return search.result(shrinking)
+            if search.broken and not keep_going:
+                break
+    return search.result(shrinking, None if keep_going else _MOST_FINDS)
 
 
 class _Fuzzing:
@@ -241,10 +247,10 @@ class _Fuzzing:
             self._covered.update(dict.fromkeys(new))
             self._seedlings.append(seedling_of(task, run))
 
-    def result(self, shrinking: float) -> Fuzzed:
-        """Shrink what broke, each within ``shrinking`` seconds."""
+    def result(self, shrinking: float, most: int | None) -> Fuzzed:
+        """Shrink what broke, at most so many finds (None: all), each within ``shrinking`` seconds."""
         title = None if self.work.get("progress") is None else "shrinking"
-        broken = list(self.broken.values())[:_MOST_FINDS]
+        broken = list(self.broken.values())[:most]
         finds = [_find(number, task, shrinking, title) for number, task in broken]
         return Fuzzed(self.label, self.made, tuple(finds), tuple(self._growth), tuple(self.failed))
 

@@ -31,6 +31,15 @@ def test_a_mistake_is_found_shrunk_and_told(tmp_path: Path) -> None:
     assert {Path(name).suffix for name in names} == {".json", ".txt", ".png"}
 
 
+def test_a_search_that_keeps_going_makes_all_runs_and_has_each_invariant_once() -> None:
+    stopped = fuzz(Eager(), runs=20, storm=short, progress=None, workers=1, shrinking=0.0)
+    going = fuzz(Eager(), runs=20, storm=short, progress=None, workers=1, shrinking=0.0, keep_going=True)
+    assert (stopped.runs, going.runs) == (16, 20)
+    names = [find.broken.invariant for find in going.finds]
+    assert {find.broken.invariant for find in stopped.finds} <= {*names}
+    assert len({*names}) == len(names)
+
+
 def test_nothing_is_found_where_nothing_breaks_and_the_coverage_is_printed() -> None:
     found = fuzz(BasicRaft(nodes=3), runs=20, storm=short, progress=None, workers=1)
     assert found.ok
