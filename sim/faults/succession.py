@@ -26,7 +26,8 @@ class Succession(Fault):
     member, the candidate, reaches just a majority, and these members reach nobody but the candidate: of five members no
     other can be elected. The leader of the turn before goes on with those that are left, or alone. A turn is over
     a short time after its candidate leads, or after ``patience`` seconds. Who is the candidate, and who is in its
-    majority, is drawn; often it is the candidate of the turn before the last one. Clients reach all members.
+    majority, is drawn; often it is the candidate of the turn before the last one, or one of those that elected the last
+    leader. Clients reach all members.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Succession(Fault):
 
     def play(self, world: World, stream: BranchingStream) -> Play:
         yield from begin(world, self.at, stream)
-        turns: list[tuple[str, ...]] = [()]  # the candidate of each turn, and those that elect it
+        turns: list[tuple[str, ...]] = [world.find("leader") or ("",)]  # of each turn: candidate, electors
         for _ in range(self.turns):
             names = world.replicas
             if len(names) < 3:
@@ -69,21 +70,22 @@ class Succession(Fault):
 
 
 def _drawn(names: Sequence[str], turns: Sequence[tuple[str, ...]], stream: Stream) -> tuple[str, ...]:
-    """The next candidate, and those that elect it: rather not the candidate of the last turn."""
+    """The next candidate, and those that elect it: rather without the leader of the last turn."""
     order = stream.sample(names, len(names))
-    last = turns[-1][:1]
-    if stream.chance(0.5) and len(turns) > 2:  # back to the one before
-        again = turns[-2][0]
-        order = [again, *(name for name in order if name != again)]
+    leader, *electors = turns[-1]
+    first = stream.choice((electors or order, turns[-2][:1] if len(turns) > 1 else order, order))
+    candidate = next((name for name in first if name != leader and name in names), order[0])
+    others = [name for name in order if name != candidate]
     if stream.chance(0.8):
-        order = [name for name in order if name not in last] + [name for name in order if name in last]
-    return tuple(order[: len(names) // 2 + 1])
+        others.sort(key=lambda name: name == leader)
+    return (candidate, *others[: len(names) // 2])
 
 
 def _whole(names: Sequence[str], turn: tuple[str, ...], before: tuple[str, ...]) -> Links:
     """The links that stay whole in a turn: those of its candidate, and those of the last leader with the rest."""
     candidate, *electors = turn
+    leader = before[0]
     links = {frozenset((candidate, name)) for name in electors}
-    if before and before[0] not in turn:
-        links |= {frozenset((before[0], name)) for name in names if name not in (*turn, before[0])}
+    if leader not in turn:
+        links |= {frozenset((leader, name)) for name in names if name not in (*turn, leader)}
     return links

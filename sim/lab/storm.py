@@ -19,6 +19,7 @@ from sim.distributions import Constant, Exponential, Mixture
 from sim.faults import Fault
 from sim.kernel import Stream, Streams
 from sim.lab.application_model import application_of
+from sim.lab.led import has_leader
 from sim.lab.nemesis import drawn_faults, setting_of, with_options
 from sim.lab.progress import demand_progress, progress_bound
 from sim.lab.run import Run, finish_broken
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_storm", "play_out", "progress_bound", "run_storm"]
 
-_LENGTHS = (2.0, 4.0, 8.0)
+_LENGTHS = (1.5, 3.0, 6.0)
 """Simulated seconds of faults: many things go wrong soon, and a short storm costs little."""
+_HEARTBEATS = (0.02, 0.03, 0.05)
+"""Seconds between heartbeats of systems with a leader: the sooner a leader is missed, the more leaders has a storm."""
 _STALL = 0.6  # seconds of a stalled sync: longer than the failure detection of most systems here
 _DRIFT = 0.2  # largest error of the rates of clocks, for systems without a bound
 _LOADS = ((4, 0.02), (4, 0.05), (2, 0.005), (8, 0.05), (10, 0.1), (3, 0.3))
-"""Clients, and the mean of their think times (seconds) in a storm of two seconds; in longer ones they think longer, so
+"""Clients, and the mean of their think times (seconds) in the shortest storm; in longer ones they think longer, so
 that a storm has about as many operations. Many operations at once let leaders have long tails, and few operations leave
 a system in the state that an election has made."""
 _READS = (0.3, 1.0, 1.0, 4.0)
@@ -72,12 +75,11 @@ def draw_storm(
     """Draw a storm for a system from a seed: a scenario.
 
     The network loses, doubles and reorders messages, and some are 0.2 s late; syncs take milliseconds, and on some
-    disks one in a hundred stalls for 0.6 s; clocks are wrong. The seed chooses among all kinds of
-    faults (`sim.lab.nemesis`), among the requests of an administrator that the system serves, and, with ``options``,
-    among its safe options
-    (`System.safe_options`) for the fields that were not given. All stay within the system's fault model
-    (`System.max_down`, `System.disks_may_be_lost`, `System.disks_may_be_damaged`, `System.max_clock_drift`,
-    `System.wall_clock_may_jump`). `undrawn` lists what no storm of a system has.
+    disks one in a hundred stalls for 0.6 s; clocks are wrong. The seed chooses among all kinds of faults
+    (`sim.lab.nemesis`), among the requests of an administrator that the system serves, and, with ``options``, among its
+    safe options (`System.safe_options`) and heartbeats, for the fields that were not given. All stay within the fault
+    model of the system (`System.max_down`, `System.disks_may_be_lost`, `System.disks_may_be_damaged`,
+    `System.max_clock_drift`, `System.wall_clock_may_jump`). `undrawn` lists what no storm of a system has.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def draw_storm(
     """
     streams = Streams(seed)
     if options:
-        system = with_options(system, streams)
+        system = _in_a_hurry(with_options(system, streams), streams["nemesis/heartbeat"])
     length = streams["nemesis/length"].choice(_LENGTHS) if length is None else length
     drawn_clients, think = streams["nemesis/load"].choice(_LOADS)
     think *= max(1.0, length / _LENGTHS[0])
@@ -113,6 +115,17 @@ def draw_storm(
         check=True,
         name=f"storm {seed}",
     )
+
+
+def _in_a_hurry(system: System, stream: Stream) -> System:
+    """A system with a leader that is missed sooner or later, unless its times were given."""
+    heartbeat = stream.choice(_HEARTBEATS)
+    if not has_leader(system) or {"heartbeat", "detection"} & system.given:
+        return system
+    try:
+        return system.changed(heartbeat=heartbeat)
+    except ValueError:
+        return system  # a time that was given does not go with it
 
 
 def _network(stream: Stream) -> Topology:

@@ -473,10 +473,14 @@ class Network:
             return True
         for detention in self._detentions:
             if detention.takes(link, message):
-                detention.held.append(held)
+                detention.held.append(self._copied(held) if detention.copies else held)
                 if not detention.copies:
                     return True
         return False
+
+    def _copied(self, held: Held) -> Held:
+        """A copy of a message that arrives now."""
+        return held
 
     def _hand_over(
         self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture | None

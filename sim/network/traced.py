@@ -7,6 +7,7 @@ what became of the message.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from heapq import heappush
 from typing import Any
@@ -21,7 +22,7 @@ FATES = ("delivered", "duplicated", "released", "crashed", "lost", "corrupted", 
 """The possible fates of a message; docs/trace.md explains each."""
 
 MessageRow = list[Any]
-_DELIVERED, _FATE = 4, 5  # the indices of these two in a row
+_DELIVERED, _FATE, _ID = 4, 5, 7  # the indices of these in a row
 NAN = float("nan")
 
 
@@ -111,6 +112,13 @@ class TracedNetwork(Network):
             row[_FATE] = "held"
             return
         self._deliver(receiver, link.src, message, picture, row, "duplicated" if row[-1] else "delivered")
+
+    def _copied(self, held: Held) -> Held:
+        rows: list[Any] = self.recorder.messages
+        row: MessageRow = [*held.row]
+        row[_FATE], row[_ID], row[-1] = "held", len(rows), True
+        rows.append(row)
+        return dataclasses.replace(held, row=row)
 
     def deliver_held(self, held: Held) -> None:
         self._deliver(self._receivers[held.dst], held.src, held.message, held.picture, held.row, "released")

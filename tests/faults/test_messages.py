@@ -120,6 +120,27 @@ def test_a_class_of_messages_is_kept_back_for_a_time_and_others_are_not() -> Non
     assert (others.delivered - others.sent).max() == pytest.approx(0.005)
 
 
+@pytest.mark.parametrize("how", [{}, {"check": True}, {"trace": "full"}], ids=str)
+def test_a_late_copy_arrives_besides_the_message_itself(how: dict[str, Any]) -> None:
+    hold = Hold("AppendEntries", at=1.0, until=1.4, src="leader", dst="n2", count=2, copies=True)
+    frame = scenario(hold, **how).run(1).messages
+    mine = frame[(frame.kind == "AppendEntries") & (frame.dst == "n2") & (frame.sent > 0.9)]
+    late = mine[mine.delivered - mine.sent > 0.006]
+    assert list(late.delivered) == [pytest.approx(1.4)] * 2
+    in_time = mine[(mine.delivered - mine.sent < 0.006) & mine.sent.isin(late.sent)]
+    assert len(in_time) == 2
+
+
+def test_over_an_ordered_link_nothing_is_copied() -> None:
+    for transport in ("fifo", "stream"):
+        network = dataclasses.replace(constant(0.005), transport=transport)
+        runs = [
+            scenario(*faults, network=network).run(1)
+            for faults in ((), (Hold("AppendEntries", at=1.0, until=1.4, copies=True),))
+        ]
+        assert len({len(run.messages) for run in runs}) == 1
+
+
 def test_behind_a_message_that_is_kept_back_an_ordered_link_waits() -> None:
     for transport in ("fifo", "stream"):
         network = dataclasses.replace(constant(0.005), transport=transport)

@@ -64,7 +64,7 @@ def all_of(system: System, kind_of: type, seeds: int = 40) -> list[Any]:
 )
 def test_every_kind_that_a_system_allows_is_drawn_and_no_other(name: str) -> None:
     system = SYSTEMS[name]
-    seen = {fault.name.rstrip("0123456789 ") for drawn in faults(system, 40) for fault in drawn}
+    seen = {fault.name.rstrip("0123456789 ") for drawn in faults(system, 150) for fault in drawn}
     never = {kind for kind in undrawn(system) if kind in kinds}
     assert seen <= {*kinds} - never | {"administration"}
     assert {*kinds} - seen - never <= {"damaged disks"}, "too rare, or never drawn though allowed"
@@ -142,7 +142,7 @@ def test_a_system_whose_disks_may_be_damaged_gets_damaged_ones() -> None:
     class Checked(Raft):
         disks_may_be_damaged = True
 
-    assert len(all_of(Checked(), DamagedDisk, 40)) > 3
+    assert len(all_of(Checked(), DamagedDisk, 100)) > 3
 
 
 def test_the_administration_that_a_system_serves_is_drawn() -> None:

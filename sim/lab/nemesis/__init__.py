@@ -22,7 +22,7 @@ from sim.system import System
 __all__ = ["drawn_faults", "setting_of", "undrawn", "with_options"]
 
 _ROOMS = (usual, reactions, leadership, administration)  # the kinds are registered when these are loaded
-_LEVELS = (0.03, 0.06, 0.12, 0.2)
+_LEVELS = (0.03, 0.06, 0.12)
 """How likely a kind of weight 1 is in a storm: it depends on the seed."""
 
 _NEWS = ("elected", "view", "role", "lease")

@@ -45,7 +45,7 @@ def administration(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
 def _times(setting: Circumstances, stream: Stream) -> list[When]:
     """One to five times; in a third of the storms they are those at which the leader changes, or soon after."""
     if setting.news and stream.chance(0.35):
-        first = 1 + stream.below(3)
+        first = stream.choice((1, 1, 2))
         numbers = range(first, first + 1 + stream.below(5))
         return [OnEvent(setting.news[0], nth=nth, delay=stream.choice((0.0, 0.01, 0.1))) for nth in numbers]
     return [*sorted(moment(setting, stream) for _ in range(1 + stream.below(4)))]

@@ -71,14 +71,14 @@ class _Link:
         return Slow("there", at=self.when, duration=self.length, speed=self.stream.choice((0.1, 0.01)))
 
 
-@kind(Pause, Partition, Cut, Crash, Hold, Slow, never=no_news, weight=3.0, crashes=True)
+@kind(Pause, Partition, Cut, Crash, Hold, Slow, never=no_news, weight=5.0, crashes=True)
 def troubled_leaders(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
-    """One to eight members in a row, the moment that each is elected or soon after, meet faults that overlap."""
+    """One to twelve members in a row, the moment that each is elected or soon after, meet faults that overlap."""
     event = setting.news[0] if stream.chance(0.8) else stream.choice(setting.events)
-    first, most = 1 + stream.below(3), stream.choice((1, 1, 3))
+    first, most = stream.choice((1, 1, 2)), stream.choice((1, 1, 3))
     crashes = 99 if setting.system.max_down is None else setting.system.max_down
-    for nth in range(first, first + log_uniform(stream, 8)):
-        delay = stream.choice((0.0, 0.0, 0.002, 0.02, 0.1, 0.3))
+    for nth in range(first, first + log_uniform(stream, 12)):
+        delay = stream.choice((0.0, 0.002, 0.02, 0.1, setting.detection))
         for _ in range(1 + stream.below(most)):
             length = about(setting, stream) * stream.choice((0.3, 1.0, 1.0, 2.0))
             link = _Link(setting, stream, OnEvent(event, nth=nth, delay=delay), length)
@@ -94,7 +94,7 @@ def _whats(setting: Circumstances, crashes: int) -> list[str]:
     return ["pause", "cut", "cut", "cut", "slow", *held, *(["crash", "crash"] if crashes > 0 else [])]
 
 
-@kind(Succession, never=has_few_members(3), weight=3.0)
+@kind(Succession, never=has_few_members(3), weight=5.0)
 def succession(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """Leadership goes from member to member, as far as cuts can bring that about."""
     yield Succession(
@@ -108,7 +108,7 @@ def succession(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
 @kind(PowerFailure, never=no_news_or_bounds, crashes=True)
 def power_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """All members lose power the moment that one is elected, or soon after."""
-    at = OnEvent(setting.news[0], nth=1 + stream.below(4), delay=stream.choice((0.0, 0.005, 0.05)))
+    at = OnEvent(setting.news[0], nth=stream.choice((1, 2, 2, 3)), delay=stream.choice((0.0, 0.005, 0.05)))
     yield PowerFailure(at=at, down=stream.choice((0.02, 0.3)))
 
 

@@ -23,10 +23,10 @@ __all__: list[str] = []
 
 
 def _news(setting: Circumstances, stream: Stream) -> list[OnEvent]:
-    """One to three changes of roles, and for some a moment more."""
+    """One to four changes of roles in a row, and for some a moment more: the first is what makes the next likely."""
     events = setting.news if stream.chance(0.7) else setting.events
-    event, first, count = stream.choice(events), 1 + stream.below(4), 1 + stream.below(3)
-    delays = [stream.choice((0.0, 0.0, 0.002, 0.02, 0.1)) for _ in range(count)]
+    event, first, count = stream.choice(events), stream.choice((1, 1, 2, 3)), 1 + stream.below(4)
+    delays = [stream.choice((0.0, 0.0, 0.002, 0.02, 0.1, setting.detection)) for _ in range(count)]
     return [OnEvent(event, nth=first + k, delay=delay) for k, delay in enumerate(delays)]
 
 
