@@ -10,7 +10,7 @@ With --mutants, the mutants of tests/**/test_*_mutants.py, too: one search of 50
 
 Results go to docs/zoo.json as they come, so that a measurement can be stopped and gone on with. What was measured with
 other sources (`sim.zoo.sources`; for a mutant: any of `sim`) is measured again. A search that its time limit cut short
-is marked so.
+is marked so, and made again when it is given more time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ class Measured:
     cut: bool = False
     faults: int | None = None
     operations: int | None = None
+    limit: float = 0.0  # the seconds that it was given
     error: str = ""  # what the search raised; what it found is lost then
+
+    def wants_more_than(self, limit: float) -> bool:
+        """Whether it found nothing before its time was over, and may now have much more (seconds)."""
+        return self.cut and self.found is None and limit > 1.2 * self.limit
 
     def text(self, most: int) -> str:
         """A cell of the table. ``most``: how many runs were asked for."""
@@ -136,13 +141,13 @@ class Measurement:
         return result is not None and result.found is not None
 
     def _make(self, bug: Bug, asked: Asked, share: float = 1.0) -> None:
-        if self.of(bug, asked.name) is not None:
-            return
         limit = min(share * self.limit, self.until - time.monotonic())
-        if limit <= 0:
+        known = self.of(bug, asked.name)
+        if limit <= 0 or (known is not None and not known.wants_more_than(limit)):
             return
         told = any(self._found(bug, str(seed)) for seed in SEEDS)  # one story of a mistake is enough
-        result = search_for(bug.system, asked, limit, self.workers, shrinks=not told and not asked.free)
+        found = search_for(bug.system, asked, limit, self.workers, shrinks=not told and not asked.free)
+        result = replace(found, limit=round(limit, 1))
         self.kept["mistakes"].setdefault(bug.id, {})[asked.name] = asdict(result)
         self._save()
         click.echo(f"{bug.id:<5} {asked.name:<5} {result.text(asked.runs)} {result.invariant}")

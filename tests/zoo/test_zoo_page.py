@@ -111,6 +111,18 @@ def test_a_mistake_is_measured_again_only_when_its_sources_have_changed(
         assert measurement.of(bug, "0").found == number
 
 
+def test_a_search_that_its_time_cut_short_is_made_again_with_more_time(
+    maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zoo.json"
+    monkeypatch.setattr(maker, "sources_of", lambda _: "same")
+    for limit, runs, expected in ((5.0, 16, 16), (5.0, 32, 16), (30.0, 64, 64)):
+        monkeypatch.setattr(maker, "search_for", lambda *_, n=runs, **__: maker.Measured(n, cut=True))
+        measurement = maker.Measurement(600.0, limit, 1, file)
+        measurement.measure(BUGS["PX1"])
+        assert measurement.of(BUGS["PX1"], "0").runs == expected
+
+
 def test_the_sources_of_a_search_are_those_that_may_change_its_verdict() -> None:
     raft, paxos = (
         {file.relative_to(ROOT).as_posix() for file in files_of(BUGS[name])} for name in ("RF3", "PX1")
