@@ -89,22 +89,14 @@ def pause_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault
 def old_messages(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A few messages of some class, or copies of them, arrive late: after a change of leader, a crash or a restart, or
     after about two detection times."""
-    for _ in range(1 + stream.below(3)):
-        of_class, at, count = (
-            stream.choice(setting.messages),
-            moment(setting, stream),
-            stream.choice((1, 2, 4, None)),
-        )
+    for _ in range(log_uniform(stream, 5)):
+        at, count = moment(setting, stream), stream.choice((1, 2, 4, None))
         src, dst = stream.choice(((None, None), ("leader", None), ("random", None), (None, "random")))
-        yield Hold(
-            of_class,
-            at=at,
-            until=_late(setting, stream, at),
-            src=src,
-            dst=dst,
-            count=count,
-            copies=stream.chance(0.4),
-        )
+        until, copies = _late(setting, stream, at), stream.chance(0.4)
+        # An old burst: a few of all that one member sent, or was sent, or of all.
+        kinds = setting.messages if stream.chance(0.2) else (stream.choice(setting.messages),)
+        for of_class in kinds:
+            yield Hold(of_class, at=at, until=until, src=src, dst=dst, count=count, copies=copies)
 
 
 def _late(setting: Circumstances, stream: Stream, at: float) -> When:

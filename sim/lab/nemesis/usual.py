@@ -208,6 +208,13 @@ def bad_links(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     yield Flaky(stream.choice(("leader", "random")), at=at, duration=duration, **stream.choice(how))  # type: ignore[arg-type]
 
 
+@kind(Flaky, never=has_few_members(3))
+def far_member(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """One member is far away, or its links are bad, for the whole storm: most quorums are without it."""
+    how: tuple[dict[str, float], ...] = ({"delay": 0.03}, {"delay": setting.detection / 4}, {"loss": 0.5})
+    yield Flaky(stream.choice(setting.names), at=0.1, **stream.choice(how))  # type: ignore[arg-type]
+
+
 @kind(Slow)
 def slow_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """The leader's cores are slow."""
