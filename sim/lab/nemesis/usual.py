@@ -212,7 +212,7 @@ def bad_links(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
 def far_member(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """One member is far away, or its links are bad, for the whole storm: most quorums are without it."""
     how: tuple[dict[str, float], ...] = ({"delay": 0.03}, {"delay": setting.detection / 4}, {"loss": 0.5})
-    yield Flaky(stream.choice(setting.names), at=0.1, **stream.choice(how))  # type: ignore[arg-type]
+    yield Flaky(stream.choice(setting.names), at=_start(setting), **stream.choice(how))  # type: ignore[arg-type]
 
 
 @kind(Slow)
