@@ -23,8 +23,8 @@ class Succession(Fault):
 
     A schedule such as that of figure 8 of the Raft paper needs leadership to move from A to B and back to A, while
     entries are on a part of the members. So there are ``turns``, from ``at`` (seconds, or a trigger) on. In each, one
-    member, the candidate, reaches just a majority, and these members reach nobody but the candidate: of five members no
-    other can be elected. The leader of the turn before goes on with those that are left, or alone. A turn is over
+    member, the candidate, reaches just a majority, and these members reach only the candidate: of five members no other
+    can be elected. The leader of the turn before goes on with those that are left, or alone. A turn is over
     a short time after its candidate leads, or after ``patience`` seconds. Who is the candidate, and who is in its
     majority, is drawn; often it is the candidate of the turn before the last one, or one of those that elected the last
     leader. Clients reach all members.

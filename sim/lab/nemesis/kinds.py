@@ -100,7 +100,7 @@ def log_uniform(stream: Stream, most: int) -> int:
 
 
 def others_of(setting: Circumstances, stream: Stream) -> tuple[str, ...]:
-    """From whom a member is cut off whose clients still reach it: from the replicas, and in half of the cases from the
+    """The nodes from which a member is cut off, while its clients reach it: the replicas, and in half of the cases the
     services, too, which then replace it."""
     return setting.names + (setting.services if stream.chance(0.5) else ())
 

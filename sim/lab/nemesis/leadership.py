@@ -1,4 +1,4 @@
-"""Kinds of faults that trouble whoever leads: one leader after the other, with several faults that overlap."""
+"""Kinds of faults that trouble the member that leads: one leader after the other, with several faults that overlap."""
 
 from __future__ import annotations
 
