@@ -26,7 +26,6 @@ from sim.lab import Simulation, draw_storm, run_storm
 from sim.protocols import BasicRaft, ChainReplication, Craq, PrimaryBackup, Raft, ViewstampedReplication
 from sim.protocols.membership.views.service import LEASE
 from sim.system import System
-from sim.workload import ClosedLoop, UniformKeys
 
 
 def drawn(system: System, kind: type) -> list[Any]:
@@ -159,9 +158,9 @@ def test_a_system_that_counts_on_clocks_without_saying_so_is_found_out() -> None
             ClockJump("n1", at=0.5, drift=-slow),
             Partition((("n1",), ("n0", "n2", "master")), at=2.0, duration=5.0),
         )
-        for seed in (0, 1):
-            drawn = draw_storm(system, seed, length=8.0, options=False)
-            load = ClosedLoop(clients=4, think=0.02, keys=UniformKeys(3))
-            storm = dataclasses.replace(drawn, faults=faults, workload=load)
-            run = run_storm(storm, seed)
-            assert (run.violation and run.violation.invariant) == invariant
+        broken = set()
+        for seed in range(4):
+            storm = draw_storm(system, seed, length=4.0, clients=8, keys=1, options=False)
+            run = run_storm(dataclasses.replace(storm, faults=faults), seed)
+            broken.add(run.violation and run.violation.invariant)
+        assert broken - {None} == ({invariant} - {None})
