@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PINS   := requirements-test.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly validate lint bench gallery docs docs-links clean
+.PHONY: help venv demo test nightly validate lint bench gallery notebooks docs docs-links clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(VENV)/.ready-dev  ## measure speed beside what people would use instead
 
 gallery: $(VENV)/.ready-dev  ## tell every story in full; pictures and conclusions go to docs/gallery.md
 	$(BIN)/python docs/make_gallery.py
+
+notebooks: $(VENV)/.ready-dev  ## execute the notebooks; what they show is written into them
+	$(BIN)/python notebooks/make_notebooks.py
 
 docs: $(VENV)/.ready-docs  ## build the docs site in docs/_build/html; a warning or a dead link inside is an error
 	$(BIN)/sphinx-build -c docs -W --keep-going -q . docs/_build/html

@@ -115,22 +115,30 @@ def html_of(blocks: Sequence[Block]) -> str:
 
 def _paragraph(text: str) -> str:
     lines = text.split("\n")
-    shown, more = _cut(lines, "line")
-    told = "\n".join(shown)
-    if len(told) > _MOST_LETTERS and len(shown) == 1:
-        told, more = told[:_MOST_LETTERS], f"… {len(told) - _MOST_LETTERS:,} more letters"
-    if len(shown) == 1:
-        return f"<p>{escape(told)}{_note(more)}</p>"
-    if "  " not in told:  # prose
-        return f'<p style="white-space:pre-line">{escape(told)}</p>{_note(more)}'
+    if len(lines) > MOST_ROWS_SHOWN:
+        return "".join(map(_paragraph, _without_middle(lines)))
+    if len(lines) == 1:
+        more = len(text) - _MOST_LETTERS
+        note = _note(f"… {more:,} more letters") if more > 0 else ""
+        return f"<p>{escape(text[:_MOST_LETTERS])}{note}</p>"
+    if "  " not in text:  # prose
+        return f'<p style="white-space:pre-line">{escape(text)}</p>'
     style = "white-space:pre;overflow-x:auto;color:inherit;background:none"
-    return f'<pre style="{style}">{escape(told)}</pre>{_note(more)}'
+    return f'<pre style="{style}">{escape(text)}</pre>'
+
+
+def _without_middle(lines: Sequence[str]) -> tuple[str, str, str]:
+    """Beginning and end of a long text: a story ends with what broke."""
+    last = MOST_ROWS_SHOWN // 3
+    first = MOST_ROWS_SHOWN - last
+    between = f"… {len(lines) - MOST_ROWS_SHOWN:,} more lines …"
+    return "\n".join(lines[:first]), between, "\n".join(lines[-last:])
 
 
 def _table(table: TextTable) -> str:
     heads = [_cell("th", head, numbers) for head, _, numbers in table.columns]
     cells = zip(*(column for _, column, _ in table.columns), strict=True)
-    rows, more = _cut(list(cells), "row")
+    rows, more = _cut(list(cells))
     numeric = [numbers for *_, numbers in table.columns]
     body = "".join(
         f"<tr>{''.join(_cell('td', cell, n) for cell, n in zip(row, numeric, strict=True))}</tr>"
@@ -148,11 +156,11 @@ def _cell(kind: str, text: str, numbers: bool) -> str:
     return f'<{kind} style="text-align:{side};white-space:nowrap">{escape(text.strip())}</{kind}>'
 
 
-def _cut(rows: Sequence[Any], what: str) -> tuple[Sequence[Any], str]:
+def _cut(rows: Sequence[Any]) -> tuple[Sequence[Any], str]:
     more = len(rows) - MOST_ROWS_SHOWN
     if more <= 0:
         return rows, ""
-    return rows[:MOST_ROWS_SHOWN], f"… {more:,} more {what}{'s' * (more > 1)}"
+    return rows[:MOST_ROWS_SHOWN], f"… {more:,} more row{'s' * (more > 1)}"
 
 
 def _note(text: str) -> str:

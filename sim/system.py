@@ -278,17 +278,25 @@ class System(Value):
 
     def _repr_html_(self) -> str:
         claim = f"It claims to be {self.consistency}." if self.consistency else "It claims no consistency."
-        fields = [f for f in dataclasses.fields(self) if f.init and f.repr]
-        changed = [
-            (f.name, plain_repr(value)) for f in fields if (value := getattr(self, f.name)) != default_of(f)
-        ]
+        settings_now = self.shown_settings()
+        changed = [(name, plain_repr(value)) for name, value, usual in settings_now if value != usual]
         settings: list[Block] = []
         if changed:
             names, values = zip(*changed, strict=True)
             settings.append(TextTable([("setting", names, False), ("value", values, False)]))
-        usual = [f.name for f in fields if f.name not in dict(changed)]
+        usual = [name for name, *_ in settings_now if name not in dict(changed)]
         left = [f"Left at their defaults: {', '.join(usual)}."] if usual else []
         return html_of([self.label, claim, *settings, *left])
+
+    @property
+    def kind_name(self) -> str:
+        """What kind of system it is: the name of its class."""
+        return type(self).__name__
+
+    def shown_settings(self) -> list[tuple[str, Any, Any]]:
+        """Its settings for people: name, value, default."""
+        fields = [f for f in dataclasses.fields(self) if f.init and f.repr]
+        return [(f.name, getattr(self, f.name), default_of(f)) for f in fields]
 
     @property
     def label(self) -> str:

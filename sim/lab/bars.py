@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -26,8 +27,11 @@ def in_notebook() -> bool:
 
 
 def _tqdm() -> Any:
-    """The bar for this terminal or notebook; in a notebook without widgets one made of text, without a warning."""
-    if in_notebook() and find_spec("ipywidgets") is None:
+    """The bar for this terminal or notebook; in a notebook without widgets one made of text, without a warning.
+
+    A bar of text obeys the variable TQDM_DISABLE; a bar of widgets does not, so that there is none where it is set.
+    """
+    if in_notebook() and (find_spec("ipywidgets") is None or os.environ.get("TQDM_DISABLE")):
         return import_module("tqdm").tqdm
     return import_module("tqdm.auto").tqdm
 

@@ -50,9 +50,9 @@ def words(name: str) -> str:
 
 
 def _kind(system: System) -> str:
-    """The name of a system's class in words. A subclass does not inherit the title of its base."""
+    """The kind of a system in words. A subclass does not inherit the title of its base."""
     title = vars(type(system)).get("title", "")
-    return str(title) or words(type(system).__name__)
+    return str(title) or words(system.kind_name)
 
 
 def _seconds(value: float) -> str:
@@ -104,16 +104,12 @@ def _phrase(name: str, value: Any, exact: bool = False) -> str:
 
 
 def _settings(system: System) -> dict[str, Any]:
-    return {
-        f.name: getattr(system, f.name)
-        for f in dataclasses.fields(system)
-        if f.init and f.repr and f.name not in _NEVER
-    }
+    return {name: value for name, value, _ in system.shown_settings() if name not in _NEVER}
 
 
 def _shown(system: System) -> set[str]:
     """The settings that differ from their defaults, and those that the label always shows."""
-    unusual = {f.name for f in _unusual(system)} - _NEVER
+    unusual = {name for name, value, usual in system.shown_settings() if not same(value, usual)} - _NEVER
     return unusual | (set(system.label_fields) & set(_settings(system)))
 
 
@@ -149,14 +145,21 @@ def label_all(systems: Sequence[System]) -> Labels:
 
 
 def _contested(index: int, systems: Sequence[System], settings: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The settings in which a system differs from others of its class, without options that are off."""
+    """The settings in which a system differs from others of its kind, without options that are off."""
     mine = settings[index]
-    rivals = [s for s, other in zip(settings, systems, strict=True) if type(other) is type(systems[index])]
+    rivals = [s for s, other in zip(settings, systems, strict=True) if _are_rivals(other, systems[index])]
     return {
         name
         for name, value in mine.items()
-        if value is not None and value is not False and any(not same(value, r[name]) for r in rivals)
+        if value is not None
+        and value is not False
+        and any(name not in rival or not same(value, rival[name]) for rival in rivals)
     }
+
+
+def _are_rivals(one: System, other: System) -> bool:
+    """Whether two systems are of one kind, so that only settings tell them apart."""
+    return type(one) is type(other) and one.kind_name == other.kind_name
 
 
 def _common(settings: Sequence[Mapping[str, Any]], shown: Sequence[set[str]]) -> dict[str, Any]:
@@ -180,7 +183,8 @@ def _texts(
             plain = _phrase(name, mine[name])
             # Different values with the same short text are written out in full.
             alike = any(
-                type(other) is type(systems[index])
+                _are_rivals(other, systems[index])
+                and name in s
                 and not same(mine[name], s[name])
                 and _phrase(name, s[name]) == plain
                 for other, s in zip(systems, settings, strict=True)

@@ -94,6 +94,16 @@ class NodeSystem(System):
         return self.promises
 
     @property
+    def kind_name(self) -> str:
+        """The name of the node class."""
+        return self.node_class.__name__
+
+    def shown_settings(self) -> list[tuple[str, Any, Any]]:
+        """Those of a system, and the options; these have no default."""
+        held = [setting for setting in super().shown_settings() if setting[0] in _FIELDS]
+        return held + [(name, value, _NO_DEFAULT) for name, value in self.options]
+
+    @property
     def label(self) -> str:
         """The node class and its settings."""
         shown = "".join(f", {name}={getattr(value, '__name__', value)}" for name, value in self.options)
@@ -102,6 +112,7 @@ class NodeSystem(System):
 
 
 _FIELDS = ("nodes", "heartbeat", "detection", "unsafe")
+_NO_DEFAULT = object()
 
 
 def system_of(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
+import tqdm
 
 from sim import Scenario
 from sim.faults import Fault
@@ -59,6 +60,15 @@ def test_a_long_run_shows_simulated_time_in_a_notebook(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
     monkeypatch.setattr(bars, "find_spec", lambda _: None)  # no widgets there: a bar of text, and no warning
     assert "/3.0 s simulated" in shown(monkeypatch, io.StringIO())
+
+
+def test_a_notebook_shows_no_bar_where_tqdm_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
+    monkeypatch.setattr(bars, "find_spec", lambda _: object())  # widgets are there; their bars do not obey
+    assert bars._tqdm() is not tqdm.tqdm
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert bars._tqdm() is tqdm.tqdm
 
 
 @pytest.mark.nightly

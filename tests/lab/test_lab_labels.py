@@ -19,6 +19,7 @@ from sim.lab.seeds import seed_list
 from sim.network import constant
 from sim.protocols import Dynamo, MultiPaxos, Paxos, PrimaryBackup, Raft
 from sim.protocols.balancing import Balanced, BalancedStore, LeastConnections, PowerOfChoices, Random
+from sim.protocols.replica import Replica
 from sim.workload import OpenLoop
 
 SYSTEMS = [
@@ -150,6 +151,36 @@ def test_distinct_systems_get_distinct_labels_and_equal_ones_are_refused(systems
     else:
         labels = label_all(systems).each
         assert len(set(labels)) == len(systems)
+
+
+class Store(Replica):
+    """A node of a first protocol, with two settings."""
+
+    def order(self, command: Any) -> None:
+        self.cluster_setting = (self.settings.quorum, self.settings.hurry)
+
+
+class Depot(Replica):
+    """Another one."""
+
+    def order(self, command: Any) -> None:
+        self.cluster_setting = self.settings.quorum
+
+
+def test_a_system_made_of_a_node_class_has_its_name_and_its_settings_in_labels() -> None:
+    store = System.of(Store, consistency="linearizable", quorum=2)
+    assert label_all([store, Raft(nodes=3)]).each == ("Store, quorum 2", "Raft")
+    assert label_all([store, System.of(Depot, quorum=2)]).each == ("Store", "Depot")
+    settings = [{"quorum": 2}, {"quorum": 3}, {"quorum": 2, "hurry": True}, {"quorum": 2, "nodes": 5}]
+    assert label_all([System.of(Store, **given) for given in settings]).each == (  # type: ignore[arg-type]
+        "Store, 3 nodes, quorum 2",
+        "Store, 3 nodes, quorum 3",
+        "Store, 3 nodes, quorum 2, hurry",
+        "Store, 5 nodes, quorum 2",
+    )
+    shown = store._repr_html_()
+    assert "quorum" in shown
+    assert "node_class" not in shown
 
 
 def test_a_subclass_does_not_pass_for_its_base() -> None:

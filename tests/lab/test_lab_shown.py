@@ -205,7 +205,9 @@ def test_a_long_table_or_text_is_cut_and_says_so() -> None:
     assert f"r{MOST_ROWS_SHOWN - 1}" in table.words
     assert f"r{MOST_ROWS_SHOWN}" not in table.words
     assert table.words[-4:] == ["…", "5", "more", "rows"]
-    assert read(html_of(["\n".join(rows)])).words[-4:] == ["…", "5", "more", "lines"]
+    text = read(html_of(["\n".join(rows)])).words
+    assert " ".join(text[39:46]) == "r39 … 5 more lines … r45", "a story ends with what broke"
+    assert text[-1] == rows[-1]
     assert read(html_of(["x" * 10_000])).words[-4:] == ["…", "6,000", "more", "letters"]
     assert "more" not in read(html_of([TextTable([("row", rows[:MOST_ROWS_SHOWN], False)])])).words
 
