@@ -16,6 +16,7 @@ __all__ = [
     "MOST_ROWS_SHOWN",
     "Block",
     "Displayed",
+    "Folded",
     "TextTable",
     "html_of",
     "plain_repr",
@@ -45,7 +46,19 @@ class TextTable:
         return "\n".join([*([self.title] if self.title else []), *lines])
 
 
-Block = str | TextTable
+@dataclass(frozen=True)
+class Folded:
+    """A text for those who look for it: ``title`` alone, in HTML, until it is unfolded."""
+
+    title: str
+    rest: str
+
+    def text(self) -> str:
+        """Title and text as a sentence."""
+        return f"{self.title}: {self.rest}"
+
+
+Block = str | TextTable | Folded
 
 
 class Displayed:
@@ -109,8 +122,15 @@ def text_lines(
 
 def html_of(blocks: Sequence[Block]) -> str:
     """Paragraphs and tables as HTML."""
-    parts = [_table(block) if isinstance(block, TextTable) else _paragraph(block) for block in blocks]
-    return f"<div>{''.join(parts)}</div>"
+    return f"<div>{''.join(map(_block, blocks))}</div>"
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, TextTable):
+        return _table(block)
+    if isinstance(block, Folded):
+        return f"<details><summary>{escape(block.title)}:</summary>{_paragraph(block.rest)}</details>"
+    return _paragraph(block)
 
 
 def _paragraph(text: str) -> str:

@@ -14,7 +14,7 @@ from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
-from sim.display import Block, TextTable, html_of, plain_repr
+from sim.display import Block, Folded, TextTable, html_of, plain_repr
 from sim.refusals import refuse_shared_state
 from sim.settings import MOST_MEMBERS, Seconds, Value
 from sim.values import is_message
@@ -285,7 +285,7 @@ class System(Value):
             names, values = zip(*changed, strict=True)
             settings.append(TextTable([("setting", names, False), ("value", values, False)]))
         usual = [name for name, *_ in settings_now if name not in dict(changed)]
-        left = [f"Left at their defaults: {', '.join(usual)}."] if usual else []
+        left = [Folded("Left at their defaults", f"{', '.join(usual)}.")] if usual else []
         return html_of([self.label, claim, *settings, *left])
 
     @property

@@ -21,7 +21,10 @@ from sim.workload import ClosedLoop, NoLoad, OpenLoop, Trace
 from sim.workload.load import Mixed, Workload
 from sim.written.commented import defaults_of
 
-__all__ = ["sentences"]
+__all__ = ["LEFT", "sentences"]
+
+LEFT = "Left at their defaults"
+"""How the last paragraph begins."""
 
 _MOST = 12  # names that are listed one by one
 
@@ -245,7 +248,7 @@ def _defaults(scenario: Scenario) -> str:
         ("clients' retry", scenario.retry),
     ]
     lines = [f"{what}: {', '.join(usual)}" for what, part in parts if (usual := defaults_of(part))]
-    return f"Left at their defaults: {'; '.join(lines)}."
+    return f"{LEFT}: {'; '.join(lines)}."
 
 
 # Words

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.arguments import checked_but, checked_methods
 from sim.cluster import Disk, Machine, Tracing
-from sim.display import html_of
+from sim.display import Folded, html_of
 from sim.faults import Fault
 from sim.lab.application_model import application_of
 from sim.lab.fault_checks import check_faults
@@ -189,9 +189,10 @@ class Scenario(Value):
         return "\n".join(sentences(self))
 
     def _repr_html_(self) -> str:
-        from sim.lab.described import sentences
+        from sim.lab.described import LEFT, sentences
 
-        return html_of(sentences(self))
+        *told, last = sentences(self)
+        return html_of([*told, Folded(LEFT, last.removeprefix(f"{LEFT}: "))])
 
     def __getstate__(self) -> dict[str, Any]:
         # Only the fields: another process derives the other values again.

@@ -178,7 +178,20 @@ def test_a_result_shows_itself_in_words_and_in_html_alike(kind: type) -> None:
     shown = read(value._repr_html_())
     assert shown.words == words(said(value))
     assert shown.words
-    assert shown.tags.keys() <= {"div", "p", "pre", "em", "table", "thead", "tbody", "tr", "th", "td"}
+    assert shown.tags.keys() <= {
+        "div",
+        "p",
+        "pre",
+        "em",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+    }
     assert len(value._repr_html_()) < 20_000
 
 
