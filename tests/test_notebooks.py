@@ -131,7 +131,8 @@ def test_the_code_of_a_notebook_is_short_and_can_be_read(path: Path) -> None:
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?")
 _NO_FIGURE = re.compile(
-    r"`[^`]*`|\]\([^)]*\)|(?:\b[A-Z]\w*\*?|\bal\.),? \(?(?:19|20)\d\d\b|\b(?:section|figure|rule|phase|[Pp]lace) [\d.]+|^#.*$",
+    r"`[^`]*`|\]\([^)]*\)|(?:\b[A-Z]\w*\*?|\bal\.),? \(?(?:19|20)\d\d\b"
+    r"|\b(?:section|figure|rule|phase|[Pp]lace) [\d.]+|^#.*$",
     re.MULTILINE,
 )
 
