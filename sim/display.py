@@ -58,7 +58,7 @@ class Folded:
         return f"{self.title}: {self.rest}"
 
 
-Block = str | TextTable | Folded
+Block = str | TextTable
 
 
 class Displayed:
@@ -120,12 +120,12 @@ def text_lines(
 # HTML
 
 
-def html_of(blocks: Sequence[Block]) -> str:
+def html_of(blocks: Sequence[Block | Folded]) -> str:
     """Paragraphs and tables as HTML."""
     return f"<div>{''.join(map(_block, blocks))}</div>"
 
 
-def _block(block: Block) -> str:
+def _block(block: Block | Folded) -> str:
     if isinstance(block, TextTable):
         return _table(block)
     if isinstance(block, Folded):
