@@ -9,12 +9,13 @@ from typing import ClassVar
 from sim.faults.fault import Fault, Play, World, begin
 from sim.faults.shapes import Links, broken
 from sim.faults.when import When
-from sim.kernel import BranchingStream, Stream
+from sim.kernel import BranchingStream, Stream, delay_until
 from sim.settings import Count, Seconds, Wait
 
 __all__ = ["Succession"]
 
 _LOOK = 0.005  # seconds between two looks at who leads
+_BETWEEN = 1e-6  # seconds between two turns: no end and begin at one instant
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,20 @@ class Succession(Fault):
             label = f"Succession {','.join(turns[-1])}"
             linger = stream.exponential(self.linger) if self.linger else 0.0
             world.cut(pairs, label)
-            yield from self._wait(world, turns[-1][0])
-            yield world.env.timeout(linger)
+            yield from self._wait(world, turns[-1][0], linger)
             world.heal(pairs, label)
+            yield world.env.timeout(_BETWEEN)
 
-    def _wait(self, world: World, candidate: str) -> Play:
-        """Until the candidate leads, or the patience is over."""
-        end = world.env.now + self.patience
-        while world.find("leader") != (candidate,) and world.env.now < end:
-            yield world.env.timeout(_LOOK)
+    def _wait(self, world: World, candidate: str, linger: float) -> Play:
+        """Until the candidate leads, or the patience is over, and ``linger`` seconds more.
+
+        Each time is the start plus a delay, so that a strike can do the same at the same time.
+        """
+        start, after = world.env.now, 0.0
+        while world.find("leader") != (candidate,) and after < self.patience:
+            after += _LOOK
+            yield world.env.timeout(delay_until(world.env.now, start + after))
+        yield world.env.timeout(delay_until(world.env.now, start + (after + linger)))
 
 
 def _drawn(names: Sequence[str], turns: Sequence[tuple[str, ...]], stream: Stream) -> tuple[str, ...]:

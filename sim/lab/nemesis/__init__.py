@@ -73,7 +73,8 @@ def drawn_faults(setting: Circumstances, streams: Streams) -> tuple[Fault, ...]:
 
 
 def _faults_of(one: FaultKind, setting: Circumstances, streams: Streams) -> list[Fault]:
-    faults = list(one.draw(setting, streams[f"nemesis/{one.name}"]))
+    drawn = one.draw(setting, streams[f"nemesis/{one.name}"])
+    faults = [fault for fault in drawn if fault.begins < setting.seconds]  # a scenario refuses the others
     numbers = [f" {k}" if len(faults) > 1 else "" for k in range(len(faults))]
     return [
         dataclasses.replace(fault, name=f"{one.name}{number}")

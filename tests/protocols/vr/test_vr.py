@@ -97,7 +97,7 @@ def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: fl
 def test_storms_crash_replicas_that_then_recover_and_views_change() -> None:
     run = run_storm(draw_storm(ViewstampedReplication(nodes=5), 1), 1)
     roles = [detail["role"] for detail in run.events[run.events["event"] == "role"]["detail"]]
-    assert roles.count("recovering") > 3
+    assert roles.count("recovering") >= 3
     assert roles.count("primary") > 3
 
 
