@@ -163,6 +163,8 @@ def check_types(settings: Any) -> None:
     cls: Any = type(settings)
     for name, hint in hints(cls):
         value = getattr(settings, name)
+        if _fits_by_class(hint, value.__class__):
+            continue
         kept = check_type(cls.__name__, name, value, hint)
         if kept is not value:
             object.__setattr__(settings, name, kept)
@@ -181,6 +183,17 @@ def check_type(owner: str, name: str, value: Any, hint: Any) -> Any:
 def hints(cls: type) -> tuple[tuple[str, Any], ...]:
     """The (name, resolved annotation) pairs of the fields that the constructor takes."""
     return tuple((f.name, _resolved(cls, f)) for f in dataclasses.fields(cls) if f.init)
+
+
+@cache
+def _fits_by_class(hint: Any, kind: type) -> bool:
+    """Whether all instances of ``kind`` fit the annotation as they are: looked up, where `_fitted` works it out."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits_by_class(option, kind) for option in get_args(hint))
+    if hint is None or hint is Any:
+        return hint is Any or kind is NoneType
+    decides = type(hint) is type and hint not in (float, int)  # no metaclass, no protocol has its own idea of instances
+    return decides and issubclass(kind, hint) and not issubclass(kind, type)
 
 
 def _resolved(cls: type, field: dataclasses.Field[Any]) -> Any:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Examples are drawn from the test's own source, so a red test is red again; the nightly tests explore.
 settings.register_profile(
     "repeatable",
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,

@@ -218,7 +218,7 @@ TIMES = st.floats(0.0, 1e6, allow_subnormal=False)
 
 
 @given(LEVELS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_percentile_table_gives_its_own_percentiles_back(levels, data):
     times = sorted(data.draw(st.lists(TIMES, min_size=len(levels), max_size=len(levels))))
     table = dict(zip(sorted(levels), times, strict=True))
@@ -247,7 +247,7 @@ def test_empirical_draws_its_samples_equally_often():
 
 
 @given(st.lists(st.floats(0.0, 1e3), min_size=1, max_size=30), st.floats(0.0, 1.0))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_empirical_quantiles_are_those_of_the_step_function(samples, q):
     expected = np.quantile(samples, q, method="inverted_cdf")
     measured = Empirical(tuple(samples)).quantile(q)

@@ -62,21 +62,21 @@ def _events(node_class: Any) -> frozenset[str]:
     ]
     packages = dict.fromkeys(_package(base.__module__) for base in bases)
     modules = [m for name, m in list(sys.modules.items()) if _package(name) in packages]
-    return frozenset(text for module in modules for text in _texts(module))
+    return frozenset().union(*(_texts_of(module) for module in modules))
 
 
 @cache
 def recorded_events(node_class: Any) -> frozenset[str]:
     """The names of the events that the code of a node class, its bases and its parts records as constants."""
-    return frozenset(
-        name
-        for cls in _with_parts(node_class)
-        for base in cls.__mro__
-        if base not in (Node, Part, object)
-        for member in vars(base).values()
-        for code in _codes(member)
-        for name in _recorded(code)
-    )
+    bases = [base for cls in _with_parts(node_class) for base in cls.__mro__]
+    return frozenset().union(*(_recorded_by(base) for base in bases if base not in (Node, Part, object)))
+
+
+@cache  # a system with options makes many classes of the same few bases
+def _recorded_by(base: type) -> frozenset[str]:
+    """Those that the code in one class itself records."""
+    codes = [code for member in vars(base).values() for code in _codes(member)]
+    return frozenset(name for code in codes for name in _recorded(code))
 
 
 def _recorded(code: CodeType) -> Iterator[str]:
@@ -100,6 +100,17 @@ def _codes(member: Any) -> Iterator[CodeType]:
 
 def _package(module: str) -> str:
     return module.rpartition(".")[0] or module
+
+
+def _texts_of(module: Any) -> frozenset[str]:
+    """The texts in the code of a module. Those of the library are looked for once: a user's may be loaded again."""
+    ours = module.__name__.partition(".")[0] == "sim"
+    return _texts_of_ours(module) if ours else frozenset(_texts(module))
+
+
+@cache
+def _texts_of_ours(module: Any) -> frozenset[str]:
+    return frozenset(_texts(module))
 
 
 def _texts(module: Any) -> Iterator[str]:

@@ -99,6 +99,8 @@ def _plain(value: Any, hint: Any, at: _Place) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else {_CLASS: "float", "of": repr(value)}
     if type(value) is tuple:
+        if all(map(_is_written_number, value)):  # samples are many, and no annotation changes how they are written
+            return list(value)
         return [_plain(item, item_hint(hint, i), at.item(i)) for i, item in enumerate(value)]
     if isinstance(value, Mapping):
         return _mapping(value, hint, at)
@@ -111,6 +113,11 @@ def _plain(value: Any, hint: Any, at: _Place) -> Any:
     if not isinstance(value, type) and has_table(type(value)):
         return _table(value, hint, at)
     raise at.refused(f"{shown(value)} has no written form")
+
+
+def _is_written_number(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or (kind is float and math.isfinite(value))
 
 
 def _text(value: str, at: _Place) -> str:

@@ -101,7 +101,7 @@ def test_keys_are_judged_apart_and_counters_not_at_all() -> None:
     ),
     st.booleans(),
 )
-@settings(max_examples=200)
+@settings(max_examples=50)
 def test_a_store_that_loses_nothing_is_never_accused_and_one_that_forgets_its_last_write_is_caught(
     made: list[tuple[int, int, int, str]], forget: bool
 ) -> None:

@@ -233,7 +233,7 @@ def test_an_outage_shows_in_the_bin_in_which_its_victim_called() -> None:
     st.sampled_from([0.1, 0.3, 1.0, 2.5, 20.0]),
     st.sampled_from([0.0, 0.7, 3.0]),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_bins_of_a_timeline_hold_every_operation_of_the_window_once(
     calls: list[tuple[float, float]], width: float, warmup: float
 ) -> None:

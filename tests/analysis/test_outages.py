@@ -111,7 +111,7 @@ HALVES = st.integers(0, 40).map(lambda n: n / 2)
     ),
     st.lists(HALVES, min_size=1, max_size=3),
 )
-@settings(max_examples=120)
+@settings(max_examples=40)
 def test_it_is_the_longest_wait_for_an_ok_of_any_client_after_the_first_fault(
     rows: list[tuple[float, float, str]], faults: list[float]
 ) -> None:

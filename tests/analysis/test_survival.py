@@ -16,7 +16,7 @@ TIMES = st.lists(st.integers(0, 12).map(lambda n: n / 4), min_size=1, max_size=4
 
 
 @given(TIMES, st.floats(0.001, 1.0))
-@settings(max_examples=200)
+@settings(max_examples=50)
 def test_without_unanswered_operations_it_is_the_empirical_distribution(times: list[float], q: float) -> None:
     found = survival(times, [True] * len(times))
     quantile = found.quantile(q)
@@ -27,7 +27,7 @@ def test_without_unanswered_operations_it_is_the_empirical_distribution(times: l
 
 
 @given(st.lists(st.tuples(st.integers(0, 12).map(lambda n: n / 4), st.booleans()), min_size=1, max_size=40))
-@settings(max_examples=200)
+@settings(max_examples=50)
 def test_it_agrees_with_scipy(watched: list[tuple[float, bool]]) -> None:
     times, seen = zip(*watched, strict=True)
     found = survival(times, seen)

@@ -99,7 +99,7 @@ def play(env: simpy.Environment, program: list[list[tuple[str, int]]], stops: li
     return log
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(program=PROGRAMS, stops=st.lists(st.integers(1, 12), max_size=3))
 def test_random_programs_run_as_on_simpy(program: list[list[tuple[str, int]]], stops: list[int]) -> None:
     assert play(Environment(), program, stops) == play(simpy.Environment(), program, stops)
@@ -308,7 +308,7 @@ def test_times_keep_the_type_they_are_given_in(env: Environment) -> None:
 # --- The light path ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(times=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=30))
 def test_plain_calls_and_events_keep_one_order_time_then_scheduling(times: list[tuple[int, bool]]) -> None:
     env = Environment()

@@ -28,7 +28,7 @@ def rest(sample: np.ndarray, expected: float, deviation: float) -> float:
 # --- Addresses --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**80), wanted=ADDRESSES, others=st.lists(ADDRESSES, max_size=5))
 def test_a_stream_does_not_depend_on_what_else_is_drawn(seed: int, wanted: str, others: list[str]) -> None:
     alone = draw(Streams(seed), wanted)
@@ -192,7 +192,7 @@ class Highest:
         return np.full(size, 1 - 2.0**-53)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(n=st.integers(1, 2**53))
 def test_the_largest_draw_is_still_below(n: int) -> None:
     assert Stream(Highest()).below(n) == n - 1  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def test_an_integer_below_nothing_is_refused_with_the_bound(n: int) -> None:
         Streams(1)["a"].below(n)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(items=st.lists(st.integers(), unique=True, max_size=10), seed=st.integers(0, 99), data=st.data())
 def test_samples_and_shuffles_neither_lose_nor_invent(
     items: list[int], seed: int, data: st.DataObject

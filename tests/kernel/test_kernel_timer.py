@@ -131,7 +131,7 @@ def test_a_deadline_in_the_past_or_never_is_refused_and_changes_nothing(
     assert fired == [2]
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(
     commands=st.lists(
         st.tuples(st.integers(0, 20), st.one_of(st.none(), st.integers(0, 10))),

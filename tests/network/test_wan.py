@@ -347,7 +347,7 @@ def measured(draw):
 
 
 @given(measured())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_table_is_fitted_within_the_bounds(row):
     mean, percentiles = row
     fit = fit_one_way(mean, percentiles)

@@ -109,7 +109,7 @@ def changes(value: Any) -> list[Callable[[Any], None]]:
     return found + [change for item in inner for change in changes(item)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(messages, st.data())
 def test_a_change_after_sending_is_caught_exactly_as_by_the_full_walk(sent: Any, data: st.DataObject) -> None:
     picture, digest = Picture(sent), digest_of(sent)

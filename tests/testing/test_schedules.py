@@ -32,7 +32,7 @@ def test_a_correct_system_withstands_drawn_schedules(system: BasicRaft | Abd) ->
 
 def test_a_mistake_is_found_with_its_story() -> None:
     @given(load=operations(Eager(), most=12))
-    @settings(QUICK, max_examples=60, phases=(Phase.generate, Phase.shrink))
+    @settings(QUICK, max_examples=30, phases=(Phase.generate, Phase.shrink))
     def hold(load: Script) -> None:
         withstand(schedule(Eager(), workload=load))
 

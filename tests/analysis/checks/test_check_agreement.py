@@ -110,13 +110,13 @@ def assert_small(frame: pd.DataFrame, reason: str, rows: list[int], mismatch: bo
         assert check(part, model="cas-register", failed_cas="mismatch" if mismatch else "drop").valid is False
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(registers(unique=True), st.booleans())
 def test_zones_search_and_oracle_agree_where_values_are_unique(frame: pd.DataFrame, mismatch: bool) -> None:
     assert_agreement(frame, mismatch)
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(registers(unique=False), st.booleans())
 def test_search_and_oracle_agree_where_values_repeat(frame: pd.DataFrame, mismatch: bool) -> None:
     assert_agreement(frame, mismatch)

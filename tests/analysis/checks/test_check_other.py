@@ -71,7 +71,7 @@ def one_key(draw: st.DrawFn) -> pd.DataFrame:
     return history(*rows)
 
 
-@examples(80, 2000)
+@examples(30, 2000)
 def test_regular_agrees_with_brute_force(examples: int) -> None:
     @settings(max_examples=examples)
     @given(one_key())

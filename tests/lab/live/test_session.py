@@ -107,7 +107,7 @@ def play(live: Simulation, moves: list[tuple[str, str, int]]) -> None:
             MOVES[verb](live, node, k)
 
 
-@settings(SEARCH, max_examples=40)
+@settings(SEARCH, max_examples=15)
 @given(seed=st.integers(0, 5), moves=SESSIONS)
 def test_the_script_of_a_session_gives_the_same_digest(seed: int, moves: list[tuple[str, str, int]]) -> None:
     live = scenario().start(seed)
@@ -122,7 +122,7 @@ def test_the_script_of_a_session_gives_the_same_digest(seed: int, moves: list[tu
     assert again.script() == live.script()
 
 
-@settings(SEARCH, max_examples=25)
+@settings(SEARCH, max_examples=10)
 @given(before=SESSIONS, after=SESSIONS)
 def test_going_back_finds_the_session_as_it_was_at_that_time(
     before: list[tuple[str, str, int]], after: list[tuple[str, str, int]]

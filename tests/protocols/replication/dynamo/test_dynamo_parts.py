@@ -43,7 +43,7 @@ def play(kind: str, steps: list[tuple[int, int, str]]) -> list[Any]:
 
 
 @given(st.sampled_from(["lww", "siblings"]), Steps, st.permutations([0, 1, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_merging_is_commutative_associative_and_idempotent(
     kind: str, steps: list[tuple[int, int, str]], order: list[int]
 ) -> None:
@@ -58,7 +58,7 @@ def test_merging_is_commutative_associative_and_idempotent(
 
 
 @given(Steps)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_siblings_are_the_writes_that_no_other_has_seen(steps: list[tuple[int, int, str]]) -> None:
     """Against a model that keeps for each write the set of all writes it has seen."""
     seen: list[frozenset[int]] = [frozenset()] * 3  # what each session has seen
@@ -96,7 +96,7 @@ KEYS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=40)
 
 
 @given(st.integers(2, 5), st.integers(1, 4), KEYS, KEYS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_trees_are_equal_iff_their_keys_and_versions_are(
     fanout: int, depth: int, first: list[tuple[int, int]], second: list[tuple[int, int]]
 ) -> None:
