@@ -192,7 +192,10 @@ def _fits_by_class(hint: Any, kind: type) -> bool:
         return any(_fits_by_class(option, kind) for option in get_args(hint))
     if hint is None or hint is Any:
         return hint is Any or kind is NoneType
-    decides = type(hint) is type and hint not in (float, int)  # no metaclass, no protocol has its own idea of instances
+    decides = type(hint) is type and hint not in (
+        float,
+        int,
+    )  # no metaclass, no protocol has its own idea of instances
     return decides and issubclass(kind, hint) and not issubclass(kind, type)
 
 

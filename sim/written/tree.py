@@ -99,7 +99,9 @@ def _plain(value: Any, hint: Any, at: _Place) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else {_CLASS: "float", "of": repr(value)}
     if type(value) is tuple:
-        if all(map(_is_written_number, value)):  # samples are many, and no annotation changes how they are written
+        if all(
+            map(_is_written_number, value)
+        ):  # samples are many, and no annotation changes how they are written
             return list(value)
         return [_plain(item, item_hint(hint, i), at.item(i)) for i, item in enumerate(value)]
     if isinstance(value, Mapping):
