@@ -83,5 +83,5 @@ def _deviations(judged: Sequence[Judged], ax: Axes) -> Axes:
     )
     ax.set_ylim(len(judged) - 0.4, -0.6)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set_xlabel("deviation from the expectation (%); shaded: tolerance; circle: published")
+    ax.set_xlabel("deviation (%); band: tolerance; ring: published")
     return ax

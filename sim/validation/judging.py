@@ -107,12 +107,16 @@ def judge(published: Published, case: Case, samples: Sequence[Figures]) -> list[
     judged = []
     for figure, simulated in estimates(published, case, samples).items():
         said = case.published[figure]
-        wanted = _estimate(expected, figure, f"{published.name}, {case.name}") if expected else None
+        wanted = _estimate(expected, figure, published.name) if figure in expected else None
         tolerance = published.tolerance_of(case, figure)
         loose = published.published_tolerance_of(case, figure)
         against = [] if wanted is None else [(wanted, tolerance)]
         if said is not None and not isinf(loose):
             against.append((Estimate(said), loose))
+        if not against:
+            raise ValueError(
+                f"{published.name}, {case.name}: nothing judges {figure!r}: expect= does not give it"
+            )
         judged.append(
             Judged(
                 case.name,

@@ -106,8 +106,8 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def page(outcomes: Sequence[Validated]) -> str:
-    """The text of the page."""
+def page(outcomes: Sequence[Validated], results: Sequence[Published] = ()) -> str:
+    """The text of the page. ``results``: all that are declared; those without an outcome are listed as such."""
     first = [("result", "source", "figures", "worst deviation", "verdict", "CPU s")]
     rows = [
         (f"[{line[0]}](#{_anchor(outcome.published.title)})", *line[1:])
@@ -115,7 +115,7 @@ def page(outcomes: Sequence[Validated]) -> str:
     ]
     parts = [
         HEAD,
-        *_markdown(iter([*first, *rows])),
+        *_markdown(iter([*first, *rows, *_unmeasured(outcomes, results)])),
         "",
         _sum(outcomes),
         "",
@@ -123,6 +123,15 @@ def page(outcomes: Sequence[Validated]) -> str:
     for outcome in outcomes:
         parts += _section(outcome)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _unmeasured(outcomes: Sequence[Validated], results: Sequence[Published]) -> Iterator[tuple[str, ...]]:
+    """Rows of results that are declared and have not been measured: no verdict is not a green one."""
+    measured = {outcome.published.name for outcome in outcomes}
+    for result in results:
+        if result.name not in measured:
+            figures = sum(len(case.published) for case in result.cases)
+            yield (result.name, result.source, f"{figures}", "", "not measured", "")
 
 
 def _sum(outcomes: Sequence[Validated]) -> str:
@@ -210,5 +219,5 @@ def write(folder: Path, outcomes: Sequence[Validated], results: Sequence[Publish
     with atomic(folder / DATA) as temporary:
         temporary.write_text(json.dumps([tree for _, tree in ordered], indent=1) + "\n", encoding="utf-8")
     with atomic(folder / PAGE) as temporary:
-        temporary.write_text(page([outcome for outcome, _ in ordered]), encoding="utf-8")
+        temporary.write_text(page([outcome for outcome, _ in ordered], results), encoding="utf-8")
     return folder / PAGE

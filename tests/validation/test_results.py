@@ -12,7 +12,7 @@ from tests.command import ROOT
 RESULTS = all_results()
 KEPT = {outcome.published.name: outcome for outcome in kept_outcomes(ROOT / "docs", RESULTS)}
 
-DAILY = {"caspaxos_wan"}
+DAILY = {"caspaxos_wan", "chain_failover", "maglev", "message_delays"}
 """The results whose quick cases, also under each perturbation, cost `make test` a second or two."""
 
 
@@ -31,6 +31,8 @@ def with_fast(names: set[str] | None = None) -> list[Published]:
 )
 def test_quick_cases_have_the_verdicts_of_the_page(result: Published) -> None:
     (outcome,) = validate([result], fast=True, workers=1)
+    if result.name not in KEPT:
+        pytest.skip("the page does not have it yet: `make validate` measures it")
     stated = {(line.case, line.figure): line.verdict for line in KEPT[result.name].judged}
     found = {(line.case, line.figure): line.verdict for line in outcome.judged}
     assert found == {figure: stated[figure] for figure in found}
@@ -66,7 +68,7 @@ def test_figures_that_are_said_not_to_depend_on_the_seed_do_not(result: Publishe
 def test_the_page_is_made_of_the_figures_and_has_every_result_as_it_is_declared() -> None:
     """Run `make validate`, or `sim validate NAME --out docs` for one result, if this fails."""
     assert (ROOT / "docs" / "validation.md").read_text(encoding="utf-8") == page(
-        [KEPT[result.name] for result in RESULTS]
+        [KEPT[result.name] for result in RESULTS if result.name in KEPT], RESULTS
     )
     for result in RESULTS:
         declared = {
@@ -74,7 +76,9 @@ def test_the_page_is_made_of_the_figures_and_has_every_result_as_it_is_declared(
             for case in result.cases
             for figure, published in case.published.items()
         }
-        judged = {
-            (line.case, line.figure): (line.published, line.tolerance) for line in KEPT[result.name].judged
-        }
-        assert judged == declared, result.name
+        if result.name in KEPT:
+            judged = {
+                (line.case, line.figure): (line.published, line.tolerance)
+                for line in KEPT[result.name].judged
+            }
+            assert judged == declared, result.name

@@ -71,7 +71,8 @@ RESULT = Published(
     source="Ongaro, Consensus: Bridging Theory and Practice, 2014, chapter 9",
     certainty="Read in the source of the thesis (formula and examples in the text).",
     setup=(
-        "Figure-2 Raft with constant latencies and fresh timers; the share of elections in which nobody wins the first "
+        "Figure-2 Raft with constant latencies and fresh timers; the share of elections in which nobody "
+        "wins the first "
         "term. Published are the examples in the text, which are rounded."
     ),
     unit="probability",
