@@ -21,8 +21,8 @@ from sim.settings import Count, Positive, Seconds, Whole
 
 __all__ = ["MEMORY", "STORMS", "TIMEOUT", "Grade", "Lost", "first_look", "grade", "grade_here", "lost_in"]
 
-STORMS = 200
-"""Storms for each submission."""
+STORMS = 150
+"""Storms for each submission: so many take a minute of a core, and a class of 30 a quarter of an hour on two."""
 TIMEOUT = 300.0
 """Real seconds for a submission."""
 MEMORY = 1000.0
