@@ -10,10 +10,25 @@ from pathlib import Path
 import pytest
 
 from sim.analysis.plots import save
+from tests.budget import mostly_nightly
 from tests.story_points import POINTS, Say
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.py"))
+
+LONG = {
+    *(
+        "consensus_by_region",
+        "failover_modes",
+        "gossip_thousand",
+        "grey_server",
+        "hedging",
+        "incident_replay",
+    ),
+    *("keys_moved", "leader_bottleneck", "partial_partition", "policies_by_load", "retry_storm"),
+    *("snapshot_transfer", "split_brain"),
+}
+"""Stories that take more than a second or two even when shortened: `make nightly` tells them."""
 
 COARSE = 80.0
 """Dots an inch of the pictures of the tests: all that the stories draw, for a third of the time."""
@@ -33,7 +48,9 @@ def tell(path: Path, folder: Path, *, short: bool) -> str:
 @pytest.mark.parametrize(
     "short", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["short", "whole"]
 )
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", mostly_nightly(SCENARIOS, lambda path: path.stem not in LONG), ids=lambda p: p.stem
+)
 def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(
     path: Path, short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,4 +69,5 @@ def test_a_scenario_script_ends_in_charts_and_a_two_line_conclusion(
 
 
 def test_each_story_has_a_point_that_its_figures_must_make() -> None:
+    assert {path.stem for path in SCENARIOS} >= LONG
     assert sorted(POINTS) == [path.stem for path in SCENARIOS]

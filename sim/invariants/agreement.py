@@ -77,6 +77,7 @@ class Agreement(Invariant):
         self._broken: tuple[str, Disagreement] | None = None  # by a replica, in this step
         self._of: dict[str, _Group] = {}
         self._nodes: dict[str, Node] = {}  # those that have an application: their present objects
+        self._trying: dict[str, None] = {}  # nodes that have tried something out on a second application
         self._reads: frozenset[str] = frozenset()
         self._told: dict[tuple[int, int], Any] = {}  # writes that clients saw succeed: their outcomes
 
@@ -191,8 +192,13 @@ class Agreement(Invariant):
         for copy in self._copies_of(node.name):
             if id(copy.application) not in held:
                 del self._copies[id(copy.application)]
+        tries = bool(
+            self._copies_of(node.name)
+        )  # it works on another one: on this one it tries something out
         for copy in new:
-            if id(copy.application) not in held:
+            if tries and id(copy.application) in held:
+                self._trying.setdefault(node.name)  # it may yet go over to it, which is not seen
+            if tries or id(copy.application) not in held:
                 self._copies.pop(id(copy.application), None)
                 copy.application.__class__ = class_of(copy.application)
                 continue
@@ -218,6 +224,7 @@ class Agreement(Invariant):
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "crash":
+            self._trying.pop(node, None)
             if node in self._nodes and self._nodes[node].host.disk.unsynced:
                 self._group(node).order.take_back(node)
             for copy in self._copies_of(node):
@@ -275,6 +282,7 @@ class Agreement(Invariant):
         """What clients saw succeed is applied by a live replica. Nothing is said where a position is unknown."""
         copies = self._watched(nodes)
         hidden = sum(copy.node in nodes for copy in self._copies.values()) - len(copies)
+        hidden += sum(name in nodes for name in self._trying)
         if not copies or hidden or any(copy.position is None for copy in copies):
             return
         held: dict[Any, None] = {}

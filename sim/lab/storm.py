@@ -28,7 +28,7 @@ from sim.lab.simulation import Simulation
 from sim.network.topology import Topology, lan
 from sim.protocols.client import Retry
 from sim.protocols.kv import KeyValueStore
-from sim.system import LivenessViolation, System, Violation
+from sim.system import LivenessViolation, System, Timing, Violation
 from sim.workload import ClosedLoop, Mix, UniformKeys
 
 if TYPE_CHECKING:
@@ -123,9 +123,13 @@ def _in_a_hurry(system: System, stream: Stream) -> System:
     if not has_leader(system) or {"heartbeat", "detection"} & system.given:
         return system
     try:
-        return system.changed(heartbeat=heartbeat)
+        hurried = system.changed(heartbeat=heartbeat)
+        hurried.with_timing(
+            Timing.of(heartbeat)
+        )  # a scenario fills in the detection timeout that follows from it
     except ValueError:
         return system  # a time that was given does not go with it
+    return hurried
 
 
 def _network(stream: Stream) -> Topology:

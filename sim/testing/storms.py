@@ -39,12 +39,13 @@ def survive(
         Seconds of faults.
     scenario:
         The scenario of the storm. None: `sim.lab.draw_storm` draws it from the seed, with ``faults`` as additional
-        faults, and ``clients=``, ``keys=`` and ``options=`` from ``load``.
+        faults, and ``clients=`` (4 unless given: the search for an order of ten clients' operations may not end),
+        ``keys=`` and ``options=`` from ``load``.
     bound, settle:
         Seconds; see `sim.lab.run_storm`.
     """
     if scenario is None:
-        scenario = draw_storm(system, seed, length=length, extra_faults=faults, **load)
+        scenario = draw_storm(system, seed, length=length, extra_faults=faults, **{"clients": 4, **load})
     elif load or tuple(faults):
         raise ValueError("a scenario that is given has its own faults and load: give them there")
     run = run_storm(scenario, seed, bound=bound, settle=settle)

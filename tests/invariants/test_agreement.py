@@ -85,7 +85,7 @@ def test_a_state_that_was_tried_out_on_a_copy_is_not_judged() -> None:
             self.trial.apply(command)
             super().write(client, command)
 
-    assert not broken_by(Trying, seeds=3, storm=1.0)
+    assert not broken_by(Trying, storm=1.0)
 
 
 class Double(KeyValueStore):

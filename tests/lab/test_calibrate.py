@@ -125,6 +125,7 @@ def test_the_same_call_gives_the_same_values() -> None:
     assert one.rows == other.rows
 
 
+@pytest.mark.nightly
 def test_it_admits_that_the_model_cannot_explain_a_latency_that_jumps_and_falls() -> None:
     strange = (
         measured().assign(p50=measured()["p50"] * [1, 1, 2.2, 2.2, 1, 1]).loc[1:4, ["offered", "p50", "p95"]]

@@ -46,7 +46,7 @@ def _is_noticed(result: Published, fast: bool) -> None:
                 assert line.verdict == "red", f"{perturbation.what}: {line}"
 
 
-@pytest.mark.parametrize("result", with_fast(DAILY), ids=lambda result: result.name)
+@pytest.mark.parametrize("result", with_fast(DAILY - {"maglev"}), ids=lambda result: result.name)
 def test_each_figure_of_a_quick_case_is_red_under_a_perturbation(result: Published) -> None:
     _is_noticed(result, fast=True)
 

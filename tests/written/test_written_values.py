@@ -160,7 +160,7 @@ def test_a_system_made_of_a_class_of_nodes_is_refused_with_its_path() -> None:
 
 
 @pytest.mark.parametrize("cls", DRAWN, ids=lambda c: f"{c.__module__}:{c.__qualname__}")
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_value_of_any_class_comes_back_equal(cls: type, data: st.DataObject) -> None:
     known = keywords(cls)

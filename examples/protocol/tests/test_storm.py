@@ -17,5 +17,5 @@ SEEDS = range(4)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_it_survives_a_storm(nodes: int, seed: int) -> None:
-    run = survive(FirstLog(nodes=nodes), seed, storm=1.5)
+    run = survive(FirstLog(nodes=nodes), seed, length=1.5)
     assert (run.operations["status"] == "ok").sum() > 10

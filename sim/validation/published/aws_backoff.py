@@ -8,6 +8,7 @@ from sim.cluster import Cluster
 from sim.message import message
 from sim.network import lan
 from sim.node import Node
+from sim.protocols.backoff import longest_wait
 from sim.system import Member
 from sim.validation.form import Case, Figures, Perturbation, Published
 from sim.validation.setups import normal
@@ -99,7 +100,7 @@ class Contender(Node):
 
     def backoff(self) -> float:
         """Seconds until the next try."""
-        longest = min(CAP, BASE * 2.0**self.failures)
+        longest = longest_wait(BASE, CAP, self.failures + 1)
         if self.settings == "exponential":
             return longest
         if self.settings == "full jitter":

@@ -17,7 +17,7 @@ from tests.command import sim
     ("name", "seed", "handler", "wrong", "right"),
     [
         ("RF1", 0, "on_request_vote", "sends RequestVoteReply", "sends RequestVoteReply"),
-        ("RF6", 0, "on_append_entries", "sends AppendEntriesReply", "sends AppendEntriesReply"),
+        ("RF6", 0, "on_append_entries", "log = ", ""),
     ],
 )
 def test_the_step_and_what_each_of_the_two_does_is_told(

@@ -31,6 +31,7 @@ def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, 
     """A server that lost its disk gets the state again; if all disks of a view are lost, clients may wait forever."""
     wipes = (Crash("n1", at=0.6, down=0.2, wiped=True), Crash("n2", at=1.3, down=0.1, wiped=True))
     for seed in seeds:
-        run = run_storm(draw_storm(system, seed, length=length, extra_faults=wipes), seed, bound=15.0)
+        storm = draw_storm(system, seed, length=length, clients=4, extra_faults=wipes)
+        run = run_storm(storm, seed, bound=15.0)
         assert run.violation is None or isinstance(run.violation, LivenessViolation), run.violation
         assert run.check().verdict.valid is True

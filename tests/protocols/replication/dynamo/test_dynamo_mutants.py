@@ -310,7 +310,7 @@ def test_replicas_that_learn_nothing_from_each_other_do_not_converge(
 ) -> None:
     """The invariant of the protocol asks at the end of a quiet run, `run_storm` after every storm."""
     system = broken(nodes=3, repair="off", node_class=mutant(anti_entropy=NoAntiEntropy))
-    first_broken(system, "convergence after healing")
+    first_broken(system, "convergence after healing", seeds=60)
     steps, faults = [(0.1, "put", "x", "n0")], [Partition((("n2",), ("n0", "n1")), at=0.0, duration=1.0)]
     run = play(system, steps, faults=faults, duration=20.0).run(1)
     assert run.violation is not None
