@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sim.protocols.application import Application
 from sim.protocols.client import Reply
 from sim.protocols.command import NOOP, Command, Result
 from sim.protocols.sessions import Sessions
+from sim.system import Invariant
 
-__all__ = ["ClientGhost", "commands_of"]
+__all__ = ["ClientGhost", "check_states", "commands_of"]
 
 Identity = tuple[int, int]  # session, sequence
 
@@ -67,3 +69,41 @@ class ClientGhost:
             reply.value,
             reply.result,
         )
+
+
+def check_states(
+    invariant: Invariant,
+    replicas: Iterable[Any],
+    application: Application,
+    value: Callable[[int], Any],
+    *,
+    values: str,
+    fold_of: str,
+) -> None:
+    """The state of each replica is the result of the values that it has applied: no more, no less, in their order.
+
+    Parameters
+    ----------
+    invariant:
+        It is broken, by the name "state is the fold of the ``fold_of``", where that is not so.
+    replicas:
+        Nodes with ``applied`` (the number of values applied) and ``store`` (`Sessions`).
+    application:
+        The replicated application, in its first state.
+    value:
+        The value with a number (0, 1, ...).
+    values:
+        What the values are called.
+    """
+    ghost = ClientGhost(application)
+    for replica in sorted(replicas, key=lambda replica: int(replica.applied)):
+        while ghost.folded < replica.applied:
+            ghost.fold(value(ghost.folded))
+        held, store = replica.store, ghost.store
+        if (held.state, held.sessions) != (store.state, store.sessions):
+            invariant.violated(
+                replica.name,
+                f"{ghost.folded} {values} make {store.state!r}",
+                f"it holds {held.state!r}",
+                invariant=f"state is the fold of the {fold_of}",
+            )

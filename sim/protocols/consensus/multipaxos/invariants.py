@@ -8,7 +8,7 @@ from typing import Any
 
 from sim.node import Node
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.client_ghost import ClientGhost
+from sim.protocols.consensus.client_ghost import check_states
 from sim.protocols.consensus.paxos import PaxosSafety, Slot
 
 __all__ = ["MultiPaxosSafety"]
@@ -133,16 +133,11 @@ class MultiPaxosSafety(PaxosSafety):
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """The state of every replica is the result of the chosen commands that it has applied."""
-        replicas = [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")]
-        ghost = ClientGhost(self.application)
-        for node in sorted(replicas, key=lambda node: int(node.applied)):
-            while ghost.folded < node.applied:
-                ghost.fold(self.chosen[ghost.folded + 1][1])
-            held, store = node.store, ghost.store
-            if (held.state, held.sessions) != (store.state, store.sessions):
-                self.violated(
-                    node.name,
-                    f"{ghost.folded} chosen commands make {store.state!r}",
-                    f"it holds {held.state!r}",
-                    invariant="state is the fold of the chosen",
-                )
+        check_states(
+            self,
+            [node for node in nodes.values() if hasattr(node, "applied") and hasattr(node, "store")],
+            self.application,
+            lambda number: self.chosen[number + 1][1],  # slots count from 1
+            values="chosen commands",
+            fold_of="chosen",
+        )

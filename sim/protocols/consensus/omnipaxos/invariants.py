@@ -19,7 +19,7 @@ from sim.protocols.application import Application
 from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import ZERO, Ballot
 from sim.protocols.consensus.by_message import ByMessage
-from sim.protocols.consensus.client_ghost import ClientGhost
+from sim.protocols.consensus.client_ghost import ClientGhost, check_states
 from sim.protocols.consensus.omnipaxos.messages import Accepted, Decide, HeartbeatReply, Prepare, Promise
 
 __all__ = ["OmniPaxosSafety"]
@@ -289,16 +289,11 @@ class OmniPaxosSafety(ByMessage):
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """The state of each server is the result of the decided entries that it has applied."""
-        servers: list[Any] = [node for node in nodes.values() if hasattr(node, "accepted_round")]
-        ghost = ClientGhost(self.application)
-        for server in sorted(servers, key=lambda server: int(server.applied)):
-            while ghost.folded < server.applied:
-                ghost.fold(self.decided[ghost.folded][0])
-            held, store = server.store, ghost.store
-            if (held.state, held.sessions) != (store.state, store.sessions):
-                self.violated(
-                    server.name,
-                    f"{ghost.folded} entries make {store.state!r}",
-                    f"it holds {held.state!r}",
-                    invariant="state is the fold of the decided",
-                )
+        check_states(
+            self,
+            [node for node in nodes.values() if hasattr(node, "accepted_round")],
+            self.application,
+            lambda number: self.decided[number][0],
+            values="entries",
+            fold_of="decided",
+        )

@@ -19,7 +19,7 @@ from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.command import Command
 from sim.protocols.consensus.by_message import ByMessage
-from sim.protocols.consensus.client_ghost import ClientGhost
+from sim.protocols.consensus.client_ghost import ClientGhost, check_states
 from sim.protocols.consensus.vr.messages import (
     Commit,
     DoViewChange,
@@ -290,19 +290,14 @@ class ViewstampedSafety(ByMessage):
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
         """The state of each replica is the result of the committed operations that it has executed."""
-        replicas: list[Any] = [node for node in nodes.values() if hasattr(node, "last_normal")]
-        ghost = ClientGhost(self.application)
-        for replica in sorted(replicas, key=lambda replica: int(replica.applied)):
-            while ghost.folded < replica.applied:
-                ghost.fold(self.committed[ghost.folded][0])
-            held, store = replica.store, ghost.store
-            if (held.state, held.sessions) != (store.state, store.sessions):
-                self.violated(
-                    replica.name,
-                    f"{ghost.folded} operations make {store.state!r}",
-                    f"it holds {held.state!r}",
-                    invariant="state is the fold of the committed",
-                )
+        check_states(
+            self,
+            [node for node in nodes.values() if hasattr(node, "last_normal")],
+            self.application,
+            lambda number: self.committed[number][0],
+            values="operations",
+            fold_of="committed",
+        )
 
     # Helpers
 
