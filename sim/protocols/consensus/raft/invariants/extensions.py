@@ -16,6 +16,7 @@ from sim.protocols.consensus.raft.invariants import (
     raft_invariants,
 )
 from sim.protocols.consensus.raft.invariants.leaseguard import LeasedReadsAreFresh, LeasesExclude
+from sim.protocols.consensus.raft.invariants.leases import LeaseExcludes
 from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
 from sim.protocols.consensus.raft.node import RaftNode
 from sim.protocols.sessions import Sessions
@@ -185,7 +186,7 @@ class OneChangeAtATime(RaftInvariant):
 
 
 @dataclass
-class LeaseIsExclusive(RaftInvariant):
+class LeaseIsExclusive(LeaseExcludes):
     """While a leader may answer under its lease, no other server commits a new entry (6.4.1).
 
     A former leader that was paused may later learn that its last entries are on a majority. These are not new: they
@@ -193,23 +194,13 @@ class LeaseIsExclusive(RaftInvariant):
     """
 
     title: ClassVar[str] = "a lease excludes other leaders"
-    furthest: int = 0  # the highest commit index of any server, so far
 
-    def check(self, node: Any) -> None:
-        before, self.furthest = self.furthest, max(self.furthest, node.commit_index)
-        if node.role != "leader" or self.furthest == before:
-            return
-        for name, server in self.history.servers.items():
-            other: Any = server.node
-            alive = other.host.disk is server.disk
-            leads = other is not node and alive and other.role == "leader"
-            if leads and other.holds_lease() and other.has_committed_in_term():
-                self.violated(
-                    (name, node.name),
-                    f"{name} leads in term {other.current_term} with a lease until {other.lease_until:g} s "
-                    f"of its clock, which shows {other.monotonic:g} s",
-                    f"{node.name} commits in term {node.current_term}",
-                )
+    def may_read(self, other: Any, node: Any) -> bool:
+        return bool(other is not node and other.holds_lease() and other.has_committed_in_term())
+
+    def lease_of(self, other: Any) -> str:
+        until = f"{other.lease_until:g} s of its clock"
+        return f" with a lease until {until}, which shows {other.monotonic:g} s"
 
 
 def thesis_invariants(system: Any) -> Iterable[Invariant]:

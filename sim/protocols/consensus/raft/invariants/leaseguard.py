@@ -8,32 +8,23 @@ from typing import Any, ClassVar
 from sim.protocols.client import Reply, Request
 from sim.protocols.command import Command
 from sim.protocols.consensus.raft.invariants.history import RaftInvariant
+from sim.protocols.consensus.raft.invariants.leases import LeaseExcludes
 
 __all__ = ["LeasedReadsAreFresh", "LeasesExclude"]
 
 
 @dataclass
-class LeasesExclude(RaftInvariant):
+class LeasesExclude(LeaseExcludes):
     """While a leader may answer reads, no leader of a later term commits an entry of its own term."""
 
     title: ClassVar[str] = "a committed entry is a lease"
-    furthest: int = 0  # the highest commit index of any server, so far
 
-    def check(self, node: Any) -> None:
-        before, self.furthest = self.furthest, max(self.furthest, node.commit_index)
-        if node.role != "leader" or self.furthest == before:
-            return
-        for name, server in self.history.servers.items():
-            other: Any = server.node
-            alive = other.host.disk is server.disk
-            leads = alive and other.role == "leader" and other.current_term < node.current_term
-            if leads and other.is_leased():
-                self.violated(
-                    (name, node.name),
-                    f"{name} leads in term {other.current_term}; its newest committed entry was created at "
-                    f"{other.leased_from:g} s, and its clock shows {other.now:g} s",
-                    f"{node.name} commits in term {node.current_term}",
-                )
+    def may_read(self, other: Any, node: Any) -> bool:
+        return bool(other.current_term < node.current_term and other.is_leased())
+
+    def lease_of(self, other: Any) -> str:
+        created = f"{other.leased_from:g} s"
+        return f"; its newest committed entry was created at {created}, and its clock shows {other.now:g} s"
 
 
 @dataclass
