@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sim.commands.inputs import processes
-from sim.commands.output import prepare, writable
+from sim.commands.output import out_folder, prepare
 
 __all__ = ["command"]
 
@@ -15,15 +15,7 @@ __all__ = ["command"]
 @click.command("demo", epilog="Example: sim demo --seeds 5 --out results/demo")
 @click.option("--seeds", type=click.IntRange(min=2), default=10, show_default=True, help="How many seeds.")
 @processes
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    callback=writable,
-    default=Path("results"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Folder for charts and frames.",
-)
+@out_folder("Folder for charts and frames.", Path("results"))
 def command(seeds: int, workers: int | None, out: Path) -> None:
     """Compare Raft, Multi-Paxos and primary-backup on five measured regions, then balancing policies.
 

@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import click
 
-__all__ = ["chart_file", "new_file", "outlive_pipes", "page_file", "prepare", "writable"]
+__all__ = ["chart_file", "new_file", "out_folder", "outlive_pipes", "page_option", "prepare", "writable"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _LenientFile(io.FileIO):
@@ -112,10 +114,38 @@ def _open_to_us(file: Path) -> Path:
     return file
 
 
-def page_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+def _page_file(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
     """Callback of ``-o`` for a page: refuse a file that cannot be written, or with another ending, before the work."""
     if file is None:
         return None
     if file.suffix not in (".html", ".htm"):
         raise click.UsageError(f"a page is an HTML file: the name of {str(file)!r} must end in .html")
     return _open_to_us(file)
+
+
+def page_option(words: str, default: Path | None = None) -> Callable[[_Command], _Command]:
+    """The option ``-o FILE`` of a command that writes a page."""
+    return click.option(
+        "-o",
+        "--output",
+        "file",
+        type=click.Path(path_type=Path),
+        callback=_page_file,
+        default=default,
+        show_default=default is not None,
+        metavar="FILE",
+        help=words,
+    )
+
+
+def out_folder(words: str, default: Path | None = None) -> Callable[[_Command], _Command]:
+    """The option ``--out FOLDER`` of a command that writes results."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        callback=writable,
+        default=default,
+        show_default=default is not None,
+        metavar="FOLDER",
+        help=words,
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sim.commands.inputs import allow_modules
-from sim.commands.output import page_file
+from sim.commands.output import page_option
 
 __all__ = ["command"]
 
@@ -16,17 +16,7 @@ __all__ = ["command"]
     "report", epilog="Examples: sim report results/compare -o report.html; sim report results/fuzz/1.json"
 )
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(path_type=Path),
-    callback=page_file,
-    default=Path("report.html"),
-    show_default=True,
-    metavar="FILE",
-    help="The HTML file to write.",
-)
+@page_option("The HTML file to write.", Path("report.html"))
 @allow_modules
 def command(source: Path, file: Path, allow: tuple[str, ...]) -> None:
     """Write the result in SOURCE as one HTML file, for readers without Python.

@@ -18,7 +18,7 @@ from sim.commands.inputs import (
     refuse_allowed,
     scenario_of,
 )
-from sim.commands.output import prepare, writable
+from sim.commands.output import out_folder, prepare
 
 if TYPE_CHECKING:
     from sim.lab import Scenario
@@ -37,14 +37,7 @@ _Found = tuple["Scenario", Any, str | None]
     help="Seed of the run; default: that of the file, or 1.",
 )
 @changes
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    callback=writable,
-    default=None,
-    metavar="FOLDER",
-    help="Folder for charts and frames.",
-)
+@out_folder("Folder for charts and frames.")
 @allow_modules
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
 @click.option(

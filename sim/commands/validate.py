@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sim.commands.inputs import processes
-from sim.commands.output import prepare, writable
+from sim.commands.output import out_folder, prepare
 
 if TYPE_CHECKING:
     from sim.validation import Published, Validated
@@ -22,14 +22,7 @@ __all__ = ["command"]
 @click.option("--fast", is_flag=True, help="Only the cases that are quick: less than a minute of CPU time.")
 @click.option("--list", "lists", is_flag=True, help="List the results and simulate nothing.")
 @processes
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    callback=writable,
-    default=None,
-    metavar="FOLDER",
-    help="Write page, figures (JSON) and charts there; samples are kept there until all are measured.",
-)
+@out_folder("Write page, figures (JSON) and charts there; samples are kept there until all are measured.")
 @click.option("--resume", is_flag=True, help="Go on with the samples that are in --out.")
 @click.pass_context
 def command(

@@ -6,23 +6,14 @@ from pathlib import Path
 
 import click
 
-from sim.commands.output import page_file
+from sim.commands.output import page_option
 
 __all__ = ["command"]
 
 
 @click.command("view", epilog="Examples: sim view log.jsonl; sim view store/latest/jepsen.log -o echo.html")
 @click.argument("log", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(path_type=Path),
-    callback=page_file,
-    default=None,
-    metavar="FILE",
-    help="The HTML file to write; default: the name of the log, with .html, in this folder.",
-)
+@page_option("The HTML file to write; default: the name of the log, with .html, in this folder.")
 def command(log: Path, file: Path | None) -> None:
     """Draw a LOG of messages, also of another system, as a space-time page in one HTML file.
 

@@ -13,7 +13,7 @@ import click
 import cloudpickle
 
 from sim.commands.inputs import SCRIPT, amount, processes
-from sim.commands.output import prepare, writable
+from sim.commands.output import out_folder, prepare
 
 if TYPE_CHECKING:
     from sim.lab.work import Work
@@ -44,14 +44,7 @@ _OPTIONS = (
         metavar="MB",
         help="Give up a run that takes more memory.",
     ),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        callback=writable,
-        default=None,
-        metavar="FOLDER",
-        help="Where results are kept; default: a new folder below results/.",
-    ),
+    out_folder("Where results are kept; default: a new folder below results/."),
     click.option("--resume", is_flag=True, help="Go on with the results that are in --out."),
 )
 
