@@ -22,9 +22,10 @@ from sim.kernel import Stream
 from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
 from sim.lab.nemesis.reasons import (
     clocks_are_right,
+    first_of,
     has_few_members,
+    members_down_are_bounded,
     no_news,
-    no_news_or_bounds,
 )
 
 __all__: list[str] = []
@@ -105,7 +106,7 @@ def succession(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     )
 
 
-@kind(PowerFailure, never=no_news_or_bounds, crashes=True)
+@kind(PowerFailure, never=first_of(no_news, members_down_are_bounded), crashes=True)
 def power_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """All members lose power the moment that one is elected, or soon after."""
     at = OnEvent(setting.news[0], nth=stream.choice((1, 2, 2, 3)), delay=stream.choice((0.0, 0.005, 0.05)))

@@ -11,12 +11,11 @@ from sim.faults import Crash, Fault, Hold, OnEvent, OnMessage, OnWrite, Partitio
 from sim.kernel import Stream
 from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
 from sim.lab.nemesis.reasons import (
+    first_of,
     may_not_crash,
     no_messages,
-    no_messages_or_no_crash,
     no_news,
-    no_news_or_no_crash,
-    no_writes_or_no_crash,
+    no_writes,
 )
 
 __all__: list[str] = []
@@ -34,7 +33,7 @@ def _wiped(setting: Circumstances, stream: Stream) -> bool:
     return stream.chance(0.5) and setting.system.disks_may_be_lost
 
 
-@kind(Crash, never=no_news_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, never=first_of(no_news, may_not_crash), weight=2.0, crashes=True)
 def crash_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes the moment that it is elected, or has changed its role."""
     most = setting.system.max_down
@@ -58,7 +57,7 @@ def cut_at_the_news(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield Partition((("there",), *others), at=at, duration=about(setting, stream))
 
 
-@kind(Crash, PowerFailure, never=no_writes_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, PowerFailure, never=first_of(no_writes, may_not_crash), weight=2.0, crashes=True)
 def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes between a write and its sync, or all lose power then."""
     at = OnWrite(nth=log_uniform(stream, 500), delay=stream.choice((0.0, 0.0, 0.001)))
@@ -69,7 +68,7 @@ def crash_at_a_write(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield Crash("there", at=at, down=down, wiped=wiped)
 
 
-@kind(Crash, never=no_messages_or_no_crash, weight=2.0, crashes=True)
+@kind(Crash, never=first_of(no_messages, may_not_crash), weight=2.0, crashes=True)
 def crash_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A member crashes just after it has sent a message of some class."""
     sent = OnMessage(

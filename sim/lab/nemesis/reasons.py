@@ -9,21 +9,25 @@ from sim.lab.nemesis.kinds import Circumstances
 __all__ = [
     "clocks_are_right",
     "damage_is_outside",
+    "first_of",
     "has_few_members",
     "may_not_crash",
     "members_down_are_bounded",
     "no_administration",
     "no_clients",
     "no_messages",
-    "no_messages_or_no_crash",
     "no_news",
-    "no_news_or_bounds",
-    "no_news_or_no_crash",
     "no_writes",
-    "no_writes_or_bounds",
-    "no_writes_or_no_crash",
     "none_may_be_gone",
 ]
+
+
+WhyNot = Callable[[Circumstances], str]
+
+
+def first_of(*reasons: WhyNot) -> WhyNot:
+    """The first of these reasons that there is."""
+    return lambda setting: next(filter(None, (reason(setting) for reason in reasons)), "")
 
 
 def may_not_crash(setting: Circumstances) -> str:
@@ -40,7 +44,7 @@ def none_may_be_gone(setting: Circumstances) -> str:
     return "" if setting.system.max_gone else "it needs all members for progress (max_gone)"
 
 
-def has_few_members(least: int) -> Callable[[Circumstances], str]:
+def has_few_members(least: int) -> WhyNot:
     def reason(setting: Circumstances) -> str:
         size = len(setting.names)
         return "" if size >= least else f"it needs {least} replicas, and there are {size}"
@@ -52,32 +56,12 @@ def no_news(setting: Circumstances) -> str:
     return "" if setting.news else "its nodes record no event"
 
 
-def no_news_or_no_crash(setting: Circumstances) -> str:
-    return no_news(setting) or may_not_crash(setting)
-
-
-def no_news_or_bounds(setting: Circumstances) -> str:
-    return no_news(setting) or members_down_are_bounded(setting)
-
-
 def no_messages(setting: Circumstances) -> str:
     return "" if setting.messages else "its replicas take no messages from each other"
 
 
-def no_messages_or_no_crash(setting: Circumstances) -> str:
-    return no_messages(setting) or may_not_crash(setting)
-
-
 def no_writes(setting: Circumstances) -> str:
     return "" if setting.writes else "no replica writes to disk"
-
-
-def no_writes_or_no_crash(setting: Circumstances) -> str:
-    return no_writes(setting) or may_not_crash(setting)
-
-
-def no_writes_or_bounds(setting: Circumstances) -> str:
-    return no_writes(setting) or members_down_are_bounded(setting)
 
 
 def damage_is_outside(setting: Circumstances) -> str:

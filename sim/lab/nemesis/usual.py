@@ -40,12 +40,12 @@ from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, momen
 from sim.lab.nemesis.reasons import (
     clocks_are_right,
     damage_is_outside,
+    first_of,
     has_few_members,
     may_not_crash,
     members_down_are_bounded,
     no_clients,
     no_writes,
-    no_writes_or_bounds,
     none_may_be_gone,
 )
 
@@ -240,7 +240,7 @@ def late_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         yield SlowDisk(target, at=at, duration=2 * length, factor=stream.choice((10.0, 100.0)))
 
 
-@kind(FailedWrite, FullDisk, never=no_writes_or_bounds, crashes=True)
+@kind(FailedWrite, FullDisk, never=first_of(no_writes, members_down_are_bounded), crashes=True)
 def failing_disks(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A write of a member fails, or its disk is full for a time; it crashes."""
     at, length, target = moment(setting, stream), about(setting, stream), stream.choice(("leader", "random"))
