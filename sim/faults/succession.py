@@ -26,7 +26,7 @@ class Succession(Fault):
     entries are on a part of the members. So there are ``turns``, from ``at`` (seconds, or a trigger) on. In each, one
     member, the candidate, reaches just a majority, and these members reach only the candidate: of five members no other
     can be elected. The leader of the turn before goes on with those that are left, or alone. A turn is over
-    a short time after its candidate leads, or after ``patience`` seconds. Who is the candidate, and who is in its
+    a short time after its candidate leads, or after ``timeout`` seconds. Who is the candidate, and who is in its
     majority, is drawn; often it is the candidate of the turn before the last one, or one of those that elected the last
     leader. Clients reach all members.
 
@@ -34,7 +34,7 @@ class Succession(Fault):
     ----------
     turns:
         How many.
-    patience:
+    timeout:
         The most seconds for which a turn waits for its candidate to lead. About two detection times are needed.
     linger:
         The mean (seconds) of the exponential time for which the candidate leads its majority.
@@ -42,7 +42,7 @@ class Succession(Fault):
 
     at: When
     turns: Count = 4
-    patience: Seconds = 1.2
+    timeout: Seconds = 1.2
     linger: Wait = 0.05
 
     takes_roles: ClassVar[bool] = False
@@ -64,12 +64,12 @@ class Succession(Fault):
             yield world.env.timeout(_BETWEEN)
 
     def _wait(self, world: World, candidate: str, linger: float) -> Play:
-        """Until the candidate leads, or the patience is over, and ``linger`` seconds more.
+        """Until the candidate leads, or the timeout, and ``linger`` seconds more.
 
         Each time is the start plus a delay, so that a strike can do the same at the same time.
         """
         start, after = world.env.now, 0.0
-        while world.find("leader") != (candidate,) and after < self.patience:
+        while world.find("leader") != (candidate,) and after < self.timeout:
             after += _LOOK
             yield world.env.timeout(delay_until(world.env.now, start + after))
         yield world.env.timeout(delay_until(world.env.now, start + (after + linger)))

@@ -81,7 +81,7 @@ EVERY: tuple[tuple[Fault, Fault], ...] = (
     (RollingRestart(at=0.5, down=0.1, pause=0.2), RollingRestart(at=0.7, down=0.2, pause=0.1)),
     (SlowDisk("random", at=1.0, duration=0.5), SlowDisk("random", at=1.1, duration=0.4, factor=3.0)),
     (StalledDisk("random", at=1.0, duration=0.5), StalledDisk("random", at=1.1, duration=0.4)),
-    (Succession(at=0.5, turns=2), Succession(at=0.6, turns=3, patience=0.5, linger=0.0)),
+    (Succession(at=0.5, turns=2), Succession(at=0.6, turns=3, timeout=0.5, linger=0.0)),
     (Slow("random", at=1.0, duration=0.5), Slow("random", at=1.1, duration=0.4, speed=0.5)),
 )
 """(a fault, the same fault with other parameters)"""

@@ -25,7 +25,7 @@ def events(fault: Succession, seed: int, nodes: int = 5) -> Any:
 def test_most_turns_end_with_their_candidate_as_the_leader(nodes: int) -> None:
     turns = led = 0
     for seed in range(4):
-        frame = events(Succession(at=0.5, turns=4, patience=2.0), seed, nodes)
+        frame = events(Succession(at=0.5, turns=4, timeout=2.0), seed, nodes)
         cuts, heals, elected = (frame[frame.event == event] for event in ("cut", "heal", "elected"))
         for cut, healed in zip(cuts.itertuples(), heals.itertuples(), strict=False):
             candidate = cut.detail["label"].split()[-1].split(",")[0]
@@ -37,7 +37,7 @@ def test_most_turns_end_with_their_candidate_as_the_leader(nodes: int) -> None:
 
 
 def test_in_a_turn_a_bare_majority_reaches_the_candidate_and_nobody_else() -> None:
-    frame = events(Succession(at=0.5, turns=4, patience=1.0), 1)
+    frame = events(Succession(at=0.5, turns=4, timeout=1.0), 1)
     for cut in frame[frame.event == "cut"].itertuples():
         candidate, *electors = cut.detail["label"].split()[-1].split(",")
         lost = {frozenset((a, b)) for some, others in cut.detail["links"] for a in some for b in others}

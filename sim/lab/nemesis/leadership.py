@@ -101,7 +101,7 @@ def succession(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     yield Succession(
         at=moment(setting, stream) / 3,
         turns=2 + stream.below(6),
-        patience=setting.detection * stream.choice((1.5, 2.5)),
+        timeout=setting.detection * stream.choice((1.5, 2.5)),
         linger=stream.choice((0.005, 0.02, 0.1)),
     )
 
