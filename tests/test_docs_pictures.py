@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,43 +9,35 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.scripts import script
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 APART = {"commands", "testing"}  # the command line is a box of its own; tools for tests are no part of a run
 
 
-def load(name: str) -> ModuleType:
-    """A script of docs/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load("make_architecture")
+def drawing() -> ModuleType:
+    return script(DOCS / "make_architecture.py")
 
 
-def test_the_picture_has_every_package_and_nothing_that_is_not_there(script: ModuleType) -> None:
-    named = [part for _, parts in script.LAYERS[1:] for name, _ in parts for part in name.split(", ")]
+def test_the_picture_has_every_package_and_nothing_that_is_not_there(drawing: ModuleType) -> None:
+    named = [part for _, parts in drawing.LAYERS[1:] for name, _ in parts for part in name.split(", ")]
     packages = {path.parent.name for path in (ROOT / "sim").glob("*/__init__.py")}
     assert packages - APART <= set(named)
     assert all((ROOT / "sim" / name).is_dir() or (ROOT / "sim" / f"{name}.py").is_file() for name in named)
 
 
-def test_the_picture_is_drawn_from_the_script_as_it_is(script: ModuleType) -> None:
+def test_the_picture_is_drawn_from_the_script_as_it_is(drawing: ModuleType) -> None:
     picture = (DOCS / "images" / "architecture.svg").read_text(encoding="utf-8")
-    told = [line for _, parts in script.LAYERS for name, text in parts for line in (name, *text.split("\n"))]
+    told = [line for _, parts in drawing.LAYERS for name, text in parts for line in (name, *text.split("\n"))]
     assert all(f">{line}</" in picture for line in told), "run `python docs/make_architecture.py`"
 
 
 def test_the_picture_of_a_cluster_at_work_is_what_its_script_draws() -> None:
     """It is a recorded run; it is small, and needs nothing from outside, as pages on GitHub demand."""
     picture = (DOCS / "images" / "cluster.svg").read_text(encoding="utf-8")
-    maker = load("make_cluster_picture")
+    maker = script(DOCS / "make_cluster_picture.py")
     assert picture == maker.draw(), "run `python docs/make_cluster_picture.py`"
     assert len(picture) < 200_000
     root = ElementTree.fromstring(picture)

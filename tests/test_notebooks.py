@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import html
-import importlib.util
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +16,7 @@ import nbformat
 import pytest
 
 from tests.budget import mostly_nightly
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
@@ -25,14 +25,8 @@ QUICK = {"02_raft_step_by_step"}
 """Executed by `make test`; `make nightly` executes all."""
 
 
-@cache
 def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_notebooks", FOLDER / "make_notebooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(FOLDER / "make_notebooks.py")
 
 
 @cache
@@ -180,11 +174,7 @@ def test_a_figure_that_nothing_shows_is_found() -> None:
 def test_the_data_of_a_notebook_are_made_by_their_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("make_data", FOLDER / "data" / "make_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(FOLDER / "data" / "make_data.py")
     monkeypatch.setattr(module, "HERE", tmp_path)
     module.main()
     for path in sorted(tmp_path.glob("*.csv")):

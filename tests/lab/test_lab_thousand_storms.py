@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.command import ROOT
+from tests.scripts import script
 
-
-def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_storms", ROOT / "docs" / "make_storms.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_storms"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-STORMS = maker()
+STORMS = script(ROOT / "docs" / "make_storms.py")
 
 
 def test_storms_that_are_in_the_store_are_not_run_again(

@@ -6,10 +6,8 @@ tests/data/products.csv was written from the pages, not from the tables: the fig
 from __future__ import annotations
 
 import csv
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from sim.protocols import BasicRaft, Dynamo, HeartbeatDetectors, PrimaryBackup, 
 from sim.protocols.products import Product, all_products, products_of
 from sim.workload import OpenLoop
 from tests.command import ROOT, sim
+from tests.scripts import script
 
 RECORDS = list(
     csv.DictReader((ROOT / "tests" / "data" / "products.csv").read_text(encoding="utf-8").splitlines())
@@ -169,18 +168,9 @@ def test_phi_of_akka_reaches_its_threshold_a_pause_later_than_without() -> None:
 # Docs and the command line
 
 
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_products", ROOT / "docs" / "make_products.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_about_products_is_made_from_the_tables() -> None:
     page = (ROOT / "docs" / "products.md").read_text(encoding="utf-8")
-    assert page == _maker().page(), "run `python docs/make_products.py`"
+    assert page == script(ROOT / "docs" / "make_products.py").page(), "run `python docs/make_products.py`"
 
 
 def test_the_command_line_takes_products_as_it_takes_systems() -> None:

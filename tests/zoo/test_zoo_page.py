@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,17 +12,12 @@ import pytest
 from sim.zoo import BUGS
 from sim.zoo.sources import files_of
 from tests.command import ROOT
+from tests.scripts import script
 
 
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_zoo", ROOT / "docs" / "make_zoo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_zoo"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "docs" / "make_zoo.py")
 
 
 def results(**mistakes: Any) -> dict[str, Any]:
