@@ -194,7 +194,7 @@ class Agreement(Invariant):
                 del self._copies[id(copy.application)]
         tries = bool(
             self._copies_of(node.name)
-        )  # it works on another one: on this one it tries something out
+        )  # it works on another one, and tries something out on a new one
         for copy in new:
             if tries and id(copy.application) in held:
                 self._trying.setdefault(node.name)  # it may yet go over to it, which is not seen

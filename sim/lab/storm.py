@@ -124,9 +124,7 @@ def _in_a_hurry(system: System, stream: Stream) -> System:
         return system
     try:
         hurried = system.changed(heartbeat=heartbeat)
-        hurried.with_timing(
-            Timing.of(heartbeat)
-        )  # a scenario fills in the detection timeout that follows from it
+        hurried.with_timing(Timing.of(heartbeat))  # as a scenario will: the detection timeout follows from it
     except ValueError:
         return system  # a time that was given does not go with it
     return hurried
