@@ -68,7 +68,7 @@ def ours(requests: int) -> tuple[list[float], int]:
 
     env.call_after(gap(), arrive, requests - 1)
     env.run()
-    return node.latencies, next(cluster.env._eid)
+    return node.latencies, cluster.env.scheduled
 
 
 class SimPyModel:

@@ -65,7 +65,7 @@ def ours(messages: int) -> tuple[int, int]:
         relay: Any = cluster.hosts[f"n{number % NODES}"].node
         relay.on_token("outside", Token(number, 0))
     cluster.env.run(until=messages * MEAN / TOKENS)
-    return sum(host.messages_in for host in cluster.hosts.values()), next(cluster.env._eid)
+    return sum(host.messages_in for host in cluster.hosts.values()), cluster.env.scheduled
 
 
 # --- Idiomatic SimPy ------------------------------------------------------------------------------------------

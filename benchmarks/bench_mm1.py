@@ -54,7 +54,7 @@ def ours(customers: int) -> tuple[int, int]:
     cluster.boot()
     cluster.env.run(until=customers / ARRIVALS)
     server: Any = cluster.hosts["server"].node
-    return check(server.times), next(cluster.env._eid)
+    return check(server.times), cluster.env.scheduled
 
 
 def idiomatic(customers: int) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def raft(system: System, writes: int, clients: int) -> tuple[int, int]:
     replicas = {member.name for member in system.members()}
     links = cluster.network.links.items()
     messages = sum(link.messages for (a, b), link in links if a != b and {a, b} <= replicas)
-    return messages, next(cluster.env._eid)
+    return messages, cluster.env.scheduled
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from sim.values import PLAIN, is_message
 
-__all__ = ["Picture", "digest_of"]
+__all__ = ["Picture", "digest_of", "require_unchanged"]
 
 Parts = tuple[Any, ...]
 """The objects that an object refers to; for one without visible parts, texts that describe its content."""
@@ -186,3 +186,12 @@ class _DigestThen(_Digest):
 
 digest_of = _Digest()
 """A comparable digest of all that a message carries; it differs when anything in it was changed."""
+
+
+def require_unchanged(picture: Picture, src: str, dst: str) -> None:
+    """Raise AssertionError if a message has changed since it was sent, when the picture was taken."""
+    if not picture.is_true():
+        raise AssertionError(
+            f"{picture.message!r} from {src} to {dst} was changed after it was sent: "
+            "messages carry values, not shared mutable state"
+        )

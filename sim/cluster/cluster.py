@@ -11,7 +11,8 @@ from sim.cluster.sharing import Sharing
 from sim.cluster.traced_host import TracedHost
 from sim.cluster.tracer import TracedEnvironment, Tracer
 from sim.kernel import Environment, Streams
-from sim.network.links import HEADER_BYTES, Network
+from sim.network.link import HEADER_BYTES
+from sim.network.links import Network
 from sim.network.topology import Topology
 from sim.network.traced import TracedNetwork
 from sim.node import Node

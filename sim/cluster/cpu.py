@@ -108,7 +108,7 @@ class QueueingCpu(Cpu):
         job.running = True
         job.started = env._now
         self._running.append(job)
-        heappush(env._heap, (env._now + job.seconds / self.speed, 1, next(env._eid), self._finish, job))
+        env.push((env._now + job.seconds / self.speed, 1, env.serial(), self._finish, job))
 
     def _finish(self, job: Job) -> None:
         if not job.running:

@@ -26,9 +26,8 @@ from sim.cluster.verbs import quick_verbs
 from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
 from sim.message import check_message
-from sim.network.links import require_unchanged
 from sim.node import Caller, Handlers, Node
-from sim.unchanged import Picture
+from sim.unchanged import Picture, require_unchanged
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster

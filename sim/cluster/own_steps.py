@@ -8,7 +8,6 @@ next incarnation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import heappush
 from typing import Any, Protocol
 
 from simpy.events import URGENT
@@ -69,7 +68,7 @@ class OwnSteps:
 
     def _push(self, step: OwnStep) -> None:
         env = self._env
-        heappush(env._heap, (env._now, URGENT, next(env._eid), self._take, step))
+        env.push((env._now, URGENT, env.serial(), self._take, step))
 
     def _take(self, step: OwnStep) -> None:
         node, function, arguments = step

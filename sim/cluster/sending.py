@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.cluster.cpu import Job
 from sim.message import check_message
-from sim.network.links import HEADER_BYTES
+from sim.network.link import HEADER_BYTES
 
 if TYPE_CHECKING:
     from sim.cluster.host import NodeHost

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from heapq import heappush
 from typing import Any, Protocol
 
 from simpy.events import URGENT, Event
@@ -180,7 +179,7 @@ class Stories:
         """A handler that yields was called: some code must begin to run it by the end of the step."""
         if not self.called:
             env = self._host.env
-            heappush(env._heap, (env._now, URGENT, next(env._eid), self._at_the_latest, None))
+            env.push((env._now, URGENT, env.serial(), self._at_the_latest, None))
         self.called.append(called)
 
     def _at_the_latest(self, _: None) -> None:

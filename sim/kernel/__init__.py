@@ -1,6 +1,7 @@
 """Simulated time, timers and named random streams: the lowest layer of the simulator."""
 
-from sim.kernel.environment import Environment, StandstillError, delay_until
+from sim.kernel.endings import StandstillError
+from sim.kernel.environment import Environment, delay_until
 from sim.kernel.streams import BranchingStream, Stream, Streams
 from sim.kernel.timer import Timer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappush
 from math import inf
 from typing import Any
 
@@ -50,7 +49,7 @@ class Timer:
         self._deadline = deadline
         if self._awaited is None or deadline < self._awaited:
             self._awaited = deadline
-            heappush(environment._heap, (deadline, NORMAL, next(environment._eid), _wake, self))
+            environment.push((deadline, NORMAL, environment.serial(), _wake, self))
 
     def cancel(self) -> None:
         """Disarm the timer; harmless when it is not armed."""

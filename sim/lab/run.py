@@ -160,7 +160,7 @@ class Run(Displayed):
             final=simulation.system.replica_values(simulation.members),
             ended=simulation.now if simulation.ended is None else simulation.ended,
             wall_seconds=wall_seconds,
-            events_processed=int(next(simulation.env._eid)),
+            events_processed=simulation.env.scheduled,
             acknowledged_lost=simulation.acknowledged_lost if violation is None else None,
             recorder=simulation.recorder,
         )

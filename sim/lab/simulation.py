@@ -18,7 +18,7 @@ from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
 from sim.lab.live import Journal, Session, keeps_journal
 from sim.lab.triggers import Triggers
-from sim.network.links import Held
+from sim.network.link import Held
 from sim.node import Node
 from sim.protocols.admin import Admin, AdminSettings
 from sim.protocols.client import Client, ClientSettings, Outcome

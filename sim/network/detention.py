@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sim.message import carried
 
 if TYPE_CHECKING:
-    from sim.network.links import Held, Link
+    from sim.network.link import Held, Link
 
 __all__ = ["Detention"]
 

@@ -18,7 +18,8 @@ from sim.network.topology import GilbertElliott, LinkSpec, Topology, Transport
 from sim.settings import Count, Value, Wait
 
 if TYPE_CHECKING:
-    from sim.network.links import Link, Network, Receiver
+    from sim.network.link import Link, Receiver
+    from sim.network.links import Network
 
 __all__ = ["Fate", "FateBook", "Quiet", "fated_link"]
 

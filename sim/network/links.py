@@ -1,154 +1,32 @@
-"""Links: a link sends, delays, loses, duplicates and delivers messages.
+"""The network: all links of a run, made on first use, and what faults do to them.
 
-A link is directed and made on first use. The cost of `send` limits the speed of the simulator, so a link is a
-*closure* over its own state: a plain datagram link draws a delay and pushes one heap entry. All other features of a
-link (transport, bandwidth, bursts, tracing, holding messages back) are in `_careful_link`, which keeps the same order
-of random draws.
+The cost of `send` limits the speed of the simulator, so a node has, for each link, a function that does what the link
+needs in its present state and nothing else: a plain datagram link (`sim.network.plain_link`) draws a delay and pushes
+one entry. All other features (transport, bandwidth, bursts, tracing, holding messages back) are in
+`sim.network.careful_link`, which keeps the same order of random draws. A fault or a change makes another function.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from heapq import heappush
-from itertools import repeat
-from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from sim.distributions import Constant
 from sim.kernel import Environment, Streams
-from sim.message import check_message
+from sim.network.careful_link import careful_link
 from sim.network.detention import Detention
-from sim.network.disturbances import Disturbance, together
+from sim.network.disturbances import Disturbance
 from sim.network.fates import FateBook, Quiet, fated_link
-from sim.network.steady import latency_over_time
+from sim.network.link import HEADER_BYTES, Held, Link, Receiver, Send
+from sim.network.plain_link import plain_link
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
-from sim.unchanged import Picture
+from sim.unchanged import Picture, require_unchanged
 
-__all__ = ["HEADER_BYTES", "Held", "Link", "Network", "require_unchanged"]
+__all__ = ["Network"]
 
-HEADER_BYTES = 54
-"""Bytes of the headers: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
-
-MOST_RETRIES = 15
-"""Linux sends a segment again at most this many times, and then closes the connection (tcp_retries2)."""
-
-Send = Callable[[Any], None]
 Hear = Callable[[str, str, Any], None]
-
-
-class Receiver(Protocol):
-    """The interface of a host that the links to it use."""
-
-    name: str
-    handlers: dict[type, Callable[[Any, Any], Any]]
-    messages_in: int
-
-    @property
-    def direct(self) -> bool: ...
-
-    def receive(self, src: str, message: Any) -> None: ...
-    def to_self(self, message: Any) -> None: ...
-    def lost_at_door(self) -> None: ...
-    def follow(self, result: Any) -> None: ...
-    def blame(self, error: Exception) -> None: ...
-
-
-@dataclass(slots=True, eq=False)  # two copies of a message are different
-class Held:
-    """A message that arrived while its link was held back; `Network.release` delivers it."""
-
-    src: str
-    dst: str
-    message: Any
-    sent: float
-    picture: Any
-    row: Any = None  # of a full trace
-
-
-class Link:
-    """The state of one directed link; messages are sent by its current ``send`` closure."""
-
-    def __init__(self, src: str, dst: str, spec: LinkSpec) -> None:
-        self.src = src
-        self.dst = dst
-        self.spec = spec
-        self.messages = 0
-        self.bytes = 0  # payload
-        self.lost = 0
-        self.duplicated = 0
-        self.free_at = 0.0  # time at which all queued messages will have been sent
-        self.last_arrival = 0.0  # for ordered transports
-        self.cuts = 0  # number of cuts in force
-        self.waiting: deque[Any] = deque()  # messages of a stream, while it is cut
-        self.bad = False  # state of the burst process
-        self.disturbances: list[Disturbance] = []  # set by faults
-        self.draw_latency: Callable[[], float] = lambda: 0.0
-        self.latency_at: Callable[[float], float] = lambda now: 0.0  # for ordered transports
-        self._streams: Streams  # of the run
-        self._loss: Callable[[], float] | None = None
-        self._burst: Callable[[], float] | None = None
-        self._duplicate: Callable[[], float] | None = None
-        self._corrupt: Callable[[], float] | None = None
-
-    def queueing_delay(self, now: float, message: Any, bandwidth: float) -> float:
-        """Queue a message for a bandwidth (bytes per second): the seconds until all of it is sent."""
-        start = max(now, self.free_at)
-        self.free_at = start + (HEADER_BYTES + message.wire_bytes) / bandwidth
-        return self.free_at - now
-
-    def open_streams(self, streams: Streams) -> None:
-        """Give the link its own random streams; each random decision has its own address."""
-        self._streams = streams
-        if isinstance(self.spec.latency, Constant):
-            delay = repeat(self.spec.latency.value).__next__
-            self.draw_latency = delay
-            self.latency_at = lambda now: delay()
-        else:
-            latency = self.spec.latency
-            generator = streams.generator(f"link/{self.src}->{self.dst}/latency")
-            if self.spec.transport == "datagram":
-                self.draw_latency = latency.sampler(generator)
-            else:
-                self.latency_at = latency_over_time(latency, self.spec.coherence_time, generator)
-
-    # Opening a stream takes 40 us, and a gossip among 1,000 nodes makes a new link with almost every message: so
-    # each stream is opened when it is first needed. Streams have addresses, so this changes no draw. (A
-    # cached_property would do the same, but would make later access to all attributes of the link slower.)
-
-    @property
-    def draw_loss(self) -> Callable[[], float]:
-        """A uniform number that decides whether the next message is lost."""
-        if self._loss is None:
-            self._loss = self._uniforms("loss")
-        return self._loss
-
-    @property
-    def draw_burst(self) -> Callable[[], float]:
-        """A uniform number for bursts and for the loss that faults add."""
-        if self._burst is None:
-            self._burst = self._uniforms("burst")
-        return self._burst
-
-    @property
-    def draw_duplicate(self) -> Callable[[], float]:
-        """A uniform number that decides whether the next message arrives twice."""
-        if self._duplicate is None:
-            self._duplicate = self._uniforms("duplicate")
-        return self._duplicate
-
-    @property
-    def draw_corrupt(self) -> Callable[[], float]:
-        """A uniform number that decides whether the next message is garbled."""
-        if self._corrupt is None:
-            self._corrupt = self._uniforms("corrupt")
-        return self._corrupt
-
-    def _uniforms(self, what: str) -> Callable[[], float]:
-        return self._streams.uniforms(f"link/{self.src}->{self.dst}/{what}")
 
 
 class _Routes(dict[str, Send]):
@@ -278,8 +156,8 @@ class Network:
         if self.book is not None:
             return fated_link(self, link, self._receivers[dst], self.book)
         if self._is_plain(link):
-            return _plain_link(self.env, link, self._receivers[dst])
-        return _careful_link(self, link, self._receivers[dst])
+            return plain_link(self.env, link, self._receivers[dst])
+        return careful_link(self, link, self._receivers[dst])
 
     def is_local(self, src: str, dst: str) -> bool:
         """Whether both are on one machine, or one is placed beside the other: then there is no delay between them."""
@@ -502,7 +380,7 @@ class Network:
         flight = (link, receiver, message, env._now, picture, serial)
         if serial:
             self._in_flight[serial] = flight
-        heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
+        env.push((arrival, 1, env.serial(), self.arrive, flight))
 
     def picture_of(self, message: Any) -> Picture:
         """Its picture; a message that goes out several times at one instant (to many, or duplicated) has one."""
@@ -532,161 +410,3 @@ class Network:
         for held in (*self._held, *(one for detention in self._detentions for one in detention.held)):
             self._trace(held.src, held.dst, held.message, held.sent, float("nan"), "held")
         self._in_flight.clear()
-
-
-def require_unchanged(picture: Picture, src: str, dst: str) -> None:
-    """Raise AssertionError if a message has changed since it was sent, when the picture was taken."""
-    if not picture.is_true():
-        raise AssertionError(
-            f"{picture.message!r} from {src} to {dst} was changed after it was sent: "
-            "messages carry values, not shared mutable state"
-        )
-
-
-def _plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
-    """A datagram link with latency and loss: the hot path of every simulation."""
-    heap, serial, push = env._heap, env._eid.__next__, heappush
-    draw_latency, loss, src = link.draw_latency, link.spec.loss, link.src
-    handlers = receiver.handlers  # empty while the node is down, so no separate check for crashes is needed
-    hand_in = receiver.receive
-
-    # Only the functions that are needed are made, because a large gossip makes a link for almost every message.
-    if receiver.direct:
-
-        def arrive(message: Any) -> None:
-            try:
-                handler = handlers[message.__class__]
-            except KeyError:
-                hand_in(src, message)
-                return
-            receiver.messages_in += 1
-            try:
-                result = handler(src, message)
-                if result is not None:
-                    receiver.follow(result)
-            except Exception as error:
-                receiver.blame(error)
-                raise
-
-    else:
-
-        def arrive(message: Any) -> None:
-            hand_in(src, message)
-
-    if not loss:
-
-        def send(message: Any) -> None:
-            link.messages += 1
-            try:
-                link.bytes += message.wire_bytes
-            except (AttributeError, TypeError):
-                check_message(message)
-                raise
-            push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
-
-        return send
-
-    draw_loss = link.draw_loss
-
-    def send_or_lose(message: Any) -> None:
-        link.messages += 1
-        try:
-            link.bytes += message.wire_bytes
-        except (AttributeError, TypeError):
-            check_message(message)
-            raise
-        if draw_loss() < loss:
-            link.lost += 1
-            return
-        push(heap, (env._now + draw_latency(), 1, serial(), arrive, message))
-
-    return send_or_lose
-
-
-def _careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
-    """A link with all features: transports, bandwidth, bursts, duplication, faults, tracing, checking."""
-    env, spec = network.env, link.spec  # a change of the link, by a fault or a cut, makes it again
-    in_order = spec.transport in ("fifo", "stream")
-    stream = spec.transport == "stream"
-    disturbed = together(link.disturbances)
-    limits = [each for each in (spec.bandwidth, disturbed.bandwidth) if each is not None]
-    bandwidth = min(limits, default=0.0)
-    draw_latency, latency_at, put_on_its_way = link.draw_latency, link.latency_at, network.launch
-
-    loss, burst, played = spec.loss, spec.burst, spec.playback
-    draw_loss = link.draw_loss if loss else None
-    only_loss = not (played or burst or disturbed.loss)
-    duplicate, slowdown, extra_delay = spec.duplicate, disturbed.slowdown, disturbed.delay
-    corrupted = disturbed.corrupted
-    draw_duplicate = link.draw_duplicate if duplicate else None
-
-    def is_lost(sent: float) -> bool:
-        lost = draw_loss is not None and draw_loss() < loss
-        if played is not None:
-            lost = link.draw_loss() < played.loss(sent) or lost
-        if disturbed.loss:
-            lost = link.draw_burst() < disturbed.loss or lost
-        if burst is not None:
-            lost = burst.is_lost(link, link.draw_burst) or lost
-        return lost
-
-    def is_corrupted() -> bool:
-        return corrupted > 0 and link.draw_corrupt() < corrupted
-
-    def retransmission_delay() -> float:
-        """Seconds of retransmissions until a segment of a stream gets through; the timeout doubles at each loss
-        (RFC 6298), up to 60 s. On a link that plays back, inf if it does not in as many tries as Linux makes.
-        """
-        timeout, delay, tries = spec.retransmission_timeout, 0.0, 0
-        while is_lost(env._now + delay) or is_corrupted():
-            link.lost += 1
-            tries += 1
-            if played is not None and tries > MOST_RETRIES:
-                return inf
-            delay += timeout
-            timeout = min(2 * timeout, 60.0)
-        return delay
-
-    def launch(message: Any, waited: float) -> None:
-        if played is not None:
-            latency = played.delay(env._now + waited)  # that of the try that gets through
-        else:
-            latency = latency_at(env._now) if in_order else draw_latency()
-        # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
-        arrival = env._now + waited + latency * slowdown + extra_delay
-        if in_order:
-            arrival = link.last_arrival = max(arrival, link.last_arrival)
-        put_on_its_way(link, receiver, message, arrival)
-
-    def send(message: Any) -> None:
-        if link.cuts and stream:
-            check_message(message)
-            network.keep(link, message)
-            return
-        link.messages += 1
-        try:
-            link.bytes += message.wire_bytes
-        except (AttributeError, TypeError):
-            check_message(message)
-            raise
-        if link.cuts:
-            network.drop(link, message, "cut")
-            return
-        waited = link.queueing_delay(env._now, message, bandwidth) if bandwidth else 0.0
-        if stream:
-            delay = retransmission_delay()
-            if delay < inf:
-                launch(message, waited + delay)
-            return
-        lost = (draw_loss is not None and draw_loss() < loss) if only_loss else is_lost(env._now)
-        if lost:
-            network.drop(link, message, "lost")
-        elif corrupted and is_corrupted():
-            network.drop(link, message, "corrupted")
-        else:
-            launch(message, waited)
-        if draw_duplicate is not None and draw_duplicate() < duplicate:
-            link.duplicated += 1
-            launch(message, waited)
-
-    return send

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from heapq import heappush
 from typing import Any
 
-from sim.network.links import HEADER_BYTES, Held, Link, Network, Receiver, require_unchanged
+from sim.network.link import HEADER_BYTES, Held, Link, Receiver
+from sim.network.links import Network
 from sim.plain import operations_in, plain_fields
-from sim.unchanged import Picture
+from sim.unchanged import Picture, require_unchanged
 
 __all__ = ["FATES", "Letter", "MessageRow", "TracedNetwork"]
 
@@ -58,7 +58,7 @@ class TracedNetwork(Network):
         picture = self.picture_of(message) if self.checking else None
         row = self._row(link, message, "in flight")
         flight = (link, receiver, message, env._now, picture, row)
-        heappush(env._heap, (arrival, 1, next(env._eid), self.arrive, flight))
+        env.push((arrival, 1, env.serial(), self.arrive, flight))
 
     def drop(self, link: Link, message: Any, fate: str) -> None:
         link.lost += 1

@@ -19,7 +19,7 @@ from operator import is_
 from typing import Any
 
 from sim.cluster import Cluster, Disk, Machine
-from sim.network.links import Held
+from sim.network.link import Held
 from sim.network.topology import Topology, constant
 from sim.node import Node
 from sim.protocols.admin import AdminReply

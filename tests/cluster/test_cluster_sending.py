@@ -9,7 +9,7 @@ import pytest
 from sim import Scenario
 from sim.cluster import Cluster, Disk, Machine
 from sim.network import constant
-from sim.network.links import HEADER_BYTES
+from sim.network.link import HEADER_BYTES
 from sim.node import Node, message
 from sim.protocols import Raft
 from sim.system import Member

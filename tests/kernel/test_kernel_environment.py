@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy.core import EmptySchedule
 
-from sim.kernel import Environment, StandstillError, environment
+from sim.kernel import Environment, StandstillError, endings
 
 Log = list[tuple[float, str]]
 Process = Generator[simpy.Event, Any, Any]
@@ -343,7 +343,7 @@ def test_a_plain_call_is_one_heap_entry_and_no_event(
     done: list[int] = []
     for i in range(10):
         env.call_after(i, done.append, i)
-    assert len(env._heap) == 10
+    assert len(env._queue) == 10
     env.run(until=20)
     assert done == list(range(10))
     assert made == []
@@ -394,7 +394,7 @@ def test_running_and_stepping_process_plain_calls_alike(
 def test_a_run_in_which_time_does_not_advance_is_an_error(
     env: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "CROWD", 1000)
+    monkeypatch.setattr(endings, "CROWD", 1000)
 
     def again(argument: Any) -> None:
         env.call_after(0.0, again)
@@ -406,7 +406,7 @@ def test_a_run_in_which_time_does_not_advance_is_an_error(
 
 def test_a_crowd_at_one_instant_is_no_standstill(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Much may happen at one time, and each of it may cause something more at that time."""
-    monkeypatch.setattr(environment, "CROWD", 1000)
+    monkeypatch.setattr(endings, "CROWD", 1000)
     seen: list[Any] = []
 
     def first(argument: Any) -> None:
@@ -419,7 +419,7 @@ def test_a_crowd_at_one_instant_is_no_standstill(env: Environment, monkeypatch: 
 
 
 def test_an_environment_that_overrides_step_detects_a_standstill_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "CROWD", 1000)
+    monkeypatch.setattr(endings, "CROWD", 1000)
 
     class Traced(Environment):
         def step(self) -> None:

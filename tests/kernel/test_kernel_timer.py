@@ -32,7 +32,7 @@ def test_a_thousand_rearms_to_later_deadlines_keep_one_heap_entry(env: Environme
     timer = Timer(env, lambda _: fired.append(env.now))
     for i in range(1000):
         timer.arm_at(1 + i * 0.01)
-    assert len(env._heap) == 1
+    assert len(env._queue) == 1
     env.run()
     assert fired == [pytest.approx(10.99)]
 
@@ -44,7 +44,7 @@ def test_an_election_timer_that_every_heartbeat_moves_on_never_has_a_second_entr
 
     def heartbeat(n: int) -> None:
         timer.arm_at(env.now + 1.0)
-        entries.append(len(env._heap))
+        entries.append(len(env._queue))
         if n:
             env.call_after(0.05, heartbeat, n - 1)
 
@@ -72,7 +72,7 @@ def test_an_overtaken_entry_adds_none_when_the_timer_is_armed_again(env: Environ
     env.run(until=5)
     timer.arm_at(20)
     env.run(until=15)
-    assert len(env._heap) == 1
+    assert len(env._queue) == 1
     env.run()
     assert fired == [4, 20]
 
@@ -89,7 +89,7 @@ def test_a_cancelled_timer_does_not_fire_and_may_be_armed_again(env: Environment
     timer.arm_at(5)
     timer.cancel()
     timer.arm_at(6)
-    assert len(env._heap) == 1
+    assert len(env._queue) == 1
     env.run()
     assert fired == [6]
 
@@ -101,7 +101,7 @@ def test_a_timer_may_rearm_itself_when_it_fires(env: Environment) -> None:
         fired.append(env.now)
         if len(fired) < 4:
             timer.arm_at(env.now + 2)
-            assert len(env._heap) == 1
+            assert len(env._queue) == 1
 
     timer = Timer(env, tick)
     timer.arm_at(1)

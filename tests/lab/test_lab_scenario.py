@@ -10,7 +10,7 @@ import pytest
 from sim import Member, Node, Retry, Scenario
 from sim.cluster import CLOUD_MACHINE, Machine
 from sim.faults import Crash, RandomCrashes
-from sim.kernel import StandstillError, environment
+from sim.kernel import StandstillError, endings
 from sim.network import Constant, Exponential, constant, lan, matrix, wan
 from sim.protocols import MultiPaxos, Paxos, PrimaryBackup, Raft
 from sim.workload import YCSB, Arrival, ClosedLoop, Mix, OpenLoop, Trace, UniformKeys
@@ -185,7 +185,7 @@ def test_unanswered_operations_stay_in_the_frame_without_a_return() -> None:
 def test_clients_that_ask_endlessly_at_one_instant_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(environment, "CROWD", 10_000)
+    monkeypatch.setattr(endings, "CROWD", 10_000)
     endless = scenario(network=constant(0.0), workload=ClosedLoop(clients=2))
     with pytest.raises(StandstillError, match=r"time stands still at .* clients a think time") as caught:
         endless.run(1)

@@ -10,7 +10,7 @@ import pytest
 from sim.cluster import Cluster
 from sim.kernel import Streams
 from sim.network import Constant, Exponential, GilbertElliott, Topology, Uniform, constant, lan, matrix
-from sim.network.links import HEADER_BYTES
+from sim.network.link import HEADER_BYTES
 from sim.node import Node, message
 from sim.system import Member
 

@@ -14,7 +14,8 @@ from sim.cluster import Cluster, NodeHost
 from sim.cluster.tracer import handler_name
 from sim.kernel import delay_until
 from sim.network.disturbances import together
-from sim.network.links import Link, Network, Receiver
+from sim.network.link import Link, Receiver
+from sim.network.links import Network
 
 __all__ = ["Sent", "WatchedCluster", "WatchedHost", "WatchedNetwork"]
 
