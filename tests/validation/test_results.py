@@ -81,4 +81,10 @@ def test_the_page_is_made_of_the_figures_and_has_every_result_as_it_is_declared(
                 (line.case, line.figure): (line.published, line.tolerance)
                 for line in KEPT[result.name].judged
             }
-            assert judged == declared, result.name
+            assert judged.keys() == declared.keys(), result.name
+            for (
+                name,
+                figures,
+            ) in declared.items():  # the last digit of what is interpolated depends on the processor
+                for kept, now in zip(judged[name], figures, strict=True):
+                    assert kept == now or kept == pytest.approx(now, rel=1e-12), (result.name, name)
