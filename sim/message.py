@@ -8,10 +8,22 @@ enforced by ``__setattr__`` but by a comparison at delivery when checking is on 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, dataclass_transform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
+from sim.engine import COMPILED
+from sim.sizes import WORD
 from sim.values import PLAIN, is_immutable, is_message, is_stateless, shown
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.sizes import size_of
+
+    def quicken(
+        kind: type, fields: tuple[str, ...], defaults: dict[str, Any], sized: list[str] | None
+    ) -> None:
+        """Of the compiled build: construct the objects of a message class in C."""
+else:
+    from sim._message import quicken, size_of
 
 __all__ = [
     "carried",
@@ -27,7 +39,6 @@ __all__ = [
 
 C = TypeVar("C", bound=type)
 
-_WORD = 8  # bytes of a number on the wire
 _FIXED_SIZE = {"int", "float", "bool", "int | None", "float | None", "None"}
 
 
@@ -67,6 +78,8 @@ def message(cls: C) -> C:
     generated = _generate(fields, defaults, kinds, cls)
     namespace.update({name: function for name, function in generated.items() if name not in cls.__dict__})
     made = type(cls)(cls.__name__, cls.__bases__, namespace)
+    if COMPILED and "__init__" not in cls.__dict__:
+        quicken(made, fields, defaults, None if "wire_bytes" in cls.__dict__ else _sized(fields, kinds))
     _registry.setdefault(made.__module__, {})[made.__qualname__] = made
     return made
 
@@ -143,13 +156,9 @@ def _generate(
     others = "(" + "".join(f"other.{f}, " for f in fields) + ")"
     shown = ", ".join(f"{f}={{self.{f}!r}}" for f in fields)
     same = " and ".join(f"self.{f} is values[{i}]" for i, f in enumerate(fields)) or "True"
-    numbers = [
-        f
-        for f in fields
-        if kinds.get(f, "").strip("'\"").removeprefix("<class '").removesuffix("'>") in _FIXED_SIZE
-    ]
-    sized = [f for f in fields if f not in numbers]
-    total = " + ".join([str(_WORD * len(numbers)), *(f"size_of(self.{f})" for f in sized)])
+    sized = _sized(fields, kinds)
+    numbers = len(fields) - len(sized)
+    total = " + ".join([str(WORD * numbers), *(f"size_of(self.{f})" for f in sized)])
     source = f"""
 def __init__(self{parameters}): {body}
 def __eq__(self, other):
@@ -177,12 +186,18 @@ def _add_to(self, picture):
     exec(source, scope)
     made = {k: v for k, v in scope.items() if k not in before and k != "__builtins__"}
     if not sized:
-        made["wire_bytes"] = _WORD * len(numbers)
+        made["wire_bytes"] = WORD * numbers
     for function in made.values():
         if callable(function):
             function.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
             function.__module__ = cls.__module__
     return made
+
+
+def _sized(fields: tuple[str, ...], kinds: dict[str, str]) -> list[str]:
+    """The fields whose size depends on their value: all but numbers."""
+    names = {f: kinds.get(f, "").strip("'\"").removeprefix("<class '").removesuffix("'>") for f in fields}
+    return [f for f in fields if names[f] not in _FIXED_SIZE]
 
 
 def replace(value: Any, /, **changes: Any) -> Any:
@@ -191,55 +206,6 @@ def replace(value: Any, /, **changes: Any) -> Any:
     if unknown:
         raise TypeError(f"{value.__class__.__name__} has no field {unknown[0]!r}")
     return value.__class__(*[changes[f] if f in changes else getattr(value, f) for f in value._fields])
-
-
-def size_of(value: Any) -> int:
-    """The size of a value on the wire or on disk, in bytes."""
-    kind = value.__class__
-    size = _sizes.get(kind)
-    if size is None:
-        size = _sizes[kind] = _size_by_class(kind)
-    return size if size.__class__ is int else size(value)  # type: ignore[operator]
-
-
-_sizes: dict[type, int | Callable[[Any], int]] = {}
-"""Class -> the size of each of its objects, or the function that computes it."""
-
-
-def _size_by_class(kind: type) -> int | Callable[[Any], int]:
-    if kind is str or kind is bytes:
-        return len
-    if kind is int or kind is float:
-        return _WORD
-    if kind is bool or kind is type(None):
-        return 1
-    told = getattr(kind, "wire_bytes", None)
-    if isinstance(told, int):
-        return told
-    if isinstance(told, property) and told.fget is not None:
-        return told.fget
-    has_items = kind is list or kind is frozenset or issubclass(kind, tuple)
-    return _size_of_items if has_items else _size_of_other
-
-
-def _size_of_items(value: Iterable[Any]) -> int:
-    total = 0
-    for item in value:
-        kind = item.__class__
-        if kind is int:
-            total += _WORD
-        else:
-            total += len(item) if kind is str else size_of(item)
-    return total
-
-
-def _size_of_other(value: Any) -> int:
-    size = getattr(value, "wire_bytes", None)
-    if size is not None:
-        return int(size)
-    if isinstance(value, dict):
-        return sum(size_of(k) + size_of(v) for k, v in value.items())
-    return _WORD
 
 
 def snake(name: str) -> str:

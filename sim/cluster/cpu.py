@@ -1,4 +1,7 @@
-"""Simulated cores: messages and work queue for them. Because of them, throughput saturates."""
+"""Simulated cores: messages and work queue for them. Because of them, throughput saturates.
+
+``_cpu.pyx`` beside it is the compiled build, with the same behaviour. Cores that are shared are in `sim.cluster.cores`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 from sim.cluster.profile import Machine
 from sim.kernel import Environment
 
-__all__ = ["Cpu", "Job", "QueueingCpu", "SharedCpu", "make_cpu"]
+__all__ = ["Cpu", "Job", "QueueingCpu", "drop_jobs_of", "require_speed"]
 
 
 class Job:
@@ -56,9 +59,7 @@ class Cpu:
 
     def drop(self, owner: object) -> None:
         """Cancel the jobs that call methods of ``owner``: it crashed, but the other members on the machine did not."""
-        for job in self._jobs():
-            if getattr(job.function, "__self__", None) is owner:
-                self.cancel(job)
+        drop_jobs_of(owner, self)
 
     def _jobs(self) -> list[Job]:
         """All waiting jobs, then all running jobs."""
@@ -70,9 +71,7 @@ class Cpu:
 
     def set_speed(self, speed: float) -> None:
         """Change the speed of the cores: for jobs that start from now on (queueing), or for all jobs (sharing)."""
-        if not speed > 0:
-            raise ValueError(f"a core's speed must be positive, not {speed!r}")
-        self.speed = speed
+        self.speed = require_speed(speed)
 
     def _enter(self) -> None:
         self.backlog += 1
@@ -165,92 +164,15 @@ class QueueingCpu(Cpu):
         return self.busy + sum(now - job.started for job in self._running)
 
 
-class SharedCpu(Cpu):
-    """Processor sharing: n jobs on c cores each run at speed min(1, c/n).
-
-    The implementation uses virtual time: ``_virtual`` is the service (seconds) that a job present from the beginning
-    would have had. A job ends when ``_virtual`` reaches the mark of the job.
-    """
-
-    def __init__(self, profile: Machine, env: Environment) -> None:
-        super().__init__(profile, env)
-        self._virtual = 0.0
-        self._updated = 0.0
-        self._marks: list[tuple[float, int, Job]] = []
-        self._serial = 0
-        self._generation = 0
-
-    def _rate(self) -> float:
-        return self.speed * min(1.0, self.cores / self.backlog) if self.backlog else 0.0
-
-    def _advance(self) -> None:
-        now = self._env._now
-        elapsed = now - self._updated
-        self._virtual += elapsed * self._rate()
-        self.busy += elapsed * min(self.backlog, self.cores)
-        self._updated = now
-
-    def _await_next(self) -> None:
-        """Schedule a wake-up for the end of the job with the lowest mark, computed from the present load."""
-        self._generation += 1
-        marks = self._marks
-        while marks and marks[0][2].cancelled:
-            heappop(marks)
-        if marks:
-            left = max(0.0, marks[0][0] - self._virtual)
-            self._env.call_after(left / self._rate(), self._wake, self._generation)
-
-    def submit(self, job: Job) -> None:
-        self._advance()
-        self._enter()
-        job.running = True
-        self._serial += 1
-        heappush(self._marks, (self._virtual + job.seconds, self._serial, job))
-        self._await_next()
-
-    def _wake(self, generation: int) -> None:
-        if generation != self._generation:
-            return
-        self._advance()
-        mark, _, job = heappop(self._marks)
-        self._virtual = max(self._virtual, mark)  # against rounding errors: it has reached the mark
-        job.running = False
-        self.backlog -= 1
-        self.served += 1
-        self._await_next()
-        job.function(job.argument)
-
-    def cancel(self, job: Job) -> bool:
-        if job.cancelled or not job.running:
-            return False
-        self._advance()
-        job.cancelled = True
-        job.running = False
-        self.backlog -= 1
-        self._await_next()
-        return True
-
-    def clear(self) -> None:
-        self._advance()
-        for _, _, job in self._marks:
-            job.running = False
-            job.cancelled = True
-        self._marks.clear()
-        self.backlog = 0
-        self._generation += 1
-
-    def _jobs(self) -> list[Job]:
-        return [job for _, _, job in self._marks]
-
-    def busy_until(self, now: float) -> float:
-        return self.busy + (now - self._updated) * min(self.backlog, self.cores)
-
-    def set_speed(self, speed: float) -> None:
-        self._advance()
-        super().set_speed(speed)
-        self._await_next()
+def drop_jobs_of(owner: object, cpu: Cpu) -> None:
+    """Cancel the jobs that call methods of ``owner``."""
+    for job in cpu._jobs():
+        if getattr(job.function, "__self__", None) is owner:
+            cpu.cancel(job)
 
 
-def make_cpu(profile: Machine, env: Environment) -> Cpu:
-    """The cores of a machine, with its discipline."""
-    return SharedCpu(profile, env) if profile.discipline == "processor-sharing" else QueueingCpu(profile, env)
+def require_speed(speed: float) -> float:
+    """The speed (work per second and core). Raises ValueError unless it is positive."""
+    if not speed > 0:
+        raise ValueError(f"a core's speed must be positive, not {speed!r}")
+    return speed

@@ -14,7 +14,7 @@ from simpy.events import AnyOf, Event
 
 from sim.cluster.alarms import Alarms, stretch
 from sim.cluster.clock import NodeClocks
-from sim.cluster.cpu import Cpu, Job, make_cpu
+from sim.cluster.cores import Cpu, Job, make_cpu
 from sim.cluster.dead_host import bury
 from sim.cluster.disk import make_disk
 from sim.cluster.own_steps import OwnStep
@@ -22,12 +22,19 @@ from sim.cluster.profile import Machine
 from sim.cluster.rpc import Calls, Return
 from sim.cluster.sending import Nic, ways_out
 from sim.cluster.story import Stories, Story
-from sim.cluster.verbs import quick_verbs
+from sim.engine import COMPILED
 from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
 from sim.message import check_message
 from sim.node import Caller, Handlers, Node
 from sim.unchanged import Picture, require_unchanged
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.cluster.verbs import plain_steps, quick_verbs
+    from sim.network.plain_link import Receiving
+else:
+    from sim.cluster._verbs import plain_steps, quick_verbs
+    from sim.network._plain_link import Receiving
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -40,7 +47,7 @@ Delivery = tuple[str, Any]
 """The sender's name, and the message."""
 
 
-class NodeHost:
+class NodeHost(Receiving):
     """Hosts one member of the cluster.
 
     Attributes of interest to tests and notebooks: ``node`` (the live node, or None while it is down), ``disk``,
@@ -73,11 +80,11 @@ class NodeHost:
         self.cpu = make_cpu(profile, cluster.env) if cpu is None else cpu
         self.nic = Nic(profile.nic, cluster.env) if nic is None and profile.nic is not None else nic
         plain = self.disk.instant and not cluster.checking
-        self.step: RunStep = self._plain_step if plain else self._recorded_step
-        self._run = self._plain_run if plain else self._recorded_run
+        self.step: RunStep
+        self._run: Callable[[Callable[[], Any]], None]
+        self.step, self._run = plain_steps(self) if plain else (self._recorded_step, self._recorded_run)
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
-        self.messages_in = 0
         self.crashes = 0
         self.dropped = 0  # messages that arrived while the node was down
         self.timers: dict[tuple[int, str, Any], Timer] = {}
@@ -336,16 +343,6 @@ class NodeHost:
             )
         return handler
 
-    def _plain_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Run one atomic step of a node whose writes are durable at once, with checking off."""
-        try:
-            result = handler(*arguments)
-            if result is not None:
-                self.follow(result)
-        except Exception as error:
-            self.blame(error)
-            raise
-
     def _recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Run one atomic step of the node: all its writes are one record."""
         node = self.node
@@ -492,9 +489,6 @@ class NodeHost:
     def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], Any]:
         handler = callback(owner, method)
         return handler if key is None else lambda: handler(key)
-
-    def _plain_run(self, function: Callable[[], Any]) -> None:
-        self._plain_step(function, ())
 
     def _recorded_run(self, function: Callable[[], Any]) -> None:
         self._recorded_step(function, ())

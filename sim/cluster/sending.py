@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sim.cluster.cpu import Job
+from sim.cluster.cores import Job
 from sim.message import check_message
 from sim.network.link import HEADER_BYTES
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from simpy.events import Event
 
 from sim.cluster.alarms import Alarms
-from sim.cluster.cpu import Job
+from sim.cluster.cores import Job
 from sim.cluster.host import Delivery, NodeHost
 from sim.cluster.own_steps import OwnSteps
 from sim.cluster.story import Stories, Story

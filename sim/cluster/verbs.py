@@ -1,7 +1,8 @@
 """The verbs that run most often, as closures: a host puts these faster forms into the node object.
 
 They do the same as the methods of `sim.cluster.host.NodeHost`, without repeated look-ups. Rare cases (a new timer, a
-value that is refused) go to those methods. A crash removes the closures from the node object.
+value that is refused) go to those methods. A crash removes the closures from the node object. ``_verbs.pyx`` beside it
+is the compiled build, with the same behaviour.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from sim.cluster.cpu import Job
+from sim.cluster.cores import Job
 from sim.hosting import callback
 from sim.node import Verbs
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sim.cluster.host import NodeHost
     from sim.node import Handlers
 
-__all__ = ["quick_verbs"]
+__all__ = ["plain_steps", "quick_verbs"]
 
 Verb = Callable[..., None]
 
@@ -78,3 +79,24 @@ def _work(host: NodeHost, owner: Handlers) -> Verb:
         submit(job)
 
     return work
+
+
+def plain_steps(host: NodeHost) -> tuple[Callable[..., None], Callable[..., None]]:
+    """For a node whose writes are durable at once, with checking off: functions that run one atomic step of the node.
+
+    The first one takes a handler and a tuple of its arguments; the second a function without arguments.
+    """
+
+    def step(handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        try:
+            result = handler(*arguments)
+            if result is not None:
+                host.follow(result)
+        except Exception as error:
+            host.blame(error)
+            raise
+
+    def run(function: Callable[[], Any]) -> None:
+        step(function, ())
+
+    return step, run

@@ -1,20 +1,33 @@
-"""How a run of an environment ends: by a stop, by an exception, or because simulated time does not advance.
+"""What both builds of the event list (`sim.kernel.event_list`) share: priorities, and how a run ends.
 
-Both builds of the event list (`sim.kernel.event_list`) use these.
+It ends by a stop, by an exception, or because simulated time does not advance.
 """
 
 from __future__ import annotations
 
 from math import nan
-from typing import NoReturn
+from operator import index
+from typing import Any, NoReturn
 
 from simpy.core import StopSimulation
 from simpy.events import EventPriority
 
-__all__ = ["AT_ONCE", "CROWD", "Crowds", "StandstillError", "copy_of", "stop"]
+__all__ = [
+    "AT_ONCE",
+    "CROWD",
+    "PRIORITIES",
+    "Crowds",
+    "StandstillError",
+    "copy_of",
+    "priority_in_range",
+    "stop",
+]
 
 CROWD = 1_000_000
 """How many entries the environment processes between two checks that simulated time advances."""
+
+PRIORITIES = 2**14
+"""Priorities are integers from ``-PRIORITIES`` to ``PRIORITIES - 1``; SimPy itself has -1, 0 and 1."""
 
 AT_ONCE = EventPriority(-1)
 """Before everything else: SimPy reschedules an interrupted event with this priority, too."""
@@ -54,6 +67,14 @@ class Crowds:
                 "and each made the next. Something goes round without delay: give the network a latency, the machines "
                 "a cost per message, clients a think time, or a timer a length"
             )
+
+
+def priority_in_range(priority: Any) -> int:
+    """The priority as an int. Raises TypeError for one that is no integer, ValueError for one out of range."""
+    value = index(priority)
+    if not -PRIORITIES <= value < PRIORITIES:
+        raise ValueError(f"a priority is from {-PRIORITIES} to {PRIORITIES - 1}, not {priority!r}")
+    return value
 
 
 def stop(_: None) -> NoReturn:

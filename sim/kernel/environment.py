@@ -17,14 +17,19 @@ import gc
 from collections.abc import Callable
 from itertools import repeat
 from math import inf, nextafter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
 from simpy.events import URGENT, Event
 
+from sim.engine import COMPILED
 from sim.kernel.endings import AT_ONCE, Crowds, stop
-from sim.kernel.event_list import EventList
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.kernel.event_list import EventList
+else:
+    from sim.kernel._event_list import EventList
 
 __all__ = ["Environment", "delay_until"]
 

@@ -1,7 +1,7 @@
 """The event list of a simulation: what will happen, in one total order, and the loop that makes it happen.
 
 There are two builds of it with the same behaviour: this one, and the compiled ``_event_list.pyx`` beside it
-(`sim.kernel.engine` says which one runs). An entry is an event of SimPy, ``(time, priority, serial, event)``, or a
+(`sim.engine` says which one runs). An entry is an event of SimPy, ``(time, priority, serial, event)``, or a
 *plain call*, ``(time, priority, serial, function, argument)``: no `Event` object, no callback list, no process.
 All entries are scheduled through `EventList.push`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from simpy.core import EmptySchedule, StopSimulation
 from simpy.events import NORMAL, Event, EventPriority
 
-from sim.kernel.endings import Crowds, copy_of
+from sim.kernel.endings import PRIORITIES, Crowds, copy_of, priority_in_range
 
 __all__ = ["EventList"]
 
@@ -65,7 +65,12 @@ class EventList:
         self.push((self._now + delay, NORMAL, self.serial(), function, argument))
 
     def schedule(self, event: Event, priority: EventPriority = NORMAL, delay: float = 0) -> None:
-        """Schedule an event with a priority after ``delay`` seconds, as SimPy does."""
+        """Schedule an event with a priority after ``delay`` seconds, as SimPy does.
+
+        Raises ValueError for a priority out of range (`sim.kernel.endings.PRIORITIES`), TypeError for no integer.
+        """
+        if priority.__class__ is not int or not -PRIORITIES <= priority < PRIORITIES:
+            priority = EventPriority(priority_in_range(priority))
         self.push((self._now + delay, priority, self.serial(), event))
 
     def peek(self) -> float:

@@ -6,13 +6,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sim.distributions import Constant
+from sim.engine import COMPILED
 from sim.kernel import Streams
 from sim.network.disturbances import Disturbance
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.network.plain_link import Counters
+else:
+    from sim.network._plain_link import Counters
 
 __all__ = ["HEADER_BYTES", "Held", "Link", "Receiver", "Send"]
 
@@ -52,17 +58,13 @@ class Held:
     row: Any = None  # of a full trace
 
 
-class Link:
+class Link(Counters):
     """The state of one directed link; messages are sent by its current ``send`` closure."""
 
     def __init__(self, src: str, dst: str, spec: LinkSpec) -> None:
         self.src = src
         self.dst = dst
         self.spec = spec
-        self.messages = 0
-        self.bytes = 0  # payload
-        self.lost = 0
-        self.duplicated = 0
         self.free_at = 0.0  # time at which all queued messages will have been sent
         self.last_arrival = 0.0  # for ordered transports
         self.cuts = 0  # number of cuts in force

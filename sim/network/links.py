@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.distributions import Constant
+from sim.engine import COMPILED
 from sim.kernel import Environment, Streams
 from sim.network.careful_link import careful_link
 from sim.network.detention import Detention
 from sim.network.disturbances import Disturbance
 from sim.network.fates import FateBook, Quiet, fated_link
 from sim.network.link import HEADER_BYTES, Held, Link, Receiver, Send
-from sim.network.plain_link import plain_link
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
 from sim.unchanged import Picture, require_unchanged
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.network.plain_link import plain_link
+else:
+    from sim.network._plain_link import plain_link
 
 __all__ = ["Network"]
 

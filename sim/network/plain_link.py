@@ -1,14 +1,34 @@
-"""A datagram link with latency and loss, and nothing else: the hot path of every simulation."""
+"""A datagram link with latency and loss, and nothing else: the hot path of every simulation.
+
+``_plain_link.pyx`` beside it is the compiled build, with the same behaviour.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.kernel import Environment
 from sim.message import check_message
-from sim.network.link import Link, Receiver, Send
 
-__all__ = ["plain_link"]
+if TYPE_CHECKING:
+    from sim.network.link import Link, Receiver, Send
+
+__all__ = ["Counters", "Receiving", "plain_link"]
+
+
+class Counters:
+    """Of a link: its messages, their bytes (payload), and how many were lost and duplicated."""
+
+    messages = 0
+    bytes = 0
+    lost = 0
+    duplicated = 0
+
+
+class Receiving:
+    """Of a host: the number of messages that it received."""
+
+    messages_in = 0
 
 
 def plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:

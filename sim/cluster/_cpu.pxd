@@ -1,0 +1,34 @@
+# What the other compiled modules use of cores.
+
+from sim.kernel._event_list cimport Callee, EventList
+
+
+cdef class Job(Callee):
+    cdef public object seconds
+    cdef public object function
+    cdef public object argument
+    cdef public object priority
+    cdef public bint cancelled
+    cdef public bint running
+    cdef public object started
+    cdef object _core  # the queue that runs it, where that is compiled
+
+
+cdef class QueueingCpu:
+    cdef public long long cores
+    cdef public long long backlog
+    cdef public long long backlog_max
+    cdef public long long served
+    cdef public double busy
+    cdef public object speed
+    cdef EventList _env
+    cdef bint _by_priority
+    cdef object _waiting
+    cdef list _ranked
+    cdef long long _serial
+    cdef list _running
+
+    cdef int enter(self, Job job) except -1
+    cdef int _start(self, Job job) except -1
+    cdef int finish(self, Job job) except -1
+    cdef int _leave(self, Job job) except -1

@@ -1,0 +1,121 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The compiled build of the queueing cores of `sim.cluster.cpu`."""
+
+from sim.kernel._event_list cimport Callee, EventList
+
+from collections import deque
+from heapq import heappop, heappush
+
+from sim.cluster.cpu import drop_jobs_of, require_speed
+
+__all__ = ["Job", "QueueingCpu"]
+
+
+cdef class Job(Callee):
+
+    def __init__(self, seconds, function, argument, priority=0):
+        self.seconds = seconds
+        self.function = function
+        self.argument = argument
+        self.priority = priority
+        self.started = 0.0
+
+    cdef int fire(self, object _) except -1:
+        return (<QueueingCpu>self._core).finish(self)
+
+
+cdef class QueueingCpu:
+
+    def __init__(self, profile, EventList env not None):
+        self.cores = profile.cores
+        self.speed = 1.0
+        self._env = env
+        self._by_priority = profile.discipline == "priority"
+        self._waiting = deque()
+        self._ranked = []
+        self._running = []
+
+    def submit(self, Job job not None):
+        self.enter(job)
+
+    cdef int enter(self, Job job) except -1:
+        self.backlog += 1
+        if self.backlog > self.backlog_max:
+            self.backlog_max = self.backlog
+        if len(self._running) < self.cores:
+            self._start(job)
+        elif self._by_priority:
+            self._serial += 1
+            heappush(self._ranked, (job.priority, self._serial, job))
+        else:
+            self._waiting.append(job)
+        return 0
+
+    cdef int _start(self, Job job) except -1:
+        job.running = True
+        job.started = self._env.now_object()
+        job._core = self
+        self._running.append(job)
+        return self._env.call_at_object(job.started + job.seconds / self.speed, job, None, True)
+
+    cdef int finish(self, Job job) except -1:
+        if not job.running:
+            return 0
+        self._leave(job)
+        self.served += 1
+        job.function(job.argument)
+        return 0
+
+    cdef int _leave(self, Job job) except -1:
+        cdef Job following
+        job.running = False
+        self._running.remove(job)
+        self.busy += self._env.now_object() - job.started
+        self.backlog -= 1
+        if self._by_priority:
+            while self._ranked and len(self._running) < self.cores:
+                following = heappop(self._ranked)[2]
+                if not following.cancelled:
+                    self._start(following)
+        else:
+            while self._waiting and len(self._running) < self.cores:
+                following = self._waiting.popleft()
+                if not following.cancelled:
+                    self._start(following)
+        return 0
+
+    def cancel(self, Job job not None):
+        if job.cancelled:
+            return False
+        if job.running:
+            job.cancelled = True
+            self._leave(job)
+            return True
+        if job in self._waiting or any([ranked[2] is job for ranked in self._ranked]):
+            job.cancelled = True
+            self.backlog -= 1
+            return True
+        return False
+
+    def clear(self):
+        cdef Job job
+        now = self._env.now_object()
+        for job in self._running:
+            job.running = False
+            self.busy += now - job.started
+        self._running.clear()
+        self._waiting.clear()
+        self._ranked.clear()
+        self.backlog = 0
+
+    def drop(self, owner):
+        drop_jobs_of(owner, self)
+
+    def _jobs(self):
+        return [*self._waiting, *[ranked[2] for ranked in self._ranked], *self._running]
+
+    def busy_until(self, now):
+        return self.busy + sum([now - job.started for job in self._running])
+
+    def set_speed(self, speed):
+        self.speed = require_speed(speed)

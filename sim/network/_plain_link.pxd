@@ -1,0 +1,35 @@
+# What the other compiled modules use of links.
+
+from sim.kernel._event_list cimport Callee, EventList
+
+
+cdef class Counters:
+    cdef public long long messages
+    cdef public long long lost
+    cdef public long long duplicated
+    cdef long long _bytes
+    cdef object _odd_bytes  # the sum, once a size is no int
+
+
+cdef class Receiving:
+    cdef public long long messages_in
+
+
+cdef class PlainLink(Callee):
+    cdef EventList _env
+    cdef Counters _link
+    cdef object _src
+    cdef object _draw_latency
+    cdef object _draw_loss
+    cdef object _latencies  # the iterators behind both, if they are iterators
+    cdef object _losses
+    cdef double _loss
+    cdef object _receiver
+    cdef dict _handlers
+    cdef object _receive
+    cdef bint _is_direct  # messages go directly to the handlers of the receiver
+    cdef Receiving _counter  # the receiver, if it counts in C
+
+    cdef int send(self, object message) except -1
+    cdef int _count(self, object message) except -1
+    cdef int _arrive_directly(self, object message) except -1

@@ -1,0 +1,107 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The compiled build of `sim.network.plain_link`."""
+
+from sim.kernel._event_list cimport Callee, EventList
+
+from sim.message import check_message
+
+__all__ = ["Counters", "Receiving", "plain_link"]
+
+
+cdef type METHOD_OF_SLOT = type([].__iter__().__next__)
+
+
+cdef object iterator_of(object draw):
+    """The iterator, if ``draw`` is the ``__next__`` of one: to ask it directly costs a call less."""
+    return draw.__self__ if type(draw) is METHOD_OF_SLOT and draw.__name__ == "__next__" else None
+
+
+cdef class Counters:
+
+    @property
+    def bytes(self):
+        return self._bytes if self._odd_bytes is None else self._odd_bytes
+
+    @bytes.setter
+    def bytes(self, total):
+        if type(total) is int:
+            self._bytes, self._odd_bytes = total, None
+        else:
+            self._odd_bytes = total
+
+
+cdef class Receiving:
+    pass
+
+
+cdef class PlainLink(Callee):
+
+    def __call__(self, message):
+        self.send(message)
+
+    cdef int send(self, object message) except -1:
+        self._count(message)
+        if self._loss:
+            drawn = self._draw_loss() if self._losses is None else next(self._losses)
+            if <double>drawn < self._loss:
+                self._link.lost += 1
+                return 0
+        latency = self._draw_latency() if self._latencies is None else next(self._latencies)
+        if type(latency) is float:
+            return self._env.call(self._env.time_now + <double>latency, self, message, True)
+        return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
+
+    cdef int _count(self, object message) except -1:
+        self._link.messages += 1
+        try:
+            size = message.wire_bytes
+            if type(size) is int and self._link._odd_bytes is None:
+                self._link._bytes += <long long>size
+            else:
+                self._link.bytes += size
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
+        return 0
+
+    cdef int fire(self, object message) except -1:
+        if self._is_direct:
+            return self._arrive_directly(message)
+        self._receive(self._src, message)
+        return 0
+
+    cdef int _arrive_directly(self, object message) except -1:
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            self._receive(self._src, message)
+            return 0
+        if self._counter is None:
+            self._receiver.messages_in += 1
+        else:
+            self._counter.messages_in += 1
+        try:
+            result = handler(self._src, message)
+            if result is not None:
+                self._receiver.follow(result)
+        except Exception as error:
+            self._receiver.blame(error)
+            raise
+        return 0
+
+
+def plain_link(EventList env not None, Counters link not None, receiver):
+    cdef PlainLink made = PlainLink.__new__(PlainLink)
+    made._env = env
+    made._link = link
+    made._src = link.src
+    made._draw_latency = link.draw_latency
+    made._latencies = iterator_of(made._draw_latency)
+    made._loss = link.spec.loss
+    made._draw_loss = link.draw_loss if made._loss else None
+    made._losses = iterator_of(made._draw_loss)
+    made._receiver = receiver
+    made._handlers = receiver.handlers
+    made._receive = receiver.receive
+    made._is_direct = receiver.direct
+    made._counter = receiver if isinstance(receiver, Receiving) else None
+    return made
