@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from sim import Disk, Machine, Scenario, sweep
+from sim.engine import COMPILED
 from sim.faults import Crash
 from sim.lab import draw_storm
 from sim.lab.fuzz import shrink_schedule
@@ -157,6 +160,21 @@ def test_every_row_of_the_table_is_known_here() -> None:
     assert rows >= ELSEWHERE | set(WHERE)
 
 
+@pytest.mark.skipif(not COMPILED, reason="all tests of this file run in this process")
+def test_what_the_design_says_is_called_with_the_python_engine() -> None:
+    """The table names Python sources; Python does not see calls between compiled ones."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, "SIM_ENGINE": "python"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(COMPILED, reason="asked in a process with the Python engine")
 @pytest.mark.parametrize(("what", "files", "functions"), ROWS, ids=lambda x: x if isinstance(x, str) else "")
 def test_what_the_design_says_is_called_is_called(
     what: str, files: list[Path], functions: list[str], called: Callable[[str], set[CodeType]]
