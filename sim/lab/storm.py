@@ -46,6 +46,8 @@ _LOADS = ((4, 0.02), (4, 0.05), (2, 0.005), (8, 0.05), (10, 0.1), (3, 0.3))
 """Clients, and the mean of their think times (seconds) in the shortest storm; in longer ones they think longer, so
 that a storm has about as many operations. Many operations at once let leaders have long tails, and few operations leave
 a system in the state that an election has made."""
+_RUSH, _RUSH_LOAD = 0.2, (8, 0.02)
+"""How many storms have a rush: many clients that hardly think, and all want one key."""
 _READS = (0.3, 1.0, 1.0, 4.0)
 """Factors on the weights of reads: clients that mostly read stay with a leader that is cut off from the others."""
 _KEYS = (1, 3, 3, 6)
@@ -95,10 +97,15 @@ def draw_storm(
         system = _in_a_hurry(with_options(system, streams), streams["nemesis/heartbeat"])
     length = streams["nemesis/length"].choice(_LENGTHS) if length is None else length
     drawn_clients, think = streams["nemesis/load"].choice(_LOADS)
+    rush = streams["nemesis/rush"].chance(_RUSH)
+    if rush:
+        drawn_clients, think = _RUSH_LOAD
     think *= max(1.0, length / _LENGTHS[0])
     reads = streams["nemesis/reads"].choice(_READS)
     clients = drawn_clients if clients is None else clients
-    keys = streams["nemesis/keys"].choice(_KEYS) if keys is None else keys
+    drawn_keys = streams["nemesis/keys"].choice(_KEYS)
+    if keys is None:
+        keys = 1 if rush else drawn_keys
     return Scenario(
         system=system,
         network=_network(streams["nemesis/network"]),

@@ -26,6 +26,7 @@ from sim.lab.nemesis.reasons import (
     has_few_members,
     members_down_are_bounded,
     no_news,
+    none_may_be_gone,
 )
 
 __all__: list[str] = []
@@ -93,6 +94,30 @@ def _whats(setting: Circumstances, crashes: int) -> list[str]:
     """The faults of a chain: methods of `_Link`. ``crashes``: how many members may crash yet."""
     held = ["hold"] if setting.messages and setting.system.max_delay is None else []
     return ["pause", "cut", "cut", "cut", "slow", *held, *(["crash", "crash"] if crashes > 0 else [])]
+
+
+@kind(
+    *(Crash, Cut, Hold, Partition, Pause, PowerFailure, Slow),
+    never=first_of(no_news, none_may_be_gone),
+    weight=3.0,
+    crashes=True,
+)
+def last_of_the_leaders(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """One to three leaders are troubled, and the next is gone for good when, or soon after, it is elected.
+
+    Alone, or because all lose power and it does not come back. Those who are left must settle what the leaders did.
+    """
+    troubled = stream.choice((1, 1, 2, 3))
+    for nth in range(1, 1 + troubled):
+        delay = stream.choice((0.0, 0.02, 0.1, setting.detection))
+        link = _Link(
+            setting, stream, OnEvent(setting.news[0], nth=nth, delay=delay), 2 * about(setting, stream)
+        )
+        yield getattr(link, stream.choice(_whats(setting, 0)))()
+    at = OnEvent(setting.news[0], nth=troubled + 1, delay=stream.choice((0.0, 0.002, 0.02, 0.1)))
+    yield Crash("there", at=at, for_good=True)
+    if stream.chance(0.5) and setting.system.max_down is None:
+        yield PowerFailure(at=at, down=stream.choice((0.02, 0.3)))
 
 
 @kind(Succession, never=has_few_members(3), weight=5.0)

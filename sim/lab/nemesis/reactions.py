@@ -107,6 +107,50 @@ def _late(setting: Circumstances, stream: Stream, at: float) -> When:
     return at + (wait if most is None else min(wait, most / 2))
 
 
+@kind(Hold, never=no_messages, weight=4.0)
+def late_classes(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """Some classes of messages are late again and again, as if they had connections of their own that are slow.
+
+    Those of one member, or of all. Messages of other classes overtake them.
+    """
+    likely = stream.choice((0.15, 0.5, 0.8))
+    src = stream.choice((None, *(2 * [stream.choice(setting.names)])))
+    chosen = [of_class for of_class in setting.messages if stream.chance(likely)]
+    for of_class in chosen or [stream.choice(setting.messages)]:
+        length = _bounded(setting, about(setting, stream) * stream.choice((0.1, 0.3, 1.0)))
+        at = moment(setting, stream) / 2
+        for _ in range(2 + log_uniform(stream, 20)):
+            yield Hold(of_class, at=at, until=at + length, src=src)
+            at += length * stream.uniform(1.0, 1.5)
+
+
+def _bounded(setting: Circumstances, seconds: float) -> float:
+    """So many seconds, or half of what a message may be late in this system at most."""
+    most = setting.system.max_delay
+    return seconds if most is None else min(seconds, most / 2)
+
+
+@kind(Crash, Hold, never=first_of(no_messages, may_not_crash), weight=3.0, crashes=True)
+def mail_for_an_earlier_life(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member restarts twice; after the second time it gets copies of what was sent to it between the two.
+
+    Of all classes of messages, or of a few.
+    """
+    name, first = stream.choice(setting.names), moment(setting, stream) * 0.8
+    downs = [stream.choice((0.02, 0.02, 0.3)) for _ in range(2)]
+    second = first + downs[0] + about(setting, stream) * stream.choice((0.3, 1.0, 2.0))
+    if second >= setting.seconds:
+        return
+    wiped = _wiped(setting, stream)
+    yield Crash(name, at=first, down=downs[0], wiped=wiped)
+    yield Crash(name, at=second, down=downs[1], wiped=wiped)
+    arrival = second + downs[1] + stream.choice((0.0001, 0.0001, 0.002, 0.02))
+    since = max(first, arrival - _bounded(setting, arrival - first))
+    most = stream.choice((1, 3, len(setting.messages)))
+    for of_class in stream.sample(setting.messages, min(most, len(setting.messages))):
+        yield Hold(of_class, at=since, until=arrival, dst=name, copies=True)
+
+
 @kind(Pause, Partition, Crash, Hold, weight=2.0, crashes=True)
 def chain(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """One member meets two to four faults, each soon after the one before: cut off in a pause, down again at once."""
