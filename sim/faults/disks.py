@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sim.faults.fault import Fault, Play, World, begin
+from sim.faults.lasting import FAILING_DISK, SLOW_DISK, STALLED_DISK
 from sim.faults.when import When
 from sim.kernel import BranchingStream, delay_until
 from sim.settings import Positive, Seconds, Wait
@@ -47,12 +48,12 @@ class SlowDisk(OfDisk):
         found = yield from scene.find(self.target)
         for name in found:
             world.record(name, "disk slow", {"factor": self.factor})
-            world.slow_disk(name, self.factor)
+            SLOW_DISK.begin(world, name, self.factor)
         if self.duration is not None:
             yield world.env.timeout(self.duration)
             for name in found:
-                world.slow_disk(name, 1.0)
-                world.record(name, "disk well", {})
+                if SLOW_DISK.end(world, name, self.factor):
+                    world.record(name, "disk well", {})
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ class StalledDisk(OfDisk):
         found = yield from scene.find(self.target)
         for name in found:
             world.record(name, "disk stalled", {})
-            world.stall_disk(name, True)
+            STALLED_DISK.begin(world, name)
         yield world.env.timeout(self.duration)
         for name in found:
-            world.stall_disk(name, False)
-            world.record(name, "disk well", {})
+            if STALLED_DISK.end(world, name):
+                world.record(name, "disk well", {})
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ class FullDisk(OfDisk):
         found = yield from scene.find(self.target)
         for name in found:
             world.record(name, "disk full", {})
-            world.fail_disk(name, True)
+            FAILING_DISK.begin(world, name)
         failures = [(name, world.disk_failure(name)) for name in found]
         yield world.env.timeout(self.duration)
         for name, failure in failures:
-            world.fail_disk(name, False)
-            world.record(name, "disk well", {})
+            if FAILING_DISK.end(world, name):
+                world.record(name, "disk well", {})
             if failure.triggered:
                 world.restart(name)
 
@@ -112,12 +113,12 @@ class FailedWrite(OfDisk):
             world.env.process(self._fail(world, name))
 
     def _fail(self, world: World, name: str) -> Play:
-        world.fail_disk(name, True)
+        FAILING_DISK.begin(world, name)
         yield world.disk_failure(name)
         # Not at the same instant: a recorded run ends the fault at a time, and the sync must not come second.
         failed = world.env.now
         yield world.env.timeout(_JUST_AFTER if self.down is None else min(_JUST_AFTER, self.down))
-        world.fail_disk(name, False)
+        FAILING_DISK.end(world, name)
         if self.down is not None:
             yield world.env.timeout(delay_until(world.env.now, failed + self.down))
             world.restart(name)

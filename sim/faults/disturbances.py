@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sim.faults.fault import Fault, Pairs, Play, Scene, World, begin, within
+from sim.faults.lasting import PAUSED, SLOW_CORES, wrong_clock
 from sim.faults.when import When
 from sim.kernel import BranchingStream, Stream
 from sim.network.disturbances import Disturbance
@@ -34,12 +35,12 @@ class Slow(Fault):
         found = yield from scene.find(self.target)
         for name in found:
             world.record(name, "slow", {"speed": self.speed})
-            world.set_speed(name, self.speed)
+            SLOW_CORES.begin(world, name, self.speed)
         if self.duration is not None:
             yield world.env.timeout(self.duration)
             for name in found:
-                world.set_speed(name, 1.0)
-                world.record(name, "steady", {})
+                if SLOW_CORES.end(world, name, self.speed):
+                    world.record(name, "steady", {})
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,10 @@ class Pause(Fault):
         scene = yield from begin(world, self.at, stream)
         found = yield from scene.find(self.target)
         for name in found:
-            world.pause(name)
+            PAUSED.begin(world, name)
         yield world.env.timeout(self.duration)
         for name in found:
-            world.resume(name)
+            PAUSED.end(world, name)
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,9 @@ class RandomPauses(Fault):
             length = stream.exponential(self.length)
             if world.env.now >= end:
                 return
-            world.pause(name)
+            PAUSED.begin(world, name)
             yield world.env.timeout(min(length, end - world.env.now))
-            world.resume(name)
+            PAUSED.end(world, name)
 
 
 @dataclass(frozen=True)
@@ -193,29 +194,33 @@ class RandomDisturbances(Fault):
     def _slow(world: World, name: str, stream: Stream) -> Callable[[], None]:
         speed = stream.choice((0.1, 0.01, 0.001))
         world.record(name, "slow", {"speed": speed})
-        world.set_speed(name, speed)
+        SLOW_CORES.begin(world, name, speed)
 
         def recover() -> None:
-            world.set_speed(name, 1.0)
-            world.record(name, "steady", {})
+            if SLOW_CORES.end(world, name, speed):
+                world.record(name, "steady", {})
 
         return recover
 
     @staticmethod
     def _pause(world: World, name: str, stream: Stream) -> Callable[[], None]:
-        world.pause(name)
-        return lambda: world.resume(name)
+        PAUSED.begin(world, name)
+
+        def recover() -> None:
+            PAUSED.end(world, name)
+
+        return recover
 
     def _clock(self, world: World, name: str, stream: Stream) -> Callable[[], None]:
         most = 0.5 if self.max_clock_drift is None else self.max_clock_drift
         drift = stream.uniform(-most, most)
         offset = stream.uniform(-2.0, 2.0) if self.wall_clocks_jump else None
+        clock = wrong_clock(self.wall_clocks_jump)  # setting the clock right is a jump, too
         world.record(name, "clock", {"offset": offset, "drift": drift})
-        world.set_clock(name, offset, drift)
+        clock.begin(world, name, (offset, drift))
 
         def recover() -> None:
-            right = 0.0 if self.wall_clocks_jump else None  # setting the clock right is a jump, too
-            world.set_clock(name, right, 0.0)
-            world.record(name, "clock", {"offset": right, "drift": 0.0})
+            if clock.end(world, name, (offset, drift)):
+                world.record(name, "clock", dict(zip(("offset", "drift"), clock.usual, strict=True)))
 
         return recover

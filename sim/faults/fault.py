@@ -33,6 +33,8 @@ class World(Protocol):
     """The interface of a running simulation that faults act on; `sim.lab.Simulation` implements it."""
 
     env: Environment
+    in_force: dict[tuple[str, str], list[Any]]
+    """What faults do to nodes now, by state and node: see `sim.faults.lasting`."""
 
     @property
     def replicas(self) -> tuple[str, ...]:

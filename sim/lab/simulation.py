@@ -84,6 +84,8 @@ class Simulation(Session):
         self.ended: float | None = None
         """Simulated seconds at which `finish` was called; None before."""
         self._calm = False
+        self.in_force: dict[tuple[str, str], list[Any]] = {}
+        """What faults do to nodes now, by state and node: see `sim.faults.lasting`."""
         self._gone: list[str] = []  # members that are down for good
         self._broken_at_boot: Violation | None = None
         self.agreement: Agreement | None = None
