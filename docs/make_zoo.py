@@ -41,6 +41,8 @@ RESULTS, PAGE, STORMS = HOME / "zoo.json", HOME / "zoo.md", HOME / "storms.json"
 SEEDS, RUNS, LONG_RUNS, FREE_RUNS = (0, 1, 2), 500, 5000, 1000
 LONG_SEED = 3
 WITH_FREE = ("safety", "liveness")
+SEARCHES = (*map(str, SEEDS), "long", "free")
+"""The names of the searches for a mistake."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,16 @@ class Asked:
 class Measurement:
     """The results so far, and what is left of the time."""
 
-    def __init__(self, budget: float, limit: float, workers: int, results: Path = RESULTS) -> None:
+    def __init__(
+        self,
+        budget: float,
+        limit: float,
+        workers: int,
+        results: Path = RESULTS,
+        searches: tuple[str, ...] = SEARCHES,
+    ) -> None:
         self.until = time.monotonic() + budget
-        self.limit, self.workers, self.results = limit, workers, results
+        self.limit, self.workers, self.results, self.searches = limit, workers, results, searches
         kept = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
         if kept.get("of mutants") != version():
             kept = kept | {"mutants": {}, "of mutants": version()}
@@ -141,6 +150,8 @@ class Measurement:
         return result is not None and result.found is not None
 
     def _make(self, bug: Bug, asked: Asked, share: float = 1.0) -> None:
+        if asked.name not in self.searches:
+            return
         limit = min(share * self.limit, self.until - time.monotonic())
         known = self.of(bug, asked.name)
         if limit <= 0 or (known is not None and not known.wants_more_than(limit)):
@@ -367,20 +378,32 @@ progress). A number is the run that broke. The story is what is left of it after
     "--budget", default=2400.0, show_default=True, help="Seconds for all; what is left is not measured."
 )
 @click.option("--limit", default=30.0, show_default=True, help="Seconds for a search of 500 runs.")
+@click.option(
+    "--searches", default=",".join(SEARCHES), show_default=True, help="Of the searches, only these."
+)
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option("--mutants", "with_mutants", is_flag=True, help="The mutants of the tests, too.")
 @click.option("--again", is_flag=True, help="Forget earlier results.")
 def main(
-    only: str | None, budget: float, limit: float, workers: int, with_mutants: bool, again: bool
+    only: str | None,
+    budget: float,
+    limit: float,
+    searches: str,
+    workers: int,
+    with_mutants: bool,
+    again: bool,
 ) -> None:
     """Measure what is not measured yet, and write the page."""
     chosen = list(BUGS) if only is None else only.upper().split(",")
     unknown = [name for name in chosen if name not in BUGS]
     if unknown:
         raise click.BadParameter(f"there is no {unknown[0]!r}", param_hint="--only")
+    made = tuple(searches.split(","))
+    if not set(made) <= set(SEARCHES):
+        raise click.BadParameter(f"they are of {', '.join(SEARCHES)}", param_hint="--searches")
     if again:
         RESULTS.unlink(missing_ok=True)
-    measurement = Measurement(budget, limit, workers)
+    measurement = Measurement(budget, limit, workers, searches=made)
     for name in chosen:
         measurement.measure(BUGS[name])
     for name, system in mutants().items() if with_mutants else ():

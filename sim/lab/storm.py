@@ -46,8 +46,8 @@ _LOADS = ((4, 0.02), (4, 0.05), (2, 0.005), (8, 0.05), (10, 0.1), (3, 0.3))
 """Clients, and the mean of their think times (seconds) in the shortest storm; in longer ones they think longer, so
 that a storm has about as many operations. Many operations at once let leaders have long tails, and few operations leave
 a system in the state that an election has made."""
-_RUSH, _RUSH_LOAD = 0.2, (8, 0.02)
-"""How many storms have a rush: many clients that hardly think, and all want one key."""
+_RUSH, _RUSH_LOAD = 0.25, (10, 0.015)
+"""How many storms have a rush: many clients that hardly think all want one key, and mostly read it."""
 _READS = (0.3, 1.0, 1.0, 4.0)
 """Factors on the weights of reads: clients that mostly read stay with a leader that is cut off from the others."""
 _KEYS = (1, 3, 3, 6)
@@ -101,7 +101,7 @@ def draw_storm(
     if rush:
         drawn_clients, think = _RUSH_LOAD
     think *= max(1.0, length / _LENGTHS[0])
-    reads = streams["nemesis/reads"].choice(_READS)
+    reads = max(_READS) if rush else streams["nemesis/reads"].choice(_READS)
     clients = drawn_clients if clients is None else clients
     drawn_keys = streams["nemesis/keys"].choice(_KEYS)
     if keys is None:

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim.faults import Crash, Fault, Hold, OnEvent, OnMessage, OnWrite, Partition, Pause, PowerFailure, When
+from sim.faults import (
+    Crash,
+    Cut,
+    Fault,
+    Hold,
+    OnEvent,
+    OnMessage,
+    OnWrite,
+    Partition,
+    Pause,
+    PowerFailure,
+    When,
+)
 from sim.kernel import Stream
 from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
 from sim.lab.nemesis.reasons import (
     first_of,
+    has_few_members,
     may_not_crash,
     no_messages,
     no_news,
@@ -84,6 +97,23 @@ def pause_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault
     yield Pause("there", at=sent, duration=about(setting, stream))
 
 
+@kind(Cut, Partition, never=first_of(no_messages, has_few_members(2)), weight=3.0)
+def cut_at_a_message(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A member is cut from the other members, or cannot reach them, just after it has sent a message of some class.
+
+    Or after each of a few such messages: what is under way may be lost with them, while clients reach the member.
+    """
+    of_class, first = stream.choice(setting.messages), log_uniform(stream, 100)
+    one_way = stream.chance(0.3)
+    for nth in range(first, first + log_uniform(stream, 8)):
+        at = OnMessage(of_class, nth=nth, delay=stream.choice((0.0, 0.0, 0.003)))
+        length = about(setting, stream) * stream.choice((0.1, 0.3, 1.0))
+        if one_way:
+            yield Cut("there", "all", at=at, duration=length, one_way=True)
+        else:
+            yield Partition((("there",), others_of(setting, stream)), at=at, duration=length)
+
+
 @kind(Hold, never=no_messages, weight=3.0)
 def old_messages(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     """A few messages of some class, or copies of them, arrive late: after a change of leader, a crash or a restart, or
@@ -113,13 +143,13 @@ def late_classes(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
 
     Those of one member, or of all. Messages of other classes overtake them.
     """
-    likely = stream.choice((0.15, 0.5, 0.8))
+    likely = stream.choice((0.1, 0.3, 0.5))
     src = stream.choice((None, *(2 * [stream.choice(setting.names)])))
     chosen = [of_class for of_class in setting.messages if stream.chance(likely)]
     for of_class in chosen or [stream.choice(setting.messages)]:
-        length = _bounded(setting, about(setting, stream) * stream.choice((0.1, 0.3, 1.0)))
-        at = moment(setting, stream) / 2
-        for _ in range(2 + log_uniform(stream, 20)):
+        length = _bounded(setting, about(setting, stream) * stream.choice((0.2, 0.5, 1.0)))
+        at = moment(setting, stream) / 3
+        for _ in range(4 + log_uniform(stream, 20)):
             yield Hold(of_class, at=at, until=at + length, src=src)
             at += length * stream.uniform(1.0, 1.5)
 
