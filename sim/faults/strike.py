@@ -99,7 +99,9 @@ class Strike(Fault):
         yield from begin(world, self.at, stream)
         start = world.env.now
         detentions: dict[Any, Detention] = {}
+        passed = 0.0
         for act in self.acts:
-            if act.after:
-                yield world.env.timeout(delay_until(world.env.now, start + act.after))
+            if act.after != passed:  # acts of one instant are one after the other, with nothing between them
+                passed = act.after
+                yield world.env.timeout(delay_until(world.env.now, start + passed))
             act.perform(world, detentions)

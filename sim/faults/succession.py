@@ -52,7 +52,7 @@ class Succession(Fault):
         turns: list[tuple[str, ...]] = [world.find("leader") or ("",)]  # of each turn: candidate, electors
         for _ in range(self.turns):
             names = world.replicas
-            if len(names) < 3:
+            if len(names) < 3 or world.faults_ended:
                 return
             turns.append(_drawn(names, turns, stream))
             pairs = broken(names, _whole(names, turns[-1], turns[-2]))

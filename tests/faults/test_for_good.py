@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sim.faults import Crash, Fault, Hold, PowerFailure, RollingRestart
+from sim.faults import Crash, Fault, Hold, PowerFailure, RollingRestart, Succession
 from sim.lab import draw_storm
 from sim.lab.fuzz.playing import Played, play
-from sim.protocols import BasicRaft, Dynamo, Raft
+from sim.protocols import BasicRaft, ChainReplication, Dynamo, Raft
 from sim.system import System
 
 
@@ -53,6 +53,24 @@ def test_a_fault_that_waits_for_its_target_does_not_begin_after_the_storm(target
     faults = (PowerFailure(at=1.3), Hold("RequestVote", at=1.4, until=9.0, src=target))
     played = storm(BasicRaft(nodes=3), *faults)
     assert "hold" not in list(played.run.events["event"])
+    assert play(played.simulation.recorded(), 1).run.digest() == played.run.digest()
+
+
+def test_a_succession_has_no_turn_after_the_storm() -> None:
+    """It healed cuts that it had not made, and the recorded storm was another run."""
+    played = storm(Dynamo(), Succession(at=0.2, turns=6, timeout=1.0))
+    events = list(played.run.events["event"])
+    assert events.count("heal") == events.count("cut") == 2
+    assert play(played.simulation.recorded(), 1).run.digest() == played.run.digest()
+
+
+def test_messages_that_are_let_go_at_one_instant_arrive_after_all_of_them_are() -> None:
+    """A strike let one class go, and what that did came before it let the next one go: another run."""
+    crashes = Crash("n2", at=0.5, down=0.02), Crash("n2", at=1.1, down=0.02)
+    holds = [
+        Hold(kind, at=0.5, until=1.1201, dst="n2", copies=True) for kind in ("Ack", "ChainIs", "Forward")
+    ]
+    played = storm(ChainReplication(), *crashes, *holds)
     assert play(played.simulation.recorded(), 1).run.digest() == played.run.digest()
 
 

@@ -16,6 +16,7 @@ from sim.faults import (
     Crash,
     DamagedDisk,
     Fault,
+    Hold,
     Partition,
     Pause,
     PowerFailure,
@@ -30,6 +31,7 @@ from sim.lab.nemesis import drawn_faults, setting_of, undrawn, with_options
 from sim.lab.nemesis.kinds import Circumstances, kind, kinds
 from sim.protocols import Craq, LeaderLease, MultiPaxos, PrimaryBackup, Raft, Swim, ViewstampedReplication
 from sim.system import System
+from sim.workload import UniformKeys
 
 
 def systems() -> dict[str, System]:
@@ -120,6 +122,49 @@ def test_a_storm_draws_how_soon_a_leader_is_missed_unless_that_is_given() -> Non
     assert drawn == {0.2, 0.3, 0.5}
     given = {draw_storm(Raft(nodes=3, detection=0.4), seed).system.heartbeat for seed in range(10)}
     assert given == {None}
+
+
+def test_a_message_is_late_by_no_more_than_a_system_allows() -> None:
+    system = SYSTEMS["Dynamo"].changed(grace=63.0, n=3)
+    most = system.max_delay
+    assert most is not None
+    assert 0 < most <= 1
+    timed = [hold for hold in all_of(system, Hold, 150) if not isinstance(hold.until, Trigger)]
+    assert len({hold.name.rstrip("0123456789 ") for hold in timed}) == 3
+    assert all(hold.until - hold.at <= most for hold in timed)
+
+
+def test_the_leader_that_is_gone_for_good_follows_leaders_that_were_troubled() -> None:
+    found = [[f for f in drawn if f.name.startswith("last of the leaders")] for drawn in faults(Raft(), 80)]
+    found = [drawn for drawn in found if drawn]
+    assert {isinstance(drawn[-1], PowerFailure) for drawn in found} == {False, True}
+    for drawn in found:
+        last = next(f for f in drawn if isinstance(f, Crash))
+        assert (last.target, last.for_good) == ("there", True)
+        before = drawn[: drawn.index(last)]
+        assert [f.at.nth for f in before] == [*range(1, last.at.nth)]
+    gone = SYSTEMS["PrimaryBackup"]
+    assert not gone.max_gone
+    assert "last of the leaders" in undrawn(gone)
+
+
+def test_mail_of_an_earlier_life_arrives_after_the_second_restart() -> None:
+    drawn = [[f for f in fs if f.name.startswith("mail for")] for fs in faults(ViewstampedReplication(), 80)]
+    assert any(drawn)
+    for first, second, *mail in filter(None, drawn):
+        assert first.target == second.target
+        assert first.at + first.down < second.at
+        assert mail
+        for copies in mail:
+            assert (copies.dst, copies.copies) == (first.target, True)
+            assert copies.at < second.at < second.at + second.down < copies.until
+
+
+def test_a_rush_has_many_clients_one_key_and_mostly_reads() -> None:
+    storms = [draw_storm(Raft(nodes=3), seed).workload for seed in range(100)]
+    rushes = [load for load in storms if load.clients == 10 and load.mix.keys == UniformKeys(1)]
+    assert 15 <= len(rushes) <= 45
+    assert sum(dict(load.mix.weights)["get"] >= 16.0 for load in rushes) >= 0.9 * len(rushes)
 
 
 def test_a_storm_has_a_written_form() -> None:
