@@ -16,7 +16,16 @@ from pathlib import Path
 
 __all__ = ["COMPILED", "PAIRS", "WHY", "EngineError", "digest_of_sources"]
 
-PAIRS = ("kernel/event_list", "kernel/timer", "message", "network/plain_link", "cluster/cpu", "cluster/verbs")
+PAIRS = (
+    "kernel/event_list",
+    "kernel/timer",
+    "message",
+    "network/plain_link",
+    "cluster/clock",
+    "cluster/cpu",
+    "cluster/inbound",
+    "cluster/verbs",
+)
 """The modules that have a compiled build, below ``sim``."""
 
 _BUILD = "python setup.py build_ext --inplace"

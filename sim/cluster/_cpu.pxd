@@ -14,6 +14,9 @@ cdef class Job(Callee):
     cdef object _core  # the queue that runs it, where that is compiled
 
 
+cdef Job new_job(object seconds, object function, object argument, object priority)
+
+
 cdef class QueueingCpu:
     cdef public long long cores
     cdef public long long backlog

@@ -24,6 +24,12 @@ cdef class Job(Callee):
         return (<QueueingCpu>self._core).finish(self)
 
 
+cdef Job new_job(object seconds, object function, object argument, object priority):
+    cdef Job job = Job.__new__(Job)
+    job.seconds, job.function, job.argument, job.priority, job.started = seconds, function, argument, priority, 0.0
+    return job
+
+
 cdef class QueueingCpu:
 
     def __init__(self, profile, EventList env not None):
@@ -56,7 +62,7 @@ cdef class QueueingCpu:
         job.started = self._env.now_object()
         job._core = self
         self._running.append(job)
-        return self._env.call_at_object(job.started + job.seconds / self.speed, job, None, True)
+        return self._env.call_at_object(self._env.after(job.seconds / self.speed), job, None, True)
 
     cdef int finish(self, Job job) except -1:
         if not job.running:
@@ -70,7 +76,7 @@ cdef class QueueingCpu:
         cdef Job following
         job.running = False
         self._running.remove(job)
-        self.busy += self._env.now_object() - job.started
+        self.busy += <double>self._env.now_object() - <double>job.started
         self.backlog -= 1
         if self._by_priority:
             while self._ranked and len(self._running) < self.cores:

@@ -2,10 +2,9 @@
 """The compiled build of `sim.cluster.verbs`."""
 
 from cpython.object cimport PyObject
-from libc.math cimport INFINITY
 
-from sim.cluster._cpu cimport Job, QueueingCpu
-from sim.kernel._event_list cimport EventList
+from sim.cluster._cpu cimport Job, QueueingCpu, new_job
+from sim.kernel._event_list cimport EventList, is_wait
 from sim.kernel._timer cimport Timer
 from sim.network._plain_link cimport PlainLink
 
@@ -44,10 +43,10 @@ cdef class SettingTimers:
 
     def set_timer(self, name, delay, key=None):
         timer = self._known.get((self._address, name, key))
-        if timer is None or not 0 <= delay < INFINITY:
+        if timer is None or not is_wait(delay):
             self._host.set_timer(self._owner, name, delay, key)
         else:
-            (<Timer>timer).arm(self._env.now_object() + delay / self._clocks.rate)
+            (<Timer>timer).arm(self._env.after(delay / self._clocks.rate))
 
 
 cdef class Working:
@@ -64,12 +63,12 @@ cdef class Working:
     def work(self, name, seconds, key=None, priority=0):
         cdef Job job
         handler = self._handlers.get(name)
-        if handler is None or not 0 <= seconds < INFINITY:
+        if handler is None or not is_wait(seconds):
             self._host.work(self._owner, name, seconds, key, priority)
             self._handlers[name] = callback(self._owner, f"on_{name}_done")
             return
         job_key = (self._address, name, key)
-        job = Job(seconds, self._done, (job_key, handler, key), priority)
+        job = new_job(seconds, self._done, (job_key, handler, key), priority)
         self._jobs[job_key] = job
         if type(self._cpu) is QueueingCpu:
             (<QueueingCpu>self._cpu).enter(job)

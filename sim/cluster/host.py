@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from simpy.events import AnyOf, Event
 
 from sim.cluster.alarms import Alarms, stretch
-from sim.cluster.clock import NodeClocks
 from sim.cluster.cores import Cpu, Job, make_cpu
 from sim.cluster.dead_host import bury
 from sim.cluster.disk import make_disk
@@ -30,11 +29,13 @@ from sim.node import Caller, Handlers, Node
 from sim.unchanged import Picture, require_unchanged
 
 if TYPE_CHECKING or not COMPILED:
+    from sim.cluster.clock import NodeClocks
+    from sim.cluster.inbound import Inbound
     from sim.cluster.verbs import plain_steps, quick_verbs
-    from sim.network.plain_link import Receiving
 else:
+    from sim.cluster._clock import NodeClocks
+    from sim.cluster._inbound import Inbound
     from sim.cluster._verbs import plain_steps, quick_verbs
-    from sim.network._plain_link import Receiving
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -43,11 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["NodeHost"]
 
 RunStep = Callable[[Callable[..., Any], tuple[Any, ...]], None]
-Delivery = tuple[str, Any]
-"""The sender's name, and the message."""
 
 
-class NodeHost(Receiving):
+class NodeHost(Inbound):
     """Hosts one member of the cluster.
 
     Attributes of interest to tests and notebooks: ``node`` (the live node, or None while it is down), ``disk``,
@@ -69,7 +68,7 @@ class NodeHost(Receiving):
         self.name = member.name
         self.place = place
         self.profile = profile
-        self._messages_are_free = profile.messages_are_free
+        self.messages_are_free = profile.messages_are_free
         self.settings = settings
         self.env = cluster.env
         self.node: Node | None = None
@@ -82,8 +81,10 @@ class NodeHost(Receiving):
         plain = self.disk.instant and not cluster.checking
         self.step: RunStep
         self._run: Callable[[Callable[[], Any]], None]
-        self.step, self._run = plain_steps(self) if plain else (self._recorded_step, self._recorded_run)
+        self.step, self._run = plain_steps(self) if plain else (self.recorded_step, self._recorded_run)
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
+        self.clock = self.clocks.wall  # see `Verbs.now`; without a method between, as nodes ask often
+        self.monotonic = self.clocks.monotonic
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.crashes = 0
         self.dropped = 0  # messages that arrived while the node was down
@@ -286,83 +287,11 @@ class NodeHost(Receiving):
 
     # Messages in
 
-    def receive(self, src: str, message: Any) -> None:
-        """A message has arrived at the machine."""
-        if not self.handlers:
-            self.lost_at_door()
-        elif self.nic is not None and not self.cluster.network.is_local(src, self.name):
-            self.nic.pass_on("in", message, self._off_the_card, (self.crashes, (src, message)))
-        else:
-            self._take_in((src, message))
-
-    def _off_the_card(self, arrived: tuple[int, Delivery]) -> None:
-        """The network card has received a message."""
-        life, delivery = arrived
-        if life == self.crashes:
-            self._take_in(delivery)
-
-    def _take_in(self, delivery: Delivery) -> None:
-        """Give a message to the cores, or to its handler if messages cost nothing."""
-        self.messages_in += 1
-        if self._messages_are_free:
-            self.handle(delivery)
-        else:
-            profile = self.profile
-            cost = profile.per_message
-            if profile.per_byte:
-                cost += profile.per_byte * delivery[1].wire_bytes
-            self.cpu.submit(Job(cost, self.handle, delivery))
-
-    def lost_at_door(self) -> None:
-        """Count a message that arrived while the node was down."""
-        self.dropped += 1
-
-    def handle(self, delivery: Delivery) -> None:
-        """Call the handler of a message; during a pause, keep the message for later."""
-        src, message = delivery
-        if self.halt is not None:
-            self.halt.late.append((self.handle, (delivery,)))
-            return
-        handler = self.handlers.get(message.__class__) or self._handler_of(src, message)
-        for hear in self.cluster.on_deliver[message.__class__]:
-            hear(src, self.name, message)
-        self.step(handler, (src, message))
-
     def dispatch(self, src: str, message: Any) -> None:
         """See `Verbs.dispatch`."""
-        result = self._handler_of(src, message)(src, message)
+        result = self.handler_of(src, message)(src, message)
         if result is not None:
             self.follow(result)
-
-    def _handler_of(self, src: str, message: Any) -> Callable[[Any, Any], Any]:
-        handler = self.handlers.get(message.__class__)
-        if handler is None:
-            check_message(message)
-            raise TypeError(
-                f"{self.name} ({self.member.node_class.__name__}) has no handler for {message!r} from {src}"
-            )
-        return handler
-
-    def _recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Run one atomic step of the node: all its writes are one record."""
-        node = self.node
-        nested = self.in_step
-        self.in_step = True
-        try:
-            result = handler(*arguments)
-            if result is not None:
-                self.follow(result)
-            if not nested and self.stories.called:
-                self.stories.refuse_unbegun()
-        except Exception as error:
-            self.blame(error)
-            raise
-        finally:
-            self.in_step = nested
-        if not nested and node is self.node:
-            self.disk.seal()
-            if self.cluster.checking and node is not None:
-                self.cluster.after_step(node)
 
     def blame(self, error: Exception) -> None:
         """Add a note to an exception: on which node and at what time it happened."""
@@ -424,7 +353,7 @@ class NodeHost(Receiving):
             require_unchanged(picture, self.name, self.name)
         for hear in self.cluster.on_deliver[message.__class__]:
             hear(self.name, self.name, message)
-        self.step(self._handler_of(self.name, message), (self.name, message))
+        self.step(self.handler_of(self.name, message), (self.name, message))
 
     def reply(self, src: str, message: Any, hold: bool) -> None:
         """See `Verbs.reply`."""
@@ -433,14 +362,6 @@ class NodeHost(Receiving):
         self.send(src, message, hold)
 
     # Timers and work
-
-    def clock(self) -> float:
-        """See `Verbs.now`."""
-        return self.clocks.wall()
-
-    def monotonic(self) -> float:
-        """See `Verbs.monotonic`."""
-        return self.clocks.monotonic()
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
         """Set the wall clock (to ``offset`` seconds ahead of simulated time), or the drift of both clocks from now on.
@@ -491,7 +412,7 @@ class NodeHost(Receiving):
         return handler if key is None else lambda: handler(key)
 
     def _recorded_run(self, function: Callable[[], Any]) -> None:
-        self._recorded_step(function, ())
+        self.recorded_step(function, ())
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
         """See `Verbs.work`."""
@@ -500,16 +421,6 @@ class NodeHost(Receiving):
         job_key = (id(owner), name, key)
         job = self.jobs[job_key] = Job(seconds, self.work_done, (job_key, handler, key), priority)
         self.cpu.submit(job)
-
-    def work_done(self, done: tuple[tuple[int, str, Any], Callable[..., Any], Any]) -> None:
-        """A piece of work is done: call its handler."""
-        if self.halt is not None:
-            self.halt.late.append((self.work_done, (done,)))
-            return
-        job_key, handler, key = done
-        if self.jobs.pop(job_key, None) is None:
-            return  # cancelled between its end and the end of a pause
-        self.step(handler, () if key is None else (key,))
 
     def cancel_work(self, owner: Handlers, name: str, key: Any) -> bool:
         """See `Verbs.cancel_work`."""

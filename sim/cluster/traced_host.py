@@ -14,7 +14,8 @@ from simpy.events import Event
 
 from sim.cluster.alarms import Alarms
 from sim.cluster.cores import Job
-from sim.cluster.host import Delivery, NodeHost
+from sim.cluster.host import NodeHost
+from sim.cluster.inbound import Delivery
 from sim.cluster.own_steps import OwnSteps
 from sim.cluster.story import Stories, Story
 from sim.cluster.tracer import Cause, Tracer, cause_of

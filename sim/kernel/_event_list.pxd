@@ -1,5 +1,7 @@
 # What the other compiled modules use of the event list.
 
+from libc.math cimport INFINITY
+
 cdef struct Entry:
     double time
     long long key  # priority and serial number: entries of one time happen in the order of their keys
@@ -21,6 +23,8 @@ cdef class EventList:
     cdef object _given_now  # the present time as it was given; None: a float
 
     cdef object now_object(self)
+    cdef object after(self, object seconds)
+    cdef bint has_float_time(self)
     cdef int call(self, double time, object function, object argument, bint is_callee) except -1
     cdef int call_at_object(self, object time, object function, object argument, bint is_callee) except -1
     cdef int _add(self, double time, long long key, int kind, object time_object, object first, object argument) except -1
@@ -40,3 +44,10 @@ cdef class Callee:
     """Something compiled that an entry calls directly."""
 
     cdef int fire(self, object argument) except -1
+
+
+cdef inline bint is_wait(object seconds) except -1:
+    """Whether a number of seconds is finite and at least 0."""
+    if type(seconds) is float:
+        return 0.0 <= <double>seconds < INFINITY
+    return 0 <= seconds < INFINITY

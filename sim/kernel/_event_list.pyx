@@ -9,7 +9,7 @@ them: an entry of the heap has the number of its slot there.
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport Py_EQ, Py_LT, PyObject_RichCompareBool
-from libc.math cimport INFINITY, NAN, isfinite
+from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc, realloc
 
 from simpy.core import EmptySchedule, StopSimulation
@@ -86,6 +86,16 @@ cdef class EventList:
             self._given_now = self.time_now
         return self._given_now
 
+    cdef object after(self, object seconds):
+        """The time that is ``seconds`` after now."""
+        if type(seconds) is float and self.has_float_time():
+            return self.time_now + <double>seconds
+        return self.now_object() + seconds
+
+    cdef bint has_float_time(self):
+        """Whether the present time is a float."""
+        return self._given_now is None or type(self._given_now) is float
+
     @property
     def _now(self):
         return self.now_object()
@@ -119,19 +129,15 @@ cdef class EventList:
         self.call_at_object(time, function, argument, isinstance(function, Callee))
 
     def call_after(self, delay, function, argument=None):
-        if not 0 <= delay < INFINITY:
+        if not is_wait(delay):
             raise ValueError(f"cannot call after {delay!r} s: a delay is finite and at least 0")
-        self.call_at_object(self.now_object() + delay, function, argument, isinstance(function, Callee))
+        self.call_at_object(self.after(delay), function, argument, isinstance(function, Callee))
 
     def schedule(self, event, priority=1, delay=0):
         cdef long long key = key_of(priority) + self._serials
-        if type(delay) is float and type(self.now_object()) is float:
-            self._serials += 1
-            self._add(self.time_now + <double>delay, key, EVENT, None, event, None)
-        else:
-            time = self.now_object() + delay
-            self._serials += 1
-            self._add_at(time, key, EVENT, event, None)
+        time = self.after(delay)
+        self._serials += 1
+        self._add_at(time, key, EVENT, event, None)
 
     cdef int call(self, double time, object function, object argument, bint is_callee) except -1:
         """Schedule a plain call at a time that is known to be a float."""

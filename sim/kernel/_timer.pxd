@@ -10,4 +10,5 @@ cdef class Timer(Callee):
     cdef object _deadline
     cdef object _awaited
 
+    cdef bint _may_be(self, object deadline) except -1
     cdef int arm(self, object deadline) except -1

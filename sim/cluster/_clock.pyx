@@ -1,0 +1,47 @@
+# cython: language_level=3
+"""The compiled build of `sim.cluster.clock`."""
+
+from sim.kernel._event_list cimport EventList
+
+from sim.cluster.clock import SPREAD
+
+__all__ = ["NodeClocks"]
+
+
+cdef class NodeClocks:
+    cdef object _time
+    cdef EventList _environment  # the same, where it is one
+    cdef object _stream
+    cdef public object rate
+    cdef object _ahead
+    cdef object _begun
+
+    def __init__(self, time, clock, stream):
+        self._time = time
+        self._environment = time if isinstance(time, EventList) else None
+        self._stream = stream
+        self.rate = 1.0 + clock.drift
+        self._ahead = clock.offset
+        self._begun = 0.0
+
+    def begin(self):
+        self._begun = self._stream.uniform(-SPREAD, SPREAD) - self.rate * self._now()
+
+    cdef object _now(self):
+        return self._time._now if self._environment is None else self._environment.now_object()
+
+    def wall(self):
+        return self._ahead + self.rate * self._now()
+
+    def monotonic(self):
+        return self._begun + self.rate * self._now()
+
+    def set(self, *, offset=None, drift=None):
+        now = self._now()
+        wall = self.wall() if offset is None else now + offset
+        monotonic, before = self.monotonic(), self.rate
+        if drift is not None:
+            self.rate = 1.0 + drift
+            self._begun = monotonic - self.rate * now
+        self._ahead = wall - self.rate * now
+        return before / self.rate
