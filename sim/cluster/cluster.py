@@ -66,6 +66,7 @@ class Cluster:
         self.on_wait, self.on_send, self.on_deliver = map(MessageHooks, ("on_wait", "on_send", "on_deliver"))
         self._call(())
         self._groups: dict[str, list[str]] = {}
+        self._as_tuples: dict[str, tuple[str, ...]] = {}
         self._sharing = Sharing(self)
 
     # Construction
@@ -174,11 +175,19 @@ class Cluster:
 
     def group_of(self, name: str) -> tuple[str, ...]:
         """All members of a node's group, itself included, in order."""
-        return tuple(self._groups[self.hosts[name].member.group]) if name in self.hosts else (name,)
+        if name not in self.hosts:
+            return (name,)
+        group = self.hosts[name].member.group
+        names, known = self._groups[group], self._as_tuples.get(group, ())
+        if len(known) != len(names):
+            known = self._as_tuples[group] = tuple(names)
+        return known  # one tuple for all its members: in a large group, copies would take most of the memory
 
     def peers_of(self, name: str) -> tuple[str, ...]:
         """The other members of a node's group."""
-        return tuple(other for other in self.group_of(name) if other != name)
+        group = self.group_of(name)
+        place = group.index(name)
+        return group[:place] + group[place + 1 :]
 
     @property
     def nodes(self) -> Mapping[str, Node]:

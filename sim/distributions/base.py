@@ -6,6 +6,7 @@ blocks (`sampler`). A node has one stream for all its random decisions and takes
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,10 +71,10 @@ class Distribution(Value):
         # The __next__ of chain is the fastest function without arguments that Python offers.
         return chain.from_iterable(self._blocks(rng)).__next__
 
-    def _blocks(self, rng: np.random.Generator) -> Iterator[list[float]]:
+    def _blocks(self, rng: np.random.Generator) -> Iterator[array[float]]:
         draws, size = self.draws(rng), _FIRST_BLOCK
         while True:
-            yield draws(size).tolist()
+            yield array("d", np.asarray(draws(size), np.float64).tobytes())
             size = min(4 * size, _LARGEST_BLOCK)  # a block costs more than its numbers
 
     def draw(self, random: Uniforms) -> float:

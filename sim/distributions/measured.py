@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil, fsum
 from os import PathLike
@@ -125,6 +125,9 @@ class PercentileTable(Distribution):
     """
 
     table: tuple[tuple[float, float], ...]
+    _columns: tuple[Floats, Floats] = field(
+        init=False, repr=False, compare=False
+    )  # for all links that draw from it
 
     def __init__(self, table: Mapping[float, float] | Iterable[tuple[float, float]]) -> None:
         try:
@@ -142,13 +145,15 @@ class PercentileTable(Distribution):
                     f"PercentileTable: {y!r} s at level {q!r} is less than {x!r} s at level {p!r}"
                 )
         object.__setattr__(self, "table", pairs)
+        levels, times = np.array(pairs).T.copy()
+        object.__setattr__(self, "_columns", (levels, times))
 
     @staticmethod
     def _time(level: float, seconds: float) -> float:
         return non_negative(f"PercentileTable: the time at level {level!r}", seconds)
 
     def draws(self, rng: np.random.Generator) -> Callable[[int], Floats]:
-        levels, times = np.array(self.table).T.copy()
+        levels, times = self._columns
         return lambda n: np.interp(rng.random(n), levels, times)
 
     def _knots(self) -> tuple[Floats, Floats]:

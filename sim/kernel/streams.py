@@ -7,6 +7,7 @@ seed get the same arrivals and the same crashes.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from hashlib import blake2b
 from itertools import chain
@@ -24,11 +25,14 @@ _LARGEST_BLOCK = 1024
 _EXACT = 2**53  # a uniform double has this many values
 
 
-def _blocks(generator: np.random.Generator) -> Iterator[list[float]]:
-    """Uniform numbers in blocks of growing size: a rarely used stream costs little, a busy stream is fast."""
+def _blocks(generator: np.random.Generator) -> Iterator[array[float]]:
+    """Uniform numbers in blocks of growing size: a rarely used stream costs little, a busy stream is fast.
+
+    An array takes a quarter of the memory of a list, and is not slower to go through.
+    """
     size = _FIRST_BLOCK
     while True:
-        yield generator.random(size).tolist()
+        yield array("d", generator.random(size).tobytes())
         size = min(4 * size, _LARGEST_BLOCK)
 
 
@@ -114,14 +118,18 @@ class Streams:
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"a seed is an integer >= 0, not {seed!r}")
         self.seed = int(seed)
+        words = max(4, -(-self.seed.bit_length() // 32))
+        self._seed_words = self.seed.to_bytes(4 * words, "little")
         self._streams: dict[str, Stream] = {}
         self._branches: dict[str, BranchingStream] = {}
 
     def generator(self, address: str) -> np.random.Generator:
         """A fresh NumPy generator at the beginning of the stream with this address."""
+        # The same as SeedSequence(seed, spawn_key=the four words of the digest), in a third of the time: NumPy
+        # appends the words of the key to those of the seed, which it fills up to four.
         digest = blake2b(address.encode(), digest_size=16).digest()
-        words = np.frombuffer(digest, dtype="<u4").tolist()
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=words)))
+        words = np.frombuffer(self._seed_words + digest, dtype="<u4")
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
 
     def __getitem__(self, address: str) -> Stream:
         """The stream with this address; the same object at each look-up, so its draws go on."""

@@ -14,6 +14,7 @@ from sim.cluster import Cluster, NodeHost
 from sim.faults import Trigger, World, unleash
 from sim.faults.checks import WORDS
 from sim.invariants import Agreement
+from sim.lab.acknowledged import Acknowledged
 from sim.lab.application_model import LOOKS, application_of
 from sim.lab.bars import TimeBar
 from sim.lab.live import Journal, Session, keeps_journal
@@ -73,7 +74,7 @@ class Simulation(Session):
         )
         self.env = self.cluster.env
         self.streams = self.cluster.streams
-        self.acknowledged: dict[tuple[int, int], Outcome] = {}
+        self.acknowledged = Acknowledged()
         """Writes that a client saw succeed, by (session, sequence)."""
         application = application_of(scenario.system)
         self.reads = READS if application is None else application.reads
@@ -324,7 +325,7 @@ class Simulation(Session):
         from sim.analysis.checks import converged
         from sim.lab.progress import progress_bound
 
-        rows, acknowledged = self.recorder.lengths(), dict(self.acknowledged)
+        rows, acknowledged = self.recorder.lengths(), self.acknowledged.copy()
         try:
             self.calm()
             self.await_rest(progress_bound(self.resolved))
@@ -342,7 +343,8 @@ class Simulation(Session):
         self._report_row(outcome, self.cluster.hosts[outcome.client])
         if outcome.status == "ok":
             if outcome.operation.kind not in self.reads:
-                self.acknowledged[outcome.session, outcome.sequence] = outcome
+                written = outcome.operation.kind not in self.looks  # else the row has what came back
+                self.acknowledged.add(outcome, self.recorder.operations[-1] if written else None)
             if self.scenario.check:
                 for invariant in self.cluster.invariants:
                     invariant.on_acknowledged(outcome.client, outcome)

@@ -29,7 +29,8 @@ def careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
     disturbed = together(link.disturbances)
     limits = [each for each in (spec.bandwidth, disturbed.bandwidth) if each is not None]
     bandwidth = min(limits, default=0.0)
-    draw_latency, latency_at, put_on_its_way = link.draw_latency, link.latency_at, network.launch
+    draw_latency = None if in_order else link.open_latency()
+    put_on_its_way = network.launch
 
     loss, burst, played = spec.loss, spec.burst, spec.playback
     draw_loss = link.draw_loss if loss else None
@@ -69,7 +70,7 @@ def careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
         if played is not None:
             latency = played.delay(env._now + waited)  # that of the try that gets through
         else:
-            latency = latency_at(env._now) if in_order else draw_latency()
+            latency = link.latency_at(env._now) if draw_latency is None else draw_latency()
         # An absolute time: a relative delay, added to the present time, could round to before the last arrival.
         arrival = env._now + waited + latency * slowdown + extra_delay
         if in_order:

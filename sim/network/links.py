@@ -9,6 +9,7 @@ one entry. All other features (transport, bandwidth, bursts, tracing, holding me
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,16 @@ else:
 
 __all__ = ["Network"]
 
+_AT_ONCE = LinkSpec(Constant(0.0))
+
 Hear = Callable[[str, str, Any], None]
 
 
 class _Routes(dict[str, Send]):
-    """The links that leave one node, made on first use; ``heard``: sending a message also calls the invariants."""
+    """The links that leave one node, made on first use; ``heard``: sending a message also calls the invariants.
+
+    The function of a link that is hardly used is made for each message, and not kept (`Network.is_passing`).
+    """
 
     def __init__(self, network: Network, src: str, heard: bool) -> None:
         super().__init__()
@@ -45,6 +51,8 @@ class _Routes(dict[str, Send]):
 
     def __missing__(self, dst: str) -> Send:
         send = self._network.connect(self._src, str(dst))
+        if self._network.is_passing(self._src, dst):
+            return send
         if self._heard and dst != self._src:
             send = self._network.tell(self._src, dst, send)
         self[dst] = send
@@ -155,14 +163,18 @@ class Network:
             return self._receivers[dst].to_self
         link = self.links.get((src, dst))
         if link is None:
-            link = self.links[src, dst] = Link(src, dst, self._spec(src, dst))
+            link = self.links[src, dst] = Link(src, dst, self._spec(src, dst), self.streams)
             link.cuts = self._cuts.get((src, dst), 0)
-            link.open_streams(self.streams)
         if self.book is not None:
             return fated_link(self, link, self._receivers[dst], self.book)
         if self._is_plain(link):
             return plain_link(self.env, link, self._receivers[dst])
         return careful_link(self, link, self._receivers[dst])
+
+    def is_passing(self, src: str, dst: str) -> bool:
+        """Whether the send function of a link is for one message: the link is plain, and hardly used so far."""
+        link = self.links.get((src, dst))
+        return link is not None and link.is_new and self.book is None and self._is_plain(link)
 
     def is_local(self, src: str, dst: str) -> bool:
         """Whether both are on one machine, or one is placed beside the other: then there is no delay between them."""
@@ -172,7 +184,7 @@ class Network:
 
     def _spec(self, src: str, dst: str) -> LinkSpec:
         if self.is_local(src, dst):
-            return LinkSpec(Constant(0.0))
+            return _AT_ONCE
         return self.topology.link(self.places[src], self.places[dst])
 
     def _is_plain(self, link: Link) -> bool:
@@ -215,7 +227,7 @@ class Network:
     def heal_all(self) -> None:
         """Take back all cuts and disturbances."""
         for link in self.links.values():
-            link.disturbances.clear()
+            link.disturbances = ()
         self.heal([pair for pair, count in self._cuts.items() for _ in range(count)])
 
     def calm(self) -> None:
@@ -224,7 +236,9 @@ class Network:
             self.let_go(detention)
         self.topology = self.topology.calmed()
         for link in self.links.values():
-            link.spec = dataclasses.replace(link.spec, loss=0.0, duplicate=0.0, burst=None, playback=None)
+            spec = link.spec
+            if spec.loss or spec.duplicate or spec.burst or spec.playback:  # else links go on sharing theirs
+                link.spec = dataclasses.replace(spec, loss=0.0, duplicate=0.0, burst=None, playback=None)
         self.heal_all()
 
     def _resume(self, link: Link) -> None:
@@ -237,6 +251,8 @@ class Network:
 
     def keep(self, link: Link, message: Any) -> None:
         """Keep a message of a stream that is cut."""
+        if link.waiting is None:
+            link.waiting = deque()
         link.waiting.append(message)
 
     def send_kept(self, link: Link, message: Any) -> None:
@@ -264,7 +280,7 @@ class Network:
         """Disturb directed links, besides the disturbances that they have, until `relieve`."""
         for src, dst in pairs:
             self.routes(src)[dst]  # makes the link if it does not exist
-            self.links[src, dst].disturbances.append(disturbance)
+            self.links[src, dst].disturbances += (disturbance,)
         self.rewire()
 
     def relieve(self, pairs: Iterable[tuple[str, str]], disturbance: Disturbance) -> None:
@@ -272,7 +288,9 @@ class Network:
         for pair in pairs:
             link = self.links.get(pair)
             if link is not None and disturbance in link.disturbances:
-                link.disturbances.remove(disturbance)
+                left = list(link.disturbances)
+                left.remove(disturbance)
+                link.disturbances = tuple(left)
         self.rewire()
 
     def detain(self, detention: Detention) -> None:

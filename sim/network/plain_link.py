@@ -19,10 +19,13 @@ __all__ = ["Counters", "Receiving", "plain_link"]
 class Counters:
     """Of a link: its messages, their bytes (payload), and how many were lost and duplicated."""
 
-    messages = 0
-    bytes = 0
-    lost = 0
-    duplicated = 0
+    __slots__ = ("bytes", "duplicated", "lost", "messages")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.lost = 0
+        self.duplicated = 0
 
 
 class Receiving:

@@ -267,7 +267,7 @@ def test_random_disturbances_make_members_unwell_and_well_again() -> None:
     for name in simulation.replicas:
         host = simulation.cluster.hosts[name]
         assert (host.cpu.speed, host.clock()) == (1.0, 21.0)
-    assert all(link.disturbances == [] for link in simulation.cluster.network.links.values())
+    assert all(link.disturbances == () for link in simulation.cluster.network.links.values())
 
 
 def test_clocks_that_may_only_drift_never_jump() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from hashlib import blake2b
 from math import sqrt
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_a_stream_does_not_depend_on_what_else_is_drawn(seed: int, wanted: str, 
                 streams[other].random()
         among.append(streams[wanted].random())
     assert among == alone
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**100, 2**128 - 1, 2**128, 2**200])
+def test_a_stream_is_that_of_a_seed_sequence_whose_key_is_the_digest_of_the_address(seed: int) -> None:
+    words = np.frombuffer(blake2b(b"link/a->b", digest_size=16).digest(), dtype="<u4").tolist()
+    published = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=words))
+    assert Streams(seed).generator("link/a->b").random(5).tolist() == published.random(5).tolist()
 
 
 @settings(max_examples=50)

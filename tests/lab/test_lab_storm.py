@@ -113,7 +113,7 @@ def test_after_the_storm_all_is_well() -> None:
                 if system.wall_clock_may_jump:
                     assert host.clock() == pytest.approx(simulation.now)
             links = simulation.cluster.network.links.values()
-            assert all((link.cuts, link.disturbances) == (0, []) for link in links)
+            assert all((link.cuts, link.disturbances) == (0, ()) for link in links)
 
 
 def test_no_fault_strikes_after_the_storm() -> None:
@@ -138,7 +138,7 @@ def test_no_fault_strikes_after_the_storm() -> None:
         assert (n0.cpu.speed == 1.0) is well
         assert n1.is_up is well
         assert n2.is_paused is not well
-        assert all((link.cuts, link.disturbances) == (0, []) for link in links) is well
+        assert all((link.cuts, link.disturbances) == (0, ()) for link in links) is well
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

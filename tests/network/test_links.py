@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from sim.cluster import Cluster
 from sim.kernel import Streams
 from sim.network import Constant, Exponential, GilbertElliott, Topology, Uniform, constant, lan, matrix
-from sim.network.link import HEADER_BYTES
+from sim.network.disturbances import Disturbance
+from sim.network.link import FEW, HEADER_BYTES
 from sim.node import Node, message
 from sim.system import Member
 
@@ -34,6 +37,11 @@ class Post(Node):
 
     def on_blob(self, src: str, msg: Blob) -> None:
         self.got.append((self.now, len(msg.payload)))
+
+
+class Sink(Node):
+    def on_parcel(self, src: str, msg: Parcel) -> None:
+        """Takes it."""
 
 
 def cluster(topology: Topology, seed: int = 1, **options: Any) -> Cluster:
@@ -74,6 +82,46 @@ def test_the_latencies_of_a_link_follow_its_distribution_and_its_own_stream(opti
     times = {number: time for time, number in received(made)}
     drawn = Exponential(0.010).sampler(Streams(1).generator("link/a->b/latency"))
     assert [times[n] for n in range(4000)] == [drawn() for _ in range(4000)]
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, FEW - 1, FEW, FEW + 1, 3 * FEW])
+@pytest.mark.parametrize("change", ["rewire", "disturb", "calm"])
+def test_a_link_draws_on_where_it_was_when_it_becomes_another_kind_of_link(before: int, change: str) -> None:
+    made = cluster(lan(Exponential(0.010)))
+    network, slow = made.network, Disturbance(delay=1.0)
+    changes = {
+        "rewire": network.rewire,
+        "calm": network.calm,
+        "disturb": lambda: network.disturb([("a", "b")], slow),
+    }
+    for number in range(4 * FEW):
+        if number == before:
+            changes[change]()
+        if number == before + FEW + 2:
+            network.relieve([("a", "b")], slow)
+        made.nodes["a"].send("b", Parcel(number))
+    made.env.run()
+    drawn = Exponential(0.010).sampler(Streams(1).generator("link/a->b/latency"))
+    late = range(before, before + FEW + 2) if change == "disturb" else ()
+    wanted = [drawn() + (number in late) for number in range(4 * FEW)]
+    assert [time for time, _ in sorted(received(made), key=lambda got: got[1])] == wanted
+
+
+def test_a_link_that_is_used_once_costs_next_to_nothing() -> None:
+    made = Cluster(lan(Exponential(0.010)))
+    names = [f"n{number}" for number in range(600)]
+    for name in names:
+        made.add(Member(name, Sink), place="lan")
+    made.boot()
+    gc.collect()
+    tracemalloc.start()
+    for name in names[1:]:
+        made.nodes["n0"].send(name, Parcel(1))
+    made.env.run()
+    gc.collect()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used / 599 < 400  # bytes
 
 
 def test_a_fraction_of_all_messages_is_lost_and_counted(options: dict[str, bool]) -> None:
