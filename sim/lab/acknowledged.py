@@ -9,7 +9,7 @@ from sim.protocols.client import Operation, Outcome
 
 __all__ = ["Acknowledged"]
 
-Row = tuple[Any, ...]
+_Row = tuple[Any, ...]
 
 
 class Acknowledged(Mapping[tuple[int, int], Outcome]):
@@ -19,10 +19,10 @@ class Acknowledged(Mapping[tuple[int, int], Outcome]):
     operations would otherwise spend most of its memory on these objects. `Outcome.value` is the value written.
     """
 
-    def __init__(self, rows: Mapping[tuple[int, int], Row | Outcome] | None = None) -> None:
+    def __init__(self, rows: Mapping[tuple[int, int], _Row | Outcome] | None = None) -> None:
         self._rows = dict(rows or {})
 
-    def add(self, outcome: Outcome, row: Row | None) -> None:
+    def add(self, outcome: Outcome, row: _Row | None) -> None:
         """Add a write; ``row``: its row, None if that does not say what was written."""
         self._rows[outcome.session, outcome.sequence] = outcome if row is None else row
 
