@@ -18,6 +18,7 @@ __all__ = ["COMPILED", "PAIRS", "WHY", "EngineError", "digest_of_sources"]
 
 PAIRS = (
     "kernel/event_list",
+    "kernel/stream",
     "kernel/timer",
     "message",
     "network/plain_link",

@@ -9,13 +9,6 @@ __all__ = ["NodeClocks"]
 
 
 cdef class NodeClocks:
-    cdef object _time
-    cdef EventList _environment  # the same, where it is one
-    cdef object _stream
-    cdef public object rate
-    cdef object _ahead
-    cdef object _begun
-
     def __init__(self, time, clock, stream):
         self._time = time
         self._environment = time if isinstance(time, EventList) else None

@@ -26,7 +26,9 @@ cdef class QueueingCpu:
     cdef public object speed
     cdef EventList _env
     cdef bint _by_priority
-    cdef object _waiting
+    cdef object _waiting  # a deque
+    cdef object _wait  # its append
+    cdef object _next  # its popleft
     cdef list _ranked
     cdef long long _serial
     cdef list _running

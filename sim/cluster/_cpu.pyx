@@ -38,6 +38,8 @@ cdef class QueueingCpu:
         self._env = env
         self._by_priority = profile.discipline == "priority"
         self._waiting = deque()
+        self._wait = self._waiting.append
+        self._next = self._waiting.popleft
         self._ranked = []
         self._running = []
 
@@ -54,7 +56,7 @@ cdef class QueueingCpu:
             self._serial += 1
             heappush(self._ranked, (job.priority, self._serial, job))
         else:
-            self._waiting.append(job)
+            self._wait(job)
         return 0
 
     cdef int _start(self, Job job) except -1:
@@ -85,7 +87,7 @@ cdef class QueueingCpu:
                     self._start(following)
         else:
             while self._waiting and len(self._running) < self.cores:
-                following = self._waiting.popleft()
+                following = self._next()
                 if not following.cancelled:
                     self._start(following)
         return 0

@@ -3,6 +3,7 @@
 
 from cpython.object cimport PyObject
 
+from sim.cluster._clock cimport NodeClocks
 from sim.cluster._cpu cimport Job, QueueingCpu, new_job
 from sim.kernel._event_list cimport EventList, is_wait
 from sim.kernel._timer cimport Timer
@@ -36,7 +37,7 @@ cdef class SettingTimers:
 
     cdef dict _known
     cdef EventList _env
-    cdef object _clocks
+    cdef NodeClocks _clocks
     cdef object _address
     cdef object _host
     cdef object _owner
