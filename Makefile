@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PINS   := requirements-test.txt
+# What an installation is made of: when one of these changes, the next target installs again and so builds the engine again.
+BUILT  := pyproject.toml setup.py $(PINS) $(wildcard sim/_*.p[yx][xd] sim/*/_*.p[yx][xd])
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly validate lint bench gallery notebooks docs docs-links clean
+.PHONY: help venv demo engine test nightly validate lint bench gallery notebooks docs docs-links clean
 
 help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +16,11 @@ help:  ## show this help
 venv: $(VENV)/.ready-dev  ## install everything needed for developing into .venv
 
 demo: $(VENV)/.ready  ## compare protocols on a measured WAN; charts and frames go to results/
-	$(BIN)/sim demo
+	@$(BIN)/sim demo
+
+engine: $(VENV)/.ready-dev  ## build the compiled engine in place; a fault of its sources or a missing compiler is an error
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	SIM_ENGINE=compiled $(BIN)/sim --version
 
 # The tests start many processes: compiled modules are kept, or each of these would compile all of sim again.
 test: $(VENV)/.ready-dev  ## run all tests but the nightly ones (TESTS="tests/kernel ...": some of them)
@@ -47,8 +53,9 @@ docs: $(VENV)/.ready-docs  ## build the docs site in docs/_build/html; a warning
 docs-links: $(VENV)/.ready-docs  ## look whether links to other sites are alive; needs a network
 	$(BIN)/sphinx-build -c docs -b linkcheck -q . docs/_build/links
 
-clean:  ## remove .venv, .venv-other, caches and results
+clean:  ## remove .venv, .venv-other, the compiled engine, caches and results
 	rm -rf $(VENV) .venv-other docs/_build results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find sim -name '_*.c' -delete -o -name '*.so' -delete -o -name '*.pyd' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without ensurepip (Debian without python3-venv) gets its packages from the machine's pip.
@@ -66,15 +73,15 @@ define install
 endef
 
 # What a user needs. On a Python too new for the pinned versions, whatever is current.
-$(VENV)/.ready: pyproject.toml $(PINS) | $(BIN)/python
+$(VENV)/.ready: $(BUILT) | $(BIN)/python
 	$(call install,quorumlab,$$install -c $(PINS) -e . || $$install -e .)
 
 # What a developer and CI need: exactly the pinned versions.
-$(VENV)/.ready-dev: pyproject.toml $(PINS) | $(BIN)/python
+$(VENV)/.ready-dev: $(BUILT) | $(BIN)/python
 	$(call install,quorumlab and its tools,$$install -c $(PINS) -e '.[dev]')
 	@touch $(VENV)/.ready
 
 # What the docs site needs, in addition.
-$(VENV)/.ready-docs: pyproject.toml $(PINS) | $(BIN)/python
+$(VENV)/.ready-docs: $(BUILT) | $(BIN)/python
 	$(call install,quorumlab and the tools of its docs,$$install -c $(PINS) -e '.[docs]')
 	@touch $(VENV)/.ready

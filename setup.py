@@ -51,7 +51,7 @@ def extensions() -> list[Extension]:
 # Stories and examples come along in a wheel: `sim run raft_failover` works after an installation. An editable
 # installation has them in the clone; without them it is one line in a .pth file, which type checkers follow, too.
 STORIES = {} if "editable_wheel" in sys.argv else {"sim.scenarios": "scenarios", "sim.examples": "examples"}
-CACHES = ["**/*.py[co]", "**/.*", "**/results/**"]
+LEFT_OUT = ["*.py[co]", ".*", "*/.*", "results/*", "*/results/*"]  # a star stands for slashes, too
 
 setup(
     packages=[*find_packages(include=["sim", "sim.*"]), *STORIES],
@@ -61,9 +61,9 @@ setup(
         "sim": ["py.typed"],
         "sim.network": ["data/*"],
         "sim.page": ["*.js", "*.css", "*.html"],
-        **dict.fromkeys(STORIES, ["**/*"]),
+        **{package: ["**/*"] for package in STORIES},
     },
-    exclude_package_data=dict.fromkeys(STORIES, CACHES),
+    exclude_package_data=dict.fromkeys(STORIES, LEFT_OUT),
     ext_modules=[] if os.environ.get("QUORUMLAB_PURE") else extensions(),
     cmdclass={"build_ext": BuildOrLeaveOut},
 )

@@ -73,6 +73,24 @@ _TRACEBACK = click.Option(
 )
 
 
+def _show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from sim.engine import engine_in_words
+
+        click.echo(f"sim, version {__version__}\n{engine_in_words()}")
+        context.exit()
+
+
+_VERSION = click.Option(
+    ["--version"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and which engine runs and why.",
+)
+
+
 class _LazyGroup(click.Group):
     """Imports a subcommand when it is called; the help needs only its name and its first line."""
 
@@ -105,11 +123,10 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     epilog=_EXAMPLES,
-    params=[_TRACEBACK],
+    params=[_VERSION, _TRACEBACK],
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="sim")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A simulator for distributed systems: scenarios in, frames, verdicts and charts out.

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-__all__ = ["COMPILED", "PAIRS", "WHY", "EngineError", "digest_of_sources"]
+__all__ = ["COMPILED", "PAIRS", "WHY", "EngineError", "digest_of_sources", "engine_in_words"]
 
 PAIRS = (
     "kernel/event_list",
@@ -71,6 +71,11 @@ def _choose(wanted: str | None) -> tuple[bool, str]:
 def _is_built(module: Path) -> bool:
     """Whether there is a compiled build of a module (its path without a suffix)."""
     return any(module.with_name(f"_{module.name}{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
+
+
+def engine_in_words() -> str:
+    """One line: which engine runs, and why. For example "engine: compiled (it was built)"."""
+    return f"engine: {'compiled' if COMPILED else 'python'} ({WHY})"
 
 
 COMPILED, WHY = _choose(os.environ.get("SIM_ENGINE"))

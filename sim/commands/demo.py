@@ -21,6 +21,8 @@ def command(seeds: int, workers: int | None, out: Path) -> None:
 
     The leader crashes in the middle. Prints a table each, and writes charts and frames to --out.
     """
+    from sim.engine import engine_in_words
     from sim.lab.demo import demo
 
+    click.echo(engine_in_words())
     demo(prepare(out), seeds=seeds, workers=workers, say=click.echo)

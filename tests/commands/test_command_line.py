@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -314,12 +313,6 @@ def test_stories_run_by_name_in_any_folder(tmp_path: Path) -> None:
     assert "raft_failover" in sim("list", cwd=tmp_path).stdout
     done = sim("run", "raft_failover", "--set", "duration=x", cwd=tmp_path)
     assert (done.returncode, "'x'" in done.stderr) == (2, True)
-
-
-def test_stories_are_in_the_wheel() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    included = declared["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {"scenarios": "sim/scenarios", "examples": "sim/examples"}
 
 
 def test_ctrl_c_ends_the_workers_too_and_at_once(tmp_path: Path) -> None:
