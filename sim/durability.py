@@ -7,9 +7,16 @@ write leaves the node only when the write is on disk (see `sim.node`). A crash l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
-from sim.values import PLAIN, is_immutable, shown
+from sim.engine import COMPILED
+from sim.values import PLAIN, shown
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.values import is_immutable
+else:
+    from sim._values import is_immutable
 
 __all__ = ["Durable", "DurableLog", "DurableMap", "durable", "durable_log", "durable_map"]
 
@@ -105,12 +112,8 @@ class _DurableContainer(Durable):
 
 
 def _journal(disk: Any, field: str) -> Callable[[str, Any], None]:
-    write = disk.write
-
-    def journal(operation: str, argument: Any) -> None:
-        write(field, operation, argument)
-
-    return journal
+    """Writes an operation and its argument to the journal of a field."""
+    return partial(disk.write, field)
 
 
 class DurableLog(Generic[T]):

@@ -21,6 +21,7 @@ PAIRS = (
     "kernel/stream",
     "kernel/timer",
     "message",
+    "values",
     "network/plain_link",
     "cluster/clock",
     "cluster/cpu",

@@ -2,7 +2,8 @@
 
 The class of a value decides whether it is immutable. Immutable are: numbers, strings and enums; tuples, frozensets and
 read-only mappings of immutable values; messages and frozen dataclasses with immutable fields; and classes that define
-their own hash.
+their own hash. ``_values.pyx`` beside this file has the compiled build of `is_immutable`, for the values that are
+written to disk.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["PLAIN", "holds_nothing", "is_immutable", "is_message", "is_stateless", "shown"]
+__all__ = ["PLAIN", "holds_nothing", "is_immutable", "is_message", "is_stateless", "shown", "study"]
 
 PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 """The classes of what cannot change, and holds nothing that could."""
@@ -42,7 +43,7 @@ def is_immutable(value: Any) -> bool:
     try:
         doubtful = _doubtful[kind]
     except KeyError:
-        doubtful = _doubtful[kind] = _study(kind)
+        doubtful = _doubtful[kind] = study(kind)
     if doubtful.__class__ is tuple:
         for name in doubtful:  # noqa: SIM110 - a loop is quicker
             if not is_immutable(getattr(value, name, None)):
@@ -51,7 +52,7 @@ def is_immutable(value: Any) -> bool:
     return doubtful(value)  # type: ignore[operator]
 
 
-def _study(kind: type) -> Doubtful:
+def study(kind: type) -> Doubtful:
     """How to check the values of a class: see `Doubtful`."""
     if issubclass(kind, tuple | frozenset):
         return _has_immutable_items

@@ -29,10 +29,8 @@ cdef class EventList:
     cdef int call_at_object(self, object time, object function, object argument, bint is_callee) except -1
     cdef int _add(self, double time, long long key, int kind, object time_object, object first, object argument) except -1
     cdef int _add_at(self, object time, long long key, int kind, object first, object argument) except -1
-    cdef void _rise(self, Entry entry, Py_ssize_t hole) noexcept
-    cdef void _sink(self, Entry entry, Py_ssize_t end) noexcept
-    cdef int _rise_slowly(self, Entry entry, Py_ssize_t hole) except -1
-    cdef int _sink_slowly(self, Entry entry, Py_ssize_t end) except -1
+    cdef int _rise(self, Entry entry, Py_ssize_t hole) except -1
+    cdef int _sink(self, Entry entry, Py_ssize_t end) except -1
     cdef bint _is_before(self, Entry* a, Entry* b) except -1
     cdef object _time_of(self, Entry* entry)
     cdef int _take(self, Entry* taken) except -1

@@ -51,7 +51,9 @@ cdef int value_of(object time, double* value) except -1:
     return KEPT | ODD
 
 
-cdef inline bint is_before(Entry* a, Entry* b) noexcept nogil:
+cdef inline bint is_before(EventList entries, Entry* a, Entry* b) except -1:
+    if entries._has_odd_times:
+        return entries._is_before(a, b)
     return a.time < b.time or (a.time == b.time and a.key < b.key)
 
 
@@ -175,10 +177,7 @@ cdef class EventList:
             self._times[entry.slot] = time_object
             self._has_odd_times = self._has_odd_times or kind & ODD != 0
         self._size += 1
-        if self._has_odd_times:
-            self._rise_slowly(entry, self._size - 1)
-        else:
-            self._rise(entry, self._size - 1)
+        self._rise(entry, self._size - 1)
         return 0
 
     def _grow(self):
@@ -196,76 +195,53 @@ cdef class EventList:
 
     # Order
 
-    cdef void _rise(self, Entry entry, Py_ssize_t hole) noexcept:
+    # Times that cannot be compared are an error, but no entry gets lost (`finally`).
+
+    cdef int _rise(self, Entry entry, Py_ssize_t hole) except -1:
         """Put an entry where it belongs, from an empty place at the bottom of the heap upwards."""
         cdef Entry* heap = self._heap
-        cdef Py_ssize_t parent
-        while hole > 0:
-            parent = (hole - 1) >> 2
-            if not is_before(&entry, &heap[parent]):
-                break
-            heap[hole] = heap[parent]
-            hole = parent
-        heap[hole] = entry
-
-    cdef void _sink(self, Entry entry, Py_ssize_t end) noexcept:
-        """Put an entry where it belongs, from the empty top of a heap of ``end`` entries downwards."""
-        cdef Entry* heap = self._heap
-        cdef Py_ssize_t hole = 0, child = 1, best, last
-        while child < end:
-            best = child
-            last = min(child + 4, end)
-            child += 1
-            while child < last:
-                if is_before(&heap[child], &heap[best]):
-                    best = child
-                child += 1
-            if not is_before(&heap[best], &entry):
-                break
-            heap[hole] = heap[best]
-            hole = best
-            child = 4 * hole + 1
-        heap[hole] = entry
-
-    # The same for times that are compared as objects. Times that cannot be compared are an error, but no entry gets lost.
-
-    cdef int _rise_slowly(self, Entry entry, Py_ssize_t hole) except -1:
         cdef Py_ssize_t parent
         try:
             while hole > 0:
                 parent = (hole - 1) >> 2
-                if not self._is_before(&entry, &self._heap[parent]):
+                if not is_before(self, &entry, &heap[parent]):
                     break
-                self._heap[hole] = self._heap[parent]
+                heap[hole] = heap[parent]
                 hole = parent
         finally:
-            self._heap[hole] = entry
+            heap[hole] = entry
         return 0
 
-    cdef int _sink_slowly(self, Entry entry, Py_ssize_t end) except -1:
-        cdef Py_ssize_t hole = 0, child = 1, best
+    cdef int _sink(self, Entry entry, Py_ssize_t end) except -1:
+        """Put an entry where it belongs, from the empty top of a heap of ``end`` entries downwards."""
+        cdef Entry* heap = self._heap
+        cdef Py_ssize_t hole = 0, child = 1, best, last
         try:
             while child < end:
                 best = child
-                for child in range(child + 1, min(child + 4, end)):
-                    if self._is_before(&self._heap[child], &self._heap[best]):
+                last = min(child + 4, end)
+                child += 1
+                while child < last:
+                    if is_before(self, &heap[child], &heap[best]):
                         best = child
-                if not self._is_before(&self._heap[best], &entry):
+                    child += 1
+                if not is_before(self, &heap[best], &entry):
                     break
-                self._heap[hole] = self._heap[best]
+                heap[hole] = heap[best]
                 hole = best
                 child = 4 * hole + 1
         finally:
-            self._heap[hole] = entry
+            heap[hole] = entry
         return 0
 
     cdef bint _is_before(self, Entry* a, Entry* b) except -1:
-        if (a.kind | b.kind) & ODD:
-            first, second = self._time_of(a), self._time_of(b)
-            if PyObject_RichCompareBool(first, second, Py_EQ):
-                return a.key < b.key
-            return PyObject_RichCompareBool(first, second, Py_LT)
-        return is_before(a, b)
+        """Whether one entry comes before another, where a time may have to be compared as an object."""
+        if not (a.kind | b.kind) & ODD:
+            return a.time < b.time or (a.time == b.time and a.key < b.key)
+        first, second = self._time_of(a), self._time_of(b)
+        if PyObject_RichCompareBool(first, second, Py_EQ):
+            return a.key < b.key
+        return PyObject_RichCompareBool(first, second, Py_LT)
 
     cdef object _time_of(self, Entry* entry):
         return self._times[entry.slot] if entry.kind & KEPT else entry.time
@@ -276,10 +252,7 @@ cdef class EventList:
         """Take the first entry from the heap, which must not be empty, and set the time to its time."""
         taken[0] = self._heap[0]
         self._size -= 1
-        if self._has_odd_times:
-            self._sink_slowly(self._heap[self._size], self._size)
-        elif self._size:
-            self._sink(self._heap[self._size], self._size)
+        self._sink(self._heap[self._size], self._size)
         self.time_now = taken.time
         if taken.kind & KEPT:
             self._given_now = self._times[taken.slot]
