@@ -2,11 +2,15 @@
 
 CPU seconds count, so that what else the machine does matters little, and each round measures every contender once,
 so that what it matters, it matters to all alike. A ratio is the median over rounds of the ratio within a round.
+Each table is also written to ``results/bench/<script>.json``, with facts about the machine.
 """
 
 from __future__ import annotations
 
 import gc
+import json
+import os
+import platform
 import statistics
 import sys
 import time
@@ -14,11 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Contender", "bare_loop", "compare", "exponential_draws", "progress"]
+from sim.engine import COMPILED, WHY
+
+__all__ = ["Contender", "bare_loop", "by_engine", "compare", "exponential_draws", "progress"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,9 @@ def compare(unit: str, contenders: list[Contender], targets: dict[str, float], r
             units, events = contender.run()
             taken[contender.name].append(_Round(units, events, time.process_time() - start))
     progress("")
+    print(f"engine: {'compiled' if COMPILED else 'python'} ({WHY})")
     ours = taken[contenders[0].name]
+    rows: list[dict[str, Any]] = []
     width = max(len(contender.name) for contender in contenders)
     print(f"{'':{width}}  {unit + '/s':>14}  {'events a unit':>13}  {'ours / this':>11}  target")
     reached = True
@@ -76,14 +85,56 @@ def compare(unit: str, contenders: list[Contender], targets: dict[str, float], r
         rate = statistics.median(one.rate for one in rounds_taken)
         ratio = statistics.median(a.rate / b.rate for a, b in zip(ours, rounds_taken, strict=True))
         line = f"{name:{width}}  {rate:>14,.0f}  {rounds_taken[0].events / rounds_taken[0].units:>13.2f}  "
+        rows.append({"contender": name, f"{unit} a second": rate, "ours over this": ratio})
+        rows[-1] |= {
+            "events": [one.events for one in rounds_taken],
+            "seconds": [one.seconds for one in rounds_taken],
+        }
         if rounds_taken is not ours:
             line += f"{ratio:>11.2f}"
         if name in targets:
+            rows[-1]["target"] = targets[name]
             good = ratio >= targets[name]
             reached = reached and good
             line += f"  >= {targets[name]:g} {'reached' if good else 'MISSED'}"
         print(line)
+    _keep(unit, rows)
     return reached
+
+
+def by_engine(compiled: dict[str, float], python: dict[str, float]) -> dict[str, float]:
+    """The targets for the engine that runs."""
+    return compiled if COMPILED else python
+
+
+def _keep(unit: str, rows: list[dict[str, Any]]) -> None:
+    """Add a table to the JSON file of the script that runs; a new run of the script begins a new file."""
+    script = Path(sys.argv[0]).stem
+    file = Path("results", "bench", f"{script}.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _tables.append({"unit": unit, "contenders": rows})
+    facts = {
+        "machine": platform.machine(),
+        "processor": next(
+            (line.partition(":")[2].strip() for line in _processor_lines() if line.startswith("model name")),
+            platform.processor(),
+        ),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "engine": "compiled" if COMPILED else "python",
+    }
+    file.write_text(json.dumps({"machine": facts, "tables": _tables}, indent=1) + "\n", encoding="utf-8")
+
+
+def _processor_lines() -> list[str]:
+    file = Path("/proc/cpuinfo")
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+
+_tables: list[dict[str, Any]] = []
+"""Those of the script that runs."""
 
 
 def progress(text: str) -> None:
