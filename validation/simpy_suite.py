@@ -1,6 +1,7 @@
 """Prove the drop-in claim: SimPy's own test-suite, run with `sim.kernel.Environment` in the place of SimPy's.
 
-    python validation/simpy_suite.py
+    python validation/simpy_suite.py                        # with the engine that runs here
+    SIM_ENGINE=python python validation/simpy_suite.py      # with the other build (see sim.engine)
 
 Downloads the source distribution of the installed SimPy version into a temporary folder and runs with our class:
 
@@ -24,6 +25,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from sim.engine import COMPILED, WHY  # noqa: E402  # of this folder, also when the script is run without installation
 
 # Loaded as a pytest plugin, and by the example programs before they start.
 SWAP = """
@@ -62,16 +66,23 @@ THEIR_FRAMES = """\
 """
 OUR_FRAMES = """\
   File "{path}sim/kernel/environment.py", line {line}, in run
-    self._run()
-  File "{path}sim/kernel/environment.py", line {line}, in _run
-    raise _copy_of(event._value)
+    self._run(Crowds())
+  File "{path}sim/kernel/event_list.py", line {line}, in _run
+    raise copy_of(event._value)
+"""
+OUR_COMPILED_FRAMES = """\
+  File "{path}sim/kernel/environment.py", line {line}, in run
+    self._run(Crowds())
+  File "{path}sim/kernel/_event_list.pyx", line {line}, in sim.kernel._event_list.EventList._run
+  File "{path}sim/kernel/_event_list.pyx", line {line}, in sim.kernel._event_list.EventList._happen
+  File "{path}sim/kernel/_event_list.pyx", line {line}, in sim.kernel._event_list.EventList._process
 """
 
 
 def download(folder: Path) -> Path:
     """Fetch and unpack the sources of the installed SimPy; their folder."""
     wanted = f"simpy=={version('simpy')}"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "simpy"]
     subprocess.run([*pip, "--dest", str(folder), wanted], check=True)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
@@ -81,7 +92,8 @@ def download(folder: Path) -> Path:
 def name_our_frames(test: Path) -> None:
     """Let the traceback test expect the frames of our loop."""
     text = test.read_text(encoding="utf-8")
-    theirs, ours = (indented(frames) for frames in (THEIR_FRAMES, OUR_FRAMES))
+    frames = OUR_COMPILED_FRAMES if COMPILED else OUR_FRAMES
+    theirs, ours = indented(THEIR_FRAMES), indented(frames)
     assert text.count(theirs) == 1, "the traceback test has changed: look at it"
     test.write_text(text.replace(theirs, ours), encoding="utf-8")
 
@@ -116,7 +128,9 @@ def main() -> int:
         name_our_frames(source / "tests" / "test_exceptions.py")
         (scratch / "swap.py").write_text(SWAP, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([name, str(ROOT)])}
+        engine = "compiled" if COMPILED else "Python"
         print(f"SimPy {version('simpy')}: its tests, doctests and examples with sim.kernel.Environment")
+        print(f"The engine: {engine} ({WHY})")
         passed = [run_tests(source, environment, ["-m", "not benchmark", "tests"])]
         doctests = ["--noconftest", "--doctest-glob=*.rst", "-W", "ignore", "docs", "README.rst"]
         passed += [run_tests(source, environment, doctests)]
