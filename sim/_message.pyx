@@ -104,21 +104,23 @@ cdef class Recipe:
     cdef long long fixed_bytes  # of the fields that are numbers
     cdef Py_ssize_t sized_count
     cdef Py_ssize_t sized[MOST_FIELDS]  # the offsets of the other fields
+    cdef tuple sized_fields
 
     def size(self, value):
         """The sum of the sizes of all fields."""
         cdef long long total = self.fixed_bytes
         cdef Py_ssize_t i
+        cdef PyObject* field
         for i in range(self.sized_count):
-            if not add_size(<object>field_of(<PyObject*>value, self.sized[i]), &total):
+            field = field_of(<PyObject*>value, self.sized[i])
+            if field == NULL or not add_size(<object>field, &total):
                 return self._odd_size(value)
         return total
 
     cdef object _odd_size(self, object value):
-        cdef Py_ssize_t i
         total = self.fixed_bytes
-        for i in range(self.sized_count):
-            total = total + size_of(<object>field_of(<PyObject*>value, self.sized[i]))
+        for field in self.sized_fields:
+            total = total + size_of(getattr(value, field))  # AttributeError for a field that was deleted
         return total
 
 
@@ -139,6 +141,7 @@ def quicken(kind, tuple fields, dict defaults, sized):
         if sized is not None and field in sized:
             recipe.sized[recipe.sized_count] = offset
             recipe.sized_count += 1
+    recipe.sized_fields = tuple(sized or ())
     recipe.fields = fields
     recipe.count = len(fields)
     recipe.defaults = tuple([defaults[field] for field in fields if field in defaults])

@@ -12,7 +12,7 @@ from cpython.object cimport Py_EQ, Py_LT, PyObject_RichCompareBool
 from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc, realloc
 
-from simpy.core import EmptySchedule, StopSimulation
+from simpy.core import EmptySchedule, Infinity, StopSimulation
 
 from sim.kernel.endings import PRIORITIES, copy_of, priority_in_range
 
@@ -291,7 +291,7 @@ cdef class EventList:
         return 0
 
     def peek(self):
-        return self._time_of(&self._heap[0]) if self._size else INFINITY
+        return self._time_of(&self._heap[0]) if self._size else Infinity
 
     def step(self):
         cdef Entry entry

@@ -15,7 +15,7 @@ from itertools import count, repeat
 from math import inf
 from typing import Any
 
-from simpy.core import EmptySchedule, StopSimulation
+from simpy.core import EmptySchedule, Infinity, StopSimulation
 from simpy.events import NORMAL, Event, EventPriority
 
 from sim.kernel.endings import PRIORITIES, Crowds, copy_of, priority_in_range
@@ -75,7 +75,7 @@ class EventList:
 
     def peek(self) -> float:
         """The simulated time (seconds) of the next entry; infinity if there is none."""
-        return float(inf) if not self._queue else self._queue[0][0]
+        return Infinity if not self._queue else self._queue[0][0]  # SimPy compares it by identity
 
     def step(self) -> None:
         """Process the next entry. Raises `simpy.core.EmptySchedule` when there is none."""

@@ -47,7 +47,7 @@ cdef class PlainLink(Callee):
                 self._link.lost += 1
                 return 0
         latency = self._draw_latency() if self._latencies is None else next(self._latencies)
-        if type(latency) is float:
+        if type(latency) is float and self._env.has_float_time():
             return self._env.call(self._env.time_now + <double>latency, self, message, True)
         return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
 
