@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.engine import COMPILED, WHY
+from sim.engine import COMPILED, engine_in_words
 
 __all__ = ["Contender", "bare_loop", "by_engine", "compare", "exponential_draws", "progress"]
 
@@ -75,7 +75,7 @@ def compare(unit: str, contenders: list[Contender], targets: dict[str, float], r
             units, events = contender.run()
             taken[contender.name].append(_Round(units, events, time.process_time() - start))
     progress("")
-    print(f"engine: {'compiled' if COMPILED else 'python'} ({WHY})")
+    print(engine_in_words())
     ours = taken[contenders[0].name]
     rows: list[dict[str, Any]] = []
     width = max(len(contender.name) for contender in contenders)
