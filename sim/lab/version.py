@@ -19,7 +19,8 @@ from typing import Any
 
 __all__ = ["code_of", "modules_named", "refuse_other_code", "unstable", "version"]
 
-_CODE = (".py", ".pyx", ".pxd", ".so", ".pyd", ".csv", ".json")
+_BUILT = (".so", ".pyd")
+_CODE = (".py", ".pyx", ".pxd", *_BUILT, ".csv", ".json")
 _ITSELF = "sim"
 
 
@@ -33,11 +34,17 @@ def version() -> str:
 def _source_digest(place: Path) -> str:
     """A digest of a file, or of all code in a folder (names and contents)."""
     found = sha256()
-    files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in _CODE)
+    files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if _is_code(p))
     for file in files:
         found.update(f"{file.relative_to(place.parent).as_posix()}\0".encode())
         found.update(sha256(file.read_bytes()).digest())
     return found.hexdigest()
+
+
+def _is_code(file: Path) -> bool:
+    """Whether a file is code: not so the compiled build of a module (`sim.engine`), because its source is there."""
+    source = file.with_name(f"{file.name.partition('.')[0]}.pyx")
+    return file.suffix in _CODE and not (file.suffix in _BUILT and source.exists())
 
 
 def modules_named(tree: Any) -> list[str]:

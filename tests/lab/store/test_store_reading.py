@@ -13,7 +13,7 @@ import sim
 from sim import Scenario
 from sim.lab.run import Run
 from sim.lab.store import FILE, StoreError, export, progress, results
-from sim.lab.version import refuse_other_code, version
+from sim.lab.version import _source_digest, refuse_other_code, version
 from sim.network import constant
 from sim.protocols import PrimaryBackup, Raft
 
@@ -131,3 +131,21 @@ def test_a_worker_with_other_sources_refuses_the_run() -> None:
         refuse_other_code({"sim": "0.0+other"})
     with pytest.raises(RuntimeError, match="the sources of cloudpickle differ between processes"):
         refuse_other_code({"sim": version(), "cloudpickle": "other"})
+
+
+def test_a_compiled_module_is_another_version_only_where_its_source_is_not_there(tmp_path: Path) -> None:
+    """Wheels for several Pythons, or a build in place, don't make another version of the same sources."""
+    (tmp_path / "x.py").write_text("", encoding="utf-8")
+    source, built = tmp_path / "_x.pyx", tmp_path / "_x.cpython-311-x86_64-linux-gnu.so"
+    source.write_text("one", encoding="utf-8")
+    digests = [_source_digest(tmp_path)]
+    built.write_bytes(b"one")
+    digests.append(_source_digest(tmp_path))
+    source.write_text("another", encoding="utf-8")
+    digests.append(_source_digest(tmp_path))
+    source.unlink()
+    digests.append(_source_digest(tmp_path))
+    built.write_bytes(b"another")
+    digests.append(_source_digest(tmp_path))
+    assert digests[0] == digests[1]
+    assert len(dict.fromkeys(digests)) == 4
