@@ -83,8 +83,6 @@ class NodeHost(Inbound):
         self._run: Callable[[Callable[[], Any]], None]
         self.step, self._run = plain_steps(self) if plain else (self.recorded_step, self._recorded_run)
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
-        self.clock = self.clocks.wall  # see `Verbs.now`; without a method between, as nodes ask often
-        self.monotonic = self.clocks.monotonic
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.crashes = 0
         self.dropped = 0  # messages that arrived while the node was down
@@ -362,6 +360,14 @@ class NodeHost(Inbound):
         self.send(src, message, hold)
 
     # Timers and work
+
+    def clock(self) -> float:
+        """See `Verbs.now`."""
+        return self.clocks.wall()
+
+    def monotonic(self) -> float:
+        """See `Verbs.monotonic`."""
+        return self.clocks.monotonic()
 
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
         """Set the wall clock (to ``offset`` seconds ahead of simulated time), or the drift of both clocks from now on.
