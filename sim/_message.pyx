@@ -148,8 +148,6 @@ def quicken(kind, tuple fields, dict defaults, sized):
     recipe.required = recipe.count - len(recipe.defaults)
     recipe.has_post = hasattr(kind, "__post_init__")
     recipe.fixed_bytes = BYTES_OF_NUMBER * (recipe.count - recipe.sized_count)
-    if sized:
-        kind.wire_bytes = property(recipe.size)
     if "__init__" in vars(kind) and vars(kind)["__init__"].__name__ == "__init__":
         recipes[kind] = recipe
         set_vectorcall(kind, <void*>construct)
