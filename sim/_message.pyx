@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The compiled build of what `sim.message` generates for each class: construction, and the size on the wire.
+"""The compiled build of the construction of messages (`sim.message`), and of the sizes of values (`sim.sizes`).
 
 A `Recipe` knows where an object of the class keeps its fields. Calls of the class go to `construct`, which fills the
 fields without calling ``__init__``; whatever is not plain (keywords, a wrong number of arguments) takes Python's way.
@@ -57,10 +57,6 @@ cdef extern from *:
         Py_INCREF(value);
         *(PyObject **)((char *)object + offset) = value;
     }
-
-    static PyObject *quorumlab_field(PyObject *object, Py_ssize_t offset) {
-        return *(PyObject **)((char *)object + offset);
-    }
     """
     ctypedef PyObject* (*Construct "quorumlab_construct")(PyObject*, PyObject**, size_t, PyObject*)
     void set_vectorcall "quorumlab_set_vectorcall" (object kind, void* function)
@@ -68,7 +64,6 @@ cdef extern from *:
     PyObject* call_slowly "quorumlab_call" (PyObject* kind, PyObject** args, size_t flags, PyObject* names)
     Py_ssize_t offset_of "quorumlab_offset" (object descriptor)
     void set_field "quorumlab_set_field" (PyObject* value, Py_ssize_t offset, PyObject* field)
-    PyObject* field_of "quorumlab_field" (PyObject* value, Py_ssize_t offset)
 
 from sim.sizes import WORD, size_by_class
 
@@ -101,34 +96,10 @@ cdef class Recipe:
     cdef tuple fields
     cdef tuple defaults
     cdef bint has_post
-    cdef long long fixed_bytes  # of the fields that are numbers
-    cdef Py_ssize_t sized_count
-    cdef Py_ssize_t sized[MOST_FIELDS]  # the offsets of the other fields
-    cdef tuple sized_fields
-
-    def size(self, value):
-        """The sum of the sizes of all fields."""
-        cdef long long total = self.fixed_bytes
-        cdef Py_ssize_t i
-        cdef PyObject* field
-        for i in range(self.sized_count):
-            field = field_of(<PyObject*>value, self.sized[i])
-            if field == NULL or not add_size(<object>field, &total):
-                return self._odd_size(value)
-        return total
-
-    cdef object _odd_size(self, object value):
-        total = self.fixed_bytes
-        for field in self.sized_fields:
-            total = total + size_of(getattr(value, field))  # AttributeError for a field that was deleted
-        return total
 
 
-def quicken(kind, tuple fields, dict defaults, sized):
-    """Let calls of a message class construct its objects in C, unless the class has an ``__init__`` of its own.
-
-    ``sized``: the names of the fields that are no numbers, if ``wire_bytes`` is to be their sum, else None.
-    """
+def quicken(kind, tuple fields, dict defaults):
+    """Let calls of a message class construct its objects in C, unless the class has an ``__init__`` of its own."""
     cdef Recipe recipe = Recipe()
     cdef Py_ssize_t i, offset
     if len(fields) > MOST_FIELDS:
@@ -138,16 +109,11 @@ def quicken(kind, tuple fields, dict defaults, sized):
         if offset < 0:
             return
         recipe.offsets[i] = offset
-        if sized is not None and field in sized:
-            recipe.sized[recipe.sized_count] = offset
-            recipe.sized_count += 1
-    recipe.sized_fields = tuple(sized or ())
     recipe.fields = fields
     recipe.count = len(fields)
     recipe.defaults = tuple([defaults[field] for field in fields if field in defaults])
     recipe.required = recipe.count - len(recipe.defaults)
     recipe.has_post = hasattr(kind, "__post_init__")
-    recipe.fixed_bytes = BYTES_OF_NUMBER * (recipe.count - recipe.sized_count)
     if "__init__" in vars(kind) and vars(kind)["__init__"].__name__ == "__init__":
         recipes[kind] = recipe
         set_vectorcall(kind, <void*>construct)

@@ -18,9 +18,7 @@ from sim.values import PLAIN, is_immutable, is_message, is_stateless, shown
 if TYPE_CHECKING or not COMPILED:
     from sim.sizes import size_of
 
-    def quicken(
-        kind: type, fields: tuple[str, ...], defaults: dict[str, Any], sized: list[str] | None
-    ) -> None:
+    def quicken(kind: type, fields: tuple[str, ...], defaults: dict[str, Any]) -> None:
         """Of the compiled build: construct the objects of a message class in C."""
 else:
     from sim._message import quicken, size_of
@@ -79,7 +77,7 @@ def message(cls: C) -> C:
     namespace.update({name: function for name, function in generated.items() if name not in cls.__dict__})
     made = type(cls)(cls.__name__, cls.__bases__, namespace)
     if COMPILED and "__init__" not in cls.__dict__:
-        quicken(made, fields, defaults, None if "wire_bytes" in cls.__dict__ else _sized(fields, kinds))
+        quicken(made, fields, defaults)
     _registry.setdefault(made.__module__, {})[made.__qualname__] = made
     return made
 
