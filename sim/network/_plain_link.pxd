@@ -10,6 +10,8 @@ cdef class Counters:
     cdef long long _bytes
     cdef object _odd_bytes  # the sum, once a size is no int
 
+    cpdef int count(self, object message) except -1
+
 
 cdef class Receiving:
     cdef public long long messages_in
@@ -31,5 +33,4 @@ cdef class PlainLink(Callee):
     cdef Receiving _counter  # the receiver, if it counts in C
 
     cdef int send(self, object message) except -1
-    cdef int _count(self, object message) except -1
     cdef int _arrive_directly(self, object message) except -1

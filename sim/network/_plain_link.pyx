@@ -29,6 +29,19 @@ cdef class Counters:
         else:
             self._odd_bytes = total
 
+    cpdef int count(self, object message) except -1:
+        self.messages += 1
+        try:
+            size = message.wire_bytes
+            if type(size) is int and self._odd_bytes is None:
+                self._bytes += <long long>size
+            else:
+                self.bytes += size
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
+        return 0
+
 
 cdef class Receiving:
     pass
@@ -40,7 +53,7 @@ cdef class PlainLink(Callee):
         self.send(message)
 
     cdef int send(self, object message) except -1:
-        self._count(message)
+        self._link.count(message)
         if self._loss:
             drawn = self._draw_loss() if self._losses is None else next(self._losses)
             if <double>drawn < self._loss:
@@ -50,19 +63,6 @@ cdef class PlainLink(Callee):
         if type(latency) is float and self._env.has_float_time():
             return self._env.call(self._env.time_now + <double>latency, self, message, True)
         return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
-
-    cdef int _count(self, object message) except -1:
-        self._link.messages += 1
-        try:
-            size = message.wire_bytes
-            if type(size) is int and self._link._odd_bytes is None:
-                self._link._bytes += <long long>size
-            else:
-                self._link.bytes += size
-        except (AttributeError, TypeError):
-            check_message(message)
-            raise
-        return 0
 
     cdef int fire(self, object message) except -1:
         if self._is_direct:

@@ -82,12 +82,7 @@ def careful_link(network: Network, link: Link, receiver: Receiver) -> Send:
             check_message(message)
             network.keep(link, message)
             return
-        link.messages += 1
-        try:
-            link.bytes += message.wire_bytes
-        except (AttributeError, TypeError):
-            check_message(message)
-            raise
+        link.count(message)
         if link.cuts:
             network.drop(link, message, "cut")
             return

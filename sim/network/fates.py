@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.distributions import Constant, Distribution
-from sim.message import check_message
 from sim.network.disturbances import together
 from sim.network.topology import GilbertElliott, LinkSpec, Topology, Transport
 from sim.settings import Count, Value, Wait
@@ -175,12 +174,7 @@ def fated_link(network: Network, link: Link, receiver: Receiver, book: FateBook)
         if link.cuts and stream:
             network.keep(link, message)
             return
-        link.messages += 1
-        try:
-            link.bytes += message.wire_bytes
-        except (AttributeError, TypeError):
-            check_message(message)
-            raise
+        link.count(message)
         fate = book.next(link.src, link.dst, type(message).__name__)
         if link.cuts:
             network.drop(link, message, "cut")

@@ -27,6 +27,15 @@ class Counters:
         self.lost = 0
         self.duplicated = 0
 
+    def count(self, message: Any) -> None:
+        """Count a message that is sent. Raises TypeError for what is no message, and what its size raises."""
+        self.messages += 1
+        try:
+            self.bytes += message.wire_bytes
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
+
 
 class Receiving:
     """Of a host: the number of messages that it received."""
@@ -63,6 +72,8 @@ def plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
         def arrive(message: Any) -> None:
             hand_in(src, message)
+
+    # Both count as `Counters.count` does, without a call.
 
     if not loss:
 
