@@ -14,6 +14,7 @@ cdef class Job(Callee):
     cdef object _core  # the queue that runs it, where that is compiled
 
 
+cdef int submit_to(object cpu, Job job) except -1
 cdef Job new_job(object seconds, object function, object argument, object priority)
 
 

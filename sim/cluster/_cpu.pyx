@@ -30,6 +30,14 @@ cdef Job new_job(object seconds, object function, object argument, object priori
     return job
 
 
+cdef int submit_to(object cpu, Job job) except -1:
+    """Queue a job on cores of any discipline; without a call of Python where they are compiled."""
+    if type(cpu) is QueueingCpu:
+        return (<QueueingCpu>cpu).enter(job)
+    cpu.submit(job)
+    return 0
+
+
 cdef class QueueingCpu:
 
     def __init__(self, profile, EventList env not None):

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The compiled build of `sim.cluster.inbound`."""
 
-from sim.cluster._cpu cimport Job, QueueingCpu, new_job
+from sim.cluster._cpu cimport new_job, submit_to
 from sim.network._plain_link cimport Receiving
 
 from sim.message import check_message
@@ -42,7 +42,6 @@ cdef class Inbound(Receiving):
             self._take_in(delivery)
 
     def _take_in(self, delivery):
-        cdef Job job
         self.messages_in += 1
         if self.messages_are_free:
             self.handle(delivery)
@@ -51,11 +50,7 @@ cdef class Inbound(Receiving):
         cost = profile.per_message
         if profile.per_byte:
             cost += profile.per_byte * delivery[1].wire_bytes
-        job = new_job(cost, self.handle, delivery, 0)
-        if type(self.cpu) is QueueingCpu:
-            (<QueueingCpu>self.cpu).enter(job)
-        else:
-            self.cpu.submit(job)
+        submit_to(self.cpu, new_job(cost, self.handle, delivery, 0))
 
     def lost_at_door(self):
         self.dropped += 1

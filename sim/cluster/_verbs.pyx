@@ -4,7 +4,7 @@
 from cpython.object cimport PyObject
 
 from sim.cluster._clock cimport NodeClocks
-from sim.cluster._cpu cimport Job, QueueingCpu, new_job
+from sim.cluster._cpu cimport Job, new_job, submit_to
 from sim.kernel._event_list cimport EventList, is_wait
 from sim.kernel._timer cimport Timer
 from sim.network._plain_link cimport PlainLink
@@ -71,10 +71,7 @@ cdef class Working:
         job_key = (self._address, name, key)
         job = new_job(seconds, self._done, (job_key, handler, key), priority)
         self._jobs[job_key] = job
-        if type(self._cpu) is QueueingCpu:
-            (<QueueingCpu>self._cpu).enter(job)
-        else:
-            self._cpu.submit(job)
+        submit_to(self._cpu, job)
 
 
 def quick_verbs(host, owner):
@@ -107,13 +104,7 @@ cdef class PlainSteps:
             raise
 
     def run(self, function):
-        try:
-            result = function()
-            if result is not None:
-                self._host.follow(result)
-        except Exception as error:
-            self._host.blame(error)
-            raise
+        self.step(function, ())
 
 
 def plain_steps(host):
