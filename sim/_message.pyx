@@ -5,7 +5,7 @@ A `Recipe` knows where an object of the class keeps its fields. Calls of the cla
 fields without calling ``__init__``; whatever is not plain (keywords, a wrong number of arguments) takes Python's way.
 """
 
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 
 cdef extern from "Python.h":
@@ -58,7 +58,6 @@ cdef extern from *:
         *(PyObject **)((char *)object + offset) = value;
     }
     """
-    ctypedef PyObject* (*Construct "quorumlab_construct")(PyObject*, PyObject**, size_t, PyObject*)
     void set_vectorcall "quorumlab_set_vectorcall" (object kind, void* function)
     PyObject* allocate "quorumlab_allocate" (PyObject* kind)
     PyObject* call_slowly "quorumlab_call" (PyObject* kind, PyObject** args, size_t flags, PyObject* names)
@@ -99,7 +98,7 @@ cdef class Recipe:
 
 
 def quicken(kind, tuple fields, dict defaults):
-    """Let calls of a message class construct its objects in C, unless the class has an ``__init__`` of its own."""
+    """Let calls of a message class, whose ``__init__`` is the generated one, construct its objects in C."""
     cdef Recipe recipe = Recipe()
     cdef Py_ssize_t i, offset
     if len(fields) > MOST_FIELDS:
@@ -114,9 +113,8 @@ def quicken(kind, tuple fields, dict defaults):
     recipe.defaults = tuple([defaults[field] for field in fields if field in defaults])
     recipe.required = recipe.count - len(recipe.defaults)
     recipe.has_post = hasattr(kind, "__post_init__")
-    if "__init__" in vars(kind) and vars(kind)["__init__"].__name__ == "__init__":
-        recipes[kind] = recipe
-        set_vectorcall(kind, <void*>construct)
+    recipes[kind] = recipe
+    set_vectorcall(kind, <void*>construct)
 
 
 cdef PyObject* construct(PyObject* kind, PyObject** args, size_t flags, PyObject* names) except NULL:
@@ -136,6 +134,8 @@ cdef PyObject* construct(PyObject* kind, PyObject** args, size_t flags, PyObject
         if values[i] == NULL:
             return call_slowly(kind, args, flags, names)
     made = allocate(kind)
+    if made == NULL:
+        return NULL  # the allocation has raised MemoryError
     for i in range(recipe.count):
         set_field(made, recipe.offsets[i], values[i])
     if recipe.has_post:
