@@ -34,10 +34,10 @@ FOLDER = ROOT / "sim"
 @cache
 def why_not() -> str:
     """Why there is no compiled engine to compare with; "" if there is one."""
-    if not all(engine._is_built(FOLDER / pair) for pair in engine.PAIRS):
-        return "no compiled engine was built: python setup.py build_ext --inplace"
-    if engine.digest_of_sources(FOLDER) != importlib.import_module("sim._message").SOURCES:
-        return "the compiled engine was built from other sources: python setup.py build_ext --inplace"
+    try:
+        engine._choose("compiled")
+    except engine.EngineError as error:
+        return str(error)
     return ""
 
 

@@ -134,7 +134,7 @@ def _late(setting: Circumstances, stream: Stream, at: float) -> When:
     event = stream.choice((*setting.news[:1], "crash", "restart"))
     if most is None and stream.chance(0.6):
         return OnEvent(event, nth=1 + stream.below(6), delay=stream.choice((0.0, 0.005, 0.02, 0.1)))
-    return at + (wait if most is None else min(wait, most / 2))
+    return at + _bounded(setting, wait)
 
 
 @kind(Hold, never=no_messages, weight=4.0)
