@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from sim.engine import COMPILED, engine_in_words
+from sim.lab.reproduce.record import environment
 
 __all__ = ["Contender", "bare_loop", "by_engine", "compare", "exponential_draws", "progress"]
 
@@ -114,16 +114,12 @@ def _keep(unit: str, rows: list[dict[str, Any]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     _tables.append({"unit": unit, "contenders": rows})
     facts = {
-        "machine": platform.machine(),
-        "processor": next(
-            (line.partition(":")[2].strip() for line in _processor_lines() if line.startswith("model name")),
-            platform.processor(),
+        **environment(),
+        "model": next(
+            (line.partition(":")[2].strip() for line in _processor_lines() if "model name" in line), ""
         ),
         "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "engine": "compiled" if COMPILED else "python",
+        "engine": engine_in_words(),
     }
     file.write_text(json.dumps({"machine": facts, "tables": _tables}, indent=1) + "\n", encoding="utf-8")
 
