@@ -59,7 +59,8 @@ def survives_storms(name: str, system: System, seeds: range, *, busy_machines: b
     """Storms on disks that stall; none may end in a violation or an invalid history."""
     begun, statuses = time.process_time(), Counter[str]()
     for seed in seeds:
-        drawn = draw_storm(system, seed, length=3.0 if busy_machines else 4.0)
+        # Four clients, as `survive` has: with more, who may all use one key, the search finds no verdict in its budget.
+        drawn = draw_storm(system, seed, length=3.0 if busy_machines else 4.0, clients=4)
         machines = busy(drawn, seed) if busy_machines else stalling(drawn)
         # What a long cut has left in the queues of busy machines takes longer than the usual bound to send.
         bound = 150.0 if busy_machines else None
@@ -91,7 +92,7 @@ def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name:
     survives_storms(name, system, range(40), busy_machines=True)
 
 
-@pytest.mark.parametrize(("name", "seed"), [("EPaxos", 3), ("EPaxosStar", 1), ("Mencius", 1)])
+@pytest.mark.parametrize(("name", "seed"), [("EPaxos", 5), ("EPaxosStar", 5), ("Mencius", 5)])
 def test_replicas_that_are_slow_to_send_stop_asking_each_other(name: str, seed: int) -> None:
     """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""
     survives_storms(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
