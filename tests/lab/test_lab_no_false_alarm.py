@@ -92,7 +92,10 @@ def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name:
     survives_storms(name, system, range(40), busy_machines=True)
 
 
-@pytest.mark.parametrize(("name", "seed"), [("EPaxos", 3), ("EPaxos", 5), ("EPaxosStar", 1), ("Mencius", 1)])
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("EPaxos", 3), ("EPaxos", 5), ("EPaxosStar", 1), ("EPaxosStar", 11), ("Mencius", 1), ("Mencius", 7)],
+)
 def test_replicas_that_are_slow_to_send_stop_asking_each_other(name: str, seed: int) -> None:
     """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""
     survives_storms(name, getattr(sim.protocols, name)(), range(seed, seed + 1), busy_machines=True)
