@@ -105,6 +105,6 @@ def test_it_is_safe_in_storms_and_goes_on_after_them(
 ) -> None:
     for seed in seeds:
         system = PrimaryBackup(nodes=3, services=3, **settings)
-        run = run_storm(draw_storm(system, seed, length=length), seed)
+        run = run_storm(draw_storm(system, seed, length=length, clients=4), seed)
         assert run.violation is None, run.violation
         assert settings["mode"] != "sync" or run.check().ok
