@@ -98,7 +98,10 @@ class Player:
 def play(compiled: bool, programme: Programme, start: Any, drive: Callable[[Any, Player], None]) -> list[Any]:
     env = environment_class(compiled)(start)
     player = Player(env, timer_class(compiled), programme)
-    drive(env, player)
+    try:
+        drive(env, player)
+    except LookupError as error:  # a failure that no process waits for any more ends the run, with both
+        player.log.append((type(error).__name__, str(error)))
     player.look()
     return player.log
 
