@@ -18,8 +18,9 @@ from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
 from sim.protocols.consensus.epaxos.execution import execution_order
 from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Instance
-from sim.protocols.consensus.epaxos_star.messages import Deps
-from sim.testing import survive
+from sim.protocols.consensus.epaxos_star.messages import Deps, PreAccept, Recover, RecoverOk, Validate
+from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
+from sim.testing import Bench, survive
 from sim.workload import ClosedLoop, UniformKeys
 from tests.budget import storms
 from tests.protocols.epaxos.explorer import explore
@@ -399,3 +400,18 @@ def test_golden_trace_of_two_commands_that_interfere(stage: Any, golden: Callabl
     assert len(world.replies) == 2
     assert [list(world.node(n).executed) for n in ("n0", "n1", "n2")] == [list(world.node("n0").executed)] * 3
     golden("epaxos_conflict.txt", world.trace())
+
+
+def test_a_recovery_that_nobody_has_refused_keeps_its_ballot_so_that_late_answers_count() -> None:
+    """On replicas that are slow to send, each higher ballot would come before the answers to the one before."""
+    members = tuple(f"n{i}" for i in range(5))
+    bench = Bench(EPaxosStarNode, "n0", members=members, settings=EPaxosStar(nodes=5), keep_own=True)
+    instance: Instance = (4, 1)
+    bench.deliver("n4", PreAccept(instance, Command(1, 1, "put", "x", 1), Deps((0,) * 5, ())))
+    for _ in range(3):
+        bench.fire("recover", instance)
+    asked = bench.take(kind=Recover)
+    assert [message.ballot for message in asked] == [Ballot(1, "n0")] * 4
+    for peer in ("n1", "n2"):
+        bench.deliver(peer, RecoverOk(instance, Ballot(1, "n0"), EPaxosStarNode.nothing))
+    assert bench.take(kind=Validate)

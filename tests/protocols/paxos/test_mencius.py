@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,17 @@ import pytest
 from sim.protocols import Mencius
 from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.ballot import Ballot, Vote
-from sim.protocols.consensus.mencius.messages import Accepted, Chosen, Prepare, Promise, Revoke, Suggest
+from sim.protocols.consensus.mencius.messages import (
+    Accepted,
+    Chosen,
+    Fetch,
+    Heartbeat,
+    Known,
+    Prepare,
+    Promise,
+    Revoke,
+    Suggest,
+)
 from sim.protocols.consensus.mencius.node import MenciusNode
 from sim.testing import Bench, survive
 from tests.budget import storms
@@ -217,6 +228,25 @@ def test_a_replica_that_lags_asks_and_learns(stage: Callable[..., Any]) -> None:
     s.run(1.0)
     assert s.node("n2").store.application.data == {"x": 300}
     s.finish()
+
+
+def test_a_replica_that_lags_waits_ever_longer_between_two_fetches_until_it_executes() -> None:
+    bench = replica("n2")
+    ahead = Heartbeat(10, 11, 11)
+    asked = []
+    for tick in range(40):
+        bench.fire("tick")
+        for peer in ("n0", "n1"):
+            bench.deliver(peer, ahead)
+        if fetches := bench.take(kind=Fetch):
+            asked.append(tick)
+            assert len(fetches) <= 2  # the coordinator of the next slot, and one replica that is ahead
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert waits == [1, 2, 4, 8, 16]
+    bench.deliver("n0", Known(((1, put("a")),)))
+    bench.fire("tick")
+    bench.fire("tick")
+    assert bench.take(kind=Fetch)
 
 
 def test_each_command_takes_effect_once_though_two_replicas_suggest_it(stage: Callable[..., Any]) -> None:

@@ -52,9 +52,11 @@ class MenciusNode(Revoker):
         self.resend_below = self.resend_next = 0
         self.skips_known: dict[str, int] = {}  # coordinator -> slot below which its skips were processed
         self.stalled_at = -1  # `applied` at the last heartbeat
+        self.asks = False  # fetches from the next replica whose heartbeat shows that it has executed more
         super().on_start()
         self.resends = Backoff(1, LONGEST_WAIT * self.detection / self.heartbeat)
-        self.resend_in = 1  # ticks
+        self.fetches = Backoff(self.resends.first, self.resends.most)
+        self.resend_in = self.fetch_in = 1  # ticks
         for slot, vote in self.votes.items():
             if slot > self.applied and vote.ballot == Ballot(0, self.name):
                 self.open[slot], self.mine[slot] = set(), vote.command  # sent again with the heartbeat
@@ -146,10 +148,25 @@ class MenciusNode(Revoker):
         self.resend_in -= 1
         if self.resend_in <= 0:
             self.resend()
-        holder = self.owner(self.applied + 1)
-        if self.stalled_at == self.applied < self.highest and holder != self.name:
-            self.send(holder, Fetch(self.applied + 1), hold=False)
+        if self.stalled_at == self.applied < self.highest:
+            self.fetch()
+        else:
+            self.fetch_in = 1
         self.stalled_at = self.applied
+
+    def fetch(self) -> None:
+        """Ask the coordinator of the next slot, and one replica that is ahead; while nothing is executed, ever more rarely.
+
+        Answers are large: replicas with slow network cards that are asked at each heartbeat would send nothing else.
+        """
+        self.fetch_in -= 1
+        if self.fetch_in > 0:
+            return
+        self.fetch_in = round(self.fetches.wait(self.applied))
+        self.asks = True
+        holder = self.owner(self.applied + 1)
+        if holder != self.name:
+            self.send(holder, Fetch(self.applied + 1), hold=False)
 
     def resend(self) -> None:
         """Ask silent replicas again; while nothing is executed, the interval doubles each time."""
@@ -169,7 +186,8 @@ class MenciusNode(Revoker):
     def on_heartbeat(self, src: str, msg: Heartbeat) -> None:
         self.hear_skips(src, msg.first, msg.turn)
         self.see(msg.applied)
-        if msg.applied > self.applied == self.stalled_at:
+        if self.asks and msg.applied > self.applied == self.stalled_at:
+            self.asks = False
             self.send(src, Fetch(self.applied + 1), hold=False)
 
     def gauges(self) -> dict[str, float]:
