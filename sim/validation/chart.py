@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sim.analysis.plots.style import GREY, PALETTE, SHADE, legend, one_axes
+from sim.analysis.plots.style import GREY, PALETTE, SHADE, legend, log_ticks, one_axes
 from sim.validation.form import Published
 from sim.validation.judging import RED, Judged
 
@@ -44,8 +44,10 @@ def _curves(published: Published, judged: Sequence[Judged], ax: Axes) -> Axes:
         )
     if "x" in published.log:
         ax.set_xscale("log")
+        log_ticks(ax.xaxis)
     if "y" in published.log:
         ax.set_yscale("log")
+        log_ticks(ax.yaxis)
     ax.set_xlabel(published.axis)
     ax.set_ylabel(published.unit)
     ax.plot([], [], "o", markersize=9, markerfacecolor="none", color=GREY, label="published")
