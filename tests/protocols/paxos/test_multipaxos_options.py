@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from sim.faults import Crash
 from sim.lab import Scenario
 from sim.network import constant
 from sim.protocols import MultiPaxos
-from sim.protocols.consensus.multipaxos.messages import Accepted, Granted, InstallSnapshot
+from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Granted, InstallSnapshot
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
+from sim.protocols.quorums import Columns, Rows, Weighted
 from sim.system import SafetyViolation
 from sim.testing import survive
+from sim.workload import ClosedLoop
 from sim.zoo.paxos import DeletesAndForgets
 from tests.budget import storms
 
@@ -404,6 +408,95 @@ def test_a_lease_too_long_for_times_that_are_derived_from_the_network_is_refused
     assert "UNSAFE" in Scenario(system=MultiPaxos(lease=5.0, unsafe=True), network=far).system.label
 
 
+# Thrifty sends
+
+QUIET = {"heartbeat": 10.0, "detection": 100.0}
+GRID = {"nodes": 6, "phase1": Columns(2, 3), "phase2": Rows(2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("quorums", "asked"),
+    [
+        ({"nodes": 1}, 0),
+        ({"nodes": 3}, 1),
+        ({"nodes": 5}, 2),
+        ({"nodes": 9}, 4),
+        ({"nodes": 9, "phase1": 7, "phase2": 3}, 2),
+        (GRID, 2),
+        ({"nodes": 4, "phase1": Weighted((2, 1, 1, 1)), "phase2": Weighted((2, 1, 1, 1))}, 1),
+    ],
+    ids=str,
+)
+def test_a_thrifty_write_costs_two_messages_for_each_other_member_of_one_quorum(
+    stage: Callable[..., Any], quorums: dict[str, Any], asked: int
+) -> None:
+    s = settled(stage, MultiPaxos(thrifty=True, **QUIET, **quorums))
+    start = s.now
+    s.ask("n0", value=1)
+    s.run(0.2)
+    assert [reply.status for reply in s.replies] == ["ok"]
+    assert s.client.answered[0] - start == pytest.approx((4 if asked else 2) * DELTA)
+    assert Counter(m[0] for m in s.messages(since=start)) == (
+        {"Accept": asked, "Accepted": asked} if asked else {}
+    )
+
+
+def test_a_thrifty_leader_asks_the_others_after_two_to_three_heartbeats_and_then_a_quorum_that_answers(
+    stage: Callable[..., Any],
+) -> None:
+    s = settled(stage, MultiPaxos(nodes=5, thrifty=True))
+    s.crash("n1")
+    start = s.now
+    s.ask("n0", value=1)
+    s.run(0.2)
+    assert 2 * 0.05 <= s.client.answered[0] - start <= 3 * 0.05 + 4 * DELTA
+    assert s.node("n0").first_asked == ("n2", "n3")
+    start = s.now
+    s.ask("n0", value=2, session=2)
+    s.run(5 * DELTA)
+    assert s.client.answered[1] - start == pytest.approx(4 * DELTA)
+
+
+def test_acceptors_that_a_thrifty_leader_does_not_ask_learn_what_was_chosen(
+    stage: Callable[..., Any],
+) -> None:
+    s = settled(stage, MultiPaxos(nodes=5, thrifty=True))
+    s.ask("n0", value=1)
+    s.run(0.2)
+    assert [s.node(f"n{i}").applied for i in range(5)] == [1] * 5
+    assert Counter(m[0] for m in s.messages())["Learned"] == 2
+
+
+class AsksNoOther(FullMultiPaxosNode):
+    """A proposal without a quorum of votes is sent again to those only that were asked."""
+
+    def ask_again(self, slot: int, voters: set[str]) -> None:
+        again = Accept(self.ballot, slot, self.votes[slot].command, self.applied)
+        self.broadcast(again, to=[name for name in self.first_asked if name not in voters], hold=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutFallback(MultiPaxos):
+    thrifty: bool = True
+
+    @property
+    def replica_class(self) -> Any:
+        return AsksNoOther
+
+
+def test_a_thrifty_leader_without_fallback_makes_no_progress_when_one_of_its_quorum_is_down() -> None:
+    scenario = Scenario(
+        system=WithoutFallback(nodes=3),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=1, reads=0.0),
+        faults=[Crash("n1", at=1.0)],
+        duration=4.0,
+    )
+    for system, lives in ((WithoutFallback(nodes=3), False), (MultiPaxos(nodes=3, thrifty=True), True)):
+        answered = replace(scenario, system=system).run(seed=1).operations
+        assert bool((answered["returned"] > 2.0).any()) == lives
+
+
 # Storms
 
 VARIANTS = (
@@ -412,6 +505,9 @@ VARIANTS = (
     {"batch": 8, "linger": 0.002},
     {"snapshot_every": 5, "retain": 0},
     {"snapshot_every": 5, "retain": 2, "lease": 0.3, "window": 3, "batch": 3},
+    {"thrifty": True},
+    {"thrifty": True, **GRID},
+    {"thrifty": True, "snapshot_every": 5, "retain": 0, "lease": 0.3, "window": 3},
 )
 
 
@@ -419,4 +515,4 @@ VARIANTS = (
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_each_option_is_safe_in_every_storm(variant: dict[str, Any], seeds: range, length: float) -> None:
     for seed in seeds:
-        survive(MultiPaxos(nodes=3 + 2 * (seed % 2), **variant), seed, length)
+        survive(MultiPaxos(**{"nodes": 3 + 2 * (seed % 2), **variant}), seed, length)

@@ -46,6 +46,7 @@ class MultiPaxosNode(SlotLearner):
         self.next_slot = 1
         self.recovered_to = 0  # the last slot that this leader's phase 1 recovered
         self.resend_below = self.resend_next = 0
+        self.first_asked = self.peers  # the acceptors that get a new proposal at once
         self.early: list[tuple[str, Request]] = []  # requests that arrived during phase 1
         self.is_phase1_quorum: QuorumTest = self.settings.phase1_test()
         self.is_phase2_quorum: QuorumTest = self.settings.phase2_test()
@@ -177,7 +178,7 @@ class MultiPaxosNode(SlotLearner):
     def propose(self, slot: int, command: Command) -> None:
         """Phase 2(a). It depends only on the ballot on this node's disk, so the Accept leaves at once."""
         self.open[slot] = set()
-        self.broadcast(Accept(self.ballot, slot, command, self.applied), hold=False)
+        self.broadcast(Accept(self.ballot, slot, command, self.applied), to=self.first_asked, hold=False)
         self.accept(self.name, self.ballot, slot, command)
 
     def on_accept(self, src: str, msg: Accept) -> None:
@@ -224,9 +225,13 @@ class MultiPaxosNode(SlotLearner):
         self.beat()
         for slot, voters in list(self.open.items())[:_RESENT_AT_ONCE]:
             if slot < self.resend_below:  # older than a whole heartbeat
-                again = Accept(self.ballot, slot, self.votes[slot].command, self.applied)
-                self.broadcast(again, to=[name for name in self.peers if name not in voters], hold=False)
+                self.ask_again(slot, voters)
         self.resend_below, self.resend_next = self.resend_next, self.next_slot
+
+    def ask_again(self, slot: int, voters: set[str]) -> None:
+        """Send a proposal to all acceptors that have not voted for it, also to those that were not asked before."""
+        again = Accept(self.ballot, slot, self.votes[slot].command, self.applied)
+        self.broadcast(again, to=[name for name in self.peers if name not in voters], hold=False)
 
     def beat(self) -> None:
         """Send the heartbeat, with the commit index."""

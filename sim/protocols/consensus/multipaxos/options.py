@@ -1,4 +1,4 @@
-"""Options of Multi-Paxos in practice: leases, batches, a window of open slots, compaction of the log.
+"""Options of Multi-Paxos in practice: leases, batches, a window of open slots, thrifty sends, compaction of the log.
 
 Chandra, Griesemer, Redstone, "Paxos Made Live" (PODC 2007), sections 5.2 (master leases) and 5.5 (snapshots).
 `MultiPaxos` uses this class only when one of the options is on; each is a section below.
@@ -10,6 +10,11 @@ time at which it *sent* the request, shortened for clocks with rates between ``1
 not on disk: an acceptor that restarts waits one lease before it answers prepare requests. Leases run on monotonic
 clocks.
 
+Thrifty sends (the option of this name in Paxi, and in the program of EPaxos, Moraru, Andersen, Kaminsky, SOSP 2013).
+The leader sends a proposal only to the acceptors of one quorum of phase 2, itself among them if it can be. A proposal
+without a quorum of votes after two to three heartbeats goes to all the others, and acceptors that were silent are
+asked last from then on. Those that are not asked learn the command as replicas that lag do, a heartbeat later.
+
 Compaction. Every ``snapshot_every`` slots, the state goes to disk as a snapshot; the votes up to ``retain`` slots
 before it are deleted. A promise then contains the first slot for which it reports votes. A candidate or a follower that
 needs deleted slots gets the snapshot. A candidate must never consider a deleted slot free.
@@ -17,6 +22,7 @@ needs deleted slots gets the snapshot. A candidate must never consider a deleted
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -41,7 +47,7 @@ __all__ = ["FullMultiPaxosNode"]
 
 
 class FullMultiPaxosNode(MultiPaxosNode):
-    """Multi-Paxos with leases, batches, a window and compaction, as the settings require."""
+    """Multi-Paxos with leases, batches, a window, thrifty sends and compaction, as the settings require."""
 
     snapshot: tuple[int, tuple[Any, ...]] = durable((0, ()))  # the last slot in it, the state
     compacted = durable(0)  # votes up to this slot are deleted
@@ -54,6 +60,9 @@ class FullMultiPaxosNode(MultiPaxosNode):
         lease = self.settings.lease
         self.granted_until = self.monotonic + lease if lease and self.incarnation else -inf
         super().on_start()
+        if self.settings.thrifty:
+            place = self.members.index(self.name)
+            self.prefer([*self.members[place + 1 :], *self.members[:place]])
 
     # Leases
 
@@ -157,6 +166,25 @@ class FullMultiPaxosNode(MultiPaxosNode):
         self.queue = []  # step_down redirects their clients, like all waiting clients
         self.cancel_timer("linger")
         super().step_down()
+
+    # Thrifty sends
+
+    def prefer(self, order: Sequence[str]) -> None:
+        """Ask the first peers of this order that make a quorum of phase 2 with this node."""
+        self.preferred = tuple(order)
+        asked = [self.name, *order]
+        for name in reversed(order):
+            without = [other for other in asked if other != name]
+            if self.is_phase2_quorum(without):
+                asked = without
+        self.first_asked = tuple(asked[1:])
+
+    def ask_again(self, slot: int, voters: set[str]) -> None:
+        """Thrifty: acceptors that did not answer are the last to be asked from now on."""
+        super().ask_again(slot, voters)
+        silent = [name for name in self.first_asked if name not in voters]
+        if self.settings.thrifty and silent:
+            self.prefer([*(name for name in self.preferred if name not in silent), *silent])
 
     # Compaction
 

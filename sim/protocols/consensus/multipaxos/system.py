@@ -45,6 +45,9 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
         The largest number of slots that are proposed and not yet chosen; None: any number.
     batch, linger:
         A slot has up to ``batch`` commands: those that wait for the window, or that arrive within ``linger`` seconds.
+    thrifty:
+        The leader sends a proposal only to the acceptors of one quorum of phase 2; to the others when that quorum does
+        not answer within two to three heartbeats. An acceptor that was not asked learns commands a heartbeat late.
     snapshot_every, retain:
         A snapshot is taken every ``snapshot_every`` slots, and the log before its last ``retain`` slots (None:
         ``snapshot_every``) is deleted. ``snapshot_every=None``: the whole log is kept.
@@ -57,7 +60,13 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     title: ClassVar[str] = "Multi-Paxos"
 
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
-        {**LedSystem.safe_options, "window": (None, 1, 4), "batch": (1, 4), "snapshot_every": (None, 5, 30)}
+        {
+            **LedSystem.safe_options,
+            "window": (None, 1, 4),
+            "batch": (1, 4),
+            "thrifty": (False, True),
+            "snapshot_every": (None, 5, 30),
+        }
     )
 
     nodes: Count = 5
@@ -68,6 +77,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     window: Count | None = None
     batch: Count = 1
     linger: Wait = 0.0
+    thrifty: bool = False
     snapshot_every: Count | None = None
     retain: Whole | None = None
 
@@ -114,7 +124,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
 
     @property
     def replica_class(self) -> type[Node]:
-        options = any((self.lease, self.window, self.batch > 1, self.snapshot_every))
+        options = any((self.lease, self.window, self.batch > 1, self.thrifty, self.snapshot_every))
         return self.measured(FullMultiPaxosNode if options else MultiPaxosNode, OfSlots)
 
     def leading(self, nodes: Mapping[str, Node]) -> str | None:
