@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sim.faults.fault import Fault, Play, Scene, World, begin, within
+from sim.faults.outage import Outage, end_outages
 from sim.faults.when import When
 from sim.kernel import BranchingStream
 from sim.settings import Count, Seconds, Share, Wait
@@ -19,7 +20,8 @@ class Crash(Fault):
 
     A region crashes as a whole. ``wiped``: it comes back with an empty disk. ``for_good``: it stays down when all
     faults have ended, too, unless more members than the system can do without (`System.max_gone`) would be gone then.
-    A member that is down already is gone for good, too: no other fault restarts it.
+    A member that is down already is gone for good, too: no other fault restarts it. Of crashes of one member that
+    overlap, the last one restarts it; one with ``down=None`` keeps it down until a `Restart`.
     """
 
     target: str
@@ -40,18 +42,20 @@ class Crash(Fault):
     def play(self, world: World, stream: BranchingStream) -> Play:
         scene = yield from begin(world, self.at, stream)
         found = yield from scene.find(self.target)
-        victims = [name for name in found if self.for_good or world.is_up(name)]
-        for name in victims:
-            world.crash(name, for_good=self.for_good)
+        outage = Outage(world)
+        for name in found:
+            outage.begin(name, for_good=self.for_good)
         if self.down is not None:
             yield world.env.timeout(self.down)
-            for name in victims:
-                world.restart(name, wiped=self.wiped)
+            for name in found:
+                outage.end(name, wiped=self.wiped)
 
 
 @dataclass(frozen=True)
 class Restart(Fault):
     """Restart ``target`` at ``at`` (seconds, or a trigger); ``wiped``: with an empty disk. No effect on who is up.
+
+    It ends what other faults keep down, except for good.
 
     ``target``: a member, a machine or a region, or ``"random"``: one of the members that are down. A member that
     holds a role is up, so a role is refused.
@@ -74,6 +78,7 @@ class Restart(Fault):
         else:
             found = yield from scene.find(self.target)
         for name in found:
+            end_outages(world, name)
             world.restart(name, wiped=self.wiped)
 
 
@@ -90,7 +95,7 @@ class RandomCrashes(Fault):
     wiped:
         The probability that a member restarts with an empty disk.
     start, end:
-        No crash before ``start`` or after ``end`` (seconds); at ``end`` all members that are down restart.
+        No crash before ``start`` or after ``end`` (seconds); at ``end`` all members that it has taken down restart.
     """
 
     mttf: Seconds
@@ -125,6 +130,7 @@ class RandomCrashes(Fault):
             down = sum(1 for other in victims if not world.is_well(other))
             if not world.is_up(name) or (self.max_down is not None and down >= self.max_down):
                 continue
-            world.crash(name)
+            outage = Outage(world)
+            outage.begin(name)
             yield world.env.timeout(max(0.0, min(pause, end - world.env.now)))
-            world.restart(name, wiped=self.wiped > 0 and wipes.chance(self.wiped))
+            outage.end(name, wiped=self.wiped > 0 and wipes.chance(self.wiped))

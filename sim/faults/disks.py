@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from simpy.events import Event
+
 from sim.faults.fault import Fault, Play, World, begin
 from sim.faults.lasting import FAILING_DISK, SLOW_DISK, STALLED_DISK
+from sim.faults.outage import Outage
 from sim.faults.when import When
 from sim.kernel import BranchingStream, delay_until
 from sim.settings import Positive, Seconds, Wait
@@ -89,13 +92,14 @@ class FullDisk(OfDisk):
         for name in found:
             world.record(name, "disk full", {})
             FAILING_DISK.begin(world, name)
-        failures = [(name, world.disk_failure(name)) for name in found]
+        outage, until = Outage(world), world.env.now + self.duration
+        for name in found:
+            _keep_down(world, name, outage, until)
         yield world.env.timeout(self.duration)
-        for name, failure in failures:
+        for name in found:
             if FAILING_DISK.end(world, name):
                 world.record(name, "disk well", {})
-            if failure.triggered:
-                world.restart(name)
+            outage.end(name)
 
 
 @dataclass(frozen=True)
@@ -115,13 +119,33 @@ class FailedWrite(OfDisk):
     def _fail(self, world: World, name: str) -> Play:
         FAILING_DISK.begin(world, name)
         yield world.disk_failure(name)
+        outage = Outage(world)
+        outage.take_over(name)
         # Not at the same instant: a recorded run ends the fault at a time, and the sync must not come second.
         failed = world.env.now
         yield world.env.timeout(_JUST_AFTER if self.down is None else min(_JUST_AFTER, self.down))
         FAILING_DISK.end(world, name)
         if self.down is not None:
             yield world.env.timeout(delay_until(world.env.now, failed + self.down))
-            world.restart(name)
+            outage.end(name)
+
+
+def _keep_down(world: World, name: str, outage: Outage, until: float) -> None:
+    """Have an outage keep a node down from each sync that fails, until a time (seconds)."""
+
+    def failed(_: Event) -> None:
+        if world.env.now <= until:
+            outage.take_over(name)
+            listen()
+        if world.env.now == until:  # the fault has just ended
+            outage.end(name)
+
+    def listen() -> None:
+        callbacks = world.disk_failure(name).callbacks
+        assert callbacks is not None  # that sync is yet to come
+        callbacks.append(failed)
+
+    listen()
 
 
 @dataclass(frozen=True)

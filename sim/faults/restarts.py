@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.faults.fault import Fault, Play, World, begin
+from sim.faults.outage import Outage
 from sim.faults.when import Trigger, When
 from sim.kernel import BranchingStream
 from sim.settings import Seconds, Several, Wait
@@ -32,13 +33,13 @@ class PowerFailure(Fault):
 
     def play(self, world: World, stream: BranchingStream) -> Play:
         scene = yield from begin(world, self.at, stream)
-        victims = [name for name in (yield from scene.find(self.target)) if world.is_up(name)]
+        victims, outage = (yield from scene.find(self.target)), Outage(world)
         for name in victims:
-            world.crash(name, power=True)
+            outage.begin(name, power=True)
         if self.down is not None:
             yield world.env.timeout(self.down)
             for name in victims:
-                world.restart(name)
+                outage.end(name)
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ class RollingRestart(Fault):
 
     def play(self, world: World, stream: BranchingStream) -> Play:
         scene = yield from begin(world, self.at, stream)
+        outage = Outage(world)
         for name in (yield from scene.find_all(self.members or ("all",))):
             if world.is_up(name):
-                world.crash(name)
+                outage.begin(name)
                 yield world.env.timeout(self.down)
-                world.restart(name)
+                outage.end(name)
                 yield world.env.timeout(self.pause)
 
 
