@@ -10,7 +10,8 @@ With --mutants, the mutants of tests/**/test_*_mutants.py, too: one search of 50
 
 Results go to docs/zoo.json as they come, so that a measurement can be stopped and gone on with. What was measured with
 other sources (`sim.zoo.sources`; for a mutant: any of `sim`) is measured again. A search that its time limit cut short
-is marked so, and made again when it is given more time.
+is marked so, and made again when it is given more time. Each result says with which sources it was made: `--searches`
+may leave some for another day.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Measured:
     operations: int | None = None
     limit: float = 0.0  # the seconds that it was given
     error: str = ""  # what the search raised; what it found is lost then
+    sources: str = ""  # their digest, and the commit
+    commit: str = ""
 
     def wants_more_than(self, limit: float) -> bool:
         """Whether it found nothing before its time was over, and may now have much more (seconds)."""
@@ -75,7 +78,8 @@ class Measured:
             return str(self.found)
         if self.error:
             return f"error: {self.error}"
-        return f"not found in {self.runs}" + (" (time)" if self.cut and self.runs < most else "")
+        ended = f" ({self.limit:.0f} s)" if self.cut and self.runs < most else ""
+        return f"not found in {self.runs}{ended}"
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,8 @@ class Measurement:
         kept = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
         if kept.get("of mutants") != version():
             kept = kept | {"mutants": {}, "of mutants": version()}
-        self.kept: dict[str, Any] = {"mistakes": {}, "made": {}} | kept | {"limit": limit}
-        self.here = {
-            "commit": _git("rev-parse", "--short", "HEAD"),
-            "date": _git("log", "-1", "--format=%cs"),
-        }
+        self.kept: dict[str, Any] = {"mistakes": {}} | kept
+        self.commit = f"{_git('rev-parse', '--short', 'HEAD')} ({_git('log', '-1', '--format=%cs')})"
 
     def measure_mutant(self, name: str, system: System) -> None:
         """Make the search for a mutant of the tests, if it is not made yet."""
@@ -127,12 +128,6 @@ class Measurement:
 
     def measure(self, bug: Bug) -> None:
         """Make the searches for a mistake that are not made yet, or were made with other sources."""
-        made = {"sources": sources_of(bug), **self.here}
-        if self.until <= time.monotonic():
-            return
-        if self.kept["made"].get(bug.id, {}).get("sources") != made["sources"]:
-            self.kept["mistakes"].pop(bug.id, None)
-            self.kept["made"][bug.id] = made
         for asked in (Asked(str(seed), RUNS, seed) for seed in SEEDS):
             self._make(bug, asked)
         if all(self.of(bug, str(seed)) is None or not self._found(bug, str(seed)) for seed in SEEDS):
@@ -153,12 +148,13 @@ class Measurement:
         if asked.name not in self.searches:
             return
         limit = min(share * self.limit, self.until - time.monotonic())
-        known = self.of(bug, asked.name)
-        if limit <= 0 or (known is not None and not known.wants_more_than(limit)):
+        known, sources = self.of(bug, asked.name), sources_of(bug)
+        stands = known is not None and known.sources == sources and not known.wants_more_than(limit)
+        if limit <= 0 or stands:
             return
         told = any(self._found(bug, str(seed)) for seed in SEEDS)  # one story of a mistake is enough
         found = search_for(bug.system, asked, limit, self.workers, shrinks=not told and not asked.free)
-        result = replace(found, limit=round(limit, 1))
+        result = replace(found, limit=round(limit, 1), sources=sources, commit=self.commit)
         self.kept["mistakes"].setdefault(bug.id, {})[asked.name] = asdict(result)
         self._save()
         click.echo(f"{bug.id:<5} {asked.name:<5} {result.text(asked.runs)} {result.invariant}")
@@ -253,11 +249,11 @@ def _lines(found: dict[str, dict[str, Any]], kept: dict[str, Any]) -> Iterator[s
     yield ""
     yield "## The table"
     yield ""
-    commits = dict.fromkeys(f"{made['commit']} ({made['date']})" for made in kept["made"].values())
+    commits = dict.fromkeys(one.commit for mine in results.values() for one in mine.values())
     yield (
         f"Measured at commit {', '.join(commits)}; what was measured with sources that have changed since is measured "
-        f"again when this page is made the next time. A search of 500 runs was given {kept['limit']:g} s, one of 5,000 "
-        "four times and one of 1,000 twice as long; where that ended it, the cell says (time)."
+        "again when this page is made the next time. Where its time was over before its runs were made, a search that "
+        "found nothing says in brackets how many seconds it had."
     )
     yield ""
     yield "| id | what | costs | found in run (seeds 0, 1, 2) | of 5,000 | what broke | s | story | free, of 1,000 |"

@@ -22,19 +22,24 @@ def maker() -> ModuleType:
 
 def results(**mistakes: Any) -> dict[str, Any]:
     return {
-        "made": {"RF1": {"sources": "x", "commit": "c0ffee", "date": "2026-01-01"}},
-        "limit": 30.0,
         "mistakes": mistakes,
         "mutants": {},
     }
 
 
 def found(number: int, **more: Any) -> dict[str, Any]:
-    return {"runs": 16, "found": number, "invariant": "commit rule", "seconds": 2.0, **more}
+    return {
+        "runs": 16,
+        "found": number,
+        "invariant": "commit rule",
+        "seconds": 2.0,
+        "commit": "c0ffee (2026-01-01)",
+        **more,
+    }
 
 
 def quiet(runs: int, cut: bool = False) -> dict[str, Any]:
-    return {"runs": runs, "seconds": 30.0, "cut": cut}
+    return {"runs": runs, "seconds": 30.0, "cut": cut, "limit": 30.0, "commit": "c0ffee (2026-01-01)"}
 
 
 def row(page: str, name: str) -> str:
@@ -61,10 +66,11 @@ def test_what_was_found_not_found_cut_short_and_not_measured_are_told_apart(make
             RF5={**{str(seed): quiet(500) for seed in range(3)}, "long": found(1200)},
         )
     )
+    assert "Measured at commit c0ffee (2026-01-01)" in page
     cells = [cell.strip() for cell in row(page, "RF3").split("|")]
     assert cells[4:6] == ["7; not found in 500; 9", ""]
-    assert cells[6:10] == ["commit rule", "2, 30, 2", "2 / 5", "not found in 160 (time)"]
-    assert "not found in 900 (time)" in row(page, "RF4")
+    assert cells[6:10] == ["commit rule", "2, 30, 2", "2 / 5", "not found in 160 (30 s)"]
+    assert "not found in 900 (30 s)" in row(page, "RF4")
     assert "1200" in row(page, "RF5")
     assert "not measured; not measured; not measured" in row(page, "RF6")
     short, either, free = (line for line in page.splitlines() if line.startswith(("| a search", "| our own")))
@@ -102,6 +108,10 @@ def test_a_mistake_is_measured_again_only_when_its_sources_have_changed(
         measurement = maker.Measurement(60.0, 30.0, 1, file)
         measurement.measure(bug)
         assert measurement.of(bug, "0").found == number
+    later = maker.Measurement(60.0, 30.0, 1, file, searches=("free",))
+    monkeypatch.setattr(maker, "sources_of", lambda _: "third")
+    later.measure(bug)
+    assert [later.of(bug, name).sources for name in ("0", "free")] == ["other", "third"]
 
 
 def test_a_search_that_its_time_cut_short_is_made_again_with_more_time(
