@@ -291,7 +291,7 @@ class EPaxosStarNode(EgalitarianReplica):
         if known.status == COMMITTED or (led is not None and led.phase in {"preaccept", "accept"}):
             return
         if led is not None and led.phase == "recover":
-            self.be_patient(instance)  # a higher ballot would make the answers that are on their way worthless
+            self.be_patient(instance)  # a higher ballot would make answers that are on their way worthless
             return
         ballot = Ballot(known.promised.round + 1, self.name)
         self.stand_down(instance, ballot)

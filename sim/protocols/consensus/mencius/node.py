@@ -155,7 +155,7 @@ class MenciusNode(Revoker):
         self.stalled_at = self.applied
 
     def fetch(self) -> None:
-        """Ask the coordinator of the next slot, and one replica that is ahead; ever more rarely while nothing is executed.
+        """Ask the coordinator of the next slot, and one that is ahead; ever more rarely while nothing is executed.
 
         Answers are large: replicas with slow network cards that are asked at each heartbeat would send nothing else.
         """
