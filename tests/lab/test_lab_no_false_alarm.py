@@ -94,7 +94,15 @@ def test_every_system_recovers_after_forty_storms_in_which_sending_is_slow(name:
 
 @pytest.mark.parametrize(
     ("name", "seed"),
-    [("EPaxos", 3), ("EPaxos", 5), ("EPaxosStar", 1), ("EPaxosStar", 5), ("Mencius", 5), ("Mencius", 7)],
+    [
+        ("EPaxos", 3),
+        ("EPaxos", 5),
+        ("EPaxosStar", 1),
+        ("EPaxosStar", 5),
+        ("Mencius", 5),
+        ("Mencius", 7),
+        ("ViewstampedReplication", 11),
+    ],
 )
 def test_replicas_that_are_slow_to_send_stop_asking_each_other(name: str, seed: int) -> None:
     """Without `sim.protocols.backoff` their queues grow for ever although all faults have ended."""

@@ -80,6 +80,7 @@ class ViewstampedNode(RecoveringReplica):
     def on_prepare_ok(self, src: str, msg: PrepareOk) -> None:
         if self.is_primary and msg.view == self.view and msg.op > self.acks[src]:
             self.acks[src] = msg.op
+            self.changes = 0
             self.advance_commit()
 
     def advance_commit(self) -> None:
@@ -109,6 +110,7 @@ class ViewstampedNode(RecoveringReplica):
         if view > self.view or self.status == VIEW_CHANGE:
             self.catch_up(src, view)  # the view has begun without this replica
             return False
+        self.changes = 0
         self.await_primary()
         return True
 
@@ -124,6 +126,7 @@ class ViewstampedNode(RecoveringReplica):
             self.record("role", role="candidate", view=view)
         self.status = VIEW_CHANGE
         self.view = view
+        self.changes += 1
         self.change_votes.clear()
         self.reported = False
         self.reports.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sim.protocols.backoff import LONGEST_WAIT, longest_wait
 from sim.protocols.command import Command
 from sim.protocols.consensus.vr.messages import DoViewChange, Epochs, RecoveryResponse, StartViewChange
 from sim.protocols.replica import Replica
@@ -37,6 +38,7 @@ class ViewReplica(Replica):
         self.acks: dict[str, int] = {}  # backup -> highest op that it has
         self.epochs = [0] * len(self.members)
         self.epochs[self.number] = self.incarnation
+        self.changes = 0  # view changes since normal operation was last seen
         self.change_votes: dict[str, StartViewChange] = {}
         self.reported = False
         self.reports: dict[str, DoViewChange] = {}
@@ -78,9 +80,12 @@ class ViewReplica(Replica):
     def await_primary(self) -> None:
         """Restart the timer after which a backup that received nothing from the primary starts a view change (4.2).
 
-        The timeout is uniform in [detection, 2 x detection) seconds.
+        The timeout is uniform in [t, 2t) seconds. t is the detection timeout, doubled for each view change that follows
+        another before normal operation: a view begins with whole logs, which replicas with slow network cards cannot
+        send within the first timeout (the papers say nothing of that; PBFT, OSDI 1999, section 4.5.2, doubles it, too).
         """
-        shortest = self.settings.detection_timeout
+        timeout = self.settings.detection_timeout
+        shortest = longest_wait(timeout, LONGEST_WAIT * timeout, max(self.changes, 1))
         self.set_timer("view_change", self.random.uniform(shortest, 2 * shortest))
 
     # The log, and its execution
