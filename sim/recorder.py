@@ -36,10 +36,11 @@ FULL_COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Recorder:
-    """Rows of a run, one list of tuples per frame."""
+    """Rows of a run, one list of tuples per frame. ``share``: of the messages that are recorded (0 to 1)."""
 
-    def __init__(self, *, full: bool = False) -> None:
+    def __init__(self, *, full: bool = False, share: float = 1.0) -> None:
         self.columns = FULL_COLUMNS if full else COLUMNS
+        self.share = share
         self.operations: list[tuple[Any, ...]] = []
         self.messages: list[tuple[Any, ...]] = []
         self.events: list[tuple[Any, ...]] = []
@@ -61,7 +62,8 @@ class Recorder:
         columns = self.columns[name]
         rows = getattr(self, name)
         if not rows:
-            return pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
+            frame = pd.DataFrame({column: pd.Series(dtype=_dtype(column)) for column in columns})
+            return self._with_share(frame) if name == "messages" else frame
         # dtype object for what clients read and wrote: None is a value there, and an int stays an int.
         frame = pd.DataFrame(
             {
@@ -71,7 +73,11 @@ class Recorder:
         )
         if name == "operations":
             frame = frame.sort_values(["called", "process"], kind="stable", ignore_index=True)
-        return frame
+        return self._with_share(frame) if name == "messages" else frame
+
+    def _with_share(self, messages: pd.DataFrame) -> pd.DataFrame:
+        """Of a sample, the column that says so: each row stands for one message over ``share``."""
+        return messages.assign(share=self.share) if 0.0 < self.share < 1.0 else messages
 
     def lengths(self) -> dict[str, int]:
         """How many rows each frame has so far."""

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sim.analysis.causes import Causes
+from sim.analysis.samples import require_all_messages
 from sim.analysis.store import atomic
 from sim.arguments import checked
 from sim.plain import plain
@@ -51,7 +52,12 @@ def _host(name: Any) -> str:
 
 @checked
 def write_message_log(frames: Mapping[str, pd.DataFrame], path: Path | str) -> Path:
-    """Write nodes, messages, steps, events and operations as lines of JSON, which `sim view` reads."""
+    """Write nodes, messages, steps, events and operations as lines of JSON, which `sim view` reads.
+
+    Raises:
+        ValueError: the trace holds a share of the messages only.
+    """
+    require_all_messages(frames["messages"], "a log of messages")
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for row in _rows(frames):
             file.write(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n")

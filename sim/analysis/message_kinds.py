@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sim.analysis.samples import stands_for
 from sim.arguments import checked
 
 __all__ = ["messages_by_kind"]
@@ -14,11 +15,12 @@ def messages_by_kind(messages: pd.DataFrame, nodes: pd.DataFrame, operations: pd
     """The messages of each kind that replicas sent to replicas, per `ok` operation, over the whole run.
 
     Heartbeats and catching up are included, clients and services are not; so the kinds add up to
-    `messages_per_operation` of `summary`.
+    `messages_per_operation` of `summary`. In a sampled trace each row counts for all that it stands for, which makes
+    the counts estimates.
 
     Args:
-        messages, nodes, operations: frames of one run with `trace=True`, or of several with the column `run` (and
-            `seed`).
+        messages, nodes, operations: frames of one run with `trace=True` or a sample, or of several with the column
+            `run` (and `seed`).
 
     Returns:
         Columns `run, kind, messages`, runs in order of appearance, each with its most frequent kind first. Runs without
@@ -35,6 +37,7 @@ def messages_by_kind(messages: pd.DataFrame, nodes: pd.DataFrame, operations: pd
         done = operations[operations["run"] == run] if "run" in by else operations
         ok = int((done["status"] == "ok").sum())
         if ok:
-            counts = mine["kind"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+            counts = stands_for(mine).groupby(mine["kind"]).sum()  # in the order of kinds
+            counts = counts.sort_values(ascending=False, kind="stable")
             rows += [(str(run), str(kind), count / ok) for kind, count in counts.items()]
     return pd.DataFrame(rows, columns=["run", "kind", "messages"])

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sim.analysis.samples import require_all_messages
 from sim.arguments import checked
 
 __all__ = ["Wars", "sampled", "wars", "wars_of_messages"]
@@ -100,7 +101,11 @@ def wars_of_messages(
     Args:
         messages: the traced messages. writer, reader: the coordinators. replicas: their columns, in order.
         kinds: the kinds of write requests, acknowledgements, read requests and replies.
+
+    Raises:
+        ValueError: the trace holds a share of the messages only.
     """
+    require_all_messages(messages, "a pairing of requests and answers")
 
     def delays(kind: str, src: str, dst: str) -> Floats:
         link = messages[(messages["kind"] == kind) & (messages["src"] == src) & (messages["dst"] == dst)]

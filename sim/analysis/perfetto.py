@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.analysis.samples import require_all_messages
 from sim.analysis.store import atomic
 from sim.arguments import checked
 
@@ -36,8 +37,9 @@ def write_perfetto(frames: Mapping[str, pd.DataFrame], path: Path | str, *, ende
         The path.
 
     Raises:
-        ValueError: the package perfetto is not installed.
+        ValueError: the package perfetto is not installed, or the trace holds a share of the messages only.
     """
+    require_all_messages(frames["messages"], "a trace for Perfetto")
     try:
         from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
         from perfetto.trace_builder.proto_builder import TraceProtoBuilder

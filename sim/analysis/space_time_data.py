@@ -17,6 +17,7 @@ import pandas as pd
 from sim.analysis.causes import Causes
 from sim.analysis.outages import events_named, fault_spans
 from sim.analysis.plots.spacetime import kind_colours, role_colours, role_spans
+from sim.analysis.samples import require_all_messages
 from sim.arguments import checked
 from sim.page.pool import TablePool
 from sim.plain import plain
@@ -73,7 +74,11 @@ def space_time_data(
         broken: what broke, if anything: ``time`` (seconds, or None), ``nodes`` (names), ``text``.
         contents: whether it has the contents of messages.
         states: whether it has the states of nodes.
+
+    Raises:
+        ValueError: the trace holds a share of the messages only.
     """
+    require_all_messages(frames["messages"], "the space-time page")
     messages, events, operations = frames["messages"], frames["events"], frames["operations"]
     steps = frames.get("steps")
     full = "step" in messages.columns and steps is not None

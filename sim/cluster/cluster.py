@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from sim.cluster.host import NodeHost
 from sim.cluster.profile import Machine
@@ -17,12 +17,22 @@ from sim.network.topology import Topology
 from sim.network.traced import TracedNetwork
 from sim.node import Node
 from sim.recorder import Recorder
+from sim.settings import Bounds
 from sim.system import Invariant, Member, MessageHooks, hooks_of
 
-__all__ = ["Cluster", "Tracing"]
+__all__ = ["Cluster", "Tracing", "share_traced"]
 
-Tracing = bool | Literal["full"]
-"""Records in addition to operations and events: none, each message, or each message and each step of a node."""
+_Sample = Annotated[
+    float, Bounds("True, False, 'full', or a share of messages above 0 and at most 1", above=0, most=1)
+]
+Tracing = bool | Literal["full"] | _Sample
+"""Records in addition to operations and events: none, each message, each message and each step of a node, or a share of
+the messages."""
+
+
+def share_traced(tracing: Tracing) -> float:
+    """The share of messages that are recorded: 0 for none, 1 for all."""
+    return 1.0 if tracing == "full" else float(tracing)
 
 
 class Cluster:
@@ -35,7 +45,7 @@ class Cluster:
     seed:
         Seed of every random stream (>= 0).
     tracing:
-        Record each message; "full": each step of a node, too.
+        Record each message; "full": each step of a node, too; a number: a share of the messages.
     checking:
         Call the invariants after every event, and raise an error if a message changes between send and delivery.
     """
@@ -50,7 +60,8 @@ class Cluster:
         full = tracing == "full"
         self.env = TracedEnvironment() if full else Environment()
         self.streams = Streams(seed)
-        self.recorder = Recorder(full=full)
+        share = share_traced(tracing)
+        self.recorder = Recorder(full=full, share=share)
         self.checking = checking
         self.tracer: Tracer | None = None
         if isinstance(self.env, TracedEnvironment):
@@ -58,7 +69,7 @@ class Cluster:
         self.host_class = TracedHost if full else self.plain_host
         network_class = TracedNetwork if full else self.plain_network
         self.network = network_class(
-            self.env, self.streams, topology, self.recorder, tracing=bool(tracing), checking=checking
+            self.env, self.streams, topology, self.recorder, tracing=share, checking=checking
         )
         self.hosts: dict[str, NodeHost] = {}
         self.invariants: tuple[Invariant, ...] = ()  # those of `watch`

@@ -19,8 +19,10 @@ from sim.commands.inputs import (
     scenario_of,
 )
 from sim.commands.output import out_folder, prepare
+from sim.commands.tracing import MENU, tracing_of
 
 if TYPE_CHECKING:
+    from sim.cluster import Tracing
     from sim.lab import Scenario
 
 __all__ = ["command"]
@@ -42,9 +44,10 @@ _Found = tuple["Scenario", Any, str | None]
 @click.option("--check/--no-check", default=None, help="Ask the invariants after every event.")
 @click.option(
     "--trace",
-    type=click.Choice(["messages", "full"]),
+    metavar=MENU,
+    callback=tracing_of,
     default=None,
-    help="Record each message; full: each step of a node and its state, too.",
+    help="Record each message; full: each step of a node and its state, too; SHARE: a sample, such as 0.01.",
 )
 @click.option(
     "--story",
@@ -59,7 +62,7 @@ def command(
     out: Path | None,
     allow: tuple[str, ...],
     check: bool | None,
-    trace: str | None,
+    trace: Tracing | None,
     tells: bool,
 ) -> None:
     """Run a scenario SCRIPT: a path, the name of one in scenarios/, or a scenario in TOML or JSON.
@@ -78,10 +81,11 @@ def command(
     chosen: Scenario = changes.applied(scenario)
     if check is not None:
         chosen = chosen.vary("check", check)
-    if tells and trace == "messages":
-        raise click.UsageError("--story needs each step of a node: --trace messages records less")
+    if tells and trace not in (None, "full"):
+        less = "messages" if trace is True else f"{trace:g}"
+        raise click.UsageError(f"--story needs each step of a node: --trace {less} records less")
     if trace is not None or tells:
-        chosen = chosen.vary("trace", True if trace == "messages" else "full")
+        chosen = chosen.vary("trace", "full" if trace is None else trace)
     if seed is None:
         seed = 1 if named is None else named
     if tells:

@@ -78,6 +78,14 @@ class Streams:
             branch = self._branches[address] = BranchingStream(self, address)
         return branch
 
+    def number(self, address: str) -> float:
+        """A uniform number in [0, 1) that belongs to an address alone: there is no stream, and no state.
+
+        For draws of which each has an address of its own: a generator would take ten times as long to make.
+        """
+        digest = blake2b(self._seed_words + address.encode(), digest_size=8).digest()
+        return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
     def uniforms(self, address: str) -> Callable[[], float]:
         """The draw function of the stream with this address."""
         return self[address].random

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
-from sim.cluster import Machine
+from sim.cluster import Machine, Tracing, share_traced
 from sim.lab.labels import describe, value_words, words
 from sim.lab.resolved import nested
 from sim.lab.scenario import Scenario
@@ -147,6 +147,13 @@ def _retry(scenario: Scenario) -> list[str]:
     ]
 
 
+def _traced(trace: Tracing) -> str:
+    if trace == "full":
+        return "each step"
+    share = share_traced(trace)
+    return "each message" if share == 1.0 else f"a share of {share:g} of the messages"
+
+
 def _span(scenario: Scenario, seed: int | None) -> list[str]:
     if scenario.warmup == "auto":
         cut = "Measures leave out the warm-up that MSER-5 finds in each run."
@@ -157,7 +164,7 @@ def _span(scenario: Scenario, seed: int | None) -> list[str]:
     lines = [f"A run takes {_time(scenario.duration)} of simulated time.", cut]
     lines += ["Invariants are checked after every event."] if scenario.check else []
     if scenario.trace:
-        lines.append(f"The trace holds {'each step' if scenario.trace == 'full' else 'each message'}.")
+        lines.append(f"The trace holds {_traced(scenario.trace)}.")
     if scenario.sample_every is not None:
         lines.append(f"Gauges are sampled every {_time(scenario.sample_every)}.")
     if scenario.own_measures:

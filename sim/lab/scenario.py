@@ -74,7 +74,8 @@ class Scenario(Value):
         written by hand: shows what is found for a system that has no others.
     trace:
         True: record each message (the frame ``messages``). ``"full"``: also each step of a node, its cause and the
-        change of its state (the frame ``steps``), and what messages say; see docs/trace.md.
+        change of its state (the frame ``steps``), and what messages say; see docs/trace.md. A number above 0 and at
+        most 1: that share of the messages, each with the same chance; the column ``share`` of the frame says so.
     sample_every:
         Seconds between samples of the gauges that nodes offer (the frame ``samples``); None: no samples.
     measures:

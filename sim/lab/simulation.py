@@ -501,7 +501,7 @@ class Simulation(Session):
 
     @checked_but("matches")
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
-        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true.
+        """Hold each message that is sent from now on, when it arrives, if ``matches(src, dst, message)`` is true.
 
         Variables that the function reads from outside keep the values that they have now.
         """

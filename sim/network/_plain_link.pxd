@@ -7,10 +7,11 @@ cdef class Counters:
     cdef public long long messages
     cdef public long long lost
     cdef public long long duplicated
+    cdef public long long next_row
     cdef long long _bytes
     cdef object _odd_bytes  # the sum, once a size is no int
 
-    cpdef int count(self, object message) except -1
+    cpdef object count(self, object message)
 
 
 cdef class Receiving:
@@ -21,6 +22,7 @@ cdef class PlainLink(Callee):
     cdef EventList _env
     cdef Counters _link
     cdef object _src
+    cdef object _dst
     cdef object _draw_latency
     cdef object _draw_loss
     cdef object _latencies  # the iterators behind both, if they are iterators
@@ -31,6 +33,10 @@ cdef class PlainLink(Callee):
     cdef object _receive
     cdef bint _is_direct  # messages go directly to the handlers of the receiver
     cdef Receiving _counter  # the receiver, if it counts in C
+    cdef object _takes  # of a traced run: whether a message has a row
+    cdef list _rows
+    cdef bint _is_complete  # all messages have one
 
     cdef int send(self, object message) except -1
+    cdef int _note(self, object message, object sent, object delivered, object fate, object size) except -1
     cdef int _arrive_directly(self, object message) except -1

@@ -4,6 +4,7 @@
 from sim.kernel._event_list cimport Callee, EventList
 
 from sim.message import check_message
+from sim.network.message_rows import HEADER_BYTES, NAN
 
 __all__ = ["Counters", "Receiving", "plain_link"]
 
@@ -29,7 +30,7 @@ cdef class Counters:
         else:
             self._odd_bytes = total
 
-    cpdef int count(self, object message) except -1:
+    cpdef object count(self, object message):
         self.messages += 1
         try:
             size = message.wire_bytes
@@ -40,7 +41,7 @@ cdef class Counters:
         except (AttributeError, TypeError):
             check_message(message)
             raise
-        return 0
+        return size
 
 
 cdef class Receiving:
@@ -53,18 +54,33 @@ cdef class PlainLink(Callee):
         self.send(message)
 
     cdef int send(self, object message) except -1:
-        self._link.count(message)
+        cdef Counters link = self._link
+        size = link.count(message)
+        cdef bint has_row = self._rows is not None and (
+            self._is_complete or (link.messages >= link.next_row and self._takes(link))
+        )
         if self._loss:
             drawn = self._draw_loss() if self._losses is None else next(self._losses)
             if <double>drawn < self._loss:
-                self._link.lost += 1
+                link.lost += 1
+                if has_row:
+                    self._note(message, self._env.now_object(), NAN, "lost", HEADER_BYTES + size)
                 return 0
+        if has_row:
+            message = (link, message, self._env.now_object(), HEADER_BYTES + size)
         latency = self._draw_latency() if self._latencies is None else next(self._latencies)
         if type(latency) is float and self._env.has_float_time():
             return self._env.call(self._env.time_now + <double>latency, self, message, True)
         return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
 
+    cdef int _note(self, object message, object sent, object delivered, object fate, object size) except -1:
+        self._rows.append((type(message).__name__, self._src, self._dst, sent, delivered, fate, size))
+        return 0
+
     cdef int fire(self, object message) except -1:
+        if type(message) is tuple:  # one that has a row
+            _, message, sent, size = <tuple>message
+            self._note(message, sent, self._env.now_object(), "delivered" if self._handlers else "crashed", size)
         if self._is_direct:
             return self._arrive_directly(message)
         self._receive(self._src, message)
@@ -89,11 +105,11 @@ cdef class PlainLink(Callee):
         return 0
 
 
-def plain_link(EventList env not None, Counters link not None, receiver):
+def plain_link(EventList env not None, Counters link not None, receiver, rows=None):
     cdef PlainLink made = PlainLink.__new__(PlainLink)
     made._env = env
     made._link = link
-    made._src = link.src
+    made._src, made._dst = link.src, link.dst
     made._draw_latency = link.draw_latency
     made._latencies = iterator_of(made._draw_latency)
     made._loss = link.spec.loss
@@ -104,4 +120,6 @@ def plain_link(EventList env not None, Counters link not None, receiver):
     made._receive = receiver.receive
     made._is_direct = receiver.direct
     made._counter = receiver if isinstance(receiver, Receiving) else None
+    if rows is not None:
+        made._rows, made._is_complete, made._takes = rows.rows, rows.is_complete, rows.takes
     return made

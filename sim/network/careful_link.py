@@ -1,4 +1,4 @@
-"""A link with all features: transports, bandwidth, bursts, tracing, faults.
+"""A link with all features: transports, bandwidth, bursts, faults.
 
 It makes the same random draws as a plain link, in the same order.
 """

@@ -16,6 +16,7 @@ from sim.distributions import Constant
 from sim.engine import COMPILED
 from sim.kernel import Streams
 from sim.network.disturbances import Disturbance
+from sim.network.message_rows import HEADER_BYTES
 from sim.network.steady import latency_over_time
 from sim.network.topology import LinkSpec
 
@@ -25,9 +26,6 @@ else:
     from sim.network._plain_link import Counters
 
 __all__ = ["HEADER_BYTES", "Held", "Link", "Receiver", "Send"]
-
-HEADER_BYTES = 54
-"""Bytes of the headers: Ethernet (14), IPv4 (20) and TCP (20) without options; RFC 894, 791, 9293."""
 
 Send = Callable[[Any], None]
 """Sends a message over one link."""
@@ -59,7 +57,8 @@ class Held:
     message: Any
     sent: float
     picture: Any
-    row: Any = None  # of a full trace
+    row: Any = None
+    """Its row of a full trace; in a trace of messages, the bytes for its row. None: it has none."""
 
 
 FEW = 16

@@ -2,8 +2,9 @@
 
 The cost of `send` limits the speed of the simulator, so a node has, for each link, a function that does what the link
 needs in its present state and nothing else: a plain datagram link (`sim.network.plain_link`) draws a delay and pushes
-one entry. All other features (transport, bandwidth, bursts, tracing, holding messages back) are in
-`sim.network.careful_link`, which keeps the same order of random draws. A fault or a change makes another function.
+one entry, and writes a row where messages are traced. All other features (transport, bandwidth, bursts, holding
+messages back) are in `sim.network.careful_link`, which keeps the same order of random draws. A fault or a change makes
+another function.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from sim.network.careful_link import careful_link
 from sim.network.detention import Detention
 from sim.network.disturbances import Disturbance
 from sim.network.fates import FateBook, Quiet, fated_link
-from sim.network.link import HEADER_BYTES, Held, Link, Receiver, Send
+from sim.network.link import Held, Link, Receiver, Send
+from sim.network.message_rows import NAN, MessageRows
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
 from sim.unchanged import Picture, require_unchanged
@@ -35,6 +37,10 @@ __all__ = ["Network"]
 _AT_ONCE = LinkSpec(Constant(0.0))
 
 Hear = Callable[[str, str, Any], None]
+
+Flight = tuple[Link, Any, float, Any, Receiver, Picture | None]
+"""A message on its way over a careful link: the link, the message, when it was sent (seconds), the bytes for its row
+(None: it has none), the receiver, the picture of it. Flights over a plain link have the first four."""
 
 
 class _Routes(dict[str, Send]):
@@ -69,7 +75,7 @@ class Network:
     topology:
         The properties of the link between two places.
     tracing:
-        Record each message (the frame ``messages``).
+        The share of messages that are recorded (the frame ``messages``): 0 for none, 1 for all.
     checking:
         Digest each message at send and compare at delivery, to find messages with shared mutable state.
     """
@@ -81,14 +87,14 @@ class Network:
         topology: Topology,
         recorder: Recorder,
         *,
-        tracing: bool = False,
+        tracing: float = 0.0,
         checking: bool = False,
     ) -> None:
         self.env = env
         self.streams = streams
         self.topology = topology
         self.recorder = recorder
-        self.tracing = tracing
+        self.rows = MessageRows(recorder.messages, tracing, streams) if tracing else None
         self.checking = checking
         self.links: dict[tuple[str, str], Link] = {}
         self.places: dict[str, str] = {}
@@ -105,8 +111,6 @@ class Network:
         self._detentions: list[Detention] = []
         self._holds = False  # whether any message may be held back
         self._held: list[Held] = []
-        self._in_flight: dict[int, tuple[Any, ...]] = {}
-        self._serial = 0
         self._pictured: tuple[float, Picture] | None = None  # the last picture, and when it was taken
 
     # Hosts and routes
@@ -168,7 +172,7 @@ class Network:
         if self.book is not None:
             return fated_link(self, link, self._receivers[dst], self.book)
         if self._is_plain(link):
-            return plain_link(self.env, link, self._receivers[dst])
+            return plain_link(self.env, link, self._receivers[dst], self.rows)
         return careful_link(self, link, self._receivers[dst])
 
     def is_passing(self, src: str, dst: str) -> bool:
@@ -189,7 +193,7 @@ class Network:
 
     def _is_plain(self, link: Link) -> bool:
         spec = link.spec
-        busy = self.tracing or self.checking or self.on_send is not None or self._holds
+        busy = self.checking or self.on_send is not None or self._holds
         special = (
             spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram" or spec.playback
         )
@@ -314,7 +318,10 @@ class Network:
     # Holding messages back, for live sessions
 
     def hold(self, matches: Callable[[str, str, Any], bool]) -> None:
-        """From now on hold each arriving message for which ``matches(src, dst, message)`` is true."""
+        """Hold each message that is sent from now on, when it arrives, if ``matches(src, dst, message)`` is true.
+
+        On careful links, also messages that are on their way already.
+        """
         self._holding = matches
         self._rewire_for_holding()
 
@@ -344,28 +351,22 @@ class Network:
 
     def lose_held(self, held: Held) -> None:
         """Lose a message that was held back."""
-        self.drop(self.links[held.src, held.dst], held.message, "lost")
+        self.drop(self.links[held.src, held.dst], held.message, "lost", held)
 
     def deliver_held(self, held: Held) -> None:
         """Deliver a message that was held back."""
-        self._hand_over(self._receivers[held.dst], held.src, held.message, held.sent, held.picture)
+        flight = (self.links[held.src, held.dst], held.message, held.sent, held.row)
+        self._hand_over((*flight, self._receivers[held.dst], held.picture))
 
     # Delivery over careful links
 
-    def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
+    def arrive(self, flight: Flight) -> None:
         """A message of a careful link has reached the other end."""
-        link, receiver, message, sent, picture, serial = flight
-        if self.tracing or self._holding is not None or self._detentions:
-            self._in_flight.pop(serial, None)
-            if self._holds and self._holds_back(
-                link, message, Held(link.src, link.dst, message, sent, picture)
-            ):
+        if self._holds:
+            link, message, sent, size, _, picture = flight
+            if self._holds_back(link, message, Held(link.src, link.dst, message, sent, picture, size)):
                 return
-            self._hand_over(receiver, link.src, message, sent, picture)
-            return
-        if picture is not None and not picture.is_true():
-            require_unchanged(picture, link.src, receiver.name)
-        receiver.receive(link.src, message)
+        self._hand_over(flight)
 
     def _holds_back(self, link: Link, message: Any, held: Held) -> bool:
         """Whether an arriving message is held back; then ``held`` is kept."""
@@ -383,26 +384,23 @@ class Network:
         """A copy of a message that arrives now."""
         return held
 
-    def _hand_over(
-        self, receiver: Receiver, src: str, message: Any, sent: float, picture: Picture | None
-    ) -> None:
-        if picture is not None:
-            require_unchanged(picture, src, receiver.name)
-        if self.tracing:
+    def _hand_over(self, flight: Flight) -> None:
+        link, message, sent, size, receiver, picture = flight
+        if picture is not None and not picture.is_true():
+            require_unchanged(picture, link.src, receiver.name)
+        if size is not None:
             fate = "delivered" if receiver.handlers else "crashed"
-            self._trace(src, receiver.name, message, sent, self.env._now, fate)
-        receiver.receive(src, message)
+            self.recorder.messages.append(
+                (message.__class__.__name__, link.src, receiver.name, sent, self.env._now, fate, size)
+            )
+        receiver.receive(link.src, message)
 
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
         """Schedule the arrival of a message of a careful link at a simulated time (seconds)."""
         env = self.env
         picture = self.picture_of(message) if self.checking else None
-        serial = 0
-        if self.tracing:
-            serial = self._serial = self._serial + 1
-        flight = (link, receiver, message, env._now, picture, serial)
-        if serial:
-            self._in_flight[serial] = flight
+        size = None if self.rows is None else self.rows.size(link, message)
+        flight = (link, message, env._now, size, receiver, picture)
         env.push((arrival, 1, env.serial(), self.arrive, flight))
 
     def picture_of(self, message: Any) -> Picture:
@@ -414,22 +412,36 @@ class Network:
         self._pictured = (now, picture)
         return picture
 
-    def drop(self, link: Link, message: Any, fate: str) -> None:
-        """Count a message that will not arrive, and record it when tracing."""
+    def drop(self, link: Link, message: Any, fate: str, held: Held | None = None) -> None:
+        """Count a message that will not arrive, and record it when tracing. ``held``: if it was held back."""
         link.lost += 1
-        if self.tracing:
-            self._trace(link.src, link.dst, message, self.env._now, float("nan"), fate)
+        if self.rows is not None:
+            sent, size = (
+                (self.env._now, self.rows.size(link, message)) if held is None else (held.sent, held.row)
+            )
+            if size is not None:
+                self.rows.note(link.src, link.dst, message, sent, NAN, fate, size)
 
-    def _trace(self, src: str, dst: str, message: Any, sent: float, delivered: float, fate: str) -> None:
-        size = HEADER_BYTES + message.wire_bytes
-        self.recorder.messages.append((type(message).__name__, src, dst, sent, delivered, fate, size))
+    def rows_under_way(self) -> list[tuple[Any, ...]]:
+        """The rows of the messages that are in flight, in the order in which they were sent, or held back."""
+        if self.rows is None:
+            return []
+        there = MessageRows([], 1.0, self.streams)
+        entries = [entry for entry in self.env._queue if len(entry) == 5 and _is_flight(entry[4])]
+        for entry in sorted(entries, key=lambda entry: int(entry[2])):
+            link, message, sent, size = entry[4][:4]
+            if size is not None:
+                there.note(link.src, link.dst, message, sent, NAN, "in flight", size)
+        for held in (*self._held, *(one for detention in self._detentions for one in detention.held)):
+            if held.row is not None:
+                there.note(held.src, held.dst, held.message, held.sent, NAN, "held", held.row)
+        return there.rows
 
     def trace_in_flight(self) -> None:
         """At the end of a traced run, record the messages that are still in flight, or held back."""
-        if not self.tracing:
-            return
-        for link, _, message, sent, _, _ in self._in_flight.values():
-            self._trace(link.src, link.dst, message, sent, float("nan"), "in flight")
-        for held in (*self._held, *(one for detention in self._detentions for one in detention.held)):
-            self._trace(held.src, held.dst, held.message, held.sent, float("nan"), "held")
-        self._in_flight.clear()
+        self.recorder.messages += self.rows_under_way()
+
+
+def _is_flight(argument: Any) -> bool:
+    """Whether the argument of an entry of the event list is a message on its way (of plain and careful links)."""
+    return type(argument) is tuple and bool(argument) and type(argument[0]) is Link

@@ -5,36 +5,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sim.kernel import Environment
 from sim.message import check_message
+from sim.network.message_rows import HEADER_BYTES, NAN
 
 if TYPE_CHECKING:
     from sim.network.link import Link, Receiver, Send
+    from sim.network.message_rows import MessageRows
 
 __all__ = ["Counters", "Receiving", "plain_link"]
 
 
 class Counters:
-    """Of a link: its messages, their bytes (payload), and how many were lost and duplicated."""
+    """Of a link: its messages, their bytes (payload), and how many were lost and duplicated.
 
-    __slots__ = ("bytes", "duplicated", "lost", "messages")
+    ``next_row``: in a sampled trace, the number of the message that was chosen last, or is the next (`MessageRows`).
+    """
+
+    __slots__ = ("bytes", "duplicated", "lost", "messages", "next_row")
 
     def __init__(self) -> None:
         self.messages = 0
         self.bytes = 0
         self.lost = 0
         self.duplicated = 0
+        self.next_row = 0
 
-    def count(self, message: Any) -> None:
-        """Count a message that is sent. Raises TypeError for what is no message, and what its size raises."""
+    def count(self, message: Any) -> Any:
+        """Count a message that is sent; returns its bytes.
+
+        Raises TypeError for what is no message, and what its size raises.
+        """
         self.messages += 1
         try:
-            self.bytes += message.wire_bytes
+            size = message.wire_bytes
+            self.bytes += size
         except (AttributeError, TypeError):
             check_message(message)
             raise
+        return size
 
 
 class Receiving:
@@ -43,8 +55,8 @@ class Receiving:
     messages_in = 0
 
 
-def plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
-    """A datagram link with latency and loss: the hot path of every simulation."""
+def plain_link(env: Environment, link: Link, receiver: Receiver, rows: MessageRows | None = None) -> Send:
+    """A datagram link with latency and loss: the hot path of every simulation. ``rows``: those of a trace."""
     serial, push = env.serial, env.push
     draw_latency, loss, src = link.draw_latency, link.spec.loss, link.src
     handlers = receiver.handlers  # empty while the node is down, so no separate check for crashes is needed
@@ -72,6 +84,9 @@ def plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
 
         def arrive(message: Any) -> None:
             hand_in(src, message)
+
+    if rows is not None:
+        return _with_rows(env, link, receiver, rows, arrive)
 
     # Both count as `Counters.count` does, without a call.
 
@@ -103,3 +118,36 @@ def plain_link(env: Environment, link: Link, receiver: Receiver) -> Send:
         push((env._now + draw_latency(), 1, serial(), arrive, message))
 
     return send_or_lose
+
+
+def _with_rows(
+    env: Environment, link: Link, receiver: Receiver, rows: MessageRows, hand_on: Callable[[Any], None]
+) -> Send:
+    """As without a trace, but messages that have a row carry what stands in it."""
+    serial, push, draw_latency, src, dst = env.serial, env.push, link.draw_latency, link.src, link.dst
+    loss = link.spec.loss
+    draw_loss = link.draw_loss if loss else None
+    handlers, note = receiver.handlers, rows.rows.append
+    is_complete, takes = rows.is_complete, rows.takes
+
+    def arrive(flight: tuple[Link, Any, float, Any]) -> None:
+        _, message, sent, size = flight
+        fate = "delivered" if handlers else "crashed"
+        note((message.__class__.__name__, src, dst, sent, env._now, fate, size))
+        hand_on(message)
+
+    def send(message: Any) -> None:
+        size = link.count(message)
+        has_row = is_complete or (link.messages >= link.next_row and takes(link))
+        now = env._now
+        if draw_loss is not None and draw_loss() < loss:
+            link.lost += 1
+            if has_row:
+                note((message.__class__.__name__, src, dst, now, NAN, "lost", HEADER_BYTES + size))
+        elif has_row:
+            flight = link, message, now, HEADER_BYTES + size
+            push((now + draw_latency(), 1, serial(), arrive, flight))
+        else:
+            push((now + draw_latency(), 1, serial(), hand_on, message))
+
+    return send

@@ -13,6 +13,7 @@ from typing import Any
 
 from sim.network.link import HEADER_BYTES, Held, Link, Receiver
 from sim.network.links import Network
+from sim.network.message_rows import NAN
 from sim.plain import operations_in, plain_fields
 from sim.unchanged import Picture, require_unchanged
 
@@ -23,7 +24,6 @@ FATES = ("delivered", "duplicated", "released", "crashed", "lost", "corrupted", 
 
 MessageRow = list[Any]
 _DELIVERED, _FATE, _ID = 4, 5, 7  # the indices of these in a row
-NAN = float("nan")
 
 
 class Letter:
@@ -60,7 +60,10 @@ class TracedNetwork(Network):
         flight = (link, receiver, message, env._now, picture, row)
         env.push((arrival, 1, env.serial(), self.arrive, flight))
 
-    def drop(self, link: Link, message: Any, fate: str) -> None:
+    def _is_plain(self, link: Link) -> bool:
+        return False
+
+    def drop(self, link: Link, message: Any, fate: str, held: Held | None = None) -> None:
         link.lost += 1
         if fate == "crashed":  # what a stream kept over a cut, when an end of it crashed
             self.letter = self._kept[link.src, link.dst].popleft()
@@ -104,7 +107,7 @@ class TracedNetwork(Network):
 
     # On arrival
 
-    def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, Any]) -> None:
+    def arrive(self, flight: Any) -> None:
         link, receiver, message, sent, picture, row = flight
         if self._holds and self._holds_back(
             link, message, Held(link.src, link.dst, message, sent, picture, row)

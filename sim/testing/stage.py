@@ -277,10 +277,10 @@ class Stage:
 
     def sent(self, kind: str | None = None, *, since: float = 0.0) -> list[tuple[str, str, str, float]]:
         """(kind, src, dst, time) of the messages sent since a time (seconds), without messages to oneself."""
-        self.cluster.network.trace_in_flight()
+        rows = [*self.cluster.recorder.messages, *self.cluster.network.rows_under_way()]
         return [
             (name, src, dst, sent)
-            for name, src, dst, sent, *_ in self.cluster.recorder.messages
+            for name, src, dst, sent, *_ in rows
             if src != dst and sent >= since and kind in (None, name)
         ]
 

@@ -1,8 +1,8 @@
 """Scenarios that the two builds of the engine run: all systems, and networks, machines and loads of all kinds.
 
 Each is a storm (`sim.lab.draw_storm`: crashes, restarts, pauses, partitions, clocks) on another network, other machines
-and another load, which its number draws. It runs *checked*, *traced*, or *bare*: without checks and without a trace,
-which is the quick path through links and hosts.
+and another load, which its number draws. It runs *checked*, *traced*, *sampled* (a share of
+the messages is traced), or *bare*: without checks and without a trace, which is the quick path through links and hosts.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Told = dict[str, Any]
 MODES: dict[str, dict[str, Any]] = {
     "checked": {"check": True, "trace": False},
     "traced": {"check": False, "trace": True},
+    "sampled": {"check": False, "trace": 0.3},
     "bare": {"check": False, "trace": False},
 }
 LATENCIES: tuple[Distribution, ...] = (

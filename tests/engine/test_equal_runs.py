@@ -25,7 +25,7 @@ def daily() -> Pairs:
     """A sample, from one process for each engine: to start one costs more than what it does here."""
     return both_tell(
         ["scenarios", 0, len(systems()), 0.05, "bare"],
-        ["scenarios", 100, 103, 0.1, "checked traced"],
+        ["scenarios", 100, 103, 0.1, "checked traced sampled"],
         ["storms", 0, 2, 0.1],
         ["by_hand"],
         ["mistakes"],

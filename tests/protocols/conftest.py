@@ -39,8 +39,7 @@ class Stage(sim.testing.Stage):
 
     def messages(self, *, since: float = 0.0, replicas_only: bool = True) -> list[tuple[Any, ...]]:
         """(kind, src, dst, sent, delivered, fate, bytes), self-sends and the client's left out."""
-        self.cluster.network.trace_in_flight()
-        rows = self.cluster.recorder.messages
+        rows = [*self.cluster.recorder.messages, *self.cluster.network.rows_under_way()]
         return sorted(
             (
                 r

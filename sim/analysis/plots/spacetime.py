@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sim.analysis.outages import fault_spans
 from sim.analysis.plots.style import GREY, PALETTE, empty, legend, natural, one_axes
 from sim.analysis.quantities import Scale
+from sim.analysis.samples import require_all_messages
 from sim.arguments import checked
 
 __all__ = ["kind_colours", "role_colours", "role_spans", "space_time"]
@@ -273,8 +274,9 @@ def space_time(
         labels: whether to write the kinds of messages along arrows; None: only if there are few messages.
 
     Raises:
-        ValueError: the window is empty.
+        ValueError: the window is empty, or the trace holds a share of the messages only.
     """
+    require_all_messages(messages, "a space-time diagram")
     lanes = _lanes(messages, events, nodes)
     if not lanes or not len(messages) + len(events):
         return empty(one_axes(ax), "no messages were traced and nothing happened")

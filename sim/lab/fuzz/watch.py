@@ -14,8 +14,8 @@ from sim.cluster import Cluster, NodeHost
 from sim.cluster.tracer import handler_name
 from sim.kernel import delay_until
 from sim.network.disturbances import together
-from sim.network.link import Link, Receiver
-from sim.network.links import Network
+from sim.network.link import Held, Link, Receiver
+from sim.network.links import Flight, Network
 
 __all__ = ["Sent", "WatchedCluster", "WatchedHost", "WatchedNetwork"]
 
@@ -81,17 +81,17 @@ class WatchedNetwork(Network):
             self._note(link, key, delay_until(self.env._now, arrival))
         super().launch(link, receiver, message, arrival)
 
-    def drop(self, link: Link, message: Any, fate: str) -> None:
+    def drop(self, link: Link, message: Any, fate: str, held: Held | None = None) -> None:
         if self.sent is not None:
             key = (link.src, link.dst, type(message).__name__)
             # A cut or a dead link is a fault of its own: only what the link itself lost by chance is a fate.
             disturbed = together(link.disturbances)
             by_chance = fate in ("lost", "corrupted") and max(disturbed.loss, disturbed.corrupted) < 1.0
             self._note(link, key, float("inf") if by_chance else float("nan"))
-        super().drop(link, message, fate)
+        super().drop(link, message, fate, held)
 
-    def arrive(self, flight: tuple[Link, Receiver, Any, float, Any, int]) -> None:
-        link, message = flight[0], flight[2]
+    def arrive(self, flight: Flight) -> None:
+        link, message = flight[:2]
         self.under_way[link.src, link.dst, type(message).__name__] -= 1
         super().arrive(flight)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.cluster import share_traced
 from sim.display import TextTable
 from sim.faults.checks import WORLD_EVENTS
 from sim.lab.described import sentences
@@ -188,6 +189,8 @@ def space_time(
     Where it is larger, the contents of messages are left out, then the states of nodes too; the page says so. What is
     too large even then is left out as a whole.
     """
+    if 0.0 < share_traced(run.scenario.trace) < 1.0:
+        return [Remark("The space-time page is left out: the trace holds a share of the messages only.")]
     for contents, states in ((True, True), (False, True), (False, False)):
         drawn, details = data_of(run, broken, contents=contents, states=states)
         packed = Packed(packed_text(drawn), packed_text(details))

@@ -113,12 +113,8 @@ class Stage(sim.testing.Stage):
 
     def messages(self, kind: str, *, since: float = 0.0) -> list[tuple[str, str]]:
         """(src, dst) of the messages of a kind sent since a time, self-sends excluded."""
-        self.cluster.network.trace_in_flight()
-        return [
-            (src, dst)
-            for k, src, dst, sent, *_ in self.cluster.recorder.messages
-            if k == kind and src != dst and sent >= since
-        ]
+        rows = [*self.cluster.recorder.messages, *self.cluster.network.rows_under_way()]
+        return [(src, dst) for k, src, dst, sent, *_ in rows if k == kind and src != dst and sent >= since]
 
     def figure_8(self) -> None:
         """Figure 8 of the paper, (a) to (c): S1 is n0, terms are one lower, index 1 is the first no-op."""
