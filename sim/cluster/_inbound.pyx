@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The compiled build of `sim.cluster.inbound`."""
 
+from sim.cluster._clock cimport NodeClocks
 from sim.cluster._cpu cimport new_job, submit_to
 from sim.network._plain_link cimport Receiving
 
@@ -17,6 +18,7 @@ cdef class Inbound(Receiving):
     cdef public object cpu
     cdef public object nic
     cdef public object disk
+    cdef public NodeClocks clocks
     cdef public object stories
     cdef public object follow
     cdef public object step
@@ -27,6 +29,9 @@ cdef class Inbound(Receiving):
     cdef public long long crashes
     cdef public long long dropped
     cdef public bint messages_are_free
+
+    def clock(self):
+        return self.clocks.wall()
 
     def receive(self, src, message):
         if not self.handlers:

@@ -361,10 +361,6 @@ class NodeHost(Inbound):
 
     # Timers and work
 
-    def clock(self) -> float:
-        """See `Verbs.now`."""
-        return self.clocks.wall()
-
     def monotonic(self) -> float:
         """See `Verbs.monotonic`."""
         return self.clocks.monotonic()

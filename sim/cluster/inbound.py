@@ -19,6 +19,7 @@ else:
     from sim.network._plain_link import Receiving
 
 if TYPE_CHECKING:
+    from sim.cluster.clock import NodeClocks
     from sim.cluster.cluster import Cluster
     from sim.cluster.cores import Cpu
     from sim.cluster.disk import InstantDisk, SyncedDisk
@@ -43,6 +44,7 @@ class Inbound(Receiving):
     cpu: Cpu
     nic: Nic | None
     disk: InstantDisk | SyncedDisk
+    clocks: NodeClocks
     stories: Stories
     follow: Callable[[Any], None]
     step: Callable[[Callable[..., Any], tuple[Any, ...]], None]
@@ -53,6 +55,11 @@ class Inbound(Receiving):
     crashes: int
     dropped: int
     messages_are_free: bool  # to receive
+
+    def clock(self) -> float:
+        """See `Verbs.now`: what `NodeClocks.wall` gives, without a call more, as nodes ask in each step."""
+        clocks = self.clocks
+        return clocks._ahead + clocks.rate * clocks._time._now
 
     def receive(self, src: str, message: Any) -> None:
         """A message has arrived at the machine."""

@@ -57,8 +57,12 @@ def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
         timer = known.get((address, name, key))
         if timer is None or not 0 <= delay < inf:
             host.set_timer(owner, name, delay, key)
+            return
+        deadline, awaited = env._now + delay / clocks.rate, timer._awaited
+        if awaited is not None and awaited <= deadline < inf:
+            timer._deadline = deadline  # all that `Timer.arm_at` would do
         else:
-            timer.arm_at(env._now + delay / clocks.rate)
+            timer.arm_at(deadline)
 
     return set_timer
 

@@ -81,7 +81,7 @@ class Environment(EventList, simpy.Environment):
             self._stop_at(until)
         thresholds = _collect_seldom()
         try:
-            if type(self).step is EventList.step and "step" not in vars(self):
+            if self.step == EventList.step.__get__(self):  # `vars(self)` would make all its attributes slower
                 self._run(Crowds())
             else:
                 self._run_by_steps(Crowds())
