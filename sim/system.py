@@ -493,6 +493,23 @@ class System(Value):
         """The values that each live replica holds: name -> key -> value; None: the system does not show them."""
         return None
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a write replaces, for good, each value of its key that its client knew: wrote before, or had read.
+
+        Storms check it when all replicas agree (`converges_within`, `replica_values`): what was replaced, or deleted,
+        has not come back. Default: no such promise.
+        """
+        return False
+
+    def keeps(self, outcome: Any) -> bool:
+        """Whether a write that a client saw succeed survives: after a storm, a live replica has applied it.
+
+        ``outcome``: what the client was told (`sim.protocols.client.Outcome`). Default: yes, if the system claims to be
+        linearizable or sequential. A system that tells its clients which writes may be lost overrides it.
+        """
+        return self.consistency in ("linearizable", "sequential")
+
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """The number of acknowledged writes that no live member has at the end of the run; None: not counted.
 

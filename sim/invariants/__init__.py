@@ -2,26 +2,32 @@
 
 - `agreement`: replicas apply the same commands in the same order; free for every system with an application.
 - `durable`: what is on the disk of a node before a message leaves it (`promises`).
-- `declared`: what one member holds (`exclusive`), never goes back (`monotone`), is made once (`once`).
+- `declared`: what one member holds (`exclusive`), never goes back (`monotone`), is made once (`once`), is
+  bounded (`at_most`).
+- `sayings`: what a member said it holds (`stands_by`), what it has heard (`remembered`).
 - `timing`: how long a member waits between two messages (`pause_between`).
 """
 
 from sim.invariants.agreement import Agreement
 from sim.invariants.declared import (
+    AtMost,
     Exclusive,
     Monotone,
     Once,
     OnceRecorded,
     OnceSent,
+    at_most,
     exclusive,
     monotone,
     once,
 )
 from sim.invariants.durable import DurableBeforeSend, Shown, Stored, promises
+from sim.invariants.sayings import Remembered, StandsBy, remembered, stands_by
 from sim.invariants.timing import PauseBetween, pause_between
 
 __all__ = [
     "Agreement",
+    "AtMost",
     "DurableBeforeSend",
     "Exclusive",
     "Monotone",
@@ -29,11 +35,16 @@ __all__ = [
     "OnceRecorded",
     "OnceSent",
     "PauseBetween",
+    "Remembered",
     "Shown",
+    "StandsBy",
     "Stored",
+    "at_most",
     "exclusive",
     "monotone",
     "once",
     "pause_between",
     "promises",
+    "remembered",
+    "stands_by",
 ]

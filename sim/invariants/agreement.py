@@ -278,8 +278,32 @@ class Agreement(Invariant):
         goals = {name: self._group(name).order.total for name in furthest}
         return {name: (at, goals[name]) for name, at in furthest.items() if at < goals[name]}
 
-    def demand_survival(self, nodes: Mapping[str, Node]) -> None:
-        """What clients saw succeed is applied by a live replica. Nothing is said where a position is unknown."""
+    def apart(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """Two live replicas of a group that hold different states, where replicas may take back what they applied.
+
+        Where they take nothing back, `behind` and `at_end` say more. Nothing is said of replicas with several copies.
+        """
+        if self.applied_is != "tentative":
+            return ()
+        copies: dict[str, list[_Copy]] = {}
+        for copy in self._watched(nodes):
+            copies.setdefault(copy.node, []).append(copy)
+        first: dict[str, _Copy] = {}
+        for name, (copy, *others) in copies.items():
+            one = first.setdefault(self.groups[name], copy)
+            if not others and one.application != copy.application:
+                return (one.node, name)
+        return ()
+
+    def held_by(self, node: str) -> str:
+        """What a replica holds, in words."""
+        return ", ".join(_state(copy) for copy in self._copies_of(node))
+
+    def demand_survival(self, nodes: Mapping[str, Node], keeps: Callable[[Any], bool]) -> None:
+        """What clients saw succeed is applied by a live replica. Nothing is said where a position is unknown.
+
+        ``keeps``: whether a write with this outcome survives (`System.keeps`).
+        """
         copies = self._watched(nodes)
         hidden = sum(copy.node in nodes for copy in self._copies.values()) - len(copies)
         hidden += sum(name in nodes for name in self._trying)
@@ -292,7 +316,7 @@ class Agreement(Invariant):
                 held.update(dict.fromkeys(copy.position.key))
             elif copy.position.total == order.total:
                 held.update(dict.fromkeys(order.first))
-        lost = [operation for name, operation in self._told.items() if name not in held]
+        lost = [told for name, told in self._told.items() if name not in held and keeps(told)]
         if lost:
             others = f", nor {len(lost) - 1} more" if len(lost) > 1 else ""
             self.violated(

@@ -2,6 +2,7 @@
 
 >>> exclusive("leader", per="term")                          # where: node.role == "leader", of node.term
 >>> monotone("current_term", "commit_index")
+>>> at_most(3, lambda node: len(node.in_flight), what="requests in flight")
 >>> once(Vote, per=("term", "src"), value="dst")             # one vote for each term and voter
 >>> once("chosen", per="slot", value="command")              # self.record("chosen", slot=..., command=...)
 
@@ -11,7 +12,7 @@ Return them from `System.invariants`, or give them to `System.of`. What crashed 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -23,11 +24,13 @@ from sim.values import is_message
 from sim.values import shown as told
 
 __all__ = [
+    "AtMost",
     "Exclusive",
     "Monotone",
     "Once",
     "OnceRecorded",
     "OnceSent",
+    "at_most",
     "exclusive",
     "monotone",
     "names_of",
@@ -239,10 +242,19 @@ class Once(Invariant):
 
     def __post_init__(self) -> None:
         self._made: dict[tuple[Any, ...], tuple[str, tuple[Any, ...]]] = {}
+        self._restarts: dict[str, int] = {}
 
     @property
     def is_free(self) -> bool:
         return True
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event == "restart":
+            self._restarts[node] = self._restarts.get(node, 0) + 1
+
+    def incarnation(self, node: str) -> int:
+        """How often a node has restarted."""
+        return self._restarts.get(node, 0)
 
     def see(self, who: str, made: Any, read: Callable[[str], Any]) -> None:
         """A member has made one: ``read`` gives what it has under a name."""
@@ -281,7 +293,7 @@ class OnceSent(Once):
             if inside is None:
                 return
             message = getattr(message, inside)
-        ends = {"src": src, "dst": dst}
+        ends = {"src": src, "dst": dst, "incarnation": self.incarnation(src)}
         self.see(src, message, lambda name: ends[name] if name in ends else getattr(message, name))
 
 
@@ -296,14 +308,18 @@ class OnceRecorded(Once):
             raise ValueError(f"once: no member records an event {self.what!r} ({known})")
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        super().on_event(node, event, detail)
         if event != self.what:
             return
-        known = {**detail, "node": node}
+        known = {**detail, "node": node, "incarnation": self.incarnation(node)}
         for name in (*self.per, *self.value):
             if name not in known:
                 listed = ", ".join(known)
                 raise ValueError(f"once: the event {event!r} has no detail {name!r}; it has {listed}")
         self.see(node, detail, known.__getitem__)
+
+
+_OF_SENDING = ("src", "dst", "incarnation")
 
 
 def once(
@@ -321,10 +337,11 @@ def once(
         The name of an event (``self.record("chosen", slot=3, command=...)``), or a class of messages.
     per:
         The names that make the key: details of the event, and ``"node"``; or fields of the message, and ``"src"`` and
-        ``"dst"``.
+        ``"dst"``; and ``"incarnation"``: how often the node had restarted.
     value:
         The names that must be the same whenever the key is the same; none: it must not happen again. A message that is
-        repeated, because the first one may be lost, needs a value.
+        repeated, because the first one may be lost, needs a value. ``value=("src", "incarnation")``: a name, such as a
+        ballot, is not used again after a restart.
     when:
         A function of the message, or of the details of the event, that says whether it counts; None: each one counts.
 
@@ -343,8 +360,55 @@ def once(
         raise ValueError(f"once: {what.__name__} is no class of messages: decorate it with @message")
     fields: tuple[str, ...] = what._fields  # type: ignore[attr-defined]
     for name in (*keys, *values):
-        if name not in (*fields, "src", "dst"):
+        if name not in (*fields, *_OF_SENDING):
             raise ValueError(
-                f"once: {what.__name__} has no field {name!r}; it has {', '.join(fields)}, src and dst"
+                f"once: {what.__name__} has no field {name!r}; it has {', '.join((*fields, *_OF_SENDING[:-1]))} "
+                f"and {_OF_SENDING[-1]}"
             )
     return OnceSent(what=what, per=keys, value=values, when=when)
+
+
+@dataclass
+class AtMost(Invariant):
+    """A number that each node keeps at or below a bound. Made by `at_most`."""
+
+    title: ClassVar[str] = "a bound"
+    most: float = 0.0
+    measure: Callable[[Any], float | None] = field(default=lambda node: None)
+    what: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        return True
+
+    def on_step(self, node: Node) -> None:
+        number = self.measure(node)
+        if number is not None and number > self.most:
+            self.violated(
+                node.name,
+                f"at most {self.most:g} {self.what} are allowed",
+                f"it has {number:g}",
+                invariant=f"{self.what}: at most {self.most:g}",
+            )
+
+
+def at_most(most: float, measure: Callable[[Any], float | None], *, what: str) -> AtMost:
+    """An invariant: after each step of a node, a number that belongs to it is at most ``most``.
+
+    Parameters
+    ----------
+    most:
+        The bound.
+    measure:
+        A function of the node that gives the number; None: the node has none, as a client.
+    what:
+        What the number counts, in words: ``"requests in flight"``.
+
+    Raises ValueError for a bound that is no number, and for an empty ``what``.
+    """
+    if not isinstance(most, int | float) or most != most:
+        raise ValueError(f"at_most: most must be a number, not {most!r}")
+    if not callable(measure):
+        raise ValueError(f"at_most: measure must be a function of the node, not {measure!r}")
+    names_of("at_most: what", what)
+    return AtMost(most=most, measure=measure, what=what)

@@ -27,6 +27,7 @@ class PauseBetween(Invariant):
     before: Any = None
     seconds: float | None = None
     when: Callable[[Any], bool] | None = None
+    then: Callable[[Any], bool] | None = None
 
     def __post_init__(self) -> None:
         self._nodes: dict[str, Node] = {}
@@ -66,6 +67,8 @@ class PauseBetween(Invariant):
             if self.when is None or self.when(message):
                 self._sent[src] = (node, now)
             return
+        if self.then is not None and not self.then(message):
+            return
         sender, sent = self._sent.get(src, (None, 0.0))
         wanted = node.settings.detection_timeout if self.seconds is None else self.seconds
         if sender is node and now - sent < wanted - _ROUNDING:
@@ -84,6 +87,7 @@ def pause_between(
     *,
     seconds: float | None = None,
     when: Callable[[Any], bool] | None = None,
+    then: Callable[[Any], bool] | None = None,
 ) -> PauseBetween:
     """An invariant: after a member sent a message of one class, it sends none of another class for some time.
 
@@ -97,6 +101,8 @@ def pause_between(
         The wait, on the member's monotonic clock; None: the detection timeout of the system.
     when:
         A function of the first message that says whether it counts; None: each one counts.
+    then:
+        The same for the second message.
 
     Raises ValueError for what is no class of messages, and for a wait that is not positive.
     """
@@ -105,6 +111,7 @@ def pause_between(
             raise ValueError(f"pause_between: {kind!r} is no class of messages: decorate it with @message")
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise ValueError(f"pause_between: seconds must be positive, not {seconds!r}")
-    if when is not None and not callable(when):
-        raise ValueError(f"pause_between: when must be a function, not {when!r}")
-    return PauseBetween(after=after, before=before, seconds=seconds, when=when)
+    for name, given in (("when", when), ("then", then)):
+        if given is not None and not callable(given):
+            raise ValueError(f"pause_between: {name} must be a function, not {given!r}")
+    return PauseBetween(after=after, before=before, seconds=seconds, when=when, then=then)

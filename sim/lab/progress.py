@@ -7,7 +7,8 @@ When all faults have ended, three things are required within a bound:
 2. The system has settled (`System.unsettled`): memberships agree, rumours have arrived.
 3. Each live replica has reached the position that the furthest replica had when the clients were done
    (`System.progress`), and has applied all that any replica has ever applied, also one that crashed since
-   (`sim.invariants.agreement`; for systems whose replicas take nothing back). What clients saw succeed is there.
+   (`sim.invariants.agreement`; for systems whose replicas take nothing back). Replicas that may take something back
+   hold one state. What clients saw succeed is there.
 
 The method is that of TigerBeetle's simulator (``vopr``): check safety during the faults; heal; then demand progress.
 """
@@ -19,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sim.lab.resolved import Resolved
+from sim.node import Node
 from sim.protocols.client import Client
 from sim.system import LivenessViolation, System
 from sim.workload.demand import Demand
@@ -56,6 +58,8 @@ def demand_progress(simulation: Simulation, limit: float) -> None:
     if simulation.agreement is not None:
         if not run_until(simulation, limit, lambda: not _lacking(simulation)):
             _never_applied(simulation, limit)
+        if not run_until(simulation, limit, lambda: not _apart(simulation)):
+            _never_agreed(simulation, limit)
         simulation.demand_survival()
 
 
@@ -69,10 +73,22 @@ def _lacking(simulation: Simulation) -> dict[str, tuple[int, int]]:
 
     Left out are those that the system leaves out of its progress: all, or those that have left the group.
     """
-    agreement, own = simulation.agreement, simulation.system.progress(simulation.members)
-    if agreement is None or (own is None and type(simulation.system).progress is not System.progress):
+    agreement = simulation.agreement
+    return {} if agreement is None else agreement.behind(_replicas(simulation))
+
+
+def _apart(simulation: Simulation) -> tuple[str, ...]:
+    """Two live replicas that hold different states, where replicas may take back what they applied."""
+    agreement = simulation.agreement
+    return () if agreement is None else agreement.apart(_replicas(simulation))
+
+
+def _replicas(simulation: Simulation) -> Mapping[str, Node]:
+    """The live members that must catch up: those in the system's progress; all, if it says nothing of that."""
+    own = simulation.system.progress(simulation.members)
+    if own is None and type(simulation.system).progress is not System.progress:
         return {}
-    return agreement.behind({n: m for n, m in simulation.members.items() if own is None or n in own})
+    return {n: m for n, m in simulation.members.items() if own is None or n in own}
 
 
 def _never_applied(simulation: Simulation, limit: float) -> None:
@@ -85,6 +101,20 @@ def _never_applied(simulation: Simulation, limit: float) -> None:
         (
             f"{limit:g} s ago faults had ended, and {max(goal for _, goal in lacking.values())} writes were applied",
             told,
+        ),
+    )
+
+
+def _never_agreed(simulation: Simulation, limit: float) -> None:
+    apart, agreement = _apart(simulation), simulation.agreement
+    assert agreement is not None
+    raise LivenessViolation(
+        "replicas hold the same after healing",
+        simulation.now,
+        apart,
+        (
+            f"all clients had their answers {limit:g} s ago",
+            *(f"{name} holds {agreement.held_by(name)}" for name in apart),
         ),
     )
 

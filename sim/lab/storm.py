@@ -22,6 +22,7 @@ from sim.lab.application_model import application_of
 from sim.lab.led import has_leader
 from sim.lab.nemesis import drawn_faults, setting_of, with_options
 from sim.lab.progress import demand_progress, progress_bound
+from sim.lab.returned import refuse_returned
 from sim.lab.run import Run, finish_broken
 from sim.lab.scenario import Scenario
 from sim.lab.simulation import Simulation
@@ -228,4 +229,7 @@ def _demand_convergence(simulation: Simulation) -> Verdict | None:
             tuple(simulation.replicas),
             (f"nobody wrote, and nothing failed, for {simulation.settling_time:g} s", found.reason),
         )
+    if found is not None and simulation.system.replaces:
+        values = simulation.system.replica_values(simulation.members) or {}
+        refuse_returned(simulation.recorder.operations, values, simulation.now)
     return found

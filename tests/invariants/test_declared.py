@@ -196,7 +196,7 @@ def test_what_a_run_has_seen_is_forgotten_by_the_next_one() -> None:
         (lambda: once("elected", per="term", value=""), "once: value must be a name, or several"),
         (
             lambda: once(Vote, per="trem"),
-            "once: Vote has no field 'trem'; it has term, granted, src and dst",
+            "once: Vote has no field 'trem'; it has term, granted, src, dst and incarnation",
         ),
         (lambda: once(Node, per="term"), "once: Node is no class of messages"),
         (lambda: once("elected", per="term", when=3), "once: when must be a function, not 3"),  # type: ignore[arg-type]

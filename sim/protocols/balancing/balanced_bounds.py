@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, ClassVar
 
+from sim.invariants import at_most
 from sim.node import Node
 from sim.protocols.balancing.dispatcher import FAILURES
 from sim.protocols.balancing.hashing import Rendezvous, RingHash
@@ -37,21 +38,13 @@ class _OfDispatchers(Invariant):
         raise NotImplementedError
 
 
-@dataclass
-class FewTrials(_OfDispatchers):
-    """A half-open breaker has at most its ``trials`` in flight (Nygard 2007, section 5.2)."""
-
-    title: ClassVar[str] = "a half-open breaker lets few requests through"
-
-    def ask(self, name: str, dispatcher: Any) -> None:
-        for backend in dispatcher.pool.by_name.values():
-            breaker = backend.breaker
-            if breaker.state == "half-open" and breaker.trying > breaker.value.trials:
-                self.violated(
-                    [name, backend.name],
-                    f"{breaker.trying} trial requests are in flight",
-                    f"{breaker.value.trials} are allowed",
-                )
+def trial_requests(node: Node) -> int | None:
+    """The most requests that a half-open breaker of a balancer has let through; None: the node has no breakers."""
+    dispatcher = getattr(node, "dispatcher", None)
+    if dispatcher is None:
+        return None
+    breakers = (backend.breaker for backend in dispatcher.pool.by_name.values())
+    return max((breaker.trying for breaker in breakers if breaker.state == "half-open"), default=0)
 
 
 @dataclass
@@ -184,7 +177,8 @@ class NoHerd(_OfDispatchers):
 def balancing_bounds(policy: Policy, guards: Guards, polled: bool) -> Iterator[Invariant]:
     """The bounds that hold for balancers with this policy and these protections; ``polled``: servers are polled."""
     if guards.breaker is not None:
-        yield FewTrials()
+        # Nygard 2007, section 5.2
+        yield at_most(guards.breaker.trials, trial_requests, what="trials of a half-open breaker")
     if guards.checks is not None:
         yield Panic(panic=guards.checks.panic)
     if guards.retries is not None and guards.retries.budget is not None:

@@ -220,5 +220,9 @@ class BalancedStore(Balancing):
         """That of the store."""
         return self.store.progress(nodes)
 
+    def keeps(self, outcome: Any) -> bool:
+        """As in the store."""
+        return self.store.keeps(outcome)
+
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         return self.store.acknowledged_lost(acknowledged, nodes)

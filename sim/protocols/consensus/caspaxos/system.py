@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sim.invariants import Stored, promises
+from sim.invariants import Stored, once, promises
 from sim.node import Node
 from sim.protocols.client import Client, Reply
 from sim.protocols.consensus.caspaxos.invariants import CasPaxosSafety
-from sim.protocols.consensus.caspaxos.messages import Accepted, Promise
+from sim.protocols.consensus.caspaxos.messages import Accept, Accepted, Promise
 from sim.protocols.consensus.caspaxos.node import CasPaxosNode
 from sim.protocols.consensus.commit_latency import OfRegisters, RecordsCommits
 from sim.protocols.quorums import Majority, QuorumTest
@@ -71,6 +71,7 @@ class CasPaxos(ReplicatedSystem, RecordsCommits):
             CasPaxosSafety(is_quorum=self.quorum_test()),
             promises(Promise, keeps="registers", shown=_promised),
             promises(Accepted, keeps="registers", shown=_accepted),
+            once(Accept, per=("key", "ballot"), value="state"),
         )
 
     def progress(self, nodes: Mapping[str, Node]) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from sim.invariants import Stored, promises
+from sim.invariants import Stored, once, promises
 from sim.node import Node
 from sim.protocols.consensus.client_ghost import commands_of
 from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
-from sim.protocols.consensus.multipaxos.messages import Accepted, Promise
+from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Prepare, Promise
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
@@ -142,6 +142,8 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
             safety,
             promises(Promise, keeps="promised", shown=lambda stored, m, _: stored("promised") >= m.ballot),
             promises(Accepted, keeps="votes", shown=_voted),
+            once(Prepare, per="ballot", value=("src", "incarnation")),
+            once(Accept, per=("ballot", "slot"), value="command"),
         )
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:

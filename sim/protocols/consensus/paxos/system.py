@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from sim.invariants import promises
+from sim.invariants import once, promises
 from sim.node import Node
 from sim.protocols.client import Client
 from sim.protocols.consensus.ballot import Ballot, Vote
 from sim.protocols.consensus.commit_latency import OfDecree, RecordsCommits
 from sim.protocols.consensus.paxos.invariants import PaxosSafety
 from sim.protocols.consensus.paxos.node import (
+    Accept,
     Accepted,
     Acceptor,
     Learner,
     PaxosNode,
+    Prepare,
     Promise,
     Proposer,
 )
@@ -151,6 +153,8 @@ class Paxos(RecordsCommits):
             PaxosSafety(is_phase1_quorum=self.phase1_test(), is_phase2_quorum=self.phase2_test()),
             promises(Promise, keeps="promised", shown=lambda stored, m, _: stored("promised") >= m.ballot),
             promises(Accepted, keeps="vote", shown=lambda stored, m, _: _voted(stored("vote"), m.ballot)),
+            once(Prepare, per="ballot", value=("src", "incarnation")),
+            once(Accept, per="ballot", value="command"),
         )
 
     def progress(self, nodes: Mapping[str, Node]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.invariants import stands_by
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfViews, RecordsCommits
 from sim.protocols.consensus.vr.invariants import ViewstampedSafety
+from sim.protocols.consensus.vr.messages import Prepare, PrepareOk
 from sim.protocols.consensus.vr.node import ViewstampedNode
 from sim.protocols.consensus.vr.replica import NORMAL, RECOVERING
 from sim.protocols.system import LedSystem, StateMachineSystem, newest
@@ -67,7 +69,8 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
 
     def invariants(self) -> Iterable[Invariant]:
         first_view = self.names.index(self.first_leader)
-        return (ViewstampedSafety(members=self.names, first_view=first_view, application=self.application),)
+        safety = ViewstampedSafety(members=self.names, first_view=first_view, application=self.application)
+        return (safety, stands_by(_acknowledged, holds=_held))
 
     def progress(self, nodes: Mapping[str, Node]) -> Mapping[str, Any]:
         """How many requests each replica has executed."""
@@ -81,3 +84,13 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
         best = max(normal, key=lambda node: (node.view, node.op))
         to_come = {(c.session, c.sequence) for c in best.log[best.applied :]}
         return sum(1 for lost in best.store.missing(acknowledged) if lost not in to_come)
+
+
+def _acknowledged(message: Any) -> tuple[int, int] | None:
+    """The view, and how many of its operations the sender says that it has."""
+    return (message.view, message.op) if isinstance(message, Prepare | PrepareOk) else None
+
+
+def _held(node: Node) -> tuple[int, int] | None:
+    """The view of a replica, and how many operations it has; None while it does not take part."""
+    return (node.view, node.op) if isinstance(node, ViewstampedNode) and node.status == NORMAL else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.invariants import Stored, promises
+from sim.invariants import Stored, promises, remembered
 from sim.message import message
 from sim.node import Node
 from sim.system import Invariant
@@ -33,7 +33,14 @@ def swim_invariants() -> tuple[Invariant, ...]:
         name = stored.node.name
         return all(u.incarnation <= stored("inc") for u in message.updates if u.member == name)
 
-    return (SwimSafety(), promises(lambda kind: hasattr(kind, "updates"), keeps="inc", shown=own))
+    return (
+        SwimSafety(),
+        promises(lambda kind: hasattr(kind, "updates"), keeps="inc", shown=own),
+        remembered(
+            lambda message: [(u.member, u.incarnation) for u in getattr(message, "updates", ())],
+            holds=lambda node: {u.member: u.incarnation for u in getattr(node, "known", {}).values()},
+        ),
+    )
 
 
 @dataclass

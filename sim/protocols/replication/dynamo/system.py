@@ -277,6 +277,11 @@ class Dynamo(System):
             for i in range(self.n)
         }
 
+    @property
+    def replaces(self) -> bool:
+        """Yes, where writes are ordered by the time at which clients, whose clocks agree, called them."""
+        return self.versions == "lww" and self.stamps == "client" and not self.unsafe
+
     def progress(self, nodes: Mapping[str, Node]) -> None:
         """None: each key has its own replicas; `replica_values` shows whether they converge."""
 

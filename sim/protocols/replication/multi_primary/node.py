@@ -277,6 +277,11 @@ class MultiPrimary(ReplicatedSystem):
         replicas = {name: node for name, node in nodes.items() if isinstance(node, MultiPrimaryNode)}
         return {name: {key: node.look_up(key) for key in node.versions} for name, node in replicas.items()}
 
+    @property
+    def replaces(self) -> bool:
+        """Yes, unless a slow clock may lose to what it has read, or a resolver makes values of its own."""
+        return self.resolver is None and (self.conflicts == "siblings" or self.clock == "hybrid")
+
     def invariants(self) -> Iterable[Invariant]:
         from sim.protocols.replication.multi_primary.invariants import invariants_of
 

@@ -11,7 +11,7 @@ from sim.protocols.client import Client
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
 from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
 from sim.protocols.replication.primary_backup.backup_reads import BackupReader, SessionReader
-from sim.protocols.replication.primary_backup.node import PrimaryBackupNode
+from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
 from sim.protocols.sessions import Sessions
 from sim.protocols.system import LedSystem, StateMachineSystem, check_member
@@ -228,6 +228,10 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
         """Tentative if a primary may apply what no backup has: a failover may undo it."""
         alone = self.mode == "async" or self.fallback is not None or self.unsafe
         return "tentative" if alone else "final"
+
+    def keeps(self, outcome: Any) -> bool:
+        """All, but for what an async primary, or one that said so (`Unreplicated`), has acknowledged alone."""
+        return self.mode != "async" and not isinstance(outcome.result, Unreplicated) and not self.unsafe
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         if role not in self.leader_roles:

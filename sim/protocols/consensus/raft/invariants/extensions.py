@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, ClassVar
 
+from sim.invariants import pause_between
 from sim.protocols.client import Reply, Request
+from sim.protocols.consensus.raft.extensions.elections import PreVoteReply
 from sim.protocols.consensus.raft.invariants import (
     AcknowledgedIsCommitted,
     CommitRule,
@@ -18,7 +21,7 @@ from sim.protocols.consensus.raft.invariants import (
 from sim.protocols.consensus.raft.invariants.leaseguard import LeasedReadsAreFresh, LeasesExclude
 from sim.protocols.consensus.raft.invariants.leases import LeaseExcludes
 from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
-from sim.protocols.consensus.raft.node import RaftNode
+from sim.protocols.consensus.raft.node import AppendEntriesReply, RaftNode
 from sim.protocols.sessions import Sessions
 from sim.system import Invariant
 
@@ -218,6 +221,12 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
         invariants.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
     if system.pre_vote or system.check_quorum:
         invariants.append(LeaderIsKept(history=history))  # type: ignore[arg-type]
+    if system.pre_vote:  # who follows a leader helps nobody else
+        invariants.append(
+            pause_between(
+                AppendEntriesReply, PreVoteReply, when=attrgetter("success"), then=attrgetter("granted")
+            )
+        )
     if system.snapshot_every is not None:
         invariants.append(SnapshotIsFold(history=history))  # type: ignore[arg-type]
     if system.membership is not None:
