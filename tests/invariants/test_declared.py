@@ -10,7 +10,7 @@ import pytest
 from sim import Disk, Machine, Node, Scenario, System, durable, durable_log
 from sim.distributions import Constant
 from sim.faults import Crash
-from sim.invariants import exclusive, monotone, once, promises
+from sim.invariants import at_most, exclusive, monotone, once, promises
 from sim.network import constant
 from sim.node import Part, message, part
 from sim.protocols.client import Reply, Request
@@ -240,3 +240,17 @@ def test_values_that_cannot_be_compared_are_refused() -> None:
 
     with pytest.raises(ValueError, match="monotone: term of n0 cannot be compared"):
         run(Odd, monotone("term"))
+
+
+def test_a_bound_is_asked_after_each_step_and_says_the_number() -> None:
+    def votes(node: Any) -> int | None:
+        return len(node.votes) if hasattr(node, "votes") else None
+
+    assert run(Candidate, at_most(3, votes, what="votes")) is None
+    found = run(Candidate, at_most(1, votes, what="votes"))
+    assert found is not None
+    assert (found.invariant, found.facts[1]) == ("votes: at most 1", "it has 2")
+    with pytest.raises(ValueError, match="at_most: most must be a number, not nan"):
+        at_most(float("nan"), votes, what="votes")
+    with pytest.raises(ValueError, match="at_most: what must be a name"):
+        at_most(1, votes, what="")

@@ -105,3 +105,11 @@ def test_the_wait_may_be_given_in_seconds() -> None:
 def test_what_cannot_be_meant_is_refused(arguments: Any, given: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         pause_between(*arguments, **given)
+
+
+def test_then_says_which_second_message_counts() -> None:
+    """What is broken otherwise is not, where the second message is left out."""
+    assert run_of(0.3).violation is not None
+    assert run_of(0.3, then=lambda msg: False).violation is None
+    with pytest.raises(ValueError, match="pause_between: then must be a function, not 3"):
+        pause_between(Yes, Ask, then=3)  # type: ignore[arg-type]

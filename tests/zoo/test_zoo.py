@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_a_bound_is_seen_to_break_and_holds_without_the_mistake(name: str) -> No
     )
     for seed in range(3):
         assert run_storm(draw_storm(BUGS[name].correct, seed), seed).violation is None
+
+
+FREE = {
+    "PX2": "one Prepare for each ballot",
+    "PB3": "acknowledged writes survive",
+    "PB4": "replicas hold the same after healing",
+    "RF23": "a pause between AppendEntriesReply and PreVoteReply",
+    "VR1": "a member stands by what it said",
+    "FD1": "news is not forgotten",
+}
+"""Mistakes that nothing saw without the invariants that are written by hand, and what sees them now."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] * (name == "PB3")) for name in FREE]
+)
+def test_what_costs_one_line_or_none_sees_the_mistake(name: str) -> None:
+    """The first storm of thirty that breaks anything breaks this."""
+    storms = ((replace(draw_storm(BUGS[name].system, seed), check="free"), seed) for seed in range(30))
+    broken = next(run.violation for one in storms if (run := run_storm(*one)).violation)
+    assert broken is not None
+    assert broken.invariant == FREE[name]
 
 
 @pytest.mark.nightly
