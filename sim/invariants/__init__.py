@@ -4,7 +4,8 @@
 - `durable`: what is on the disk of a node before a message leaves it (`promises`).
 - `declared`: what one member holds (`exclusive`), never goes back (`monotone`), is made once (`once`), is
   bounded (`at_most`).
-- `sayings`: what a member said it holds (`stands_by`), what it has heard (`remembered`).
+- `sayings`: what a member said it holds (`stands_by`), what it has heard (`remembered`),
+  what others must have told it (`backed`).
 - `timing`: how long a member waits between two messages (`pause_between`).
 """
 
@@ -22,12 +23,13 @@ from sim.invariants.declared import (
     once,
 )
 from sim.invariants.durable import DurableBeforeSend, Shown, Stored, promises
-from sim.invariants.sayings import Remembered, StandsBy, remembered, stands_by
+from sim.invariants.sayings import Backed, Remembered, StandsBy, backed, remembered, stands_by
 from sim.invariants.timing import PauseBetween, pause_between
 
 __all__ = [
     "Agreement",
     "AtMost",
+    "Backed",
     "DurableBeforeSend",
     "Exclusive",
     "Monotone",
@@ -40,6 +42,7 @@ __all__ = [
     "StandsBy",
     "Stored",
     "at_most",
+    "backed",
     "exclusive",
     "monotone",
     "once",

@@ -2,6 +2,7 @@
 
 >>> stands_by(lambda m: (m.view, m.op) if isinstance(m, PrepareOk) else None, holds=lambda node: (node.view, node.op))
 >>> remembered(lambda message: [(u.member, u.incarnation) for u in message.updates], holds=lambda node: node.latest)
+>>> backed("elected", by=Vote, on="term", when=lambda vote: vote.granted)
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from sim.invariants.declared import names_of
 from sim.node import Node
-from sim.system import Invariant
+from sim.system import Invariant, Member
+from sim.values import is_message
 from sim.values import shown as told
 
-__all__ = ["Remembered", "StandsBy", "remembered", "stands_by"]
+__all__ = ["Backed", "Remembered", "StandsBy", "backed", "remembered", "stands_by"]
 
 Pairs = Iterable[tuple[Any, Any]]
 """(subject, number): the number is a version, a term, an incarnation; the higher one is the news."""
@@ -126,3 +129,82 @@ def remembered(
         if not callable(given):
             raise ValueError(f"remembered: {name} must be a function, not {given!r}")
     return Remembered(hears_of=hears_of, holds=holds)
+
+
+@dataclass
+class Backed(Invariant):
+    """An event that a member records only when enough others have told it so. Made by `backed`."""
+
+    title: ClassVar[str] = "backed by a majority"
+    event: str = ""
+    by: Any = None
+    on: str = ""
+    when: Callable[[Any], bool] | None = None
+
+    def __post_init__(self) -> None:
+        self._told: dict[str, dict[Any, dict[str, None]]] = {}  # member -> value -> who has told it
+        self._group: dict[str, str] = {}
+
+    @property
+    def is_free(self) -> bool:
+        return True
+
+    def is_told_of(self, kind: type) -> bool:
+        return kind is self.by
+
+    def begin(self, members: Iterable[Member]) -> None:
+        self._group = {member.name: member.group for member in members}
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if src != dst and (self.when is None or self.when(message)):
+            self._told.setdefault(dst, {}).setdefault(getattr(message, self.on), {})[src] = None
+
+    def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
+        if event in ("crash", "restart"):
+            self._told.pop(node, None)
+        if event != self.event or node not in self._group:
+            return
+        if self.on not in detail:
+            raise ValueError(f"backed: the event {event!r} has no detail {self.on!r}")
+        value = detail[self.on]
+        others = [*self._told.get(node, {}).get(value, ())]
+        size = sum(group == self._group[node] for group in self._group.values())
+        if 2 * (len(others) + 1) <= size:  # with itself
+            what = f"{self.by.__name__} for {self.on} {told(value)}"
+            self.violated(
+                node,
+                f"it has received {what} from {', '.join(others) or 'no other member'} since it started",
+                f"it records {event} with {self.on} {told(value)}, and {size} members need a majority",
+                invariant=f"{event} is backed by a majority",
+            )
+
+
+def backed(event: str, *, by: type, on: str, when: Callable[[Any], bool] | None = None) -> Backed:
+    """An invariant: a member records an event only when a majority of its group, itself included, has told it so.
+
+    ``backed("elected", by=Vote, on="term", when=lambda vote: vote.granted)``: a leader has the votes of its term.
+
+    Parameters
+    ----------
+    event:
+        The name of the event.
+    by:
+        The class of messages by which another member says so.
+    on:
+        What both have in common: a field of the message, and a detail of the event.
+    when:
+        A function of the message that says whether it counts; None: each one counts.
+
+    What a member received before a restart does not count. Raises ValueError for an empty name, for what is no class of
+    messages, and for a field that the class does not have; in the run, for a detail that the event does not have.
+    """
+    names_of("backed: event", event)
+    names_of("backed: on", on)
+    if not isinstance(by, type) or not is_message(by):
+        raise ValueError(f"backed: {by!r} is no class of messages: decorate it with @message")
+    fields: tuple[str, ...] = by._fields  # type: ignore[attr-defined]
+    if on not in fields:
+        raise ValueError(f"backed: {by.__name__} has no field {on!r}; it has {', '.join(fields)}")
+    if when is not None and not callable(when):
+        raise ValueError(f"backed: when must be a function, not {when!r}")
+    return Backed(event=event, by=by, on=on, when=when)

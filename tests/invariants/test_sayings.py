@@ -8,7 +8,7 @@ import pytest
 
 from sim import Node, Scenario, System, durable
 from sim.faults import Crash
-from sim.invariants import once, remembered, stands_by
+from sim.invariants import backed, once, remembered, stands_by
 from sim.node import message
 from sim.protocols.client import Request
 from sim.system import Invariant
@@ -28,6 +28,7 @@ class Counter(Node):
 
     number = durable(0)
     epoch = durable(0)
+    ahead = durable(0)
 
     def on_start(self) -> None:
         self.epoch += 1
@@ -39,10 +40,20 @@ class Counter(Node):
         self.broadcast(Count(self.number, self.epoch))
 
     def on_count(self, src: str, msg: Count) -> None:
-        pass
+        if self.number >= msg.number > self.ahead:
+            self.ahead = msg.number
+            self.record("ahead", number=self.ahead)  # two of three have counted so far
 
     def on_request(self, src: str, msg: Request) -> None:
         pass
+
+
+class Alone(Counter):
+    """Takes any count for a majority."""
+
+    def on_count_timeout(self) -> None:
+        super().on_count_timeout()
+        self.record("ahead", number=self.number)
 
 
 class Forgets(Counter):
@@ -60,6 +71,7 @@ class Reuses(Counter):
 DECLARED = {
     "stands by": lambda: stands_by(lambda m: m.number if isinstance(m, Count) else None, holds=_number),
     "remembered": lambda: remembered(_by_epoch, holds=lambda node: getattr(node, "held", None)),
+    "backed": lambda: backed("ahead", by=Count, on="number"),
     "once": lambda: once(Count, per=("src", "epoch"), value="incarnation"),
 }
 
@@ -107,6 +119,7 @@ def test_the_correct_node_is_not_accused(node_class: type[Node], what: str) -> N
     ("node_class", "what", "invariant"),
     [
         (Forgets, "stands by", "a member stands by what it said"),
+        (Alone, "backed", "ahead is backed by a majority"),
         (Reuses, "once", "one Count for each src and epoch"),
         (NotingTheFirst, "remembered", "news is not forgotten"),
     ],
@@ -122,3 +135,5 @@ def test_what_is_no_function_is_refused() -> None:
         stands_by(_number, holds=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="remembered: hears_of must be a function, not 'x'"):
         remembered("x", holds=_number)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="backed: Count has no field 'term'; it has number, epoch"):
+        backed("ahead", by=Count, on="term")

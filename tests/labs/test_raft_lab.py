@@ -48,6 +48,8 @@ def test_the_solution_keeps_all_points() -> None:
         (mistakes.VoteWithoutLogCheck, range(60), "servers agree"),
         (mistakes.NoTruncation, range(1, 60), "servers agree"),  # in storm 0 its book grows for half a minute
         (mistakes.Minority, range(60), ONE_LEADER),
+        (mistakes.CommitsOldTerm, range(13, 150), "servers agree"),  # about one storm of forty shows it
+        (mistakes.StaleReplies, range(4, 60), ONE_LEADER),
     ],
 )
 def test_a_mistake_loses_its_point_in_storms(mistake: type[Node], seeds: range, point: str) -> None:

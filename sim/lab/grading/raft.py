@@ -7,7 +7,7 @@ from collections import Counter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sim.invariants import once
+from sim.invariants import backed, once
 from sim.kernel import Streams
 from sim.lab import Liveness, measure_liveness, run_storm
 from sim.lab.grading.storms import DETECTION, HEARTBEAT, election_storm, short_reigns
@@ -46,7 +46,11 @@ CLIENTS = (
     "linearizable",
 )
 POINTS: dict[str, tuple[str, ...]] = {
-    "at most one leader in a term": ("one elected for each term", "one Vote for each term and src"),
+    "at most one leader in a term": (
+        "one elected for each term",
+        "one Vote for each term and src",
+        "elected is backed by a majority",
+    ),
     "servers agree": AGREEMENT,
     "clients see one store": CLIENTS,
     "nothing is lost": ("acknowledged writes survive", "every replica applies what one has applied"),
@@ -102,10 +106,12 @@ def point_of(broken: Breakage) -> str:
 
 
 def system(server: type[Node], nodes: int = 5, **times: float) -> System:
-    """A group of servers. It claims to be linearizable; a term has one leader, and one vote of each server."""
+    """A group of servers. It claims to be linearizable; a term has one leader, with the votes of most servers, and
+    one vote of each server."""
     claims: list[Invariant] = [once("elected", per="term")]
     votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
     claims += [once(kind, per=("term", "src"), value="dst", when=_is_granted) for kind in votes]
+    claims += [backed("elected", by=kind, on="term", when=_is_granted) for kind in votes]
     return System.of(server, nodes=nodes, consistency="linearizable", invariants=claims, **times)
 
 

@@ -16,7 +16,7 @@ from sim.kernel import Stream, Streams
 from sim.lab.scenario import Scenario
 from sim.lab.storm import draw_storm
 from sim.network import lan
-from sim.workload import ClosedLoop
+from sim.workload import ClosedLoop, Mix, UniformKeys
 
 if TYPE_CHECKING:
     from sim.system import System
@@ -29,6 +29,7 @@ LENGTH = 6.0
 """Seconds of a storm: time for some ten elections."""
 
 _LEADERS, _VOTES = 40, 25  # so many leaders of a storm, and votes, may meet a fault
+_ON_ONE_KEY = Mix((("append", 1.0), ("put", 1.0), ("get", 0.5)), UniformKeys(1))
 _THINK = (0.02, 0.1, 0.4)  # seconds between operations of a client, in the mean
 
 
@@ -46,7 +47,10 @@ def election_storm(group: System, seed: int, length: float = LENGTH) -> Scenario
 
 
 def short_reigns(group: System, seed: int, length: float = LENGTH) -> Scenario:
-    """A storm in which nothing fails but leaders: each is cut off when it is elected, or crashes soon after that."""
+    """A storm in which nothing fails but leaders: each is cut off when it is elected, or crashes soon after that.
+
+    Clients mostly write, and all want one key: nobody sees that commands on different keys have changed places.
+    """
     stream = Streams(seed)["raft lab/reigns"]
     clients, think = stream.choice((2, 4)), stream.choice(_THINK)
     drawn = draw_storm(group, seed, length=length, clients=clients)
@@ -54,13 +58,13 @@ def short_reigns(group: System, seed: int, length: float = LENGTH) -> Scenario:
     calm = dataclasses.replace(
         drawn, faults=tuple(_reigns(stream)), network=lan(Exponential(0.003)), machines=quick
     )
-    return _for_clients(calm, clients, think)
+    return _for_clients(calm, clients, think, _ON_ONE_KEY)
 
 
-def _for_clients(drawn: Scenario, clients: int, think: float) -> Scenario:
+def _for_clients(drawn: Scenario, clients: int, think: float, mix: Mix | None = None) -> Scenario:
     """The storm with few operations, as many would hide what an election leaves; clients soon ask another server."""
     assert isinstance(drawn.workload, ClosedLoop)
-    load = ClosedLoop(clients=clients, think=Exponential(think), mix=drawn.workload.mix)
+    load = ClosedLoop(clients=clients, think=Exponential(think), mix=mix or drawn.workload.mix)
     retry = dataclasses.replace(drawn.retry, timeout=DETECTION, backoff_max=DETECTION)
     return dataclasses.replace(drawn, workload=load, retry=retry)
 
