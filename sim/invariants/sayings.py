@@ -19,7 +19,7 @@ from sim.values import shown as told
 
 __all__ = ["Backed", "Remembered", "StandsBy", "backed", "remembered", "stands_by"]
 
-Pairs = Iterable[tuple[Any, Any]]
+News = Iterable[tuple[Any, Any]]
 """(subject, number): the number is a version, a term, an incarnation; the higher one is the news."""
 
 
@@ -77,7 +77,7 @@ class Remembered(Invariant):
     """A member that handles a message with news holds the news afterwards. Made by `remembered`."""
 
     title: ClassVar[str] = "news is not forgotten"
-    hears_of: Callable[[Any], Pairs] = field(default=lambda message: ())
+    hears_of: Callable[[Any], News] = field(default=lambda message: ())
     holds: Callable[[Any], Mapping[Any, Any] | None] = field(default=lambda node: None)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Remembered(Invariant):
 
 
 def remembered(
-    hears_of: Callable[[Any], Pairs], *, holds: Callable[[Any], Mapping[Any, Any] | None]
+    hears_of: Callable[[Any], News], *, holds: Callable[[Any], Mapping[Any, Any] | None]
 ) -> Remembered:
     """An invariant: a member that has handled a message with news of something holds that, or later news, afterwards.
 
