@@ -22,6 +22,7 @@ from sim.faults import Act, Crash
 from sim.network import Constant, constant
 from sim.prices import Prices
 from sim.protocols import Raft, admin
+from sim.protocols.quorums import Majority
 from sim.protocols.replica import Replica
 from sim.settings import Bounds, Size, Value, described, hints
 from sim.workload import Arrival, ClosedLoop
@@ -86,6 +87,10 @@ EXAMPLES: dict[str, Any] = {
     "size": 2,
     "weights": (1.0, 1.0, 1.0),
     "quorums": (("n0", "n1"),),
+    "QuorumPlan.reads": ((("n0", "n1"), 1.0),),
+    "QuorumPlan.writes": ((("n0",), 0.5), (("n1",), 0.5)),
+    "Resilient.system": Majority(),
+    "failures": 1,
     "rows": 2,
     "columns": 2,
     "distribution": Constant(0.01),

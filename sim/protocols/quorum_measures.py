@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import comb
 
+from sim.protocols.linear_program import minimise
 from sim.protocols.quorums import Majority, QuorumSystem, Threshold
 
 __all__ = ["availability", "load", "resilience"]
@@ -29,31 +30,12 @@ def load(system: QuorumSystem, members: Sequence[str]) -> Fraction:
         system.over(members)
         return Fraction(system.size, len(members))
     quorums = list(system.minimal(members))
-    rows = [[Fraction(member in quorum) for quorum in quorums] for member in members]
-    return 1 / _maximise(rows)
-
-
-def _maximise(rows: list[list[Fraction]]) -> Fraction:
-    """The largest sum of x >= 0 with ``rows @ x <= 1``, by the simplex method with Bland's rule."""
-    height, width = len(rows), len(rows[0])
-    table = [[*row, *(Fraction(i == j) for j in range(height)), Fraction(1)] for i, row in enumerate(rows)]
-    goal = [*([Fraction(-1)] * width), *([Fraction(0)] * (height + 1))]
-    basis = list(range(width, width + height))
-    while (enter := next((j for j, c in enumerate(goal[:-1]) if c < 0), None)) is not None:
-        ratios = [(row[-1] / row[enter], basis[i], i) for i, row in enumerate(table) if row[enter] > 0]
-        pivot = min(ratios)[2]
-        basis[pivot] = enter
-        scale = table[pivot][enter]
-        leading = table[pivot] = [value / scale for value in table[pivot]]
-        for i, row in enumerate(table):
-            if i != pivot and row[enter]:
-                table[i] = _minus(row, row[enter], leading)
-        goal = _minus(goal, goal[enter], leading)
-    return goal[-1]
-
-
-def _minus(row: list[Fraction], factor: Fraction, other: list[Fraction]) -> list[Fraction]:
-    return [a - factor * b if b else a for a, b in zip(row, other, strict=True)]
+    rows = [([Fraction(member in quorum) for quorum in quorums], Fraction(1)) for member in members]
+    used = minimise(
+        [Fraction(-1)] * len(quorums), rows
+    )  # the most operations while no member has more than one
+    assert used is not None  # none is feasible
+    return 1 / sum(used, Fraction(0))
 
 
 def availability(system: QuorumSystem, members: Sequence[str], up: float | Mapping[str, float]) -> float:

@@ -28,7 +28,8 @@ from sim.protocols.admin import Join, Reconfigure, Transfer
 from sim.protocols.balancing import BalancedStore, BoundedLoad, Codel, Hedge, RingHash, Server
 from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.of_node import NodeSystem
-from sim.protocols.quorums import Explicit, Weighted
+from sim.protocols.quorum_plans import QuorumPlan, Resilient
+from sim.protocols.quorums import Explicit, Majority, Weighted
 from sim.settings import Value
 from sim.system import System
 from sim.workload import (
@@ -137,6 +138,8 @@ EXAMPLES: tuple[Any, ...] = (
     Measure("log_lag", Sampled("lag", "max"), unit="entries", better="lower"),
     CostOf(Prices(machine={"virginia": 0.1, "*": 0.2}, between=0.02), "month"),
     Trace(arrivals=(Arrival(0.1, "put", "a"),), until=4),
+    QuorumPlan(((("n0", "n1"), 0.25), (("n1", "n2"), 0.75)), ((("n1",), 1.0),)),
+    Resilient(Majority(), 1),
 )
 """Values of classes whose fields are too particular to be drawn."""
 

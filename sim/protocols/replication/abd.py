@@ -9,26 +9,32 @@ Assumptions: servers keep everything that they have acknowledged (their map is o
 
 Departures: none in the protocol. Each session is a writer, so that timestamps of different writers differ. Operations
 report their timestamp (in the column ``result``).
+
+Options. ``plan``: an operation asks only a quorum that is drawn from a `QuorumPlan` (Whittaker et al., PaPoC 2021), and
+all servers when it is tried again. ``one_phase``: a write stores its value in one round, under the time of its client's
+clock; a read returns the newest value of a read quorum, and writes nothing back. With clocks that agree such registers
+are *regular*: a read sees the last complete write, or one under way. Two reads during a write may see it in turn.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sim.invariants import Stored, promises
 from sim.node import Node, durable_map, message
 from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.command import Command
-from sim.protocols.quorums import QuorumSystem, as_quorums, refuse_disjoint
+from sim.protocols.quorum_plans import QuorumPlan
+from sim.protocols.quorums import Explicit, QuorumSystem, as_quorums, refuse_disjoint
 from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant
 
-__all__ = ["Abd", "AbdClient", "AbdServer", "Query", "QueryReply", "Store", "StoreAck"]
+__all__ = ["Abd", "AbdClient", "AbdServer", "OnePhaseClient", "Query", "QueryReply", "Store", "StoreAck"]
 
-Timestamp = tuple[int, int]
+Timestamp = tuple[float, int]
 """``(number, session)``: ordered by number, then by the writing session."""
 
 ZERO: Timestamp = (0, -1)
@@ -92,16 +98,17 @@ class AbdServer(Node):
 class _Round:
     """The progress of an operation."""
 
-    __slots__ = ("acks", "replies", "stored")
+    __slots__ = ("acks", "asked", "replies", "stored")
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Sequence[str]) -> None:
+        self.asked = asked  # the servers that get the message of the present phase
         self.replies: dict[str, QueryReply] = {}
         self.stored: Store | None = None  # what the second phase stores; None in the first
         self.acks: dict[str, None] = {}
 
 
 class AbdClient(Client):
-    """A client that executes both phases itself, with all servers at once."""
+    """A client that executes both phases itself, with all servers at once unless there is a plan."""
 
     def on_start(self) -> None:
         self.rounds: dict[int, _Round] = {}
@@ -116,17 +123,28 @@ class AbdClient(Client):
         pending.outcome.attempts += 1
         current = self.rounds.get(command.session)
         if current is None or pending.outcome.attempts == 1:
-            current = self.rounds[command.session] = _Round()
+            current = self.rounds[command.session] = self.begin(command)
+        else:
+            current.asked = self.servers
         self.ask(command, current)
         self.set_timer("attempt", self.timeout, command.session)
 
+    def begin(self, command: Command) -> _Round:
+        """The first phase of an operation."""
+        return _Round(self.drawn("reads"))
+
+    def drawn(self, kind: Literal["reads", "writes"]) -> Sequence[str]:
+        """The servers to ask at first."""
+        plan: QuorumPlan | None = self.settings.system.plan
+        return self.servers if plan is None else plan.draw(kind, self.random.random())
+
     def ask(self, command: Command, current: _Round) -> None:
-        """Send the message of the current phase to the servers that have not answered it."""
+        """Send the message of the current phase to those servers that have not answered it."""
         if current.stored is None:
-            silent = [s for s in self.servers if s not in current.replies]
+            silent = [s for s in current.asked if s not in current.replies]
             self.broadcast(Query(command.session, command.sequence, command.key), to=silent)
         else:
-            silent = [s for s in self.servers if s not in current.acks]
+            silent = [s for s in current.asked if s not in current.acks]
             self.broadcast(current.stored, to=silent)
 
     def on_attempt_timeout(self, session: int) -> None:
@@ -161,6 +179,7 @@ class AbdClient(Client):
         else:
             timestamp, value, size = (newest.timestamp[0] + 1, command.session), command.value, command.size
         current.stored = Store(command.session, command.sequence, command.key, timestamp, value, size)
+        current.asked = self.drawn("writes")
         self.ask(command, current)
 
     def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
@@ -187,6 +206,23 @@ class AbdClient(Client):
         super().finish(session, outcome)
 
 
+class OnePhaseClient(AbdClient):
+    """A client whose writes need no query, and whose reads write nothing back."""
+
+    def begin(self, command: Command) -> _Round:
+        if command.kind == "get":
+            return super().begin(command)
+        current = _Round(self.drawn("writes"))
+        timestamp = (self.pending[command.session].outcome.called, command.session)
+        current.stored = Store(
+            command.session, command.sequence, command.key, timestamp, command.value, command.size
+        )
+        return current
+
+    def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
+        return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Abd(ReplicatedSystem):
     """Linearizable registers on ``nodes`` servers.
@@ -198,12 +234,20 @@ class Abd(ReplicatedSystem):
     reads, writes:
         Quorum systems of the two phases (see `sim.protocols.quorums`), or numbers of servers; None: majorities. Every
         read quorum must intersect every write quorum; else ValueError, unless ``unsafe``.
+    plan:
+        Which quorum an operation asks at first, drawn by its probabilities; None: all servers. ValueError for a set in
+        it that is no quorum.
+    one_phase:
+        Writes in one round, under the client's clock, and reads without a write-back: regular registers, not
+        linearizable ones, for clients whose clocks agree.
     """
 
     title: ClassVar[str] = "ABD"
 
     reads: QuorumSystem | int | None = None
     writes: QuorumSystem | int | None = None
+    plan: QuorumPlan | None = None
+    one_phase: bool = False
 
     node_class: ClassVar[type[Node]] = AbdServer
     no_application: ClassVar[str] = KEEPS_REGISTERS
@@ -215,14 +259,36 @@ class Abd(ReplicatedSystem):
         for system in (reads, writes):
             system.over(self.names)
         refuse_disjoint(self, ("reads", "writes"), ("read", "write"), self.names)
+        if self.plan is not None:
+            self._check_plan(self.plan)
+
+    def _check_plan(self, plan: QuorumPlan) -> None:
+        for kind in ("reads", "writes"):
+            enough = as_quorums(getattr(self, kind)).over(self.names)
+            for quorum, _ in getattr(plan, kind):
+                Explicit((quorum,)).over(self.names)  # raises ValueError for a name that is no member
+                if not enough(quorum):
+                    raise ValueError(f"Abd: the plan's {', '.join(quorum)} is no quorum of {kind}")
 
     @property
     def client_class(self) -> type[Node]:
-        return AbdClient
+        return OnePhaseClient if self.one_phase else AbdClient
+
+    @property
+    def max_clock_drift(self) -> float | None:
+        """With one phase, the order of writes is that of clocks: 0. Else time is used only for timeouts: None."""
+        return 0.0 if self.one_phase else None
+
+    @property
+    def wall_clock_may_jump(self) -> bool:
+        """Not with one phase."""
+        return not self.one_phase
 
     @property
     def consistency(self) -> str | None:
-        return None if self.unsafe else "linearizable"
+        if self.unsafe:
+            return None
+        return "regular" if self.one_phase else "linearizable"
 
     def progress(self, nodes: Mapping[str, Node]) -> None:
         """None: a server that was down may never receive a write; readers find it at another server of each quorum."""
@@ -230,7 +296,7 @@ class Abd(ReplicatedSystem):
     def invariants(self) -> Iterable[Invariant]:
         safety = AbdSafety()
         stored = promises(StoreAck, keeps="registers", shown=safety.is_stored)
-        return (safety, stored) if self.unsafe else (safety, stored, AbdAtomic())
+        return (safety, stored) if self.unsafe or self.one_phase else (safety, stored, AbdAtomic())
 
 
 @dataclass
