@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sim.cluster import Machine
@@ -84,11 +84,13 @@ def planned(
     return {figure: worked_out(plan, share)}
 
 
-def _planner(reads: QuorumSystem, *capacity: float, **more: Any) -> QuorumPlanner:
+def _planner(reads: QuorumSystem, *capacity: float, latency: Sequence[float] = ()) -> QuorumPlanner:
     members = tuple(f"n{i}" for i in range(len(capacity)))
-    given = {"latency": dict(zip(members, more["latency"], strict=True))} if more else {}
     return QuorumPlanner(
-        members=members, reads=reads, read_capacity=dict(zip(members, capacity, strict=True)), **given
+        members=members,
+        reads=reads,
+        read_capacity=dict(zip(members, capacity, strict=True)),
+        latency=dict(zip(members, latency, strict=True)) if latency else 0.0,
     )
 
 
