@@ -69,8 +69,10 @@ def test_unequal_members_are_used_by_what_they_can_do() -> None:
 def test_three_quorum_systems_of_five_have_the_capacities_of_the_tutorial(
     reads: Any, expected: float, with_one_down: float
 ) -> None:
-    """There a capacity for several shares of reads is 1 / the mean load. 0.3 %: for walls the best plan has 5,837.18 (as
-    SciPy says, too, in units of 1,000 operations); the authors' solver stops within 1e-7 of loads of 2e-4."""
+    """There a capacity for several shares of reads is 1 / the mean load.
+
+    0.3 %: for walls the best plan has 5,837.18, as SciPy says, too; the authors' solver stops 1e-7 from loads of 2e-4.
+    """
     planner = QuorumPlanner(
         members=FIVE,
         reads=reads,
