@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sim.settings import Count, Value
 
-__all__ = ["Copysets", "Placement", "RandomServers", "Window", "failing", "scatter_width", "some_lost"]
+__all__ = ["Copysets", "Placement", "RandomServers", "ServerWindow", "failing", "scatter_width", "some_lost"]
 
 Sets = NDArray[np.int64]
 """A row for each group: the numbers of its servers, from 0."""
@@ -58,7 +58,7 @@ class RandomServers(Placement):
 
 
 @dataclass(frozen=True)
-class Window(Placement):
+class ServerWindow(Placement):
     """The first replica anywhere, the others among the next ``width`` servers (as in Facebook's HDFS, section 3.2)."""
 
     width: Count
@@ -80,7 +80,7 @@ class Window(Placement):
         must have a sum above the width. Raises ValueError for another number.
         """
         if self.replicas != 3:
-            raise ValueError(f"Window.loss is exact for 3 replicas, not {self.replicas!r}")
+            raise ValueError(f"ServerWindow.loss is exact for 3 replicas, not {self.replicas!r}")
         if failed < self.replicas:
             return 0.0
         return 1.0 - _scattered(servers, failed, self.width) / float(comb(servers, failed))

@@ -12,7 +12,7 @@ from sim.analysis.placement import (
     Copysets,
     Placement,
     RandomServers,
-    Window,
+    ServerWindow,
     failing,
     scatter_width,
     some_lost,
@@ -32,7 +32,7 @@ def test_a_window_loses_data_in_as_many_joint_failures_as_are_counted(
         any(up[i + 2] - up[i] <= width for i in range(failed))
         for up in ((*choice, *(server + servers for server in choice)) for choice in choices)
     )
-    placement = Window(3, width)
+    placement = ServerWindow(3, width)
     assert placement.loss(servers, 10**6, failed) == pytest.approx(lost / len(choices))
 
 
@@ -50,7 +50,7 @@ def test_one_permutation_loses_data_in_as_many_joint_failures_as_are_counted(fai
     [
         (RandomServers(3), 40, 60, 8),
         (RandomServers(2), 5, 3, 3),
-        (Window(3, 4), 40, 3000, 6),
+        (ServerWindow(3, 4), 40, 3000, 6),
         (Copysets(3, 4), 40, 1000, 8),
         (Copysets(2, 3), 41, 1000, 5),
     ],
@@ -68,7 +68,7 @@ def test_the_share_of_drawn_failures_with_a_loss_is_the_probability(
     assert abs(np.mean(shares) - placement.loss(servers, groups, failed)) < 3.5 * error
 
 
-@pytest.mark.parametrize("placement", [RandomServers(3), Window(3, 5), Copysets(3, 4)], ids=repr)
+@pytest.mark.parametrize("placement", [RandomServers(3), ServerWindow(3, 5), Copysets(3, 4)], ids=repr)
 def test_a_group_has_different_servers_and_each_server_its_share(placement: Placement) -> None:
     sets = placement.draw(12, 6000, rng())
     assert sets.shape == (6000, 3)
@@ -83,7 +83,7 @@ def test_the_scatter_width_is_that_of_the_permutations() -> None:
     assert scatter_width(Copysets(3, 2).sets(300, rng()), 300) == 2
     assert 9.7 < scatter_width(Copysets(3, 10).sets(3000, rng()), 3000) <= 10
     assert scatter_width(RandomServers(3).draw(20, 5000, rng()), 20) == 19
-    assert scatter_width(Window(3, 5).draw(40, 9000, rng()), 40) == 10
+    assert scatter_width(ServerWindow(3, 5).draw(40, 9000, rng()), 40) == 10
 
 
 def test_the_figures_of_the_abstract() -> None:
@@ -91,7 +91,7 @@ def test_the_figures_of_the_abstract() -> None:
     assert RandomServers(3).loss(5000, 10**7, 50) == pytest.approx(0.9999, abs=5e-5)
     assert Copysets(3, 2).loss(5000, 10**7, 50) == pytest.approx(0.0015, abs=1e-4)
     assert Copysets(3, 10).loss(5000, 10**7, 50) == pytest.approx(0.0078, abs=5e-5)
-    assert Window(3, 11).copysets(5000) == 275_000
+    assert ServerWindow(3, 11).copysets(5000) == 275_000
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_the_figures_of_the_abstract() -> None:
         (lambda: Copysets(3, 5), "a multiple of replicas - 1"),
         (lambda: Copysets(1, 5), "replicas at least 2"),
         (lambda: RandomServers(3).draw(2, 5, rng()), "needs at least 3 servers, not 2"),
-        (lambda: Window(3, 4).draw(5, 5, rng()), "needs at least 7 servers, not 5"),
-        (lambda: Window(2, 4).loss(9, 5, 3), "exact for 3 replicas, not 2"),
+        (lambda: ServerWindow(3, 4).draw(5, 5, rng()), "needs at least 7 servers, not 5"),
+        (lambda: ServerWindow(2, 4).loss(9, 5, 3), "exact for 3 replicas, not 2"),
         (lambda: failing(4, 5, 1, rng()), "5 different servers cannot be had from 4"),
     ],
 )

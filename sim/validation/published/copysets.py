@@ -11,7 +11,7 @@ from sim.analysis.placement import (
     Copysets,
     Placement,
     RandomServers,
-    Window,
+    ServerWindow,
     failing,
     scatter_width,
     some_lost,
@@ -39,7 +39,7 @@ def measured(seed: int, *, placement: Placement, groups: int, failed: float, tri
     figures: dict[str, float | Estimate] = {"loss": share}
     if isinstance(placement, Copysets):
         figures["scatter width"] = scatter_width(sets, SERVERS)
-    if isinstance(placement, Window):
+    if isinstance(placement, ServerWindow):
         figures["as if independent"] = 1.0 - exp(-_lost_copysets(dead, placement.width).mean())
     return figures
 
@@ -63,7 +63,7 @@ def exactly(*, placement: Placement, groups: int, failed: float, trials: int) ->
         whole = SERVERS // R * R / SERVERS  # of the servers are in a set of a permutation
         others = SERVERS - 1
         figures["scatter width"] = others * (1 - (1 - whole * (R - 1) / others) ** placement.permutations)
-    if isinstance(placement, Window):
+    if isinstance(placement, ServerWindow):
         chance = placement.copysets(SERVERS) / comb(SERVERS, R)
         figures["as if independent"] = 1 - (1 - chance) ** comb(int(failed), R)
     return figures
@@ -96,7 +96,7 @@ def _case(
     )
 
 
-ONE, FIVE, BUDDIES = Copysets(R, 2), Copysets(R, 10), Window(R, 11)
+ONE, FIVE, BUDDIES = Copysets(R, 2), Copysets(R, 10), ServerWindow(R, 11)
 
 RESULT = Published(
     name="copysets",
