@@ -52,7 +52,8 @@ class Worker:
 
     def storm(self, name: str, seed: int, length: float, *, check: bool) -> Any:
         """CPU seconds, messages, events and the broken invariant; a text: why it cannot be played."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         print(json.dumps([name, seed, length, check]), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -102,7 +103,9 @@ def ratio_of(name: str, both: tuple[Worker, Worker], options: argparse.Namespace
                 answer = both[which].storm(name, seed, options.storm, check=checked[which])
                 if isinstance(answer, str) or answer[3]:
                     progress("")
-                    print(f"{name:24} {('there', 'here')[which]}: {answer if isinstance(answer, str) else answer[3]}")
+                    print(
+                        f"{name:24} {('there', 'here')[which]}: {answer if isinstance(answer, str) else answer[3]}"
+                    )
                     return None
                 took[which].append(answer[0])
                 count[which] = answer[1]
@@ -114,7 +117,9 @@ def ratio_of(name: str, both: tuple[Worker, Worker], options: argparse.Namespace
     progress("")
     ratio = statistics.median(ratios)
     same = "" if messages[0] == messages[1] else f"  by message: {messages[0]:,} there"
-    print(f"{name:24} {seconds[0]:7.2f} s {seconds[1]:7.2f} s {messages[1]:>9,} {ratio:6.2f}{same}", flush=True)
+    print(
+        f"{name:24} {seconds[0]:7.2f} s {seconds[1]:7.2f} s {messages[1]:>9,} {ratio:6.2f}{same}", flush=True
+    )
     return ratio
 
 

@@ -40,29 +40,29 @@ class Stored:
         _, declared = self._found.get(name) or self._find(name)
         return self._disk.durable(name, declared.empty)
 
-    def unsynced(self, names: Iterable[str]) -> int:
-        """The last record of the disk that changes one of these fields and is not synced; 0: there is none."""
-        return max(map(self._disk.last_change, names), default=0)
-
     def has(self, record: int) -> bool:
         """Whether the disk has synced a record (0: none) and all before it."""
         return record == 0 or record <= self._disk.synced
 
-    def volatile(self, names: Iterable[str]) -> str | None:
-        """A field among these that a crash loses even if all is synced: it is not durable, or was changed unwritten.
+    def look(self, names: Iterable[str]) -> tuple[int, str | None]:
+        """The last record of the disk that changes one of these fields and is not synced (0: there is none).
 
-        Raises ValueError for a field that the node does not have at all.
+        And a field among them that a crash loses even if all is synced: it is not durable, or was changed unwritten
+        (None: there is none). Raises ValueError for a field that the node does not have at all.
         """
+        disk, last = self._disk, 0
         for name in names:
             owner, declared = self._found.get(name) or self._find(name)
             if declared.field not in owner.__class__._durables:
-                return name
-            held, on_disk = owner.__dict__[declared.field], self._disk.durable(name, declared.empty)
-            if held is on_disk or self._disk.last_change(name):
+                return last, name
+            record = disk.last_change(name)
+            if record:
+                last = max(last, record)
                 continue
-            if not isinstance(held, _CONTAINERS) and held != on_disk:
-                return name
-        return None
+            held, on_disk = owner.__dict__[declared.field], disk.durable(name, declared.empty)
+            if held is not on_disk and not isinstance(held, _CONTAINERS) and held != on_disk:
+                return last, name
+        return last, None
 
     def _find(self, name: str) -> tuple[Any, Durable]:
         """The node or the part of it that has a field, and the field's declaration (one of its own if it has none)."""
@@ -99,15 +99,10 @@ Shown = Callable[[Stored, Any, str], bool]
 """Whether the disk of its sender shows what a message says: (stored, message, destination)."""
 
 
-@dataclass(slots=True)
-class _Said:
-    """A message that was sent, and the record that must be on disk when it leaves."""
-
-    message: Any
-    dst: str
-    left: bool
-    needed: int = 0
-    stored: Any = None
+Said = tuple[Any, str, bool]
+"""A message that a step has sent: it, its destination, and whether it has left."""
+Waiting = tuple[Any, str, int, Stored]
+"""A message that waits for the disk: it, its destination, the record that must be there, and the disk."""
 
 
 @dataclass
@@ -128,8 +123,8 @@ class DurableBeforeSend(Invariant):
         self._boots: dict[
             str, int
         ] = {}  # node -> how many steps of its restart are to come: one for each part, too
-        self._said: dict[str, list[_Said]] = {}  # node -> what the step that runs has sent
-        self._waiting: dict[str, list[_Said]] = {}  # node -> what waits for its disk
+        self._said: dict[str, list[Said]] = {}  # node -> what the step that runs has sent
+        self._waiting: dict[str, list[Waiting]] = {}  # node -> what waits for its disk
 
     @property
     def is_free(self) -> bool:
@@ -158,18 +153,18 @@ class DurableBeforeSend(Invariant):
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         inside = self._inside(message)
         if inside is not None:
-            self._said.setdefault(src, []).append(_Said(inside, dst, left=False))
+            self._said.setdefault(src, []).append((inside, dst, False))
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         inside = self._inside(message)
         if inside is None:
             return
-        for one in self._waiting.get(src, ()):
-            if one.message is inside and one.dst == dst:
-                self._waiting[src].remove(one)
-                self._leaves(src, one)
+        for at, (waits, to, needed, stored) in enumerate(self._waiting.get(src, ())):
+            if waits is inside and to == dst:
+                del self._waiting[src][at]
+                self._leaves(src, dst, inside, needed, stored)
                 return
-        self._said.setdefault(src, []).append(_Said(inside, dst, left=True))
+        self._said.setdefault(src, []).append((inside, dst, True))
 
     def on_step(self, node: Node) -> None:
         if self._boots and node.name in self._boots:
@@ -180,22 +175,20 @@ class DurableBeforeSend(Invariant):
         stored = self._stored.get(node.name)
         if stored is None or stored.node is not node:
             stored = self._stored[node.name] = Stored(node)
-        lost = stored.volatile(self.keeps)
+        needed, lost = stored.look(self.keeps)
         if lost is not None:
             owner, declared = stored._find(lost)
             held = told(getattr(owner, declared.field))
             self.violated(
                 node.name,
-                f"it sends {said[0].message!r}",
+                f"it sends {said[0][0]!r}",
                 f"a crash would lose its {lost}={held}: it is not on disk",
             )
-        needed = stored.unsynced(self.keeps)
-        for one in said:
-            one.needed, one.stored = needed, stored
-            if one.left:
-                self._leaves(node.name, one)
+        for message, dst, left in said:
+            if left:
+                self._leaves(node.name, dst, message, needed, stored)
             else:
-                self._waiting.setdefault(node.name, []).append(one)
+                self._waiting.setdefault(node.name, []).append((message, dst, needed, stored))
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
         if event == "crash":  # messages that waited are lost: no node has received them
@@ -225,13 +218,13 @@ class DurableBeforeSend(Invariant):
                     invariant="a restart takes nothing back",
                 )
 
-    def _leaves(self, src: str, said: _Said) -> None:
-        stored, synced = said.stored, not said.needed or said.stored.has(said.needed)
-        if not (synced and self.is_shown(stored, said.message, said.dst)):
+    def _leaves(self, src: str, dst: str, message: Any, needed: int, stored: Stored) -> None:
+        """A message leaves; all up to the record ``needed`` (0: nothing) must be synced."""
+        if not (stored.has(needed) and self.is_shown(stored, message, dst)):
             held = ", ".join(f"{name}={told(stored(name))}" for name in self.keeps)
-            self.violated(src, f"it sends {said.message!r} to {said.dst}", f"its disk has {held}")
+            self.violated(src, f"it sends {message!r} to {dst}", f"its disk has {held}")
         if self.shown is not None:
-            self._kept.setdefault(src, {})[said.message.__class__, said.dst] = said.message
+            self._kept.setdefault(src, {})[message.__class__, dst] = message
 
 
 def promises(

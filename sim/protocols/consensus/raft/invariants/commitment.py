@@ -16,7 +16,7 @@ class CommitRule(RaftInvariant):
     """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2)."""
 
     title: ClassVar[str] = "commit rule"
-    after = "newly_committed"
+    after: ClassVar[tuple[str, ...]] = ("newly_committed",)
 
     def check(self, node: RaftNode) -> None:
         if node.role != "leader":
@@ -52,6 +52,7 @@ class StateMachineSafety(RaftInvariant):
     """No two servers commit, or apply, different entries at the same index (5.4.3)."""
 
     title: ClassVar[str] = "state machine safety"
+    after = ("newly_committed", "newly_applied")
 
     def check(self, node: RaftNode) -> None:
         committed = self.history.committed
@@ -99,6 +100,7 @@ class LeaderCompleteness(RaftInvariant):
     """An entry committed in a term is in the logs of the leaders of all higher terms (5.4.3)."""
 
     title: ClassVar[str] = "leader completeness"
+    after = ("elected", "newly_committed")
     committed_in: list[int] = field(default_factory=list)  # by index: the lowest term of a committer
     reigns: list[tuple[int, str, int, int]] = field(default_factory=list)
 

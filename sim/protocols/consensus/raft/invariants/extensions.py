@@ -114,7 +114,7 @@ class CommitRuleOfConfig(CommitRule):
     """The commit rule with membership changes. The quorum is of the configuration that was the latest when the step
     began, because the leader may append the next configuration in the same step."""
 
-    after = ""
+    after = ()
     configs: dict[str, Any] = field(default_factory=dict)
 
     def check(self, node: RaftNode) -> None:
@@ -166,7 +166,7 @@ class OneChangeAtATime(RaftInvariant):
     """
 
     title: ClassVar[str] = "one change of members at a time"
-    after = "added"
+    after = ("added",)
 
     def check(self, node: Any) -> None:
         if node.role != "leader":

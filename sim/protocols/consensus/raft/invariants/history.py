@@ -5,6 +5,7 @@ It computes the changes of each event once; the cost of each invariant is propor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from sim.node import Node
 from sim.protocols.application import Application
 from sim.protocols.consensus.raft.node import Entry, RaftNode
 from sim.protocols.kv import KeyValueStore
-from sim.system import Invariant
+from sim.system import Invariant, Member
 
 __all__ = ["RaftHistory", "RaftInvariant", "ServerRecord"]
 
@@ -38,7 +39,7 @@ class ServerRecord:
 
 @dataclass
 class RaftHistory(Invariant):
-    """The ghost record. It is the first of the invariants, so the others find the changes of the last step.
+    """The ghost record. After each step it finds the changes first, and then has the other invariants check them.
 
     Attributes
     ----------
@@ -62,6 +63,9 @@ class RaftHistory(Invariant):
     committed: list[Entry] = field(default_factory=list)
     leader_of: dict[int, str] = field(default_factory=dict)
     application: Application = field(default_factory=KeyValueStore)
+    invariants: list[RaftInvariant] = field(
+        default_factory=list, repr=False
+    )  # those that check steps, in order
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, RaftNode):
@@ -78,6 +82,11 @@ class RaftHistory(Invariant):
         self.newly_committed = range(server.commit_index + 1, node.commit_index + 1)
         self.newly_applied = range(server.last_applied + 1, node.last_applied + 1)
         server.commit_index, server.last_applied = node.commit_index, node.last_applied
+        changed = self.removed or self.added or self.elected or self.newly_committed or self.newly_applied
+        for invariant in self.invariants:
+            after = invariant.after
+            if not after or (changed and any(getattr(self, change) for change in after)):
+                invariant.check(node)
 
     def _compare_logs(self, server: ServerRecord, node: RaftNode) -> None:
         """Find the entries that were removed from the end of the log, and those that were added."""
@@ -134,18 +143,13 @@ class RaftHistory(Invariant):
 class RaftInvariant(Invariant):
     """An invariant of Raft. Subclasses override `check`, `on_send` and the other hooks of `Invariant`."""
 
-    after: ClassVar[str] = ""
-    """The change after which `check` is called, by its name in the history; "" (the default): after every step."""
+    after: ClassVar[tuple[str, ...]] = ()
+    """The changes after which `check` is called, by their names in the history; (), the default: after every step."""
     history: RaftHistory = field(default_factory=RaftHistory, repr=False)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.check is not RaftInvariant.check and cls.on_step is Invariant.on_step:
-            cls.on_step = RaftInvariant._check_step  # type: ignore[assignment]
-
-    def _check_step(self, node: Node) -> None:
-        if isinstance(node, RaftNode) and (not self.after or getattr(self.history, self.after)):
-            self.check(node)
+    def begin(self, members: Iterable[Member]) -> None:
+        if type(self).check is not RaftInvariant.check:
+            self.history.invariants.append(self)
 
     def check(self, node: RaftNode) -> None:
-        """Check after a handler of ``node`` has run; ``self.history`` has the changes."""
+        """Check after a handler of ``node`` has run; ``self.history``, which calls it, has the changes."""

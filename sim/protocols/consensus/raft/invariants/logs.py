@@ -20,7 +20,7 @@ class LeaderAppendOnly(RaftInvariant):
     """A leader never overwrites or deletes entries in its log; it only appends new entries (5.3)."""
 
     title: ClassVar[str] = "leader append-only"
-    after = "removed"
+    after = ("removed",)
 
     def check(self, node: RaftNode) -> None:
         history = self.history
@@ -41,7 +41,7 @@ class LogMatching(RaftInvariant):
     """
 
     title: ClassVar[str] = "log matching"
-    after = "added"
+    after = ("added",)
     known: dict[tuple[int, int], tuple[Command, int]] = field(default_factory=dict)
 
     def check(self, node: RaftNode) -> None:
@@ -73,7 +73,7 @@ class Validity(RaftInvariant):
     """A command in a log was sent by a client."""
 
     title: ClassVar[str] = "validity"
-    after = "added"
+    after = ("added",)
     hears = (Request,)
     proposed: set[Command] = field(default_factory=set)
 
@@ -128,7 +128,7 @@ class AckedIsKept(RaftInvariant):
     """Within a term, a follower never removes an entry that it has acknowledged."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
-    after = "removed"
+    after = ("removed",)
     hears = (AppendEntriesReply,)
     acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
 
