@@ -18,8 +18,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from sim.engine import COMPILED
 from sim.node import Handlers, Part, Verbs
-from sim.values import PLAIN, holds_nothing, is_immutable, is_stateless, shown
+from sim.values import PLAIN, holds_nothing, is_stateless, shown
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.values import is_immutable
+else:
+    from sim._values import is_immutable
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -38,6 +44,7 @@ _HOSTS_OWN = (
     "sim.workload",
     "sim.faults",
 )
+_PLAIN_CONTAINERS = frozenset({dict, list, set})  # most of what is mutable
 _LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.GeneratorType)
 
 Way = tuple[Any, ...]
@@ -54,6 +61,7 @@ class Sharing:
         self._former: dict[str, Node] = {}  # name -> the node object before its last crash
         self._classes: dict[type, set[str]] = {}  # class of nodes or parts -> its attributes at the beginning
         self._before: dict[tuple[str, str], tuple[_Place, Any]] = {}  # (what, user) -> place, value at boot
+        self._fixed: Objects = {}  # immutable objects of nodes: what was found so once is not walked again
         self.steps = 0  # of all nodes; counted by the cluster
         self.next_look = _FIRST_LOOK
 
@@ -84,12 +92,15 @@ class Sharing:
         """Raise TypeError if two nodes share a mutable object, or if a global or attribute of a class has changed."""
         self._look_at_code()
         found: dict[int, tuple[Any, Node, Way]] = {}  # id of a mutable object: a look-up, never an order
-        known = self._given()
+        given, known = self._given(), self._fixed
+        known.update(given)
         for node in [*self._cluster.nodes.values(), *self._former.values()]:
             for value, path in _reached(node, known):
                 first = found.setdefault(id(value), (value, node, path))
                 if first[1] is not node:
                     raise TypeError(_message(value, first[1], _written(first[2]), node, _written(path)))
+        for address in given:  # what hosts give may be another object at the next look
+            del known[address]
 
     def _given(self) -> Objects:
         """All objects that can be reached from the attributes that hosts give their nodes."""
@@ -185,15 +196,28 @@ def _walk(
             known[address] = value
             continue
         seen[address] = value
-        if isinstance(value, types.MethodType):
+        if value.__class__ in _PLAIN_CONTAINERS:
+            yield value, path
+        elif isinstance(value, types.MethodType):
             stack.append((path, value.__self__))
             continue
-        if _is_hosts_own(type(value)):
+        elif _is_hosts_own(type(value)):
             continue
-        if _is_mutable(value):
+        elif _is_mutable(value):
             yield value, path
-        if not isinstance(value, Handlers):
-            stack.extend(_steps_from(path, value))
+        if isinstance(value, Handlers):
+            continue
+        steps = _steps_from(path, value)
+        if caches:
+            stack.extend(steps)
+            continue
+        for step in steps:  # most are immutable and end here
+            item = step[1]
+            if id(item) not in known:
+                if is_immutable(item):
+                    known[id(item)] = item
+                else:
+                    stack.append(step)
 
 
 def _is_mutable(value: Any) -> bool:
@@ -225,6 +249,8 @@ def _steps_from(path: Way, value: Any) -> Iterator[Reached]:
                 yield (path, "[...]"), item
     elif isinstance(value, functools.partial):
         yield path, (value.args, value.keywords, value.func)
+    if value.__class__ in _PLAIN_CONTAINERS:
+        return
     for name, item in getattr(value, "__dict__", {}).items():
         yield (path, ".", name), item
     for base in type(value).__mro__:
