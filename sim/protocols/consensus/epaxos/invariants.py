@@ -6,7 +6,6 @@ A commit counts when it is sent or executed: before that, it may be undone by a 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -28,6 +27,7 @@ _VOUCHES = {
     "RecoverOk": UNKNOWN,
     "ValidateOk": UNKNOWN,
 }  # answer -> the least status that the disk of its sender must have
+_JUDGED = frozenset({"Request", "Commit", "Reply", *_VOUCHES})
 _LOOK_BACK = 16  # number of last commits on a key with which a new one is compared
 
 Identity = tuple[int, int]
@@ -66,6 +66,27 @@ class _Replica:
     passed: dict[Place, int] = field(default_factory=dict)  # how much of its timeline is done, at least
 
 
+class _Reach:
+    """The committed instances on which one depends, directly or not: a breadth-first search, one instance a step."""
+
+    __slots__ = ("_chosen", "_todo", "seen")
+
+    def __init__(self, chosen: dict[Instance, tuple[tuple[Any, ...], str]], start: Instance) -> None:
+        self._chosen = chosen
+        self._todo = deque([start])
+        self.seen = {start}
+
+    def go_on(self) -> bool:
+        """Follow the dependencies of one more instance; False: there is none."""
+        if not self._todo:
+            return False
+        for dep in self._chosen[self._todo.popleft()][0][2]:
+            if dep not in self.seen and dep in self._chosen:
+                self.seen.add(dep)
+                self._todo.append(dep)
+        return True
+
+
 @dataclass
 class EPaxosSafety(Invariant):
     """One outcome per instance, one order of what interferes, true answers; ballots only grow; votes are on disk.
@@ -102,6 +123,9 @@ class EPaxosSafety(Invariant):
         self.accepted: dict[tuple[str, Instance], Ballot] = {}
 
     # Messages
+
+    def is_told_of(self, kind: type) -> bool:
+        return kind.__name__ in _JUDGED
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         kind = message.__class__.__name__
@@ -169,9 +193,10 @@ class EPaxosSafety(Invariant):
             self.violated(
                 (src,), f"a client asked for {asked!r}", f"{src} commits {command!r}", invariant="validity"
             )
+        reached = _Reach(self.chosen, instance)
         for place in self.places(command):
             for other in islice(reversed(self.committed.get(place, [])), _LOOK_BACK):
-                self.check_visible(src, instance, other)
+                self.check_visible(src, instance, other, reached)
         self.note(self.committed, instance, command)
         if self.sequenced:
             self.note(self.timeline, instance, command)
@@ -191,8 +216,8 @@ class EPaxosSafety(Invariant):
         """Whether two committed instances that touch a common key interfere."""
         return not all(self.chosen[i][0][0].kind in self.application.reads for i in (one, other))
 
-    def check_visible(self, src: str, instance: Instance, other: Instance) -> None:
-        """Of two interfering instances, one depends on the other."""
+    def check_visible(self, src: str, instance: Instance, other: Instance, reached: _Reach) -> None:
+        """Of two interfering instances, one depends on the other; ``reached``: what the first depends on."""
         if (
             not self.interfere(instance, other)
             or other in self.deps(instance)
@@ -200,14 +225,11 @@ class EPaxosSafety(Invariant):
         ):
             return
         if self.sequenced:
-            searches = [self.search(instance, other), self.search(other, instance)]
-            while searches:  # in turns: one of them ends soon
-                for search in list(searches):
-                    found = next(search, None)
-                    if found:
-                        return
-                    if found is None:
-                        searches.remove(search)
+            back, more = _Reach(self.chosen, other), True
+            while more:  # in turns: one of them ends soon
+                if other in reached.seen or instance in back.seen:
+                    return
+                more = reached.go_on() | back.go_on()
         facts = [f"{i} is {self.chosen[i][0]!r}" for i in (instance, other)]
         self.violated(
             (src, self.chosen[other][1]), *facts, invariant="of two that interfere one knows the other"
@@ -216,18 +238,6 @@ class EPaxosSafety(Invariant):
     def deps(self, instance: Instance) -> Any:
         """The dependencies of a committed instance."""
         return self.chosen[instance][0][2]
-
-    def search(self, start: Instance, goal: Instance) -> Iterator[bool]:
-        """Breadth-first search from one instance to another through committed ones; yields False, and True if found."""
-        todo, seen = deque([start]), {start}
-        while todo:
-            for dep in self.deps(todo.popleft()):
-                if dep == goal:
-                    yield True
-                if dep in self.chosen and dep not in seen:
-                    seen.add(dep)
-                    todo.append(dep)
-            yield False
 
     # Execution
 
