@@ -40,9 +40,10 @@ class Stored:
         _, declared = self._found.get(name) or self._find(name)
         return self._disk.durable(name, declared.empty)
 
-    def has(self, record: int) -> bool:
-        """Whether the disk has synced a record (0: none) and all before it."""
-        return record == 0 or record <= self._disk.synced
+    @property
+    def synced(self) -> int:
+        """The last record that the disk has synced."""
+        return self._disk.synced
 
     def look(self, names: Iterable[str]) -> tuple[int, str | None]:
         """The last record of the disk that changes one of these fields and is not synced (0: there is none).
@@ -220,7 +221,7 @@ class DurableBeforeSend(Invariant):
 
     def _leaves(self, src: str, dst: str, message: Any, needed: int, stored: Stored) -> None:
         """A message leaves; all up to the record ``needed`` (0: nothing) must be synced."""
-        if not (stored.has(needed) and self.is_shown(stored, message, dst)):
+        if needed > stored.synced or not self.is_shown(stored, message, dst):
             held = ", ".join(f"{name}={told(stored(name))}" for name in self.keeps)
             self.violated(src, f"it sends {message!r} to {dst}", f"its disk has {held}")
         if self.shown is not None:

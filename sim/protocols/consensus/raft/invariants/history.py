@@ -5,7 +5,7 @@ It computes the changes of each event once; the cost of each invariant is propor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,6 +16,8 @@ from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant, Member
 
 __all__ = ["RaftHistory", "RaftInvariant", "ServerRecord"]
+
+_CHANGES = ("removed", "added", "elected", "newly_committed", "newly_applied")
 
 
 @dataclass
@@ -63,9 +65,13 @@ class RaftHistory(Invariant):
     committed: list[Entry] = field(default_factory=list)
     leader_of: dict[int, str] = field(default_factory=dict)
     application: Application = field(default_factory=KeyValueStore)
-    invariants: list[RaftInvariant] = field(
-        default_factory=list, repr=False
-    )  # those that check steps, in order
+    # Those that check steps, in order:
+    invariants: list[RaftInvariant] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self._checks: dict[
+            tuple[bool, ...], list[Callable[[RaftNode], None]]
+        ] = {}  # by the changes of a step
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, RaftNode):
@@ -82,11 +88,22 @@ class RaftHistory(Invariant):
         self.newly_committed = range(server.commit_index + 1, node.commit_index + 1)
         self.newly_applied = range(server.last_applied + 1, node.last_applied + 1)
         server.commit_index, server.last_applied = node.commit_index, node.last_applied
-        changed = self.removed or self.added or self.elected or self.newly_committed or self.newly_applied
-        for invariant in self.invariants:
-            after = invariant.after
-            if not after or (changed and any(getattr(self, change) for change in after)):
-                invariant.check(node)
+        changes = (
+            bool(self.removed),
+            bool(self.added),
+            self.elected,
+            bool(self.newly_committed),
+            bool(self.newly_applied),
+        )
+        if changes not in self._checks:
+            self._checks[changes] = self._checks_after(changes)
+        for check in self._checks[changes]:
+            check(node)
+
+    def _checks_after(self, changes: tuple[bool, ...]) -> list[Callable[[RaftNode], None]]:
+        """What the invariants check after a step with these changes, in their order."""
+        changed = {name for name, is_so in zip(_CHANGES, changes, strict=True) if is_so}
+        return [one.check for one in self.invariants if not one.after or not changed.isdisjoint(one.after)]
 
     def _compare_logs(self, server: ServerRecord, node: RaftNode) -> None:
         """Find the entries that were removed from the end of the log, and those that were added."""
