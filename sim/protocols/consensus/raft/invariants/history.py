@@ -69,9 +69,11 @@ class RaftHistory(Invariant):
     invariants: list[RaftInvariant] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        self._checks: dict[
-            tuple[bool, ...], list[Callable[[RaftNode], None]]
-        ] = {}  # by the changes of a step
+        self._checks: dict[tuple[bool, ...], list[Callable[[RaftNode], None]]] = {}  # by a step's changes
+
+    def begin(self, members: Iterable[Member]) -> None:
+        self.invariants.clear()  # those that are watched, too, begin after it
+        self._checks.clear()
 
     def on_step(self, node: Node) -> None:
         if not isinstance(node, RaftNode):
