@@ -14,7 +14,7 @@ from sim.analysis.checks.columns import FAIL, History
 from sim.analysis.checks.conditions import Broken, broken
 from sim.analysis.checks.models import Model
 from sim.analysis.checks.reductions import drop_unseen
-from sim.analysis.checks.search import Found, search
+from sim.analysis.checks.search import MOST_KEPT, Found, search
 from sim.analysis.checks.shrink import REGISTERS, plain, shrink
 from sim.analysis.checks.verdict import HistoryOperation, Verdict, name, show
 from sim.analysis.checks.zones import judge_zones
@@ -52,6 +52,7 @@ class _Judge:
         self.order: list[int] = []
         self.steps = 0
         self.searched = 0  # the steps that count against the budget
+        self.crowded = False  # whether a search ended because of memory
 
     def verdict(self, progress: bool) -> Verdict:
         rest = np.ones(len(self.history.keys), dtype=bool)
@@ -67,17 +68,23 @@ class _Judge:
         spent = self._search(rest, progress)
         if isinstance(spent, Verdict):
             return spent
-        if spent and not self.model.by_key:
-            reason = f"The budget of {self.budget} steps was spent before an answer. Operations touch more than one "
-            return self._verdict(None, reason + "key, so that the search put all operations into one order.")
         if spent:
-            keys = ", ".join(name(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
-            return self._verdict(
-                None,
-                f"The budget of {self.budget} steps was spent before an answer for {len(spent)} keys: {keys}.",
-            )
+            return self._verdict(None, self._unfinished(spent))
         n = int(np.count_nonzero(self.history.status != FAIL))
         return self._verdict(True, f"All {n} operations that may have happened fit one order per key.")
+
+    def _unfinished(self, spent: list[object]) -> str:
+        """Why there is no verdict on these keys."""
+        why = f"The budget of {self.budget} steps was spent"
+        if self.crowded:
+            why = f"More than {MOST_KEPT:,} orders of what was under way at one time had to be kept in memory"
+        if not self.model.by_key:
+            together = (
+                "Operations touch more than one key, so that the search put all operations into one order."
+            )
+            return f"{why} before an answer. {together}"
+        keys = ", ".join(name(k) for k in spent[:5]) + (" …" if len(spent) > 5 else "")
+        return f"{why} before an answer for {len(spent)} keys: {keys}."
 
     def _search(self, rest: NDArray[np.bool_], progress: bool) -> Verdict | list[object]:
         """Search the keys that are left: a violation, or the keys for which the budget did not suffice."""
@@ -99,6 +106,7 @@ class _Judge:
             self.searched += found.steps
             if found.valid is None:
                 left.append(key)
+                self.crowded = self.crowded or found.crowded
             elif not found.valid:
                 return self._explain(operations, start, found)
             elif found.order is not None:

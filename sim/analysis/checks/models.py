@@ -35,6 +35,10 @@ def _never(state: Any, op: HistoryOperation) -> bool:
     return False
 
 
+def _not_said(op: HistoryOperation) -> Any:
+    return ILLEGAL
+
+
 @dataclass(frozen=True)
 class Model:
     """A sequential data type.
@@ -47,7 +51,8 @@ class Model:
     overwrites: kinds that set the state whatever it was, and are legal in every state.
     additions: kinds that only make a state longer. ``leads(state, read)``: whether additions alone can turn a state
         into one in which that read is legal. ``absorbs(state, addition)``: whether it is legal in this state and
-        in all that additions make of it. All three only speed the search up.
+        in all that additions make of it. ``leaves(operation)``: the state right after an operation that is no
+        addition, if it took effect, where the operation alone says it, else `ILLEGAL`. All only speed the search up.
     by_key: whether keys are independent objects, judged one by one.
     kinds: the kinds that it knows; None: any.
     asserts: kinds of which a failure says something about the state; other failures are no evidence.
@@ -63,6 +68,7 @@ class Model:
     additions: Collection[str] = frozenset()
     leads: Callable[[Any, HistoryOperation], bool] | None = None
     absorbs: Callable[[Any, HistoryOperation], bool] = _never
+    leaves: Callable[[HistoryOperation], Any] = _not_said
     by_key: bool = True
     kinds: Collection[str] | None = None
     asserts: Collection[str] = frozenset()
@@ -126,10 +132,26 @@ def _appended(state: Any, value: Any) -> Any:
 
 
 def _begins(state: Any, read: HistoryOperation) -> bool:
-    """Whether what a read saw begins with the state (strings and lists; other states could become anything)."""
-    if isinstance(state, (str, tuple)) and state and isinstance(read.value, type(state)):
-        return bool(read.value[: len(state)] == state)
-    return not (isinstance(state, (str, tuple)) and state)
+    """Whether what a read saw begins with the state (strings and lists; nothing is added to a number but 0)."""
+    if not state:  # null, 0, the empty string or list
+        return True
+    if isinstance(state, (str, tuple)):
+        return isinstance(read.value, type(state)) and bool(read.value[: len(state)] == state)
+    return bool(read.value == state)
+
+
+def _left(op: HistoryOperation) -> Any:
+    """What a write, delete, cas or increment leaves, if it took effect."""
+    if op.kind == "cas":
+        return op.value[1]
+    if op.kind == "increment":
+        return op.result if op.known and _is_total(op.result) else ILLEGAL
+    return None if op.kind == "delete" else op.value
+
+
+def _is_total(result: Any) -> bool:
+    """Whether the result of an increment is the new total: a bool says "done"."""
+    return result is not None and not isinstance(result, bool)
 
 
 def _absorbs(state: Any, op: HistoryOperation) -> bool:
@@ -141,10 +163,7 @@ def _increased(state: Any, op: HistoryOperation) -> Any:
     if (state and not isinstance(state, (int, float))) or not isinstance(amount, (int, float)):
         return ILLEGAL
     total = (state or 0) + amount
-    told = (
-        op.known and op.result is not None and not isinstance(op.result, bool)
-    )  # a bool says "done", no total
-    return ILLEGAL if told and op.result != total else total
+    return ILLEGAL if op.known and _is_total(op.result) and op.result != total else total
 
 
 def _counter(state: Any, op: HistoryOperation) -> Any:
@@ -185,7 +204,7 @@ MODELS: Final[dict[str, Model]] = {
     "register": Model(None, _register, _LOOK, _SET, kinds=_STORE, name="register"),
     "cas-register": Model(None, _register, _LOOK, _SET, kinds=_STORE | {"cas"}, name="cas-register"),
     "key-value": Model(
-        None, _register, _LOOK, _SET, {"append"}, _begins, _absorbs, kinds=_KEY_VALUE, name="key-value"
+        None, _register, _LOOK, _SET, {"append"}, _begins, _absorbs, _left, kinds=_KEY_VALUE, name="key-value"
     ),
     "counter": Model(0, _counter, _LOOK, kinds=_LOOK | {"increment", "add"}, name="counter"),
     "set": Model(frozenset(), _set, {"read"}, kinds=frozenset({"read", "add", "remove"}), name="set"),

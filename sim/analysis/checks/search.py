@@ -30,7 +30,10 @@ from sim.analysis.checks.reductions import Antichains, bits, follows
 from sim.analysis.checks.states import CALL, States, events
 from sim.analysis.checks.verdict import HistoryOperation
 
-__all__ = ["Found", "search"]
+__all__ = ["MOST_KEPT", "Found", "search"]
+
+MOST_KEPT = 500_000
+"""Configurations that are kept at one return; more would take gigabytes."""
 
 _WIDTHS = (64, 2048, sys.maxsize)  # configurations kept at each return, in one attempt after the other
 _FORGET = 4096  # states that are numbered before those out of use are forgotten
@@ -46,9 +49,10 @@ Configurations = dict[tuple[int, int], Linearized]  # (mask, state) -> how it wa
 class Found:
     """The end of a search.
 
-    ``valid`` None: the budget ran out. ``failed``: the operation whose return nothing explains (an index into the
-    operations given), and ``states`` what the object may have been just before. ``certain``: (index, state) for the
-    last replies after which, whatever the order, there was only one state left. ``order``: indices, a witness.
+    ``valid`` None: the budget ran out, or, where it is ``crowded``, the room for configurations (`MOST_KEPT`).
+    ``failed``: the operation whose return nothing explains (an index into the operations given), and ``states`` what
+    the object may have been just before. ``certain``: (index, state) for the last replies after which, whatever the
+    order, there was only one state left. ``order``: indices, a witness.
     """
 
     valid: bool | None
@@ -57,6 +61,7 @@ class Found:
     states: tuple[object, ...] = ()
     certain: tuple[tuple[int, object], ...] = ()
     order: tuple[int, ...] | None = None
+    crowded: bool = False
 
 
 def search(
@@ -107,6 +112,7 @@ class _Search:
         self.ahead = Lookahead(model, operations, self.timeline, self.settled)
         self.budget, self.width = budget, width
         self.truncated = False
+        self.crowded = False
         self.steps = 0
         self.reads: dict[int, int] = {}  # effect -> settled bits of the open reads
         self.additions: dict[int, int] = {}  # open additions -> settled bit
@@ -124,8 +130,8 @@ class _Search:
                 self._open(i)
                 continue
             reached = self._expand(configurations, i, at)
-            if self.steps > self.budget:
-                return Found(None, self.steps)
+            if self.steps > self.budget or self.crowded:
+                return Found(None, self.steps, crowded=self.crowded)
             if not reached:
                 held = {self.states.states[state]: None for _, state in configurations}
                 _, _, failed = self.timeline[max(at, self.ahead.horizon)]
@@ -217,6 +223,9 @@ class _Search:
         most = 8 * self.width
         for mask, state, chain in paths:  # grows while it is walked: fewest steps first
             if self.steps > self.budget:
+                return reached
+            if len(paths) > MOST_KEPT:
+                self.crowded = True
                 return reached
             if len(paths) > most and len(reached) >= self.width:
                 self.truncated = True

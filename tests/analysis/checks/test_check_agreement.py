@@ -224,6 +224,54 @@ def test_search_and_oracle_agree_on_other_data_types(model: str) -> None:
     assert agree_on(model, range(200)) == {True, False}
 
 
+APPEND_LOG = ["append"] * 3 + ["get"] * 2 + ["put", "delete", "cas", "increment"]
+
+
+def append_log(seed: int) -> list[HistoryOperation]:
+    """Many appends at once beside what replaces them; in what is read, letters sometimes change places."""
+    rng = np.random.default_rng(seed)
+    clock = [0.0] * int(rng.integers(2, 6))
+    places = []
+    for letter in "abcdefghi"[: int(rng.integers(3, 10))]:
+        process = int(rng.integers(len(clock)))
+        call = clock[process] + int(rng.integers(2))
+        end = clock[process] = call + int(rng.integers(7))
+        places.append((rng.uniform(call, end), process, call, end, letter))
+    operations: list[HistoryOperation] = []
+    state: Any = None
+    for row, (_, process, call, end, letter) in enumerate(sorted(places)):
+        kind = str(rng.choice(APPEND_LOG))
+        value = {"get": state, "delete": None, "cas": (state, letter), "increment": 1}.get(kind, letter)
+        if kind == "get" and isinstance(state, str) and rng.random() < 0.2:
+            value = "".join(rng.permutation(list(state)))
+        lost = kind != "get" and rng.random() < 0.12
+        op = HistoryOperation(
+            row,
+            process,
+            kind,
+            "x",
+            value,
+            None,
+            call,
+            float("inf") if lost else end,
+            "info" if lost else "ok",
+        )
+        after = MODELS["key-value"].step(state, op)
+        if after is ILLEGAL and kind == "increment":
+            continue
+        operations.append(op)
+        if after is not ILLEGAL and not (lost and rng.random() < 0.5):
+            state = after
+    return operations
+
+
+def test_search_and_oracle_agree_on_appends_beside_what_replaces_them() -> None:
+    found = [(append_log(seed), MODELS["key-value"]) for seed in range(300)]
+    verdicts = [search(model, operations, None, 10**6).valid for operations, model in found]
+    assert verdicts == [wing_gong_lowe(model, operations) for operations, model in found]
+    assert {True, False} == set(verdicts)
+
+
 def agree_on(model: str, seeds: range) -> set[bool]:
     """The verdicts that were found, all of which must agree."""
     seen = set()

@@ -288,6 +288,38 @@ def test_the_budget_is_counted_in_steps_and_verdicts_repeat() -> None:
     assert "500 steps" in first.reason
 
 
+APPENDS = [(process, "append", "x", word, 0, 10 + process) for process, word in enumerate("gdahbjcief")]
+
+
+@pytest.mark.parametrize(
+    ("other", "seen", "valid"),
+    [
+        (("delete", None), "bicjfhgdea", True),
+        (("delete", None), None, True),
+        (("delete", None), "i", False),  # all were done before it was called
+        (("put", "z"), "z", True),
+        (("cas", ("bicjfhgdea", "z")), "bicjfhgdea", True),
+    ],
+)
+def test_ten_appends_at_once_take_few_steps_although_something_replaces_them_later(
+    other: tuple[str, Any], seen: Any, valid: bool
+) -> None:
+    """Each order makes another state: what a later read saw rules out the others before they are made."""
+    rows = [*APPENDS, (10, *other[:1], "x", other[1], 30, 50), (11, "get", "x", seen, 40, 60)]
+    found = check(history(*rows), model="key-value")
+    assert found.valid is valid
+    if seen and valid and len(seen) > 1:
+        assert found.steps < 500
+
+
+def test_a_search_that_would_need_too_much_memory_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.analysis.checks.search.MOST_KEPT", 1_000)
+    rows = [*APPENDS, (10, "cas", "x", ("bicjfhgdea", "z"), 30, 50)]  # no read says in which order they were
+    verdict = check(history(*rows), model="key-value")
+    assert verdict.status == "unknown"
+    assert "at one time had to be kept in memory" in verdict.reason
+
+
 def test_an_empty_history_is_no_evidence() -> None:
     assert check(history()).valid is None
 
