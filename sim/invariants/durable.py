@@ -102,7 +102,7 @@ Shown = Callable[[Stored, Any, str], bool]
 
 Said = tuple[Any, str, bool]
 """A message that a step has sent: it, its destination, and whether it has left."""
-Waiting = tuple[Any, str, int, Stored]
+Unsynced = tuple[Any, str, int, Stored]
 """A message that waits for the disk: it, its destination, the record that must be there, and the disk."""
 
 
@@ -125,7 +125,7 @@ class DurableBeforeSend(Invariant):
             str, int
         ] = {}  # node -> how many steps of its restart are to come: one for each part, too
         self._said: dict[str, list[Said]] = {}  # node -> what the step that runs has sent
-        self._waiting: dict[str, list[Waiting]] = {}  # node -> what waits for its disk
+        self._waiting: dict[str, list[Unsynced]] = {}  # node -> what waits for its disk
 
     @property
     def is_free(self) -> bool:
