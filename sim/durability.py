@@ -139,7 +139,10 @@ class DurableLog(Generic[T]):
     def extend(self, items: Iterable[T]) -> None:
         """Add items at the end, in order."""
         for item in items:
-            self.append(item)
+            if item.__class__ not in PLAIN and not is_immutable(item):
+                _refuse("a durable log", item)
+            self.items.append(item)
+            self._journal("append", item)
 
     def truncate(self, length: int) -> None:
         """Keep only the first ``length`` items. Raises IndexError when the log is shorter."""

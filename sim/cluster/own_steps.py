@@ -47,7 +47,8 @@ class OwnSteps:
 
     def add(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         """Call ``function(*arguments)`` as the node's next step, after the own steps that wait already."""
-        self._push((self._host.node, function, arguments))
+        env = self._env
+        env.push((env._now, URGENT, env.serial(), self._take, (self._host.node, function, arguments)))
 
     def count(self) -> None:
         """Count an own step. Raises StandstillError for more than `MOST_AT_ONCE` at one instant."""
@@ -63,12 +64,9 @@ class OwnSteps:
 
     def go_on(self, kept: Iterable[OwnStep]) -> None:
         """A pause is over: schedule the steps that it kept for now."""
-        for step in kept:
-            self._push(step)
-
-    def _push(self, step: OwnStep) -> None:
         env = self._env
-        env.push((env._now, URGENT, env.serial(), self._take, step))
+        for step in kept:
+            env.push((env._now, URGENT, env.serial(), self._take, step))
 
     def _take(self, step: OwnStep) -> None:
         node, function, arguments = step
