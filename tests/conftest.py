@@ -39,6 +39,9 @@ def pytest_collection_finish() -> None:
     """What is there after collection stays to the end: the collector need not look through it during each test."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(
+        50_000, 20, 50
+    )  # frames and figures make many objects that die by their count of references
 
 
 @pytest.fixture(autouse=True, scope="session")

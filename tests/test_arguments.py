@@ -20,6 +20,7 @@ from sim.lab.plots import ComparisonPlots, RunPlots, SweepPlots
 from sim.lab.run import Run
 from sim.lab.simulation import Simulation
 from sim.lab.sweep import Sweep
+from tests.budget import holds_for_each
 
 CLASSES = (Scenario, Run, RunPlots, Comparison, ComparisonPlots, Sweep, SweepPlots, Simulation)
 
@@ -71,13 +72,14 @@ def cases() -> Iterator[Any]:
         if label.rpartition(".")[2] not in INNER:
             for name, hint in resolved_hints(inspect.unwrap(function)).items():
                 if hint is not Any and hint is not object and name not in own:
-                    yield pytest.param(function, name, id=f"{label}({name})")
+                    yield f"{label}({name})", function, name
 
 
-@pytest.mark.parametrize(("function", "name"), list(cases()))
-def test_a_value_that_fits_no_annotation_is_refused_with_the_name_of_its_argument(
-    function: Callable[..., Any], name: str
-) -> None:
+def test_a_value_that_fits_no_annotation_is_refused_with_the_name_of_its_argument() -> None:
+    holds_for_each(cases(), lambda case: refuses_a_stranger(*case[1:]), lambda case: str(case[0]))
+
+
+def refuses_a_stranger(function: Callable[..., Any], name: str) -> None:
     stranger = object()
     parameters = inspect.signature(function).parameters.values()
     needed = [

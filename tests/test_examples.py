@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import dataclasses
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sim import Scenario
 from sim.analysis.plots import save
 from tests.budget import mostly_nightly
 from tests.story_points import POINTS, Say
@@ -18,6 +20,14 @@ SCENARIOS = sorted((ROOT / "scenarios").glob("*.py"))
 
 LONG = {
     *(
+        "bounded_staleness",
+        "chain_throughput",
+        "many_raft_groups",
+        "overload",
+        "rpc_deadlines",
+        "sloppy_quorums",
+        "stale_load",
+        "wan_tail_elections",
         "consensus_by_region",
         "failover_modes",
         "gossip_thousand",
@@ -28,21 +38,38 @@ LONG = {
     *("keys_moved", "leader_bottleneck", "partial_partition", "policies_by_load", "retry_storm"),
     *("snapshot_transfer", "split_brain"),
 }
-"""Stories that take more than a second or two even when shortened: `make nightly` tells them."""
+"""Stories that take more than a second or two even when shortened: `make nightly` tells them; they begin every day."""
 
 COARSE = 80.0
 """Dots an inch of the pictures of the tests: all that the stories draw, for a third of the time."""
 
 
-def tell(path: Path, folder: Path, *, short: bool) -> str:
-    """Tell a story; ``short``: with the fields and constants that the script itself gives for a quick look."""
+def opened(path: Path, *, short: bool) -> tuple[Callable[..., str], Scenario]:
+    """A story and its scenario; ``short``: with the fields and constants that it gives itself for a quick look."""
     script = runpy.run_path(str(path))
     changes = script.get("SHORT", {}) if short else {}
     constants = {name: value for name, value in changes.items() if name.isupper()}
     assert constants.keys() <= script.keys(), "each is a constant of the script"
     script["tell"].__globals__.update(constants)
     fields = {name: value for name, value in changes.items() if name not in constants}
-    return script["tell"](dataclasses.replace(script["scenario"], **fields), 1, folder)  # type: ignore[no-any-return]
+    return script["tell"], dataclasses.replace(script["scenario"], **fields)
+
+
+def tell(path: Path, folder: Path, *, short: bool) -> str:
+    """Tell a story."""
+    told, scenario = opened(path, short=short)
+    return told(scenario, 1, folder)
+
+
+@pytest.mark.parametrize("path", [path for path in SCENARIOS if path.stem in LONG], ids=lambda p: p.stem)
+def test_a_long_story_begins(path: Path) -> None:
+    """What every day is asked of those that are told at night only: something happens, as it would when told whole."""
+    for short in (True, False):
+        _, scenario = opened(path, short=short)
+        simulation = scenario.start(seed=1)
+        for _ in range(500):
+            simulation.step()
+        assert simulation.now > 0.0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.budget import holds_for_each
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "sim").rglob("*.py"))
 
@@ -340,13 +342,14 @@ def test_node_and_system_need_the_standard_library_only() -> None:
     assert not offences(beyond_standard_library, [path for path in FILES if part_of(path) in ALONE])
 
 
-@pytest.mark.parametrize("path", PUBLIC, ids=dotted)
-def test_a_public_module_says_what_it_is_and_what_it_offers(path: Path) -> None:
-    tree = parse(path)
-    assert ast.get_docstring(tree), "no docstring"
-    module = importlib.import_module(dotted(path))
-    assert sorted(set(module.__all__)) == sorted(module.__all__)
-    assert not [name for name in module.__all__ if not hasattr(module, name)]
+def test_a_public_module_says_what_it_is_and_what_it_offers() -> None:
+    def check(path: Path) -> None:
+        assert ast.get_docstring(parse(path)), "no docstring"
+        module = importlib.import_module(dotted(path))
+        assert sorted(set(module.__all__)) == sorted(module.__all__)
+        assert not [name for name in module.__all__ if not hasattr(module, name)]
+
+    holds_for_each(PUBLIC, check, dotted)
 
 
 # The checks above are checked themselves: each sees the offence it is there for.

@@ -26,6 +26,7 @@ from sim.protocols.quorums import Majority
 from sim.protocols.replica import Replica
 from sim.settings import Bounds, Size, Value, described, hints
 from sim.workload import Arrival, ClosedLoop
+from tests.budget import holds_for_each
 
 # What an instance of a class with required fields is made of: field, or class and field -> a value.
 EXAMPLES: dict[str, Any] = {
@@ -182,9 +183,16 @@ def checked_fields(cls: type) -> list[str]:
     return [f.name for f in dataclasses.fields(cls) if f.init and f.type not in ("Any", "object")]
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__module__.rpartition(".")[2] + "." + c.__name__)
-def test_no_field_takes_what_it_cannot_hold(cls: type) -> None:
+def named(cls: type) -> str:
+    return cls.__module__.rpartition(".")[2] + "." + cls.__name__
+
+
+def test_no_field_takes_what_it_cannot_hold() -> None:
     """nan, infinities, what fits no computer, a class for an instance, bytes: with field or value in the message."""
+    holds_for_each(CLASSES, refuses_strangers, named)
+
+
+def refuses_strangers(cls: type) -> None:
     accepted: list[Any] = []
     for name in checked_fields(cls):
         for stranger in STRANGERS:
@@ -193,8 +201,11 @@ def test_no_field_takes_what_it_cannot_hold(cls: type) -> None:
             assert name in str(refused.value) or repr(stranger) in str(refused.value), (name, stranger)
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__module__.rpartition(".")[2] + "." + c.__name__)
-def test_no_text_is_taken_apart_and_no_truth_is_a_number(cls: type) -> None:
+def test_no_text_is_taken_apart_and_no_truth_is_a_number() -> None:
+    holds_for_each(CLASSES, takes_no_text_apart, named)
+
+
+def takes_no_text_apart(cls: type) -> None:
     for name in checked_fields(cls):
         annotation = str(next((f.type for f in dataclasses.fields(cls) if f.name == name), "float"))
         if (
@@ -211,8 +222,11 @@ def test_no_text_is_taken_apart_and_no_truth_is_a_number(cls: type) -> None:
 SYSTEMS = [cls for cls in CLASSES if issubclass(cls, System)]
 
 
-@pytest.mark.parametrize("cls", SYSTEMS, ids=lambda c: c.__name__)
-def test_no_system_has_more_members_than_fit(cls: type) -> None:
+def test_no_system_has_more_members_than_fit() -> None:
+    holds_for_each(SYSTEMS, refuses_a_billion, named)
+
+
+def refuses_a_billion(cls: type) -> None:
     counts = [
         f.name
         for f in dataclasses.fields(cls)
@@ -248,8 +262,11 @@ def beyond(kind: type, bounds: Bounds) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_what_lies_beyond_the_declared_bounds_is_refused_with_field_and_value(cls: type) -> None:
+def test_what_lies_beyond_the_declared_bounds_is_refused_with_field_and_value() -> None:
+    holds_for_each(CLASSES, refuses_what_lies_beyond, named)
+
+
+def refuses_what_lies_beyond(cls: type) -> None:
     given = set(inspect.signature(cls).parameters)
     for name, hint in hints(cls):
         for kind, bounds in declared_bounds(hint) if name in given else ():
@@ -319,8 +336,11 @@ def by_hand(test: ast.expr, fields: Collection[str]) -> str | None:
     return named.pop() if plain else None
 
 
-@pytest.mark.parametrize("cls", value_classes(), ids=lambda cls: cls.__name__)
-def test_bounds_are_declared_with_the_field_and_not_written_by_hand(cls: type) -> None:
+def test_bounds_are_declared_with_the_field_and_not_written_by_hand() -> None:
+    holds_for_each(value_classes(), declares_its_bounds, named)
+
+
+def declares_its_bounds(cls: type) -> None:
     fields = [f.name for f in dataclasses.fields(cls)]
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     for node in ast.walk(tree):

@@ -146,9 +146,13 @@ def test_no_interval_of_the_library_is_without_its_coverage() -> None:
     assert public == {name.split(",")[0] for name in MAKERS} | exact
 
 
+DAILY = 800
+"""Trials: the 88 % of a wrong quantile are further off than 3.5 standard errors of so many."""
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_intervals_of_five_cover_as_often_as_they_say(name: str) -> None:
-    assert_covers(name, 2_000, 5)
+    assert_covers(name, DAILY, 5)
 
 
 @pytest.mark.nightly
@@ -164,7 +168,7 @@ def test_a_wrong_quantile_would_be_found(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(module, "t_quantile", lambda p, df: t_quantile(p, 1e6))
     for name in MAKERS:
         with pytest.raises(AssertionError):
-            assert_covers(name, 2_000, 5)
+            assert_covers(name, DAILY, 5)
 
 
 def test_skewed_values_cost_coverage_and_how_much_is_known() -> None:

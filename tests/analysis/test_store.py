@@ -64,7 +64,7 @@ def test_any_value_comes_back_with_its_type(value: Any, suffix: str, tmp_path: P
 
 
 @given(st.lists(st.tuples(JSON, st.floats(allow_nan=False, allow_infinity=False)), min_size=1, max_size=8))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_whatever_json_can_say_survives_the_disk(
     tmp_path_factory: Any, rows: list[tuple[Any, float]]
 ) -> None:

@@ -182,8 +182,8 @@ def test_sweep_writes_a_row_for_each_point_and_seed(tmp_path: Path) -> None:
 def test_a_small_demo_prints_both_tables_and_writes_charts_and_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.lab.demo._RATE", 20.0)
-    monkeypatch.setattr("sim.lab.demo._SERVERS", 4)
+    monkeypatch.setattr("sim.lab.demo._RATE", 8.0)
+    monkeypatch.setattr("sim.lab.demo._SERVERS", 2)
     done = sim("demo", "--seeds", "2", "--workers", "1", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "2/2 valid" in done.stdout

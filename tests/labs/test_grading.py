@@ -120,7 +120,7 @@ def test_what_the_hand_out_asks_for_and_a_submission_lacks_is_named(
 
 def test_a_lost_point_is_told_as_a_story_and_a_row(tmp_path: Path) -> None:
     file = write(tmp_path, "minority", "from tests.labs.mistakes import Minority as Server\n")
-    graded = grade_here(file, storms=12, shrinking=0.5)
+    graded = grade_here(file, storms=6, shrinking=0.5)
     told = graded.text()
     assert "-20 at most one leader in a term" in told
     assert told.count("BROKEN") == sum(lost.seed is not None for lost in graded.lost) >= 1

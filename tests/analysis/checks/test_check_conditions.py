@@ -275,6 +275,8 @@ CODE = re.compile(
 def test_reasons_are_in_plain_words_for_every_data_model_and_consistency(name: str, odd: bool) -> None:
     invalid = 0
     for seed in range(20):
+        if seed >= 8 and invalid > 5:
+            break
         frame = frames(name, seed)
         if odd and name not in {"counter", "key-value"}:
             for at in frame.index:

@@ -95,7 +95,7 @@ def undisturbed() -> Sweep:
     return swept(None, workers=1)
 
 
-@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("times", [3, pytest.param(100, marks=pytest.mark.nightly)])
 def test_what_is_killed_and_resumed_ends_with_the_undisturbed_grid(
     tmp_path: Path, undisturbed: Sweep, times: int
 ) -> None:

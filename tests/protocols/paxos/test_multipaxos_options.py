@@ -511,7 +511,7 @@ VARIANTS = (
 )
 
 
-@storms(4, 1.5, longer=4.0)
+@storms(2, 1.5, longer=4.0)
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_each_option_is_safe_in_every_storm(variant: dict[str, Any], seeds: range, length: float) -> None:
     for seed in seeds:

@@ -155,7 +155,7 @@ SYSTEMS = [
 ]
 
 
-@storms(3, 3.0, seeds=range(200))
+@storms(2, 3.0, seeds=range(200))
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_it_keeps_its_claim_in_storms_and_goes_on_after_them(
     system: Abd, seeds: range, length: float

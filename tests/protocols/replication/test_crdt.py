@@ -124,7 +124,7 @@ def too_much(run: Run) -> int:
     return excess
 
 
-@storms(3, 1.5, longer=2.5, seeds=range(1000))
+@storms(2, 1.5, longer=2.5, seeds=range(1000))
 @pytest.mark.parametrize("sync", ["state", "delta"])
 @pytest.mark.parametrize("kind", MIXES)
 def test_replicas_agree_after_storms(kind: Any, sync: Any, seeds: range, length: float) -> None:
@@ -313,15 +313,17 @@ def test_a_mutant_is_caught(mutant: type[CrdtNode], kind: str, sync: str, invari
     pytest.fail(f"not caught by {invariant!r}; by {found}")
 
 
+SOME = range(4)
+
+
 def test_increments_that_one_actor_for_all_loses_are_counted() -> None:
     """Without invariants, which see it sooner: replicas of one name take each other's counts for their own."""
     lost = [
-        storm(broken(SharedActor, "g-counter", "state"), seed, check=False).acknowledged_lost
-        for seed in range(10)
+        storm(broken(SharedActor, "g-counter", "state"), seed, check=False).acknowledged_lost for seed in SOME
     ]
     assert any(lost), lost
     sound = [
-        storm(Crdt(kind="g-counter", sync="state"), seed, check=False).acknowledged_lost for seed in range(10)
+        storm(Crdt(kind="g-counter", sync="state"), seed, check=False).acknowledged_lost for seed in SOME
     ]
     assert not any(sound), sound
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import find, given
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from sim.protocols.causality.dots import EMPTY, join_map, join_set
@@ -162,7 +162,7 @@ def test_a_merge_with_a_changed_word_breaks_a_law(mutant: Any) -> None:
         laws = (is_lattice, order_matters_not, intervals_are_like_deltas)
         return not all(law(mutant, script) for law in laws)
 
-    assert find(steps, broken)
+    assert find(steps, broken, settings=settings(phases=[Phase.generate]))  # found is enough: not shrunk
 
 
 @given(script=steps)
