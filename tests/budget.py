@@ -6,12 +6,32 @@ times. Of a table of published figures a row or two runs always. The rest has th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from sim.lab.work import Work
+
+DAILY = 4000
+"""What `make test` may cost in all, in units of `unit`: 5 minutes on two calm cores, on which a unit is 0.15 s."""
+
+OF_A_FILE = 40
+"""What one file of tests may cost, in the same units (6 s on a calm core): `tests.cpu_time` names those that cost more,
+after each `make test`. It is told, not asserted: a busy core makes all dearer, the unit included, but not evenly."""
+
+
+def unit() -> float:
+    """CPU seconds that this machine needs now for three million additions in Python: the measure of all else here."""
+    times = []
+    for _ in range(3):
+        begin, total = time.process_time(), 0
+        for i in range(100_000):
+            total += i
+        times.append(time.process_time() - begin)
+    return 30 * min(times)
+
 
 SHORT = 50
 """So many storms of the usual length each case goes through in all; `make test` runs the first few of them."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import cpu_time
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-golden", action="store_true", help="write tests/golden/ again instead of comparing"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cpu_time.measure(config)
 
 
 def pytest_collection_finish() -> None:

@@ -111,6 +111,7 @@ LIGHT = SIMULATED | {"cli", "__init__", "__main__"}
 
 
 CLOCKS = ("datetime.now", "datetime.utcnow", "date.today", "os.urandom")
+LAST_WORDS = {"time", *(clock.rpartition(".")[2] for clock in CLOCKS)}
 
 
 def part_of(path: Path) -> str:
@@ -124,9 +125,15 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
+def walked(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """All nodes of a tree, which ten checks look through."""
+    return tuple(ast.walk(tree))
+
+
 def imported(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
     """Line and absolute dotted name of each import below ``tree``; ``from a import b`` gives ``a.b``."""
-    for node in ast.walk(tree):
+    for node in walked(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -169,7 +176,7 @@ FOLDERS = sorted(p.parent for p in PROTOCOLS.glob("*/*/__init__.py"))  # a folde
 def inner_imports(path: Path, source: ast.Module) -> list[str]:
     """Imports of the inner files of a protocol from outside its folder: what its ``__init__`` exports is for others."""
     wrong = []
-    for node in ast.walk(source):
+    for node in walked(source):
         modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for module in modules:
@@ -188,12 +195,10 @@ def hidden_inputs(path: Path, source: ast.Module) -> list[str]:
     for line, name in imported(source, package_of(path)):
         if name.split(".")[0] in banned or name == "time.time":
             wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
-    for node in ast.walk(source):
-        if isinstance(node, ast.Attribute):
+    for node in walked(source):
+        if isinstance(node, ast.Attribute) and node.attr in LAST_WORDS:
             text = ast.unparse(node)
-            if text == "time.time" or text.endswith(
-                ("datetime.now", "datetime.utcnow", "date.today", "os.urandom")
-            ):
+            if text == "time.time" or text.endswith(CLOCKS):
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} uses {text}")
     return wrong
 
@@ -219,7 +224,7 @@ def is_set_type(annotation: ast.expr | None) -> bool:
 def set_attributes(source: ast.Module) -> set[str]:
     """The attributes that some class of a module holds sets in: annotated so, or given one (``self.x = set()``)."""
     found = set()
-    for cls in (node for node in ast.walk(source) if isinstance(node, ast.ClassDef)):
+    for cls in (node for node in walked(source) if isinstance(node, ast.ClassDef)):
         for node in ast.walk(cls):
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             is_one = (isinstance(node, ast.Assign | ast.AnnAssign) and node.value and is_set(node.value)) or (
@@ -243,9 +248,9 @@ def is_set_of(node: ast.expr, attributes: set[str]) -> bool:
 
 def orderless(source: ast.Module) -> set[int]:
     """The generators whose order does not show: the argument of `sorted`, `any` and the like; and what makes a set."""
-    calls = [n for n in ast.walk(source) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    calls = [n for n in walked(source) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     inside = [a for call in calls if call.func.id in ORDERLESS for a in call.args]
-    made = [n for n in ast.walk(source) if isinstance(n, ast.SetComp)]
+    made = [n for n in walked(source) if isinstance(n, ast.SetComp)]
     return {id(generator) for n in [*inside, *made] for generator in getattr(n, "generators", ())}
 
 
@@ -255,11 +260,11 @@ def unstable_orders(path: Path, source: ast.Module) -> list[str]:
     attributes, shown_nowhere = set_attributes(source), orderless(source)
     in_hash_method = {
         id(inner)
-        for node in ast.walk(source)
+        for node in walked(source)
         if isinstance(node, ast.FunctionDef) and node.name == "__hash__"
         for inner in ast.walk(node)
     }
-    for node in ast.walk(source):
+    for node in walked(source):
         loop = node.iter if isinstance(node, ast.For | ast.comprehension) else None
         if (
             isinstance(node, ast.Call)

@@ -13,6 +13,7 @@ from sim.lab import draw_storm, run_storm
 from sim.system import Invariant
 from sim.written import from_dict, to_dict
 from sim.zoo import BUGS, Bug, Mutated
+from tests.budget import likely_first
 from tests.command import sim
 
 # The catalogue of known bugs from which the zoo was made.
@@ -95,7 +96,7 @@ def test_a_bound_is_seen_to_break_and_holds_without_the_mistake(name: str) -> No
     """Those whose invariants were written for the zoo; the other invariants have their mutants beside the protocols."""
     broken = next(
         run.violation
-        for seed in range(20)
+        for seed in likely_first(range(20), *{"LB1": (9,), "RF23": (5,)}.get(name, ()))
         if (run := run_storm(draw_storm(BUGS[name].system, seed), seed)).violation
     )
     assert broken is not None
