@@ -275,7 +275,7 @@ def make_differences_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def storm(system: System, seed: int, apart: float) -> Run:
     """A storm in which wall clocks are wrong by multiples of ``apart`` seconds."""
-    made = draw_storm(system, seed, length=1.0)
+    made = draw_storm(system, seed, length=1.5)
     machines: Any = made.machines
     clocks = [
         Clock(apart * (-1) ** i * i, machine.clock.drift) for i, machine in enumerate(machines.values())

@@ -299,7 +299,7 @@ def weather(system: RpcStore, seed: int, storm: float = 2.0) -> Any:
     return run_storm(draw_storm(system, seed, length=storm), seed, bound=5.0)
 
 
-@storms(6, 2.0, longer=4.0, seeds=range(1000), batch=250)
+@storms(12, 2.0, longer=4.0, seeds=range(1000), batch=250)
 def test_at_most_once_calls_make_one_server_a_linearizable_store(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(RpcStore(timeout=0.1), seed, length, bound=5.0)

@@ -259,7 +259,7 @@ def weathered(seed: int, storm: float) -> None:
     survive(STYLES[seed % len(STYLES)], seed, storm, bound=BOUND)
 
 
-@storms(3, 2.0, seeds=range(1000))
+@storms(6, 2.0, seeds=range(1000))
 def test_all_members_have_all_updates_after_storms(seeds: range, length: float) -> None:
     for seed in seeds:
         weathered(seed, length)

@@ -188,7 +188,7 @@ def weathered(seed: int, storm: float) -> None:
     survive(system, seed, storm, faults=pauses, bound=3.0)
 
 
-@storms(6, 2.0, seeds=range(1000))
+@storms(12, 2.0, seeds=range(1000))
 def test_storms_break_no_invariant_and_all_are_trusted_after_them(seeds: range, length: float) -> None:
     for seed in seeds:
         weathered(seed, length)

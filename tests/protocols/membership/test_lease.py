@@ -139,7 +139,7 @@ def weathered(seed: int, storm: float) -> None:
     survive(system, seed, scenario=one, bound=20.0)
 
 
-@storms(3, 2.0, seeds=range(1000))
+@storms(6, 2.0, seeds=range(1000))
 def test_leases_are_safe_in_storms_with_clocks_that_drift(seeds: range, length: float) -> None:
     for seed in seeds:
         weathered(seed, length)

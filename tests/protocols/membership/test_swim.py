@@ -312,7 +312,7 @@ def weathered(seed: int, storm: float) -> None:
     survive(system, seed, storm, faults=pauses, bound=BOUND)
 
 
-@storms(3, 4.0, longer=12.0, seeds=range(1000))
+@storms(6, 4.0, longer=12.0, seeds=range(1000))
 def test_lists_agree_and_all_are_alive_after_storms(seeds: range, length: float) -> None:
     for seed in seeds:
         weathered(seed, length)

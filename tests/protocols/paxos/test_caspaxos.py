@@ -311,7 +311,7 @@ def test_an_answer_that_overtakes_the_disk_is_caught(stage: Staging, mutant: Any
 # Storms, settings
 
 
-@storms(3, 5.0)
+@storms(4, 5.0)
 def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(CasPaxos(nodes=3 + 2 * (seed % 2)), seed, length)

@@ -266,7 +266,7 @@ def mencius(seed: int) -> Mencius:
     return Mencius(nodes=3 + 2 * (seed % 2), revoke_ahead=2 if seed % 3 == 2 else 50)
 
 
-@storms(4, 2.0)
+@storms(6, 2.0)
 def test_mencius_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(mencius(seed), seed, length)

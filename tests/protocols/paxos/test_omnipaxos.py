@@ -245,7 +245,7 @@ def test_a_follower_redirects_to_the_leader(stage: Staging) -> None:
 # Storms, settings, trace
 
 
-@storms(3, 6.0)
+@storms(4, 6.0)
 def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(OmniPaxos(nodes=3 + 2 * (seed % 2)), seed, length)

@@ -28,13 +28,13 @@ def multi_paxos(seed: int) -> MultiPaxos:
     return MultiPaxos(nodes=3 + 2 * (seed % 2))
 
 
-@storms(8, 0.6, longer=1.0)  # the one decree falls early
+@storms(12, 0.6, longer=1.0)  # the one decree falls early
 def test_paxos_is_safe_in_every_storm_and_decides_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(paxos(seed), seed, length)
 
 
-@storms(4, 2.0)
+@storms(6, 2.0)
 def test_multi_paxos_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(multi_paxos(seed), seed, length)

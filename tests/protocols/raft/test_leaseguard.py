@@ -250,7 +250,7 @@ def in_storms(seed: int) -> Raft:
     )
 
 
-@storms(3, 4.0, seeds=range(50, 350))
+@storms(4, 4.0, seeds=range(50, 350))
 def test_it_is_safe_in_storms_and_goes_on_after_them(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(in_storms(seed), seed, length)

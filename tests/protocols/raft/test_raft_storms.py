@@ -11,7 +11,7 @@ def group(seed: int) -> BasicRaft:
     return BasicRaft(nodes=3 + 2 * (seed % 2))
 
 
-@storms(4, 3.0, seeds=range(50, 1050))
+@storms(6, 3.0, seeds=range(50, 1050))
 def test_it_is_safe_in_storms_and_goes_on_after_them(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(group(seed), seed, length, bound=10.0)

@@ -107,7 +107,7 @@ def test_view_changes_that_follow_each_other_wait_twice_as_long_until_a_primary_
 # Storms
 
 
-@storms(3, 6.0)
+@storms(5, 6.0)
 def test_it_is_safe_in_every_storm_and_goes_on_after_it(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(ViewstampedReplication(nodes=3 + 2 * (seed % 2)), seed, length)
