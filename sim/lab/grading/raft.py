@@ -87,9 +87,9 @@ def server_of(module: ModuleType) -> type[Node]:
 
 
 def quiet_answers(server: type[Node]) -> int:
-    """How many operations are answered in five seconds in which nothing fails."""
+    """How many operations are answered in five seconds in which nothing fails. What breaks is left to the storms."""
     load = ClosedLoop(clients=2, think=0.05)
-    run = Scenario(system=system(server), workload=load, duration=5.0, check="free").run(1)
+    run = Scenario(system=system(server), workload=load, duration=5.0, check=False).run(1)
     return int((run.operations["status"] == "ok").sum())
 
 
