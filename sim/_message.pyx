@@ -9,7 +9,8 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 
 cdef extern from "Python.h":
-    PyObject* PyDict_GetItemWithError(object mapping, PyObject* key) except? NULL
+    PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
+    object PyWeakref_NewRef(PyObject* value, PyObject* callback)
     Py_ssize_t PyVectorcall_NARGS(size_t flags)
 
 cdef extern from *:
@@ -64,6 +65,8 @@ cdef extern from *:
     Py_ssize_t offset_of "quorumlab_offset" (object descriptor)
     void set_field "quorumlab_set_field" (PyObject* value, Py_ssize_t offset, PyObject* field)
 
+from weakref import finalize, ref
+
 from sim.sizes import WORD, size_by_class
 
 __all__ = ["SOURCES", "quicken", "size_of"]
@@ -82,7 +85,7 @@ cdef enum:
     MOST_FIELDS = 32
 
 cdef long long BYTES_OF_NUMBER = WORD
-cdef dict recipes = {}  # message class -> its recipe
+cdef dict recipes = {}  # weak reference to a message class -> its recipe
 cdef dict sizes = {}  # other class -> the size of each of its objects, or the function that computes it
 
 
@@ -113,12 +116,13 @@ def quicken(kind, tuple fields, dict defaults):
     recipe.defaults = tuple([defaults[field] for field in fields if field in defaults])
     recipe.required = recipe.count - len(recipe.defaults)
     recipe.has_post = hasattr(kind, "__post_init__")
-    recipes[kind] = recipe
+    recipes[ref(kind)] = recipe
+    finalize(kind, recipes.pop, ref(kind))
     set_vectorcall(kind, <void*>construct)
 
 
 cdef PyObject* construct(PyObject* kind, PyObject** args, size_t flags, PyObject* names) except NULL:
-    cdef Recipe recipe = <Recipe>PyDict_GetItemWithError(recipes, kind)
+    cdef Recipe recipe = <Recipe>PyDict_GetItemWithError(recipes, PyWeakref_NewRef(kind, NULL))
     cdef Py_ssize_t i, given = PyVectorcall_NARGS(flags)
     cdef PyObject* values[MOST_FIELDS]
     cdef PyObject* made

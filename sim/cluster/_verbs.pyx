@@ -12,24 +12,47 @@ from sim.network._plain_link cimport PlainLink
 cdef extern from "Python.h":
     PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
 
+from sim.cluster import verbs as arguments
 from sim.hosting import callback
 from sim.node import Verbs
 
 __all__ = ["plain_steps", "quick_verbs"]
 
 
+cdef extern from "Python.h":
+    struct PyMethodDef:
+        const char* ml_name
+        void* ml_meth
+        int ml_flags
+        const char* ml_doc
+    int METH_FASTCALL
+    int METH_KEYWORDS
+    object PyCFunction_New(PyMethodDef* definition, object owner)
+    object PyObject_Vectorcall(object function, PyObject** given, size_t count, PyObject* names)
+
+
+# Calls with what is needed, by position, are quick. For others Python orders, or refuses, what is given.
+
 cdef class Sending:
     """`Verbs.send` for an instant disk."""
 
     cdef object _routes  # of a class derived from dict: looking up a route that is not there makes it
 
-    def send(self, dst, msg, hold=True):
+    cdef int send(self, object dst, object msg) except -1:
         cdef PyObject* known = PyDict_GetItemWithError(self._routes, dst)
         route = self._routes[dst] if known == NULL else <object>known
         if type(route) is PlainLink:
-            (<PlainLink>route).send(msg)
-        else:
-            route(msg)
+            return (<PlainLink>route).send(msg)
+        route(msg)
+        return 0
+
+
+cdef object call_send(Sending self, PyObject** given, Py_ssize_t count, PyObject* names):
+    if names == NULL and 2 <= count <= 3:
+        self.send(<object>given[0], <object>given[1])
+    else:
+        dst, msg = PyObject_Vectorcall(arguments.send, given, count, names)
+        self.send(dst, msg)
 
 
 cdef class SettingTimers:
@@ -42,12 +65,21 @@ cdef class SettingTimers:
     cdef object _host
     cdef object _owner
 
-    def set_timer(self, name, delay, key=None):
+    cdef int set_timer(self, object name, object delay, object key) except -1:
         timer = self._known.get((self._address, name, key))
         if timer is None or not is_wait(delay):
             self._host.set_timer(self._owner, name, delay, key)
         else:
             (<Timer>timer).arm(self._env.after(delay / self._clocks.rate))
+        return 0
+
+
+cdef object call_set_timer(SettingTimers self, PyObject** given, Py_ssize_t count, PyObject* names):
+    if names == NULL and 2 <= count <= 3:
+        self.set_timer(<object>given[0], <object>given[1], <object>given[2] if count == 3 else None)
+    else:
+        name, delay, key = PyObject_Vectorcall(arguments.set_timer, given, count, names)
+        self.set_timer(name, delay, key)
 
 
 cdef class Working:
@@ -61,17 +93,33 @@ cdef class Working:
     cdef object _owner
     cdef dict _handlers
 
-    def work(self, name, seconds, key=None, priority=0):
+    cdef int work(self, object name, object seconds, object key, object priority) except -1:
         cdef Job job
         handler = self._handlers.get(name)
         if handler is None or not is_wait(seconds):
             self._host.work(self._owner, name, seconds, key, priority)
             self._handlers[name] = callback(self._owner, f"on_{name}_done")
-            return
+            return 0
         job_key = (self._address, name, key)
         job = new_job(seconds, self._done, (job_key, handler, key), priority)
         self._jobs[job_key] = job
-        submit_to(self._cpu, job)
+        return submit_to(self._cpu, job)
+
+
+cdef object call_work(Working self, PyObject** given, Py_ssize_t count, PyObject* names):
+    if names == NULL and 2 <= count <= 3:
+        self.work(<object>given[0], <object>given[1], <object>given[2] if count == 3 else None, 0)
+    else:
+        name, seconds, key, priority = PyObject_Vectorcall(arguments.work, given, count, names)
+        self.work(name, seconds, key, priority)
+
+
+cdef int FLAGS = METH_FASTCALL | METH_KEYWORDS
+cdef PyMethodDef[3] VERBS = [
+    [b"send", <void*>call_send, FLAGS, NULL],
+    [b"set_timer", <void*>call_set_timer, FLAGS, NULL],
+    [b"work", <void*>call_work, FLAGS, NULL],
+]
 
 
 def quick_verbs(host, owner):
@@ -83,11 +131,11 @@ def quick_verbs(host, owner):
     working._jobs, working._cpu, working._done = host.jobs, host.cpu, host.work_done
     working._address, working._host, working._owner = id(owner), host, owner
     working._handlers = {}
-    verbs = {"set_timer": timers.set_timer, "work": working.work}
+    verbs = {"set_timer": PyCFunction_New(&VERBS[1], timers), "work": PyCFunction_New(&VERBS[2], working)}
     if host.disk.instant:
         sending = Sending()
         sending._routes = host.routes
-        verbs["send"] = sending.send
+        verbs["send"] = PyCFunction_New(&VERBS[0], sending)
     return {name: verb for name, verb in verbs.items() if getattr(type(owner), name) is getattr(Verbs, name)}
 
 

@@ -29,6 +29,8 @@ def quick_verbs(host: NodeHost, owner: Handlers) -> dict[str, Verb]:
     verbs = {"set_timer": _set_timer(host, owner), "work": _work(host, owner)}
     if host.disk.instant:
         verbs["send"] = _send(host)
+    for name, verb in verbs.items():
+        verb.__qualname__ = f"Verbs.{name}"  # what a user reads who calls it wrongly
     return {name: verb for name, verb in verbs.items() if getattr(type(owner), name) is getattr(Verbs, name)}
 
 
@@ -104,3 +106,26 @@ def plain_steps(host: NodeHost) -> tuple[Callable[..., None], Callable[..., None
         step(function, ())
 
     return step, run
+
+
+# The arguments of the verbs, for the compiled build: Python puts keywords into their places, and refuses wrong calls in
+# the same words.
+
+
+def send(dst: str, msg: Any, hold: bool = True) -> tuple[Any, ...]:
+    """Those of `Verbs.send`, in order."""
+    return dst, msg
+
+
+def set_timer(name: str, delay: float, key: Any = None) -> tuple[Any, ...]:
+    """Those of `Verbs.set_timer`, in order."""
+    return name, delay, key
+
+
+def work(name: str, seconds: float, key: Any = None, priority: int = 0) -> tuple[Any, ...]:
+    """Those of `Verbs.work`, in order."""
+    return name, seconds, key, priority
+
+
+for _verb in (send, set_timer, work):
+    _verb.__qualname__ = f"Verbs.{_verb.__name__}"

@@ -153,28 +153,31 @@ MISTAKES: dict[str, Callable[[Any], Any]] = {
     "a size that is no number": lambda node: node.send("n1", Wordy()),
     "a field that is not there": _forget_a_field,
     "sizes": _sizes,
-    "wrong call: send without a message": lambda node: node.send("n1"),
-    "wrong call: send with too many": lambda node: node.send("n1", Ping(1), True, 4),
-    "wrong call: send with an unknown keyword": lambda node: node.send("n1", Ping(1), keep=True),
-    "wrong call: send twice the same": lambda node: node.send("n1", Ping(1), msg=Ping(2)),
-    "wrong call: send nothing": lambda node: node.send(),
+    "call: send without a message": lambda node: node.send("n1"),
+    "call: send with too many": lambda node: node.send("n1", Ping(1), True, 4),
+    "call: send with an unknown keyword": lambda node: node.send("n1", Ping(1), keep=True),
+    "call: send twice the same": lambda node: node.send("n1", Ping(1), msg=Ping(2)),
+    "call: send nothing": lambda node: node.send(),
+    "call: send by name": lambda node: node.send(msg=Ping(1), dst="n1"),
+    "call: timer by name": lambda node: node.set_timer(delay=0.001, name="alarm"),
+    "call: work by name": lambda node: node.work("job", seconds=0.001, priority=1),
     "negative delay": lambda node: node.set_timer("alarm", -1.0),
     "infinite delay": lambda node: node.set_timer("alarm", inf),
     "no delay": lambda node: node.set_timer("alarm", nan),
     "a delay in words": lambda node: node.set_timer("alarm", "soon"),
     "unknown timer": lambda node: node.set_timer("nothing", 1.0),
     "timer with an unhashable key": lambda node: node.set_timer("alarm", 1.0, []),
-    "wrong call: timer without a delay": lambda node: node.set_timer("alarm"),
-    "wrong call: timer with too many": lambda node: node.set_timer("alarm", 1.0, 2, 3),
-    "wrong call: timer with an unknown keyword": lambda node: node.set_timer("alarm", seconds=1.0),
+    "call: timer without a delay": lambda node: node.set_timer("alarm"),
+    "call: timer with too many": lambda node: node.set_timer("alarm", 1.0, 2, 3),
+    "call: timer with an unknown keyword": lambda node: node.set_timer("alarm", seconds=1.0),
     "negative work": lambda node: node.work("job", -1.0),
     "infinite work": lambda node: node.work("job", inf),
     "work in words": lambda node: node.work("job", "long"),
     "unknown work": lambda node: node.work("nothing", 1.0),
     "work with an unhashable key": lambda node: node.work("job", 1.0, []),
-    "wrong call: work without seconds": lambda node: node.work("job"),
-    "wrong call: work with too many": lambda node: node.work("job", 1.0, 2, 3, 4),
-    "wrong call: work with an unknown keyword": lambda node: node.work("job", time=1.0),
+    "call: work without seconds": lambda node: node.work("job"),
+    "call: work with too many": lambda node: node.work("job", 1.0, 2, 3, 4),
+    "call: work with an unknown keyword": lambda node: node.work("job", time=1.0),
     "a result": lambda node: 5,
 }
 PLACES = ("message", "timer", "work", "story", "start")
@@ -188,11 +191,13 @@ HOSTS: dict[str, tuple[Machine, bool]] = {
 def tell_mistakes() -> Iterator[Told]:
     """Each mistake of a node in each place, and the mistakes with an environment."""
     for name, mistake in MISTAKES.items():
-        call = name.startswith("wrong call")
         for host, (machine, checking) in HOSTS.items():
             for place in PLACES if host == "bare" else PLACES[:1]:
                 play = partial(_play, mistake, place, machine, checking)
-                yield {"name": f"{name}, {place}, {host}", **_raised(play, call)}
+                yield {
+                    "name": f"{name}, {place}, {host}",
+                    **_raised(play, wrong_verb=name.startswith("call: ")),
+                }
     for made in USES:
         yield {"name": made.__name__.strip("_"), **_raised(made, made.__name__.startswith("_wrong_call"))}
 
@@ -211,11 +216,12 @@ def _play(mistake: Callable[[Any], Any], place: str, machine: Machine, checking:
     )
 
 
-def _raised(use: Callable[[], Any], wrong_call: bool) -> Told:
+def _raised(use: Callable[[], Any], wrong_call: bool = False, *, wrong_verb: bool = False) -> Told:
     """What a function raises: type, message, notes, causes, and where the traceback ends.
 
-    Of a ``wrong_call`` (too many arguments, too few, an unknown name) of a verb or of an environment, the type and the
-    line: Python and Cython have words of their own for it.
+    Of a ``wrong_call`` (too many arguments, too few) of an environment, the type and the line: Python and Cython have
+    words of their own for it. Of a ``wrong_verb`` not whether a line of the engine follows: only
+    a compiled verb has one.
     """
     try:
         return {"returned": repr(use())}
@@ -233,7 +239,7 @@ def _raised(use: Callable[[], Any], wrong_call: bool) -> Told:
         return {
             "raised": [[type(one).__name__, _text(one), *getattr(one, "__notes__", ())] for one in chain],
             "ends": f"{ours[-1].lineno} {ours[-1].line}",
-            "in the engine": frames[-1].filename != __file__,
+            "in the engine": frames[-1].filename != __file__ and not wrong_verb,
         }
 
 

@@ -113,6 +113,25 @@ print(sys.getrefcount(text) - before)
 """
 
 
+DEFINED_AGAIN = """
+import gc, weakref
+from sim.message import message
+
+def define():
+    @message
+    class Mine:
+        number: int
+        text: str = "x"
+    assert (Mine(1).text, Mine(1, "y").text, Mine(number=2).number) == ("x", "y", 2)
+    return weakref.ref(Mine)
+
+seen = [define() for _ in range(20)]
+gc.collect()
+print(sum(one() is not None for one in seen))
+"""
+"""A notebook runs the cell that defines a class again and again: the newest one is kept, to be found by its name."""
+
+
 @examples(40, 200)
 def test_simulations_that_are_left_in_the_middle_take_no_memory(examples: int) -> None:
     grown, alive = map(int, child("compiled", ["-c", SIMULATIONS, str(examples)])[-1].split())
@@ -128,3 +147,7 @@ def test_messages_are_freed_when_they_were_delivered() -> None:
 
 def test_objects_that_are_made_or_refused_keep_no_reference_to_their_fields() -> None:
     assert child("compiled", ["-c", REFUSED]) == ["0"]
+
+
+def test_a_message_class_that_was_defined_again_is_freed() -> None:
+    assert child("compiled", ["-c", DEFINED_AGAIN]) == ["1"]
