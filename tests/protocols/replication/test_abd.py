@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from sim import Scenario
+from sim.faults import Crash
 from sim.lab import draw_storm, run_storm
 from sim.message import replace as message_replace
 from sim.network import Exponential, constant, lan
 from sim.protocols import Abd
 from sim.protocols.client import Client
+from sim.protocols.quorum_plans import QuorumPlan, QuorumPlanner, meeting
 from sim.protocols.quorums import Columns, Rows, Weighted
-from sim.protocols.replication.abd import AbdClient, AbdServer
+from sim.protocols.replication.abd import AbdClient, AbdServer, OnePhaseClient
 from sim.system import Member, SafetyViolation
 from sim.testing import survive
 from sim.workload import ClosedLoop, UniformKeys
@@ -82,18 +84,80 @@ def test_timestamps_are_reported_and_order_what_one_client_did() -> None:
         assert [number for number, _ in writes] == list(range(1, len(writes) + 1))
 
 
+ROWS_AND_COLUMNS = QuorumPlanner(members=tuple(f"n{i}" for i in range(6)), reads=Rows(2, 3)).best(0.5)
+PLANNED = Abd(
+    nodes=6, reads=Rows(2, 3), writes=meeting(Rows(2, 3), Abd(nodes=6).names), plan=ROWS_AND_COLUMNS
+)
+
+
+@pytest.mark.parametrize("reads", [0.0, 0.5, 1.0])
+def test_with_one_phase_a_write_costs_2_delays_and_2n_messages_and_so_does_any_read(reads: float) -> None:
+    run = costs(reads, Abd(nodes=5, one_phase=True))
+    assert run.operations["latency"].to_numpy() == pytest.approx(2 * DELTA)
+    assert len(run.messages) == 20 * 2 * 5
+    assert run.check("regular").ok
+
+
+@pytest.mark.parametrize(("reads", "asked"), [(1.0, 3), (0.0, 2)])
+def test_with_a_plan_an_operation_costs_two_messages_for_each_member_of_its_quorum(
+    reads: float, asked: int
+) -> None:
+    run = costs(reads, dataclasses.replace(PLANNED, one_phase=True))
+    assert len(run.messages) == 20 * 2 * asked
+    servers = {name for name in run.messages["dst"] if name.startswith("n")}
+    assert len(servers) == 6, "not always the same quorum"
+    if not reads:  # a write asks a row, and then one member of each
+        assert len(costs(reads, PLANNED).messages) == 20 * (2 * 3 + 2 * 2)
+
+
+def test_when_a_planned_quorum_does_not_answer_all_servers_are_asked() -> None:
+    scenario = Scenario(
+        system=dataclasses.replace(PLANNED, one_phase=True),
+        network=constant(DELTA),
+        workload=ClosedLoop(clients=2, reads=0.5, keys=UniformKeys(2)),
+        faults=[Crash("n0", at=0.0)],
+        duration=20.0,
+    )
+    run = scenario.run(1)
+    retried = run.operations[run.operations["attempts"] > 1]
+    assert len(retried) > 5
+    assert (retried["status"] == "ok").mean() > 0.9
+    assert run.check().ok
+    stuck = dataclasses.replace(
+        scenario,
+        system=Broken(client=AsksNoOther, **{f.name: getattr(scenario.system, f.name) for f in FIELDS}),
+    ).run(1)
+    assert len(stuck.operations) < len(run.operations) / 10
+
+
+@pytest.mark.parametrize(
+    ("reads", "complaint"),
+    [
+        (((("n0", "n1"), 1.0),), "the plan's n0, n1 is no quorum of reads"),
+        (((("n0", "n1", "x"), 1.0),), "'x', which is not a member"),
+        (((("n0", "n1", "n2"), 0.5),), "a sum of 1, not 0.5"),
+    ],
+)
+def test_a_plan_of_other_quorums_is_refused(reads: Any, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Abd(nodes=5, plan=QuorumPlan(reads, ((("n0", "n1", "n2"), 1.0),)))
+
+
 SYSTEMS = [
     Abd(nodes=3),
     Abd(nodes=5),
     Abd(nodes=5, reads=2, writes=4),
     Abd(nodes=4, reads=Weighted((2, 1, 1, 1)), writes=Weighted((2, 1, 1, 1))),
     Abd(nodes=6, reads=Rows(2, 3), writes=Columns(2, 3)),
+    PLANNED,
+    Abd(nodes=3, one_phase=True),
+    dataclasses.replace(PLANNED, one_phase=True),
 ]
 
 
 @storms(3, 3.0, seeds=range(200))
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
-def test_it_is_linearizable_in_storms_and_goes_on_after_them(
+def test_it_keeps_its_claim_in_storms_and_goes_on_after_them(
     system: Abd, seeds: range, length: float
 ) -> None:
     for seed in seeds:
@@ -140,6 +204,29 @@ class AnonymousWriter(AbdClient):
         super().ask(command, current)
 
 
+class CountsForItself(OnePhaseClient):
+    """Writes in one phase under a number that says nothing of other writers."""
+
+    def begin(self, command: Any) -> Any:
+        current = super().begin(command)
+        if current.stored is not None:
+            current.stored = message_replace(current.stored, timestamp=(command.sequence, command.session))
+        return current
+
+
+class AsksNoOther(OnePhaseClient):
+    """Asks the drawn quorum again, and no other server."""
+
+    def attempt(self, pending: Any) -> None:
+        current = self.rounds.get(pending.command.session)
+        drawn = None if current is None else current.asked
+        servers = self.servers
+        if pending.outcome.attempts and drawn is not None:
+            self.servers = drawn
+        super().attempt(pending)
+        self.servers = servers
+
+
 class Forgetful(AbdServer):
     """Keeps its registers in memory."""
 
@@ -167,6 +254,21 @@ class Broken(Abd):
 
     def members(self) -> tuple[Member, ...]:
         return tuple(Member(name, self.server) for name in self.names)
+
+
+FIELDS = [field for field in dataclasses.fields(Abd) if field.init]
+
+
+def test_one_phase_writes_under_other_numbers_than_those_of_clocks_are_not_regular() -> None:
+    scenario = Scenario(
+        system=Broken(client=CountsForItself, one_phase=True),
+        network=lan(Exponential(0.02)),
+        workload=ClosedLoop(clients=4, keys=UniformKeys(1), reads=0.5),
+        duration=3.0,
+    )
+    assert scenario.run(1).check("regular").status == "invalid"
+    right = dataclasses.replace(scenario, system=Abd(nodes=3, one_phase=True)).run(1)
+    assert right.check("regular").ok
 
 
 def test_without_write_back_reads_are_regular_but_not_linearizable() -> None:
