@@ -473,6 +473,10 @@ class System(Value):
         """
         raise LookupError(f"{type(self).__name__} has no {role}")
 
+    def next_leader(self, nodes: Mapping[str, Node]) -> str | None:
+        """The member that leads next, where that is fixed: leadership goes round. None: any member may."""
+        return None
+
     def invariants(self) -> Iterable[Invariant]:
         """New invariants for one run; when checking is on, the simulator calls them after every event."""
         return ()

@@ -53,6 +53,9 @@ class World(Protocol):
     def find(self, target: str) -> tuple[str, ...]:
         """The members that a name, a machine, a region or a role means at this moment; empty for a vacant role."""
 
+    def next_leader(self) -> str | None:
+        """The member that leads next, where the system fixes that; see `sim.System.next_leader`."""
+
     def reached(self, trigger: Trigger) -> Event:
         """The event of a trigger, whose value is the name of the node at which it was reached.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 from sim.faults.fault import Fault, Play, World, begin
@@ -30,6 +31,9 @@ class Succession(Fault):
     majority, is drawn; often it is the candidate of the turn before the last one, or one of those that elected the last
     leader. Clients reach all members.
 
+    Where leadership goes round (`sim.System.next_leader`), the candidate is the one whose turn it is, and those that
+    elect it reach each other, too: they may have to agree that the last leader is gone, and can elect no other.
+
     Parameters
     ----------
     turns:
@@ -54,8 +58,9 @@ class Succession(Fault):
             names = world.replicas
             if len(names) < 3 or world.faults_ended:
                 return
-            turns.append(_drawn(names, turns, stream))
-            pairs = broken(names, _whole(names, turns[-1], turns[-2]))
+            fixed = world.next_leader()
+            turns.append(_drawn(names, turns, stream, fixed))
+            pairs = broken(names, _whole(names, turns[-1], turns[-2], star=fixed is None))
             label = f"Succession {','.join(turns[-1])}"
             linger = stream.exponential(self.linger) if self.linger else 0.0
             world.cut(pairs, label)
@@ -75,23 +80,29 @@ class Succession(Fault):
         yield world.env.timeout(delay_until(world.env.now, start + (after + linger)))
 
 
-def _drawn(names: Sequence[str], turns: Sequence[tuple[str, ...]], stream: Stream) -> tuple[str, ...]:
-    """The next candidate, and those that elect it: rather without the leader of the last turn."""
+def _drawn(
+    names: Sequence[str], turns: Sequence[tuple[str, ...]], stream: Stream, fixed: str | None
+) -> tuple[str, ...]:
+    """The next candidate (``fixed``, if there is one), and those that elect it: rather without the last leader."""
     order = stream.sample(names, len(names))
     leader, *electors = turns[-1]
     first = stream.choice((electors or order, turns[-2][:1] if len(turns) > 1 else order, order))
     candidate = next((name for name in first if name != leader and name in names), order[0])
+    if fixed is not None and fixed != leader:
+        candidate = fixed
     others = [name for name in order if name != candidate]
     if stream.chance(0.8):
         others.sort(key=lambda name: name == leader)
     return (candidate, *others[: len(names) // 2])
 
 
-def _whole(names: Sequence[str], turn: tuple[str, ...], before: tuple[str, ...]) -> Links:
-    """The links that stay whole in a turn: those of its candidate, and those of the last leader with the rest."""
-    candidate, *electors = turn
+def _whole(names: Sequence[str], turn: tuple[str, ...], before: tuple[str, ...], *, star: bool) -> Links:
+    """The links that stay whole in a turn: those of its candidate, and those of the last leader with the rest.
+
+    ``star``: its electors do not reach each other.
+    """
     leader = before[0]
-    links = {frozenset((candidate, name)) for name in electors}
+    links = {frozenset(pair) for pair in combinations(turn, 2) if not star or turn[0] in pair}
     if leader not in turn:
         links |= {frozenset((leader, name)) for name in names if name not in (*turn, leader)}
     return links

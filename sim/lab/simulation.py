@@ -421,6 +421,10 @@ class Simulation(Session):
         place = self.scenario.network.resolve(target)
         return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
 
+    def next_leader(self) -> str | None:
+        """The member that leads next, where the system fixes that."""
+        return self.system.next_leader(self.members)
+
     def crash(self, name: str, *, power: bool = False, for_good: bool = False) -> None:
         """Crash a member or a client. ``power``: its machine loses power, so that only synced writes survive.
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sim import Scenario
+from sim import Scenario, System
 from sim.faults import Succession
 from sim.network import constant
-from sim.protocols import Raft
+from sim.protocols import MultiPaxos, OmniPaxos, Raft, ViewstampedReplication
 from sim.workload import ClosedLoop
 
 
@@ -46,6 +46,25 @@ def test_in_a_turn_a_bare_majority_reaches_the_candidate_and_nobody_else() -> No
             if name != candidate:  # both directions of a link are cut, or none
                 assert (frozenset((candidate, name)) in lost) is (name not in electors)
         assert frozenset(electors) in lost
+
+
+@pytest.mark.parametrize(
+    "system",
+    [MultiPaxos(nodes=5), OmniPaxos(), Raft(nodes=5), ViewstampedReplication()],
+    ids=lambda s: s.label,
+)
+def test_leadership_moves_in_every_protocol_whose_members_elect(system: System) -> None:
+    """In VR the members of a star never agree on a view, and views go round: there the electors reach each other."""
+    followed = []
+    for seed in range(2):
+        fault = Succession(at=0.3, turns=4)
+        scenario = Scenario(system=system, network=constant(0.005), faults=(fault,), duration=5.5)
+        simulation, leaders = scenario.start(seed), ["n0"]
+        while simulation.now < 5.5:
+            simulation.run(until=simulation.now + 0.02)
+            leaders += [name for name in simulation.find("leader") if name != leaders[-1]]
+        followed.append(len(leaders) - 1)
+    assert sum(followed) >= 3
 
 
 def test_two_members_have_no_succession() -> None:

@@ -67,6 +67,11 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
         """The live primary of the latest view."""
         return newest(nodes, ViewstampedNode, lambda n: n.is_primary, lambda n: n.view)
 
+    def next_leader(self, nodes: Mapping[str, Node]) -> str | None:
+        """The primary of the view after the latest one: views go round the replicas."""
+        views = [node.view for node in nodes.values() if isinstance(node, ViewstampedNode)]
+        return self.names[(max(views) + 1) % len(self.names)] if views else None
+
     def invariants(self) -> Iterable[Invariant]:
         first_view = self.names.index(self.first_leader)
         safety = ViewstampedSafety(members=self.names, first_view=first_view, application=self.application)
