@@ -72,7 +72,8 @@ class Case:
     are simulated; 1 only where the measurement gives its own standard error, or is deterministic. ``tolerance``:
     instead of that of the result; a mapping gives it by figure. ``published_tolerance``: the same for the published
     figure where there is an expectation, too; `SHOWN`: it is not judged, because of ``why``. ``fast``: part of
-    ``sim validate --fast``. ``x``, ``series``: its place in the chart; without x the chart shows deviations.
+    ``sim validate --fast``. ``x``, ``series``: its place in the chart; without x the chart shows deviations. ``weak``:
+    figures that no perturbation is seen to turn red, because the sample is too small for it; the page names them.
     """
 
     name: str
@@ -85,8 +86,12 @@ class Case:
     fast: bool = False
     x: float | None = None
     series: str = ""
+    weak: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for figure in self.weak:
+            if figure not in self.published:
+                raise ValueError(f"Case {self.name!r}: weak names {figure!r}, which is no figure of it")
         if not self.published:
             raise ValueError(f"Case {self.name!r}: published must name at least one figure")
         if self.samples < 1:

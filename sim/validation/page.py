@@ -164,6 +164,9 @@ def _section(outcome: Validated) -> Iterator[str]:
     for what in result.perturbations:
         cases = f" ({', '.join(what.cases)})" if what.cases and len(what.cases) < 4 else ""
         yield f"- Red when {what.what}{cases}."
+    weak = [f"{case.name}: {', '.join(case.weak)}" for case in result.cases if case.weak]
+    if weak:
+        yield f"- Weak, seen red under none of these: {'; '.join(weak)}."
     if result.notes:
         yield ""
         yield result.notes.strip()

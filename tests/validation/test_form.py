@@ -112,6 +112,7 @@ def test_a_declaration_that_could_not_be_judged_is_refused(changes: dict[str, An
         (lambda: Case(name="a", published={}), "published must name"),
         (lambda: Case(name="a", published={"x": 1.0}, samples=0), "not 0"),
         (lambda: Case(name="a", published={"x": 1.0}, published_tolerance=SHOWN), "why="),
+        (lambda: Case(name="a", published={"x": 1.0}, weak=["y"]), "'y', which is no figure"),
         (lambda: Perturbation(what="nothing"), "not both or none"),
     ],
 )
@@ -184,6 +185,13 @@ def test_an_interrupted_validation_goes_on_with_what_was_measured(tmp_path: Path
     assert calls == [0, 1, 1, 2]
     assert outcome.verdict == "green"
     assert not (tmp_path / FILE).exists()
+
+
+def test_the_page_names_weak_figures(tmp_path: Path) -> None:
+    weak = result(cases=[Case(name="a", published={"x": 10.0}, weak=["x"])])
+    write(tmp_path, validate([weak], workers=1), [weak])
+    text = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert "- Red when all takes 20 % longer.\n- Weak, seen red under none of these: a: x.\n" in text
 
 
 def test_the_page_keeps_results_that_are_not_simulated_again(tmp_path: Path) -> None:

@@ -38,23 +38,38 @@ def test_quick_cases_have_the_verdicts_of_the_page(result: Published) -> None:
     assert found == {figure: stated[figure] for figure in found}
 
 
-def _is_noticed(result: Published, fast: bool) -> None:
+def _not_noticed(result: Published, fast: bool) -> dict[tuple[str, str], list[str]]:
+    """Case and figure -> its verdicts under the perturbations that are for it, where none of them is red."""
+    verdicts: dict[tuple[str, str], list[str]] = {}
     for perturbation in result.perturbations:
         found = validate([result], fast=fast, workers=1, perturbations={result.name: perturbation})
         for line in [line for outcome in found for line in outcome.judged]:
             if perturbation.concerns(line.case, line.figure):
-                assert line.verdict == "red", f"{perturbation.what}: {line}"
+                verdicts.setdefault((line.case, line.figure), []).append(line.verdict)
+    assert verdicts
+    return {figure: seen for figure, seen in verdicts.items() if "red" not in seen}
 
 
-@pytest.mark.parametrize("result", with_fast(DAILY - {"maglev"}), ids=lambda result: result.name)
+def _weak(result: Published) -> set[tuple[str, str]]:
+    return {(case.name, figure) for case in result.cases for figure in case.weak}
+
+
+RED_DAILY = {
+    *("brooker_retries", "caspaxos_wan", "chain_failover", "ec2_round_trips", "key_movement"),
+    *("leaseguard_latency", "message_delays", "omnipaxos_partial", "phi_accrual"),
+}
+"""The results whose quick cases are perturbed in `make test`: 6 CPU seconds in all. `make nightly` has the others."""
+
+
+@pytest.mark.parametrize("result", with_fast(RED_DAILY), ids=lambda result: result.name)
 def test_each_figure_of_a_quick_case_is_red_under_a_perturbation(result: Published) -> None:
-    _is_noticed(result, fast=True)
+    assert _not_noticed(result, fast=True).keys() <= _weak(result)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.name)
-def test_each_figure_is_red_under_a_perturbation(result: Published) -> None:
-    _is_noticed(result, fast=False)
+def test_each_figure_is_red_under_a_perturbation_or_said_to_be_weak(result: Published) -> None:
+    assert _not_noticed(result, fast=False).keys() <= _weak(result)
 
 
 @pytest.mark.nightly

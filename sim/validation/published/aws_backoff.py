@@ -169,6 +169,12 @@ RESULT = Published(
     perturbations=(
         _law("exponential", "none", "equal jitter", "full jitter", "decorrelated"),
         _law("full jitter", "exponential"),
+        Perturbation(
+            what="clients wait as by the law 'full jitter'",
+            off={"law": "full jitter"},
+            cases=("10 clients, none",),
+            figures=("writes",),
+        ),
     ),
     tolerance=0.15,
 )

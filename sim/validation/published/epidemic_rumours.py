@@ -50,6 +50,9 @@ def _case(k: int, s: float, m: float, last: float, samples: int, tolerance: floa
         published={"s": s, "m": m, "t_last": last, "s / exp(-m)": 1.0},
         samples=samples,
         tolerance={"s": tolerance, "m": 0.04, "t_last": 0.08, "s / exp(-m)": tolerance},
+        weak=("s / exp(-m)",)
+        if k == 2
+        else (),  # pulled rumours leave so few out that the ratio is all noise
     )
 
 
@@ -79,7 +82,6 @@ RESULT = Published(
         Perturbation(
             what="sites lose interest whether or not the other site knew the rumour",
             off={"feedback": False},
-            figures=("s", "m"),
         ),
         Perturbation(what="rumours are pulled", off={"style": "pull"}, figures=("t_last", "s / exp(-m)")),
     ),

@@ -48,7 +48,15 @@ def _case(name: str) -> Case:
         published=dict(zip(("mean", *LEVELS), PRINTED[name], strict=True)),
         samples=4,
         tolerance={"mean": 0.03, "p50": 0.03, "p75": 0.04, "p90": 0.07, "p99": 0.15},
+        weak=WEAK.get(name, ()),
     )
+
+
+WEAK = {  # their standard errors are nearly as large as the tolerance
+    "same logs, one down": ("p90", "p99"),
+    "different logs, none down": ("p99",),
+    "different logs, one down": ("p90", "p99"),
+}
 
 
 RESULT = Published(
@@ -66,7 +74,8 @@ RESULT = Published(
     settings={"stays": 16.0, "stretch": 1.0},
     cases=[_case(name) for name in PRINTED],
     perturbations=(
-        Perturbation(what="all takes 6 % longer", scale={"stretch": 1.06}, figures=("mean", "p50", "p75")),
+        Perturbation(what="all takes 6 % longer", scale={"stretch": 1.06}, figures=("mean", "p50")),
+        Perturbation(what="all takes 8 % longer", scale={"stretch": 1.08}, figures=("p75",)),
         Perturbation(what="all takes 14 % longer", scale={"stretch": 1.14}, figures=("p90",)),
         Perturbation(what="all takes 30 % longer", scale={"stretch": 1.3}, figures=("p99",)),
     ),
