@@ -11,6 +11,7 @@ The delays may be draws of distributions, or come from the traced messages of a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,17 +80,31 @@ def sampled(
 
     Args:
         w, a, r, s: the distributions of the delays of the four kinds of message, each with a method ``draws(rng)`` that
-            returns a function of the number of draws (`sim.distributions`).
+            returns a function of the number of draws (`sim.distributions`); or a sequence of N of them, one for each
+            replica.
         n, reads, writes: the number of replicas N, R and W.
+
+    Raises ValueError for a sequence of another length.
     """
     rng = np.random.default_rng([seed, 0x9B5])
-    draws = [distribution.draws(rng) for distribution in (w, a, r, s)]
+    draws = [_columns(given, n, rng) for given in (w, a, r, s)]
     blocks = []
     for first in range(0, trials, _BLOCK):
         size = min(_BLOCK, trials - first)
-        delays = [draw(size * n).reshape(size, n) for draw in draws]
+        delays = [draw(size) for draw in draws]
         blocks.append(wars(*delays, reads=reads, writes=writes))
     return Wars(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+
+def _columns(given: Any, n: int, rng: np.random.Generator) -> Callable[[int], Floats]:
+    """A function of the number of trials that draws a column of delays for each replica."""
+    if not isinstance(given, Sequence):
+        draw = given.draws(rng)
+        return lambda size: draw(size * n).reshape(size, n)
+    if len(given) != n:
+        raise ValueError(f"one distribution for each of {n} replicas is needed, not {len(given)}")
+    each = [distribution.draws(rng) for distribution in given]
+    return lambda size: np.column_stack([draw(size) for draw in each])
 
 
 @checked

@@ -19,7 +19,7 @@ from sim.protocols import Dynamo
 from sim.protocols.client import Retry
 from sim.workload import ReadAfterWrite
 
-__all__ = ["DELAYS", "KINDS", "N", "answers", "sampled_delays"]
+__all__ = ["DELAYS", "KINDS", "WAN", "N", "answers", "per_replica", "sampled_apart", "sampled_delays"]
 
 N = 3
 KINDS = ("Put", "PutAck", "Get", "GetReply")
@@ -37,22 +37,73 @@ DELAYS: dict[str, tuple[Distribution, Distribution]] = {
 }
 """Delays of write requests; of acknowledgements, read requests and replies."""
 
+WAN, FAR = "WAN", 0.075
+"""The delays of LNKD-DISK, and seconds more each way between data centres; there is a replica in each."""
 
-def sampled_delays(delays: str, *, reads: int, writes: int, trials: int, seed: int) -> Wars:
-    """The model alone: independent delays drawn from the distributions."""
-    writing, others = DELAYS[delays]
-    return sampled(writing, others, others, others, n=N, reads=reads, writes=writes, trials=trials, seed=seed)
+
+def per_replica(
+    delays: str, writer: int, reader: int, stretch: float = 1.0
+) -> tuple[list[Distribution], ...]:
+    """The delays of the four kinds of message by replica; ``writer``, ``reader``: data centres of the coordinators."""
+    writing, others = (each.scaled(stretch) for each in DELAYS["LNKD-DISK" if delays == WAN else delays])
+    far = FAR * stretch if delays == WAN else 0.0
+
+    def from_or_to(centre: int, delay: Distribution) -> list[Distribution]:
+        return [delay.shifted(far) if far and replica != centre else delay for replica in range(N)]
+
+    to_writer, to_reader = from_or_to(writer, others), from_or_to(reader, others)
+    return from_or_to(writer, writing), to_writer, to_reader, to_reader
+
+
+def sampled_delays(
+    delays: str, *, reads: int, writes: int, trials: int, seed: int, stretch: float = 1.0
+) -> Wars:
+    """The model alone: independent delays drawn from the distributions.
+
+    On the WAN, coordinators are in data centres at random: a third of the trials in the same one.
+    """
+    if delays != WAN:
+        writing, others = (each.scaled(stretch) for each in DELAYS[delays])
+        return sampled(
+            writing, others, others, others, n=N, reads=reads, writes=writes, trials=trials, seed=seed
+        )
+    both = [
+        sampled(
+            *per_replica(delays, 0, reader, stretch),
+            n=N,
+            reads=reads,
+            writes=writes,
+            trials=count,
+            seed=2 * seed + reader,
+        )
+        for reader, count in ((0, trials // N), (1, trials - trials // N))
+    ]
+    return Wars(*(np.concatenate(parts) for parts in zip(*both, strict=True)))
+
+
+def sampled_apart(delays: str, *, reads: int, writes: int, trials: int, seed: int) -> Wars:
+    """The model alone, with the coordinators as `answers` has them: on the WAN in different data centres."""
+    if delays != WAN:
+        return sampled_delays(delays, reads=reads, writes=writes, trials=trials, seed=seed)
+    return sampled(*per_replica(delays, 0, 1), n=N, reads=reads, writes=writes, trials=trials, seed=seed)
 
 
 def _network(delays: str) -> Topology:
-    """Replicas, a coordinator for writes and one for reads, each at a place of its own."""
-    writing, others = DELAYS[delays]
+    """Replicas, a coordinator for writes and one for reads, each at a place of its own.
+
+    On the WAN the coordinators are in different data centres.
+    """
     replicas = [f"replica {i}" for i in range(N)]
+    w, a, r, s = per_replica(delays, 0, 1)
+    links = {
+        **{("writer", name): w[i] for i, name in enumerate(replicas)},
+        **{(name, "writer"): a[i] for i, name in enumerate(replicas)},
+        **{("reader", name): r[i] for i, name in enumerate(replicas)},
+        **{(name, "reader"): s[i] for i, name in enumerate(replicas)},
+    }
     places = [*replicas, "writer", "reader"]
-    return matrix(
-        places,
-        [[writing if src == "writer" and dst in replicas else others for dst in places] for src in places],
-    )
+    between = DELAYS["LNKD-SSD"][1]  # on links that carry nothing
+    return matrix(places, [[links.get((src, dst), between) for dst in places] for src in places])
 
 
 def answers(

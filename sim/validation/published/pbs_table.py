@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.analysis.pbs import sampled
 from sim.validation.form import SHOWN, Case, Figures, Perturbation, Published
-from sim.validation.partial_quorums import DELAYS, N
+from sim.validation.partial_quorums import WAN, N, sampled_delays
 
 __all__ = ["RESULT"]
 
@@ -18,8 +17,7 @@ QUANTILE = 0.999
 
 def quantiles(seed: int, *, delays: str, reads: int, writes: int, exact: float, stretch: float) -> Figures:
     """The 99.9th percentiles (ms) of reads, of writes, and of the time after which a read sees a write."""
-    writing, others = (each.scaled(stretch) for each in DELAYS[delays])
-    found = sampled(writing, others, others, others, n=N, reads=reads, writes=writes, trials=DRAWS, seed=seed)
+    found = sampled_delays(delays, reads=reads, writes=writes, trials=DRAWS, seed=seed, stretch=stretch)
     read, write, seen = (
         1e3 * float(np.quantile(x, QUANTILE))
         for x in (found.read_latency, found.write_latency, found.visible_after)
@@ -49,7 +47,18 @@ ROWS = (  # R, W, reads, writes and t as printed (ms), and the exact t by anothe
     ("LNKD-DISK", 2, 1, 1.63, 10.9, 13.6, 14.16),
     ("LNKD-DISK", 3, 1, 4.12, 10.89, 0.0, 0.0),
     ("LNKD-DISK", 1, 3, 0.65, 112.65, 0.0, 0.0),
+    (WAN, 1, 1, 3.4, 55.12, 113.0, 115.7),
+    (WAN, 1, 2, 3.4, 167.64, 0.0, 0.0),
+    (WAN, 2, 1, 151.3, 56.36, 30.2, 31.2),
+    (WAN, 3, 1, 153.86, 55.19, 0.0, 0.0),
+    (WAN, 1, 3, 3.44, 241.55, 0.0, 0.0),
 )
+
+
+def one_decides(delays: str, writes: int) -> bool:
+    """Whether the slowest replica, or on the WAN the near one, decides a write's latency: a Pareto tail at LinkedIn's
+    disks, which varies much between samples."""
+    return writes == N or (delays == WAN and writes == 1)
 
 
 def recalled(*, delays: str, reads: int, writes: int, exact: float, stretch: float) -> Figures:
@@ -64,7 +73,11 @@ def _case(delays: str, reads: int, writes: int, read: float, write: float, seen:
         settings={"delays": delays, "reads": reads, "writes": writes, "exact": exact},
         published={"read": read, "write": write, **swept},
         samples=8,
-        tolerance={"write": 0.15 if write > 100 else 0.05, "t": 0.1, "first t of a sweep": 0.1},
+        tolerance={
+            "write": 0.15 if one_decides(delays, writes) and write > 50 else 0.05,
+            "t": 0.1,
+            "first t of a sweep": 0.1,
+        },
         published_tolerance={"t": SHOWN},
         why=(
             "printed t are 2 to 12 % below the exact quantile: the authors swept t upward and took the first noisy "
@@ -79,7 +92,11 @@ RESULT = Published(
     title="Latencies and t-visibility of partial quorums: the model",
     source="Bailis et al., Probabilistically Bounded Staleness, PVLDB 5(8), 2012, table 4",
     certainty="Recalled; several figures read as quotes, all checked by a Monte Carlo of 2 million trials.",
-    setup="The model (`sim.analysis.pbs`) with the delays of table 3; 150,000 draws a sample. N = 3.",
+    setup=(
+        "The model (`sim.analysis.pbs`) with the delays of table 3; 150,000 draws a sample. N = 3. On the WAN a "
+        "replica is in each of three data centres, with the delays of LNKD-DISK and 75 ms more each way between "
+        "centres; the coordinator of a write, and that of a read, are in one of them, drawn at random."
+    ),
     unit="ms, 99.9th percentiles",
     measure=quantiles,
     expect=recalled,
@@ -94,13 +111,19 @@ RESULT = Published(
         Perturbation(
             what="messages take 10 % longer",
             scale={"stretch": 1.1},
-            cases=tuple(f"{row[0]}, R = {row[1]}, W = {row[2]}" for row in ROWS if row[4] < 100),
+            cases=tuple(
+                f"{row[0]}, R = {row[1]}, W = {row[2]}" for row in ROWS if row[4] < 100 or row[2] < N
+            ),
             figures=("write",),
         ),
         Perturbation(
             what="messages take 30 % longer",
             scale={"stretch": 1.3},
-            cases=("LNKD-DISK, R = 1, W = 3",),
+            cases=tuple(
+                f"{row[0]}, R = {row[1]}, W = {row[2]}"
+                for row in ROWS
+                if one_decides(row[0], row[2]) and row[4] > 50
+            ),
             figures=("write",),
         ),
         Perturbation(
