@@ -57,8 +57,8 @@ def check(back: Run, run: Run) -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_saved_run_of_every_system_comes_back_equal(name: str, tmp_path: Path) -> None:
     storm = draw_storm(getattr(sim.protocols, name)(), seed=2)
-    faults = [fault for fault in storm.faults if fault.begins < 0.8]
-    scenario = replace(storm, duration=0.8, faults=faults, trace=True, sample_every=0.5)
+    faults = [fault for fault in storm.faults if fault.begins < 1.5]
+    scenario = replace(storm, duration=1.5, faults=faults, trace=True, sample_every=0.5)
     run = scenario.run(seed=2)
     run.save(tmp_path)
     back = sim.load(tmp_path)

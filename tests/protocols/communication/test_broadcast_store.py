@@ -62,7 +62,7 @@ def test_what_clients_of_the_raft_group_wait_for(leader: str, cost: float) -> No
         assert run.operations["latency"].to_numpy()[2:] == pytest.approx(cost * DELTA)
 
 
-@storms(2, 2.0, longer=2.0, seeds=range(1000), batch=100)
+@storms(3, 2.0, longer=2.0, seeds=range(1000), batch=100)
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_its_claim_holds_in_storms_and_all_have_the_same_soon_after(
     survive_beside: Callable[..., Any], system: BroadcastStore, seeds: range, length: float

@@ -80,7 +80,7 @@ def with_options(name: str, seed: int) -> Raft:
     return Raft(nodes=3 + 2 * (seed % 2), **OPTIONS[name])
 
 
-@storms(2, 1.5, longer=5.0, seeds=range(50, 1050))
+@storms(3, 1.5, longer=5.0, seeds=range(50, 1050))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option_is_safe_in_storms_and_goes_on_after_them(name: str, seeds: range, length: float) -> None:
     for seed in seeds:
@@ -97,7 +97,7 @@ def churned(how: Any, seed: int, length: float) -> None:
     survive(system, seed, length, faults=[Churn(names, end=length, every=length / 20)], bound=BOUND)
 
 
-@storms(4, 2.0, seeds=range(50, 1050))
+@storms(6, 2.0, seeds=range(50, 1050))
 @pytest.mark.parametrize("how", ["single", "joint"])
 def test_it_is_safe_in_storms_while_members_come_and_go(how: Any, seeds: range, length: float) -> None:
     for seed in seeds:
@@ -109,7 +109,7 @@ def sharded(seed: int) -> ShardedRaft:
     return ShardedRaft(group=group, groups=2)
 
 
-@storms(3, 1.5, longer=5.0, seeds=range(50, 1050))
+@storms(5, 1.5, longer=5.0, seeds=range(50, 1050))
 def test_many_groups_are_safe_in_storms_and_go_on_after_them(seeds: range, length: float) -> None:
     for seed in seeds:
         survive(sharded(seed), seed, length, bound=BOUND)

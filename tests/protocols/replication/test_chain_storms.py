@@ -18,14 +18,14 @@ from tests.budget import storms
 STORM = 2.0
 
 
-@storms(5, STORM, seeds=range(1000))
+@storms(8, STORM, seeds=range(1000))
 @pytest.mark.parametrize("kind", [ChainReplication, Craq])
 def test_chains_are_safe_in_storms_and_go_on_after_them(kind: Any, seeds: range, length: float) -> None:
     for seed in seeds:
         survive(kind(nodes=(3, 4, 5, 2)[seed % 4]), seed, length)
 
 
-@storms(3, STORM, seeds=range(1000))
+@storms(4, STORM, seeds=range(1000))
 @pytest.mark.parametrize("system", [ChainReplication(nodes=3), Craq(nodes=4), PrimaryBackup(nodes=3)])
 def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, length: float) -> None:
     """A server that lost its disk gets the state again; if all disks of a view are lost, clients may wait forever."""

@@ -124,7 +124,7 @@ def too_much(run: Run) -> int:
     return excess
 
 
-@storms(2, 1.5, longer=2.5, seeds=range(1000))
+@storms(3, 1.5, longer=2.5, seeds=range(1000))
 @pytest.mark.parametrize("sync", ["state", "delta"])
 @pytest.mark.parametrize("kind", MIXES)
 def test_replicas_agree_after_storms(kind: Any, sync: Any, seeds: range, length: float) -> None:

@@ -386,7 +386,7 @@ def endure(system: MultiPrimary, seed: int, length: float) -> None:
         assert run.acknowledged_lost == 0 or conflicts(run.events) + dropped > 0
 
 
-@storms(3, 2.0, longer=6.0, seeds=range(1000))
+@storms(4, 2.0, longer=6.0, seeds=range(1000))
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: s.label)
 def test_replicas_agree_after_storms(system: MultiPrimary, seeds: range, length: float) -> None:
     for seed in seeds:

@@ -32,7 +32,7 @@ COMMON: dict[str, dict[str, Any]] = {
 }
 
 
-@storms(2, 2.0, seeds=range(1000))
+@storms(3, 2.0, seeds=range(1000))
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_is_safe_in_storms_and_goes_on_after_them(mode: str, seeds: range, length: float) -> None:
     load = {}

@@ -96,7 +96,7 @@ def test_settings_that_cannot_work_are_refused(settings: Any, message: str) -> N
         PrimaryBackup(**settings)
 
 
-@storms(2, 3.0, seeds=range(1000))
+@storms(3, 3.0, seeds=range(1000))
 @pytest.mark.parametrize(
     "settings", [{"mode": "sync"}, {"mode": "async"}, {"mode": "sync", "reads": "lease"}]
 )
