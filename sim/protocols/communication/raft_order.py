@@ -74,8 +74,17 @@ class RaftBroadcast(RaftNode):
             self.submit(number)
 
     def on_submit(self, src: str, msg: Submit) -> None:
-        if self.role == "leader" and not self.delivered.has(msg.packet.dot):
+        if (
+            self.role == "leader"
+            and not self.delivered.has(msg.packet.dot)
+            and not self.has_place(msg.packet)
+        ):
             self.append(_entry(msg.packet))
+
+    def has_place(self, packet: Packet) -> bool:
+        """Whether this leader has given it a place that is not committed yet: a second one would only cost more."""
+        waiting = (entry.command for entry in self.log[self.last_applied :])
+        return any(command.kind == "broadcast" and command.value.dot == packet.dot for command in waiting)
 
     def advance_commit_index(self) -> None:
         before = self.commit_index

@@ -25,8 +25,9 @@ from sim.protocols.communication import (
     SequencerBroadcast,
     UniformBroadcast,
 )
+from sim.protocols.communication.broadcast import Packet
 from sim.protocols.communication.links import Segment
-from sim.protocols.communication.raft_order import RaftBroadcast
+from sim.protocols.communication.raft_order import RaftBroadcast, Submit
 from sim.protocols.communication.store import (
     BestEffortReplica,
     CausalReplica,
@@ -37,9 +38,11 @@ from sim.protocols.communication.store import (
     SequencerReplica,
     UniformReplica,
 )
+from sim.protocols.consensus.raft.node import RequestVoteReply
 from sim.protocols.membership.heartbeats import HeartbeatDetector
 from sim.protocols.membership.suspicion import FixedTimeout
 from sim.system import Member, SafetyViolation
+from sim.testing import Bench
 
 DELTA = 0.01
 
@@ -208,6 +211,21 @@ def test_a_restarted_member_of_the_group_goes_on_where_it_was(stage: Any) -> Non
     play.isolate("n1")
     play.restart("n1")
     assert play.node("n1").table.data == {"x": 1}
+
+
+def test_a_message_that_is_submitted_again_has_one_place_in_a_leader_s_log() -> None:
+    """Where the log is slow, each further place makes it slower: a group with slow cards came to a stop for ever."""
+    bench = Bench(
+        RaftListener, "n0", members=("n0", "n1", "n2"), settings=BroadcastStore(order="total"), keep_own=True
+    )
+    bench.fire("election")
+    bench.deliver_self()
+    bench.deliver("n1", RequestVoteReply(1, True))
+    assert bench.node.role == "leader"
+    before = len(bench.node.log)
+    for number in (1, 1, 2, 1):
+        bench.deliver("n2", Submit(Packet("n2", number, (), Word("hello"))))
+    assert [entry.command.value.number for entry in bench.node.log[before:]] == [1, 2]
 
 
 # A story to read

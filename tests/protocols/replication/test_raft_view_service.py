@@ -66,6 +66,17 @@ def test_a_group_without_a_quorum_decides_nothing(stage: Any) -> None:
     assert s.views() == []
 
 
+def test_one_renewal_of_the_leases_waits_for_its_place_in_the_log(stage: Any) -> None:
+    s = stage(PrimaryBackup(nodes=3, services=3, mode="async"))
+    s.run(0.2)
+    s.isolate(["views0"], ["views1", "views2"])
+    s.run(0.45)
+    leader = s.cluster.nodes["views0"]
+    assert leader.role == "leader"
+    waiting = [entry.command.kind for entry in leader.log[leader.last_applied :]]
+    assert waiting.count("renew") == 1
+
+
 def test_a_leader_that_was_replaced_grants_no_lease(stage: Any) -> None:
     """n0 and the group's first leader are cut off together: the lease runs out although its pings are answered."""
     s = stage(PrimaryBackup(nodes=3, services=3, mode="async"))

@@ -92,7 +92,7 @@ class RaftViewService(RaftNode, ViewRules):
         self._check_again()
         if self.serving:
             self._reconsider()
-            if self.settings.leases:
+            if self.settings.leases and not self.renewals:  # the last one has its place
                 asked = dict(self.asked)
                 self.renewals[self.append(Command(-1, 0, "renew", ""))] = asked
 
