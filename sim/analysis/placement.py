@@ -17,6 +17,7 @@ from math import comb, expm1, log1p
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arguments import checked
 from sim.settings import Count, Value
 
 __all__ = ["Copysets", "Placement", "RandomServers", "ServerWindow", "failing", "scatter_width", "some_lost"]
@@ -131,11 +132,13 @@ class Copysets(Placement):
         return _any(lost / comb(servers, failed), self.permutations)
 
 
+@checked
 def failing(servers: int, failed: int, trials: int, rng: np.random.Generator) -> Sets:
     """The servers that fail together: a row for each trial."""
     return _distinct(servers, trials, failed, rng)
 
 
+@checked
 def some_lost(sets: Sets, failed: Sets, servers: int) -> NDArray[np.bool_]:
     """For each trial (row of ``failed``) whether all servers of some group have failed."""
     columns = np.ascontiguousarray(sets.T)
@@ -151,6 +154,7 @@ def some_lost(sets: Sets, failed: Sets, servers: int) -> NDArray[np.bool_]:
     return found
 
 
+@checked
 def scatter_width(sets: Sets, servers: int) -> float:
     """The mean number of other servers with which a server shares a group."""
     r = sets.shape[1]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sim.arguments import checked
+
 __all__ = ["require_all_messages", "stands_for"]
 
 
+@checked
 def require_all_messages(messages: pd.DataFrame, what: str) -> None:
     """Raise ValueError if the frame ``messages`` of a run is a sample, and ``what`` needs all of them."""
     if "share" in messages.columns:
@@ -17,6 +20,7 @@ def require_all_messages(messages: pd.DataFrame, what: str) -> None:
         )
 
 
+@checked
 def stands_for(messages: pd.DataFrame) -> pd.Series:
     """How many messages each row stands for: 1, and in a sample 1 over its share."""
     if "share" not in messages.columns:
