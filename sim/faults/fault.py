@@ -53,6 +53,7 @@ class World(Protocol):
     def find(self, target: str) -> tuple[str, ...]:
         """The members that a name, a machine, a region or a role means at this moment; empty for a vacant role."""
 
+    @property
     def next_leader(self) -> str | None:
         """The member that leads next, where the system fixes that; see `sim.System.next_leader`."""
 

@@ -58,7 +58,7 @@ class Succession(Fault):
             names = world.replicas
             if len(names) < 3 or world.faults_ended:
                 return
-            fixed = world.next_leader()
+            fixed = world.next_leader
             turns.append(_drawn(names, turns, stream, fixed))
             pairs = broken(names, _whole(names, turns[-1], turns[-2], star=fixed is None))
             label = f"Succession {','.join(turns[-1])}"

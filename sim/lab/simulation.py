@@ -421,6 +421,7 @@ class Simulation(Session):
         place = self.scenario.network.resolve(target)
         return tuple(name for name in self._members if self.cluster.hosts[name].place == place)
 
+    @property
     def next_leader(self) -> str | None:
         """The member that leads next, where the system fixes that."""
         return self.system.next_leader(self.members)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import sim.testing
+from sim.invariants.timing import PauseBetween
 from sim.node import Node
 from sim.protocols import Raft
 from sim.protocols.command import Command
@@ -66,6 +67,8 @@ class Stage(sim.testing.Stage):
         for invariant in self.cluster.invariants:
             if isinstance(invariant, LeaderIsKept):
                 invariant.heard.clear()
+            elif isinstance(invariant, PauseBetween):
+                invariant._sent.clear()
 
     def ask_only(self, invariant: str) -> None:
         """From now on ask the invariants whose title begins so, where another would catch a mutant first."""
