@@ -12,7 +12,7 @@ from functools import wraps
 from math import isfinite
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
-from sim.settings import check_type, resolved
+from sim.settings import check_type, fits_by_class, resolved
 
 __all__ = ["checked", "checked_but", "checked_methods", "resolved_hints"]
 
@@ -45,20 +45,20 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, R]:
     signature = inspect.signature(function)
-    hints: dict[str, Any] = {}
+    to_check: dict[
+        str, tuple[Any, Any]
+    ] = {}  # argument -> its annotation and its default; filled by the first call
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs)
-        if not hints and len(signature.parameters):
-            hints.update(resolved_hints(function))
+        if not to_check:
+            to_check.update(_to_check(function, signature, left))
         for name, value in given.arguments.items():
-            hint = Any if name in left else hints.get(name, Any)
-            if (
-                hint is not Any
-                and value is not signature.parameters[name].default
-                and not _endless(value, hint)
-            ):
+            hint, default = to_check[name]
+            if hint is Any or value is default or fits_by_class(hint, value.__class__):
+                continue
+            if not _endless(value, hint):
                 given.arguments[name] = check_type(function.__name__, name, _listed(value, hint), hint)
         try:
             return function(*given.args, **given.kwargs)
@@ -67,6 +67,16 @@ def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, 
             raise
 
     return call
+
+
+def _to_check(
+    function: Callable[..., Any], signature: inspect.Signature, left: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    hints = resolved_hints(function)
+    return {
+        name: (Any if name in left else hints.get(name, Any), parameter.default)
+        for name, parameter in signature.parameters.items()
+    }
 
 
 def checked_methods(cls: C) -> C:

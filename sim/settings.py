@@ -39,6 +39,7 @@ __all__ = [
     "check_types",
     "described",
     "field_path",
+    "fits_by_class",
     "hints",
     "resolved",
 ]
@@ -163,7 +164,7 @@ def check_types(settings: Any) -> None:
     cls: Any = type(settings)
     for name, hint in hints(cls):
         value = getattr(settings, name)
-        if _fits_by_class(hint, value.__class__):
+        if fits_by_class(hint, value.__class__):
             continue
         kept = check_type(cls.__name__, name, value, hint)
         if kept is not value:
@@ -186,10 +187,10 @@ def hints(cls: type) -> tuple[tuple[str, Any], ...]:
 
 
 @cache
-def _fits_by_class(hint: Any, kind: type) -> bool:
+def fits_by_class(hint: Any, kind: type) -> bool:
     """Whether all instances of ``kind`` fit the annotation as they are: looked up, where `_fitted` works it out."""
     if get_origin(hint) in (Union, UnionType):
-        return any(_fits_by_class(option, kind) for option in get_args(hint))
+        return any(fits_by_class(option, kind) for option in get_args(hint))
     if hint is None or hint is Any:
         return hint is Any or kind is NoneType
     decides = type(hint) is type and hint not in (

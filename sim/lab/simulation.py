@@ -454,12 +454,12 @@ class Simulation(Session):
 
     def _most_central(self) -> tuple[str, ...]:
         """In a leaderless system: the live replica that is nearest to most clients."""
-        votes: dict[str, int] = {}
-        for host in self.cluster.hosts.values():
+        hosts, votes = self.cluster.hosts, dict[str, int]()
+        for host in hosts.values():
             if isinstance(host.node, Client):
-                alive = [name for name in host.settings.contacts if self.is_up(name)]
-                if alive:
-                    votes[alive[0]] = votes.get(alive[0], 0) + 1
+                nearest = next((name for name in host.settings.contacts if hosts[name].is_up), None)
+                if nearest is not None:
+                    votes[nearest] = votes.get(nearest, 0) + 1
         return (max(votes, key=lambda name: votes[name]),) if votes else ()
 
     def everyone(self, region: str | None = None) -> tuple[str, ...]:
