@@ -12,8 +12,14 @@ from sim.faults import Pause
 from sim.network import constant
 from sim.protocols import Raft
 from sim.protocols.admin import Join, Transfer
-from sim.protocols.consensus.raft.extensions.reads import ReadHeartbeatReply, ReadIndexReply
+from sim.protocols.consensus.raft.extensions.reads import (
+    ReadHeartbeat,
+    ReadHeartbeatReply,
+    ReadIndex,
+    ReadIndexReply,
+)
 from sim.system import SafetyViolation
+from sim.testing import Bench
 
 DELTA = 0.001
 FAST = {"heartbeat": 0.05, "detection": 0.25}
@@ -21,6 +27,48 @@ FAST = {"heartbeat": 0.05, "detection": 0.25}
 
 def change(**methods: Callable[..., Any]) -> Callable[[type], type]:
     return lambda cls: type("Mutant", (cls,), methods)
+
+
+# At leaders
+
+
+def leads_again(stage: Callable[..., Any], mutant: Callable[[type], type]) -> Any:
+    """A heartbeat of n0's first term is late; n0 leads again, with fewer rounds, and is cut off from a new leader."""
+    s = stage(system=Raft(nodes=3, reads="index"), mutant=mutant)
+    s.campaign("n0")
+    s.heartbeat("n0")
+    for name in ("n2", "n0"):
+        s.campaign(name)
+        s.heartbeat(name)
+    assert (s.node("n0").role, s.node("n0").current_term, s.node("n0").round) == ("leader", 3, 0)
+    s.step("n1", "on_read_heartbeat", "n0", ReadHeartbeat(1, "n0", 5))
+    s.run(5 * DELTA)
+    s.partition(["n0"], ["n1", "n2"])
+    s.campaign("n2")
+    s.ask("n2", value="new", session=2)
+    s.run(5 * DELTA)
+    s.ask("n0", "get", session=3)
+    s.run(5 * DELTA)
+    return s
+
+
+def test_a_round_of_an_earlier_term_confirms_no_read() -> None:
+    bench = Bench(ReadIndex, "n1", members=("n0", "n1", "n2"), settings=Raft(nodes=3, reads="index"))
+    bench.deliver("n2", ReadHeartbeat(3, "n2", 1))
+    assert bench.take("n2", ReadHeartbeatReply) == [ReadHeartbeatReply(3, 1)]
+    bench.deliver("n0", ReadHeartbeat(1, "n0", 5))
+    assert bench.take("n0", ReadHeartbeatReply) == [ReadHeartbeatReply(3, 0)]
+
+
+def test_a_leader_that_counts_a_round_of_its_earlier_term_reads_what_is_old(
+    stage: Callable[..., Any],
+) -> None:
+    def on_read_heartbeat(self: Any, src: str, msg: ReadHeartbeat) -> None:
+        self.send(src, ReadHeartbeatReply(max(self.current_term, msg.term), msg.round))
+
+    assert [reply.session for reply in leads_again(stage, change()).client.replies] == [2]
+    with pytest.raises(SafetyViolation, match="reads are fresh"):
+        leads_again(stage, change(on_read_heartbeat=on_read_heartbeat))
 
 
 # At followers

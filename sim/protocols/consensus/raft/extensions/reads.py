@@ -39,7 +39,7 @@ class ReadHeartbeat:
 
 @message
 class ReadHeartbeatReply:
-    """The sender still follows if ``term`` is the leader's term."""
+    """The sender still follows if ``term`` is the leader's term. ``round``: the heartbeat's; 0 if its term is over."""
 
     term: int
     round: int
@@ -113,7 +113,9 @@ class ReadIndex(RaftNode):
             self.adopt_term(msg.term)
         if msg.term == self.current_term:
             self.follow(msg.leader)
-        self.send(src, ReadHeartbeatReply(self.current_term, msg.round))
+        # Rounds are counted in each term: one of an earlier term says nothing, even if its leader leads again by now.
+        heard = msg.round if msg.term == self.current_term else 0
+        self.send(src, ReadHeartbeatReply(self.current_term, heard))
 
     def on_read_heartbeat_reply(self, src: str, msg: ReadHeartbeatReply) -> None:
         if msg.term > self.current_term:
