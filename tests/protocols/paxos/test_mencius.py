@@ -208,6 +208,30 @@ def test_an_acceptor_that_promised_a_revocation_refuses_the_late_suggestion() ->
     assert 2 not in bench.node.votes
 
 
+def test_revocations_that_bring_nothing_wait_twice_as_long_each_time() -> None:
+    """Replicas that are slow to send would otherwise refuse each other's for ever."""
+    bench = replica("n2")
+    bench.deliver("n0", Suggest(4, put("a"), 4))
+    waited = []
+    for _ in range(6):
+        waited.append(bench.timers["stuck", None] - bench.time)
+        bench.fire("stuck")
+    for wait, least in zip(waited, [2, 2, 4, 8, 16, 16], strict=True):
+        assert least <= wait < 2 * least
+    bench.deliver("n0", Known(tuple((slot, put(slot, session=slot)) for slot in range(1, 4))))
+    assert 2 <= bench.timers["stuck", None] - bench.time < 4
+
+
+def test_a_late_suggestion_is_answered_with_its_own_slot_and_not_with_the_whole_log() -> None:
+    """A coordinator with many revoked suggestions, on slow cards, got nothing else any more."""
+    bench = replica("n2")
+    bench.deliver("n0", Known(tuple((slot, put(slot, session=slot)) for slot in range(1, 9))))
+    bench.deliver("n0", Prepare(Ballot(1, "n0"), 2, 8))
+    bench.take()
+    bench.deliver("n1", Suggest(2, put("late"), 2))
+    assert bench.take("n1", Known) == [Known(((2, put(2, session=2)),))]
+
+
 def test_a_restarted_coordinator_uses_no_slot_twice_and_sends_again_what_it_had_suggested() -> None:
     bench = replica("n1")
     bench.node.suggest(put("a"))

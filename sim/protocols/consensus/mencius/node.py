@@ -86,7 +86,7 @@ class MenciusNode(Revoker):
         self.hear_skips(src, msg.first, msg.slot)
         ballot = Ballot(0, src)
         if self.promises.get(msg.slot, ZERO) > ballot:
-            self.tell(src, msg.slot)  # too late; perhaps this replica knows what was chosen
+            self.tell(src, msg.slot, most=1)  # too late; perhaps this replica knows what was chosen
             return
         self.see(msg.slot)
         self.vote(msg.slot, ballot, msg.command)

@@ -110,10 +110,10 @@ class SlotReplica(Replica):
     def on_fetch(self, src: str, msg: Fetch) -> None:
         self.tell(src, msg.first)
 
-    def tell(self, dst: str, first: int) -> None:
-        """Send what is known to be chosen from ``first`` on."""
-        executed = list(enumerate(self.log[first - 1 : first - 1 + AT_ONCE], first))
-        later = sorted(slot for slot in self.decided if slot >= first)[: AT_ONCE - len(executed)]
+    def tell(self, dst: str, first: int, *, most: int = AT_ONCE) -> None:
+        """Send what is known to be chosen from ``first`` on, at most so many slots."""
+        executed = list(enumerate(self.log[first - 1 : first - 1 + most], first))
+        later = sorted(slot for slot in self.decided if slot >= first)[: most - len(executed)]
         entries = (*executed, *[(slot, self.decided[slot]) for slot in later])
         if entries:
             self.send(dst, Known(entries), hold=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sim.node import durable
+from sim.protocols.backoff import LONGEST_WAIT, Backoff
 from sim.protocols.command import NOOP
 from sim.protocols.consensus.ballot import ZERO, Ballot, Vote
 from sim.protocols.consensus.mencius.messages import Known, Nack, Prepare, Promise, Revoke, Revoked
@@ -37,6 +38,8 @@ class Revoker(SlotReplica):
 
     def on_start(self) -> None:
         super().on_start()
+        self.patience = self.detection  # seconds before it revokes what holds it up
+        self.takeovers = Backoff(self.detection, LONGEST_WAIT * self.detection)
         self.highest_round = self.round
         self.revocations: dict[str, _Revocation] = {}  # by coordinator
         self.suspected: dict[str, int] = {}  # coordinator -> slot up to which it was revoked
@@ -59,17 +62,19 @@ class Revoker(SlotReplica):
         before = self.applied
         super().advance()
         if self.applied > before:
+            self.patience = self.detection
             if self.highest > self.applied:
                 self.be_patient()
             else:
                 self.cancel_timer("stuck")
 
     def be_patient(self) -> None:
-        """Give the next slot a randomised time to be decided."""
-        self.set_timer("stuck", self.random.uniform(self.detection, 2 * self.detection))
+        """Give the next slot a randomised time to be decided. It doubles with each revocation that brought nothing."""
+        self.set_timer("stuck", self.random.uniform(self.patience, 2 * self.patience))
 
     def on_stuck_timeout(self) -> None:
         if self.applied < self.highest:
+            self.patience = self.takeovers.wait(self.applied)
             self.be_patient()
             self.revoke(self.owner(self.applied + 1), self.applied + 1)
 
