@@ -191,6 +191,10 @@ class BalancedStore(Balancing):
         return self.store.max_down
 
     @property
+    def max_delay(self) -> float | None:
+        return self.store.max_delay
+
+    @property
     def max_clock_drift(self) -> float | None:
         return self.store.max_clock_drift
 
@@ -206,6 +210,12 @@ class BalancedStore(Balancing):
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         return self.store.holder(role, nodes)
+
+    def next_leader(self, nodes: Mapping[str, Node]) -> str | None:
+        return self.store.next_leader(nodes)
+
+    def has_recovered(self, node: Node) -> bool:
+        return self.store.has_recovered(node)
 
     def invariants(self) -> Iterable[Invariant]:
         bounds = balancing_bounds(self.policy, self.guards, self.poll is not None)

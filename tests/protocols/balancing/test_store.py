@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+import sim.protocols
 from sim.faults import Crash, Flaky
 from sim.lab import Scenario
 from sim.network.topology import constant
+from sim.protocols import ViewstampedReplication
 from sim.protocols.balancing import (
     BalancedStore,
     Hedge,
@@ -23,6 +25,7 @@ from sim.protocols.balancing import (
 from sim.protocols.balancing.store import StoreDispatcher
 from sim.protocols.client import Retry
 from sim.protocols.consensus.raft.basic import BasicRaft
+from sim.system import System
 from sim.workload import ClosedLoop, Mix, UniformKeys
 
 ELAPSED = 12.0
@@ -124,3 +127,42 @@ def test_it_says_what_it_is() -> None:
     assert system.consistency == BasicRaft().consistency
     assert [m.name for m in system.members()] == ["n0", "n1", "n2", "b0"]
     assert system.operations == BasicRaft().operations
+
+
+LEFT_OUT = {
+    "check_machines": "balancers check their own",
+    "converges_within": "behind balancers a store is judged by its histories",
+    "label_fields": "names the store's own settings",
+    "max_gone": "0: all restart",
+    "product_table": "names the store's own settings",
+    "replaces": "see converges_within",
+    "replica_values": "see converges_within",
+    "safe_options": "its own",
+    "title": "its own",
+}
+
+
+def test_what_a_system_of_the_library_says_of_itself_its_balanced_form_says_too() -> None:
+    """Each question of `System` that a store answers is passed on to it, or left out for a reason."""
+    own = {name for cls in BalancedStore.__mro__[: BalancedStore.__mro__.index(System)] for name in vars(cls)}
+    stores = [kind for name in sim.protocols.__all__ if _is_store(kind := getattr(sim.protocols, name))]
+    answered = {
+        name
+        for kind in stores
+        for cls in kind.__mro__[: kind.__mro__.index(System)]
+        for name in vars(cls)
+        if hasattr(System, name) and not name.startswith("_")
+    }
+    assert len(stores) > 20
+    assert sorted(answered - own) == sorted(LEFT_OUT)
+
+
+def _is_store(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, System) and not issubclass(kind, BalancedStore)
+
+
+def test_the_leader_after_the_next_view_change_is_known_behind_balancers() -> None:
+    store = ViewstampedReplication(nodes=3)
+    live = Scenario(system=BalancedStore(store=store), network=constant(0.005), duration=1.0).start(1)
+    live.run(until=0.2)
+    assert live.next_leader == "n1"
