@@ -36,6 +36,8 @@ __all__ = [
     "names_of",
     "once",
     "require_attributes",
+    "require_functions",
+    "require_message_class",
 ]
 
 
@@ -45,6 +47,19 @@ def names_of(where: str, given: Any) -> tuple[str, ...]:
     if not found or not all(isinstance(name, str) and name for name in found):
         raise ValueError(f"{where} must be a name, or several, not {given!r}")
     return found
+
+
+def require_functions(where: str, *, optional: bool = False, **given: Any) -> None:
+    """Raise ValueError for an argument that is no function; None is taken if they are ``optional``."""
+    for name, value in given.items():
+        if not callable(value) and not (optional and value is None):
+            raise ValueError(f"{where}: {name} must be a function, not {value!r}")
+
+
+def require_message_class(where: str, given: Any) -> None:
+    """Raise ValueError for what is no class of messages."""
+    if not isinstance(given, type) or not is_message(given):
+        raise ValueError(f"{where}: {given!r} is no class of messages: decorate it with @message")
 
 
 def require_attributes(where: str, names: Iterable[str], members: Iterable[Member]) -> None:
@@ -352,8 +367,7 @@ def once(
         raise ValueError(f"once: name an event or a class of messages, not {what!r}")
     keys = names_of("once: per", per)
     values = names_of("once: value", value) if value or isinstance(value, str) else ()
-    if when is not None and not callable(when):
-        raise ValueError(f"once: when must be a function, not {when!r}")
+    require_functions("once", optional=True, when=when)
     if isinstance(what, str):
         return OnceRecorded(what=what, per=keys, value=values, when=when)
     if not is_message(what):

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sim.invariants.declared import names_of
+from sim.invariants.declared import names_of, require_functions, require_message_class
 from sim.node import Node
 from sim.system import Invariant, Member
-from sim.values import is_message
 from sim.values import shown as told
 
 __all__ = ["Backed", "Remembered", "StandsBy", "backed", "remembered", "stands_by"]
@@ -66,9 +65,7 @@ def stands_by(says: Callable[[Any], Any], *, holds: Callable[[Any], Any]) -> Sta
 
     It holds over the loss of a disk, too. Raises ValueError for what is no function.
     """
-    for name, given in (("says", says), ("holds", holds)):
-        if not callable(given):
-            raise ValueError(f"stands_by: {name} must be a function, not {given!r}")
+    require_functions("stands_by", says=says, holds=holds)
     return StandsBy(says=says, holds=holds)
 
 
@@ -81,9 +78,8 @@ class Remembered(Invariant):
     holds: Callable[[Any], Mapping[Any, Any] | None] = field(default=lambda node: None)
 
     def __post_init__(self) -> None:
-        self._heard: dict[
-            str, dict[Any, Any]
-        ] = {}  # member -> subject -> number, in the message that it handles
+        # Member -> subject -> number, in the message that it handles:
+        self._heard: dict[str, dict[Any, Any]] = {}
 
     @property
     def is_free(self) -> bool:
@@ -125,9 +121,7 @@ def remembered(
 
     Raises ValueError for what is no function.
     """
-    for name, given in (("hears_of", hears_of), ("holds", holds)):
-        if not callable(given):
-            raise ValueError(f"remembered: {name} must be a function, not {given!r}")
+    require_functions("remembered", hears_of=hears_of, holds=holds)
     return Remembered(hears_of=hears_of, holds=holds)
 
 
@@ -200,11 +194,9 @@ def backed(event: str, *, by: type, on: str, when: Callable[[Any], bool] | None 
     """
     names_of("backed: event", event)
     names_of("backed: on", on)
-    if not isinstance(by, type) or not is_message(by):
-        raise ValueError(f"backed: {by!r} is no class of messages: decorate it with @message")
+    require_message_class("backed", by)
     fields: tuple[str, ...] = by._fields  # type: ignore[attr-defined]
     if on not in fields:
         raise ValueError(f"backed: {by.__name__} has no field {on!r}; it has {', '.join(fields)}")
-    if when is not None and not callable(when):
-        raise ValueError(f"backed: when must be a function, not {when!r}")
+    require_functions("backed", optional=True, when=when)
     return Backed(event=event, by=by, on=on, when=when)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sim.invariants.declared import require_functions, require_message_class
 from sim.node import Node
 from sim.system import Invariant
-from sim.values import is_message
 
 __all__ = ["PauseBetween", "pause_between"]
 
@@ -106,12 +106,9 @@ def pause_between(
 
     Raises ValueError for what is no class of messages, and for a wait that is not positive.
     """
-    for kind in (after, before):
-        if not isinstance(kind, type) or not is_message(kind):
-            raise ValueError(f"pause_between: {kind!r} is no class of messages: decorate it with @message")
+    require_message_class("pause_between", after)
+    require_message_class("pause_between", before)
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise ValueError(f"pause_between: seconds must be positive, not {seconds!r}")
-    for name, given in (("when", when), ("then", then)):
-        if given is not None and not callable(given):
-            raise ValueError(f"pause_between: {name} must be a function, not {given!r}")
+    require_functions("pause_between", optional=True, when=when, then=then)
     return PauseBetween(after=after, before=before, seconds=seconds, when=when, then=then)
