@@ -19,7 +19,7 @@ from typing import Any
 import simpy
 from side_by_side import Contender, bare_loop, by_engine, compare
 
-from sim.cluster import Cluster
+from sim.cluster import Cluster, Tracing
 from sim.message import message
 from sim.network import Exponential, lan
 from sim.node import Node
@@ -55,9 +55,9 @@ class Relay(Node):
         self.send(self.following, Token(msg.number, msg.hops + 1))
 
 
-def ours(messages: int) -> tuple[int, int]:
+def ours(messages: int, tracing: Tracing = False) -> tuple[int, int]:
     """Delivered messages and heap entries."""
-    cluster = Cluster(lan(Exponential(MEAN), loss=LOSS), seed=1)
+    cluster = Cluster(lan(Exponential(MEAN), loss=LOSS), seed=1, tracing=tracing)
     for i in range(NODES):
         cluster.add(Member(f"n{i}", Relay), place="lan")
     cluster.boot()

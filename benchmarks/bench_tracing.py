@@ -13,32 +13,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bench_messages import LOSS, MEAN, NODES, TOKENS, Relay, Token
+import bench_messages
 from side_by_side import Contender, compare
 
 from sim import Scenario
-from sim.cluster import Cluster, Tracing
+from sim.cluster import Tracing
 from sim.network import Exponential, lan
 from sim.protocols import Dynamo, Raft
-from sim.system import Member, System
+from sim.system import System
 from sim.workload import OpenLoop
 
 ROUNDS = 9
 RELAYED = 100_000
 TRACES: dict[str, Tracing] = {"none": False, "0.01": 0.01, "0.1": 0.1, "all messages": True}
-
-
-def relay(trace: Tracing) -> tuple[int, int]:
-    """Delivered messages and events of tokens that go round."""
-    cluster = Cluster(lan(Exponential(MEAN), loss=LOSS), seed=1, tracing=trace)
-    for i in range(NODES):
-        cluster.add(Member(f"n{i}", Relay), place="lan")
-    cluster.boot()
-    for number in range(TOKENS):
-        node: Any = cluster.hosts[f"n{number % NODES}"].node
-        node.on_token("outside", Token(number, 0))
-    cluster.env.run(until=RELAYED * MEAN / TOKENS)
-    return sum(host.messages_in for host in cluster.hosts.values()), cluster.env.scheduled
 
 
 def requests(system: System, network: Any, trace: Tracing) -> tuple[int, int]:
@@ -52,12 +39,12 @@ def requests(system: System, network: Any, trace: Tracing) -> tuple[int, int]:
 def main(rounds: int = ROUNDS) -> int:
     """Print a table for each run."""
     runs: dict[str, Callable[[Tracing], tuple[int, int]]] = {
-        "a relay that only sends": relay,
-        "Raft of five": partial(requests, Raft(nodes=5), lan(Exponential(MEAN))),
+        "a relay that only sends": partial(bench_messages.ours, RELAYED),
+        "Raft of five": partial(requests, Raft(nodes=5), lan(Exponential(bench_messages.MEAN))),
         "Raft of five over a stream transport": partial(
-            requests, Raft(nodes=5), lan(Exponential(MEAN), transport="stream")
+            requests, Raft(nodes=5), lan(Exponential(bench_messages.MEAN), transport="stream")
         ),
-        "Dynamo": partial(requests, Dynamo(), lan(Exponential(MEAN))),
+        "Dynamo": partial(requests, Dynamo(), lan(Exponential(bench_messages.MEAN))),
     }
     for title, run in runs.items():
         print(title)
