@@ -45,9 +45,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 def _checked(function: Callable[P, R], left: Sequence[str] = ()) -> Callable[P, R]:
     signature = inspect.signature(function)
-    to_check: dict[
-        str, tuple[Any, Any]
-    ] = {}  # argument -> its annotation and its default; filled by the first call
+    # Argument -> its annotation and its default; filled by the first call:
+    to_check: dict[str, tuple[Any, Any]] = {}
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -49,10 +49,8 @@ class Timer:
         self._deadline = deadline
         if self._awaited is None or deadline < self._awaited:
             self._awaited = deadline
-            push, serial = (
-                environment.push,
-                environment.serial,
-            )  # CPython is slower to call them as attributes
+            # CPython is slower to call them as attributes
+            push, serial = environment.push, environment.serial
             push((deadline, NORMAL, serial(), _wake, self))
 
     def cancel(self) -> None:

@@ -454,7 +454,8 @@ class Simulation(Session):
 
     def _most_central(self) -> tuple[str, ...]:
         """In a leaderless system: the live replica that is nearest to most clients."""
-        hosts, votes = self.cluster.hosts, dict[str, int]()
+        hosts = self.cluster.hosts
+        votes: dict[str, int] = {}
         for host in hosts.values():
             if isinstance(host.node, Client):
                 nearest = next((name for name in host.settings.contacts if hosts[name].is_up), None)
