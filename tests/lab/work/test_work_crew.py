@@ -214,10 +214,10 @@ def test_comparisons_sweeps_and_storms_refuse_it_alike(
 
 
 LONG = """
-import sys, time
+import os, time
 from sim.lab.work import outcomes
 def slow(n):
-    print("begun", flush=True)
+    os.write(1, b"begun\\n")  # at once: two workers write to one pipe, and what `print` writes in two pieces mixes
     time.sleep(1000)
 if __name__ == "__main__":
     list(outcomes(slow, [(n,) for n in range(4)], workers=2))
