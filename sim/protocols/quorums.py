@@ -51,6 +51,11 @@ class QuorumSystem(Value):
                 if enough(chosen) and not any(enough([m for m in chosen if m != out]) for out in chosen):
                     yield chosen
 
+    def voters(self, members: Sequence[str]) -> tuple[str, ...]:
+        """The members that are in some minimal quorum; the others have no votes."""
+        within = {name for quorum in self.minimal(members) for name in quorum}
+        return tuple(name for name in members if name in within)
+
     @property
     def label(self) -> str:
         """Its name in tables and charts."""
@@ -72,6 +77,9 @@ class Threshold(QuorumSystem):
     def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(members, self.size)
 
+    def voters(self, members: Sequence[str]) -> tuple[str, ...]:
+        return tuple(members)
+
     @property
     def label(self) -> str:
         return str(self.size)
@@ -86,6 +94,9 @@ class Majority(QuorumSystem):
 
     def minimal(self, members: Sequence[str]) -> Iterator[tuple[str, ...]]:
         return self.count(members).minimal(members)
+
+    def voters(self, members: Sequence[str]) -> tuple[str, ...]:
+        return tuple(members)
 
     @staticmethod
     def count(members: Sequence[str]) -> Threshold:

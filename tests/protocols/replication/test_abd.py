@@ -16,7 +16,7 @@ from sim.protocols import Abd
 from sim.protocols.client import Client
 from sim.protocols.quorum_plans import QuorumPlan, QuorumPlanner, meeting
 from sim.protocols.quorums import Columns, Rows, Weighted
-from sim.protocols.replication.abd import AbdClient, AbdServer, OnePhaseClient
+from sim.protocols.replication.abd import AbdClient, AbdServer, OnePhaseClient, StoredValue
 from sim.system import Member, SafetyViolation
 from sim.testing import survive
 from sim.workload import ClosedLoop, UniformKeys
@@ -55,11 +55,11 @@ def test_a_read_costs_4_delays_when_replies_differ() -> None:
         workload=ClosedLoop(clients=1, operations=1, reads=1.0, keys=UniformKeys(1)),
         duration=1.0,
     ).start(1)
-    simulation.nodes["n0"].registers["k0"] = ((1, 7), "newer")  # type: ignore[attr-defined]
+    simulation.nodes["n0"].registers["k0"] = StoredValue((1, 7), "newer")  # type: ignore[attr-defined]
     simulation.run()
     row = simulation.recorder.frame("operations").iloc[0]
     assert (row["value"], row["latency"]) == ("newer", pytest.approx(4 * DELTA))
-    assert sum(node.registers["k0"][1] == "newer" for node in simulation.members.values()) >= 2  # type: ignore[attr-defined]
+    assert sum(node.registers["k0"].value == "newer" for node in simulation.members.values()) >= 2  # type: ignore[attr-defined]
 
 
 def test_a_read_quorum_that_agrees_is_not_enough_where_it_is_smaller_than_a_write_quorum() -> None:
@@ -327,7 +327,7 @@ def test_the_agreement_of_too_few_is_caught(client: type[Client], invariant: str
             check=True,
         ).start(seed)
         for name in ("n0", "n1"):
-            simulation.nodes[name].registers["k0"] = ((1, 7), "newer")  # type: ignore[attr-defined]
+            simulation.nodes[name].registers["k0"] = StoredValue((1, 7), "newer")  # type: ignore[attr-defined]
         try:
             simulation.run()
         except SafetyViolation as violation:

@@ -14,18 +14,27 @@ Options. ``plan``: an operation asks only a quorum that is drawn from a `QuorumP
 all servers when it is tried again. ``one_phase``: a write stores its value in one round, under the time of its client's
 clock; a read returns the newest value of a read quorum, and writes nothing back. With clocks that agree such registers
 are *regular*: a read sees the last complete write, or one under way. Two reads during a write may see it in turn.
+``values="nearest"``: values come from the nearest server, from the others only timestamps (`nearest`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sim.protocols.client import Client, Outcome, Pending, Reply
 from sim.protocols.command import Command
 from sim.protocols.quorum_plans import QuorumPlan
 from sim.protocols.quorums import as_quorums
-from sim.protocols.replication.abd.messages import ZERO, Query, QueryReply, Store, StoreAck, Timestamp
+from sim.protocols.replication.abd.messages import (
+    ZERO,
+    Query,
+    QueryReply,
+    Store,
+    StoreAck,
+    Timestamp,
+    VersionReply,
+)
 
 __all__ = ["AbdClient", "AbdRound", "OnePhaseClient"]
 
@@ -33,13 +42,18 @@ __all__ = ["AbdClient", "AbdRound", "OnePhaseClient"]
 class AbdRound:
     """The progress of an operation."""
 
-    __slots__ = ("acks", "asked", "replies", "stored")
+    __slots__ = ("acks", "asked", "copy", "nearest", "replies", "source", "stored", "value")
 
     def __init__(self, asked: Sequence[str]) -> None:
         self.asked = asked  # the servers that get the message of the present phase
-        self.replies: dict[str, QueryReply] = {}
+        self.replies: dict[str, VersionReply] = {}
         self.stored: Store | None = None  # what the second phase stores; None in the first
         self.acks: dict[str, None] = {}
+        # Of `NearestValueClient`: the server that is asked for its value; None: all are
+        self.nearest: str | None = None
+        self.copy: QueryReply | None = None  # what it has answered
+        self.source: str | None = None  # the server that is asked because the nearest is not current
+        self.value: QueryReply | None = None  # the current value
 
 
 class AbdClient(Client):
@@ -47,9 +61,10 @@ class AbdClient(Client):
 
     def on_start(self) -> None:
         self.rounds: dict[int, AbdRound] = {}
-        self.servers = self.settings.system.names
-        self.is_read_quorum = as_quorums(self.settings.system.reads).over(self.servers)
-        self.is_write_quorum = as_quorums(self.settings.system.writes).over(self.servers)
+        system = self.settings.system
+        self.servers: tuple[str, ...] = system.servers
+        self.is_read_quorum = as_quorums(system.reads).over(system.names)
+        self.is_write_quorum = as_quorums(system.writes).over(system.names)
         super().on_start()
 
     def attempt(self, pending: Pending) -> None:
@@ -105,19 +120,28 @@ class AbdClient(Client):
 
     def second_phase(self, src: str, command: Command, current: AbdRound) -> None:
         """With a quorum of replies: store a new value, or write the newest one back, or return it at once."""
-        newest = max(current.replies.values(), key=lambda reply: reply.timestamp)
+        newest = self.newest(current)
         if command.kind == "get":
+            assert isinstance(newest, QueryReply)
             if self.is_settled(newest.timestamp, current.replies):
                 self.conclude(src, command, newest.timestamp, newest.value)
                 return
-            timestamp, value, size = newest.timestamp, newest.value, 0
+            timestamp, value, size = newest.timestamp, newest.value, newest.size
         else:
             timestamp, value, size = (newest.timestamp[0] + 1, command.session), command.value, command.size
         current.stored = Store(command.session, command.sequence, command.key, timestamp, value, size)
-        current.asked = self.drawn("writes")
+        current.asked = self.stores_at(current)
         self.ask(command, current)
 
-    def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
+    def newest(self, current: AbdRound) -> VersionReply:
+        """The reply with the highest timestamp."""
+        return max(current.replies.values(), key=lambda reply: reply.timestamp)
+
+    def stores_at(self, current: AbdRound) -> Sequence[str]:
+        """The servers that the second phase asks at first."""
+        return self.drawn("writes")
+
+    def is_settled(self, timestamp: Timestamp, replies: Mapping[str, VersionReply]) -> bool:
         """Whether a write quorum is known to hold this timestamp, so every later read sees it or a newer one."""
         holders = [server for server, reply in replies.items() if reply.timestamp == timestamp]
         return timestamp == ZERO or self.is_write_quorum(holders)
@@ -154,5 +178,5 @@ class OnePhaseClient(AbdClient):
         )
         return current
 
-    def is_settled(self, timestamp: Timestamp, replies: dict[str, QueryReply]) -> bool:
+    def is_settled(self, timestamp: Timestamp, replies: Mapping[str, VersionReply]) -> bool:
         return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sim.invariants import Stored
-from sim.protocols.replication.abd.messages import ZERO, Store, StoreAck, Timestamp
+from sim.protocols.replication.abd.messages import EMPTY, ZERO, Store, StoreAck, Timestamp
 from sim.system import Invariant
 
 __all__ = ["AbdAtomic", "AbdSafety"]
@@ -40,7 +40,7 @@ class AbdSafety(Invariant):
         key = self.asked[ack.session, ack.sequence]
         acked = (stored.node.name, key)
         self.acked[acked] = max(self.acked.get(acked, ZERO), ack.timestamp)
-        held: Timestamp = stored("registers").get(key, (ZERO, None))[0]
+        held: Timestamp = stored("registers").get(key, EMPTY).timestamp
         return held >= self.acked[acked]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 from sim.invariants import promises
 from sim.node import Node
@@ -13,6 +15,7 @@ from sim.protocols.quorums import Explicit, QuorumSystem, as_quorums, refuse_dis
 from sim.protocols.replication.abd.client import AbdClient, OnePhaseClient
 from sim.protocols.replication.abd.invariants import AbdAtomic, AbdSafety
 from sim.protocols.replication.abd.messages import StoreAck
+from sim.protocols.replication.abd.nearest import NearestValueClient, OnePhaseNearestValueClient
 from sim.protocols.replication.abd.node import AbdServer
 from sim.protocols.system import KEEPS_REGISTERS, ReplicatedSystem
 from sim.system import Invariant
@@ -37,6 +40,11 @@ class Abd(ReplicatedSystem):
     one_phase:
         Writes in one round, under the client's clock, and reads without a write-back: regular registers, not
         linearizable ones, for clients whose clocks agree.
+    values:
+        From which servers a read wants values: from ``"all"`` that it asks, or only from the ``"nearest"`` one, and
+        timestamps from the others (Gifford 1979). A server without votes (of weight 0, or in no quorum) is then a *weak
+        representative*: a copy for the clients to which it is the nearest. Their reads take its value if a read quorum
+        says that it is current.
     """
 
     title: ClassVar[str] = "ABD"
@@ -45,7 +53,9 @@ class Abd(ReplicatedSystem):
     writes: QuorumSystem | int | None = None
     plan: QuorumPlan | None = None
     one_phase: bool = False
+    values: Literal["all", "nearest"] = "all"
 
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"values": ("all", "nearest")})
     node_class: ClassVar[type[Node]] = AbdServer
     no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
@@ -69,7 +79,17 @@ class Abd(ReplicatedSystem):
 
     @property
     def client_class(self) -> type[Node]:
+        if self.values == "nearest":
+            return OnePhaseNearestValueClient if self.one_phase else NearestValueClient
         return OnePhaseClient if self.one_phase else AbdClient
+
+    @cached_property
+    def servers(self) -> tuple[str, ...]:
+        """The servers that all operations may ask: all; if values come from the nearest, those with votes."""
+        if self.values == "all":
+            return self.names
+        voters = {name for kind in (self.reads, self.writes) for name in as_quorums(kind).voters(self.names)}
+        return tuple(name for name in self.names if name in voters)
 
     @property
     def max_clock_drift(self) -> float | None:
