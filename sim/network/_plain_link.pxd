@@ -36,7 +36,14 @@ cdef class PlainLink(Callee):
     cdef object _takes  # of a traced run: whether a message has a row
     cdef list _rows
     cdef bint _is_complete  # all messages have one
+    cdef object _network  # of an observed link, else None
+    cdef object _hooks
+    cdef bint _is_checked
+    cdef object _picture_of
+    cdef double _duplicate
+    cdef object _draw_duplicate
 
     cdef int send(self, object message) except -1
+    cdef int _launch(self, object message, object size) except -1
     cdef int _note(self, object message, object sent, object delivered, object fate, object size) except -1
     cdef int _arrive_directly(self, object message) except -1

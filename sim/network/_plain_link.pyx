@@ -5,8 +5,9 @@ from sim.kernel._event_list cimport Callee, EventList
 
 from sim.message import check_message
 from sim.network.message_rows import HEADER_BYTES, NAN
+from sim.unchanged import require_unchanged
 
-__all__ = ["Counters", "Receiving", "plain_link"]
+__all__ = ["Counters", "Receiving", "observed_link", "plain_link"]
 
 
 cdef type METHOD_OF_SLOT = type([].__iter__().__next__)
@@ -55,20 +56,34 @@ cdef class PlainLink(Callee):
 
     cdef int send(self, object message) except -1:
         cdef Counters link = self._link
+        if self._hooks is not None:
+            for hear in self._hooks[type(message)]:
+                hear(self._src, self._dst, message)
         size = link.count(message)
-        cdef bint has_row = self._rows is not None and (
+        if self._rows is None or not (
             self._is_complete or (link.messages >= link.next_row and self._takes(link))
-        )
-        if self._loss:
-            drawn = self._draw_loss() if self._losses is None else next(self._losses)
-            if <double>drawn < self._loss:
-                link.lost += 1
-                if has_row:
-                    self._note(message, self._env.now_object(), NAN, "lost", HEADER_BYTES + size)
-                return 0
-        if has_row:
-            message = (link, message, self._env.now_object(), HEADER_BYTES + size)
+        ):
+            size = None
+        else:
+            size += HEADER_BYTES
+        if self._loss and <double>(self._draw_loss() if self._losses is None else next(self._losses)) < self._loss:
+            link.lost += 1
+            if size is not None:
+                self._note(message, self._env.now_object(), NAN, "lost", size)
+        else:
+            self._launch(message, size)
+        if self._duplicate and <double>self._draw_duplicate() < self._duplicate:
+            link.duplicated += 1
+            self._launch(message, size)
+        return 0
+
+    cdef int _launch(self, object message, object size) except -1:
         latency = self._draw_latency() if self._latencies is None else next(self._latencies)
+        if self._network is not None:
+            picture = self._picture_of(message) if self._is_checked else None
+            message = (self._link, message, self._env.now_object(), size, self._receiver, picture)
+        elif size is not None:
+            message = (self._link, message, self._env.now_object(), size)
         if type(latency) is float and self._env.has_float_time():
             return self._env.call(self._env.time_now + <double>latency, self, message, True)
         return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
@@ -78,9 +93,17 @@ cdef class PlainLink(Callee):
         return 0
 
     cdef int fire(self, object message) except -1:
-        if type(message) is tuple:  # one that has a row
-            _, message, sent, size = <tuple>message
-            self._note(message, sent, self._env.now_object(), "delivered" if self._handlers else "crashed", size)
+        cdef tuple flight
+        if type(message) is tuple:
+            flight = <tuple>message
+            message, sent, size = flight[1], flight[2], flight[3]
+            if self._network is not None:
+                if self._network._holds and self._network.is_kept(flight):
+                    return 0
+                if self._is_checked and not flight[5].is_true():
+                    require_unchanged(flight[5], self._src, self._dst)
+            if size is not None:
+                self._note(message, sent, self._env.now_object(), "delivered" if self._handlers else "crashed", size)
         if self._is_direct:
             return self._arrive_directly(message)
         self._receive(self._src, message)
@@ -122,4 +145,15 @@ def plain_link(EventList env not None, Counters link not None, receiver, rows=No
     made._counter = receiver if isinstance(receiver, Receiving) else None
     if rows is not None:
         made._rows, made._is_complete, made._takes = rows.rows, rows.is_complete, rows.takes
+    return made
+
+
+def observed_link(network, link, receiver, hooks=None):
+    cdef PlainLink made = plain_link(network.env, link, receiver, network.rows)
+    made._draw_latency = link.open_latency()
+    made._latencies = iterator_of(made._draw_latency)
+    made._network, made._hooks, made._is_direct = network, hooks, False
+    made._is_checked, made._picture_of = network.checking, network.picture_of
+    made._duplicate = link.spec.duplicate
+    made._draw_duplicate = link.draw_duplicate if made._duplicate else None
     return made

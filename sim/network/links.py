@@ -2,9 +2,9 @@
 
 The cost of `send` limits the speed of the simulator, so a node has, for each link, a function that does what the link
 needs in its present state and nothing else: a plain datagram link (`sim.network.plain_link`) draws a delay and pushes
-one entry, and writes a row where messages are traced. All other features (transport, bandwidth, bursts, holding
-messages back) are in `sim.network.careful_link`, which keeps the same order of random draws. A fault or a change makes
-another function.
+one entry, and writes a row where messages are traced. `observed_link` beside it is for messages that are checked,
+doubled or held back. All other features (transport, bandwidth, bursts, faults) are in `sim.network.careful_link`, which
+keeps the same order of random draws. A fault or a change makes another function.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from sim.recorder import Recorder
 from sim.unchanged import Picture, require_unchanged
 
 if TYPE_CHECKING or not COMPILED:
-    from sim.network.plain_link import plain_link
+    from sim.network.plain_link import observed_link, plain_link
 else:
-    from sim.network._plain_link import plain_link
+    from sim.network._plain_link import observed_link, plain_link
 
 __all__ = ["Network"]
 
@@ -39,8 +39,8 @@ _AT_ONCE = LinkSpec(Constant(0.0))
 Hear = Callable[[str, str, Any], None]
 
 Flight = tuple[Link, Any, float, Any, Receiver, Picture | None]
-"""A message on its way over a careful link: the link, the message, when it was sent (seconds), the bytes for its row
-(None: it has none), the receiver, the picture of it. Flights over a plain link have the first four."""
+"""A message on its way: the link, the message, when it was sent (seconds), the bytes for its row (None: it has none),
+the receiver, the picture of it. Over a plain link only messages with a row are such; they have the first four."""
 
 
 class _Routes(dict[str, Send]):
@@ -56,12 +56,9 @@ class _Routes(dict[str, Send]):
         self._heard = heard
 
     def __missing__(self, dst: str) -> Send:
-        send = self._network.connect(self._src, str(dst))
-        if self._network.is_passing(self._src, dst):
-            return send
-        if self._heard and dst != self._src:
-            send = self._network.tell(self._src, dst, send)
-        self[dst] = send
+        send = self._network.connect(self._src, str(dst), heard=self._heard)
+        if not self._network.is_passing(self._src, dst):
+            self[dst] = send
         return send
 
 
@@ -156,10 +153,10 @@ class Network:
 
         return send_and_tell
 
-    def connect(self, src: str, dst: str) -> Send:
-        """The send function of a link in its present state. Raises LookupError for an unknown destination.
+    def connect(self, src: str, dst: str, *, heard: bool) -> Send:
+        """The send function of a link in its present state, which first calls the invariants if it is ``heard``.
 
-        A node reaches itself without a link.
+        A node reaches itself without a link. Raises LookupError for an unknown destination.
         """
         if dst not in self._receivers:
             raise LookupError(f"{src} sends to {dst!r}: there is no node of that name")
@@ -169,16 +166,21 @@ class Network:
         if link is None:
             link = self.links[src, dst] = Link(src, dst, self._spec(src, dst), self.streams)
             link.cuts = self._cuts.get((src, dst), 0)
-        if self.book is not None:
-            return fated_link(self, link, self._receivers[dst], self.book)
+        receiver = self._receivers[dst]
         if self._is_plain(link):
-            return plain_link(self.env, link, self._receivers[dst], self.rows)
-        return careful_link(self, link, self._receivers[dst])
+            return plain_link(self.env, link, receiver, self.rows)
+        if self._is_simple(link) and type(self).launch is Network.launch:
+            return observed_link(self, link, receiver, self.on_send if heard else None)
+        if self.book is not None:
+            send = fated_link(self, link, receiver, self.book)
+        else:
+            send = careful_link(self, link, receiver)
+        return self.tell(src, dst, send) if heard else send
 
     def is_passing(self, src: str, dst: str) -> bool:
         """Whether the send function of a link is for one message: the link is plain, and hardly used so far."""
         link = self.links.get((src, dst))
-        return link is not None and link.is_new and self.book is None and self._is_plain(link)
+        return link is not None and link.is_new and self._is_plain(link)
 
     def is_local(self, src: str, dst: str) -> bool:
         """Whether both are on one machine, or one is placed beside the other: then there is no delay between them."""
@@ -192,13 +194,15 @@ class Network:
         return self.topology.link(self.places[src], self.places[dst])
 
     def _is_plain(self, link: Link) -> bool:
+        """Whether a link has only latency and loss, and nothing but a trace looks at its messages."""
+        observed = self.checking or self.on_send is not None or self._holds
+        return not observed and not link.spec.duplicate and self._is_simple(link)
+
+    def _is_simple(self, link: Link) -> bool:
+        """Whether a link has only latency, loss and duplicates."""
         spec = link.spec
-        busy = self.checking or self.on_send is not None or self._holds
-        special = (
-            spec.duplicate or spec.bandwidth or spec.burst or spec.transport != "datagram" or spec.playback
-        )
-        changed = link.cuts or link.disturbances
-        return not (busy or special or changed)
+        special = spec.bandwidth or spec.burst or spec.transport != "datagram" or spec.playback
+        return self.book is None and not (special or link.cuts or link.disturbances)
 
     def rewire(self) -> None:
         """Discard all send functions, because links have changed; each is made again at its next use."""
@@ -362,11 +366,13 @@ class Network:
 
     def arrive(self, flight: Flight) -> None:
         """A message of a careful link has reached the other end."""
-        if self._holds:
-            link, message, sent, size, _, picture = flight
-            if self._holds_back(link, message, Held(link.src, link.dst, message, sent, picture, size)):
-                return
-        self._hand_over(flight)
+        if not (self._holds and self.is_kept(flight)):
+            self._hand_over(flight)
+
+    def is_kept(self, flight: Flight) -> bool:
+        """Whether a message that has reached the other end of its link is held back there."""
+        link, message, sent, size, _, picture = flight
+        return self._holds_back(link, message, Held(link.src, link.dst, message, sent, picture, size))
 
     def _holds_back(self, link: Link, message: Any, held: Held) -> bool:
         """Whether an arriving message is held back; then ``held`` is kept."""
@@ -386,14 +392,14 @@ class Network:
 
     def _hand_over(self, flight: Flight) -> None:
         link, message, sent, size, receiver, picture = flight
+        src = link.src
         if picture is not None and not picture.is_true():
-            require_unchanged(picture, link.src, receiver.name)
+            require_unchanged(picture, src, receiver.name)
         if size is not None:
+            assert self.rows is not None
             fate = "delivered" if receiver.handlers else "crashed"
-            self.recorder.messages.append(
-                (message.__class__.__name__, link.src, receiver.name, sent, self.env._now, fate, size)
-            )
-        receiver.receive(link.src, message)
+            self.rows.note(src, receiver.name, message, sent, self.env._now, fate, size)
+        receiver.receive(src, message)
 
     def launch(self, link: Link, receiver: Receiver, message: Any, arrival: float) -> None:
         """Schedule the arrival of a message of a careful link at a simulated time (seconds)."""

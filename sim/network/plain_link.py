@@ -14,9 +14,10 @@ from sim.network.message_rows import HEADER_BYTES, NAN
 
 if TYPE_CHECKING:
     from sim.network.link import Link, Receiver, Send
+    from sim.network.links import Network
     from sim.network.message_rows import MessageRows
 
-__all__ = ["Counters", "Receiving", "plain_link"]
+__all__ = ["Counters", "Receiving", "observed_link", "plain_link"]
 
 
 class Counters:
@@ -149,5 +150,42 @@ def _with_rows(
             push((now + draw_latency(), 1, serial(), arrive, flight))
         else:
             push((now + draw_latency(), 1, serial(), hand_on, message))
+
+    return send
+
+
+def observed_link(network: Network, link: Link, receiver: Receiver, hooks: Any = None) -> Send:
+    """A datagram link with latency, loss and duplicates, whose messages are watched on their way.
+
+    They have rows in a trace, are compared at delivery, or may be held back. ``hooks``: the invariants that hear of
+    them first (class of messages -> functions). `careful_link` would do the same, with the same draws.
+    """
+    env, spec, src, dst = network.env, link.spec, link.src, link.dst
+    serial, push, arrive, count = env.serial, env.push, network.arrive, link.count
+    picture_of = network.picture_of if network.checking else None
+    size_of_row = None if network.rows is None else network.rows.size
+    draw_latency, loss, duplicate = link.open_latency(), spec.loss, spec.duplicate
+    draw_loss = link.draw_loss if loss else None
+    draw_duplicate = link.draw_duplicate if duplicate else None
+
+    def launch(message: Any) -> None:
+        now = env._now
+        arrival = now + draw_latency()
+        picture = None if picture_of is None else picture_of(message)
+        size = None if size_of_row is None else size_of_row(link, message)
+        push((arrival, 1, serial(), arrive, (link, message, now, size, receiver, picture)))
+
+    def send(message: Any) -> None:
+        if hooks is not None:
+            for hear in hooks[message.__class__]:
+                hear(src, dst, message)
+        count(message)
+        if draw_loss is not None and draw_loss() < loss:
+            network.drop(link, message, "lost")
+        else:
+            launch(message)
+        if draw_duplicate is not None and draw_duplicate() < duplicate:
+            link.duplicated += 1
+            launch(message)
 
     return send
