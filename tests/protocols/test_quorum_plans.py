@@ -176,7 +176,8 @@ def test_a_plan_of_equal_members_has_the_load_of_naor_and_wool() -> None:
 def test_weighted_votes_have_the_latencies_and_the_availability_of_gifford(
     votes: Any, r: int, w: int, latency: Any, read: tuple[float, float], write: tuple[float, float]
 ) -> None:
-    """Recalled. In the first example a weak representative answers reads in 65 ms; here none without votes does."""
+    """Recalled. In the first example a weak representative answers reads in 65 ms, which no plan has: see
+    `Abd.values`, and the result gifford_voting of `sim validate`."""
     members = ("a", "b", "c")
     reads, writes = Weighted(votes, r), Weighted(votes, w)
     planner = QuorumPlanner(

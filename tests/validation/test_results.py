@@ -12,7 +12,7 @@ from tests.command import ROOT
 RESULTS = all_results()
 KEPT = {outcome.published.name: outcome for outcome in kept_outcomes(ROOT / "docs", RESULTS)}
 
-DAILY = {"caspaxos_wan", "chain_failover", "maglev", "message_delays"}
+DAILY = {"caspaxos_wan", "chain_failover", "gifford_voting", "maglev", "message_delays"}
 """The results whose quick cases, also under each perturbation, cost `make test` a second or two."""
 
 
@@ -56,9 +56,9 @@ def _weak(result: Published) -> set[tuple[str, str]]:
 
 RED_DAILY = {
     *("brooker_retries", "caspaxos_wan", "chain_failover", "ec2_round_trips", "key_movement"),
-    *("leaseguard_latency", "message_delays", "omnipaxos_partial", "phi_accrual"),
+    *("gifford_voting", "leaseguard_latency", "message_delays", "omnipaxos_partial", "phi_accrual"),
 }
-"""The results whose quick cases are perturbed in `make test`: 6 CPU seconds in all. `make nightly` has the others."""
+"""The results whose quick cases are perturbed in `make test`: 7 CPU seconds in all. `make nightly` has the others."""
 
 
 @pytest.mark.parametrize("result", with_fast(RED_DAILY), ids=lambda result: result.name)
