@@ -20,6 +20,7 @@ from sim.faults import Crash
 from sim.lab import draw_storm
 from sim.lab.fuzz import shrink_schedule
 from sim.lab.fuzz.playing import play
+from sim.network import lan
 from sim.protocols import EPaxos, HeartbeatDetectors, MultiPaxos, Raft, RpcStore
 from sim.workload import OpenLoop
 from tests.test_docs import ROOT, where_rows
@@ -38,6 +39,7 @@ RUNS: dict[str, Callable[[Path], Any]] = {
     "faults": lambda folder: _run(faults=[CRASH]),
     "disk": lambda folder: _run(machines=Machine(disk=Disk(fsync=0.001)), faults=[CRASH]),
     "checked": lambda folder: _run(check=True),
+    "bandwidth": lambda folder: _run(network=lan(0.001, bandwidth=1e6)),
     "traced": lambda folder: _run(trace="full"),
     "quorums": lambda folder: _run(system=MultiPaxos(nodes=3)),
     "suspicion": lambda folder: _run(
@@ -80,7 +82,7 @@ def _fuzz() -> None:
 # What happens -> the runs in which it does, the plainest first; all others happen in a plain run.
 WHERE = {
     "a message leaves its node": ("plain", "disk"),
-    "a message is delayed, lost, duplicated": ("plain", "checked"),
+    "a message is delayed, lost, duplicated": ("plain", "checked", "bandwidth"),
     "a message is delivered": ("plain", "disk"),
     "a handler that yields goes on": ("stories",),
     "a node sends to itself": ("disk",),
