@@ -13,6 +13,7 @@ import pytest
 
 import sim.analysis
 import sim.analysis.plots
+import sim.placement
 from sim import Scenario
 from sim.arguments import checked, resolved_hints
 from sim.lab.compare import Comparison, compare
@@ -33,6 +34,9 @@ def methods() -> Iterator[tuple[str, Callable[..., Any]]]:
                 yield f"{cls.__name__}.{name}", function
 
 
+PLACING = (sim.placement.failing, sim.placement.some_lost, sim.placement.scatter_width)
+
+
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     """The public functions of the analysis, its charts included, and those of the lab that make several runs."""
     yield "compare", compare
@@ -45,6 +49,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
                 function = getattr(module, name)
                 if inspect.isfunction(function) and function.__module__ == module.__name__:
                     yield f"{module.__name__}.{name}", function
+    yield from ((f"sim.placement.{function.__name__}", function) for function in PLACING)
 
 
 # Helpers of charts, which get what the charts have checked.

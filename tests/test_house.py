@@ -24,6 +24,7 @@ FORBIDDEN = {
     "message": UPPER | {"cluster", "network", "recorder", "kernel"},
     "node": UPPER | {"cluster", "network", "recorder", "kernel"},
     "system": UPPER | {"cluster", "network", "recorder", "kernel"},
+    "placement": UPPER | {"cluster", "network", "recorder", "kernel", "node", "system", "distributions"},
     "settings": UPPER | {"cluster", "network", "recorder", "kernel"},
     "written": (UPPER - {"lab"})
     | {"cluster", "network", "recorder", "kernel"},  # the schema is that of a scenario
@@ -99,6 +100,7 @@ SIMULATED = ALONE | {
     "readers",
     "distributions",
     "network",
+    "placement",
     "cluster",
     "protocols",
     "workload",

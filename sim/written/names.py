@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sim.protocols.balancing",
         "sim.protocols.quorums",
         "sim.distributions",
+        "sim.placement",
         "sim.protocols.replication.service_times",
     ),
     "network": _NETWORK,

@@ -22,6 +22,7 @@ from sim.faults import Act, Administer, Crash, Fault, OnEvent, Partition, Random
 from sim.measure import Measure, Sampled
 from sim.network import Fate, GilbertElliott, Quiet, Topology, constant, lan, matrix, wan
 from sim.network.playback import Recording
+from sim.placement import Copysets
 from sim.prices import CostOf, Prices
 from sim.protocols import Balanced, MultiPaxos, MultiPrimary, Raft, ShardedRaft
 from sim.protocols.admin import Join, Reconfigure, Transfer
@@ -190,6 +191,7 @@ SCENARIOS: dict[str, Scenario] = {
         system=BalancedStore(store=Raft(nodes=3), policy=BoundedLoad(RingHash(points=10)))
     ),
     "sharded": Scenario(system=ShardedRaft(groups=2)),
+    "placed": Scenario(system=ShardedRaft(groups=2, servers=9, placement=Copysets(3, 2), placement_seed=4)),
     "servers": Scenario(
         system=Balanced(
             servers=(Server(service=ExponentialTime(0.01), workers=1, codel=Codel()), Server()),

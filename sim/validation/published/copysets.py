@@ -7,7 +7,7 @@ from math import comb, exp
 
 import numpy as np
 
-from sim.analysis.placement import (
+from sim.placement import (
     Copysets,
     Placement,
     RandomServers,
@@ -110,7 +110,7 @@ RESULT = Published(
         "5,000 servers, three replicas; 50 servers fail together. RAMCloud has 8,000 chunks a server, placed at "
         "random, or on the copysets of one permutation. Facebook's HDFS places the second and third replica in a "
         "window after the first, or on the copysets of five permutations (a scatter width of 10). Placements and "
-        "failures are drawn (`sim.analysis.placement`); where copysets are fewer than chunks, each has ten."
+        "failures are drawn (`sim.placement`); where copysets are fewer than chunks, each has ten."
     ),
     unit="share of failures with a loss; servers",
     measure=measured,

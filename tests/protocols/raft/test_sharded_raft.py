@@ -50,7 +50,7 @@ def test_a_place_names_the_machine_of_the_first_leader() -> None:
     system = ShardedRaft(group=Raft(nodes=3), groups=3, leaders="pinned")
     run = scenario(system, network=wan("virginia", "tokyo", "ireland"), leader="tokyo").run(seed=1)
     assert leaders(run) == ["g0.n1", "g1.n1", "g2.n1"]
-    with pytest.raises(ValueError, match="no machine stands in 'oregon'"):
+    with pytest.raises(ValueError, match="no machine of the first group stands in 'oregon'"):
         system.with_leader("oregon", {"g0.n0": "tokyo"})
 
 

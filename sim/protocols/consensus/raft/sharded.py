@@ -7,6 +7,9 @@ handles n messages per command (the request and n - 1 acknowledgements), a follo
 n machines, that machine is the bottleneck. If the leaders are spread over the machines, the machines share the load
 evenly, 2n - 1 messages per command over n machines, and the throughput is n^2 / (2n - 1) times as high.
 
+With ``placement``, the groups are on some of many machines each, as a fleet has them: a group's servers are placed at
+random, or on copysets (`sim.placement`), and it matters which machines fail together.
+
 Departures: keys are hashed to a fixed number of groups, which never split, merge or move; groups share the
 machines' cores, but each server has its own disk; heartbeats of different groups are not merged; a leader that
 an election moved to another machine is not moved back.
@@ -20,7 +23,10 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from sim.node import Node
+from sim.placement import Placement
 from sim.protocols.balancing import hash64
 from sim.protocols.client import Client, ClientSettings
 from sim.protocols.command import Command
@@ -29,7 +35,7 @@ from sim.protocols.consensus.raft.basic import BasicRaft
 from sim.protocols.consensus.raft.system import Raft
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.system import StateMachineSystem, names
-from sim.settings import Count
+from sim.settings import Count, Whole
 from sim.system import Invariant, Member, MessageHooks, Timing, hooks_of
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedRaft"]
@@ -52,8 +58,11 @@ class ShardClient(Client):
         self.leaders: dict[int, str] = {}
         self.group_of: dict[str, int] = system.group_of
         # The machines in this client's order of contacts, which is the same for all groups.
-        servers = dict.fromkeys(name.partition(".")[2] for name in self.settings.contacts)
-        self.near = [[f"g{group}.{server}" for server in servers] for group in range(system.groups)]
+        on = system.machine_of
+        order = list(dict.fromkeys(on[name] for name in self.settings.contacts))
+        self.near = [
+            sorted(group.contacts(), key=lambda name: order.index(on[name])) for group in system.each
+        ]
         super().on_start()
 
     @property
@@ -161,18 +170,26 @@ class PerGroup(Invariant):
 
 @dataclass(frozen=True, kw_only=True)
 class ShardedRaft(StateMachineSystem, RecordsCommits):
-    """Keys hashed over Raft groups that share machines m0, m1, ...: server ``g2.n1`` is of group 2, on m1.
+    """Keys hashed over Raft groups that share machines m0, m1, ...: server ``g2.n1`` is of group 2.
 
     Parameters
     ----------
     group:
-        The system of each group: its size is the number of machines, and its options apply to all groups.
+        The system of each group: its options apply to all groups.
     groups:
         How many there are (>= 1).
     leaders:
         ``"spread"``: the groups' first leaders are assigned to the machines in turn; ``"pinned"``: all on one machine.
+    servers:
+        How many machines there are, with ``placement``; None: as many as a group has members, each with one of every
+        group (``g2.n1`` is on m1).
+    placement:
+        On which of the machines each group is: a `sim.placement.Placement` with as many replicas as a group has members
+        (``g2.n1`` is on the second machine of group 2).
+    placement_seed:
+        Another one is another draw of the placement.
     leader:
-        The machine on which the first group's leader starts; None: m0.
+        The machine on which the first group's leader starts; None: the first of that group.
     application:
         What is replicated; each group holds some of its keys. A command goes to one group: updates that touch several
         keys are refused here, and reads that do are not served (a scan).
@@ -184,6 +201,9 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
     groups: Count = 6
     leaders: Leaders = "spread"
     leader: str | None = None
+    servers: Count | None = None
+    placement: Placement | None = None
+    placement_seed: Whole = 0
 
     label_fields: ClassVar[tuple[str, ...]] = ("groups", "leaders")
 
@@ -193,12 +213,36 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
             raise ValueError(
                 f"ShardedRaft: group must be a Raft without a prefix and leader of its own, not {self.group!r}"
             )
-        if self.leader is not None and self.leader not in self.machines:
+        self._check_placement()
+        first = self.placed[0]  # raises ValueError for too few machines
+        if self.leader is not None and self.leader not in first:
             raise ValueError(
-                f"ShardedRaft: leader must be one of the machines {', '.join(self.machines)}, not {self.leader!r}"
+                f"ShardedRaft: leader must be one of the machines {', '.join(first)}, not {self.leader!r}"
             )
         self._check_application()
         object.__setattr__(self, "unsafe", self.unsafe or self.group.unsafe)
+
+    def _check_placement(self) -> None:
+        size = len(self.group.members())
+        if self.placement is None:
+            if self.servers not in (None, size):
+                raise ValueError(
+                    f"ShardedRaft: servers={self.servers} machines for groups of {size} need placement=, which says "
+                    "where each group is"
+                )
+            if self.placement_seed:
+                raise ValueError("ShardedRaft: placement_seed is of no use without placement=")
+        elif self.servers is None:
+            raise ValueError("ShardedRaft: placement= needs servers=, the number of machines")
+        elif self.placement.replicas != size:
+            raise ValueError(
+                f"ShardedRaft: {self.placement!r} has {self.placement.replicas} replicas, "
+                f"but a group has {size} members"
+            )
+        elif self.leaders == "pinned":
+            raise ValueError(
+                "ShardedRaft: leaders='pinned' needs all groups on one machine, without placement="
+            )
 
     def _check_application(self) -> None:
         if self.group.application != KeyValueStore():
@@ -229,13 +273,31 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """The names of the machines. Each runs one server (or spare) of each group."""
-        return names("m", len(self.group.members()))
+        """The names of the machines. Without placement, each runs one server (or spare) of each group."""
+        return names("m", self.servers or len(self.group.members()))
+
+    @cached_property
+    def placed(self) -> tuple[tuple[str, ...], ...]:
+        """The machines of each group, in the order of its members."""
+        machines = self.machines
+        if self.placement is None:
+            return (machines,) * self.groups
+        drawn = self.placement.draw(len(machines), self.groups, np.random.default_rng(self.placement_seed))
+        return tuple(tuple(machines[i] for i in row) for row in drawn.tolist())
+
+    @cached_property
+    def machine_of(self) -> dict[str, str]:
+        """Member -> its machine."""
+        return {
+            member.name: machine
+            for group, machines in zip(self.each, self.placed, strict=True)
+            for member, machine in zip(group.members(), machines, strict=True)
+        }
 
     @cached_property
     def each(self) -> tuple[BasicRaft, ...]:
         """The groups."""
-        first = 0 if self.leader is None else self.machines.index(self.leader)
+        first = 0 if self.leader is None else self.placed[0].index(self.leader)
         step = 1 if self.leaders == "spread" else 0
         return tuple(
             dataclasses.replace(
@@ -260,9 +322,9 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
     def members(self) -> tuple[Member, ...]:
         """The servers, group by group."""
         return tuple(
-            dataclasses.replace(member, group=f"g{g}", settings=group, machine=machine)
+            dataclasses.replace(member, group=f"g{g}", settings=group, machine=self.machine_of[member.name])
             for g, group in enumerate(self.each)
-            for member, machine in zip(group.members(), self.machines, strict=True)
+            for member in group.members()
         )
 
     def contacts(self) -> tuple[str, ...]:
@@ -281,10 +343,10 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
         return dataclasses.replace(super().with_timing(timing), group=self.group.with_timing(timing))
 
     def with_leader(self, place: str, places: Mapping[str, str]) -> Self:
-        for machine, server in zip(self.machines, self.each[0].names, strict=False):  # spares lead nothing
+        for machine, server in zip(self.placed[0], self.each[0].names, strict=False):  # spares lead nothing
             if places.get(server) == place:
                 return dataclasses.replace(self, leader=machine)
-        raise ValueError(f"ShardedRaft: no machine stands in {place!r}")
+        raise ValueError(f"ShardedRaft: no machine of the first group stands in {place!r}")
 
     def holder(self, role: str, nodes: Mapping[str, Node]) -> str | None:
         """The leader of the first group that has one."""

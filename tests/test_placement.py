@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.analysis.placement import (
+from sim.placement import (
     Copysets,
     Placement,
     RandomServers,
