@@ -78,7 +78,7 @@ cdef class Inbound(Receiving):
             raise TypeError(f"{self.name} ({node_class.__name__}) has no handler for {message!r} from {src}")
         return handler
 
-    def recorded_step(self, handler, arguments):
+    def recorded_step(self, handler, arguments=()):
         node = self.node
         cdef bint nested = self.in_step
         self.in_step = True

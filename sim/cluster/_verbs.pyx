@@ -136,6 +136,8 @@ def quick_verbs(host, owner):
         sending = Sending()
         sending._routes = host.routes
         verbs["send"] = PyCFunction_New(&VERBS[0], sending)
+    else:
+        verbs["send"] = arguments.send_when_synced(host)
     return {name: verb for name, verb in verbs.items() if getattr(type(owner), name) is getattr(Verbs, name)}
 
 

@@ -242,12 +242,15 @@ class SyncedDisk(_Telling, _Damageable):
             self._records.append(self._current)
             self._current = []
             self._written += 1
-        if self._records and self._syncing is None:
+        if self._syncing is None and self._records:
             self._begin_sync()
 
     def _begin_sync(self) -> None:
         self._syncing = self._written
-        size = sum(size_of(change[2]) for record in self._records for change in record)
+        size = 0
+        for record in self._records:
+            for _, _, argument in record:
+                size += size_of(argument)
         self.bytes += size
         self.syncs += 1
         bandwidth = self._profile.bandwidth

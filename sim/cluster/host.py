@@ -8,6 +8,8 @@ stories, held messages), and the verbs of the old object have no effect any more
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import AnyOf, Event
@@ -81,8 +83,9 @@ class NodeHost(Inbound):
         plain = self.disk.instant and not cluster.checking
         self.step: RunStep
         self._run: Callable[[Callable[[], Any]], None]
-        self.step, self._run = plain_steps(self) if plain else (self.recorded_step, self._recorded_run)
+        self.step, self._run = plain_steps(self) if plain else (self.recorded_step, self.recorded_step)
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
+        self.monotonic: Callable[[], float] = self.clocks.monotonic  # see `Verbs.monotonic`
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}
         self.crashes = 0
         self.dropped = 0  # messages that arrived while the node was down
@@ -326,11 +329,10 @@ class NodeHost(Inbound):
 
     def flush(self) -> None:
         """Send the messages whose writes are now synced, in order."""
-        if self.halt is not None:
-            return
-        synced = self.disk.synced
         outbox = self._outbox
-        ready = 0
+        if not outbox or self.halt is not None:
+            return
+        synced, ready = self.disk.synced, 0
         while ready < len(outbox) and outbox[ready][0] <= synced:
             ready += 1
         going, self._outbox = outbox[:ready], outbox[ready:]
@@ -361,10 +363,6 @@ class NodeHost(Inbound):
 
     # Timers and work
 
-    def monotonic(self) -> float:
-        """See `Verbs.monotonic`."""
-        return self.clocks.monotonic()
-
     def set_clock(self, *, offset: float | None = None, drift: float | None = None) -> None:
         """Set the wall clock (to ``offset`` seconds ahead of simulated time), or the drift of both clocks from now on.
 
@@ -381,14 +379,15 @@ class NodeHost(Inbound):
 
     def set_timer(self, owner: Handlers, name: str, delay: float, key: Any) -> None:
         """See `Verbs.set_timer`."""
-        require_delay(self.name, name, delay)
-        timer = self.timers.get((id(owner), name, key))  # id: a look-up, never an order
+        if not 0.0 <= delay < inf:
+            require_delay(self.name, name, delay)
+        timer_key = (id(owner), name, key)  # id: a look-up, never an order
+        timer = self.timers.get(timer_key)
         if timer is None:
             function = self._callback(owner, f"on_{name}_timeout", key)
-            timer = self.timers[id(owner), name, key] = Timer(self.env, self._run, function)
             if key is not None:
-                timer_key = (id(owner), name, key)
-                timer._argument = self._once(timer_key, function)
+                function = self._once(timer_key, function)
+            timer = self.timers[timer_key] = Timer(self.env, self._run, function)
         timer.arm_at(self.env._now + delay / self.clocks.rate)
 
     def _once(self, timer_key: tuple[int, str, Any], function: Callable[[], Any]) -> Callable[[], Any]:
@@ -411,10 +410,7 @@ class NodeHost(Inbound):
 
     def _callback(self, owner: Handlers, method: str, key: Any) -> Callable[[], Any]:
         handler = callback(owner, method)
-        return handler if key is None else lambda: handler(key)
-
-    def _recorded_run(self, function: Callable[[], Any]) -> None:
-        self.recorded_step(function, ())
+        return handler if key is None else partial(handler, key)
 
     def work(self, owner: Handlers, name: str, seconds: float, key: Any, priority: int) -> None:
         """See `Verbs.work`."""

@@ -112,7 +112,7 @@ class Inbound(Receiving):
             raise TypeError(f"{self.name} ({node_class.__name__}) has no handler for {message!r} from {src}")
         return handler
 
-    def recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def recorded_step(self, handler: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> None:
         """Run one atomic step of the node: all its writes are one record."""
         node = self.node
         nested = self.in_step

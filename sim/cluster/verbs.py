@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sim.cluster.cores import Job
+from sim.cluster.disk import SyncedDisk
 from sim.hosting import callback
 from sim.node import Verbs
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sim.cluster.host import NodeHost
     from sim.node import Handlers
 
-__all__ = ["plain_steps", "quick_verbs"]
+__all__ = ["plain_steps", "quick_verbs", "send_when_synced"]
 
 Verb = Callable[..., None]
 
@@ -27,8 +28,7 @@ Verb = Callable[..., None]
 def quick_verbs(host: NodeHost, owner: Handlers) -> dict[str, Verb]:
     """The quick verbs of a node, or of a part of one, by name, without the verbs that its class overrides."""
     verbs = {"set_timer": _set_timer(host, owner), "work": _work(host, owner)}
-    if host.disk.instant:
-        verbs["send"] = _send(host)
+    verbs["send"] = _send(host) if host.disk.instant else send_when_synced(host)
     for name, verb in verbs.items():
         verb.__qualname__ = f"Verbs.{name}"  # what a user reads who calls it wrongly
     return {name: verb for name, verb in verbs.items() if getattr(type(owner), name) is getattr(Verbs, name)}
@@ -43,6 +43,23 @@ def _send(host: NodeHost) -> Verb:
         route = known(dst) or routes[dst]
         route(msg)
 
+    return send
+
+
+def send_when_synced(host: NodeHost) -> Verb:
+    """`Verbs.send` for a disk whose syncs take time; both builds have this one."""
+    disk, routes = host.disk, host.routes
+    assert isinstance(disk, SyncedDisk)
+    known = routes.get
+
+    def send(dst: str, msg: Any, hold: bool = True) -> None:
+        if hold and (disk._current or disk._written > disk.synced):  # what `unsynced` asks
+            host.send(dst, msg, hold)
+        else:
+            route = known(dst) or routes[dst]
+            route(msg)
+
+    send.__qualname__ = "Verbs.send"
     return send
 
 
