@@ -331,7 +331,10 @@ class Node(Handlers):
     settings: Any
     """The settings that the system gave this member; for most protocols the frozen system itself."""
     disk_damaged: tuple[str, ...]
-    """The durable fields of which records were damaged, and are absent, when this incarnation booted (``on_start``)."""
+    """The durable fields of which records were damaged, and are absent, when this incarnation booted (``on_start``).
+
+    An incarnation that crashes before any of its writes is on the disk leaves the damage to the next one.
+    """
 
     def __init__(self, host: Any) -> None:
         self.__dict__.update(host.identity)

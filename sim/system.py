@@ -407,6 +407,15 @@ class System(Value):
         return False
 
     @property
+    def copies_on_disk(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of durable fields that are copies of each other: a damaged one is restored from another.
+
+        Its fault model excludes that all of a group are damaged before the member boots and writes them again, so
+        faults leave at least one intact.
+        """
+        return ()
+
+    @property
     def max_delay(self) -> float | None:
         """The longest time (seconds) that a message may be on its way within its fault model; None: any time.
 

@@ -88,16 +88,36 @@ class _Damageable:
     """The part of a disk that faults damage."""
 
     _image: dict[str, Any]
-    _damages: list[float]
 
-    def damage(self, where: float) -> None:
-        """Damage a record. ``where``: a number in [0, 1) that chooses it when the node boots and finds the damage."""
+    def __init__(self) -> None:
+        self._damages: list[float] = []
+        self._copies: tuple[tuple[str, ...], ...] = ()
+        self._found: tuple[str, ...] = ()  # the fields that the last boot found damaged
+        self._kept_then = -1  # `_writes_kept` at that boot
+
+    def _writes_kept(self) -> int:
+        """A number that grows whenever the image gets something new."""
+        raise NotImplementedError
+
+    def damage(self, where: float, copies: tuple[tuple[str, ...], ...] = ()) -> None:
+        """Damage a record. ``where``: a number in [0, 1) that chooses it when the node boots and finds the damage.
+
+        ``copies``: see `System.copies_on_disk`.
+        """
         self._damages.append(where)
+        self._copies = copies
 
     def find_damage(self) -> tuple[str, ...]:
-        """The node boots: drop the damaged records; returns the names of the fields that lost something."""
-        found, self._damages = drop_damaged(self._image, self._damages), []
-        return found
+        """The node boots: drop the damaged records; returns the names of the fields that have lost something.
+
+        A node that crashes before anything that it wrote was synced finds the same damage at its next boot, because
+        nothing has replaced the damaged records.
+        """
+        kept = self._writes_kept()
+        before = self._found if kept == self._kept_then else ()
+        self._found = drop_damaged(self._image, self._damages, self._copies, before)
+        self._damages, self._kept_then = [], kept
+        return self._found
 
 
 class _Telling:
@@ -120,7 +140,7 @@ class InstantDisk(_Telling, _Damageable, NothingWaits):
     """A disk whose writes are durable at once: the image is the durable state of the node when it crashes."""
 
     def __init__(self, owner: _Owner) -> None:
-        self._damages = []
+        super().__init__()
         self._owner = owner
         self._image: dict[str, Any] = {}
         self.syncs = 0
@@ -145,7 +165,10 @@ class InstantDisk(_Telling, _Damageable, NothingWaits):
 
     def wipe(self) -> None:
         """Lose everything (the machine is replaced by a new one)."""
-        self._image = {}
+        self._image, self._found = {}, ()
+
+    def _writes_kept(self) -> int:
+        return self.syncs
 
     def seal(self) -> None:
         """End a record: nothing to do on this disk."""
@@ -179,6 +202,7 @@ class SyncedDisk(_Telling, _Damageable):
     instant = False
 
     def __init__(self, owner: _Owner, profile: Disk, env: Environment, streams: Streams) -> None:
+        super().__init__()
         self._owner = owner
         self._profile = profile
         self._env = env
@@ -202,7 +226,6 @@ class SyncedDisk(_Telling, _Damageable):
         self.hear_sync: Callable[[float], None] | None = (
             None  # called with the seconds of each sync that begins
         )
-        self._damages = []
         self._factor = 1.0  # on the time of syncs
         self._stalled = False
         self._due: int | None = None  # the epoch of a sync that would be over, but for a stall
@@ -338,7 +361,10 @@ class SyncedDisk(_Telling, _Damageable):
     def wipe(self) -> None:
         """Lose everything (the machine is replaced by a new one)."""
         self.crash()
-        self._image = {}
+        self._image, self._found = {}, ()
+
+    def _writes_kept(self) -> int:
+        return self.synced
 
 
 def make_disk(owner: _Owner, profile: Disk, env: Environment, streams: Streams) -> InstantDisk | SyncedDisk:

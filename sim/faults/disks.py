@@ -154,7 +154,7 @@ class DamagedDisk(OfDisk):
 
     Nothing happens until the node restarts. Then a checksum shows the damage, the record is absent (in a log, the later
     ones, too), and the node has the name of the field in `Node.disk_damaged`. The record is drawn from all that the
-    disk holds then.
+    disk holds then. It is not the last intact one of several copies (`System.copies_on_disk`).
     """
 
     needs_slow_disks: ClassVar[bool] = False

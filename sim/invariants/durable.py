@@ -130,6 +130,7 @@ class DurableBeforeSend(Invariant):
     concerns: Callable[[type], bool] = field(default=lambda kind: False)
     keeps: tuple[str, ...] = ()
     shown: Shown | None = None
+    but_for_damage: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._stored: dict[str, Stored] = {}  # node -> what its present incarnation has on disk
@@ -222,6 +223,10 @@ class DurableBeforeSend(Invariant):
     def _boot(self, node: Node) -> None:
         """A step of a restart: after the last one the fields must still show what the node said before."""
         name, stored = node.name, Held(node)
+        if not set(node.disk_damaged).isdisjoint(self.but_for_damage):
+            self._boots.pop(name)
+            self._kept.pop(name)
+            return
         left = self._boots.pop(name)
         left = len(type(node)._parts) if left < 0 else left - 1
         if left:
@@ -251,7 +256,10 @@ class DurableBeforeSend(Invariant):
 
 
 def promises(
-    *kinds: type | Callable[[type], bool], keeps: str | Iterable[str], shown: Shown | None = None
+    *kinds: type | Callable[[type], bool],
+    keeps: str | Iterable[str],
+    shown: Shown | None = None,
+    but_for_damage: str | Iterable[str] = (),
 ) -> DurableBeforeSend:
     """An invariant: when a message of one of these classes leaves its sender, these fields are on its disk.
 
@@ -269,10 +277,15 @@ def promises(
         ``shown(stored, message, destination)``: whether the disk shows what the message says, if that can be tested;
         ``stored("current_term")`` is what the disk has. It must stay true while the node goes on, and after a restart,
         when it is asked again of the last message of each class to each destination.
+    but_for_damage:
+        Names of durable fields that damage may take for good (`System.disks_may_be_damaged`): a node that finds one of
+        them damaged when it boots is not asked again of what it said before. What damage takes and the node restores,
+        from a copy or otherwise, is not named here.
 
     Raises ValueError for no field and for no class.
     """
     fields = names_of("promises: keeps", keeps)
+    lost = names_of("promises: but_for_damage", but_for_damage) if but_for_damage else ()
     for kind in kinds:
         if not callable(kind):
             raise ValueError(f"promises: {kind!r} is no class of messages")
@@ -285,4 +298,4 @@ def promises(
     def concerns(kind: type) -> bool:
         return kind in classes or any(test(kind) for test in tests)
 
-    return DurableBeforeSend(concerns=concerns, keeps=fields, shown=shown)
+    return DurableBeforeSend(concerns=concerns, keeps=fields, shown=shown, but_for_damage=lost)

@@ -141,7 +141,7 @@ class Disturbable:
         """
         if self._calm:
             return
-        self.cluster.hosts[name].disk.damage(where)
+        self.cluster.hosts[name].disk.damage(where, self.system.copies_on_disk)
 
 
 def _cut_detail(pairs: list[tuple[str, str]], label: str) -> dict[str, Any]:

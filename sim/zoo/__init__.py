@@ -16,7 +16,7 @@ from sim.zoo.multi_primary import DY1, DY2, DY3, MM1, MM3, MM4
 from sim.zoo.paxos import MP1, MP4, PX1, PX2, PX4
 from sim.zoo.primary_backup import PB1, PB2, PB3, PB4, PB5, PB6
 from sim.zoo.raft import RF1, RF2, RF3, RF4, RF5, RF6, RF24
-from sim.zoo.raft_extensions import RF7, RF8, RF9, RF13, RF17, RF18, RF20, RF22, RF23
+from sim.zoo.raft_extensions import RF7, RF8, RF9, RF13, RF17, RF18, RF20, RF22, RF23, RF25
 
 _FAMILIES = ("PX", "MP", "EP", "RF", "VR", "PB", "CR", "MM", "DY", "FD", "LB")
 
@@ -74,6 +74,7 @@ __all__ = [
     "RF22",
     "RF23",
     "RF24",
+    "RF25",
     "VR1",
     "Bug",
     "Cost",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sim.protocols.consensus.raft.extensions.damage import DamagedDisks
 from sim.protocols.consensus.raft.extensions.elections import PreVoteReply, PreVoting, Stickiness
 from sim.protocols.consensus.raft.extensions.membership import Membership
 from sim.protocols.consensus.raft.extensions.reads import LeaseReads, ReadIndex
@@ -13,7 +14,7 @@ from sim.protocols.consensus.raft.system import MembershipChange, Raft, Reads
 from sim.settings import Count, Whole
 from sim.zoo.bug import Mutated, bug
 
-__all__ = ["RF7", "RF8", "RF9", "RF13", "RF17", "RF18", "RF20", "RF22", "RF23"]
+__all__ = ["RF7", "RF8", "RF9", "RF13", "RF17", "RF18", "RF20", "RF22", "RF23", "RF25"]
 
 
 class ReadsBeforeItsFirstCommit(ReadIndex):
@@ -177,3 +178,23 @@ class RF23(Mutated, Raft):
     pre_vote: bool = True
     check_quorum: bool = True
     mutated_nodes = (TrustsNoLeader,)
+
+
+class GoesOnWithoutIt(DamagedDisks):
+    """What is left of the log counts as the whole log."""
+
+    def begin_recovery(self) -> None:
+        pass
+
+
+@bug(
+    "safety",
+    happened="Protocol-Aware Recovery (Alagappan and others, FAST 2018); Jepsen's report on NATS 2.12.1 (2025)",
+)
+@dataclass(frozen=True, kw_only=True)
+class RF25(Mutated, Raft):
+    """A server cuts its log off at a damaged record, although it has acknowledged what follows, and votes as usual."""
+
+    nodes: Count = 3
+    damage: bool = True
+    mutated_nodes = (GoesOnWithoutIt,)

@@ -165,6 +165,32 @@ def test_a_log_loses_its_end_a_map_its_key_and_a_value_itself() -> None:
     assert drop_damaged({}, [0.5]) == ()
 
 
+def test_of_copies_damage_leaves_one() -> None:
+    held: dict[str, Any] = {"one": 1, "two": 1, "other": 3}
+    copies = [("one", "two")]
+    assert drop_damaged(dict(held), [0.1, 0.1]) == ("one", "two")
+    assert drop_damaged(held, [0.1, 0.1, 0.9], copies) == ("one", "other")
+    assert held == {"two": 1}
+    assert drop_damaged(held, [0.1], copies, before=("one",)) == ("one",)  # the copy is not written again yet
+    assert drop_damaged(held, [0.1], copies) == ("two",)
+
+
+@pytest.mark.parametrize("fsync", [0.0, 0.01])
+def test_damage_is_found_again_until_something_is_written(fsync: float) -> None:
+    """The node writes 0.1 s after its boot."""
+    one = scenario(
+        DamagedDisk("n0", at=1.0), *(Crash("n0", at=at, down=0.01) for at in (1.06, 1.1, 1.3)), fsync=fsync
+    )
+    assert [len(boot["damaged"]) for boot in boots(one)] == [0, 1, 1, 0]
+    wiped = scenario(
+        DamagedDisk("n0", at=1.0),
+        Crash("n0", at=1.06, down=0.01),
+        Crash("n0", at=1.1, down=0.01, wiped=True),
+        fsync=fsync,
+    )
+    assert [len(boot["damaged"]) for boot in boots(wiped)] == [0, 1, 0]
+
+
 def test_a_record_is_whole_or_absent_after_a_crash_unless_records_are_not_atomic() -> None:
     def torn(disk: Disk) -> int:
         found = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sim.node import message
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.consensus.raft.sharded import PerGroup
 from sim.system import Invariant
+from sim.testing import Stage
 from sim.workload import ClosedLoop
 
 
@@ -246,9 +248,47 @@ def test_what_the_message_says_may_be_compared_with_the_disk() -> None:
         assert "its disk has term=1" in broken(Liar, fsync).facts[1]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Damageable(Votes):
+    lost: tuple[str, ...] = ()
+
+    def invariants(self) -> Iterable[Invariant]:
+        def shown(stored: Any, vote: Vote, dst: str) -> bool:
+            return bool(stored("term") >= vote.term)
+
+        return (promises(Vote, keeps="term", shown=shown, but_for_damage=self.lost),)
+
+
+def damaged_voter(*lost: str) -> Stage:
+    """A voter that has answered, and has crashed. Its disk has lost the term."""
+    s = Stage(Damageable(lost=lost))
+    s.deliver("n0", "n1", AskVote(1))
+    s.run()
+    s.crash("n1")
+    s.cluster.hosts["n1"].disk.damage(0.1)  # the first field
+    return s
+
+
+def test_what_damage_takes_is_missed_unless_damage_may_take_it() -> None:
+    for lost in ((), ("voted_for",)):
+        s = damaged_voter(*lost)
+        assert s.invariant_broken(partial(s.restart, "n1")) == "a restart takes nothing back"
+    s = damaged_voter("voted_for", "term")
+    s.restart("n1")
+    assert (s.node("n1").disk_damaged, s.node("n1").term) == (("term",), 0)
+    # What it says from now on it must keep again, unless there is damage again.
+    s.deliver("n0", "n1", AskVote(2))
+    s.run()
+    s.crash("n1")
+    del s.cluster.hosts["n1"].disk._image["term"]  # type: ignore[attr-defined]
+    assert s.invariant_broken(partial(s.restart, "n1")) == "a restart takes nothing back"
+
+
 def test_a_promise_without_meaning_is_refused() -> None:
     with pytest.raises(ValueError, match="keeps must be a name"):
         promises(Vote, keeps=())
+    with pytest.raises(ValueError, match="but_for_damage must be a name"):
+        promises(Vote, keeps="term", but_for_damage=(1,))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="name the class of messages"):
         promises(keeps="term")
     with pytest.raises(ValueError, match="3 is no class of messages"):

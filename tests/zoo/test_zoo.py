@@ -43,6 +43,7 @@ CATALOGUE = [
         "RF22",
         "RF23",
         "RF24",
+        "RF25",
         "VR1",
         "PB1",
         "PB2",

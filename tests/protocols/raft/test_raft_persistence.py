@@ -150,8 +150,7 @@ def test_figure_8_with_a_thousand_steps(stage: Any, crashes: float) -> None:
 class CutsOffAtTheFirstBadRecord(RaftNode):
     """RF25: recovery finds one record with a wrong checksum, takes it for the torn end of the log, and goes on.
 
-    A synced record that rots is beyond what the simulated disks do (they lose unsynced suffixes only), so the
-    rotten record is named here: the third.
+    The rotten record is named here: the third. A Raft that survives it is in `test_raft_damage`.
     """
 
     def on_start(self) -> None:

@@ -259,9 +259,13 @@ class RaftNode(Replica):
             and self.is_up_to_date(msg.last_log_term, msg.last_log_index)
         )
         if granted:
-            self.voted_for = msg.candidate
-            self.reset_election_timer()
+            self.vote_for(msg.candidate)
         self.send(src, RequestVoteReply(self.current_term, granted))
+
+    def vote_for(self, candidate: str) -> None:
+        """Grant the vote of this term, and restart the timer."""
+        self.voted_for = candidate
+        self.reset_election_timer()
 
     def is_up_to_date(self, last_log_term: int, last_log_index: int) -> bool:
         """Whether a log with this last term and index is at least as up-to-date as this server's (5.4.1)."""

@@ -272,6 +272,20 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
         return self.group.wall_clock_may_jump
 
     @property
+    def disks_may_be_damaged(self) -> bool:
+        """Whether the disks of the servers of its groups may be damaged."""
+        return self.group.disks_may_be_damaged
+
+    @property
+    def copies_on_disk(self) -> tuple[tuple[str, ...], ...]:
+        """Those of the servers of its groups."""
+        return self.group.copies_on_disk
+
+    def has_recovered(self, node: Node) -> bool:
+        """As in its group."""
+        return self.group.has_recovered(node)
+
+    @property
     def machines(self) -> tuple[str, ...]:
         """The names of the machines. Without placement, each runs one server (or spare) of each group."""
         return names("m", self.servers or len(self.group.members()))
@@ -372,6 +386,15 @@ class ShardedRaft(StateMachineSystem, RecordsCommits):
         for g, group in enumerate(self.each):
             found.update(group.progress({name: node for name, node in nodes.items() if of.get(name) == g}))
         return found
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """The servers that are still busy in any group."""
+        of = self.group_of
+        return tuple(
+            name
+            for g, group in enumerate(self.each)
+            for name in group.unsettled({name: node for name, node in nodes.items() if of.get(name) == g})
+        )
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         of, lost = self.group_of, 0

@@ -11,6 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from sim.node import Node
 from sim.protocols.consensus.commit_latency import OfLog
 from sim.protocols.consensus.raft.basic import BasicRaft
+from sim.protocols.consensus.raft.extensions.damage import (
+    COPIES,
+    FEWEST_VOTERS,
+    DamagedDisks,
+    DamagedSnapshots,
+    EnoughVoters,
+)
 from sim.protocols.consensus.raft.extensions.elections import (
     CheckQuorum,
     LeadershipTransfer,
@@ -93,6 +100,9 @@ class Raft(BasicRaft):
         Serve `Join`, `Leave` and `Reconfigure`: one server at a time (``"single"``, 4.1), or any set by
         ``"joint"`` consensus (section 6 of the paper). ``spares`` further servers are off until they join;
         the ``nodes`` servers are members from the start. None: membership is fixed.
+    damage:
+        Records on the disk of a server may be damaged after they were synced: a server that has lost a part of its log
+        helps to elect no leader until it has that part again (Alagappan et al., FAST 2018). It needs three servers.
     """
 
     administration_options: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -114,6 +124,7 @@ class Raft(BasicRaft):
             "reads": ("log", "index", "follower", "lease"),
             "membership": (None, None, "single", "joint"),
             "spares": (0, 2),
+            "damage": (False, False, True),
         }
     )
 
@@ -134,6 +145,7 @@ class Raft(BasicRaft):
     inherited_reads: bool = True
     membership: MembershipChange | None = None
     spares: Whole = 0
+    damage: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,6 +154,11 @@ class Raft(BasicRaft):
         self._check_reads()
         if self.spares and self.membership is None:
             raise ValueError(f"Raft: {self.spares!r} spares cannot join while membership is fixed")
+        if self.damage and self.nodes < FEWEST_VOTERS and not self.unsafe:
+            raise ValueError(
+                f"Raft: damage=True needs at least {FEWEST_VOTERS} nodes, not {self.nodes!r}: "
+                "without the server that is damaged, no majority is left"
+            )
 
     def _check_reads(self) -> None:
         if self.reads == "leaseguard":
@@ -200,8 +217,29 @@ class Raft(BasicRaft):
 
     @property
     def max_gone(self) -> int:
-        """A minority, if the members are those of the start for ever."""
-        return super().max_gone if self.membership is None else 0
+        """A minority, if the members are those of the start for ever; one fewer if a disk may be damaged."""
+        most = super().max_gone if self.membership is None else 0
+        return max(0, most - 1) if self.damage else most
+
+    @property
+    def disks_may_be_damaged(self) -> bool:
+        """With ``damage``."""
+        return self.damage
+
+    @property
+    def copies_on_disk(self) -> tuple[tuple[str, ...], ...]:
+        """With ``damage``: term and vote, twice."""
+        return COPIES if self.damage else ()
+
+    def has_recovered(self, node: Node) -> bool:
+        """Whether a server may vote: it does not lack entries that it has acknowledged."""
+        return not getattr(node, "recovering", False)
+
+    def unsettled(self, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+        """The members that recover from damage."""
+        if not self.damage:
+            return ()
+        return tuple(name for name in self.progress(nodes) if not self.has_recovered(nodes[name]))
 
     @property
     def client_class(self) -> type[Node]:
@@ -217,6 +255,8 @@ class Raft(BasicRaft):
     def extensions(self) -> tuple[type[RaftNode], ...]:
         """The extensions that are on, the outermost first."""
         wanted: tuple[tuple[Any, type[RaftNode]], ...] = (
+            (self.damage, DamagedDisks if self.snapshot_every is None else DamagedSnapshots),
+            (self.damage and self.membership is not None, EnoughVoters),
             (self.check_quorum, CheckQuorum),
             (self.reads == "stale", StaleReads),
             (self.reads == "follower", FollowerReads),

@@ -13,7 +13,8 @@ from sim.node import message
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.command import Command
 from sim.protocols.consensus.raft.extensions.elections import Stickiness
-from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
+from sim.protocols.consensus.raft.extensions.replication import MatchedLog
+from sim.protocols.consensus.raft.node import RaftNode
 
 __all__ = [
     "FollowerReads",
@@ -222,13 +223,12 @@ class LeaseReads(Stickiness, ReadIndex):
         self.begin_round()
 
 
-class FollowerReads(ReadIndex):
+class FollowerReads(MatchedLog, ReadIndex):
     """Any server serves reads: it asks the leader for the read index, and waits until that is applied (6.4)."""
 
     def on_start(self) -> None:
         self.asked: dict[int, Asked] = {}  # session -> a read whose read index was requested
         self.lagging: list[tuple[int, Asked]] = []  # (read index, a read that waits for it to be applied)
-        self.matched = (0, 0)  # (term, index): in that term the log matches the leader's up to the index
         super().on_start()
 
     def on_request(self, src: str, msg: Request) -> None:
@@ -283,17 +283,6 @@ class FollowerReads(ReadIndex):
             self.lagging = [(index, asked) for index, asked in self.lagging if index > self.last_applied]
             for client, command in ready:
                 self.answer(client, command, self.store.execute(command))
-
-    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
-        super().on_append_entries(src, msg)
-        last = msg.prev_log_index + len(msg.entries)
-        term = msg.entries[-1].term if msg.entries else msg.prev_log_term
-        if (
-            msg.term == self.current_term
-            and self.floor() <= last <= self.last_index()
-            and self.term_at(last) == term
-        ):
-            self.matched = max(self.matched, (msg.term, last))
 
 
 class StaleReads(RaftNode):

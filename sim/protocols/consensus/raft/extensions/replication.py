@@ -13,7 +13,7 @@ from sim.protocols.client import Request
 from sim.protocols.command import NOOP, Command
 from sim.protocols.consensus.raft.node import AppendEntries, RaftNode
 
-__all__ = ["AppendEntriesConflict", "Batching", "FastBacktracking", "Pipelining"]
+__all__ = ["AppendEntriesConflict", "Batching", "FastBacktracking", "MatchedLog", "Pipelining"]
 
 
 @message
@@ -53,6 +53,25 @@ class FastBacktracking(RaftNode):
         while index > floor and self.term_at(index) > term:
             index -= 1
         return index if term and index > floor and self.term_at(index) == term else 0
+
+
+class MatchedLog(RaftNode):
+    """A follower that remembers up to which index its log certainly matches the leader's (5.3, log matching)."""
+
+    def on_start(self) -> None:
+        self.matched = (0, 0)  # (term, index): in that term the log matches the leader's up to the index
+        super().on_start()
+
+    def on_append_entries(self, src: str, msg: AppendEntries) -> None:
+        super().on_append_entries(src, msg)
+        last = msg.prev_log_index + len(msg.entries)
+        term = msg.entries[-1].term if msg.entries else msg.prev_log_term
+        if (
+            msg.term == self.current_term
+            and self.floor() <= last <= self.last_index()
+            and self.term_at(last) == term
+        ):
+            self.matched = max(self.matched, (msg.term, last))
 
 
 class Pipelining(RaftNode):

@@ -13,7 +13,11 @@ __all__ = ["CommitRule", "LeaderCompleteness", "StateMachineSafety"]
 
 @dataclass
 class CommitRule(RaftInvariant):
-    """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2)."""
+    """A leader commits only an entry of its own term, durable on a majority (5.3, 5.4.2).
+
+    A server counts, too, that has acknowledged the entry in this term, and whose disk was damaged since: until it has
+    the entry again, it elects no other leader.
+    """
 
     title: ClassVar[str] = "commit rule"
     after: ClassVar[tuple[str, ...]] = ("newly_committed",)
@@ -42,9 +46,13 @@ class CommitRule(RaftInvariant):
         return node.is_quorum(servers)
 
     def holders(self, node: RaftNode, index: int, term: int) -> list[str]:
-        """The servers that have the entry on disk."""
+        """The servers that have the entry on disk, or had it until their disk was damaged."""
         history = self.history
-        return [name for name in history.servers if history.durable_term_at(name, index) == term]
+        return [
+            name
+            for name, server in history.servers.items()
+            if history.durable_term_at(name, index) == term or server.taken.get(node.current_term, 0) >= index
+        ]
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, promises
+from sim.protocols.consensus.raft.extensions.damage import LOG_FIELDS
 from sim.protocols.consensus.raft.invariants.history import RaftInvariant
 from sim.protocols.consensus.raft.node import (
     AppendEntries,
@@ -106,7 +107,12 @@ def durable_before_send() -> tuple[Invariant, ...]:
             keeps=("current_term", "voted_for"),
             shown=lambda stored, request, dst: voted_for(stored, request, stored.node.name),
         ),
-        promises(AppendEntriesReply, keeps=("current_term", "log"), shown=has_entry),
+        promises(
+            AppendEntriesReply,
+            keeps=("current_term", "log"),
+            shown=has_entry,
+            but_for_damage=LOG_FIELDS,
+        ),
     )
 
 

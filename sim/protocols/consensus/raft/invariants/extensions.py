@@ -18,6 +18,7 @@ from sim.protocols.consensus.raft.invariants import (
     RaftInvariant,
     raft_invariants,
 )
+from sim.protocols.consensus.raft.invariants.damage import VotesWithItsLog
 from sim.protocols.consensus.raft.invariants.leaseguard import LeasedReadsAreFresh, LeasesExclude
 from sim.protocols.consensus.raft.invariants.leases import LeaseExcludes
 from sim.protocols.consensus.raft.invariants.stickiness import LeaderIsKept
@@ -210,6 +211,9 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
     """Fresh invariants for one run of a system with these options."""
     invariants = list(raft_invariants(system.application))
     history = invariants[0]
+    if system.damage:
+        history.damage = True  # type: ignore[attr-defined]
+        invariants.append(VotesWithItsLog(history=history))  # type: ignore[arg-type]
     if system.reads != "log":
         invariants = [_without_reads(invariant) for invariant in invariants]
         if system.reads not in ("stale", "leaseguard"):

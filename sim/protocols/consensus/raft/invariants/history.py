@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.application import Application
-from sim.protocols.consensus.raft.node import Entry, RaftNode
+from sim.protocols.consensus.raft.extensions.damage import LOG_FIELDS
+from sim.protocols.consensus.raft.node import AppendEntriesReply, Entry, RaftNode
 from sim.protocols.kv import KeyValueStore
 from sim.system import Invariant, Member
 
 __all__ = ["RaftHistory", "RaftInvariant", "ServerRecord"]
 
+_LOG_FIELDS = frozenset(LOG_FIELDS)
 _CHANGES = ("removed", "added", "elected", "newly_committed", "newly_applied")
 
 
@@ -32,6 +34,11 @@ class ServerRecord:
     commit_index: int = 0
     last_applied: int = 0
     externalised: int = 0  # the highest term that it has sent
+    acknowledged: dict[int, int] = field(default_factory=dict)  # term -> the last index, since `damages` grew
+    damages: int = 0  # how often it booted with a damaged log
+    taken: dict[int, int] = field(
+        default_factory=dict
+    )  # term -> the last index acknowledged before the damage
 
     def entry(self, index: int) -> Entry | None:
         """The entry at ``index`` of the log as it was after the last step."""
@@ -51,6 +58,7 @@ class RaftHistory(Invariant):
     newly_committed, newly_applied: ranges of indices of the last step's node.
     committed: the committed entries, from index 1 on, with the term in which each was first known committed.
     leader_of: term -> the leader's name.
+    damage: whether disks may be damaged, so that it notes what each server acknowledges.
     application: the replicated application, in its initial state.
     """
 
@@ -64,6 +72,7 @@ class RaftHistory(Invariant):
     newly_applied: range = range(0)
     committed: list[Entry] = field(default_factory=list)
     leader_of: dict[int, str] = field(default_factory=dict)
+    damage: bool = False
     application: Application = field(default_factory=KeyValueStore)
     # Those that check steps, in order:
     invariants: list[RaftInvariant] = field(default_factory=list, repr=False)
@@ -83,6 +92,11 @@ class RaftHistory(Invariant):
             server = self.servers[node.name] = ServerRecord(node, node.host.disk)
         elif server.node is not node:  # restarted: volatile state is lost
             server.node, server.leading, server.commit_index, server.last_applied = node, 0, 0, 0
+            if node.disk_damaged and not _LOG_FIELDS.isdisjoint(node.disk_damaged):
+                server.damages += 1
+                for term, index in server.acknowledged.items():
+                    server.taken[term] = max(index, server.taken.get(term, 0))
+                server.acknowledged = {}
         self._compare_logs(server, node)
         self.was_leading = server.leading
         server.leading = node.current_term if node.role == "leader" else 0
@@ -135,6 +149,9 @@ class RaftHistory(Invariant):
         server = self.servers.get(src)
         if server is not None and message.term > server.externalised:
             server.externalised = message.term
+        if self.damage and server is not None and message.__class__ is AppendEntriesReply and message.success:
+            term, index = message.term, message.index
+            server.acknowledged[term] = max(index, server.acknowledged.get(term, 0))
 
     # The contents of the disks
 

@@ -125,25 +125,26 @@ class MatchIndex(RaftInvariant):
 
 @dataclass
 class AckedIsKept(RaftInvariant):
-    """Within a term, a follower never removes an entry that it has acknowledged."""
+    """Within a term, a follower never removes an entry that it has acknowledged; damage of its disk may take it."""
 
     title: ClassVar[str] = "acknowledged entries are kept"
     after = ("removed",)
     hears = (AppendEntriesReply,)
-    acked: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # term, index, the entry's term
+    # Server -> how often its log was damaged before; term, index, the entry's term:
+    acked: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def on_send(self, src: str, dst: str, message: Any) -> None:
         server = self.history.servers.get(src)
         if not message.success or server is None:
             return
-        if (message.term, message.index) > self.acked.get(src, (0, 0))[:2]:
+        if (server.damages, message.term, message.index) > self.acked.get(src, (0, 0, 0))[:3]:
             node, index = server.node, message.index
             if node.current_term == message.term and server.first <= index <= node.last_index():
-                self.acked[src] = (message.term, index, node.term_at(index))
+                self.acked[src] = (server.damages, message.term, index, node.term_at(index))
 
     def check(self, node: RaftNode) -> None:
-        term, index, of_term = self.acked.get(node.name, (0, 0, 0))
-        if node.current_term != term:
+        damages, term, index, of_term = self.acked.get(node.name, (0, 0, 0, 0))
+        if node.current_term != term or damages != self.history.servers[node.name].damages:
             return
         if index < node.floor():
             return  # in the snapshot
