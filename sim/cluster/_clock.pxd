@@ -4,11 +4,11 @@ from sim.kernel._event_list cimport EventList
 
 
 cdef class NodeClocks:
-    cdef object _time
+    cdef readonly object _time
     cdef EventList _environment  # the same, where it is one
-    cdef object _stream
+    cdef readonly object _stream
     cdef public object rate
-    cdef object _ahead
-    cdef object _begun
+    cdef public object _ahead
+    cdef public object _begun
 
     cdef object _now(self)

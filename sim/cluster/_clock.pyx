@@ -3,7 +3,7 @@
 
 from sim.kernel._event_list cimport EventList
 
-from sim.cluster.clock import SPREAD
+from sim.cluster.clock import NodeClocks as Plain
 
 __all__ = ["NodeClocks"]
 
@@ -17,9 +17,6 @@ cdef class NodeClocks:
         self._ahead = clock.offset
         self._begun = 0.0
 
-    def begin(self):
-        self._begun = self._stream.uniform(-SPREAD, SPREAD) - self.rate * self._now()
-
     cdef object _now(self):
         return self._time._now if self._environment is None else self._environment.now_object()
 
@@ -29,12 +26,4 @@ cdef class NodeClocks:
     def monotonic(self):
         return self._begun + self.rate * self._now()
 
-    def set(self, *, offset=None, drift=None):
-        now = self._now()
-        wall = self.wall() if offset is None else now + offset
-        monotonic, before = self.monotonic(), self.rate
-        if drift is not None:
-            self.rate = 1.0 + drift
-            self._begun = monotonic - self.rate * now
-        self._ahead = wall - self.rate * now
-        return before / self.rate
+    begin, set = Plain.begin, Plain.set  # they run seldom

@@ -25,16 +25,16 @@ cdef class QueueingCpu:
     cdef public long long served
     cdef public double busy
     cdef public object speed
-    cdef EventList _env
+    cdef readonly EventList _env
     cdef bint _by_priority
-    cdef object _waiting  # a deque
+    cdef readonly object _waiting  # a deque
     cdef object _wait  # its append
     cdef object _next  # its popleft
-    cdef list _ranked
+    cdef readonly list _ranked
     cdef long long _serial
-    cdef list _running
+    cdef readonly list _running
 
     cdef int enter(self, Job job) except -1
     cdef int _start(self, Job job) except -1
     cdef int finish(self, Job job) except -1
-    cdef int _leave(self, Job job) except -1
+    cpdef int _leave(self, Job job) except -1

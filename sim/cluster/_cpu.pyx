@@ -6,7 +6,7 @@ from sim.kernel._event_list cimport Callee, EventList
 from collections import deque
 from heapq import heappop, heappush
 
-from sim.cluster.cpu import drop_jobs_of, require_speed
+from sim.cluster.cpu import QueueingCpu as Plain
 
 __all__ = ["Job", "QueueingCpu"]
 
@@ -82,7 +82,7 @@ cdef class QueueingCpu:
         job.function(job.argument)
         return 0
 
-    cdef int _leave(self, Job job) except -1:
+    cpdef int _leave(self, Job job) except -1:
         cdef Job following
         job.running = False
         self._running.remove(job)
@@ -100,38 +100,6 @@ cdef class QueueingCpu:
                     self._start(following)
         return 0
 
-    def cancel(self, Job job not None):
-        if job.cancelled:
-            return False
-        if job.running:
-            job.cancelled = True
-            self._leave(job)
-            return True
-        if job in self._waiting or any([ranked[2] is job for ranked in self._ranked]):
-            job.cancelled = True
-            self.backlog -= 1
-            return True
-        return False
-
-    def clear(self):
-        cdef Job job
-        now = self._env.now_object()
-        for job in self._running:
-            job.running = False
-            self.busy += now - job.started
-        self._running.clear()
-        self._waiting.clear()
-        self._ranked.clear()
-        self.backlog = 0
-
-    def drop(self, owner):
-        drop_jobs_of(owner, self)
-
-    def _jobs(self):
-        return [*self._waiting, *[ranked[2] for ranked in self._ranked], *self._running]
-
-    def busy_until(self, now):
-        return self.busy + sum([now - job.started for job in self._running])
-
-    def set_speed(self, speed):
-        self.speed = require_speed(speed)
+    # What runs seldom is that of the other build.
+    cancel, clear, drop, set_speed = Plain.cancel, Plain.clear, Plain.drop, Plain.set_speed
+    _jobs, busy_until = Plain._jobs, Plain.busy_until

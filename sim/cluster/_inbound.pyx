@@ -5,7 +5,7 @@ from sim.cluster._clock cimport NodeClocks
 from sim.cluster._cpu cimport new_job, submit_to
 from sim.network._plain_link cimport Receiving
 
-from sim.message import check_message
+from sim.cluster.inbound import Inbound as Plain
 
 __all__ = ["Inbound"]
 
@@ -41,11 +41,6 @@ cdef class Inbound(Receiving):
         else:
             self._take_in((src, message))
 
-    def _off_the_card(self, arrived):
-        life, delivery = arrived
-        if life == self.crashes:
-            self._take_in(delivery)
-
     def _take_in(self, delivery):
         self.messages_in += 1
         if self.messages_are_free:
@@ -57,8 +52,7 @@ cdef class Inbound(Receiving):
             cost += profile.per_byte * delivery[1].wire_bytes
         submit_to(self.cpu, new_job(cost, self.handle, delivery, 0))
 
-    def lost_at_door(self):
-        self.dropped += 1
+    _off_the_card, lost_at_door, handler_of = Plain._off_the_card, Plain.lost_at_door, Plain.handler_of
 
     def handle(self, delivery):
         src, message = delivery
@@ -69,14 +63,6 @@ cdef class Inbound(Receiving):
         for hear in self.cluster.on_deliver[type(message)]:
             hear(src, self.name, message)
         self.step(handler, (src, message))
-
-    def handler_of(self, src, message):
-        handler = self.handlers.get(type(message))
-        if handler is None:
-            check_message(message)
-            node_class = type(self.node)
-            raise TypeError(f"{self.name} ({node_class.__name__}) has no handler for {message!r} from {src}")
-        return handler
 
     def recorded_step(self, handler, arguments=()):
         node = self.node

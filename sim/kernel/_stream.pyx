@@ -5,7 +5,7 @@ from libc.math cimport log
 
 from itertools import chain
 
-from sim.kernel.stream import blocks
+from sim.kernel.stream import Stream as Plain, blocks
 
 __all__ = ["Stream"]
 
@@ -40,19 +40,7 @@ cdef class Stream:
     def choice(self, items):
         return items[self._below(len(items))]
 
-    def sample(self, items, k):
-        if not 0 <= k <= len(items):
-            raise ValueError(f"cannot sample {k} of {len(items)} items")
-        pool = list(items)
-        for i in range(k):
-            j = i + self._below(len(pool) - i)
-            pool[i], pool[j] = pool[j], pool[i]
-        return pool[:k]
-
-    def shuffle(self, items):
-        for i in range(len(items) - 1, 0, -1):
-            j = self._below(i + 1)
-            items[i], items[j] = items[j], items[i]
+    sample, shuffle = Plain.sample, Plain.shuffle
 
     def chance(self, probability):
         return self._next() < probability
