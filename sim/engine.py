@@ -21,6 +21,7 @@ PAIRS = (
     "kernel/stream",
     "kernel/timer",
     "message",
+    "unchanged",
     "values",
     "network/plain_link",
     "cluster/clock",

@@ -6,6 +6,8 @@ the message that can change referred to, and leaves out what cannot (numbers, te
 such). At delivery, each of those objects must still refer to the very same ones. `@message` generates both for each
 class, as it does the constructor: ``_add_to(picture)`` and ``_refers_to(values)``. Only where something refers to
 another object, digests decide: that object may be an equal one.
+
+``_unchanged.pyx`` beside this file has the compiled build of `Picture`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,19 @@ from typing import Any, NoReturn
 
 from sim.values import PLAIN, is_message
 
-__all__ = ["Picture", "digest_of", "require_unchanged"]
+__all__ = [
+    *(
+        "MESSAGE",
+        "OTHER",
+        "TUPLE",
+        "Picture",
+        "digest_of",
+        "is_fixed",
+        "look_at",
+        "looks",
+        "require_unchanged",
+    )
+]
 
 Parts = tuple[Any, ...]
 """The objects that an object refers to; for one without visible parts, texts that describe its content."""
@@ -51,20 +65,20 @@ class Picture:
     def add(self, value: Any) -> None:
         """Look at a value that is not `PLAIN`: a part of the message."""
         kind = value.__class__
-        look = _looks.get(kind) or _look_at(kind)
-        if look is _MESSAGE:
+        look = looks.get(kind) or look_at(kind)
+        if look is MESSAGE:
             value._add_to(self)
-        elif look is _TUPLE:
+        elif look is TUPLE:
             for item in value:
                 if item.__class__ not in PLAIN:
                     self.add(item)
-        elif look is not _OTHER:
+        elif look is not OTHER:
             held = look.held(value)
             self.others.append((look, value, held))
             for item in held:
                 if item.__class__ not in PLAIN:
                     self.add(item)
-        elif not _is_fixed(value):
+        elif not is_fixed(value):
             self.others.append((look, value, look.held(value)))
 
 
@@ -111,30 +125,30 @@ def _reads_same(value: Any, held: Parts) -> bool:
     return _texts(value) == held
 
 
-_MESSAGE = _Look(_fields, _is_not_asked)
-_TUPLE = _Look(tuple, _is_not_asked)
+MESSAGE = _Look(_fields, _is_not_asked)
+TUPLE = _Look(tuple, _is_not_asked)
 _LIST = _Look(tuple, _list_is_same)
 _DICT = _Look(_items, _dict_is_same)
-_OTHER = _Look(_texts, _reads_same)
+OTHER = _Look(_texts, _reads_same)
 
-_looks: dict[type, _Look] = {}
+looks: dict[type, _Look] = {}
 
 
-def _look_at(kind: type) -> _Look:
+def look_at(kind: type) -> _Look:
     """How to look at the objects of a class."""
     if issubclass(kind, tuple):
-        look = _TUPLE
+        look = TUPLE
     elif is_message(kind):
-        look = _MESSAGE
+        look = MESSAGE
     elif kind is list:
         look = _LIST
     else:
-        look = _DICT if issubclass(kind, dict) else _OTHER
-    _looks[kind] = look
+        look = _DICT if issubclass(kind, dict) else OTHER
+    looks[kind] = look
     return look
 
 
-def _is_fixed(value: Any) -> bool:
+def is_fixed(value: Any) -> bool:
     """Whether nothing in a value can change: by its class, and by those of all that it holds.
 
     Stricter than `sim.values.is_immutable`, which believes annotations, and classes with a hash of their own.
@@ -143,11 +157,11 @@ def _is_fixed(value: Any) -> bool:
     if kind in PLAIN:
         return True
     if kind is tuple or kind is frozenset:
-        return all(map(_is_fixed, value))
+        return all(map(is_fixed, value))
     if isinstance(value, enum.Enum):
-        return _is_fixed(value.value)
+        return is_fixed(value.value)
     if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
-        return all(_is_fixed(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return all(is_fixed(getattr(value, field.name)) for field in dataclasses.fields(value))
     return False
 
 
@@ -161,9 +175,9 @@ class _Digest:
         kind = value.__class__
         if kind in PLAIN:
             return value
-        look = _looks.get(kind) or _look_at(kind)
+        look = looks.get(kind) or look_at(kind)
         held: Iterable[Any] = self.held(look, value)
-        if look is not _OTHER:
+        if look is not OTHER:
             held = map(self, held)
         return kind.__name__, tuple(held)
 

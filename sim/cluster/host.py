@@ -28,13 +28,15 @@ from sim.hosting import HostContract, callback, require_delay, require_work
 from sim.kernel import Timer
 from sim.message import check_message
 from sim.node import Caller, Handlers, Node
-from sim.unchanged import Picture, require_unchanged
+from sim.unchanged import require_unchanged
 
 if TYPE_CHECKING or not COMPILED:
     from sim.cluster.clock import NodeClocks
     from sim.cluster.inbound import Inbound
     from sim.cluster.verbs import plain_steps, quick_verbs
+    from sim.unchanged import Picture
 else:
+    from sim._unchanged import Picture
     from sim.cluster._clock import NodeClocks
     from sim.cluster._inbound import Inbound
     from sim.cluster._verbs import plain_steps, quick_verbs

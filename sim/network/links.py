@@ -25,11 +25,13 @@ from sim.network.link import Held, Link, Receiver, Send
 from sim.network.message_rows import NAN, MessageRows
 from sim.network.topology import LinkSpec, Topology
 from sim.recorder import Recorder
-from sim.unchanged import Picture, require_unchanged
+from sim.unchanged import require_unchanged
 
 if TYPE_CHECKING or not COMPILED:
     from sim.network.plain_link import observed_link, plain_link
+    from sim.unchanged import Picture
 else:
+    from sim._unchanged import Picture
     from sim.network._plain_link import observed_link, plain_link
 
 __all__ = ["Network"]

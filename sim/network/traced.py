@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sim.engine import COMPILED
 from sim.network.link import HEADER_BYTES, Held, Link, Receiver
 from sim.network.links import Network
 from sim.network.message_rows import NAN
 from sim.plain import operations_in, plain_fields
-from sim.unchanged import Picture, require_unchanged
+from sim.unchanged import require_unchanged
+
+if TYPE_CHECKING or not COMPILED:
+    from sim.unchanged import Picture
+else:
+    from sim._unchanged import Picture
 
 __all__ = ["FATES", "Letter", "MessageRow", "TracedNetwork"]
 

@@ -11,8 +11,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim import unchanged
+from sim.engine import COMPILED
 from sim.message import message
-from sim.unchanged import Picture, digest_of
+from sim.unchanged import digest_of
+
+KINDS: list[type] = [unchanged.Picture]
+if COMPILED:
+    from sim import _unchanged
+
+    KINDS.append(_unchanged.Picture)
+
+
+class Picture:
+    """A picture of each build; they say and hold the same."""
+
+    def __init__(self, sent: Any) -> None:
+        self.each = [kind(sent) for kind in KINDS]
+
+    def is_true(self) -> bool:
+        one, *others = [picture.is_true() for picture in self.each]
+        assert all(one is other for other in others)
+        return bool(one)
+
+    @property
+    def messages(self) -> list[Any]:
+        return self._same([picture.messages for picture in self.each])
+
+    @property
+    def others(self) -> list[Any]:
+        return self._same([picture.others for picture in self.each])
+
+    def _same(self, held: list[list[Any]]) -> list[Any]:
+        assert len({repr(one) for one in held}) == 1
+        return held[0]
 
 
 class Colour(enum.Enum):
