@@ -399,6 +399,44 @@ def test_a_flag_that_an_old_append_entries_clears_is_caught(stage: Any) -> None:
             elects_without_its_entries(s)
 
 
+def test_an_acknowledgement_counts_although_damage_has_taken_the_entry_since(stage: Any) -> None:
+    s = stage(system=Raft(nodes=3, damage=True))
+    s.campaign("n0")
+    s.partition(["n0", "n1"], ["n2"])
+    s.hold(kind="AppendEntriesReply", src="n1")
+    s.ask("n0")
+    s.settle()
+    s.crash("n1")
+    damage(s, "n1", "log", 1)
+    s.restart("n1")
+    s.release()
+    s.settle()
+    assert (s.node("n0").commit_index, s.node("n1").last_index()) == (2, 1)
+    assert elects_without_its_entries(s) == "candidate"
+
+
+def test_a_damaged_server_counts_for_no_more_than_it_has_acknowledged(stage: Any) -> None:
+    s = damaged(stage)
+    leader = s.node("n0")
+    leader.replicated_index = leader.last_index
+    s.cut(["n0"], ["n1"])
+    s.ask("n0")
+    assert s.invariant_broken() == "commit rule"
+
+
+def test_a_vote_counts_when_a_crash_has_lost_the_acknowledgement_of_what_came_back(stage: Any) -> None:
+    s = damaged(stage)
+    first, *rest = s.node("n0").entries
+    s.isolate("n1")
+    s.deliver("n0", "n1", RecoverLogReply(1, 1, 4))
+    s.deliver("n0", "n1", AppendEntries(1, "n0", 1, first.term, tuple(rest), 4))
+    assert not s.node("n1").recovering
+    s.cluster.invariants[0].servers["n1"].acknowledged.clear()  # as if the crash had come before it left
+    s.crash("n1")
+    s.restart("n1")
+    assert answer_of(s, RequestVote(2, "n2", 9, 1)).granted
+
+
 FORGETS = {
     ("current_term", "terms never fall"): {"durable before send"},
     ("current_term", "a restart takes nothing back"): {"terms never fall"},

@@ -34,11 +34,12 @@ class ServerRecord:
     commit_index: int = 0
     last_applied: int = 0
     externalised: int = 0  # the highest term that it has sent
-    acknowledged: dict[int, int] = field(default_factory=dict)  # term -> the last index, since `damages` grew
     damages: int = 0  # how often it booted with a damaged log
-    taken: dict[int, int] = field(
-        default_factory=dict
-    )  # term -> the last index acknowledged before the damage
+    # Term -> the last index that it acknowledged, since the last damage and before:
+    acknowledged: dict[int, int] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
+    # Of its last acknowledgement before the damage: term, index, and the entry's term (None: it was in a snapshot):
+    missing: tuple[int, int, int | None] | None = None
 
     def entry(self, index: int) -> Entry | None:
         """The entry at ``index`` of the log as it was after the last step."""
@@ -93,10 +94,7 @@ class RaftHistory(Invariant):
         elif server.node is not node:  # restarted: volatile state is lost
             server.node, server.leading, server.commit_index, server.last_applied = node, 0, 0, 0
             if node.disk_damaged and not _LOG_FIELDS.isdisjoint(node.disk_damaged):
-                server.damages += 1
-                for term, index in server.acknowledged.items():
-                    server.taken[term] = max(index, server.taken.get(term, 0))
-                server.acknowledged = {}
+                self._note_damage(server)
         self._compare_logs(server, node)
         self.was_leading = server.leading
         server.leading = node.current_term if node.role == "leader" else 0
@@ -141,6 +139,17 @@ class RaftHistory(Invariant):
         self.removed = [(first + i, old[i]) for i in range(same, len(old))]
         self.added = [(first + i, new[i]) for i in range(same, len(new))]
         old[same:] = new[same:]
+
+    def _note_damage(self, server: ServerRecord) -> None:
+        """A server has booted with a damaged log: note what it had acknowledged."""
+        server.damages += 1
+        for term, index in server.acknowledged.items():
+            server.taken[term] = max(index, server.taken.get(term, 0))
+        if server.acknowledged:
+            term = max(server.acknowledged)
+            entry = server.entry(server.acknowledged[term])
+            server.missing = (term, server.acknowledged[term], None if entry is None else entry.term)
+        server.acknowledged = {}
 
     def is_told_of(self, kind: type) -> bool:
         return hasattr(kind, "term")
