@@ -72,6 +72,38 @@ def test_servers_that_lost_what_they_began_with_join_one_that_did_not(kind: Any,
     assert is_served(s)
 
 
+@BOTH
+def test_a_chain_is_not_left_to_a_server_that_has_not_begun_it(kind: Any) -> None:
+    """It would wait for ever: a chain of it alone is not the first one, and nobody has a history for it."""
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    for name in SERVERS:
+        s.cluster.crash(name, power=True)
+    s.cluster.restart("n1")
+    s.run(5.0)
+    assert s.node("master").chain.members == SERVERS
+    for name in ("n0", "n2"):
+        s.cluster.restart(name)
+    s.run(5.0)
+    assert is_served(s)
+
+
+@BOTH
+def test_a_server_that_has_not_begun_calls_no_other_silent(kind: Any) -> None:
+    """It sends nothing to its successor, so that this one has nothing to answer."""
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    lose_power(s, "n0", "n1")
+    s.run(0.03)
+    s.cluster.crash("n2")
+    lose_power(s, "master")  # which takes all members for alive again, and hears that two have not begun
+    s.run(5.0)
+    s.cluster.restart("n2")
+    s.run(5.0)
+    assert s.node("master").chain.head == "n2"
+    assert is_served(s)
+
+
 class BeginsWithMost(ConfigurationMaster):
     """Lets servers begin again that have all but one lost their disks."""
 

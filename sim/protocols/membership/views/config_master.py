@@ -17,7 +17,8 @@ The members of the first chain *begin* it: all are empty, so that nothing needs 
 their disks have that, they come back without it, and look like servers that have lost their disks. A master that hears
 this from *all* members of the chain that they began lets them begin the next one: an update that was acknowledged would
 be on the disks of all of them, and not all disks are lost at once. Together with a member that has its disk they may
-not begin: they join it.
+not begin: they join it. So a member of the first chain is ready when it has reported that it has begun: a chain of one
+that has not would wait for ever.
 """
 
 from __future__ import annotations
@@ -90,11 +91,12 @@ class ConfigurationMaster(Node):
     settings: Any  # a system with heartbeat, detection, first_chain
     chain = durable(NO_CHAIN)
     ready: tuple[str, ...] = durable(())  # members that have every acknowledged update
+    begun: int = durable(0)  # the number of the chain with which the history began
 
     def on_start(self) -> None:
         if self.chain.number == 0:
             self.chain = self.settings.first_chain
-            self.ready = self.chain.members  # all members are empty, and so is the history
+            self.begun = self.chain.number
         self.heard = dict.fromkeys(self.settings.first_chain.members, self.monotonic)
         self.asked: dict[str, Stamp] = {}
         self._begin()
@@ -123,13 +125,18 @@ class ConfigurationMaster(Node):
         chain = self.chain
         self.heeded[src] = True
         place = chain.members.index(src)
-        for successor in chain.members[place + 1 : place + 2]:
-            if successor in msg.silent:
-                self.shut[successor] = True
+        if msg.holds >= chain.since[place]:  # else it sends its successor nothing that could be answered
+            for successor in chain.members[place + 1 : place + 2]:
+                if successor in msg.silent:
+                    self.shut[successor] = True
         if chain.begins and msg.holds < chain.number:
             self.empty[src] = True
-        if src in self.ready and msg.holds < chain.since[place]:
-            self.shut[src] = True  # it has lost its disk
+        began = chain.since[place] == self.begun  # nothing was to be transferred to it
+        if msg.holds < chain.since[place]:
+            if began or src in self.ready:
+                self.shut[src] = True  # it has lost its disk
+        elif began and src not in self.ready:
+            self.ready = (*self.ready, src)
         if src == chain.tail:
             self.joined = msg.joined
             if msg.settled:
@@ -176,7 +183,8 @@ class ConfigurationMaster(Node):
         number = self.chain.number + 1
         since = {} if begins else dict(zip(self.chain.members, self.chain.since, strict=True))
         self.chain = Chain(number, members, tuple(since.get(m, number) for m in members))
-        self.ready = tuple(m for m in self.ready if m in members)
+        self.ready = () if begins else tuple(m for m in self.ready if m in members)
+        self.begun = number if begins else self.begun
         self._begin()
         self.record("view", view=number, head=members[0], tail=members[-1], members=members)
         for server in self.heard:
