@@ -124,7 +124,7 @@ class Raft(BasicRaft):
             "reads": ("log", "index", "follower", "lease"),
             "membership": (None, None, "single", "joint"),
             "spares": (0, 2),
-            "damage": (False, False, True),
+            "damage": (False, False, False, True),
         }
     )
 
