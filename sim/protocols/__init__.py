@@ -24,7 +24,7 @@ from sim.protocols.membership.lease import LeaderLease
 from sim.protocols.membership.suspicion import ExpectedArrival, FixedTimeout, PhiAccrual
 from sim.protocols.membership.swim import Swim
 from sim.protocols.replication.abd import Abd
-from sim.protocols.replication.chain import ChainReplication, Craq
+from sim.protocols.replication.chain import ChainReplication, Craq, ShardedChain
 from sim.protocols.replication.crdt import Crdt
 from sim.protocols.replication.dynamo import Dynamo
 from sim.protocols.replication.multi_primary import MultiPrimary
@@ -61,6 +61,7 @@ __all__ = [
     "RoundRobin",
     "RpcStore",
     "Server",
+    "ShardedChain",
     "ShardedRaft",
     "SmoothWeightedRoundRobin",
     "Swim",

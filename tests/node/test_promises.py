@@ -15,7 +15,7 @@ from sim.invariants import promises
 from sim.network import constant
 from sim.node import message
 from sim.protocols.client import Client, Reply, Request
-from sim.protocols.consensus.raft.sharded import PerGroup
+from sim.protocols.sharding import PerGroup
 from sim.system import Invariant
 from sim.testing import Stage
 from sim.workload import ClosedLoop

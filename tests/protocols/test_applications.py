@@ -33,6 +33,7 @@ from sim.protocols import (
     PrimaryBackup,
     Raft,
     RpcStore,
+    ShardedChain,
     ShardedRaft,
     ViewstampedReplication,
 )
@@ -57,11 +58,12 @@ SYSTEMS: dict[str, Any] = {
     "Raft group": lambda **given: BroadcastStore(order="total", reads="ordered", **given),
     "sequencer": lambda **given: BroadcastStore(order="sequencer", reads="ordered", **given),
     "ShardedRaft": lambda **given: ShardedRaft(groups=2, **given),
+    "ShardedChain": lambda **given: ShardedChain(groups=2, **given),
     "RpcStore": RpcStore,
 }
 """What takes an application, by name: how it is made."""
 EACH = [
-    (name, Counter() if name == "ShardedRaft" else APPLICATIONS[i % len(APPLICATIONS)])
+    (name, Counter() if name in ("ShardedRaft", "ShardedChain") else APPLICATIONS[i % len(APPLICATIONS)])
     for i, name in enumerate(SYSTEMS)
 ]
 """Each system with one application, in turn; tests/protocols/test_application_storms.py has all pairs."""

@@ -31,6 +31,7 @@ from sim.protocols.consensus.raft import RaftNode
 from sim.protocols.of_node import NodeSystem
 from sim.protocols.quorum_plans import QuorumPlan, Resilient
 from sim.protocols.quorums import Explicit, Majority, Weighted
+from sim.protocols.sharding import ShardedSystem
 from sim.settings import Value
 from sim.system import System
 from sim.workload import (
@@ -72,7 +73,7 @@ def classes() -> list[type]:
     ours = {
         name: c
         for name, c in found.items()
-        if c.__module__.startswith("sim.") and dataclasses.is_dataclass(c)
+        if c.__module__.startswith("sim.") and dataclasses.is_dataclass(c) and c is not ShardedSystem
     }
     return [ours[name] for name in sorted(ours)]
 

@@ -165,7 +165,7 @@ def test_lost_writes_are_counted_group_by_group() -> None:
         ({"leader": "n0"}, "leader must be one of the machines m0, m1, m2, not 'n0'"),
         (
             {"group": Raft(nodes=3, leader="n1")},
-            "group must be a Raft without a prefix and leader of its own",
+            "group must be a BasicRaft without a prefix and leader of its own",
         ),
     ],
 )

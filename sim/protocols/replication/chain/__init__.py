@@ -2,6 +2,7 @@
 
 from sim.protocols.replication.chain.craq import Craq, CraqNode
 from sim.protocols.replication.chain.node import ChainNode, Forward
+from sim.protocols.replication.chain.sharded import ShardedChain
 from sim.protocols.replication.chain.system import ChainReplication
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     "Craq",
     "CraqNode",
     "Forward",
+    "ShardedChain",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
@@ -12,7 +12,7 @@ from sim.protocols.command import Command
 from sim.protocols.membership.views import MOST_DRIFT, Chain, ConfigurationMaster
 from sim.protocols.replication.chain.node import ChainNode
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
-from sim.protocols.system import LedSystem, StateMachineSystem, check_member
+from sim.protocols.system import LedSystem, StateMachineSystem, check_member, names
 from sim.system import Invariant, Member, positions
 
 __all__ = ["ChainClient", "ChainReplication"]
@@ -66,6 +66,8 @@ class ChainReplication(LedSystem, StateMachineSystem):
         Processor time of operations at the servers; None: zero (see `ServiceTimes`).
     fencing:
         False (with ``unsafe``): a tail answers without a lease, as the paper's fail-stop servers may.
+    prefix:
+        A prefix of their names, needed if several chains run in one cluster (`ShardedChain`).
 
     Raises ValueError for a value out of range.
     """
@@ -74,8 +76,9 @@ class ChainReplication(LedSystem, StateMachineSystem):
     costs: ServiceTimes | None = None
     fencing: bool = True
 
+    prefix: str = field(default="", repr=False)
+
     leader_roles: ClassVar[tuple[str, ...]] = ("head", "leader", "primary", "tail", "middle")
-    master: ClassVar[str] = "master"
     node_class: ClassVar[type[ChainNode]] = ChainNode
     master_class: ClassVar[type[ConfigurationMaster]] = ConfigurationMaster
 
@@ -88,6 +91,16 @@ class ChainReplication(LedSystem, StateMachineSystem):
             raise ValueError(
                 f"{name}: fencing=False lets an old tail answer queries; say unsafe=True as well"
             )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the servers."""
+        return names(f"{self.prefix}n", self.nodes)
+
+    @property
+    def master(self) -> str:
+        """The name of the configuration master."""
+        return f"{self.prefix}master"
 
     @property
     def max_clock_drift(self) -> float | None:
