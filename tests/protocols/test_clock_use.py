@@ -235,10 +235,10 @@ class StaysHere(Invariant):
 def guard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all readings know where they come from, and object to misuse."""
     Wall.durations.clear()
-    plain_wall, plain_monotonic, plain_write = NodeHost.clock, NodeHost.monotonic, SyncedDisk.write
+    plain_wall, plain_write = NodeHost.clock, SyncedDisk.write
 
-    def monotonic(self: NodeHost) -> Monotonic:
-        made = Monotonic(plain_monotonic(self))
+    def monotonic(self: NodeHost, told: float) -> Monotonic:
+        made = Monotonic(told)
         made.clock = (self.name, self.incarnation)
         return made
 
@@ -252,8 +252,20 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> None:
         plain_write(self, field, operation, argument)
 
     monkeypatch.setattr(NodeHost, "clock", clock)
-    monkeypatch.setattr(NodeHost, "monotonic", monotonic)
+    change_monotonic(monkeypatch, monotonic)
     monkeypatch.setattr(SyncedDisk, "write", write)
+
+
+def change_monotonic(monkeypatch: pytest.MonkeyPatch, change: Callable[[NodeHost, float], float]) -> None:
+    """Let the readings of hosts' monotonic clocks be what ``change`` makes of a host and its reading (s)."""
+    plain = NodeHost.__init__
+
+    def init(self: NodeHost, *given: Any, **options: Any) -> None:
+        plain(self, *given, **options)
+        told = self.monotonic
+        self.monotonic = lambda: change(self, told())
+
+    monkeypatch.setattr(NodeHost, "__init__", init)
 
 
 TICKS = 2**20
@@ -265,14 +277,14 @@ def make_differences_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Otherwise a member that was silent for exactly the detection time is late on one clock, and not yet on another.
     """
-    plain_begin, plain_monotonic = NodeClocks.begin, NodeHost.monotonic
+    plain_begin = NodeClocks.begin
 
     def begin(self: NodeClocks) -> None:
         plain_begin(self)
         self._begun += round(self.monotonic()) - self.monotonic()
 
     monkeypatch.setattr(NodeClocks, "begin", begin)
-    monkeypatch.setattr(NodeHost, "monotonic", lambda host: round(plain_monotonic(host) * TICKS) / TICKS)
+    change_monotonic(monkeypatch, lambda host, told: round(told * TICKS) / TICKS)
 
 
 def storm(system: System, seed: int, apart: float) -> Run:
