@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from sim.packed_rows import PackedRows
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -36,13 +38,16 @@ FULL_COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Recorder:
-    """Rows of a run, one list of tuples per frame. ``share``: of the messages that are recorded (0 to 1)."""
+    """Rows of a run, one list of tuples per frame. ``share``: of the messages that are recorded (0 to 1).
 
-    def __init__(self, *, full: bool = False, share: float = 1.0) -> None:
+    ``packed``: the rows of messages are in `PackedRows`, for the compiled engine.
+    """
+
+    def __init__(self, *, full: bool = False, share: float = 1.0, packed: bool = False) -> None:
         self.columns = FULL_COLUMNS if full else COLUMNS
         self.share = share
         self.operations: list[tuple[Any, ...]] = []
-        self.messages: list[tuple[Any, ...]] = []
+        self.messages: Any = PackedRows() if packed else []
         self.events: list[tuple[Any, ...]] = []
         self.links: list[tuple[Any, ...]] = []
         self.nodes: list[tuple[Any, ...]] = []

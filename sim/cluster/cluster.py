@@ -10,6 +10,7 @@ from sim.cluster.profile import Machine
 from sim.cluster.sharing import Sharing
 from sim.cluster.traced_host import TracedHost
 from sim.cluster.tracer import TracedEnvironment, Tracer
+from sim.engine import COMPILED
 from sim.kernel import Environment, Streams
 from sim.network.link import HEADER_BYTES
 from sim.network.links import Network
@@ -61,7 +62,7 @@ class Cluster:
         self.env = TracedEnvironment() if full else Environment()
         self.streams = Streams(seed)
         share = share_traced(tracing)
-        self.recorder = Recorder(full=full, share=share)
+        self.recorder = Recorder(full=full, share=share, packed=COMPILED and not full)
         self.checking = checking
         self.tracer: Tracer | None = None
         if isinstance(self.env, TracedEnvironment):

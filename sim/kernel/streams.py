@@ -78,13 +78,20 @@ class Streams:
             branch = self._branches[address] = BranchingStream(self, address)
         return branch
 
-    def number(self, address: str) -> float:
-        """A uniform number in [0, 1) that belongs to an address alone: there is no stream, and no state.
+    def numbers(self, start: str) -> Callable[[str], float]:
+        """Uniform numbers in [0, 1), each of which belongs to an address alone: there is no stream, and no state.
 
-        For draws of which each has an address of its own: a generator would take ten times as long to make.
+        The function that is returned takes the rest of an address, after ``start``. For draws of which each has an
+        address of its own: a generator would take ten times as long to make.
         """
-        digest = blake2b(self._seed_words + address.encode(), digest_size=8).digest()
-        return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+        begun = blake2b(self._seed_words + start.encode(), digest_size=8)
+
+        def number(rest: str) -> float:
+            whole = begun.copy()
+            whole.update(rest.encode())
+            return (int.from_bytes(whole.digest(), "little") >> 11) * 2.0**-53
+
+        return number
 
     def uniforms(self, address: str) -> Callable[[], float]:
         """The draw function of the stream with this address."""

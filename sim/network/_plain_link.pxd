@@ -1,5 +1,7 @@
 # What the other compiled modules use of links.
 
+from cpython.array cimport array
+
 from sim.kernel._event_list cimport Callee, EventList
 
 
@@ -34,7 +36,12 @@ cdef class PlainLink(Callee):
     cdef bint _is_direct  # messages go directly to the handlers of the receiver
     cdef Receiving _counter  # the receiver, if it counts in C
     cdef object _takes  # of a traced run: whether a message has a row
-    cdef list _rows
+    cdef object _rows
+    cdef array _numbers  # those of the rows
+    cdef double _src_number
+    cdef double _dst_number
+    cdef double _kind_number
+    cdef object _kind  # the class of the message that had a row last
     cdef bint _is_complete  # all messages have one
     cdef object _network  # of an observed link, else None
     cdef object _hooks
@@ -45,5 +52,5 @@ cdef class PlainLink(Callee):
 
     cdef int send(self, object message) except -1
     cdef int _launch(self, object message, object size) except -1
-    cdef int _note(self, object message, object sent, object delivered, object fate, object size) except -1
+    cdef int _note(self, object message, object sent, double delivered, int fate, object size) except -1
     cdef int _arrive_directly(self, object message) except -1

@@ -1,6 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The compiled build of `sim.network.plain_link`."""
 
+from cpython.array cimport array, resize_smart
+
 from sim.kernel._event_list cimport Callee, EventList
 
 from sim.message import check_message
@@ -8,6 +10,12 @@ from sim.network.message_rows import HEADER_BYTES, NAN
 from sim.unchanged import require_unchanged
 
 __all__ = ["Counters", "Receiving", "observed_link", "plain_link"]
+
+cdef enum:
+    DELIVERED, CRASHED, LOST  # the fates of `sim.packed_rows`
+    WIDTH = 7
+
+cdef long long EXACT = <long long>1 << 53
 
 
 cdef type METHOD_OF_SLOT = type([].__iter__().__next__)
@@ -69,7 +77,7 @@ cdef class PlainLink(Callee):
         if self._loss and <double>(self._draw_loss() if self._losses is None else next(self._losses)) < self._loss:
             link.lost += 1
             if size is not None:
-                self._note(message, self._env.now_object(), NAN, "lost", size)
+                self._note(message, self._env.now_object(), NAN, LOST, size)
         else:
             self._launch(message, size)
         if self._duplicate and <double>self._draw_duplicate() < self._duplicate:
@@ -88,8 +96,22 @@ cdef class PlainLink(Callee):
             return self._env.call(self._env.time_now + <double>latency, self, message, True)
         return self._env.call_at_object(self._env.now_object() + latency, self, message, True)
 
-    cdef int _note(self, object message, object sent, object delivered, object fate, object size) except -1:
-        self._rows.append((type(message).__name__, self._src, self._dst, sent, delivered, fate, size))
+    cdef int _note(self, object message, object sent, double delivered, int fate, object size) except -1:
+        """Write a row; ``fate``: a number of `sim.packed_rows`."""
+        cdef Py_ssize_t end = len(self._numbers)
+        cdef double* row
+        if not (type(sent) is float and type(size) is int and <long long>size < EXACT and self._env.has_float_time()):
+            now = NAN if fate == LOST else self._env.now_object()
+            names = type(message).__name__, self._src, self._dst
+            self._rows.append((*names, sent, now, self._rows.texts[fate], size))
+            return 0
+        if type(message) is not self._kind:
+            self._kind = type(message)
+            self._kind_number = self._rows.number_of(self._kind.__name__)
+        resize_smart(self._numbers, end + WIDTH)
+        row = self._numbers.data.as_doubles + end
+        row[0], row[1], row[2], row[3] = <double>sent, delivered, <double><long long>size, fate
+        row[4], row[5], row[6] = self._kind_number, self._src_number, self._dst_number
         return 0
 
     cdef int fire(self, object message) except -1:
@@ -103,7 +125,7 @@ cdef class PlainLink(Callee):
                 if self._is_checked and not flight[5].is_true():
                     require_unchanged(flight[5], self._src, self._dst)
             if size is not None:
-                self._note(message, sent, self._env.now_object(), "delivered" if self._handlers else "crashed", size)
+                self._note(message, sent, self._env.time_now, DELIVERED if self._handlers else CRASHED, size)
         if self._is_direct:
             return self._arrive_directly(message)
         self._receive(self._src, message)
@@ -145,6 +167,8 @@ def plain_link(EventList env not None, Counters link not None, receiver, rows=No
     made._counter = receiver if isinstance(receiver, Receiving) else None
     if rows is not None:
         made._rows, made._is_complete, made._takes = rows.rows, rows.is_complete, rows.takes
+        made._numbers = rows.rows.numbers
+        made._src_number, made._dst_number = rows.rows.number_of(made._src), rows.rows.number_of(made._dst)
     return made
 
 

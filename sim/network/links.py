@@ -434,7 +434,8 @@ class Network:
         """The rows of the messages that are in flight, in the order in which they were sent, or held back."""
         if self.rows is None:
             return []
-        there = MessageRows([], 1.0, self.streams)
+        found: list[tuple[Any, ...]] = []
+        there = MessageRows(found, 1.0, self.streams)
         entries = [entry for entry in self.env._queue if len(entry) == 5 and _is_flight(entry[4])]
         for entry in sorted(entries, key=lambda entry: int(entry[2])):
             link, message, sent, size = entry[4][:4]
@@ -443,7 +444,7 @@ class Network:
         for held in (*self._held, *(one for detention in self._detentions for one in detention.held)):
             if held.row is not None:
                 there.note(held.src, held.dst, held.message, held.sent, NAN, "held", held.row)
-        return there.rows
+        return found
 
     def trace_in_flight(self) -> None:
         """At the end of a traced run, record the messages that are still in flight, or held back."""

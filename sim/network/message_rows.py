@@ -11,7 +11,8 @@ address (the link, and the number of the message that was chosen before it): it 
 
 from __future__ import annotations
 
-from math import log1p
+from collections.abc import Callable
+from math import inf, log1p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,31 +37,35 @@ class MessageRows:
     Parameters
     ----------
     rows:
-        The list to which rows are appended.
+        Those of the recorder, to which they are appended.
     share:
         The share of messages that get a row, above 0 and at most 1.
     streams:
         Those of the run.
     """
 
-    def __init__(self, rows: list[tuple[Any, ...]], share: float, streams: Streams) -> None:
+    def __init__(self, rows: Any, share: float, streams: Streams) -> None:
         self.rows = rows
         self.share = share
         self.is_complete = share == 1.0
         self._streams = streams
+        self._draws: dict[Link, Callable[[str], float]] = {}
+        self._scale = -inf if self.is_complete else log1p(-share)
 
     def takes(self, link: Link) -> bool:
         """Whether the message that a link counted last gets a row."""
         if self.is_complete:
             return True
-        while link.next_row < link.messages:
-            link.next_row += self._gap(link)
-        return link.next_row == link.messages
-
-    def _gap(self, link: Link) -> int:
-        """From the message of a link that was chosen last to the next one: geometric, at least 1."""
-        drawn = self._streams.number(f"link/{link.src}->{link.dst}/trace/{link.next_row}")
-        return 1 + int(min(log1p(-drawn) / log1p(-self.share), _FAR))
+        row, messages = link.next_row, link.messages
+        if row < messages:
+            draw = self._draws.get(link)
+            if draw is None:
+                draw = self._draws[link] = self._streams.numbers(f"link/{link.src}->{link.dst}/trace/")
+            while row < messages:  # the gap to the next one is geometric, and at least 1
+                gap = log1p(-draw(str(row))) / self._scale
+                row += 1 + int(gap if gap < _FAR else _FAR)
+            link.next_row = row
+        return row == messages
 
     def size(self, link: Link, message: Any) -> Any:
         """The bytes that stand in the row of the message that a link counted last; None: it gets none."""

@@ -129,16 +129,33 @@ def _with_rows(
     loss = link.spec.loss
     draw_loss = link.draw_loss if loss else None
     handlers, note = receiver.handlers, rows.rows.append
-    is_complete, takes = rows.is_complete, rows.takes
+    is_complete, takes, direct = rows.is_complete, rows.takes, receiver.direct
 
     def arrive(flight: tuple[Link, Any, float, Any]) -> None:
         _, message, sent, size = flight
         fate = "delivered" if handlers else "crashed"
         note((message.__class__.__name__, src, dst, sent, env._now, fate, size))
-        hand_on(message)
+        handler = handlers.get(message.__class__) if direct else None
+        if handler is None:
+            hand_on(message)
+            return
+        receiver.messages_in += 1
+        try:
+            result = handler(src, message)
+            if result is not None:
+                receiver.follow(result)
+        except Exception as error:
+            receiver.blame(error)
+            raise
 
     def send(message: Any) -> None:
-        size = link.count(message)
+        link.messages += 1
+        try:
+            size = message.wire_bytes
+            link.bytes += size
+        except (AttributeError, TypeError):
+            check_message(message)
+            raise
         has_row = is_complete or (link.messages >= link.next_row and takes(link))
         now = env._now
         if draw_loss is not None and draw_loss() < loss:
@@ -146,8 +163,7 @@ def _with_rows(
             if has_row:
                 note((message.__class__.__name__, src, dst, now, NAN, "lost", HEADER_BYTES + size))
         elif has_row:
-            flight = link, message, now, HEADER_BYTES + size
-            push((now + draw_latency(), 1, serial(), arrive, flight))
+            push((now + draw_latency(), 1, serial(), arrive, (link, message, now, HEADER_BYTES + size)))
         else:
             push((now + draw_latency(), 1, serial(), hand_on, message))
 

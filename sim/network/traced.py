@@ -100,7 +100,7 @@ class TracedNetwork(Network):
             *(len(rows), letter.step, content, operations, letter.ready),
             *(now if letter.handed is None else letter.handed, letter.copies > 1),
         ]
-        rows.append(row)  # type: ignore[arg-type]
+        rows.append(row)
         return row
 
     def _written(self, message: Any) -> tuple[str, str]:

@@ -104,6 +104,13 @@ def test_the_numbers_of_a_seed_stay_what_they_are() -> None:
     assert draw(Streams(1), "link/n0->n1/latency", 3) == recorded
 
 
+def test_a_number_without_a_stream_belongs_to_its_whole_address() -> None:
+    recorded = 0.38433552415351435
+    assert Streams(1).numbers("link/n0->n1/trace/")("7") == recorded
+    assert Streams(1).numbers("link/")("n0->n1/trace/7") == recorded
+    assert Streams(2).numbers("link/")("n0->n1/trace/7") != recorded
+
+
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None, True])
 def test_a_seed_that_is_no_natural_number_is_refused_with_its_value(seed: object) -> None:
     with pytest.raises(ValueError, match=repr(seed)):
