@@ -14,7 +14,7 @@ from typing import Any, Self
 
 __all__ = ["WIDTH", "PackedRows"]
 
-Row = tuple[Any, ...]
+MessageTuple = tuple[Any, ...]
 """(kind, source, destination, sent, delivered, fate, bytes), as in `sim.recorder.COLUMNS`."""
 
 WIDTH = 7
@@ -36,7 +36,7 @@ class PackedRows:
     def __init__(self) -> None:
         self.numbers = array("d")
         self.texts = [*_FATES]
-        self.odd: dict[int, Row] = {}
+        self.odd: dict[int, MessageTuple] = {}
         self._number_of = {text: number for number, text in enumerate(_FATES)}
 
     def number_of(self, text: str) -> int:
@@ -47,7 +47,7 @@ class PackedRows:
             self.texts.append(text)
         return number
 
-    def append(self, row: Row) -> None:
+    def append(self, row: MessageTuple) -> None:
         """Add a row at the end."""
         kind, src, dst, sent, delivered, fate, size = row
         if type(sent) is float and type(delivered) is float and type(size) is int and abs(size) <= _EXACT:
@@ -56,7 +56,7 @@ class PackedRows:
             self.odd[len(self)] = row
             self.numbers.extend([0.0] * WIDTH)
 
-    def __iadd__(self, rows: Iterable[Row]) -> Self:
+    def __iadd__(self, rows: Iterable[MessageTuple]) -> Self:
         for row in rows:
             self.append(row)
         return self
@@ -64,7 +64,7 @@ class PackedRows:
     def __len__(self) -> int:
         return len(self.numbers) // WIDTH
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[MessageTuple]:
         each = iter(self.numbers)
         return starmap(self._row, enumerate(zip(*(each,) * WIDTH, strict=True)))
 
@@ -79,7 +79,7 @@ class PackedRows:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _row(self, at: int, numbers: Iterable[float]) -> Row:
+    def _row(self, at: int, numbers: Iterable[float]) -> MessageTuple:
         if at in self.odd:
             return self.odd[at]
         sent, delivered, size, fate, kind, src, dst = numbers
