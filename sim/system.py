@@ -199,9 +199,10 @@ class System(Value):
         """A system of equal members of one node class: ``System.of(MyNode, nodes=3, consistency="linearizable")``.
 
         Its members are n0, n1, ...; its clients send requests to any member and follow redirects. ``nodes`` (default
-        3), ``heartbeat``, ``detection`` and ``unsafe`` are the fields of every system; ``invariants`` are those of
-        `sim.invariants`, or of your own. Any other keyword becomes a
-        setting for the nodes: ``quorum=2`` is ``self.settings.quorum``. Raises ValueError for a setting that is
+        3), ``heartbeat``, ``detection`` and ``unsafe`` are the fields of every system. ``max_gone`` (default 0) says
+        how many members may be down for ever while it makes progress: storms then leave so many down. ``invariants``
+        are those of `sim.invariants`, or of your own. Any other keyword becomes a setting for the nodes: ``quorum=2``
+        is ``self.settings.quorum``. Raises ValueError for a setting that is
         mutable, that the node class never reads, or that hides an attribute of `System`.
         """
         if cls is not System:
@@ -388,6 +389,14 @@ class System(Value):
     def max_gone(self) -> int:
         """How many members may be down for ever while it makes progress. 0: all of them restart after a storm."""
         return 0
+
+    def is_stranded(self, nodes: Mapping[str, Node]) -> bool:
+        """Whether the members that are gone for good were the last to have what the others need to go on.
+
+        A system that takes silent members out of its group may lose the last one that is in it, although others are
+        alive: it tolerates one failure after another. ``nodes``: the live members, after a storm. Default: never.
+        """
+        return False
 
     @property
     def disks_may_be_lost(self) -> bool:

@@ -40,13 +40,18 @@ class Disturbable:
     def crash(self, name: str, *, power: bool = False, for_good: bool = False) -> None:
         """Crash a member. ``power``: its machine has no power, so that no write survives that is not synced.
 
-        ``for_good``: nothing restarts it, if the system can do without it (`System.max_gone`).
+        ``for_good``: nothing restarts it, if it is a replica that the system can do without (`System.max_gone`).
         """
         if self._calm:
             return
-        if for_good and name not in self._gone and len(self._gone) < self.system.max_gone:
+        if for_good and self._may_be_gone(name):
             self._gone.append(name)
         self.cluster.crash(name, power=power)
+
+    def _may_be_gone(self, name: str) -> bool:
+        """Whether the system can do without one more member: a replica, since a service is needed."""
+        replica = self.cluster.hosts[name].member.role == "replica"
+        return replica and name not in self._gone and len(self._gone) < self.system.max_gone
 
     def restart(self, name: str, *, wiped: bool = False) -> None:
         """Restart a crashed member, if it is not gone for good; ``wiped``: with an empty disk."""

@@ -4,11 +4,14 @@ When all faults have ended, three things are required within a bound:
 
 1. Each client has answers to its earlier operations, and to *new* operations: at least three, of all kinds in the
    workload, without a deadline. Otherwise a system that answers no client would pass, because its clients give up.
+   Clients are left out whose only replica is gone for good (`System.max_gone`).
 2. The system has settled (`System.unsettled`): memberships agree, rumours have arrived.
 3. Each live replica has reached the position that the furthest replica had when the clients were done
    (`System.progress`), and has applied all that any replica has ever applied, also one that crashed since
    (`sim.invariants.agreement`; for systems whose replicas take nothing back). Replicas that may take something back
    hold one state. What clients saw succeed is there.
+
+Nothing is required if the members that are gone for good left the others stranded (`System.is_stranded`).
 
 The method is that of TigerBeetle's simulator (``vopr``): check safety during the faults; heal; then demand progress.
 """
@@ -50,7 +53,10 @@ def demand_progress(simulation: Simulation, limit: float) -> None:
     caught up ``limit`` seconds after that.
     """
     demands = _ask(simulation)
-    if not run_until(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands)):
+    answered = run_until(simulation, limit, lambda: not waiting(simulation) and not _unanswered(demands))
+    if simulation.system.is_stranded(simulation.members):
+        return
+    if not answered:
         _stuck(simulation, limit, demands)
     goal = dict(_progress(simulation) or {})
     if not run_until(simulation, limit, lambda: not _behind(simulation, goal)):
@@ -121,7 +127,7 @@ def _never_agreed(simulation: Simulation, limit: float) -> None:
 
 def waiting(simulation: Simulation) -> list[str]:
     """The clients that wait for an answer, and the members that have not settled (`System.unsettled`)."""
-    clients = [name for name, client in _clients(simulation) if client.pending]
+    clients = [name for name, client in _served(simulation) if client.pending]
     return [*clients, *simulation.system.unsettled(simulation.members)]
 
 
@@ -139,11 +145,16 @@ def _clients(simulation: Simulation) -> list[tuple[str, Client]]:
     return [(name, node) for name, node in simulation.nodes.items() if isinstance(node, Client)]
 
 
+def _served(simulation: Simulation) -> list[tuple[str, Client]]:
+    """The clients that may expect answers: not those whose only replica is gone for good."""
+    return [(name, client) for name, client in _clients(simulation) if client.home not in simulation.gone]
+
+
 def _ask(simulation: Simulation) -> dict[str, Demand]:
     """Give each client a new driver without a deadline, and let it begin; returns the drivers by client."""
     kinds = sorted(simulation.scenario.load.kinds & simulation.system.operations)
     demands = {}
-    for name, client in _clients(simulation):
+    for name, client in _served(simulation):
         settings = client.settings
         demand = demands[name] = Demand(settings.driver.source, kinds, simulation.system.may_fail)
         client.settings = replace(settings, driver=demand, retry=replace(settings.retry, deadline=None))

@@ -391,6 +391,11 @@ class Simulation(Session):
     # Faults: the interface for the nemesis and for users of a live session
 
     @property
+    def gone(self) -> tuple[str, ...]:
+        """The members that crashed for good (`sim.faults.Crash`): nothing restarts them."""
+        return tuple(self._gone)
+
+    @property
     def replicas(self) -> tuple[str, ...]:
         """The members that have been started, clients excluded."""
         return tuple(name for name in self._members if self.cluster.hosts[name].incarnation >= 0)

@@ -242,6 +242,11 @@ class Client(Node):
             return self.leader
         return self.contact()
 
+    @property
+    def home(self) -> str | None:
+        """The only replica that it ever asks; None: it asks others when that one is down."""
+        return None
+
     def contact(self, among: Sequence[str] | None = None) -> str:
         """The first of ``among`` (default: all contacts, nearest first) that the client does not avoid now.
 
@@ -354,6 +359,10 @@ class Client(Node):
 
 class HomeClient(Client):
     """The client of systems whose replicas all serve requests: it uses the nearest one, also while that is down."""
+
+    @property
+    def home(self) -> str | None:
+        return str(self.settings.contacts[0])
 
     def target(self, command: Command, attempt: int) -> str:
         return self.settings.contacts[0]

@@ -11,7 +11,7 @@ from sim.mentions import mentions
 from sim.node import Node
 from sim.protocols.client import Client, Reply, Request
 from sim.protocols.command import Command
-from sim.settings import Count
+from sim.settings import Count, Whole
 from sim.system import Invariant, Member, System
 from sim.values import is_immutable
 
@@ -41,6 +41,7 @@ class NodeSystem(System):
 
     node_class: type[Node]
     nodes: Count = 3
+    max_gone: Whole = 0
     promises: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
     declared: tuple[Invariant, ...] = field(default=(), hash=False)
@@ -51,6 +52,8 @@ class NodeSystem(System):
             raise ValueError(
                 f"System.of: the first argument must be a class of nodes, not {self.node_class!r}"
             )
+        if self.max_gone >= self.nodes:
+            raise ValueError(f"System.of: max_gone must be below nodes={self.nodes}, not {self.max_gone!r}")
         pairs = isinstance(self.options, tuple) and all(
             isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in self.options
         )
@@ -111,7 +114,7 @@ class NodeSystem(System):
         return f"UNSAFE {text}" if self.unsafe else text
 
 
-_FIELDS = ("nodes", "heartbeat", "detection", "unsafe")
+_FIELDS = ("nodes", "max_gone", "heartbeat", "detection", "unsafe")
 _NO_DEFAULT = object()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sim.faults import Fault
+from sim.faults import Crash, Fault
+from sim.lab.fuzz.judging import keeps_writes
 from sim.lab.storm import draw_storm, run_storm
 from sim.system import System
 
@@ -31,7 +32,8 @@ def survive(
     """Run one storm and return the run; raises AssertionError with the seed, the system and the broken requirement.
 
     Required: no invariant breaks; clients get answers within ``bound`` seconds after the storm; no acknowledged write
-    is lost (except with ``may_lose``); the clients' history has the consistency that the system claims.
+    is lost (except with ``may_lose``, or with a member that is gone for good of a system that does not claim to keep
+    them); the clients' history has the consistency that the system claims.
 
     Parameters
     ----------
@@ -51,7 +53,8 @@ def survive(
     run = run_storm(scenario, seed, bound=bound, settle=settle)
     told = f"seed {seed}, {system}"
     assert run.violation is None, f"{told}: {run.violation}"
-    if not may_lose:
+    all_come_back = not any(isinstance(fault, Crash) and fault.for_good for fault in scenario.faults)
+    if not may_lose and (all_come_back or keeps_writes(system)):
         assert not run.acknowledged_lost, f"{told}: {run.acknowledged_lost} acknowledged writes are lost"
     check = run.check()
     assert check.ok, f"{told}: {check}"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from sim.analysis.checks import canonical
 from sim.display import Displayed
-from sim.system import LivenessViolation
+from sim.system import LivenessViolation, System
 
 if TYPE_CHECKING:
     from sim.lab.run import Check, Run
 
-__all__ = ["ACKNOWLEDGED", "Breakage", "judge", "judge_end"]
+__all__ = ["ACKNOWLEDGED", "Breakage", "judge", "judge_end", "keeps_writes"]
 
 ACKNOWLEDGED = "acknowledged writes survive"
 """What is broken when a client saw a write succeed, and no live member has it at the end."""
@@ -56,8 +56,7 @@ def judge(run: Run, check: Check) -> Breakage | None:
     if found is not None:
         return found
     system = run.scenario.resolved.system
-    claim = system.consistency
-    if run.acknowledged_lost and claim is not None and canonical(claim) in _KEEPS_WRITES:
+    if run.acknowledged_lost and keeps_writes(system):
         fact = f"{run.acknowledged_lost} writes that clients saw succeed are on no live member at the end"
         return Breakage(ACKNOWLEDGED, "acknowledged writes", facts=(fact,))
     if check.status == "invalid" and check.verdict is not None:
@@ -67,6 +66,12 @@ def judge(run: Run, check: Check) -> Breakage | None:
         if not limit.holds(value):
             return Breakage(limit.title, "limit", facts=(str(limit), f"it was {value:g}"))
     return None
+
+
+def keeps_writes(system: System) -> bool:
+    """Whether a system claims that a write which a client saw succeed survives what its fault model allows."""
+    claim = system.consistency
+    return claim is not None and canonical(claim) in _KEEPS_WRITES
 
 
 def judge_end(run: Run) -> Breakage | None:

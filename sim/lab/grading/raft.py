@@ -107,12 +107,14 @@ def point_of(broken: Breakage) -> str:
 
 def system(server: type[Node], nodes: int = 5, **times: float) -> System:
     """A group of servers. It claims to be linearizable; a term has one leader, with the votes of most servers, and
-    one vote of each server."""
+    one vote of each server. A minority may be gone for good."""
     claims: list[Invariant] = [once("elected", per="term")]
     votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
     claims += [once(kind, per=("term", "src"), value="dst", when=_is_granted) for kind in votes]
     claims += [backed("elected", by=kind, on="term", when=_is_granted) for kind in votes]
-    return System.of(server, nodes=nodes, consistency="linearizable", invariants=claims, **times)
+    minority = (nodes - 1) // 2
+    claimed = {"consistency": "linearizable", "invariants": claims}
+    return System.of(server, nodes=nodes, max_gone=minority, **claimed, **times)  # type: ignore[arg-type]
 
 
 def _is_granted(vote: Any) -> bool:

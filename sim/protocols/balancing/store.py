@@ -187,6 +187,14 @@ class BalancedStore(Balancing):
         return self.store.disks_may_be_lost
 
     @property
+    def disks_may_be_damaged(self) -> bool:
+        return self.store.disks_may_be_damaged
+
+    @property
+    def copies_on_disk(self) -> tuple[tuple[str, ...], ...]:
+        return self.store.copies_on_disk
+
+    @property
     def max_down(self) -> int | None:
         return self.store.max_down
 

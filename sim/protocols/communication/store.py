@@ -283,6 +283,11 @@ class BroadcastStore(LedSystem, StateMachineSystem):
         return HomeClient
 
     @property
+    def max_gone(self) -> int:
+        """A minority, but none under a fixed sequencer; the clients of those that are gone get no answers."""
+        return 0 if self.order == "sequencer" else (self.nodes - 1) // 2
+
+    @property
     def consistency(self) -> str | None:
         if self.reads == "ordered":
             return "linearizable"

@@ -207,6 +207,11 @@ class HeartbeatDetectors(ReplicatedSystem):
         return 0.1
 
     @property
+    def max_gone(self) -> int:
+        """A minority: the others go on watching each other."""
+        return (self.nodes - 1) // 2
+
+    @property
     def client_class(self) -> type[Node]:
         return MembershipClient
 

@@ -255,6 +255,11 @@ class LeaderLease(ReplicatedSystem):
         """The names of the granters."""
         return ("leases",) if self.granters == "service" else self.names
 
+    @property
+    def max_gone(self) -> int:
+        """A minority."""
+        return (self.nodes - 1) // 2
+
     def members(self) -> tuple[Member, ...]:
         if self.granters == "quorum":
             return tuple(Member(name, LeaseMember) for name in self.names)

@@ -132,6 +132,7 @@ def test_it_says_what_it_is() -> None:
 LEFT_OUT = {
     "check_machines": "balancers check their own",
     "converges_within": "behind balancers a store is judged by its histories",
+    "is_stranded": "no member stays down",
     "label_fields": "names the store's own settings",
     "max_gone": "0: all restart",
     "product_table": "names the store's own settings",

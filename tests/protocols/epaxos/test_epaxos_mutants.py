@@ -13,7 +13,7 @@ from sim.message import replace
 from sim.protocols import EPaxos, EPaxosStar
 from sim.protocols.command import Command
 from sim.protocols.consensus.ballot import Ballot
-from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Commit, Instance, PreAccept
+from sim.protocols.consensus.epaxos.messages import ACCEPTED, COMMITTED, Accept, Commit, Instance, PreAccept
 from sim.protocols.consensus.epaxos.node import EPaxosNode
 from sim.protocols.consensus.epaxos_star.node import EPaxosStarNode
 from sim.system import Member, SafetyViolation
@@ -127,6 +127,21 @@ def test_a_few_steps_show_it(
     with pytest.raises(SafetyViolation) as caught:
         story(stage(EPaxos(nodes=5), mutant=mutant, fsync=fsync))
     assert caught.value.invariant == invariant
+
+
+def test_an_answer_that_leaves_after_the_next_ballot_has_begun_is_no_lie(stage: Any) -> None:
+    """While the disk worked, a higher ballot asked for a pre-accept; storm 40, with members that are gone for good."""
+    s = stage(EPaxos(nodes=5), fsync=0.005)
+    command, low, high = Command(99, 1, "put", "x", 1), Ballot(1, "n1"), Ballot(2, "n3")
+    s.run(0.02)
+    s.deliver(
+        "n0", "n2", PreAccept((0, 2), Ballot(0, "n0"), command, 1, ())
+    )  # the next two wait for its sync
+    s.deliver("n1", "n2", Accept((0, 1), low, command, 1, ()))
+    s.deliver("n3", "n2", PreAccept((0, 1), high, command, 1, ()))
+    s.run(0.02)
+    answers = [name for name, src, *_ in s.sent(since=0.02) if src == "n2"]
+    assert answers[:3] == ["PreAcceptOk", "AcceptOk", "PreAcceptOk"]
 
 
 # In a storm

@@ -8,6 +8,7 @@ import pytest
 
 from sim.protocols import ChainReplication, Craq
 from sim.protocols.membership.views import ConfigurationMaster
+from sim.protocols.replication.chain.node import Ack
 from sim.system import SafetyViolation
 from sim.testing import Stage
 
@@ -59,6 +60,21 @@ def test_it_begins_again_as_often_as_power_fails_before_a_sync(kind: Any) -> Non
 
 
 @BOTH
+def test_the_master_removes_nobody_while_the_member_that_would_be_left_has_no_history(kind: Any) -> None:
+    """It was taken for a server that has lost its disk, and the others for servers outside: no chain, for ever."""
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    for name in SERVERS:
+        s.cluster.crash(name, power=True)
+    s.restart("n2")
+    s.run(2.0)
+    assert s.node("master").chain.members == SERVERS
+    s.restart("n0", "n1")
+    s.run(5.0)
+    assert is_served(s)
+
+
+@BOTH
 @pytest.mark.parametrize("kept", SERVERS)
 def test_servers_that_lost_what_they_began_with_join_one_that_did_not(kind: Any, kept: str) -> None:
     s = Stage(kind(nodes=3), fsync=0.001)
@@ -101,6 +117,26 @@ def test_a_server_that_has_not_begun_calls_no_other_silent(kind: Any) -> None:
     s.cluster.restart("n2")
     s.run(5.0)
     assert s.node("master").chain.head == "n2"
+    assert is_served(s)
+
+
+@BOTH
+def test_servers_reported_silent_go_on_when_nobody_else_is_left(stage: Any, kind: Any) -> None:
+    """The master, paused meanwhile, heard of nobody else, and granted them no lease any more: no chain, for ever."""
+    s = stage(kind(nodes=3))
+    wrote = s.ask("n0", "put", "x", 1)
+    s.run(0.2)
+    assert s.answers(wrote)
+    s.hold(kind=Ack)
+    while set(s.node("master").shut) != {"n1", "n2"} and s.now < 5.0:
+        s.tick()
+    s.crash("n0")
+    s.cluster.pause("master")
+    s.run(0.3)
+    s.cluster.resume("master")
+    s.release()
+    s.run(3.0)
+    assert s.node("master").chain.members[0] in ("n1", "n2")
     assert is_served(s)
 
 

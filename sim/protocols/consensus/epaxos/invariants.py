@@ -44,7 +44,10 @@ def epaxos_promises() -> DurableBeforeSend:
         record = stored("instances").get(message.instance)
         least = _VOUCHES.get(type(message).__name__, COMMITTED)
         ballot = getattr(message, "ballot", ZERO)
-        return record is not None and bool(record.promised >= ballot and record.status >= least)
+        if record is None or record.promised < ballot:
+            return False
+        outvoted = least < COMMITTED and record.accepted > ballot  # in a higher ballot it may begin again
+        return bool(record.status >= least or outvoted)
 
     names = {"Commit", *_VOUCHES}
     return promises(

@@ -332,6 +332,11 @@ class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     consistency = "linearizable"
 
     @property
+    def max_gone(self) -> int:
+        """A minority."""
+        return (self.nodes - 1) // 2
+
+    @property
     def client_class(self) -> type[Node]:
         return NearestClient
 

@@ -43,6 +43,11 @@ class Mencius(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     consistency = "linearizable"
 
     @property
+    def max_gone(self) -> int:
+        """A minority."""
+        return (self.nodes - 1) // 2
+
+    @property
     def replica_class(self) -> type[Node]:
         return self.measured(MenciusNode, OfTurns)
 

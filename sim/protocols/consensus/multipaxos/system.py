@@ -15,6 +15,7 @@ from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Prepare, Promise
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
+from sim.protocols.quorum_measures import resilience
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import LedSystem, StateMachineSystem, newest
 from sim.settings import Count, Drift, Seconds, Wait, Whole
@@ -121,6 +122,11 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     def phase2_test(self) -> QuorumTest:
         """Whether a set of acceptors is a quorum of phase 2."""
         return as_quorums(self.phase2).over(self.names)
+
+    @property
+    def max_gone(self) -> int:
+        """As many as leave a quorum of each phase, whichever they are."""
+        return min(resilience(as_quorums(phase), self.names) for phase in (self.phase1, self.phase2))
 
     @property
     def replica_class(self) -> type[Node]:

@@ -22,6 +22,7 @@ from sim.protocols.consensus.paxos.node import (
     Promise,
     Proposer,
 )
+from sim.protocols.quorum_measures import resilience
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import names
 from sim.settings import Count, Seconds, Wait, Whole
@@ -125,6 +126,17 @@ class Paxos(RecordsCommits):
         return as_quorums(self.phase2).over(self.acceptor_names)
 
     # Used by the simulator
+
+    @property
+    def max_gone(self) -> int:
+        """As many as leave a quorum of each phase, whichever they are.
+
+        None if roles are on nodes of their own, or if one distinguished learner tells the others.
+        """
+        if self.proposers is not None or self.learning == "distinguished":
+            return 0
+        phases = (self.phase1, self.phase2)
+        return min(resilience(as_quorums(phase), self.acceptor_names) for phase in phases)
 
     def members(self) -> tuple[Member, ...]:
         if self.proposers is None:

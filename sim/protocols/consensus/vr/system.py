@@ -51,6 +51,11 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
         return (self.nodes - 1) // 2
 
     @property
+    def max_gone(self) -> int:
+        """f, too."""
+        return (self.nodes - 1) // 2
+
+    @property
     def disks_may_be_lost(self) -> bool:
         """True: a replica that restarts always recovers from the others."""
         return True

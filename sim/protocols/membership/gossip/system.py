@@ -74,6 +74,11 @@ class Gossip(ReplicatedSystem):
             )
 
     @property
+    def max_gone(self) -> int:
+        """A minority: the others go on telling each other."""
+        return (self.nodes - 1) // 2
+
+    @property
     def client_class(self) -> type[Node]:
         return MembershipClient
 

@@ -439,6 +439,11 @@ class Swim(ReplicatedSystem):
         return (*super().members(), *(Member(name, SwimNode, off=True) for name in spares))
 
     @property
+    def max_gone(self) -> int:
+        """A minority: the others go on watching each other."""
+        return (self.nodes - 1) // 2
+
+    @property
     def client_class(self) -> type[Node]:
         return MembershipClient
 

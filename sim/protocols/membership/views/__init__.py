@@ -3,7 +3,15 @@
 from sim.protocols.membership.views.config_master import Alive, Chain, ChainIs, ConfigurationMaster
 from sim.protocols.membership.views.raft_service import RaftViewService, ViewGroup
 from sim.protocols.membership.views.sealing import Seal, Sealed, SealingViewService
-from sim.protocols.membership.views.service import LEASE, MOST_DRIFT, Ping, View, ViewIs, ViewService
+from sim.protocols.membership.views.service import (
+    LEASE,
+    MOST_DRIFT,
+    Ping,
+    View,
+    ViewIs,
+    ViewRules,
+    ViewService,
+)
 
 __all__ = [
     "LEASE",
@@ -20,5 +28,6 @@ __all__ = [
     "View",
     "ViewGroup",
     "ViewIs",
+    "ViewRules",
     "ViewService",
 ]

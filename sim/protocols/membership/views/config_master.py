@@ -105,7 +105,9 @@ class ConfigurationMaster(Node):
     def _begin(self) -> None:
         self.began = self.monotonic
         self.heeded: dict[str, bool] = {}  # members that have reported this chain's number
-        self.shut: dict[str, bool] = {}  # members whose leases are not renewed, so that they expire
+        self.shut: dict[
+            str, bool
+        ] = {}  # members whose leases are not renewed -> whether they lost their disks
         self.joined: tuple[str, ...] = ()
         self.empty: dict[str, bool] = {}  # members that know this chain, and not that they have begun it
 
@@ -128,7 +130,7 @@ class ConfigurationMaster(Node):
         if msg.holds >= chain.since[place]:  # else it sends its successor nothing that could be answered
             for successor in chain.members[place + 1 : place + 2]:
                 if successor in msg.silent:
-                    self.shut[successor] = True
+                    self.shut.setdefault(successor, False)
         if chain.begins and msg.holds < chain.number:
             self.empty[src] = True
         began = chain.since[place] == self.begun  # nothing was to be transferred to it
@@ -173,6 +175,8 @@ class ConfigurationMaster(Node):
         if alive != chain.members:
             if alive and alive[0] in self.ready:  # members that are not ready are behind all ready members
                 self._install(alive)
+            else:  # nobody may be the first: those that were reported silent may be all that is left
+                self.shut = {member: lost for member, lost in self.shut.items() if lost}
         else:
             new = [m for m in self.joined if m not in chain.members and self.is_alive(m)]
             if new:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.invariants import promises
 from sim.node import Node
+from sim.protocols.quorum_measures import resilience
 from sim.protocols.quorum_plans import QuorumPlan
 from sim.protocols.quorums import Explicit, QuorumSystem, as_quorums, refuse_disjoint
 from sim.protocols.replication.abd.client import AbdClient, OnePhaseClient
@@ -100,6 +101,11 @@ class Abd(ReplicatedSystem):
     def wall_clock_may_jump(self) -> bool:
         """Not with one phase."""
         return not self.one_phase
+
+    @property
+    def max_gone(self) -> int:
+        """As many as leave a quorum of reads and one of writes, whichever they are."""
+        return min(resilience(as_quorums(kind), self.names) for kind in (self.reads, self.writes))
 
     @property
     def consistency(self) -> str | None:

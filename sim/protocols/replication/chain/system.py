@@ -108,6 +108,18 @@ class ChainReplication(LedSystem, StateMachineSystem):
         return MOST_DRIFT
 
     @property
+    def max_gone(self) -> int:
+        """All but one: the chain gets shorter."""
+        return self.nodes - 1
+
+    def is_stranded(self, nodes: Mapping[str, Node]) -> bool:
+        """Whether no server is left that has all that was acknowledged, because one that had it is gone."""
+        master = nodes.get(self.master)
+        if not isinstance(master, ConfigurationMaster) or all(server in nodes for server in self.names):
+            return False
+        return not any(server in nodes for server in master.ready)
+
+    @property
     def first_chain(self) -> Chain:
         """The chain at the start."""
         head = self.first_leader
@@ -170,7 +182,7 @@ class ChainReplication(LedSystem, StateMachineSystem):
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         servers = [n for s in self.names if isinstance(n := nodes.get(s), ChainNode)]
-        if not servers:
+        if not servers or self.is_stranded(nodes):
             return None
         best = max(servers, key=lambda n: (n.initialised, n.view_number, n.log_view, n.last))
         return len(best.store.missing(acknowledged))

@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 from sim.invariants import DurableBeforeSend, Stored
 from sim.node import Node
 from sim.protocols.causality.dots import EMPTY
+from sim.protocols.client import Request
+from sim.protocols.command import Command
 from sim.protocols.replication.crdt.containers import OrMap, OrSet
 from sim.protocols.replication.crdt.registers import LwwRegister, MvRegister
-from sim.protocols.replication.crdt.system import Spread
+from sim.protocols.replication.crdt.system import CrdtNode, Spread
 from sim.system import Invariant
 
-__all__ = ["NoGaps", "OneUpdatePerDot", "StatesGrow"]
+__all__ = ["JoinsKeep", "NoGaps", "OneUpdatePerDot", "StatesGrow", "UpdatesAsSaid"]
 
 
 @dataclass
@@ -78,6 +80,103 @@ class OneUpdatePerDot(Invariant):
                     self.violated(
                         (src,), f"{name} of {key} stood for {known!r}", f"{src} has {value!r} for it"
                     )
+
+
+@dataclass
+class UpdatesAsSaid(Invariant):
+    """An update does to the value of its replica what the type says: a remove takes one element, and no other.
+
+    The sequential specification of each type (Shapiro, Preguica, Baquero, Zawirski, "A comprehensive study of
+    Convergent and Commutative Replicated Data Types", INRIA 2011, section 3): at one replica, without news of others.
+    """
+
+    title: ClassVar[str] = "an update does what its type says"
+    hears = (Request,)
+    nodes: dict[str, CrdtNode] = field(default_factory=dict)
+    under_way: dict[str, tuple[Command, Any]] = field(default_factory=dict)  # node -> update, state before it
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        node, command = self.nodes.get(dst), message.command
+        if node is not None and command.kind != "get":
+            self.under_way[dst] = command, node.state_of(node.object_of(command))
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, CrdtNode):
+            return
+        self.nodes[node.name] = node
+        if node.name not in self.under_way:
+            return
+        command, before = self.under_way.pop(node.name)
+        after = node.state_of(node.object_of(command))
+        # An unchanged state: the update was a repetition, or there was nothing to remove.
+        if after != before and not _same(after.value, wanted := _updated(before.value, command)):
+            self.violated(
+                (node.name,), f"{command} on {before.value!r} makes {wanted!r}", f"it has {after.value!r}"
+            )
+
+
+def _updated(value: Any, command: Command) -> Any:
+    """What the value becomes by an update."""
+    if command.kind == "increment":
+        return value + command.value
+    if command.kind == "add":
+        return (*value, command.value)
+    if command.kind == "remove":
+        return tuple(element for element in value if element != command.value)
+    if command.kind == "delete":
+        return {key: held for key, held in value.items() if key != command.key}
+    if isinstance(value, dict):
+        return {**value, command.key: (command.value,)}
+    return (command.value,) if isinstance(value, tuple) else command.value
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether two values are equal; of the elements of a set neither order nor number matters."""
+    both = isinstance(value, tuple) and isinstance(other, tuple)
+    return dict.fromkeys(value) == dict.fromkeys(other) if both else bool(value == other)
+
+
+@dataclass
+class JoinsKeep(Invariant):
+    """A join keeps what either side has and the other has not seen: who adds while another removes, wins.
+
+    Almeida, Shoker, Baquero 2018, section 7: a dot goes only if a side has seen it, and does not hold it any more.
+    """
+
+    title: ClassVar[str] = "a join drops only what one side has removed"
+    hears = (Spread,)
+    nodes: dict[str, CrdtNode] = field(default_factory=dict)
+    under_way: dict[str, list[tuple[str, Any, Any]]] = field(
+        default_factory=dict
+    )  # node -> (object, its state before, the state that arrived)
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        node = self.nodes.get(dst)
+        if node is not None:
+            self.under_way[dst] = [(key, node.state_of(key), state) for key, state in message.states]
+
+    def on_step(self, node: Node) -> None:
+        if not isinstance(node, CrdtNode):
+            return
+        self.nodes[node.name] = node
+        for key, before, arrived in self.under_way.pop(node.name, ()):
+            after = dict(_named(node.state_of(key)))
+            for one, other in ((before, arrived), (arrived, before)):
+                held = dict(_named(other))
+                for name, value in _named(one):
+                    if name not in after and (name in held or not _has_seen(other, name)):
+                        self.violated(
+                            (node.name,),
+                            f"{value!r} of {key}, written as {name}, was removed by neither side of a join",
+                            f"it has {node.state_of(key).value!r}",
+                        )
+
+
+def _has_seen(state: Any, name: Any) -> bool:
+    """Whether a state has seen a dot, or a timestamp that is not above its own."""
+    if isinstance(state, LwwRegister):
+        return bool(name <= state.stamp)
+    return bool(state.context.has(name))
 
 
 def _named(state: Any) -> list[tuple[Any, Any]]:

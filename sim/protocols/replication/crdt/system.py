@@ -228,6 +228,11 @@ class Crdt(ReplicatedSystem):
         return HomeClient
 
     @property
+    def max_gone(self) -> int:
+        """A minority: the others go on, but the clients of those that are gone get no answers."""
+        return (self.nodes - 1) // 2
+
+    @property
     def consistency(self) -> str:
         return "eventual"
 
@@ -239,9 +244,15 @@ class Crdt(ReplicatedSystem):
         return {name: dict(node.states) for name, node in nodes.items() if isinstance(node, CrdtNode)}
 
     def invariants(self) -> Iterable[Invariant]:
-        from sim.protocols.replication.crdt.invariants import NoGaps, OneUpdatePerDot, StatesGrow
+        from sim.protocols.replication.crdt.invariants import (
+            JoinsKeep,
+            NoGaps,
+            OneUpdatePerDot,
+            StatesGrow,
+            UpdatesAsSaid,
+        )
 
-        return (StatesGrow(), NoGaps(), OneUpdatePerDot())
+        return (StatesGrow(), NoGaps(), OneUpdatePerDot(), UpdatesAsSaid(), JoinsKeep())
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         """For counters: acknowledged increments minus the value of all replicas merged, summed over keys; else None."""

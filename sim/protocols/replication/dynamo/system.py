@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.kv import READS
+from sim.protocols.quorum_measures import resilience
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
 from sim.protocols.replication.dynamo.client import DynamoClient
 from sim.protocols.replication.dynamo.convergence import Converged
@@ -147,6 +148,12 @@ class Dynamo(System):
         """The preference list of a key."""
         return self.order(key)[: self.n]
 
+    @property
+    def max_gone(self) -> int:
+        """As many as leave a quorum of reads and one of writes among the homes of a key, whichever they are."""
+        homes = self.names[: self.n]
+        return min(resilience(as_quorums(kind), homes) for kind in (self.r, self.w))
+
     def is_read_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
         """Whether enough homes have answered a read."""
         return self._tests(homes)[0](answered)
@@ -269,13 +276,16 @@ class Dynamo(System):
         return (safety, Converged(system=self, safety=safety))
 
     def replica_values(self, nodes: Mapping[str, Node]) -> Mapping[str, Mapping[str, Any]]:
-        """For i = 1 ... n: key -> the value at the i-th home of each key."""
+        """For i = 1 ... n: key -> the value at its i-th home; at its first live one, if that one is down."""
         stores = {name: node.store for name, node in nodes.items() if isinstance(node, DynamoNode)}
         keys = dict.fromkeys(key for store in stores.values() for key in store)
-        return {
-            f"home {i + 1}": {key: self.shown(stores.get(self.homes(key)[i], {}).get(key)) for key in keys}
-            for i in range(self.n)
-        }
+
+        def at(i: int, key: str) -> Any:
+            homes = self.homes(key)
+            live = homes[i] if homes[i] in stores else next((home for home in homes if home in stores), None)
+            return self.shown(None if live is None else stores[live].get(key))
+
+        return {f"home {i + 1}": {key: at(i, key) for key in keys} for i in range(self.n)}
 
     @property
     def replaces(self) -> bool:

@@ -266,6 +266,11 @@ class MultiPrimary(ReplicatedSystem):
         return HomeClient
 
     @property
+    def max_gone(self) -> int:
+        """A minority: the others go on, but the clients of those that are gone get no answers."""
+        return (self.nodes - 1) // 2
+
+    @property
     def consistency(self) -> str:
         return "eventual"
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from sim.node import Node
 from sim.protocols.client import Client
 from sim.protocols.membership.suspicion import FixedTimeout, PhiAccrual, Rule
-from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewService
+from sim.protocols.membership.views import MOST_DRIFT, SealingViewService, View, ViewRules, ViewService
 from sim.protocols.replication.primary_backup.backup_reads import BackupReader, SessionReader
 from sim.protocols.replication.primary_backup.node import PrimaryBackupNode, Unreplicated
 from sim.protocols.replication.service_times import ServiceTimes, check_costs
@@ -152,6 +152,17 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
         return self.staleness is None
 
     @property
+    def max_gone(self) -> int:
+        """One, if there are more: how many more depends on how many had the last writes."""
+        return min(1, self.nodes - 1)
+
+    def is_stranded(self, nodes: Mapping[str, Node]) -> bool:
+        """Whether no replica is left that may lead: one that was in each view since the last acknowledged one."""
+        services = [node for name in self.service_names if isinstance(node := nodes.get(name), ViewRules)]
+        newest = max(services, key=lambda service: service.view.number, default=None)
+        return newest is not None and not any(member in nodes for member in newest.ready)
+
+    @property
     def first_view(self) -> View:
         """The view that is in force at the start."""
         first = self.first_leader
@@ -258,7 +269,7 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
 
     def acknowledged_lost(self, acknowledged: Mapping[Any, Any], nodes: Mapping[str, Node]) -> int | None:
         replicas = [n for m in self.names if isinstance(n := nodes.get(m), PrimaryBackupNode)]
-        if not replicas:
+        if not replicas or self.is_stranded(nodes):
             return None
         holder = max(replicas, key=lambda n: (n.role == "primary", n.log_view, n.last))
         store = Sessions(self.application)
