@@ -161,6 +161,16 @@ RESULT = Published(
     ),
     perturbations=(
         Perturbation(
+            what="a group needs a majority, as those of Raft do",
+            off={"fleet": raft_groups},
+            cases=(
+                "chains, random, 6 of 12 fail",
+                "chains, copysets, 6 of 12 fail",
+                "chains, copysets of two permutations, 6 of 12 fail",
+            ),
+            figures=("stopped",),
+        ),
+        Perturbation(
             what="groups are placed on the copysets of one permutation",
             off={"placement": FEW},
             cases=(

@@ -11,6 +11,7 @@ from sim.network import Constant, matrix
 from sim.protocols import Abd
 from sim.protocols.client import Retry
 from sim.protocols.quorum_plans import QuorumPlan, QuorumPlanner
+from sim.protocols.quorum_search import best_quorums
 from sim.protocols.quorums import Explicit, Majority, QuorumSystem, Rows, Threshold
 from sim.validation.form import Case, Figures, Perturbation, Published
 from sim.workload import ClosedLoop, UniformKeys
@@ -115,6 +116,7 @@ def _case(
 
 OF_FOUR = _planner(Rows(2, 2), 200, 200, 100, 100, latency=(4.0, 4.0, 1.0, 1.0))
 WALLS = Explicit((("n0", "n1"), ("n2", "n3", "n4")))
+SEARCHED, _ = best_quorums(OF_FOUR.members, 0.5, resilience=1, read_capacity=OF_FOUR.read_capacity)
 
 RESULT = Published(
     name="quorum_plans",
@@ -129,7 +131,8 @@ RESULT = Published(
         "Capacity: a message takes 1 / capacity of the only core of its member, and 200 clients ask as fast as they "
         "can; the capacity is what all members that are asked keep up with, also those that an answer does not wait "
         "for. Latency: one client, whose messages take half of a member's latency each way. 1-resilient: what is asked "
-        "is a quorum still without any one of its members. Grids are read by rows."
+        "is a quorum still without any one of its members; 1-resilient quorums: there are some without any one of the "
+        "members. Grids are read by rows."
     ),
     unit="operations / s; seconds",
     measure=measured,
@@ -146,6 +149,7 @@ RESULT = Published(
         _case("2 x 2 grid, 1-resilient, reads", OF_FOUR, 1.0, 100, failures=1),
         _case("2 of 4, 1-resilient, reads", _planner(Threshold(2), 200, 200, 100, 100), 1.0, 200, failures=1),
         _case("walls of 2 and 3, 50 % reads", _planner(WALLS, 1000, 500, 1000, 500, 1000), 0.5, None),
+        _case("searched, 1-resilient quorums of the same four, 50 % reads", SEARCHED, 0.5, None),
         _case("2 x 2 grid, the same plan", OF_FOUR, 1.0, 3.0, "latency"),
         _case(
             "2 x 2 grid, least latency for a load of 1 / 150",
