@@ -30,6 +30,7 @@ __all__ = [
     "Member",
     "MessageHooks",
     "SafetyViolation",
+    "StepHooks",
     "System",
     "Timing",
     "Violation",
@@ -643,6 +644,8 @@ class Invariant:
 
     A subclass that overrides one of these hooks is told of all messages again, unless it declares ``hears``, too.
     """
+    steps_of: ClassVar[tuple[type, ...]] = (object,)
+    """The classes of nodes of whose steps `on_step` is told; by default all, clients too. Inherited as ``hears`` is."""
     now: Callable[[], float] = field(default=lambda: float("nan"), repr=False)
     """Set by the run: returns the simulated time in seconds."""
 
@@ -651,8 +654,11 @@ class Invariant:
         refuse_shared_state(cls, "runs")
         if "hears" not in cls.__dict__ and any(hook in cls.__dict__ for hook in _MESSAGE_HOOKS):
             cls.hears = Invariant.hears
-        if not isinstance(cls.hears, tuple) or not all(isinstance(kind, type) for kind in cls.hears):
-            raise TypeError(f"{cls.__name__}.hears is a tuple of classes of messages, not {cls.hears!r}")
+        if "steps_of" not in cls.__dict__ and "on_step" in cls.__dict__:
+            cls.steps_of = Invariant.steps_of
+        for name, given, what in (("hears", cls.hears, "messages"), ("steps_of", cls.steps_of, "nodes")):
+            if not isinstance(given, tuple) or not all(isinstance(kind, type) for kind in given):
+                raise TypeError(f"{cls.__name__}.{name} is a tuple of classes of {what}, not {given!r}")
 
     def is_told_of(self, kind: type) -> bool:
         """Whether its hooks are called with messages of this class; by default: with those that it ``hears``."""
@@ -717,6 +723,19 @@ def hooks_of(invariants: Iterable[Invariant], name: str) -> list[Callable[..., N
     """The hook ``name`` of those invariants that have one of their own: calling the others would do nothing."""
     empty = getattr(Invariant, name)
     return [getattr(each, name) for each in invariants if getattr(type(each), name) is not empty]
+
+
+class StepHooks(dict[type, list[Callable[..., None]]]):
+    """Class of nodes -> the `on_step` of the invariants that are told of its steps, found at its first step."""
+
+    def __init__(self, invariants: Iterable[Invariant]) -> None:
+        super().__init__()
+        self._invariants = tuple(invariants)
+
+    def __missing__(self, kind: type) -> list[Callable[..., None]]:
+        told = (each for each in self._invariants if issubclass(kind, each.steps_of))
+        hooks = self[kind] = hooks_of(told, "on_step")
+        return hooks
 
 
 class MessageHooks(dict[type, list[MessageHook]]):

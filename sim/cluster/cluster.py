@@ -19,7 +19,7 @@ from sim.network.traced import TracedNetwork
 from sim.node import Node
 from sim.recorder import Recorder
 from sim.settings import Bounds
-from sim.system import Invariant, Member, MessageHooks, hooks_of
+from sim.system import Invariant, Member, MessageHooks, StepHooks, hooks_of
 
 __all__ = ["Cluster", "Tracing", "share_traced"]
 
@@ -167,7 +167,7 @@ class Cluster:
         called = invariants if self.checking else ()
         for hooks in (self.on_wait, self.on_send, self.on_deliver):
             hooks.take_from(called)
-        self._on_step: list[Callable[[Node], None]] = hooks_of(called, "on_step")
+        self._on_step = StepHooks(called)
         self._on_event: list[Callable[[str, str, dict[str, Any]], None]] = [
             *hooks_of(called, "on_event"),
             *self._events_heard,
@@ -259,7 +259,7 @@ class Cluster:
 
     def after_step(self, node: Node) -> None:
         """Call the invariants after a handler of this node has run."""
-        for hear in self._on_step:
+        for hear in self._on_step[node.__class__]:
             hear(node)
         sharing = self._sharing
         sharing.steps += 1

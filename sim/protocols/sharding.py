@@ -22,7 +22,7 @@ from sim.protocols.command import Command
 from sim.protocols.kv import KeyValueStore
 from sim.protocols.system import StateMachineSystem, names
 from sim.settings import Count, Whole
-from sim.system import Invariant, Member, MessageHooks, System, Timing, hooks_of
+from sim.system import Invariant, Member, MessageHooks, StepHooks, System, Timing
 
 __all__ = ["Leaders", "PerGroup", "ShardClient", "ShardedSystem", "client_of"]
 
@@ -100,7 +100,7 @@ class PerGroup(Invariant):
             [MessageHooks(name, invariants) for invariants in self.invariants]
             for name in ("on_wait", "on_send", "on_deliver")
         )
-        self._on_step = [hooks_of(invariants, "on_step") for invariants in self.invariants]
+        self._on_step = [StepHooks(invariants) for invariants in self.invariants]
         for invariant in (invariant for invariants in self.invariants for invariant in invariants):
             invariant.now = lambda: self.now()
 
@@ -135,7 +135,7 @@ class PerGroup(Invariant):
     def on_step(self, node: Node) -> None:
         group = self.group_of.get(node.name)
         if group is not None:
-            for hear in self._on_step[group]:
+            for hear in self._on_step[group][node.__class__]:
                 hear(node)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:

@@ -110,8 +110,50 @@ def test_an_invariant_is_told_of_what_it_hears_when_it_waits_leaves_and_arrives(
 
 def test_what_an_invariant_hears_is_a_tuple_of_classes() -> None:
     for wrong in (Word, ("Word",)):
-        with pytest.raises(TypeError, match=r"Deaf.hears is a tuple of classes of messages, not"):
-            type("Deaf", (Invariant,), {"hears": wrong})
+        for name, what in (("hears", "messages"), ("steps_of", "nodes")):
+            with pytest.raises(TypeError, match=rf"Deaf.{name} is a tuple of classes of {what}, not"):
+                type("Deaf", (Invariant,), {name: wrong})
+
+
+class Louder(Speaker):
+    """Another class of nodes."""
+
+
+@dataclass
+class Follows(Invariant):
+    steps: list[str] = field(default_factory=list)
+
+    def on_step(self, node: Node) -> None:
+        self.steps.append(node.name)
+
+
+class FollowsLouder(Follows):
+    steps_of = (Louder,)
+
+
+class FollowsAgain(FollowsLouder):
+    """It overrides the hook: what its base class follows says nothing about it."""
+
+    def on_step(self, node: Node) -> None:
+        super().on_step(node)
+
+
+class FollowsTheSame(FollowsLouder):
+    """It overrides nothing."""
+
+
+def test_an_invariant_is_told_of_the_steps_of_the_nodes_that_it_names() -> None:
+    network = constant(0.001)
+    cluster = Cluster(network, checking=True)
+    for name, kind in (("n0", Speaker), ("n1", Louder)):
+        cluster.add(Member(name, kind), place=network.regions[0])
+    every, some, again, same = watched = Follows(), FollowsLouder(), FollowsAgain(), FollowsTheSame()
+    cluster.watch(watched)
+    cluster.boot()
+    cluster.env.run(until=1.0)
+    assert every.steps == ["n0", "n1", "n1", "n1", "n1"]
+    assert again.steps == every.steps
+    assert some.steps == same.steps == ["n1"] * 4
 
 
 def test_hooks_are_found_once_for_each_class_of_messages() -> None:

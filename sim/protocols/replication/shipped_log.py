@@ -51,7 +51,7 @@ class ShippedLog(Replica):
     @property
     def last(self) -> int:
         """The position of the last entry."""
-        return self.base + len(self.log)
+        return self.base + len(self.log.items)
 
     def view_at(self, position: int) -> int:
         """The view of the entry at a position (from ``base`` to ``last``); 0 before the first."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sim.durability import DurableLog
 from sim.protocols import PrimaryBackup
 from sim.protocols.command import Command
 from sim.protocols.replication.shipped_log import Entry, ShippedLog
@@ -16,7 +17,7 @@ COMMAND = Command(1, 1, "put", "x", 1)
 
 def log_of(views: tuple[int, ...]) -> ShippedLog:
     node = ShippedLog.__new__(ShippedLog)
-    node.__dict__.update(base=0, base_view=0, log=[Entry(view, COMMAND) for view in views])
+    node.__dict__.update(base=0, base_view=0, log=DurableLog((Entry(view, COMMAND) for view in views), print))
     return node
 
 

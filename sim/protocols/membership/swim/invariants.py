@@ -63,8 +63,11 @@ class SwimSafety(Invariant):
         self.gone: dict[tuple[str, str], tuple[str, int]] = {}  # (listener, member) -> status and incarnation
         self.hosts: dict[str, Any] = {}
 
+    def is_told_of(self, kind: type) -> bool:
+        return hasattr(kind, "updates")
+
     def on_send(self, src: str, dst: str, message: Any) -> None:
-        for update in getattr(message, "updates", ()):
+        for update in message.updates:
             member, inc = update.member, update.incarnation
             if member not in self.hosts:
                 continue  # it has not finished its first step
@@ -83,8 +86,10 @@ class SwimSafety(Invariant):
         return self.reached[member]
 
     def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        if not message.updates:
+            return
         about = self.touched.setdefault(dst, {})
-        for update in getattr(message, "updates", ()):
+        for update in message.updates:
             pair = (dst, update.member)
             self.told[pair] = max(self.told.get(pair, 0), update.incarnation)
             about[update.member] = None

@@ -55,6 +55,7 @@ class UpdatePropagation(Invariant):
     """For servers i before j of a chain, Hist_j is a prefix of Hist_i."""
 
     title: ClassVar[str] = "Update Propagation"
+    steps_of = (ChainNode,)
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     checked: dict[str, tuple[ChainNode, ChainNode, int, int]] = field(default_factory=dict)
 
@@ -63,31 +64,32 @@ class UpdatePropagation(Invariant):
             self.nodes.pop(node, None)
 
     def on_step(self, node: Node) -> None:
-        if isinstance(node, ChainNode):
-            self.nodes[node.name] = node
-            if node.initialised:
-                self._compare(node)
-                successor = self.nodes.get(node.succ or "")
-                if successor is not None and successor.initialised:
-                    self._compare(successor)
+        assert isinstance(node, ChainNode)
+        self.nodes[node.name] = node
+        if node.initialised:
+            self._compare(node)
+            successor = self.nodes.get(node.succ or "")
+            if successor is not None and successor.initialised:
+                self._compare(successor)
 
     def _compare(self, node: ChainNode) -> None:
         pred = self.nodes.get(node.pred or "")
         if pred is None or not pred.initialised or pred.view_number != node.view_number:
             return
         before, earlier, length, number = self.checked.get(node.name, (None, None, 0, 0))
-        if before is not node or earlier is not pred or number != node.view_number or node.last < length:
+        last, here, there = node.last, node.log.items, pred.log.items
+        if before is not node or earlier is not pred or number != node.view_number or last < length:
             length = 0
-        for position in range(max(0, length - 1), node.last):  # the last one again: it may have been replaced
-            mine = node.log.items[position]
-            theirs = pred.log.items[position] if position < pred.last else None
+        for position in range(max(0, length - 1), last):  # the last one again: it may have been replaced
+            mine = here[position]
+            theirs = there[position] if position < pred.last else None
             if theirs is not mine and theirs != mine:
                 self.violated(
                     (pred.name, node.name),
                     f"{pred.name} comes before {node.name} and has {theirs!r} at position {position + 1}",
                     f"{node.name} has {mine!r}",
                 )
-        self.checked[node.name] = (node, pred, node.last, node.view_number)
+        self.checked[node.name] = (node, pred, last, node.view_number)
 
 
 @dataclass
@@ -96,6 +98,7 @@ class AcknowledgedEverywhere(Invariant):
 
     title: ClassVar[str] = "acknowledged updates are in the whole chain"
     hears = (Request, Reply)
+    steps_of = (ChainNode,)
     reads: frozenset[str] = field(kw_only=True)
     nodes: dict[str, ChainNode] = field(default_factory=dict)
     acknowledged: dict[tuple[int, int], tuple[str, int]] = field(
@@ -117,8 +120,7 @@ class AcknowledgedEverywhere(Invariant):
             self.kinds[command.session, command.sequence] = command.kind
 
     def on_step(self, node: Node) -> None:
-        if not isinstance(node, ChainNode):
-            return
+        assert isinstance(node, ChainNode)
         self.nodes[node.name] = node
         here = (node.incarnation, node.view_number)
         if node.initialised and self.entered.get(node.name) != here:
@@ -162,6 +164,7 @@ class NeverOlderThanCommitted(Invariant):
 
     title: ClassVar[str] = "reads are never older than what was committed"
     hears = (Request, Reply)
+    steps_of = (ChainNode,)
     application: Application = field(kw_only=True)
     history: list[Command] = field(default_factory=list)
     versions: dict[tuple[str, str], list[tuple[int, Result]]] = field(
@@ -175,9 +178,11 @@ class NeverOlderThanCommitted(Invariant):
     def __post_init__(self) -> None:
         self.store = Sessions(self.application)
         self.all_touched = False  # an update has touched all keys: versions of single keys are not complete
+        self._queries: dict[str, tuple[Command, ...]] = {}  # key -> those that touch no other key
 
     def on_step(self, node: Node) -> None:
-        if not isinstance(node, ChainNode) or node.role != "head" or not node.initialised:
+        assert isinstance(node, ChainNode)
+        if node.role != "head" or not node.initialised:
             return
         if node.view_number < self.head[0]:
             return  # an old head may continue alone: its updates are never committed
@@ -201,11 +206,12 @@ class NeverOlderThanCommitted(Invariant):
         touched = self.application.touched(command)
         self.all_touched = self.all_touched or touched is None
         for key in touched or ():
-            for kind in sorted(self.application.reads):
-                query = Command(-1, 0, kind, key)
-                if self._is_of_one_key(query):
-                    version = (position, self.store.execute(query))
-                    self.versions.setdefault((kind, key), []).append(version)
+            if key not in self._queries:
+                queries = (Command(-1, 0, kind, key) for kind in sorted(self.application.reads))
+                self._queries[key] = tuple(filter(self._is_of_one_key, queries))
+            for query in self._queries[key]:
+                version = (position, self.store.execute(query))
+                self.versions.setdefault((query.kind, key), []).append(version)
         self.position_of.setdefault((command.session, command.sequence), position)
 
     def _is_of_one_key(self, query: Command) -> bool:
@@ -254,6 +260,7 @@ class ChainMonotone(Invariant):
 
     title: ClassVar[str] = "chain numbers never go back"
     hears = (Forward, Ack, Alive, ChainIs)
+    steps_of = (ConfigurationMaster, ChainNode)
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:

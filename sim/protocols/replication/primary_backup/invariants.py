@@ -106,6 +106,7 @@ class NoAnswerFromThePast(Invariant):
 
     title: ClassVar[str] = "no answer of an old view"
     hears = (Request, Reply, Redirect)
+    steps_of = (PrimaryBackupNode,)
     reads: frozenset[str] = field(kw_only=True)
     stale_reads: bool = False  # all replicas answer reads
     under_lease: bool = False  # no other replica confirms an answer
@@ -175,6 +176,7 @@ class BackupIsPrefix(Invariant):
     """
 
     title: ClassVar[str] = "backup log is a prefix of the primary's"
+    steps_of = (PrimaryBackupNode,)
     epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # view -> its primary, its incarnation
     ghost: dict[int, dict[int, Entry]] = field(
         default_factory=dict
@@ -227,6 +229,7 @@ class ViewMonotone(Invariant):
 
     title: ClassVar[str] = "view numbers never go back"
     hears = (Ping, Append, AppendOk, ViewIs)
+    steps_of = (ViewService, PrimaryBackupNode)
     told: dict[str, int] = field(default_factory=dict)
 
     def on_event(self, node: str, event: str, detail: Mapping[str, Any]) -> None:
@@ -246,8 +249,8 @@ class ViewMonotone(Invariant):
         self.told[src] = max(view, self.told.get(src, 0))
 
     def on_step(self, node: Node) -> None:
-        view = node.view.number if isinstance(node, ViewService) else getattr(node, "view_number", None)
-        if view is not None and view < self.told.get(node.name, 0):
+        view = node.view.number if isinstance(node, ViewService) else node.view_number  # type: ignore[attr-defined]
+        if view < self.told.get(node.name, 0):
             self.violated(
                 (node.name,), f"{node.name} had told view {self.told[node.name]}", f"it is at view {view}"
             )
@@ -275,6 +278,7 @@ class InitialisedPrimary(Invariant):
     """The primary of a view held the log of the last acknowledged view before it."""
 
     title: ClassVar[str] = "only initialised members are promoted"
+    steps_of = (PrimaryBackupNode,)
     held: dict[str, int] = field(
         default_factory=dict
     )  # the newest view whose log a member held before the last step
@@ -301,6 +305,7 @@ class AcknowledgedSurvives(Invariant):
 
     title: ClassVar[str] = "acknowledged writes are in every later view"
     hears = (Reply,)
+    steps_of = (PrimaryBackupNode,)
     acknowledged: dict[tuple[int, int], int] = field(
         default_factory=dict
     )  # command -> view that acknowledged it

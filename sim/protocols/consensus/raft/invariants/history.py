@@ -64,6 +64,7 @@ class RaftHistory(Invariant):
     """
 
     title: ClassVar[str] = "history"
+    steps_of: ClassVar[tuple[type, ...]] = (RaftNode,)
     servers: dict[str, ServerRecord] = field(default_factory=dict)
     removed: list[tuple[int, Entry]] = field(default_factory=list)
     added: list[tuple[int, Entry]] = field(default_factory=list)
@@ -86,8 +87,7 @@ class RaftHistory(Invariant):
         self._checks.clear()
 
     def on_step(self, node: Node) -> None:
-        if not isinstance(node, RaftNode):
-            return
+        assert isinstance(node, RaftNode)
         server = self.servers.get(node.name)
         if server is None:
             server = self.servers[node.name] = ServerRecord(node, node.host.disk)
@@ -99,19 +99,21 @@ class RaftHistory(Invariant):
         self.was_leading = server.leading
         server.leading = node.current_term if node.role == "leader" else 0
         self.elected = server.leading > self.was_leading
-        self.newly_committed = range(server.commit_index + 1, node.commit_index + 1)
-        self.newly_applied = range(server.last_applied + 1, node.last_applied + 1)
-        server.commit_index, server.last_applied = node.commit_index, node.last_applied
+        committed, applied = node.commit_index, node.last_applied
+        self.newly_committed = range(server.commit_index + 1, committed + 1)
+        self.newly_applied = range(server.last_applied + 1, applied + 1)
         changes = (
             bool(self.removed),
             bool(self.added),
             self.elected,
-            bool(self.newly_committed),
-            bool(self.newly_applied),
+            committed > server.commit_index,
+            applied > server.last_applied,
         )
-        if changes not in self._checks:
-            self._checks[changes] = self._checks_after(changes)
-        for check in self._checks[changes]:
+        server.commit_index, server.last_applied = committed, applied
+        checks = self._checks.get(changes)
+        if checks is None:
+            checks = self._checks[changes] = self._checks_after(changes)
+        for check in checks:
             check(node)
 
     def _checks_after(self, changes: tuple[bool, ...]) -> list[Callable[[RaftNode], None]]:
