@@ -67,7 +67,7 @@ cdef extern from *:
 
 from weakref import finalize, ref
 
-from sim.sizes import WORD, size_by_class
+from sim.sizes import WORD, size_by_class, size_of_items
 
 __all__ = ["SOURCES", "quicken", "size_of"]
 
@@ -186,7 +186,7 @@ cdef bint add_size(object value, long long* total) except -1:
         total[0] += len(<str>value)
     elif kind is int or kind is float:
         total[0] += BYTES_OF_NUMBER
-    elif kind is tuple:
+    elif kind is tuple or (isinstance(value, tuple) and sizes.get(kind) is size_of_items):
         for item in <tuple>value:
             if not add_size(item, total):
                 return False

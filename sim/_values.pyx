@@ -16,7 +16,7 @@ cdef bint immutable(object value) except -1:
     kind = type(value)
     if kind is str or kind is int or value is None or kind is float or kind is bool or kind is bytes:
         return True
-    if kind is tuple:
+    if isinstance(value, tuple):
         for item in <tuple>value:
             if not immutable(item):
                 return False

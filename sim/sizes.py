@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["WORD", "size_by_class", "size_of"]
+__all__ = ["WORD", "size_by_class", "size_of", "size_of_items"]
 
 WORD = 8
 """Bytes of a number."""
@@ -38,10 +38,11 @@ def size_by_class(kind: type) -> int | Callable[[Any], int]:
     if isinstance(told, property) and told.fget is not None:
         return told.fget
     has_items = kind is list or kind is frozenset or issubclass(kind, tuple)
-    return _size_of_items if has_items else _size_of_other
+    return size_of_items if has_items else _size_of_other
 
 
-def _size_of_items(value: Iterable[Any]) -> int:
+def size_of_items(value: Iterable[Any]) -> int:
+    """The size of a container: that of all its items."""
     total = 0
     for item in value:
         kind = item.__class__

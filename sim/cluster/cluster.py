@@ -168,6 +168,7 @@ class Cluster:
         for hooks in (self.on_wait, self.on_send, self.on_deliver):
             hooks.take_from(called)
         self._on_step = StepHooks(called)
+        self.on_acknowledged = hooks_of(called, "on_acknowledged")
         self._on_event: list[Callable[[str, str, dict[str, Any]], None]] = [
             *hooks_of(called, "on_event"),
             *self._events_heard,

@@ -345,9 +345,8 @@ class Simulation(Session):
             if outcome.operation.kind not in self.reads:
                 written = outcome.operation.kind not in self.looks  # else the row has what came back
                 self.acknowledged.add(outcome, self.recorder.operations[-1] if written else None)
-            if self.scenario.check:
-                for invariant in self.cluster.invariants:
-                    invariant.on_acknowledged(outcome.client, outcome)
+            for hear in self.cluster.on_acknowledged:
+                hear(outcome.client, outcome)
 
     def _report_row(self, outcome: Outcome, host: NodeHost) -> None:
         operation = outcome.operation

@@ -254,7 +254,7 @@ class Client(Node):
         """
         now, avoided = self.monotonic, self._avoided
         contacts = self.settings.contacts if among is None else among
-        free = [name for name in contacts if avoided.get(name, -inf) <= now]
+        free = [name for name in contacts if avoided.get(name, -inf) <= now] if avoided else contacts
         # Ask every contact once before asking one again: perhaps only one of them is the leader.
         for name in free:
             if name not in self._at_a_loss:

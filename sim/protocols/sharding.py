@@ -127,7 +127,9 @@ class PerGroup(Invariant):
 
     def _tell(self, hooks: list[MessageHooks], src: str, dst: str, message: Any) -> None:
         """Call the hooks of the group of ``src`` or, if that is a client, of ``dst``."""
-        group = self.group_of.get(src, self.group_of.get(dst))
+        group = self.group_of.get(src)
+        if group is None:
+            group = self.group_of.get(dst)
         if group is not None:
             for hear in hooks[group][message.__class__]:
                 hear(src, dst, message)
