@@ -140,9 +140,10 @@ class Measurement:
         found = self.kept["mistakes"].get(bug.id, {}).get(name)
         return None if found is None else Measured(**found)
 
-    def _found(self, bug: Bug, name: str) -> bool:
+    def _found(self, bug: Bug, name: str, sources: str | None = None) -> bool:
+        """Whether a search has found the mistake; ``sources``: with these (None: with any)."""
         result = self.of(bug, name)
-        return result is not None and result.found is not None
+        return result is not None and result.found is not None and sources in (None, result.sources)
 
     def _make(self, bug: Bug, asked: Asked, share: float = 1.0) -> None:
         if asked.name not in self.searches:
@@ -152,7 +153,7 @@ class Measurement:
         stands = known is not None and known.sources == sources and not known.wants_more_than(limit)
         if limit <= 0 or stands:
             return
-        told = any(self._found(bug, str(seed)) for seed in SEEDS)  # one story of a mistake is enough
+        told = any(self._found(bug, str(seed), sources) for seed in SEEDS)  # one story of a mistake is enough
         found = search_for(bug.system, asked, limit, self.workers, shrinks=not told and not asked.free)
         result = replace(found, limit=round(limit, 1), sources=sources, commit=self.commit)
         self.kept["mistakes"].setdefault(bug.id, {})[asked.name] = asdict(result)

@@ -114,6 +114,20 @@ def test_a_mistake_is_measured_again_only_when_its_sources_have_changed(
     assert [later.of(bug, name).sources for name in ("0", "free")] == ["other", "third"]
 
 
+def test_one_story_of_a_mistake_is_shrunk_each_time_that_it_is_measured(
+    maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(*_: Any, shrinks: bool) -> Any:
+        return maker.Measured(16, found=3, faults=2 if shrinks else None)
+
+    monkeypatch.setattr(maker, "search_for", search)
+    for sources in ("some", "other"):
+        monkeypatch.setattr(maker, "sources_of", lambda _, s=sources: s)
+        measurement = maker.Measurement(60.0, 30.0, 1, tmp_path / "zoo.json")
+        measurement.measure(BUGS["PX1"])
+        assert [measurement.of(BUGS["PX1"], seed).faults for seed in "012"] == [2, None, None]
+
+
 def test_a_search_that_its_time_cut_short_is_made_again_with_more_time(
     maker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
