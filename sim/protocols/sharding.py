@@ -266,6 +266,16 @@ class ShardedSystem(StateMachineSystem):
         return may
 
     @property
+    def max_gone(self) -> int:
+        """As many as each group can do without: they may all be of one group."""
+        most: int = self.group.max_gone
+        return most
+
+    def is_stranded(self, nodes: Mapping[str, Node]) -> bool:
+        """Whether any group is."""
+        return any(group.is_stranded(self.nodes_of(g, nodes)) for g, group in enumerate(self.each))
+
+    @property
     def disks_may_be_damaged(self) -> bool:
         """Whether the disks of the members of its groups may be damaged."""
         may: bool = self.group.disks_may_be_damaged

@@ -46,10 +46,5 @@ class ShardedRaft(ShardedSystem, RecordsCommits):
 
     group_class: ClassVar[type[StateMachineSystem]] = BasicRaft
 
-    @property
-    def max_gone(self) -> int:
-        """As many servers as each group can do without."""
-        return self.group.max_gone
-
     def of_each(self) -> Mapping[str, Any]:
         return {"record_commits": self.record_commits or self.group.record_commits}
