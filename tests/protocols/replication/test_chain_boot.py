@@ -105,6 +105,26 @@ def test_a_chain_is_not_left_to_a_server_that_has_not_begun_it(kind: Any) -> Non
 
 
 @BOTH
+def test_a_tail_that_has_begun_does_not_speak_for_the_others(kind: Any) -> None:
+    """It has all that was acknowledged, which is nothing; another server may have lost what it began with."""
+    s = Stage(kind(nodes=3), fsync=0.001)
+    s.run(0.0005)
+    s.cluster.crash("n0", power=True)
+    s.run(0.1)
+    for name in ("n1", "n2"):
+        s.cluster.crash(name)
+    s.run(0.2)
+    s.cluster.restart("n0")  # it is heard after the others were heard last
+    s.run(5.0)
+    assert s.node("master").chain.members == SERVERS
+    for name in ("n1", "n2"):
+        s.cluster.restart(name)
+    s.run(5.0)
+    assert s.node("master").chain.head == "n1"
+    assert is_served(s)
+
+
+@BOTH
 def test_a_server_that_has_not_begun_calls_no_other_silent(kind: Any) -> None:
     """It sends nothing to its successor, so that this one has nothing to answer."""
     s = Stage(kind(nodes=3), fsync=0.001)

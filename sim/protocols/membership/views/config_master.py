@@ -137,12 +137,17 @@ class ConfigurationMaster(Node):
         if msg.holds < chain.since[place]:
             if began or src in self.ready:
                 self.shut[src] = True  # it has lost its disk
+                self.ready = tuple(m for m in self.ready if m != src)
         elif began and src not in self.ready:
             self.ready = (*self.ready, src)
         if src == chain.tail:
             self.joined = msg.joined
-            if msg.settled:
-                self.ready = chain.members
+            if msg.settled:  # what a member began with, it has itself to say
+                self.ready = tuple(
+                    member
+                    for member, since in zip(chain.members, chain.since, strict=True)
+                    if since != self.begun or member in self.ready
+                )
 
     def on_check_timeout(self) -> None:
         if (
