@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import starmap
+from struct import Struct
 from typing import Any, Self
 
 __all__ = ["WIDTH", "PackedRows"]
@@ -22,6 +23,21 @@ WIDTH = 7
 
 _FATES = ("delivered", "crashed", "lost")  # 0, 1, 2: the compiled links write these numbers
 _EXACT = 2**53  # integers up to this are doubles exactly
+_USUAL = (float, float, int)
+_pack = Struct(f"{WIDTH}d").pack
+
+
+class _Numbers(dict[str, int]):
+    """Text -> its number in a list of texts, which gets those that are new."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__((text, number) for number, text in enumerate(texts))
+        self._texts = texts
+
+    def __missing__(self, text: str) -> int:
+        self._texts.append(text)
+        self[text] = number = len(self)
+        return number
 
 
 class PackedRows:
@@ -35,23 +51,22 @@ class PackedRows:
 
     def __init__(self) -> None:
         self.numbers = array("d")
+        self._add = self.numbers.frombytes  # a tuple of numbers would take twice as long
         self.texts = [*_FATES]
         self.odd: dict[int, MessageTuple] = {}
-        self._number_of = {text: number for number, text in enumerate(_FATES)}
+        self._number_of = _Numbers(self.texts)
 
     def number_of(self, text: str) -> int:
         """The number of a text."""
-        number = self._number_of.get(text)
-        if number is None:
-            number = self._number_of[text] = len(self.texts)
-            self.texts.append(text)
-        return number
+        return self._number_of[text]
 
     def append(self, row: MessageTuple) -> None:
         """Add a row at the end."""
         kind, src, dst, sent, delivered, fate, size = row
-        if type(sent) is float and type(delivered) is float and type(size) is int and abs(size) <= _EXACT:
-            self.numbers.extend((sent, delivered, size, *map(self.number_of, (fate, kind, src, dst))))
+        kinds = (sent.__class__, delivered.__class__, size.__class__)
+        if kinds == _USUAL and -_EXACT <= size <= _EXACT:
+            number = self._number_of
+            self._add(_pack(sent, delivered, size, number[fate], number[kind], number[src], number[dst]))
         else:
             self.odd[len(self)] = row
             self.numbers.extend([0.0] * WIDTH)
