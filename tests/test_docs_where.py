@@ -40,6 +40,7 @@ RUNS: dict[str, Callable[[Path], Any]] = {
     "disk": lambda folder: _run(machines=Machine(disk=Disk(fsync=0.001)), faults=[CRASH]),
     "checked": lambda folder: _run(check=True),
     "bandwidth": lambda folder: _run(network=lan(0.001, bandwidth=1e6)),
+    "rows": lambda folder: _run(network=lan(0.001, bandwidth=1e6), trace=True),
     "traced": lambda folder: _run(trace="full"),
     "quorums": lambda folder: _run(system=MultiPaxos(nodes=3)),
     "suspicion": lambda folder: _run(
@@ -103,6 +104,7 @@ WHERE = {
     "a run gets its key": ("sweep",),
     "a step gets its row in a full trace": ("traced",),
     "a message that was changed in flight is detected": ("checked",),
+    "a message gets its row in a trace": ("rows",),
     "what a user does by hand is noted, undone, written as a script": ("live",),
     "a result shows itself in a notebook": ("live",),
 }
