@@ -10,6 +10,7 @@ from sim.faults.nemesis import addresses, pinned, unleash
 from sim.faults.partitions import Cut, Partition, RandomPartitions
 from sim.faults.restarts import PowerFailure, Repeated, RollingRestart
 from sim.faults.shapes import BridgeCut, ChainedCut, ConstrainedElection, QuorumLoss, RingCut
+from sim.faults.stale_leader import StaleLeader
 from sim.faults.strike import Act, Strike
 from sim.faults.succession import Succession
 from sim.faults.when import OnEvent, OnMessage, OnWrite, Trigger, When
@@ -46,6 +47,7 @@ __all__ = [
     "RollingRestart",
     "Slow",
     "SlowDisk",
+    "StaleLeader",
     "StalledDisk",
     "Strike",
     "Succession",

@@ -16,6 +16,7 @@ from sim.faults import (
     Pause,
     PowerFailure,
     Slow,
+    StaleLeader,
     Succession,
 )
 from sim.kernel import Stream
@@ -24,6 +25,7 @@ from sim.lab.nemesis.reasons import (
     clocks_are_right,
     first_of,
     has_few_members,
+    has_no_leader,
     members_down_are_bounded,
     no_news,
     none_may_be_gone,
@@ -128,6 +130,17 @@ def succession(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         turns=2 + stream.below(6),
         timeout=setting.detection * stream.choice((1.5, 2.5)),
         linger=stream.choice((0.005, 0.02, 0.1)),
+    )
+
+
+@kind(StaleLeader, never=has_no_leader, weight=5.0)
+def stale_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
+    """A leader that was deposed, and does not know, goes on answering its clients."""
+    yield StaleLeader(
+        at=moment(setting, stream) / 2,
+        turns=1 + stream.below(4),
+        timeout=setting.detection * stream.choice((1.5, 2.5)),
+        alone=setting.detection * stream.choice((0.2, 1.0)),
     )
 
 

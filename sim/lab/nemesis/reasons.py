@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sim.lab.led import has_leader
 from sim.lab.nemesis.kinds import Circumstances
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "damage_is_outside",
     "first_of",
     "has_few_members",
+    "has_no_leader",
     "may_not_crash",
     "members_down_are_bounded",
     "no_administration",
@@ -50,6 +52,10 @@ def has_few_members(least: int) -> WhyNot:
         return "" if size >= least else f"it needs {least} replicas, and there are {size}"
 
     return reason
+
+
+def has_no_leader(setting: Circumstances) -> str:
+    return "" if has_leader(setting.system) else "none of its members leads"
 
 
 def no_news(setting: Circumstances) -> str:
