@@ -34,4 +34,5 @@ def test_disks_that_are_lost_in_a_storm_break_no_law(system: Any, seeds: range, 
         storm = draw_storm(system, seed, length=length, clients=4, extra_faults=wipes)
         run = run_storm(storm, seed, bound=15.0)
         assert run.violation is None or isinstance(run.violation, LivenessViolation), run.violation
-        assert run.check().verdict.valid is True
+        verdict = run.check().verdict
+        assert verdict.valid or "No evidence" in verdict.reason  # no operation succeeded: nobody had a disk
