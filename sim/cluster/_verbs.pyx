@@ -16,7 +16,7 @@ from sim.cluster import verbs as arguments
 from sim.hosting import callback
 from sim.node import Verbs
 
-__all__ = ["plain_steps", "quick_verbs"]
+__all__ = ["plain_step", "quick_verbs"]
 
 
 cdef extern from "Python.h":
@@ -141,10 +141,10 @@ def quick_verbs(host, owner):
     return {name: verb for name, verb in verbs.items() if getattr(type(owner), name) is getattr(Verbs, name)}
 
 
-cdef class PlainSteps:
+cdef class PlainStep:
     cdef object _host
 
-    def step(self, handler, arguments):
+    def step(self, handler, arguments=()):
         try:
             result = handler(*arguments)
             if result is not None:
@@ -153,11 +153,8 @@ cdef class PlainSteps:
             self._host.blame(error)
             raise
 
-    def run(self, function):
-        self.step(function, ())
 
-
-def plain_steps(host):
-    cdef PlainSteps made = PlainSteps()
+def plain_step(host):
+    cdef PlainStep made = PlainStep.__new__(PlainStep)
     made._host = host
-    return made.step, made.run
+    return made.step

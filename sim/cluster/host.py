@@ -33,13 +33,13 @@ from sim.unchanged import require_unchanged
 if TYPE_CHECKING or not COMPILED:
     from sim.cluster.clock import NodeClocks
     from sim.cluster.inbound import Inbound
-    from sim.cluster.verbs import plain_steps, quick_verbs
+    from sim.cluster.verbs import plain_step, quick_verbs
     from sim.unchanged import Picture
 else:
     from sim._unchanged import Picture
     from sim.cluster._clock import NodeClocks
     from sim.cluster._inbound import Inbound
-    from sim.cluster._verbs import plain_steps, quick_verbs
+    from sim.cluster._verbs import plain_step, quick_verbs
 
 if TYPE_CHECKING:
     from sim.cluster.cluster import Cluster
@@ -85,7 +85,7 @@ class NodeHost(Inbound):
         plain = self.disk.instant and not cluster.checking
         self.step: RunStep
         self._run: Callable[[Callable[[], Any]], None]
-        self.step, self._run = plain_steps(self) if plain else (self.recorded_step, self.recorded_step)
+        self.step = self._run = plain_step(self) if plain else self.recorded_step
         self.clocks = NodeClocks(cluster.env, profile.clock, cluster.streams[f"clock/{self.name}"])
         self.monotonic: Callable[[], float] = self.clocks.monotonic  # see `Verbs.monotonic`
         self.handlers: dict[type, Callable[[Any, Any], Any]] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.cluster.host import NodeHost
     from sim.node import Handlers
 
-__all__ = ["plain_steps", "quick_verbs", "send_when_synced"]
+__all__ = ["plain_step", "quick_verbs", "send_when_synced"]
 
 Verb = Callable[..., None]
 
@@ -104,13 +104,13 @@ def _work(host: NodeHost, owner: Handlers) -> Verb:
     return work
 
 
-def plain_steps(host: NodeHost) -> tuple[Callable[..., None], Callable[..., None]]:
-    """For a node whose writes are durable at once, with checking off: functions that run one atomic step of the node.
+def plain_step(host: NodeHost) -> Callable[..., None]:
+    """For a node whose writes are durable at once, with checking off: a function that runs one atomic step of the node.
 
-    The first one takes a handler and a tuple of its arguments; the second a function without arguments.
+    It takes a handler and a tuple of its arguments.
     """
 
-    def step(handler: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def step(handler: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> None:
         try:
             result = handler(*arguments)
             if result is not None:
@@ -119,10 +119,7 @@ def plain_steps(host: NodeHost) -> tuple[Callable[..., None], Callable[..., None
             host.blame(error)
             raise
 
-    def run(function: Callable[[], Any]) -> None:
-        step(function, ())
-
-    return step, run
+    return step
 
 
 # The arguments of the verbs, for the compiled build: Python puts keywords into their places, and refuses wrong calls in
