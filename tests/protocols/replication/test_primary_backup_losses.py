@@ -105,3 +105,17 @@ def test_while_the_primary_crashes_repeatedly_no_client_waits_for_five_seconds()
     assert (run.events["event"] == "crash").sum() == 8
     assert run.operations["latency"].max() < 5.0
     assert run.acknowledged_lost == 0
+
+
+def test_a_primary_that_was_alone_and_lost_its_disk_does_not_lead_its_view_again(stage: Any) -> None:
+    """No view was acknowledged when it was made, and it is by now: the service says so when it is asked again."""
+    s = stage(PrimaryBackup(nodes=3))
+    s.crash("n0", "n1")
+    s.run(1.5)
+    view = s.node("views").view
+    assert view.members == ("n2",)
+    assert s.node("n2").role == "primary"
+    s.crash("n2")
+    s.restart("n2", wiped=True)
+    s.run(1.5)
+    assert s.node("n2").role == "backup"

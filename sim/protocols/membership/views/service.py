@@ -52,8 +52,7 @@ MOST_DRIFT = (1 - LEASE) / (1 + LEASE)
 class View:
     """The ``members`` in order: the first is the primary (in a chain: the first is the head, the last the tail).
 
-    ``after``: the last acknowledged view when this view was made. The primary of this view must have the log of that
-    view.
+    ``after``: the last acknowledged view when this was sent. The primary of this view must have the log of that view.
     """
 
     number: int
@@ -157,7 +156,9 @@ class ViewRules(Node):
         if current and src == self.view.primary:
             self._hear_primary(msg)
         self._reconsider()
-        self.send(src, ViewIs(self.view, self.lease_of(src)))
+        # It may be acknowledged by now: then a primary that has lost its disk since must not lead it again.
+        view = View(self.view.number, self.view.members, self.acknowledged_view)
+        self.send(src, ViewIs(view, self.lease_of(src)))
 
     def lease_of(self, member: str) -> Stamp | None:
         """The stamp of the ping from which a lease of this member may count."""
