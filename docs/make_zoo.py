@@ -111,17 +111,21 @@ class Measurement:
         self.until = time.monotonic() + budget
         self.limit, self.workers, self.results, self.searches = limit, workers, results, searches
         kept = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-        if kept.get("of mutants") != version():
-            kept = kept | {"mutants": {}, "of mutants": version()}
-        self.kept: dict[str, Any] = {"mistakes": {}} | kept
+        self.kept: dict[str, Any] = {"mistakes": {}, "mutants": {}, "of mutants": ""} | kept
         self.commit = f"{_git('rev-parse', '--short', 'HEAD')} ({_git('log', '-1', '--format=%cs')})"
+
+    def begin_mutants(self) -> None:
+        """Forget the searches for mutants that were made with other sources of `sim`."""
+        if self.kept["of mutants"] != version():
+            self.kept |= {"mutants": {}, "of mutants": version()}
 
     def measure_mutant(self, name: str, system: System) -> None:
         """Make the search for a mutant of the tests, if it is not made yet."""
         limit = min(self.limit, self.until - time.monotonic())
         if name in self.kept["mutants"] or limit <= 0:
             return
-        result = search_for(system, Asked("0", RUNS, 0), limit, self.workers, shrinks=False)
+        found = search_for(system, Asked("0", RUNS, 0), limit, self.workers, shrinks=False)
+        result = replace(found, limit=round(limit, 1), commit=self.commit)
         self.kept["mutants"][name] = asdict(result)
         self._save()
         click.echo(f"{name} {result.text(RUNS)} {result.invariant}")
@@ -338,14 +342,19 @@ def _of_storms() -> Iterator[str]:
 
 def _of_mutants(made: dict[str, Measured]) -> Iterator[str]:
     """What became of the mutants of the tests."""
-    missing = [f"{name} (in {one.runs} runs)" for name, one in made.items() if one.found is None]
+    missing = [
+        f"{name} ({one.error or f'in {one.runs} runs'})" for name, one in made.items() if one.found is None
+    ]
+    commits = dict.fromkeys(one.commit for one in made.values())
     yield ""
     yield "## The mutants of the tests"
     yield ""
     yield (
         "The classes of nodes in `tests/**/test_*_mutants.py`, each in a system with default settings, one search of "
-        f"500 runs (seed 0): {len(made) - len(missing)} of {len(made)} found. Some change nothing unless a test "
-        "hands a node a message that no node sends. Not found: " + ("; ".join(missing) or "none") + "."
+        f"500 runs (seed 0) at commit {', '.join(commits)}: {len(made) - len(missing)} of {len(made)} found. Some "
+        "change nothing unless a test hands a node a message that no node sends. Not found: "
+        + ("; ".join(missing) or "none")
+        + "."
     )
 
 
@@ -403,8 +412,10 @@ def main(
     measurement = Measurement(budget, limit, workers, searches=made)
     for name in chosen:
         measurement.measure(BUGS[name])
-    for name, system in mutants().items() if with_mutants else ():
-        measurement.measure_mutant(name, system)
+    if with_mutants:
+        measurement.begin_mutants()
+        for name, system in mutants().items():
+            measurement.measure_mutant(name, system)
     PAGE.write_text(page(measurement.kept), encoding="utf-8")
 
 
