@@ -76,6 +76,7 @@ def test_the_fixture_fails_the_test_with_the_story(pytester: pytest.Pytester) ->
         "def test_broken(fuzz):\n    fuzz(Eager(), runs=2)\n"
         "def test_well(fuzz):\n    assert fuzz(BasicRaft(nodes=3), runs=2).runs == 2\n"
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n", "0")
+    # In a process of its own: pytester forgets the modules that a run in this one imports; they would be made twice.
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "0")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*shrunk in * runs to *", "*BROKEN*", "*.json"])
