@@ -10,9 +10,9 @@ from fractions import Fraction
 from math import comb
 
 from sim.protocols.linear_program import minimise
-from sim.protocols.quorums import Majority, QuorumSystem, Threshold
+from sim.protocols.quorums import Majority, QuorumSystem, Threshold, as_quorums
 
-__all__ = ["availability", "load", "resilience"]
+__all__ = ["availability", "load", "most_gone", "resilience"]
 
 _MOST_MEMBERS = 20  # subsets are enumerated
 
@@ -81,6 +81,14 @@ def resilience(system: QuorumSystem, members: Sequence[str]) -> int:
         return len(members) - system.size
     quorums = [frozenset(quorum) for quorum in system.minimal(members)]
     return _smallest_transversal(quorums, len(members)) - 1
+
+
+def most_gone(members: Sequence[str], *systems: QuorumSystem | int | None) -> int:
+    """The most members that may be gone, whichever they are, so that each of these systems has a quorum left.
+
+    ``systems``: as `as_quorums` takes them: a count, or None for majorities, too.
+    """
+    return min(resilience(as_quorums(system), members) for system in systems)
 
 
 def _smallest_transversal(quorums: list[frozenset[str]], limit: int) -> int:

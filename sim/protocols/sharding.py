@@ -151,8 +151,9 @@ class PerGroup(Invariant):
             invariant.on_acknowledged(client, operation)
 
     def at_end(self, nodes: Mapping[str, Node]) -> None:
+        assert self.system is not None
         for number, invariants in enumerate(self.invariants):
-            mine = {name: node for name, node in nodes.items() if self.group_of.get(name) == number}
+            mine = self.system.nodes_of(number, nodes)
             for invariant in invariants:
                 invariant.at_end(mine)
 

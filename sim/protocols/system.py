@@ -73,6 +73,8 @@ class ReplicatedSystem(System):
 
     node_class: ClassVar[type[Node]]
     """The class of its replicas, unless `replica_class` selects another one."""
+    outlives_minority: ClassVar[bool] = False
+    """Whether it makes progress while a minority of its replicas is down for ever."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,6 +90,11 @@ class ReplicatedSystem(System):
         """The replicas."""
         node_class = self.replica_class
         return tuple(Member(name, node_class) for name in self.names)
+
+    @property
+    def max_gone(self) -> int:
+        """A minority, if it outlives one."""
+        return (self.nodes - 1) // 2 if self.outlives_minority else 0
 
     @property
     def client_class(self) -> type[Node]:

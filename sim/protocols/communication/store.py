@@ -245,6 +245,7 @@ class BroadcastStore(LedSystem, StateMachineSystem):
     retransmit: Seconds | None = None
 
     label_fields: ClassVar[tuple[str, ...]] = ("order",)
+    outlives_minority: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -285,7 +286,7 @@ class BroadcastStore(LedSystem, StateMachineSystem):
     @property
     def max_gone(self) -> int:
         """A minority, but none under a fixed sequencer; the clients of those that are gone get no answers."""
-        return 0 if self.order == "sequencer" else (self.nodes - 1) // 2
+        return 0 if self.order == "sequencer" else super().max_gone
 
     @property
     def consistency(self) -> str | None:

@@ -194,6 +194,7 @@ class HeartbeatDetectors(ReplicatedSystem):
 
     product_table: ClassVar[str] = "sim.protocols.membership.products"
     node_class: ClassVar[type[Node]] = MonitorNode
+    outlives_minority: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 
     def __post_init__(self) -> None:
@@ -205,11 +206,6 @@ class HeartbeatDetectors(ReplicatedSystem):
     def max_clock_drift(self) -> float | None:
         """0.1: the observer's clock measures silence, and its rate has little effect."""
         return 0.1
-
-    @property
-    def max_gone(self) -> int:
-        """A minority: the others go on watching each other."""
-        return (self.nodes - 1) // 2
 
     @property
     def client_class(self) -> type[Node]:

@@ -230,6 +230,7 @@ class LeaderLease(ReplicatedSystem):
     drift: Drift = 0.01
 
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
+    outlives_minority: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -254,11 +255,6 @@ class LeaderLease(ReplicatedSystem):
     def granter_names(self) -> tuple[str, ...]:
         """The names of the granters."""
         return ("leases",) if self.granters == "service" else self.names
-
-    @property
-    def max_gone(self) -> int:
-        """A minority."""
-        return (self.nodes - 1) // 2
 
     def members(self) -> tuple[Member, ...]:
         if self.granters == "quorum":

@@ -48,11 +48,7 @@ class CasPaxos(ReplicatedSystem, RecordsCommits):
     no_application: ClassVar[str] = KEEPS_REGISTERS
 
     consistency = "linearizable"
-
-    @property
-    def max_gone(self) -> int:
-        """A minority."""
-        return (self.nodes - 1) // 2
+    outlives_minority: ClassVar[bool] = True
 
     @property
     def replica_class(self) -> type[Node]:

@@ -330,11 +330,7 @@ class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     thrifty: bool = False
 
     consistency = "linearizable"
-
-    @property
-    def max_gone(self) -> int:
-        """A minority."""
-        return (self.nodes - 1) // 2
+    outlives_minority: ClassVar[bool] = True
 
     @property
     def client_class(self) -> type[Node]:

@@ -15,7 +15,7 @@ from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Prepare, Promise
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
-from sim.protocols.quorum_measures import resilience
+from sim.protocols.quorum_measures import most_gone
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import LedSystem, StateMachineSystem, newest
 from sim.settings import Count, Drift, Seconds, Wait, Whole
@@ -126,7 +126,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     @property
     def max_gone(self) -> int:
         """As many as leave a quorum of each phase, whichever they are."""
-        return min(resilience(as_quorums(phase), self.names) for phase in (self.phase1, self.phase2))
+        return most_gone(self.names, self.phase1, self.phase2)
 
     @property
     def replica_class(self) -> type[Node]:

@@ -41,11 +41,7 @@ class OmniPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     nodes: Count = 5
 
     consistency = "linearizable"
-
-    @property
-    def max_gone(self) -> int:
-        """A minority."""
-        return (self.nodes - 1) // 2
+    outlives_minority: ClassVar[bool] = True
 
     @property
     def replica_class(self) -> type[Node]:

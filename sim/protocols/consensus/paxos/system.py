@@ -22,7 +22,7 @@ from sim.protocols.consensus.paxos.node import (
     Promise,
     Proposer,
 )
-from sim.protocols.quorum_measures import resilience
+from sim.protocols.quorum_measures import most_gone
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, refuse_disjoint
 from sim.protocols.system import names
 from sim.settings import Count, Seconds, Wait, Whole
@@ -135,8 +135,7 @@ class Paxos(RecordsCommits):
         """
         if self.proposers is not None or self.learning == "distinguished":
             return 0
-        phases = (self.phase1, self.phase2)
-        return min(resilience(as_quorums(phase), self.acceptor_names) for phase in phases)
+        return most_gone(self.acceptor_names, self.phase1, self.phase2)
 
     def members(self) -> tuple[Member, ...]:
         if self.proposers is None:

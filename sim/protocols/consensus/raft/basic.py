@@ -42,6 +42,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
         {**LedSystem.safe_options, "window": (WINDOW, WINDOW, 1, 3)}
     )
+    outlives_minority: ClassVar[bool] = True
 
     nodes: Count = 5
     window: Count = WINDOW
@@ -51,11 +52,6 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
     def names(self) -> tuple[str, ...]:
         """The names of the servers."""
         return names(f"{self.prefix}n", self.nodes)
-
-    @property
-    def max_gone(self) -> int:
-        """A minority."""
-        return (self.nodes - 1) // 2
 
     @property
     def replica_class(self) -> type[Node]:

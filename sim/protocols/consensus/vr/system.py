@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sim.invariants import stands_by
 from sim.node import Node
@@ -39,6 +39,7 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
     nodes: Count = 5
 
     consistency = "linearizable"
+    outlives_minority: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,11 +49,6 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
     @property
     def max_down(self) -> int | None:
         """f: nothing is on disk, so if more than f replicas are down or recovering, the state may be lost."""
-        return (self.nodes - 1) // 2
-
-    @property
-    def max_gone(self) -> int:
-        """f, too."""
         return (self.nodes - 1) // 2
 
     @property

@@ -62,6 +62,7 @@ class Gossip(ReplicatedSystem):
     synchronous: bool = False
 
     node_class: ClassVar[type[Node]] = GossipNode
+    outlives_minority: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})
 
     def __post_init__(self) -> None:
@@ -72,11 +73,6 @@ class Gossip(ReplicatedSystem):
             raise ValueError(
                 f"Gossip: a fanout of {self.mongering.fanout} is more than the {self.nodes - 1} others there are"
             )
-
-    @property
-    def max_gone(self) -> int:
-        """A minority: the others go on telling each other."""
-        return (self.nodes - 1) // 2
 
     @property
     def client_class(self) -> type[Node]:

@@ -397,6 +397,7 @@ class Swim(ReplicatedSystem):
 
     product_table: ClassVar[str] = "sim.protocols.membership.swim.products"
     node_class: ClassVar[type[Node]] = SwimNode
+    outlives_minority: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset({"get"})
 
     def __post_init__(self) -> None:
@@ -437,11 +438,6 @@ class Swim(ReplicatedSystem):
     def members(self) -> tuple[Member, ...]:
         spares = names("n", self.nodes + self.spares)[self.nodes :]
         return (*super().members(), *(Member(name, SwimNode, off=True) for name in spares))
-
-    @property
-    def max_gone(self) -> int:
-        """A minority: the others go on watching each other."""
-        return (self.nodes - 1) // 2
 
     @property
     def client_class(self) -> type[Node]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.invariants import promises
 from sim.node import Node
-from sim.protocols.quorum_measures import resilience
+from sim.protocols.quorum_measures import most_gone
 from sim.protocols.quorum_plans import QuorumPlan
 from sim.protocols.quorums import Explicit, QuorumSystem, as_quorums, refuse_disjoint
 from sim.protocols.replication.abd.client import AbdClient, OnePhaseClient
@@ -105,7 +105,7 @@ class Abd(ReplicatedSystem):
     @property
     def max_gone(self) -> int:
         """As many as leave a quorum of reads and one of writes, whichever they are."""
-        return min(resilience(as_quorums(kind), self.names) for kind in (self.reads, self.writes))
+        return most_gone(self.names, self.reads, self.writes)
 
     @property
     def consistency(self) -> str | None:

@@ -216,6 +216,7 @@ class Crdt(ReplicatedSystem):
     spread_every: Seconds = 0.1
 
     node_class: ClassVar[type[Node]] = CrdtNode
+    outlives_minority: ClassVar[bool] = True  # but the clients of those that are gone get no answers
     no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "increment", "add", "remove", "delete"})
 
@@ -226,11 +227,6 @@ class Crdt(ReplicatedSystem):
     @property
     def client_class(self) -> type[Node]:
         return HomeClient
-
-    @property
-    def max_gone(self) -> int:
-        """A minority: the others go on, but the clients of those that are gone get no answers."""
-        return (self.nodes - 1) // 2
 
     @property
     def consistency(self) -> str:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 
 from sim.node import Node
 from sim.protocols.kv import READS
-from sim.protocols.quorum_measures import resilience
+from sim.protocols.quorum_measures import most_gone
 from sim.protocols.quorums import QuorumSystem, QuorumTest, as_quorums, disjoint_pair
 from sim.protocols.replication.dynamo.client import DynamoClient
 from sim.protocols.replication.dynamo.convergence import Converged
@@ -151,8 +151,7 @@ class Dynamo(System):
     @property
     def max_gone(self) -> int:
         """As many as leave a quorum of reads and one of writes among the homes of a key, whichever they are."""
-        homes = self.names[: self.n]
-        return min(resilience(as_quorums(kind), homes) for kind in (self.r, self.w))
+        return most_gone(self.names[: self.n], self.r, self.w)
 
     def is_read_quorum(self, homes: tuple[str, ...], answered: Collection[str]) -> bool:
         """Whether enough homes have answered a read."""

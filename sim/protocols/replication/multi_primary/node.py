@@ -244,6 +244,7 @@ class MultiPrimary(ReplicatedSystem):
     gossip_every: Seconds = 0.2
 
     node_class: ClassVar[type[Node]] = MultiPrimaryNode
+    outlives_minority: ClassVar[bool] = True  # but the clients of those that are gone get no answers
     no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put", "delete", "increment", "append", "cas"})
 
@@ -264,11 +265,6 @@ class MultiPrimary(ReplicatedSystem):
     @property
     def client_class(self) -> type[Node]:
         return HomeClient
-
-    @property
-    def max_gone(self) -> int:
-        """A minority: the others go on, but the clients of those that are gone get no answers."""
-        return (self.nodes - 1) // 2
 
     @property
     def consistency(self) -> str:
