@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 from sim.faults.fault import Fault, Play, World, begin
+from sim.faults.partitions import between
+from sim.faults.succession import BETWEEN, await_leader
 from sim.faults.when import When
 from sim.kernel import BranchingStream, Stream, delay_until
 from sim.settings import Count, Seconds
@@ -14,7 +15,6 @@ from sim.settings import Count, Seconds
 __all__ = ["StaleLeader"]
 
 _LOOK = 0.002  # seconds between two looks at who leads
-_BETWEEN = 1e-6  # seconds between two turns: no end and begin at one instant
 
 
 @dataclass(frozen=True)
@@ -51,30 +51,24 @@ class StaleLeader(Fault):
             if not found or len(world.replicas) < 2 or world.faults_ended:
                 return
             yield from self._depose(world, found[0], stream.branch(f"turn {turn}"))
-            yield world.env.timeout(_BETWEEN)
+            yield world.env.timeout(BETWEEN)
 
     def _depose(self, world: World, leader: str, stream: Stream) -> Play:
-        """One turn. Each time is the start plus a delay, so that a strike can do the same at the same time."""
+        """One turn."""
+
+        def another(found: tuple[str, ...]) -> bool:
+            return found not in ((leader,), ())
+
         others = [name for name in world.replicas if name != leader]
         missing = stream.sample(others, 1 + stream.below(len(others)))
         clients = [name for name in world.everyone() if name not in world.replicas and stream.chance(0.5)]
-        start, after = world.env.now, 0.0
-        with_some, label = (
-            _both_ways(leader, [*missing, *clients]),
-            f"StaleLeader {leader}|{','.join(missing)}",
-        )
+        start, label = world.env.now, f"StaleLeader {leader}|{','.join(missing)}"
+        with_some = between(((leader,), (*missing, *clients)))
         world.cut(with_some, label)
-        while world.find("leader") in ((leader,), ()) and after < self.timeout:
-            after += _LOOK
-            yield world.env.timeout(delay_until(world.env.now, start + after))
-        if world.find("leader") not in ((leader,), ()) and not world.faults_ended:
-            with_rest = _both_ways(leader, [name for name in others if name not in missing])
+        after = yield from await_leader(world, another, self.timeout, _LOOK)
+        if another(world.find("leader")) and not world.faults_ended:
+            with_rest = between(((leader,), tuple(name for name in others if name not in missing)))
             world.cut(with_rest, f"StaleLeader {leader} alone")
             yield world.env.timeout(delay_until(world.env.now, start + (after + self.alone)))
             world.heal(with_rest, f"StaleLeader {leader} alone")
         world.heal(with_some, label)
-
-
-def _both_ways(leader: str, names: list[str]) -> list[tuple[str, str]]:
-    """The links between the leader and some members, in both directions."""
-    return [*product((leader,), names), *product(names, (leader,))]

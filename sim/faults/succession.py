@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sim.faults.fault import Fault, Play, World, begin
 from sim.faults.shapes import Links, broken
@@ -13,10 +13,11 @@ from sim.faults.when import When
 from sim.kernel import BranchingStream, Stream, delay_until
 from sim.settings import Count, Seconds, Wait
 
-__all__ = ["Succession"]
+__all__ = ["BETWEEN", "Succession", "await_leader"]
 
+BETWEEN = 1e-6
+"""Seconds between two turns: no end and begin at one instant."""
 _LOOK = 0.005  # seconds between two looks at who leads
-_BETWEEN = 1e-6  # seconds between two turns: no end and begin at one instant
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,27 @@ class Succession(Fault):
             world.cut(pairs, label)
             yield from self._wait(world, turns[-1][0], linger)
             world.heal(pairs, label)
-            yield world.env.timeout(_BETWEEN)
+            yield world.env.timeout(BETWEEN)
 
     def _wait(self, world: World, candidate: str, linger: float) -> Play:
-        """Until the candidate leads, or the timeout, and ``linger`` seconds more.
-
-        Each time is the start plus a delay, so that a strike can do the same at the same time.
-        """
-        start, after = world.env.now, 0.0
-        while world.find("leader") != (candidate,) and after < self.timeout:
-            after += _LOOK
-            yield world.env.timeout(delay_until(world.env.now, start + after))
+        """Until the candidate leads, or the timeout, and ``linger`` seconds more."""
+        start = world.env.now
+        after = yield from await_leader(world, lambda leader: leader == (candidate,), self.timeout, _LOOK)
         yield world.env.timeout(delay_until(world.env.now, start + (after + linger)))
+
+
+def await_leader(
+    world: World, leads: Callable[[tuple[str, ...]], bool], timeout: float, look: float
+) -> Generator[Any, Any, float]:
+    """Look every ``look`` seconds who leads, until ``leads(leader)`` or the timeout; returns how long that took (s).
+
+    Each time is the start plus a delay, so that a strike can do the same at the same time.
+    """
+    start, after = world.env.now, 0.0
+    while not leads(world.find("leader")) and after < timeout:
+        after += look
+        yield world.env.timeout(delay_until(world.env.now, start + after))
+    return after
 
 
 def _drawn(
