@@ -21,17 +21,15 @@ from typing import Any, NoReturn
 from sim.values import PLAIN, is_message
 
 __all__ = [
-    *(
-        "MESSAGE",
-        "OTHER",
-        "TUPLE",
-        "Picture",
-        "digest_of",
-        "is_fixed",
-        "look_at",
-        "looks",
-        "require_unchanged",
-    )
+    "MESSAGE",
+    "OTHER",
+    "TUPLE",
+    "Picture",
+    "digest_of",
+    "is_fixed",
+    "look_at",
+    "looks",
+    "require_unchanged",
 ]
 
 Parts = tuple[Any, ...]

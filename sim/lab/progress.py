@@ -147,7 +147,8 @@ def _clients(simulation: Simulation) -> list[tuple[str, Client]]:
 
 def _served(simulation: Simulation) -> list[tuple[str, Client]]:
     """The clients that may expect answers: not those whose only replica is gone for good."""
-    return [(name, client) for name, client in _clients(simulation) if client.home not in simulation.gone]
+    gone = simulation.gone
+    return [(name, client) for name, client in _clients(simulation) if client.home not in gone]
 
 
 def _ask(simulation: Simulation) -> dict[str, Demand]:

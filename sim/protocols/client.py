@@ -361,11 +361,11 @@ class HomeClient(Client):
     """The client of systems whose replicas all serve requests: it uses the nearest one, also while that is down."""
 
     @property
-    def home(self) -> str | None:
-        return str(self.settings.contacts[0])
+    def home(self) -> str:
+        return self.settings.contacts[0]
 
     def target(self, command: Command, attempt: int) -> str:
-        return self.settings.contacts[0]
+        return self.home
 
     def learn(self, src: str, msg: Reply) -> None:
         """There is no leader to learn."""

@@ -112,9 +112,7 @@ def system(server: type[Node], nodes: int = 5, **times: float) -> System:
     votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
     claims += [once(kind, per=("term", "src"), value="dst", when=_is_granted) for kind in votes]
     claims += [backed("elected", by=kind, on="term", when=_is_granted) for kind in votes]
-    minority = (nodes - 1) // 2
-    claimed = {"consistency": "linearizable", "invariants": claims}
-    return System.of(server, nodes=nodes, max_gone=minority, **claimed, **times)  # type: ignore[arg-type]
+    return System.of(server, "linearizable", claims, nodes=nodes, max_gone=(nodes - 1) // 2, **times)
 
 
 def _is_granted(vote: Any) -> bool:

@@ -42,7 +42,37 @@ class StatesGrow(DurableBeforeSend):
 
 
 @dataclass
-class NoGaps(Invariant):
+class _AcrossSteps(Invariant):
+    """Compares what a replica had when a message arrived with what it has after that step."""
+
+    steps_of = (CrdtNode,)
+    nodes: dict[str, CrdtNode] = field(default_factory=dict)
+    under_way: dict[str, Any] = field(default_factory=dict)  # replica -> what `look` returned
+
+    def look(self, node: CrdtNode, message: Any) -> Any:
+        """What is of interest before the step; None: nothing is."""
+        raise NotImplementedError
+
+    def compare(self, node: CrdtNode, before: Any) -> None:
+        """Report what is wrong after the step."""
+        raise NotImplementedError
+
+    def on_deliver(self, src: str, dst: str, message: Any) -> None:
+        node = self.nodes.get(dst)
+        before = None if node is None else self.look(node, message)
+        if before is not None:
+            self.under_way[dst] = before
+
+    def on_step(self, node: Node) -> None:
+        assert isinstance(node, CrdtNode)
+        self.nodes[node.name] = node
+        before = self.under_way.pop(node.name, None)
+        if before is not None:
+            self.compare(node, before)
+
+
+@dataclass
+class NoGaps(_AcrossSteps):
     """The causal delta-merging condition (definition 5): a replica that merges a delta has all earlier updates.
 
     Therefore every replica has seen each actor's updates without gaps, and contexts are version vectors.
@@ -50,14 +80,13 @@ class NoGaps(Invariant):
 
     title: ClassVar[str] = "no gaps before a delta"
     hears = (Spread,)
-    touched: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        self.touched[dst] = tuple(key for key, _ in message.states)
+    def look(self, node: CrdtNode, message: Spread) -> list[str]:
+        return [key for key, _ in message.states]
 
-    def on_step(self, node: Node) -> None:
-        for key in self.touched.pop(node.name, ()):
-            context = getattr(node.state_of(key), "context", EMPTY)  # type: ignore[attr-defined]
+    def compare(self, node: CrdtNode, before: list[str]) -> None:
+        for key in before:
+            context = getattr(node.state_of(key), "context", EMPTY)
             if context.cloud:
                 self.violated(
                     (node.name,), f"it has seen {context.cloud} of {key}", f"only {context.vector} before"
@@ -83,7 +112,7 @@ class OneUpdatePerDot(Invariant):
 
 
 @dataclass
-class UpdatesAsSaid(Invariant):
+class UpdatesAsSaid(_AcrossSteps):
     """An update does to the value of its replica what the type says: a remove takes one element, and no other.
 
     The sequential specification of each type (Shapiro, Preguica, Baquero, Zawirski, "A comprehensive study of
@@ -92,26 +121,18 @@ class UpdatesAsSaid(Invariant):
 
     title: ClassVar[str] = "an update does what its type says"
     hears = (Request,)
-    nodes: dict[str, CrdtNode] = field(default_factory=dict)
-    under_way: dict[str, tuple[Command, Any]] = field(default_factory=dict)  # node -> update, state before it
 
-    def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        node, command = self.nodes.get(dst), message.command
-        if node is not None and command.kind != "get":
-            self.under_way[dst] = command, node.state_of(node.object_of(command))
+    def look(self, node: CrdtNode, message: Request) -> tuple[Command, Any] | None:
+        command = message.command
+        return None if command.kind == "get" else (command, node.state_of(node.object_of(command)))
 
-    def on_step(self, node: Node) -> None:
-        if not isinstance(node, CrdtNode):
-            return
-        self.nodes[node.name] = node
-        if node.name not in self.under_way:
-            return
-        command, before = self.under_way.pop(node.name)
+    def compare(self, node: CrdtNode, before: tuple[Command, Any]) -> None:
+        command, state = before
         after = node.state_of(node.object_of(command))
         # An unchanged state: the update was a repetition, or there was nothing to remove.
-        if after != before and not _same(after.value, wanted := _updated(before.value, command)):
+        if after != state and not _same(after.value, wanted := _updated(state.value, command)):
             self.violated(
-                (node.name,), f"{command} on {before.value!r} makes {wanted!r}", f"it has {after.value!r}"
+                (node.name,), f"{command} on {state.value!r} makes {wanted!r}", f"it has {after.value!r}"
             )
 
 
@@ -137,7 +158,7 @@ def _same(value: Any, other: Any) -> bool:
 
 
 @dataclass
-class JoinsKeep(Invariant):
+class JoinsKeep(_AcrossSteps):
     """A join keeps what either side has and the other has not seen: who adds while another removes, wins.
 
     Almeida, Shoker, Baquero 2018, section 7: a dot goes only if a side has seen it, and does not hold it any more.
@@ -145,23 +166,14 @@ class JoinsKeep(Invariant):
 
     title: ClassVar[str] = "a join drops only what one side has removed"
     hears = (Spread,)
-    nodes: dict[str, CrdtNode] = field(default_factory=dict)
-    under_way: dict[str, list[tuple[str, Any, Any]]] = field(
-        default_factory=dict
-    )  # node -> (object, its state before, the state that arrived)
 
-    def on_deliver(self, src: str, dst: str, message: Any) -> None:
-        node = self.nodes.get(dst)
-        if node is not None:
-            self.under_way[dst] = [(key, node.state_of(key), state) for key, state in message.states]
+    def look(self, node: CrdtNode, message: Spread) -> list[tuple[str, Any, Any]]:
+        return [(key, node.state_of(key), state) for key, state in message.states]
 
-    def on_step(self, node: Node) -> None:
-        if not isinstance(node, CrdtNode):
-            return
-        self.nodes[node.name] = node
-        for key, before, arrived in self.under_way.pop(node.name, ()):
+    def compare(self, node: CrdtNode, before: list[tuple[str, Any, Any]]) -> None:
+        for key, mine, arrived in before:
             after = dict(_named(node.state_of(key)))
-            for one, other in ((before, arrived), (arrived, before)):
+            for one, other in ((mine, arrived), (arrived, mine)):
                 held = dict(_named(other))
                 for name, value in _named(one):
                     if name not in after and (name in held or not _has_seen(other, name)):
