@@ -131,6 +131,9 @@ def _with_rows(
     handlers, note = receiver.handlers, rows.rows.append
     is_complete, takes, direct = rows.is_complete, rows.takes, receiver.direct
 
+    # Both repeat what `plain_link` and `Counters.count` do: a call for each takes 3 and 5 % of a run of a relay, whose
+    # trace would cost more than 30 % then.
+
     def arrive(flight: tuple[Link, Any, float, Any]) -> None:
         _, message, sent, size = flight
         fate = "delivered" if handlers else "crashed"
