@@ -85,5 +85,6 @@ def _deviations(judged: Sequence[Judged], ax: Axes) -> Axes:
     )
     ax.set_ylim(len(judged) - 0.4, -0.6)
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set_xlabel("deviation (%); band: tolerance; ring: published")
+    ring = "; ring: published" if any(line.published is not None for line in judged) else ""
+    ax.set_xlabel(f"deviation (%)\nband: tolerance{ring}")  # two lines: long names of cases leave little room
     return ax
