@@ -153,6 +153,30 @@ def test_a_promise_to_a_server_that_then_died_does_not_block_the_log(stage: Stag
     assert s.events("elected")[-1][3]["ballot"].startswith("8.")
 
 
+def test_a_leader_of_round_zero_that_restarts_is_replaced_by_a_higher_ballot(stage: Staging) -> None:
+    """n1 and n2 restart before they know a ballot: n2 leads in (0, n2), and has that ballot after a restart."""
+    s = stage(OmniPaxos(nodes=3))
+    for name in ("n0", "n1", "n2"):
+        s.crash(name)
+    s.run(2 * DELTA)  # what n0 has sent is lost
+    s.restart("n1")
+    s.restart("n2")
+    s.run(2.0)
+    assert s.events("elected")[-1][3]["ballot"] == "0.n2"
+    s.crash("n2")
+    s.restart("n2")
+    s.run(2.0)
+    _, leader, _, detail = s.events("elected")[-1]
+    assert detail["ballot"] == "1.n2"
+    s.ask(leader, value=1)
+    s.run(0.1)
+    assert [reply.status for reply in s.replies] == ["ok"]
+
+
+def test_a_storm_in_which_all_restart_before_a_disk_has_a_ballot_ends_with_a_leader() -> None:
+    assert run_storm(draw_storm(OmniPaxos(), 455, length=2.0), 455).violation is None
+
+
 # Sequence Paxos
 
 

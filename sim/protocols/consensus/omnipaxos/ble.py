@@ -17,7 +17,8 @@ Departures from the paper:
   its owner can lead by it. With lost messages, a server might promise a ballot of a server that then crashes, and never
   hear of it here: it would follow a leader whose messages it must refuse.
 - After a restart the elected ballot is the promised one, which is on disk. The server's own ballot begins at zero
-  again: it raises it above the elected one before it can lead.
+  again: it raises it above the elected one before it can lead. If its own ballot is the elected one (all servers began
+  at zero, and this one led in that round), it raises it, too: what it knew as the leader of that round is lost.
 """
 
 from __future__ import annotations
@@ -102,12 +103,19 @@ class BallotLeaderElection(Part):
         self.begin_round()
 
     def check_leader(self) -> None:
-        """Elect the highest ballot of a quorum-connected server; if that is below the elected one, raise the own."""
+        """Elect the highest ballot of a quorum-connected server; if that is below the elected one, raise the own.
+
+        Raise it as well if it is elected and this server does not lead in it any more: no other server will.
+        """
         highest = max(self.candidates(), default=ZERO)
-        if highest < self.elected:
+        if highest < self.elected or self.lost(highest):
             self.ballot = Ballot(self.elected.round + 1, self.name)
         elif highest > self.elected:
             self.elect(highest)
+
+    def lost(self, ballot: Ballot) -> bool:
+        """Whether this is the own ballot, and elected, but this server has forgotten in a restart that it leads."""
+        return ballot == self.elected == self.ballot and not self.replica.leads(ballot)
 
     def candidates(self) -> list[Ballot]:
         """The ballots of the quorum-connected servers among those that answered."""

@@ -94,6 +94,10 @@ class OmniPaxosNode(Replica):
         """Whether so many servers are a majority."""
         return 2 * count > len(self.members)
 
+    def leads(self, ballot: Ballot) -> bool:
+        """Whether this server leads in the round of a ballot."""
+        return self.role == LEADER and self.round == ballot
+
     # Prepare phase: the leader
 
     def hear_elected(self, ballot: Ballot) -> None:
