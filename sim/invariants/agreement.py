@@ -173,6 +173,8 @@ class Agreement(Invariant):
             copy.position = known[1].copy()
         else:
             copy.position = same[0].copy() if len(same) == 1 else None
+        if copy.position is not None and not group.order.take_over(copy.position):
+            copy.position = None
 
     # Told by the run
 

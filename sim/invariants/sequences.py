@@ -16,7 +16,7 @@ __all__ = ["Applied", "CommonSequence", "Disagreement", "LooseSequence", "Positi
 class Applied:
     """A command, its result, and the replica that was the first to apply it.
 
-    ``known``: whether another replica has applied it too, or its client was told.
+    ``known``: whether another replica has applied it too or taken over its effect, or its client was told.
     """
 
     __slots__ = ("command", "known", "node", "result")
@@ -174,6 +174,19 @@ class CommonSequence:
         position.epoch, position.counts = epoch + 1, {}
         position.total += 1
 
+    def take_over(self, position: Any) -> bool:
+        """A replica takes over the state at a position, from a disk or from another one: what is in it lasts.
+
+        False: a crash has taken some of it back before, so that the position says nothing any more.
+        """
+        orders = self._epochs[position.epoch]
+        if any(len(orders.get(key, ())) < count for key, count in position.counts.items()):
+            return False
+        for key, count in position.counts.items():
+            for applied in orders[key][:count]:
+                applied.known = True
+        return True
+
     def take_back(self, node: str) -> None:
         """A replica crashes before its disk has all: what it alone has applied, and no client knows, need not last."""
         gone: dict[int, Applied] = {}  # by id: one command may touch several keys
@@ -208,6 +221,9 @@ class LooseSequence(CommonSequence):
 
     def start(self) -> Any:
         return Trail()
+
+    def take_over(self, position: Any) -> bool:
+        return True
 
     def apply(self, position: Any, command: Any, result: Any, keys: Collection[str] | None, node: str) -> Any:
         name = (command.session, command.sequence)

@@ -10,7 +10,7 @@ import pytest
 
 from sim import protocols
 from sim.invariants import Agreement
-from sim.invariants.sequences import CommonSequence, Disagreement
+from sim.invariants.sequences import CommonSequence, Disagreement, Position
 from sim.lab import draw_storm, run_storm
 from sim.lab.progress import demand_progress
 from sim.node import Node
@@ -261,3 +261,15 @@ def test_what_only_a_crashed_replica_had_applied_before_its_disk_had_it_may_take
     order.apply(again, put(1), done, ["x"], "n0")
     with pytest.raises(Disagreement):
         order.apply(again, put(2), done, ["x"], "n0")
+
+
+def test_what_another_replica_has_taken_over_lasts_although_the_first_one_crashes() -> None:
+    order, done = CommonSequence(), Result("ok")
+    one = order.start()
+    order.apply(one, put(1), done, ["x"], "n0")
+    other = one.copy()  # the position of a snapshot, which another replica has installed
+    assert order.take_over(other)
+    order.take_back("n0")
+    order.apply(other, put(2), done, ["x"], "n1")
+    assert order.total == 2
+    assert not order.take_over(Position(0, {"x": 3}, 3))  # of a snapshot of what was taken back
