@@ -28,12 +28,14 @@ class PauseBetween(Invariant):
     seconds: float | None = None
     when: Callable[[Any], bool] | None = None
     then: Callable[[Any], bool] | None = None
+    to_others: bool = False
+    drift: float | None = None
 
     def __post_init__(self) -> None:
         self._nodes: dict[str, Node] = {}
         self._sent: dict[
-            str, tuple[Node, float]
-        ] = {}  # member -> its object, when it sent the first (its clock)
+            str, tuple[Node, str, float, float]
+        ] = {}  # member -> its object, the receiver of the first, and when it was sent (its clock, true time)
         self._waiting: dict[str, list[Any]] = {}  # messages that were seen already, and wait for the disk
 
     @property
@@ -65,18 +67,28 @@ class PauseBetween(Invariant):
         now = node.monotonic
         if message.__class__ is self.after:
             if self.when is None or self.when(message):
-                self._sent[src] = (node, now)
+                self._sent[src] = (node, dst, now, self.now())
             return
         if self.then is not None and not self.then(message):
             return
-        sender, sent = self._sent.get(src, (None, 0.0))
+        if src not in self._sent:
+            return
+        sender, to, sent, truly_sent = self._sent[src]
+        if self.to_others and to == dst:
+            return
         wanted = node.settings.detection_timeout if self.seconds is None else self.seconds
-        if sender is node and now - sent < wanted - _ROUNDING:
+        passed, clock = now - sent, "its clock"
+        if sender is not node:
+            if self.drift is None:
+                return
+            passed, clock = self.now() - truly_sent, "true time, and it has restarted since"
+            wanted, sent = wanted / (1 + self.drift), truly_sent
+        if passed < wanted - _ROUNDING:
             first, second = self.after.__name__, self.before.__name__
             self.violated(
                 src,
-                f"{src} sent {first} at {sent:.6f} s of its clock",
-                f"it sends {second} {now - sent:.6f} s later, and must wait {wanted:g} s",
+                f"{src} sent {first} to {to} at {sent:.6f} s of {clock}",
+                f"it sends {second} to {dst} {passed:.6f} s later, and must wait {wanted:g} s",
                 invariant=f"a pause between {first} and {second}",
             )
 
@@ -88,10 +100,12 @@ def pause_between(
     seconds: float | None = None,
     when: Callable[[Any], bool] | None = None,
     then: Callable[[Any], bool] | None = None,
+    to_others: bool = False,
+    drift: float | None = None,
 ) -> PauseBetween:
     """An invariant: after a member sent a message of one class, it sends none of another class for some time.
 
-    What a member sends to itself does not count, and a restart ends the wait.
+    What a member sends to itself does not count, and a restart ends the wait unless ``drift`` is given.
 
     Parameters
     ----------
@@ -103,6 +117,11 @@ def pause_between(
         A function of the first message that says whether it counts; None: each one counts.
     then:
         The same for the second message.
+    to_others:
+        Whether a second message to the receiver of the first one is allowed: a grant to one binds against the others.
+    drift:
+        If it is given, the wait goes on after a restart, as a lease does. Clocks have rates between ``1 - drift`` and
+        ``1 + drift``.
 
     Raises ValueError for what is no class of messages, and for a wait that is not positive.
     """
@@ -111,4 +130,8 @@ def pause_between(
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise ValueError(f"pause_between: seconds must be positive, not {seconds!r}")
     require_functions("pause_between", optional=True, when=when, then=then)
-    return PauseBetween(after=after, before=before, seconds=seconds, when=when, then=then)
+    if drift is not None and not (isinstance(drift, int | float) and 0 <= drift < 1):
+        raise ValueError(f"pause_between: drift must be at least 0 and below 1, not {drift!r}")
+    return PauseBetween(
+        after=after, before=before, seconds=seconds, when=when, then=then, to_others=to_others, drift=drift
+    )

@@ -95,7 +95,9 @@ def draw_storm(
     """
     streams = Streams(seed)
     if options:
-        system = _in_a_hurry(with_options(system, streams), streams["nemesis/heartbeat"])
+        extra_faults = tuple(extra_faults)
+        keep = ("nodes",) if extra_faults else ()  # they may name members
+        system = _in_a_hurry(with_options(system, streams, keep=keep), streams["nemesis/heartbeat"])
     length = streams["nemesis/length"].choice(_LENGTHS) if length is None else length
     drawn_clients, think = streams["nemesis/load"].choice(_LOADS)
     rush = streams["nemesis/rush"].chance(_RUSH)

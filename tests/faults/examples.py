@@ -81,7 +81,10 @@ EVERY: tuple[tuple[Fault, Fault], ...] = (
     (RingCut(at=1.0, duration=0.2), RingCut(at=1.5, duration=0.1)),
     (RollingRestart(at=0.5, down=0.1, pause=0.2), RollingRestart(at=0.7, down=0.2, pause=0.1)),
     (SlowDisk("random", at=1.0, duration=0.5), SlowDisk("random", at=1.1, duration=0.4, factor=3.0)),
-    (StaleLeader(at=0.5), StaleLeader(at=0.6, turns=2, timeout=0.5, alone=0.1)),
+    (
+        StaleLeader(at=0.5),
+        StaleLeader(at=0.6, turns=2, timeout=0.5, alone=0.1, late=0.1, restart=0.02),
+    ),
     (StalledDisk("random", at=1.0, duration=0.5), StalledDisk("random", at=1.1, duration=0.4)),
     (Succession(at=0.5, turns=2), Succession(at=0.6, turns=3, timeout=0.5, linger=0.0)),
     (Slow("random", at=1.0, duration=0.5), Slow("random", at=1.1, duration=0.4, speed=0.5)),

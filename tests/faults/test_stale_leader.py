@@ -59,3 +59,35 @@ def test_it_is_cut_off_from_one_to_all_of_the_others_and_some_clients_at_first()
 
 def test_one_member_has_nobody_to_be_deposed_by() -> None:
     assert not (events(Raft(nodes=1), StaleLeader(at=0.5), 1).event == "cut").any()
+
+
+def test_what_members_send_to_the_leader_is_late_before_it_is_cut_off() -> None:
+    fault = StaleLeader(at=0.5, timeout=0.2, late=0.3)
+    load = ClosedLoop(clients=2, think=0.02)
+    run = Scenario(
+        system=Raft(nodes=3),
+        network=constant(0.005),
+        workload=load,
+        faults=(fault,),
+        duration=2.0,
+        trace=True,
+    ).run(1)
+    frame = run.messages
+    took = (frame.delivered - frame.sent)[(frame.dst == "n0") & frame.src.isin(["n1", "n2"])]
+    sent = frame.sent[took.index]
+    assert (took[(sent > 0.5) & (sent < 0.8)].dropna() > 0.3).all()
+    assert (took[(sent < 0.5) | (sent > 0.8)].dropna() < 0.01).all()
+    assert run.events[run.events.event == "cut"].time.min() == pytest.approx(0.8)
+
+
+def test_those_that_the_leader_still_reaches_restart_where_nobody_else_leads() -> None:
+    restarted = 0
+    for seed in range(6):
+        system = Raft(nodes=3, reads="lease", heartbeat=0.05, detection=0.5)
+        frame = events(system, StaleLeader(at=0.5, timeout=0.6, restart=0.02), seed)
+        kept = pairs(next(frame[frame.event == "cut"].itertuples()))
+        crashed = set(frame[frame.event == "crash"].node)
+        assert not any(crashed & pair for pair in kept)
+        assert len(frame[frame.event == "restart"]) == len(crashed)
+        restarted += len(crashed)
+    assert restarted >= 2

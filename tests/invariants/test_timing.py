@@ -8,6 +8,7 @@ import pytest
 
 from sim import Clock, Disk, Machine, Node, Scenario, System
 from sim.distributions import Constant
+from sim.faults import Crash, Fault
 from sim.invariants import pause_between
 from sim.network import constant
 from sim.node import durable, message
@@ -51,16 +52,35 @@ class Voter(Node):
         pass
 
 
-def run_of(wait: float, *, granted: bool = True, machine: Machine | None = None, **given: Any) -> Any:
+class Forgetful(Voter):
+    """Says yes in its first life only, and asks in its second only."""
+
+    def on_say_timeout(self) -> None:
+        if self.incarnation == 0:
+            self.broadcast(Yes(True))
+        else:
+            self.set_timer("ask", self.settings.wait)
+
+
+def run_of(
+    wait: float,
+    *,
+    granted: bool = True,
+    machine: Machine | None = None,
+    faults: tuple[Fault, ...] = (),
+    node_class: type[Node] = Voter,
+    **given: Any,
+) -> Any:
     rule = pause_between(Yes, Ask, when=lambda msg: msg.granted, **given)
     system = System.of(
-        Voter, nodes=2, detection=0.5, heartbeat=0.05, wait=wait, granted=granted, invariants=rule
+        node_class, nodes=2, detection=0.5, heartbeat=0.05, wait=wait, granted=granted, invariants=rule
     )
     return Scenario(
         system=system,
         network=constant(0.01),
         workload=NoLoad(),
         machines=machine or Machine(),
+        faults=faults,
         duration=2.0,
         check=True,
     ).run(1)
@@ -92,6 +112,21 @@ def test_a_first_message_that_does_not_count_begins_no_wait() -> None:
 def test_the_wait_may_be_given_in_seconds() -> None:
     assert run_of(0.3, seconds=0.3).violation is None
     assert run_of(0.2, seconds=0.3).violation is not None
+
+
+def test_a_grant_to_the_receiver_itself_may_be_allowed() -> None:
+    assert run_of(0.1, to_others=True).violation is None
+
+
+@pytest.mark.parametrize(("drift", "broken"), [(None, False), (0.0, True), (0.9, False)])
+def test_the_wait_goes_on_after_a_restart_where_the_drift_of_clocks_is_given(
+    drift: float | None, broken: bool
+) -> None:
+    crash = Crash("n0", at=0.15, down=0.05)  # it says yes at 0.1 s; now it asks at once, 0.3 s later
+    found = run_of(0.1, faults=(crash,), granted=False, node_class=Forgetful, drift=drift).violation
+    assert (found is not None) == broken
+    if found is not None:
+        assert "it has restarted since" in found.facts[0]
 
 
 @pytest.mark.parametrize(

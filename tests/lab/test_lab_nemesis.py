@@ -78,7 +78,8 @@ def test_every_kind_that_a_system_allows_is_drawn_and_no_other(name: str) -> Non
     system = SYSTEMS[name]
     seen = {fault.name.rstrip("0123456789 ") for drawn in faults(system, 150) for fault in drawn}
     never = {kind for kind in undrawn(system) if kind in kinds}
-    assert seen <= {*kinds} - never | {"administration", "damaged disks"}  # these come with some options
+    optional = {"administration", "damaged disks", "troubled administration"}  # these come with some options
+    assert seen <= {*kinds} - never | optional
     assert {*kinds} - seen - never <= {"damaged disks"}, "too rare, or never drawn though allowed"
 
 
@@ -184,7 +185,7 @@ def test_a_storm_has_a_written_form() -> None:
 
 
 def test_what_stays_in_the_fault_model_of_viewstamped_replication() -> None:
-    for drawn in faults(ViewstampedReplication()):
+    for drawn in faults(ViewstampedReplication(nodes=5)):
         crashing = {
             f.name.rstrip("0123456789 ") for f in drawn if isinstance(f, Crash | RandomCrashes | PowerFailure)
         }
@@ -231,7 +232,7 @@ def test_each_safe_option_is_accepted_and_changes_no_claim(name: str) -> None:
             except ValueError:
                 continue  # it goes with another option only; the next test asks that it is drawn
             assert changed.consistency in (system.consistency, "linearizable")
-            assert changed.max_down == system.max_down
+            assert field == "nodes" or changed.max_down == system.max_down
 
 
 @pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if system.safe_options])
@@ -266,3 +267,25 @@ def test_what_is_never_drawn_is_listed_with_its_reason() -> None:
     assert found["field mode"] == "it stays 'sync'"
     assert all(found.values())
     assert set(undrawn(Raft())) >= {"damaged disks", "DamagedDisk", "field lease"}
+
+
+def test_a_storm_has_three_or_five_replicas_unless_that_is_given_or_other_faults_name_them() -> None:
+    def sizes(system: System, **more: Any) -> set[int]:
+        return {draw_storm(system, seed, **more).system.nodes for seed in range(12)}  # type: ignore[attr-defined]
+
+    assert sizes(Raft()) == sizes(MultiPaxos()) == sizes(ViewstampedReplication()) == {3, 5}
+    assert sizes(Raft(nodes=4)) == {4}
+    assert sizes(Raft(), extra_faults=(Crash("n4", at=0.1),)) == {5}
+
+
+def test_a_leader_is_in_trouble_soon_after_a_request_of_an_administrator() -> None:
+    system = Raft(nodes=3, transfer=True)
+    after = set()
+    for drawn in faults(system, 80):
+        named = [fault for fault in drawn if fault.name.startswith("troubled administration")]
+        for request, trouble in zip(named[::2], named[1::2], strict=False):
+            assert isinstance(request, Administer)
+            assert "leader" in trouble.targets()
+            assert 0.0 <= trouble.begins - request.begins <= 0.05 + 1e-9
+            after.add(type(trouble).__name__)
+    assert after == {"Crash", "Cut", "Partition", "Pause"}

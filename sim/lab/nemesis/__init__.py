@@ -7,7 +7,7 @@ Groce and others, ISSTA 2012). Each kind draws from a stream of its own, and so 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -89,14 +89,14 @@ def _one_of_the_crashing(chosen: dict[str, float]) -> dict[str, float]:
     return {name: draw for name, draw in chosen.items() if name not in crashing or name == kept}
 
 
-def with_options(system: System, streams: Streams) -> System:
+def with_options(system: System, streams: Streams, *, keep: Collection[str] = ()) -> System:
     """The system with alternatives for those of its fields that were not given (`System.safe_options`).
 
-    A field to which a subclass gives another default counts as given.
+    A field to which a subclass gives another default counts as given, and so do those in ``keep``.
     """
     for field, alternatives in system.safe_options.items():
         value = streams[f"nemesis/option {field}"].choice(alternatives)
-        if not _is_given(system, field) and value != getattr(system, field):
+        if field not in keep and not _is_given(system, field) and value != getattr(system, field):
             try:
                 system = system.changed(**{field: value})
             except ValueError:

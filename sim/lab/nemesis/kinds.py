@@ -13,7 +13,17 @@ from sim.faults import Fault
 from sim.kernel import Stream
 from sim.system import System
 
-__all__ = ["Circumstances", "FaultKind", "about", "kind", "kinds", "log_uniform", "moment", "others_of"]
+__all__ = [
+    "Circumstances",
+    "FaultKind",
+    "about",
+    "bounded",
+    "kind",
+    "kinds",
+    "log_uniform",
+    "moment",
+    "others_of",
+]
 
 
 @dataclass(frozen=True)
@@ -108,3 +118,9 @@ def others_of(setting: Circumstances, stream: Stream) -> tuple[str, ...]:
 def about(setting: Circumstances, stream: Stream) -> float:
     """Seconds about as long as the detection of a failure: a little less, or up to twice as long."""
     return setting.detection * stream.uniform(0.8, 2.2)
+
+
+def bounded(setting: Circumstances, seconds: float) -> float:
+    """So many seconds, or half of what a message may be late in this system at most."""
+    most = setting.system.max_delay
+    return seconds if most is None else min(seconds, most / 2)

@@ -20,7 +20,7 @@ from sim.faults import (
     Succession,
 )
 from sim.kernel import Stream
-from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
+from sim.lab.nemesis.kinds import Circumstances, about, bounded, kind, log_uniform, moment, others_of
 from sim.lab.nemesis.reasons import (
     clocks_are_right,
     first_of,
@@ -141,6 +141,8 @@ def stale_leader(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
         turns=1 + stream.below(4),
         timeout=setting.detection * stream.choice((1.5, 2.5)),
         alone=setting.detection * stream.choice((0.2, 1.0)),
+        late=bounded(setting, setting.detection * stream.choice((0.0, 0.0, 0.5, 1.0, 1.5))),
+        restart=stream.choice((0.0, 0.0, 0.02)) if setting.system.max_down is None else 0.0,
     )
 
 

@@ -21,7 +21,7 @@ from sim.faults import (
     When,
 )
 from sim.kernel import Stream
-from sim.lab.nemesis.kinds import Circumstances, about, kind, log_uniform, moment, others_of
+from sim.lab.nemesis.kinds import Circumstances, about, bounded, kind, log_uniform, moment, others_of
 from sim.lab.nemesis.reasons import (
     first_of,
     has_few_members,
@@ -134,7 +134,7 @@ def _late(setting: Circumstances, stream: Stream, at: float) -> When:
     event = stream.choice((*setting.news[:1], "crash", "restart"))
     if most is None and stream.chance(0.6):
         return OnEvent(event, nth=1 + stream.below(6), delay=stream.choice((0.0, 0.005, 0.02, 0.1)))
-    return at + _bounded(setting, wait)
+    return at + bounded(setting, wait)
 
 
 @kind(Hold, never=no_messages, weight=4.0)
@@ -147,17 +147,11 @@ def late_classes(setting: Circumstances, stream: Stream) -> Iterator[Fault]:
     src = stream.choice((None, *(2 * [stream.choice(setting.names)])))
     chosen = [of_class for of_class in setting.messages if stream.chance(likely)]
     for of_class in chosen or [stream.choice(setting.messages)]:
-        length = _bounded(setting, about(setting, stream) * stream.choice((0.2, 0.5, 1.0)))
+        length = bounded(setting, about(setting, stream) * stream.choice((0.2, 0.5, 1.0)))
         at = moment(setting, stream) / 3
         for _ in range(4 + log_uniform(stream, 20)):
             yield Hold(of_class, at=at, until=at + length, src=src)
             at += length * stream.uniform(1.0, 1.5)
-
-
-def _bounded(setting: Circumstances, seconds: float) -> float:
-    """So many seconds, or half of what a message may be late in this system at most."""
-    most = setting.system.max_delay
-    return seconds if most is None else min(seconds, most / 2)
 
 
 @kind(Crash, Hold, never=first_of(no_messages, may_not_crash), weight=3.0, crashes=True)
@@ -175,7 +169,7 @@ def mail_for_an_earlier_life(setting: Circumstances, stream: Stream) -> Iterator
     yield Crash(name, at=first, down=downs[0], wiped=wiped)
     yield Crash(name, at=second, down=downs[1], wiped=wiped)
     arrival = second + downs[1] + stream.choice((0.0001, 0.0001, 0.002, 0.02))
-    since = max(first, arrival - _bounded(setting, arrival - first))
+    since = max(first, arrival - bounded(setting, arrival - first))
     most = stream.choice((1, 3, len(setting.messages)))
     for of_class in stream.sample(setting.messages, min(most, len(setting.messages))):
         yield Hold(of_class, at=since, until=arrival, dst=name, copies=True)

@@ -13,6 +13,7 @@ from sim.faults import Crash
 from sim.lab import Scenario
 from sim.network import constant
 from sim.protocols import MultiPaxos
+from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
 from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Granted, InstallSnapshot
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
@@ -150,8 +151,11 @@ def test_grants_that_are_not_kept_are_caught_and_kept_ones_hold_a_candidate_back
     stage: Callable[..., Any],
 ) -> None:
     assert invariant_broken(lambda: hurried(settled(stage, LEASED, mutant=NeverBound))) == (
-        "a read sees acknowledged writes"
+        "a pause between Granted and Promise"
     )
+    alone = settled(stage, LEASED, mutant=NeverBound)
+    alone.cluster.watch_only(lambda i: isinstance(i, MultiPaxosSafety))  # what comes of it
+    assert invariant_broken(lambda: hurried(alone)) == "a read sees acknowledged writes"
     s = settled(stage, LEASED)
     hurried(s)
     assert s.node("n1").role == "candidate"
@@ -184,8 +188,11 @@ def restarted(s: Any) -> None:
 
 def test_an_acceptor_that_restarts_waits_a_lease_before_it_answers(stage: Callable[..., Any]) -> None:
     assert invariant_broken(lambda: restarted(settled(stage, LEASED, mutant=ForgetsItsGrant))) == (
-        "a read sees acknowledged writes"
+        "a pause between Granted and Promise"
     )
+    alone = settled(stage, LEASED, mutant=ForgetsItsGrant)
+    alone.cluster.watch_only(lambda i: isinstance(i, MultiPaxosSafety))
+    assert invariant_broken(lambda: restarted(alone)) == "a read sees acknowledged writes"
     s = settled(stage, LEASED)
     restarted(s)
     assert s.replies[-1].value == "old"

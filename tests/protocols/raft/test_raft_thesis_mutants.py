@@ -13,7 +13,7 @@ from sim.protocols import Raft
 from sim.protocols.admin import Reconfigure
 from sim.protocols.consensus.raft.extensions.elections import PreVoteReply, TimeoutNow, TransferVote
 from sim.protocols.consensus.raft.extensions.snapshots import InstallSnapshot, Snapshot
-from sim.protocols.consensus.raft.node import AppendEntries
+from sim.protocols.consensus.raft.node import AppendEntries, RaftNode, RequestVote
 from sim.system import SafetyViolation
 
 
@@ -140,6 +140,29 @@ def slow_answers(stage: Any, mutant: Callable[[type], type]) -> None:
     assert [reply.value for reply in s.client.replies] == [2]
     s.ask("n0", "get")
     s.run(0.05)
+
+
+def voter_that_restarts(stage: Any, mutant: Callable[[type], type]) -> Any:
+    system = Raft(nodes=3, reads="lease", heartbeat=0.05, detection=0.5)
+    s = stage(system=system, mutant=mutant, quiet=False)
+    s.run(0.2)
+    s.partition(["n0"], ["n1", "n2"])
+    s.crash("n2")
+    s.restart("n2")
+    s.step("n1", "on_election_timeout")
+    s.run(0.05)
+    return s
+
+
+def test_a_voter_that_restarts_keeps_the_lease_that_it_has_confirmed(stage: Any) -> None:
+    assert voter_that_restarts(stage, same).node("n1").role == "candidate"
+
+    def on_vote(self: Any, src: str, msg: RequestVote) -> None:
+        self.leader_contact = -float("inf")
+        RaftNode.on_request_vote(self, src, msg)
+
+    with violation("a server that hears a leader elects no other"):
+        voter_that_restarts(stage, change(on_request_vote=on_vote))
 
 
 def test_a_lease_runs_from_when_the_heartbeats_were_sent(stage: Any) -> None:

@@ -324,7 +324,9 @@ class NearestClient(Client):
 class EgalitarianSystem(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     """The common settings and claims of EPaxos and EPaxos*."""
 
-    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"thrifty": (False, True)})
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (5, 3), "thrifty": (False, True)}
+    )
 
     nodes: Count = 5
     thrifty: bool = False

@@ -35,7 +35,9 @@ class Mencius(ReplicatedSystem, StateMachineSystem, RecordsCommits):
     Raises ValueError for settings that cannot work.
     """
 
-    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"revoke_ahead": (50, 5)})
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (5, 3), "revoke_ahead": (50, 5)}
+    )
 
     nodes: Count = 5
     revoke_ahead: Count = 50

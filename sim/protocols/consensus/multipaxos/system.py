@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from sim.invariants import Stored, once, promises
+from sim.invariants import Stored, once, pause_between, promises
 from sim.node import Node
 from sim.protocols.consensus.client_ghost import commands_of
 from sim.protocols.consensus.commit_latency import OfSlots, RecordsCommits
 from sim.protocols.consensus.multipaxos.invariants import MultiPaxosSafety
-from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Prepare, Promise
+from sim.protocols.consensus.multipaxos.messages import Accept, Accepted, Granted, Prepare, Promise
 from sim.protocols.consensus.multipaxos.node import MultiPaxosNode
 from sim.protocols.consensus.multipaxos.options import FullMultiPaxosNode
 from sim.protocols.quorum_measures import most_gone
@@ -63,10 +63,15 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
         {
             **LedSystem.safe_options,
+            "nodes": (5, 3),
+            "phase1": (None, None, 4),
+            "phase2": (None, 2),
+            "lease": (None, None, 0.2),
             "window": (None, 1, 4),
             "batch": (1, 4),
             "thrifty": (False, True),
             "snapshot_every": (None, 5, 30),
+            "retain": (None, 0),
         }
     )
 
@@ -144,8 +149,13 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
             leases=self.lease is not None,
             application=self.application,
         )
+        if self.lease is None:
+            bound: tuple[Invariant, ...] = ()
+        else:  # who has granted a lease promises nothing to another candidate, whether it restarts or not
+            bound = (pause_between(Granted, Promise, seconds=self.lease, to_others=True, drift=self.drift),)
         return (
             safety,
+            *bound,
             promises(Promise, keeps="promised", shown=lambda stored, m, _: stored("promised") >= m.ballot),
             promises(Accepted, keeps="votes", shown=_voted),
             once(Prepare, per="ballot", value=("src", "incarnation")),

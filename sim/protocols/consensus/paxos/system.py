@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.invariants import once, promises
@@ -59,6 +60,10 @@ class Paxos(RecordsCommits):
 
     Raises ValueError for settings that cannot work, such as quorums that do not intersect (unless ``unsafe``).
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (5, 3), "learning": ("proposer", "broadcast", "distinguished")}
+    )
 
     nodes: Count = 5
     proposers: Count | None = None

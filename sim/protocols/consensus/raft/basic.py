@@ -40,7 +40,7 @@ class BasicRaft(LedSystem, StateMachineSystem, RecordsCommits):
     """
 
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
-        {**LedSystem.safe_options, "window": (WINDOW, WINDOW, 1, 3)}
+        {**LedSystem.safe_options, "nodes": (5, 3), "window": (WINDOW, WINDOW, 1, 3)}
     )
     outlives_minority: ClassVar[bool] = True
 

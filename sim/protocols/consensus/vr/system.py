@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.invariants import stands_by
@@ -35,6 +36,10 @@ class ViewstampedReplication(LedSystem, StateMachineSystem, RecordsCommits):
 
     Raises ValueError for settings that cannot work.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "nodes": (5, 3)}
+    )
 
     nodes: Count = 5
 

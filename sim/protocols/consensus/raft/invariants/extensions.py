@@ -223,7 +223,7 @@ def thesis_invariants(system: Any) -> Iterable[Invariant]:
         invariants.append(LeasedReadsAreFresh(history=history))  # type: ignore[arg-type]
     if system.reads == "lease":
         invariants.append(LeaseIsExclusive(history=history))  # type: ignore[arg-type]
-    if system.pre_vote or system.check_quorum:
+    if system.pre_vote or system.check_quorum or system.reads == "lease":
         invariants.append(LeaderIsKept(history=history))  # type: ignore[arg-type]
     if system.pre_vote:  # who follows a leader helps nobody else
         invariants.append(

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 
 from sim.node import Node
 from sim.protocols.consensus.raft.extensions.elections import PreVote, PreVoteReply, Stickiness
+from sim.protocols.consensus.raft.extensions.reads import LeaseReads
 from sim.protocols.consensus.raft.invariants.history import RaftInvariant
 from sim.protocols.consensus.raft.node import AppendEntries, RequestVote, RequestVoteReply
 
 __all__ = ["LeaderIsKept"]
+
+_ROUNDING = 1e-9  # seconds: times are floating-point numbers
 
 
 @dataclass
@@ -19,14 +22,15 @@ class LeaderIsKept(RaftInvariant):
 
     "If a server receives a RequestVote request within the minimum election timeout of hearing from a current leader,
     it does not update its term or grant its vote" (4.2.3); a server grants no pre-vote then, either (9.6). Votes that
-    the leader itself asked for (3.10) have another message.
+    the leader itself asked for (3.10) have another message. With leases it holds over a restart, too (6.4.1): a lease
+    that a server has helped to confirm is in force although the server has forgotten it.
     """
 
     title: ClassVar[str] = "a server that hears a leader elects no other"
     hears: ClassVar[tuple[type, ...]] = (AppendEntries, PreVote, PreVoteReply, RequestVote, RequestVoteReply)
-    heard: dict[str, tuple[int, float]] = field(
+    heard: dict[str, tuple[int, float, float]] = field(
         default_factory=dict
-    )  # server -> incarnation, its monotonic clock
+    )  # server -> incarnation, its monotonic clock, true time
     asked: dict[str, str] = field(
         default_factory=dict
     )  # server -> the candidate that it must refuse in this step
@@ -39,15 +43,26 @@ class LeaderIsKept(RaftInvariant):
             return
         if kind is AppendEntries:
             if message.term >= node.current_term:
-                self.heard[dst] = (node.incarnation, node.monotonic)
+                self.heard[dst] = (node.incarnation, node.monotonic, self.now())
             return
         if kind is not RequestVote and kind is not PreVote:
             return
-        incarnation, when = self.heard.get(dst, (-1, 0.0))
         proposed = message.proposed if kind is PreVote else message.term
-        fresh = incarnation == node.incarnation and node.monotonic - when < node.settings.detection_timeout
-        if fresh and src != dst and proposed > node.current_term:
+        if (
+            dst in self.heard
+            and self.is_fresh(node, *self.heard[dst])
+            and src != dst
+            and proposed > node.current_term
+        ):
             self.asked[dst] = src
+
+    def is_fresh(self, node: Any, incarnation: int, when: float, truly: float) -> bool:
+        """Whether a server has heard the leader lately. A restart ends that, unless leases rely on it."""
+        timeout: float = node.settings.detection_timeout
+        if incarnation == node.incarnation:
+            return bool(node.monotonic - when < timeout)
+        drift = node.settings.max_clock_drift
+        return isinstance(node, LeaseReads) and self.now() - truly < timeout / (1 + drift) - _ROUNDING
 
     def on_wait(self, src: str, dst: str, message: Any) -> None:
         self.on_send(src, dst, message)
@@ -56,10 +71,10 @@ class LeaderIsKept(RaftInvariant):
         if not self.asked or self.asked.get(src) != dst:
             return
         if isinstance(message, RequestVoteReply | PreVoteReply) and message.granted:
-            _, when = self.heard[src]
+            _, _, truly = self.heard[src]
             self.violated(
                 (src, dst),
-                f"{src} heard the leader at {when:g} s of its clock, less than an election timeout ago",
+                f"{src} heard the leader at {truly:g} s, less than an election timeout ago",
                 f"it answers {dst} with {message!r}",
             )
 
