@@ -196,8 +196,9 @@ def _runs(system: System, node_class: type) -> bool:
 
 def _mutated(host: System, mutant: type[Node]) -> System:
     cls = type(mutant.__name__, (Mutated, type(host)), {"mutated_nodes": (mutant,)})
+    # A field that is given keeps its value in storms: what has its default is not given, as nobody who fuzzes gives it.
     values = {f.name: getattr(host, f.name) for f in fields(host) if f.init}
-    return cls(**values)  # type: ignore[no-any-return]
+    return cls(**{f.name: values[f.name] for f in fields(host) if f.init and values[f.name] != f.default})  # type: ignore[no-any-return]
 
 
 def search_for(system: System, asked: Asked, limit: float, workers: int, *, shrinks: bool) -> Measured:

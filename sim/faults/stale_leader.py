@@ -35,7 +35,8 @@ class StaleLeader(Fault):
     turns:
         How many; the next leader is the stale one in the next turn.
     timeout:
-        The most seconds for which a turn waits for another leader. About two detection times are needed.
+        The most seconds for which a turn waits for a leader, and then for another one. About two detection times are
+        needed.
     alone:
         Seconds.
     late:
@@ -58,6 +59,7 @@ class StaleLeader(Fault):
     def play(self, world: World, stream: BranchingStream) -> Play:
         yield from begin(world, self.at, stream)
         for turn in range(self.turns):
+            yield from await_leader(world, bool, self.timeout, _LOOK)
             found = world.find("leader")
             if not found or len(world.replicas) < 2 or world.faults_ended:
                 return
@@ -67,7 +69,10 @@ class StaleLeader(Fault):
     def _depose(self, world: World, leader: str, stream: Stream) -> Play:
         """One turn."""
         others = [name for name in world.replicas if name != leader]
-        missing = stream.sample(others, 1 + stream.below(len(others)))
+        most = max(
+            stream.below(len(others)), stream.below(len(others))
+        )  # who misses it has to find a majority
+        missing = stream.sample(others, 1 + most)
         clients = [name for name in world.everyone() if name not in world.replicas and stream.chance(0.5)]
         if self.late:
             yield from self._late(world, leader, others)

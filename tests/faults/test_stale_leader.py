@@ -83,7 +83,7 @@ def test_what_members_send_to_the_leader_is_late_before_it_is_cut_off() -> None:
 def test_those_that_the_leader_still_reaches_restart_where_nobody_else_leads() -> None:
     restarted = 0
     for seed in range(6):
-        system = Raft(nodes=3, reads="lease", heartbeat=0.05, detection=0.5)
+        system = Raft(nodes=5, reads="lease", heartbeat=0.05, detection=0.5)
         frame = events(system, StaleLeader(at=0.5, timeout=0.6, restart=0.02), seed)
         kept = pairs(next(frame[frame.event == "cut"].itertuples()))
         crashed = set(frame[frame.event == "crash"].node)
@@ -91,3 +91,9 @@ def test_those_that_the_leader_still_reaches_restart_where_nobody_else_leads() -
         assert len(frame[frame.event == "restart"]) == len(crashed)
         restarted += len(crashed)
     assert restarted >= 2
+
+
+def test_a_turn_waits_until_a_member_leads() -> None:
+    fault = StaleLeader(at=0.0, timeout=2.0, alone=0.1)  # nobody leads yet
+    frame = events(Raft(nodes=3), fault, 1)
+    assert frame[frame.event == "cut"].time.min() >= frame[frame.event == "elected"].time.min() > 0.0
