@@ -69,6 +69,7 @@ class MultiPaxos(LedSystem, StateMachineSystem, RecordsCommits):
             "lease": (None, None, 0.2),
             "window": (None, 1, 4),
             "batch": (1, 4),
+            "linger": (0.0, 0.01),
             "thrifty": (False, True),
             "snapshot_every": (None, 5, 30),
             "retain": (None, 0),

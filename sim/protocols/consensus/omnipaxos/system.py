@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, promises
@@ -37,6 +38,10 @@ class OmniPaxos(LedSystem, StateMachineSystem, RecordsCommits):
     """
 
     title: ClassVar[str] = "Omni-Paxos"
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "nodes": (5, 3)}
+    )
 
     nodes: Count = 5
 
