@@ -61,6 +61,10 @@ class SealingViewService(ViewService):
         super()._install(members)
         self.in_doubt = (*self.in_doubt, self.view)
 
+    def _begin_again(self, members: tuple[str, ...]) -> None:
+        super()._begin_again(members)
+        self.in_doubt = (self.view,)
+
     def on_check_timeout(self) -> None:
         asked = self.sealed is not None
         super().on_check_timeout()
@@ -83,7 +87,7 @@ class SealingViewService(ViewService):
 
     def on_sealed(self, src: str, msg: Sealed) -> None:
         # A member without the log of the last acknowledged view has lost its disk: its answer proves nothing.
-        if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.acknowledged_view:
+        if self.sealed is None or msg.view != self.view.number + 1 or msg.log_view < self.oldest_log:
             return
         self.heard[src] = self.monotonic
         self.holds[src] = msg.log_view
@@ -98,7 +102,7 @@ class SealingViewService(ViewService):
         candidates = {
             m: how
             for m, how in self.sealed.items()
-            if self.is_alive(m) and m != shunned and self.holds[m] >= self.acknowledged_view
+            if self.is_alive(m) and m != shunned and self.holds[m] >= self.oldest_log
         }
         if all(self._speak_for(view, candidates) for view in self.in_doubt):
             best = max(candidates, key=lambda m: candidates[m])

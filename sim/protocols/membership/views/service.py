@@ -15,6 +15,9 @@ Departures from the lab:
   member may be promoted if it belongs to *every* view since the last acknowledged one (`ViewService.ready`). As in the
   lab, a member that a view adds can be promoted only once such a view is acknowledged; but a member that was
   initialised all the time may be promoted at any time.
+- A member without any log may have lost its disk, and with it what it acknowledged, also in a view of which the service
+  does not know that it was acknowledged. So it is not promoted. If *all* members report in the first view that they have none,
+  power failed before their disks had it (not all disks are lost at once), and they begin again in a new view.
 - State is on disk, so a primary that restarts has lost nothing. It may lead again, in a new view.
 - An answer grants the primary a lease: the service deposes no primary within ``detection`` after a ping that it
   answered. If the service judges silence by a detector (`sim.protocols.membership.suspicion`), there are no leases.
@@ -53,11 +56,13 @@ class View:
     """The ``members`` in order: the first is the primary (in a chain: the first is the head, the last the tail).
 
     ``after``: the last acknowledged view when this was sent. The primary of this view must have the log of that view.
+    ``begins``: the history begins with this view, because no member has begun the one before it.
     """
 
     number: int
     members: tuple[str, ...]
     after: int = 0
+    begins: bool = False
 
     @property
     def primary(self) -> str:
@@ -143,6 +148,7 @@ class ViewRules(Node):
         self.resigned = False
         self.silent: tuple[str, ...] = ()
         self.joined: tuple[str, ...] = ()
+        self.empty: dict[str, bool] = {}  # member that knows this view -> whether it has no log
 
     def on_ping(self, src: str, msg: Ping) -> None:
         self.heard[src] = self.monotonic
@@ -151,13 +157,15 @@ class ViewRules(Node):
             self.watches[src].heard(self.monotonic, self.pings[src])
         self.holds[src] = msg.holds
         current = msg.view == self.view.number
+        if current:
+            self.empty[src] = msg.holds == 0
         if current or src != self.view.primary:
             self.asked[src] = msg.asked
         if current and src == self.view.primary:
             self._hear_primary(msg)
         self._reconsider()
         # It may be acknowledged by now: then a primary that has lost its disk since must not lead it again.
-        view = View(self.view.number, self.view.members, self.acknowledged_view)
+        view = View(self.view.number, self.view.members, self.acknowledged_view, self.view.begins)
         self.send(src, ViewIs(view, self.lease_of(src)))
 
     def lease_of(self, member: str) -> Stamp | None:
@@ -200,11 +208,28 @@ class ViewRules(Node):
 
     def is_initialised(self, member: str) -> bool:
         """Whether a member has everything that was ever acknowledged: it was in all views, and kept its log."""
-        return member in self.ready and self.holds[member] >= self.acknowledged_view
+        return member in self.ready and self.holds[member] >= self.oldest_log
+
+    @property
+    def oldest_log(self) -> int:
+        """A log of an earlier view than this may lack what was acknowledged."""
+        return max(self.acknowledged_view, 1)
+
+    def _nobody_has_begun(self) -> bool:
+        first = self.settings.first_view
+        beginning = (
+            self.view.begins or self.view.number == first.number
+        )  # else somebody had a log to lead the view
+        if self.acknowledged_view or not beginning:
+            return False
+        return all(self.empty.get(member, False) for member in first.members)
 
     def _reconsider(self) -> None:
         """Make the next view, if there is a reason for it and it is safe."""
         view = self.view
+        if self._nobody_has_begun():
+            self._begin_again(self.settings.first_view.members)
+            return
         unheeded = not self.taken_up and self.monotonic - self.since >= self.settings.detection_timeout
         if self.is_alive(view.primary) and not self.resigned and not unheeded:
             members = self._without_dead_with_joined()
@@ -232,6 +257,9 @@ class ViewRules(Node):
         """Decide on the next view, with these members."""
         view = View(self.view.number + 1, members, self.acknowledged_view)
         self.decide(view, tuple(m for m in self.ready if m in members), self.acknowledged_view)
+
+    def _begin_again(self, members: tuple[str, ...]) -> None:
+        self.decide(View(self.view.number + 1, members, 0, True), members, 0)
 
     def decide(self, view: View, ready: tuple[str, ...], acknowledged: int) -> None:
         """Store a decision: the view, its ready members, and the last acknowledged view."""

@@ -81,6 +81,7 @@ class LogShipping(ReadsAtBackups):
 
     view_number = durable(0)  # the newest view that it has followed
     sealed = durable(0)  # it refuses all views before this one
+    distrusted = durable(0)  # the first view it knew with an empty disk: it has lost what it had in it
 
     primary: str | None  # of the view, as far as known: clients are sent there
     view: View | None  # while primary

@@ -100,7 +100,9 @@ class PrimaryBackupNode(LogShipping):
         if view.number > self.view_number:
             if view.primary != self.name:
                 self.follow(view.number, view.primary)
-            elif self.log_view >= view.after:  # else it has lost its disk, and must not lead
+            elif not self._may_lead(view):
+                self.follow(view.number, None)
+            else:
                 self._grant_lease(msg)
                 self._lead(view)
                 for peer in self.peers:
@@ -114,6 +116,17 @@ class PrimaryBackupNode(LogShipping):
                 self.advance()
             if view.primary != self.name:
                 self.primary = view.primary
+
+    def _may_lead(self, view: View) -> bool:
+        """Whether this replica has not lost its disk since what the view builds upon, or since the view itself."""
+        self._notice_an_empty_disk(view.number)
+        if self.log_view == 0:
+            return view.begins and view.number > self.distrusted
+        return self.log_view >= view.after
+
+    def _notice_an_empty_disk(self, view: int) -> None:
+        if self.view_number == 0 and self.incarnation > 0:
+            self.distrusted = view
 
     def _grant_lease(self, msg: ViewIs) -> None:
         asked = None if msg.asked is None else self.departures.time_of(msg.asked)
@@ -141,6 +154,7 @@ class PrimaryBackupNode(LogShipping):
 
     def follow(self, view: int, primary: str | None) -> None:
         """Become, or remain, a backup in a newer view."""
+        self._notice_an_empty_disk(view)
         self.view_number = view
         if self.role == "primary":
             self.resign()

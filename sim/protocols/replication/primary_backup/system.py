@@ -157,10 +157,17 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
         return min(1, self.nodes - 1)
 
     def is_stranded(self, nodes: Mapping[str, Node]) -> bool:
-        """Whether no replica is left that may lead: one that was in each view since the last acknowledged one."""
+        """Whether no replica is left that may lead: one that was in each view since the last acknowledged one.
+
+        One without a log may not (it may have lost its disk), unless all are back, and they begin again.
+        """
         services = [node for name in self.service_names if isinstance(node := nodes.get(name), ViewRules)]
         newest = max(services, key=lambda service: service.view.number, default=None)
-        return newest is not None and not any(member in nodes for member in newest.ready)
+        if newest is None:
+            return False
+        ready = [n for m in newest.ready if isinstance(n := nodes.get(m), PrimaryBackupNode)]
+        all_are_back = all(member in nodes for member in self.names)
+        return not any(node.log_view or all_are_back for node in ready)
 
     @property
     def first_view(self) -> View:
