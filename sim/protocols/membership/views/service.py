@@ -16,8 +16,9 @@ Departures from the lab:
   lab, a member that a view adds can be promoted only once such a view is acknowledged; but a member that was
   initialised all the time may be promoted at any time.
 - A member without any log may have lost its disk, and with it what it acknowledged, also in a view of which the service
-  does not know that it was acknowledged. So it is not promoted. If *all* members report in the first view that they have none,
-  power failed before their disks had it (not all disks are lost at once), and they begin again in a new view.
+  does not know that it was acknowledged. So it is not promoted. If *all* members report in the first view that they
+  have no log, power failed before their disks had it (not all disks are lost at once), and they begin again in a new
+  view.
 - State is on disk, so a primary that restarts has lost nothing. It may lead again, in a new view.
 - An answer grants the primary a lease: the service deposes no primary within ``detection`` after a ping that it
   answered. If the service judges silence by a detector (`sim.protocols.membership.suspicion`), there are no leases.
