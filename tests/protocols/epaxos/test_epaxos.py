@@ -415,3 +415,18 @@ def test_a_recovery_that_nobody_has_refused_keeps_its_ballot_so_that_late_answer
     for peer in ("n1", "n2"):
         bench.deliver(peer, RecoverOk(instance, Ballot(1, "n0"), EPaxosStarNode.nothing))
     assert bench.take(kind=Validate)
+
+
+@pytest.mark.parametrize("system", [EPaxos(nodes=3, thrifty=True), EPaxosStar(nodes=3, thrifty=True)])
+def test_a_replica_that_was_not_asked_learns_the_last_command_of_a_row_although_its_commit_was_lost(
+    stage: Callable[..., Any], system: EPaxos | EPaxosStar
+) -> None:
+    s = stage(system)
+    s.run(0.1)
+    s.cluster.network.hold(lambda src, dst, msg: dst == "n2" and type(msg).__name__ == "Commit")
+    s.ask("n0", value=1)
+    s.run(0.1)
+    assert not s.node("n2").instances
+    s.cluster.network.release(lambda held: False, stop=True)
+    s.run(2.0)
+    assert s.node("n2").prefix == s.node("n0").prefix == [1, 0, 0]

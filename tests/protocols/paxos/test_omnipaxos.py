@@ -174,7 +174,7 @@ def test_a_leader_of_round_zero_that_restarts_is_replaced_by_a_higher_ballot(sta
 
 
 def test_a_storm_in_which_all_restart_before_a_disk_has_a_ballot_ends_with_a_leader() -> None:
-    assert run_storm(draw_storm(OmniPaxos(), 455, length=2.0), 455).violation is None
+    assert run_storm(draw_storm(OmniPaxos(nodes=5), 455, length=2.0), 455).violation is None
 
 
 # Sequence Paxos
@@ -208,6 +208,28 @@ def test_an_entry_that_no_majority_has_is_cut_off_by_the_next_round(stage: Stagi
     s.run(2.0)
     assert [command.value for command in s.node("n0").log] == ["kept"]
     assert s.node("n0").role == "follower"
+
+
+def test_a_leader_that_is_elected_again_does_not_wait_for_what_another_round_has_cut_off(
+    stage: Staging,
+) -> None:
+    """n0 has missed n1's round, and leads in a later one without having followed: its own entry is gone."""
+    s = settled(stage)
+    s.isolate("n0")
+    s.ask("n0", value="lost", session=1)
+    s.run(2.0)
+    s.ask(s.events("elected")[-1][1], value="kept", session=2)
+    s.run(0.1)
+    s.heal()
+    ballot = Ballot(9, "n0")
+    s.node("n0").election.ballot = s.node("n0").election.elected = ballot
+    s.step("n0", "hear_elected", ballot)
+    s.run(0.1)
+    assert s.node("n0").phase == "accept"
+    s.ask_again("n0", value="lost", session=1)
+    s.run(0.1)
+    assert s.replies[-1].status == "ok"
+    assert [command.value for command in s.node("n0").log] == ["kept", "lost"]
 
 
 def test_entries_that_overtake_each_other_are_accepted_in_order(stage: Staging) -> None:

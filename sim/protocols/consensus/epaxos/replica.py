@@ -10,6 +10,8 @@
   executed than that in which this replica once had. A Commit that another replica has sent is on a disk already. So
   whatever is executed is final, and an answer to a client need not wait for the disk.
 - A replica that is blocked by missed commits fetches them from another replica before it suspects their leaders.
+- A replica that has executed something, and then nothing for a detection timeout, tells the next replica in the ring
+  how far it is; both fetch what they lack. The papers do not say how a lost Commit is learnt that is the last of a row.
 - Instances are never collected.
 """
 
@@ -60,6 +62,7 @@ class EgalitarianReplica(Replica):
         self.blocked: dict[Instance, list[Instance]] = {}  # not committed -> what waits for it
         self.suspected: dict[Instance, None] = {}  # a recovery is due unless it commits
         self.fetching = False
+        self.executed_before = -1  # how many were executed at the last look for quiet; -1: it does not look
         self.longest_wait = LONGEST_WAIT * self.settings.detection_timeout
         self.fetches = Backoff(self.settings.heartbeat_interval, self.longest_wait)
         self.effects: dict[tuple[int, int], Result] = {}  # command -> its result
@@ -182,6 +185,8 @@ class EgalitarianReplica(Replica):
         """Execute one command; its leader answers the client."""
         command = self.record_of(instance).command
         self.executed[instance] = None
+        if self.executed_before < 0:
+            self.on_quiet_timeout()
         row = instance[0]
         while (row, self.prefix[row] + 1) in self.executed:
             self.prefix[row] += 1
@@ -200,6 +205,18 @@ class EgalitarianReplica(Replica):
         if not self.fetching and self.peers:
             self.fetching = True
             self.set_timer("fetch", self.fetches.wait(len(self.executed)))
+
+    def on_quiet_timeout(self) -> None:
+        """Nothing was executed for a detection timeout: compare with the next replica in the ring.
+
+        A replica that was not asked, and to which the Commit of the last command of a row was lost, cannot know of it.
+        """
+        if len(self.executed) > self.executed_before:
+            self.executed_before = len(self.executed)
+            self.set_timer("quiet", self.settings.detection_timeout)
+        else:
+            self.executed_before = -1
+            self.broadcast(Fetch(tuple(self.prefix)), to=self.next_in_ring(1), hold=False)
 
     def missing(self) -> list[Instance]:
         """What others must have: instances that block execution, and unknown instances whose numbers are in use."""
@@ -221,6 +238,8 @@ class EgalitarianReplica(Replica):
             self.fetch_soon()
 
     def on_fetch(self, src: str, msg: Fetch) -> None:
+        if any(done > known for done, known in zip(msg.prefix, self.highest, strict=True)):
+            self.send(src, Fetch(tuple(self.prefix)), hold=False)
         left = _AT_ONCE
         for row, done in enumerate(msg.prefix):
             for number in range(done + 1, self.highest[row] + 1):

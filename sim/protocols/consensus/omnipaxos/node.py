@@ -108,6 +108,8 @@ class OmniPaxosNode(Replica):
             if ballot >= self.promised:
                 self.leader = ballot.proposer
         elif ballot > self.promised:
+            if self.role == LEADER:  # of an earlier round, some of whose entries the new one may not have
+                self.step_down()
             self.prepare(ballot)
 
     def prepare(self, ballot: Ballot) -> None:
