@@ -41,6 +41,9 @@ ROUND = 16
 
 _SEEDS_EACH = 100_000  # seeds of storms from one seed of `fuzz` to the next
 _MOST_FINDS = 3
+_MUTATED = 0.125
+"""The share of mutated schedules. A storm draws options, load and faults that react to the protocol; a mutation keeps
+most of its parent's. Of 18 searches of 500 runs, none mutated was quicker than half mutated in 9, and slower in 2."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,7 @@ class _Fuzzing:
     def _task(self, number: int) -> FuzzTask:
         stream = Streams(self.seed)[f"fuzz/{number}"]
         fresh = self.seed * _SEEDS_EACH + number
-        if self._seedlings and stream.chance(0.5):
+        if self._seedlings and stream.chance(_MUTATED):
             parent, other = stream.choice(self._seedlings), stream.choice(self._seedlings)
             try:
                 return FuzzTask(*mutated(parent, other, stream, fresh))
