@@ -295,6 +295,20 @@ def test_rf20_a_snapshot_without_the_sessions(stage: Any) -> None:
         run(change(state=state))
 
 
+def test_a_snapshot_with_the_term_of_its_server_and_not_of_its_last_entry(stage: Any) -> None:
+    def take_snapshot(self: Any) -> None:
+        index = self.last_applied
+        self.snapshot = Snapshot(index, self.current_term + 1, self.state(), None)
+
+    s = stage(system=Raft(nodes=3, snapshot_every=2), mutant=change(take_snapshot=take_snapshot))
+    s.campaign("n0")
+    with violation(
+        "a snapshot is the fold of the log .* is of term 1; but the snapshot of n0 says .* term 2"
+    ):
+        s.ask("n0")
+        s.run(0.05)
+
+
 def test_a_snapshot_of_what_is_not_committed(stage: Any) -> None:
     def take_snapshot(self: Any) -> None:
         index = self.last_index()

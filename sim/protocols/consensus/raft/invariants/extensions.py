@@ -39,7 +39,7 @@ __all__ = [
 
 @dataclass
 class SnapshotIsFold(RaftInvariant):
-    """A snapshot covers committed entries only, and its state (with sessions) is the result of applying them."""
+    """A snapshot covers committed entries only, has the term of the last one, and the state (with sessions) of all."""
 
     title: ClassVar[str] = "a snapshot is the fold of the log"
     models: dict[str, Sessions] = field(default_factory=dict)
@@ -56,6 +56,13 @@ class SnapshotIsFold(RaftInvariant):
                 (node.name,),
                 f"{node.name} has a snapshot up to index {snapshot.index}",
                 f"no more than {len(self.history.committed)} entries are committed",
+            )
+        last = self.history.committed[snapshot.index - 1]
+        if snapshot.term != last.term:
+            self.violated(
+                (node.name,),
+                f"entry {snapshot.index} is of term {last.term}",
+                f"the snapshot of {node.name} says that it is of term {snapshot.term}",
             )
         model = self.model(node.name, snapshot.index)
         found = self.empty()
