@@ -123,17 +123,12 @@ class QueueingCpu(Cpu):
         self._running.remove(job)
         self.busy += self._env._now - job.started
         self.backlog -= 1
-        if self._by_priority:
-            while self._ranked and len(self._running) < self.cores:
-                following = heappop(self._ranked)[2]
-                if not following.cancelled:
-                    self._start(following)
-        else:
-            waiting = self._waiting
-            while waiting and len(self._running) < self.cores:
-                following = waiting.popleft()
-                if not following.cancelled:
-                    self._start(following)
+        waiting = self._ranked if self._by_priority else self._waiting
+        while waiting:
+            following = heappop(self._ranked)[2] if self._by_priority else self._waiting.popleft()
+            if not following.cancelled:
+                self._start(following)
+                return
 
     def cancel(self, job: Job) -> bool:
         if job.cancelled:

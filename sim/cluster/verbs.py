@@ -11,9 +11,12 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from simpy.events import NORMAL
+
 from sim.cluster.cores import Job
 from sim.cluster.disk import SyncedDisk
 from sim.hosting import callback
+from sim.kernel.timer import wake
 from sim.node import Verbs
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
         host.clocks,
         id(owner),
     )  # id: a look-up, never an order
+    push, serial = env.push, env.serial
 
     def set_timer(name: str, delay: float, key: Any = None) -> None:
         timer = known.get((address, name, key))
@@ -78,10 +82,13 @@ def _set_timer(host: NodeHost, owner: Handlers) -> Verb:
             host.set_timer(owner, name, delay, key)
             return
         deadline, awaited = env._now + delay / clocks.rate, timer._awaited
-        if awaited is not None and awaited <= deadline < inf:
-            timer._deadline = deadline  # all that `Timer.arm_at` would do
-        else:
+        if not deadline < inf or (awaited is not None and deadline < awaited):
             timer.arm_at(deadline)
+            return
+        timer._deadline = deadline  # from here on: what `Timer.arm_at` would do
+        if awaited is None:
+            timer._awaited = deadline
+            push((deadline, NORMAL, serial(), wake, timer))
 
     return set_timer
 

@@ -51,14 +51,14 @@ class Timer:
             self._awaited = deadline
             # CPython is slower to call them as attributes
             push, serial = environment.push, environment.serial
-            push((deadline, NORMAL, serial(), _wake, self))
+            push((deadline, NORMAL, serial(), wake, self))
 
     def cancel(self) -> None:
         """Disarm the timer; harmless when it is not armed."""
         self._deadline = None
 
 
-def _wake(timer: Timer) -> None:
+def wake(timer: Timer) -> None:
     """Process a heap entry of this timer: fire, reschedule for a later deadline, or do nothing."""
     time = timer._environment._now
     if time != timer._awaited:
