@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ else:
     from sim.kernel._stream import Stream
 
 __all__ = ["BranchingStream", "Stream", "Streams"]
+
+_EIGHT_WORDS = Struct("<8Q").unpack
 
 
 class BranchingStream(Stream):
@@ -78,20 +81,20 @@ class Streams:
             branch = self._branches[address] = BranchingStream(self, address)
         return branch
 
-    def numbers(self, start: str) -> Callable[[str], float]:
-        """Uniform numbers in [0, 1), each of which belongs to an address alone: there is no stream, and no state.
+    def numbers(self, start: str) -> Callable[[str], list[float]]:
+        """Uniform numbers in [0, 1), eight of which belong to an address alone: there is no stream, and no state.
 
-        The function that is returned takes the rest of an address, after ``start``. For draws of which each has an
-        address of its own: a generator would take ten times as long to make.
+        The function that is returned takes the rest of an address, after ``start``. A generator would take ten times
+        as long to make, and eight numbers take little longer than one.
         """
-        begun = blake2b(self._seed_words + start.encode(), digest_size=8)
+        begun = blake2b(self._seed_words + start.encode(), digest_size=64)
 
-        def number(rest: str) -> float:
+        def eight(rest: str) -> list[float]:
             whole = begun.copy()
             whole.update(rest.encode())
-            return (int.from_bytes(whole.digest(), "little") >> 11) * 2.0**-53
+            return [(word >> 11) * 2.0**-53 for word in _EIGHT_WORDS(whole.digest())]
 
-        return number
+        return eight
 
     def uniforms(self, address: str) -> Callable[[], float]:
         """The draw function of the stream with this address."""

@@ -5,13 +5,14 @@ in it, or counts could not be scaled up, and each message would have to be searc
 as a full trace.
 
 Each message has the same chance, independently of all others. So the number of messages from one that is chosen to the
-next is geometric, and only that number is drawn: a message that is not chosen costs a comparison. The draw has an
-address (the link, and the number of the message that was chosen before it): it needs no state, and moves no other draw.
+next is geometric, and only that number is drawn: a message that is not chosen costs a comparison. Eight draws have an
+address (the link, and the number of the message that was chosen before them): they need no stream, and move no other
+draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf, log1p
 from typing import TYPE_CHECKING, Any
 
@@ -49,23 +50,31 @@ class MessageRows:
         self.share = share
         self.is_complete = share == 1.0
         self._streams = streams
-        self._draws: dict[Link, Callable[[str], float]] = {}
+        self._chosen: dict[Link, Callable[[], int]] = {}  # link -> the number of its next message with a row
         self._scale = -inf if self.is_complete else log1p(-share)
 
     def takes(self, link: Link) -> bool:
         """Whether the message that a link counted last gets a row."""
         if self.is_complete:
             return True
-        row, messages = link.next_row, link.messages
-        if row < messages:
-            draw = self._draws.get(link)
-            if draw is None:
-                draw = self._draws[link] = self._streams.numbers(f"link/{link.src}->{link.dst}/trace/")
-            while row < messages:  # the gap to the next one is geometric, and at least 1
-                gap = log1p(-draw(str(row))) / self._scale
+        messages = link.messages
+        if link.next_row < messages:
+            chosen = self._chosen.get(link)
+            if chosen is None:
+                chosen = self._chosen[link] = self._numbers_of(link).__next__
+            while link.next_row < messages:
+                link.next_row = chosen()
+        return link.next_row == messages
+
+    def _numbers_of(self, link: Link) -> Iterator[int]:
+        """The numbers of the messages of a link that get a row: 1 is its first message."""
+        draw = self._streams.numbers(f"link/{link.src}->{link.dst}/trace/")
+        row, scale = 0, self._scale
+        while True:
+            for number in draw(str(row)):
+                gap = log1p(-number) / scale  # geometric, and at least 1 more
                 row += 1 + int(gap if gap < _FAR else _FAR)
-            link.next_row = row
-        return row == messages
+                yield row
 
     def size(self, link: Link, message: Any) -> Any:
         """The bytes that stand in the row of the message that a link counted last; None: it gets none."""
