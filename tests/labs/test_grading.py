@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sim.lab.grading import grade, grade_here
+from sim.lab.grading import grade, grade_here, grading
 from sim.lab.grading.grading import MEMORY, STORMS, TIMEOUT
 from sim.lab.grading.raft import POINTS, WORTH
 from tests.command import ROOT, sim
@@ -128,6 +128,16 @@ def test_a_lost_point_is_told_as_a_story_and_a_row(tmp_path: Path) -> None:
     assert table["most"].sum() == 100
     assert table.loc[table["point"] == "at most one leader in a term", "points"].item() == 0
     assert table["points"].sum() == graded.points
+
+
+def test_a_point_is_lost_without_a_story_where_messages_would_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A book that is never cut off makes servers send 288 MB in storm 0, and a full trace of it takes a gigabyte."""
+    monkeypatch.setattr(grading, "_MOST_TOLD", 0.0)
+    file = write(tmp_path, "minority", "from tests.labs.mistakes import Minority as Server\n")
+    lost = {one.point: one.story for one in grade_here(file, storms=2).lost}
+    assert lost["at most one leader in a term"].startswith("No story: the servers sent")
 
 
 def test_the_command_prints_points_and_writes_a_row_for_each(tmp_path: Path) -> None:
