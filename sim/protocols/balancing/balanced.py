@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.distributions import Exponential, as_work
@@ -16,8 +17,19 @@ from sim.protocols.balancing.balanced_bounds import balancing_bounds
 from sim.protocols.balancing.balanced_invariants import WorkConserved
 from sim.protocols.balancing.balancer import BalancerNode, ResilientBalancerNode
 from sim.protocols.balancing.client import BalancedClient, BalancingClient, ResilientBalancingClient
-from sim.protocols.balancing.policy import Policy, RoundRobin
-from sim.protocols.balancing.resilience import Guards, Resilience
+from sim.protocols.balancing.hashing import RingHash
+from sim.protocols.balancing.load import LeastConnections, PowerOfChoices
+from sim.protocols.balancing.policy import Policy, Random, RoundRobin
+from sim.protocols.balancing.resilience import (
+    CircuitBreaker,
+    Guards,
+    HealthChecks,
+    OutlierEjection,
+    Resilience,
+    Retries,
+    RetryBudget,
+    Timeout,
+)
 from sim.protocols.balancing.server import QueueingServerNode, Server, ServerNode, VariedServerNode
 from sim.settings import Count, Seconds
 from sim.system import Invariant, Member, System, default_of
@@ -120,6 +132,13 @@ class Balancing(System):
         return not self.guards.any and self.policy.needs in ("", "own") and not (self.poll or self.gossip)
 
 
+_PROTECTIONS: tuple[tuple[Resilience, ...], ...] = (
+    (Timeout(attempt=0.2), Retries(budget=RetryBudget()), CircuitBreaker(open_for=0.5)),
+    (Timeout(attempt=0.2), HealthChecks(interval=0.2, timeout=0.1), OutlierEjection(duration=0.5)),
+)
+"""Of the storms: protections that act, and end, within the length of a storm."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Balanced(Balancing):
     """Stateless servers behind a balancing policy.
@@ -142,6 +161,14 @@ class Balanced(Balancing):
     autoscale:
         A rule by which servers are added and drained; None: the servers do not change.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {
+            "policy": (RoundRobin(), LeastConnections(), PowerOfChoices(), Random(), RingHash()),
+            "balancers": (1, 2),
+            "resilience": ((), *_PROTECTIONS),
+        }
+    )
 
     servers: int | tuple[Server, ...] = 10
     service: Any = field(default_factory=lambda: Exponential(0.010))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.distributions import as_work
@@ -129,6 +130,8 @@ class RpcStore(StateMachineSystem):
     front:
         Whether clients call a front server, which calls the store.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"cancellation": (True, False)})
 
     semantics: Literal["at-most-once", "at-least-once"] = "at-most-once"
     deadline: Seconds | None = None

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 from sim.node import Node, durable_log, durable_map, message, part
@@ -237,6 +238,10 @@ class BroadcastStore(LedSystem, StateMachineSystem):
     application:
         What is replicated; another one than the key-value store needs a total order.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "nodes": (3, 5)}
+    )
 
     order: Literal["best-effort", "reliable", "lazy", "uniform", "fifo", "causal", "sequencer", "total"] = (
         "causal"

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.message import message
@@ -224,6 +225,10 @@ class LeaderLease(ReplicatedSystem):
     drift:
         The largest error of the rate of a clock (0 <= drift < 1).
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (3, 5), "granters": ("quorum", "service")}
+    )
 
     granters: Literal["quorum", "service"] = "quorum"
     term: Seconds | None = None

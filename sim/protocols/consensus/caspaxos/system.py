@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sim.invariants import Stored, once, promises
@@ -41,6 +42,8 @@ class CasPaxos(ReplicatedSystem, RecordsCommits):
         What was not answered is sent again every ``heartbeat`` seconds. After a conflict a proposer waits up to
         ``heartbeat`` seconds, after several up to ``detection``.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"nodes": (3, 5)})
 
     title: ClassVar[str] = "CASPaxos"
 

@@ -56,7 +56,9 @@ class Abd(ReplicatedSystem):
     one_phase: bool = False
     values: Literal["all", "nearest"] = "all"
 
-    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType({"values": ("all", "nearest")})
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (3, 5), "values": ("all", "nearest")}
+    )
     node_class: ClassVar[type[Node]] = AbdServer
     no_application: ClassVar[str] = KEEPS_REGISTERS
     operations: ClassVar[frozenset[str]] = frozenset({"get", "put"})

@@ -128,7 +128,7 @@ class Craq(ChainReplication):
     """
 
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
-        {"readers": ("nearest", "random")}
+        {**ChainReplication.safe_options, "readers": ("nearest", "random")}
     )
 
     readers: Literal["nearest", "random"] = "nearest"

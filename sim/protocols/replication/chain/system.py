@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
@@ -71,6 +72,10 @@ class ChainReplication(LedSystem, StateMachineSystem):
 
     Raises ValueError for a value out of range.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {**LedSystem.safe_options, "nodes": (3, 5)}
+    )
 
     service_at: str | None = None
     costs: ServiceTimes | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable, durable_map, message
@@ -208,6 +209,10 @@ class Crdt(ReplicatedSystem):
     spread_every:
         Seconds between rounds of spreading.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (3, 5), "sync": ("delta", "state")}
+    )
 
     title: ClassVar[str] = "CRDT"
 

@@ -87,7 +87,7 @@ class Dynamo(System):
     """
 
     safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
-        {"repair": ("background", "blocking")}
+        {"repair": ("background", "blocking"), "coordinator": ("nearest", "home"), "proxies": (0, 0, 2)}
     )
 
     nodes: int = 3

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node, durable, durable_map, message
@@ -237,6 +238,10 @@ class MultiPrimary(ReplicatedSystem):
     gossip_every:
         Seconds between comparisons with the next peer.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {"nodes": (3, 5), "conflicts": ("lww", "lww", "siblings"), "clock": ("hybrid", "hybrid", "wall")}
+    )
 
     conflicts: Literal["lww", "siblings"] = "lww"
     clock: Literal["hybrid", "wall"] = "hybrid"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from sim.node import Node
@@ -65,6 +66,17 @@ class PrimaryBackup(LedSystem, StateMachineSystem):
 
     Raises ValueError for a value out of range.
     """
+
+    safe_options: ClassVar[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
+        {
+            **LedSystem.safe_options,
+            "nodes": (3, 5),
+            "mode": ("sync", "sync", "semi-sync"),
+            "reads": ("primary", "primary", "lease"),
+            "services": (1, 1, 3),
+            "keep": (None, None, 3),
+        }
+    )
 
     title: ClassVar[str] = "Primary-Backup"
     product_table: ClassVar[str] = "sim.protocols.replication.primary_backup.products"
