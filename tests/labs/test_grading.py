@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sim.lab.grading import grade, grade_here, grading
+from sim.lab.grading import grade, grade_here, lost_in, raft
 from sim.lab.grading.grading import MEMORY, STORMS, TIMEOUT
 from sim.lab.grading.raft import POINTS, WORTH
 from tests.command import ROOT, sim
@@ -130,14 +130,25 @@ def test_a_lost_point_is_told_as_a_story_and_a_row(tmp_path: Path) -> None:
     assert table["points"].sum() == graded.points
 
 
-def test_a_point_is_lost_without_a_story_where_messages_would_fill_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.nightly
+def test_a_storm_in_which_servers_flood_the_network_ends_with_a_lost_point() -> None:
+    """A book that is never cut off is refused and sent again without end in storm 20: it filled the memory."""
+    lost = lost_in(mistakes.NoTruncation, 20, seconds=0)
+    assert lost is not None
+    assert lost.point == "storms end"
+    assert "all have sent 100,001 messages" in lost.reason
+
+
+def test_what_servers_send_in_a_storm_is_bounded_in_messages_and_bytes(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A book that is never cut off makes servers send 288 MB in storm 0, and a full trace of it takes a gigabyte."""
-    monkeypatch.setattr(grading, "_MOST_TOLD", 0.0)
-    file = write(tmp_path, "minority", "from tests.labs.mistakes import Minority as Server\n")
-    lost = {one.point: one.story for one in grade_here(file, storms=2).lost}
-    assert lost["at most one leader in a term"].startswith("No story: the servers sent")
+    assert lost_in(mistakes.FixedTimeouts, 0, seconds=0) is None
+    for bound in ("_MOST_SENT", "_MOST_BYTES"):
+        with monkeypatch.context() as smaller:
+            smaller.setattr(raft, bound, 100)
+            lost = lost_in(mistakes.FixedTimeouts, 0, seconds=0)
+        assert lost is not None
+        assert (lost.point, "all have sent" in lost.reason) == ("storms end", True)
 
 
 def test_the_command_prints_points_and_writes_a_row_for_each(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ MEMORY = 1000.0
 """Megabytes for a submission."""
 _FIRST_LOOK = 30.0  # real seconds for its import and a quiet run: one that loops at once costs no more
 _SHRINKING = 8.0  # seconds of processor time for the story of a lost point
-_MOST_TOLD = 100.0  # megabytes of messages of a run that is told: its story takes three times as much memory
 _ELECTIONS = range(60)  # seeds of the runs in which elections are timed
 _MOST = sum(WORTH.values())
 
@@ -194,14 +193,9 @@ def lost_in(
     ``seconds``: of processor time for the search of the shortest story; 0: the storm itself is told.
     """
     scenario = storm(server, seed)
-    played = play(scenario, seed)
-    broken = played.broken
+    broken = play(scenario, seed).broken
     if broken is None or (point := point_of(broken)) in lost:
         return None
-    sent = sum(link.bytes for link in played.simulation.cluster.network.links.values()) / 1e6
-    if sent > _MOST_TOLD:
-        untold = f"No story: the servers sent {sent:.0f} MB of messages, and a story keeps what is in each."
-        return Lost(point, str(broken), seed, untold)
     search = shrink_schedule(scenario, seed, seconds=seconds) if seconds else None
     shortest = (scenario, seed) if search is None else (search.scenario, search.seed)
     return Lost(point, str(broken), seed, story_of(*shortest)[0])

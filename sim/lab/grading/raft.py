@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.invariants import backed, once
 from sim.kernel import Streams
@@ -54,7 +55,7 @@ POINTS: dict[str, tuple[str, ...]] = {
     "servers agree": AGREEMENT,
     "clients see one store": CLIENTS,
     "nothing is lost": ("acknowledged writes survive", "every replica applies what one has applied"),
-    "storms end": ("progress after healing",),
+    "storms end": ("progress after healing", "servers do not flood the network"),
     "elections end": ("elections end",),
 }
 """Point -> the invariants that it stands for."""
@@ -69,8 +70,31 @@ WORTH: dict[str, int] = {
 }
 """Point -> what it is worth."""
 
+_MOST_SENT, _MOST_BYTES = 100_000, 100e6
+"""Messages in a storm, and their bytes. The solution sends 5,000 of half a megabyte at most."""
+
 _POINT_OF = {invariant: point for point, invariants in POINTS.items() for invariant in invariants}
 _ENOUGH = 20  # answers in five quiet seconds to two clients, who could get about 150
+
+
+@dataclass
+class NoFlood(Invariant):
+    """What all send in a storm is bounded: a log that grows for ever, or answers without end, would fill the memory."""
+
+    title: ClassVar[str] = "servers do not flood the network"
+    sent: int = 0
+    bytes: float = 0.0
+
+    @property
+    def is_free(self) -> bool:
+        return True
+
+    def on_send(self, src: str, dst: str, message: Any) -> None:
+        self.sent += 1
+        self.bytes += message.wire_bytes
+        if self.sent > _MOST_SENT or self.bytes > _MOST_BYTES:
+            most = f"at most {_MOST_SENT:,} and {_MOST_BYTES / 1e6:.0f} MB are allowed"
+            self.violated(src, f"all have sent {self.sent:,} messages of {self.bytes / 1e6:.1f} MB", most)
 
 
 def server_of(module: ModuleType) -> type[Node]:
@@ -108,7 +132,7 @@ def point_of(broken: Breakage) -> str:
 def system(server: type[Node], nodes: int = 5, **times: float) -> System:
     """A group of servers. It claims to be linearizable; a term has one leader, with the votes of most servers, and
     one vote of each server. A minority may be gone for good."""
-    claims: list[Invariant] = [once("elected", per="term")]
+    claims: list[Invariant] = [once("elected", per="term"), NoFlood()]
     votes = [kind for kind in Member("n0", server).handled if kind.__name__ == "Vote"]
     claims += [once(kind, per=("term", "src"), value="dst", when=_is_granted) for kind in votes]
     claims += [backed("elected", by=kind, on="term", when=_is_granted) for kind in votes]
