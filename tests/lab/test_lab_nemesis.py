@@ -78,7 +78,7 @@ def test_every_kind_that_a_system_allows_is_drawn_and_no_other(name: str) -> Non
     system = SYSTEMS[name]
     seen = {fault.name.rstrip("0123456789 ") for drawn in faults(system, 150) for fault in drawn}
     never = {kind for kind in undrawn(system) if kind in kinds}
-    optional = {"administration", "damaged disks", "troubled administration"}  # these come with some options
+    optional = {"administration", "damaged disks", "troubled administration", "ring"}  # with some options and sizes
     assert seen <= {*kinds} - never | optional
     assert {*kinds} - seen - never <= {"damaged disks"}, "too rare, or never drawn though allowed"
 
@@ -264,7 +264,7 @@ def test_what_a_subclass_sets_is_not_drawn() -> None:
 def test_what_is_never_drawn_is_listed_with_its_reason() -> None:
     found = undrawn(PrimaryBackup())
     assert found["administration"] == "it serves no request of an administrator"
-    assert found["field mode"] == "it stays 'sync'"
+    assert found["field fallback"] == "it stays None"
     assert all(found.values())
     assert set(undrawn(Raft())) >= {"damaged disks", "DamagedDisk", "field lease"}
 

@@ -106,8 +106,9 @@ def with_options(system: System, streams: Streams, *, keep: Collection[str] = ()
 
 def _is_given(system: System, field: str) -> bool:
     declared = next(cls for cls in type(system).__mro__ if "safe_options" in vars(cls))
-    defaults = [cls.__dataclass_fields__[field].default for cls in (type(system), declared)]  # type: ignore[attr-defined]
-    return field in system.given or defaults[0] != defaults[1]
+    fields = [cls.__dataclass_fields__[field] for cls in (type(system), declared)]  # type: ignore[attr-defined]
+    mine, its = [(one.default, one.default_factory) for one in fields]
+    return field in system.given or mine != its
 
 
 def undrawn(system: System) -> Mapping[str, str]:

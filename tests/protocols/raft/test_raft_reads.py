@@ -202,7 +202,7 @@ def test_a_voter_that_forgets_a_lease_by_restarting_is_caught(stage: Any) -> Non
         super(type(self), self).on_start()
         self.leader_contact = -float("inf")
 
-    with pytest.raises(SafetyViolation, match=r"^a lease excludes other leaders"):
+    with pytest.raises(SafetyViolation, match=r"^a server that hears a leader elects no other"):
         restarted_voter(stage, change(on_start=on_start))
 
 
