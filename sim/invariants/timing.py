@@ -77,10 +77,11 @@ class PauseBetween(Invariant):
         if self.to_others and to == dst:
             return
         wanted = node.settings.detection_timeout if self.seconds is None else self.seconds
-        passed, clock = now - sent, "its clock"
-        if sender is not node:
-            if self.drift is None:
-                return
+        if sender is node:
+            passed, clock = now - sent, "its clock"
+        elif self.drift is None:
+            return
+        else:
             passed, clock = self.now() - truly_sent, "true time, and it has restarted since"
             wanted, sent = wanted / (1 + self.drift), truly_sent
         if passed < wanted - _ROUNDING:

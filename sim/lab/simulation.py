@@ -497,9 +497,9 @@ class Simulation(Session):
             settings = AdminSettings(cache(self.system.administered_by), self.resolved.client_timeout)
             place = self.scenario.network.regions[0]
             self.cluster.add(member, place=place, settings=settings).boot()
-        admin = self.cluster.hosts[_ADMIN].node
-        assert isinstance(admin, Admin)
-        admin.ask(request)
+        host = self.cluster.hosts[_ADMIN]
+        assert isinstance(host.node, Admin)
+        host.step(host.node.ask, (request,))  # a step of its own, so that a full trace has what it changes
 
     def stop_clients(self) -> None:
         """Clients issue no new operations from now on; open operations continue."""

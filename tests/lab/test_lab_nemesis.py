@@ -78,7 +78,12 @@ def test_every_kind_that_a_system_allows_is_drawn_and_no_other(name: str) -> Non
     system = SYSTEMS[name]
     seen = {fault.name.rstrip("0123456789 ") for drawn in faults(system, 150) for fault in drawn}
     never = {kind for kind in undrawn(system) if kind in kinds}
-    optional = {"administration", "damaged disks", "troubled administration", "ring"}  # with some options and sizes
+    optional = {
+        "administration",
+        "damaged disks",
+        "troubled administration",
+        "ring",
+    }  # with some options and sizes
     assert seen <= {*kinds} - never | optional
     assert {*kinds} - seen - never <= {"damaged disks"}, "too rare, or never drawn though allowed"
 
