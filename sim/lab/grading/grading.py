@@ -13,7 +13,7 @@ from sim.display import Displayed
 from sim.lab.fuzz.playing import play
 from sim.lab.fuzz.replaying import story_of
 from sim.lab.fuzz.shrinking import shrink_schedule
-from sim.lab.grading.raft import WORTH, elections, is_working, point_of, server_of, storm
+from sim.lab.grading.raft import WORTH, elections, point_of, server_of, storm, why_silent
 from sim.lab.grading.submission import load_submission
 from sim.lab.work import Failure, outcomes
 from sim.node import Node
@@ -152,8 +152,7 @@ def first_look(file: str) -> str:
     while it is imported.
     """
     with _silence():
-        works = is_working(server_of(load_submission(file)))
-    return "" if works else "clients get no answers, although nothing fails"
+        return why_silent(server_of(load_submission(file)))
 
 
 @contextlib.contextmanager
