@@ -83,8 +83,9 @@ class StaleLeader(Fault):
         world.cut(with_some, label)
         patience = self.timeout * (stream.uniform(0.5, 1.0) if self.restart else 1.0)
         after = yield from self._wait(world, leader, patience)
-        restarts = bool(self.restart and rest) and not _is_deposed(world, leader)
-        if (restarts or _is_deposed(world, leader)) and not world.faults_ended:
+        deposed = _is_another(world.find("leader"), leader)
+        restarts = bool(self.restart and rest) and not deposed
+        if (restarts or deposed) and not world.faults_ended:
             world.cut(with_rest, f"StaleLeader {leader} alone")
             if restarts:
                 after += yield from self._restart(world, leader, rest)
@@ -111,8 +112,9 @@ class StaleLeader(Fault):
         return self.restart + after
 
     def _wait(self, world: World, leader: str, timeout: float) -> Generator[Any, Any, float]:
-        return (yield from await_leader(world, lambda found: found not in ((leader,), ()), timeout, _LOOK))
+        return (yield from await_leader(world, lambda found: _is_another(found, leader), timeout, _LOOK))
 
 
-def _is_deposed(world: World, leader: str) -> bool:
-    return world.find("leader") not in ((leader,), ())
+def _is_another(found: tuple[str, ...], leader: str) -> bool:
+    """Whether these are leaders, and not that one alone."""
+    return found not in ((leader,), ())
